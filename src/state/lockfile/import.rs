@@ -1,8 +1,8 @@
-//! A ledger to what becomes known by reading it: a union, so that an older lockfile takes nothing
-//! away.
+//! Converts a ledger to the changes that reading it makes. They form a union, so an older lockfile
+//! removes nothing.
 //!
-//! Where state and lockfile can't both be right, the lockfile is: it is what the other machines
-//! have. Reading it twice changes nothing more.
+//! Where state and lockfile contradict each other, the lockfile wins, since the other machines have
+//! it. Reading it twice changes nothing more.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,30 +23,29 @@ use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Blocked, PossibleDuplicate, Record, Recorded, Retirement};
 
-/// What becomes known by reading a lockfile. Call it after the journal was recovered, so that no
-/// attempt of a dead process still looks alive.
+/// Returns the changes that reading a lockfile makes. Call it after the recovery of the journal, so
+/// that no attempt of a dead process still looks alive.
 ///
-/// - Facts: the union. Which asset counts among equals is the lockfile's choice, each time it is
-///   read; what is passed over for it is told with an event.
-/// - Forgotten: what either side forgot is forgotten here too, and what the lockfile still says of
-///   it is left out.
-/// - Identity: the lockfile's. Assets of another type or creator stay in the history and aren't
-///   used.
-/// - Metadata: a field that only one side knows is taken. Where they differ and this state never
-///   heard of the lockfile's value, that is newer and counts; until somebody looked, Roblox may
-///   still have what was known before. Otherwise the lockfile may be an older one: what Roblox has
-///   is [`FieldDigest::UNKNOWN`], and the field is asserted anew unless a look shows that it is as
-///   it should be.
-/// - Where the address points: where the lockfile knows the address otherwise than the state, it
-///   and the file tell, as in a fresh clone.
-/// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Archived: what either side
-///   archived; since when is not known, so it is `now`.
-/// - Open work that neither the journal nor the history knows is taken over: operations to be
-///   polled, creates in doubt to be held or retried. An operation on metadata is not: by now
-///   something later may have been asked for, and its fields are asserted anew.
-/// - Possible duplicates: the union, without what was forgotten with its address. An upload in
-///   doubt here that another machine gave up or settled is over here too.
-/// - How often in a row a create was given up: the higher count of the two.
+/// - Facts: the union. The lockfile chooses which of several equal assets counts, each time it is
+///   read. An event reports each asset that this replaces.
+/// - Forgotten: an asset that either side forgot is forgotten here too, and the lockfile's facts
+///   about it are ignored.
+/// - Identity: the lockfile's. Assets of another type or creator stay in the history, unused.
+/// - Metadata: a field that only one side has is taken. If the values differ, and this state never
+///   had the lockfile's value, that value is newer and counts; until the asset is read, Roblox may
+///   still have the earlier one. Otherwise the lockfile may be older: the value becomes
+///   [`FieldDigest::UNKNOWN`], and the field is asserted again unless a read shows that it is
+///   right.
+/// - Current asset: if the lockfile has other facts about the address than the state, the lockfile
+///   and the file decide, as in a fresh clone.
+/// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Archived: the assets that
+///   either side archived; the time is unknown, so it is `now`.
+/// - Open work that neither the journal nor the history has is taken over: operations to poll,
+///   creates in doubt to hold or retry. An operation on metadata is not: later values may have been
+///   set since, and its fields are asserted again.
+/// - Possible duplicates: the union, without those that were forgotten with their address. An
+///   upload in doubt here that another machine abandoned or resolved is closed here too.
+/// - Number of creates of one upload that were abandoned in a row: the higher one.
 pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Change> {
     let mut attempts: BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> = BTreeMap::new();
     for (id, attempt) in &recorded.attempts {
@@ -54,7 +53,7 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
     }
     let mut next = recorded.next_attempt;
     let mut changes = Vec::new();
-    // An address that another machine forgot, with all that was suspected of it by then.
+    // Whether another machine forgot the address, and all its possible duplicates with it.
     let forgotten_elsewhere = |address: &Address| {
         let ours = recorded.forgotten.get(address);
         let theirs = ledger.forgotten.get(address).into_iter().flat_map(Forgotten::iter);
@@ -62,10 +61,10 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
     };
     let forgotten_elsewhere: BTreeSet<&Address> =
         ledger.forgotten.keys().filter(|address| forgotten_elsewhere(address)).collect();
-    // What is known before anything else is: the state without what another machine forgot.
+    // The state without the assets that another machine forgot.
     let mut known = Cow::Borrowed(recorded);
     for change in forget(recorded, ledger, &mut changes) {
-        // It fits: forgetting needs no record.
+        // This can't fail: forgetting needs no record.
         let _ = known.to_mut().apply(&change, now);
         changes.push(change);
     }
@@ -81,18 +80,19 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
         let Some(entry) = remembered(entry, forgotten) else { continue };
         let entry = entry.as_ref();
         let was_forgotten = forgotten_elsewhere.contains(address);
-        let meeting = Meeting { address, entry, known: recorded.assets.get(address), heads: &heads, was_forgotten };
+        let address_import =
+            AddressImport { address, entry, known: recorded.assets.get(address), heads: &heads, was_forgotten };
         let under_way = attempts.get(address).map(Vec::as_slice).unwrap_or_default();
         let before = changes.len();
-        meeting.learn(under_way, &mut changes, now);
+        address_import.import_facts(under_way, &mut changes, now);
         let mut open = Vec::new();
         for work in &entry.open {
-            if meeting.take_over(work, under_way, &mut next, &mut changes) {
+            if address_import.take_over(work, under_way, &mut next, &mut changes) {
                 open.push(work);
             }
         }
-        changes.extend(meeting.count_in_doubt(&open));
-        meeting.outdate(recorded, before, &mut changes);
+        changes.extend(address_import.count_in_doubt(&open));
+        address_import.outdate(recorded, before, &mut changes);
     }
     for (address, record) in &recorded.assets {
         if record.in_lockfile && !ledger.entries.contains_key(address) {
@@ -105,9 +105,9 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
     changes
 }
 
-/// What the lockfile says was forgotten, as far as the state doesn't know it; tells of what that
-/// takes from the state.
-fn forget(recorded: &Recorded, ledger: &Ledger, told: &mut Vec<Change>) -> Vec<Change> {
+/// Returns the lockfile's forgotten assets that the state doesn't know yet, and reports those that
+/// the state loses.
+fn forget(recorded: &Recorded, ledger: &Ledger, events: &mut Vec<Change>) -> Vec<Change> {
     let mut changes = Vec::new();
     for (address, forgotten) in &ledger.forgotten {
         let known = recorded.forgotten.get(address);
@@ -120,14 +120,14 @@ fn forget(recorded: &Recorded, ledger: &Ledger, told: &mut Vec<Change>) -> Vec<C
             if history.is_some_and(|history| history.of_asset(asset_id).any(|(_, fact)| fact.era < times)) {
                 let message = format!("asset {asset_id} was forgotten on another machine, and is forgotten here too");
                 let event = Event { kind: "forgotten", message };
-                told.push(Change::LogEvent { address: Some(address.clone()), event });
+                events.push(Change::LogEvent { address: Some(address.clone()), event });
             }
         }
     }
     changes
 }
 
-/// What is left of an entry without what was forgotten; `None`: nothing.
+/// Returns an entry without the forgotten assets; `None` if nothing is left.
 pub(super) fn remembered<'a>(
     entry: &'a LockfileEntry,
     forgotten: Option<&Forgotten>,
@@ -149,18 +149,19 @@ pub(super) fn remembered<'a>(
 }
 
 /// One address, as the lockfile and the state know it.
-struct Meeting<'a> {
+struct AddressImport<'a> {
     address: &'a Address,
     entry: &'a LockfileEntry,
     known: Option<&'a Record>,
-    /// Every known record by the asset that is its head.
+    /// Every known record by its head asset.
     heads: &'a BTreeMap<AssetId, Vec<(&'a Address, &'a Record)>>,
-    /// Another machine forgot it since this one read of it last.
+    /// Whether another machine forgot the address since the last time that this one read the
+    /// lockfile.
     was_forgotten: bool,
 }
 
-impl Meeting<'_> {
-    fn learn(&self, under_way: &[(AttemptId, &Attempt)], changes: &mut Vec<Change>, now: Timestamp) {
+impl AddressImport<'_> {
+    fn import_facts(&self, under_way: &[(AttemptId, &Attempt)], changes: &mut Vec<Change>, now: Timestamp) {
         let Self { address, entry, known, heads: _, was_forgotten: _ } = self;
         let LockfileEntry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } =
             entry;
@@ -168,14 +169,14 @@ impl Meeting<'_> {
         if known.is_none_or(|known| known.identity != *identity) {
             changes.push(Change::SetIdentity { address: address(), identity: identity.clone() });
         }
-        self.learn_history(history, changes);
-        self.learn_possible_duplicates(possible_duplicates, under_way, changes);
+        self.import_history(history, changes);
+        self.import_possible_duplicates(possible_duplicates, under_way, changes);
 
         let nothing = FieldDigests::new();
         let known_asked = known.map_or(&nothing, |known| &known.asked);
         let known_stored = known.map_or(&nothing, |known| &known.stored);
         let (mut fields, overruled) = self.join_asked(known_asked);
-        self.doubt_what_was_asked_elsewhere(&mut fields);
+        self.mark_fields_unknown(&mut fields);
         for work in open.iter().filter(|work| !self.is_over(work) && !is_polled(work, under_way)) {
             if let Intent::UpdateMetadata { fields: in_progress, .. } = &work.intent {
                 fields.extend(in_progress.keys().map(|field| (*field, FieldDigest::UNKNOWN)));
@@ -183,7 +184,7 @@ impl Meeting<'_> {
         }
         let mut stored = join_stored(&fields, known_stored, stored);
         for field in overruled.keys() {
-            // What the lockfile's value was stored as; what is unknown by now was left out.
+            // The stored form of the lockfile's value. A value that is unknown by now was left out.
             let newer = entry.stored.get(field).filter(|_| fields.get(field) == asked.get(field));
             match newer {
                 Some(digest) => stored.insert(*field, *digest),
@@ -224,8 +225,8 @@ impl Meeting<'_> {
         }
     }
 
-    /// What state and lockfile know together of the metadata, and what the state knew of fields of
-    /// which the lockfile knows something newer.
+    /// Merges the metadata of state and lockfile. Also returns the state's values of fields for
+    /// which the lockfile has newer ones.
     fn join_asked(&self, known_asked: &FieldDigests) -> (FieldDigests, FieldDigests) {
         let (mut joined, mut overruled) = (known_asked.clone(), FieldDigests::new());
         for (field, digest) in &self.entry.asked {
@@ -233,13 +234,13 @@ impl Meeting<'_> {
                 joined.insert(*field, *digest);
                 continue;
             };
-            let heard = |digest: &FieldDigest| {
+            let was_known = |digest: &FieldDigest| {
                 self.known.is_some_and(|record| record.asked_before.contains(&(*field, *digest)))
             };
             if known == digest {
                 continue;
             }
-            if *known == FieldDigest::UNKNOWN || *digest == FieldDigest::UNKNOWN || heard(digest) {
+            if *known == FieldDigest::UNKNOWN || *digest == FieldDigest::UNKNOWN || was_known(digest) {
                 *known = FieldDigest::UNKNOWN;
                 continue;
             }
@@ -247,7 +248,7 @@ impl Meeting<'_> {
             overruled.insert(*field, *earlier.unwrap_or(known));
             *known = *digest;
         }
-        // Of fields that stay as they are.
+        // The overruled values of fields that don't change now.
         let earlier = self.known.into_iter().flat_map(|record| &record.overruled);
         for (field, digest) in earlier {
             overruled.entry(*field).or_insert(*digest);
@@ -255,7 +256,7 @@ impl Meeting<'_> {
         (joined, overruled)
     }
 
-    /// Whether the lockfile has the same assets and metadata of the address as the state.
+    /// Returns whether the lockfile has the same assets and metadata of the address as the state.
     fn is_known_as(&self, known: &Record) -> bool {
         let LockfileEntry { history, asked, .. } = self.entry;
         let same = |(key, fact): (RevisionKey, &RevisionFact)| {
@@ -265,10 +266,10 @@ impl Meeting<'_> {
         *asked == known.asked && count(history) == count(&known.history) && history.iter().all(same)
     }
 
-    /// Under another name, that of another branch, something else was asked of its asset in the
-    /// meantime. Only where the address comes back to this checkout: what it asks from then on
-    /// is newer.
-    fn doubt_what_was_asked_elsewhere(&self, fields: &mut FieldDigests) {
+    /// Marks fields as unknown that were set meanwhile under another branch's name of the same
+    /// asset. This happens only when the address comes back to this checkout; fields that it sets
+    /// later are newer.
+    fn mark_fields_unknown(&self, fields: &mut FieldDigests) {
         if self.known.is_some_and(|known| known.in_lockfile) {
             return;
         }
@@ -283,9 +284,9 @@ impl Meeting<'_> {
         }
     }
 
-    /// What was seen of its assets before the lockfile told anything new of them is older than
-    /// that, and decides nothing until they are looked at again: a lockfile has no times, so
-    /// the order in which this state learned of both is what counts.
+    /// Marks earlier observations of the address's assets as outdated, if the lockfile brought any
+    /// news about them. They decide nothing until the assets are read again. A lockfile has no
+    /// times, so the order in which this state learned of both counts.
     fn outdate(&self, recorded: &Recorded, before: usize, changes: &mut Vec<Change>) {
         let is_news = |change: &Change| {
             matches!(
@@ -305,7 +306,7 @@ impl Meeting<'_> {
         changes.extend(seen.map(|asset_id| Change::MarkOutdated { asset_id }));
     }
 
-    fn learn_history(&self, theirs: &History, changes: &mut Vec<Change>) {
+    fn import_history(&self, theirs: &History, changes: &mut Vec<Change>) {
         let nothing = History::new();
         let ours = self.known.map_or(&nothing, |known| &known.history);
         let mut joined = ours.clone();
@@ -322,10 +323,10 @@ impl Meeting<'_> {
             }
         }
         changes.extend(relisted);
-        self.tell_passed_over(&joined, changes);
+        self.report_unused_assets(&joined, changes);
     }
 
-    fn learn_possible_duplicates(
+    fn import_possible_duplicates(
         &self,
         theirs: &BTreeMap<UploadId, PossibleDuplicate>,
         under_way: &[(AttemptId, &Attempt)],
@@ -340,7 +341,7 @@ impl Meeting<'_> {
                 changes.push(Change::AddPossibleDuplicate { address: self.address.clone(), upload, duplicate });
             }
         }
-        // Where the lockfile has its operation, that tells more.
+        // The operation in the lockfile says more.
         let has_operation = |attempt: &Attempt| {
             self.entry.open.iter().any(|work| work.operation.is_some() && work.intent == attempt.intent)
         };
@@ -356,13 +357,13 @@ impl Meeting<'_> {
                 let message = format!(
                     "the lockfile says that the upload of {at} was sent again, since its answer was lost; it may exist twice"
                 );
-                changes.push(self.tell(Event::POSSIBLE_DUPLICATE, message));
+                changes.push(self.event(Event::POSSIBLE_DUPLICATE, message));
             }
         }
     }
 
-    /// Whether it is known of an upload what came of it, or that something newer took its place:
-    /// without its operation there is nothing left to do.
+    /// Returns whether the upload is resolved, or was abandoned for a newer one. Without its
+    /// operation nothing is left to do then.
     fn is_accounted_for(&self, work: &OpenWork) -> bool {
         let Some(upload) = work.intent.upload() else { return false };
         let ours = self.known.and_then(|known| known.possible_duplicates.get(&upload));
@@ -370,8 +371,8 @@ impl Meeting<'_> {
         known.into_iter().any(|duplicate| duplicate.settled || work.operation.is_none())
     }
 
-    /// Tells of assets that this machine could use until now, and can't any more.
-    fn tell_passed_over(&self, joined: &History, changes: &mut Vec<Change>) {
+    /// Reports assets that this machine could use until now, and can't any more.
+    fn report_unused_assets(&self, joined: &History, changes: &mut Vec<Change>) {
         let Some(known) = self.known else { return };
         let (before, now) = (known.identity.kind(), self.entry.identity.kind());
         if known.history.assets().len() < 2 && joined.assets().len() < 2 {
@@ -389,11 +390,11 @@ impl Meeting<'_> {
                 (true, true) => "the lockfile has another asset for it",
                 (true, false) => continue,
             };
-            changes.push(self.tell(Event::DUPLICATE_ASSET, format!("asset {asset_id} isn't used: {why}")));
+            changes.push(self.event(Event::DUPLICATE_ASSET, format!("asset {asset_id} isn't used: {why}")));
         }
     }
 
-    /// Takes over one piece of open work; whether it is open here too from now on.
+    /// Takes over one piece of open work. Returns whether it is open here from now on.
     fn take_over(
         &self,
         work: &OpenWork,
@@ -414,9 +415,10 @@ impl Meeting<'_> {
         let mut events = match operation {
             Some(operation) => {
                 let known = is_polled(work, under_way);
-                // Where the lockfile has both the content and the operation, two branches were merged and the
-                // operation makes another asset: it is polled, so that its ID is not lost. Where
-                // only the state has the content, the lockfile is older than the operation's end.
+                // If the lockfile has both the content and the operation, two branches were merged,
+                // and the operation makes another asset. It is polled, so that its ID is not lost.
+                // If only the state has the content, the lockfile is older than the operation's
+                // end.
                 if known || (ours && !theirs) {
                     return known;
                 }
@@ -424,8 +426,8 @@ impl Meeting<'_> {
             }
             None if same.is_some() => return true,
             None if ours => return false,
-            // Two branches were merged: one has the asset, and of the other's upload nobody knows whether it made
-            // another.
+            // Two branches were merged: one has the asset, and it is unknown whether the other's
+            // upload made another one.
             None if theirs => {
                 if let (Some(upload), Some(content)) = (intent.upload(), intent.content()) {
                     let duplicate = PossibleDuplicate { content, settled: false };
@@ -441,7 +443,7 @@ impl Meeting<'_> {
         let attempt = match same {
             // The same work, whose answer was lost here but not there.
             Some((attempt, known)) if matches!(known.phase, Phase::InDoubt | Phase::Held) => *attempt,
-            // It is in this process's hands.
+            // This process works on it.
             Some(_) => return true,
             None => {
                 let attempt = AttemptId(*next);
@@ -456,17 +458,18 @@ impl Meeting<'_> {
         true
     }
 
-    /// Whether either side shows that some work was carried out.
+    /// Returns whether either side shows that the work was carried out.
     fn is_over(&self, work: &OpenWork) -> bool {
         let LockfileEntry { history, asked, .. } = self.entry;
         let ours = self.known.is_some_and(|known| is_settled(&work.intent, &known.history, &known.asked));
         ours || is_settled(&work.intent, history, asked)
     }
 
-    /// An address has one count: that of the work that was given up most often, wherever it is
-    /// higher than what is counted here.
+    /// Returns the address's new count of creates in doubt: that of the work that was abandoned
+    /// most often, if it is higher than the count here.
     fn count_in_doubt(&self, open: &[&OpenWork]) -> Option<Change> {
-        // Of equals the first in their order, so that reading twice changes nothing more.
+        // The first one in their order if several are equal, so that reading twice changes nothing
+        // more.
         let most = open.iter().rev().max_by_key(|work| work.doubts)?;
         let input_digest = most.intent.input_digest();
         let blocked = self.known.and_then(|known| known.blocked.as_ref());
@@ -477,26 +480,26 @@ impl Meeting<'_> {
                 (*doubts, (*failures, *next_at, message.clone()))
             }
             Some(Blocked::Retrying { doubts, .. }) => (*doubts, self.elsewhere(most)),
-            // A refusal that is forgotten costs one request; a count that is forgotten, an asset that nobody knows.
+            // Losing a refusal costs one request. Losing a count can cost a duplicate asset.
             Some(Blocked::Refused { .. }) | None => (0, self.elsewhere(most)),
         };
         let blocked = Blocked::Retrying { input_digest, failures, doubts: most.doubts, next_at, message };
         (most.doubts > counted).then(|| Change::SetBlocked { address: self.address.clone(), blocked: Some(blocked) })
     }
 
-    /// What is known of failures that another machine counted: it is due again, for their rests are
-    /// long over.
+    /// Returns the failures that another machine counted. The work is due at once, since their
+    /// back-off is long over.
     fn elsewhere(&self, work: &OpenWork) -> (u32, Timestamp, String) {
         let message = format!("its create had no known outcome {} times on another machine", work.doubts);
         (work.doubts, Timestamp::UNIX_EPOCH, message)
     }
 
-    fn tell(&self, kind: &'static str, message: String) -> Change {
+    fn event(&self, kind: &'static str, message: String) -> Change {
         Change::LogEvent { address: Some(self.address.clone()), event: Event { kind, message } }
     }
 }
 
-/// Whether this machine polls an operation already.
+/// Returns whether this machine already polls the operation.
 fn is_polled(work: &OpenWork, under_way: &[(AttemptId, &Attempt)]) -> bool {
     let polls = |attempt: &Attempt| match &attempt.phase {
         Phase::Submitted(operation) | Phase::SetAside(operation) => work.operation.as_ref() == Some(operation),
@@ -505,7 +508,7 @@ fn is_polled(work: &OpenWork, under_way: &[(AttemptId, &Attempt)]) -> bool {
     under_way.iter().any(|(_, attempt)| polls(attempt))
 }
 
-/// Whether the facts show that some work was carried out.
+/// Returns whether the facts show that the work was carried out.
 fn is_settled(intent: &Intent, history: &History, asked: &FieldDigests) -> bool {
     match intent {
         Intent::Create { content, .. } => {
@@ -522,8 +525,8 @@ fn is_settled(intent: &Intent, history: &History, asked: &FieldDigests) -> bool 
     }
 }
 
-/// What two writers know together of what Roblox stored in place of what was asked: of fields whose
-/// value is known, the least where they differ.
+/// Merges the values that Roblox stored in place of the sent ones, for two writers. Covers the
+/// fields with a known value; where the writers differ, the smaller digest counts.
 pub(super) fn join_stored(asked: &FieldDigests, a: &FieldDigests, b: &FieldDigests) -> FieldDigests {
     let known = asked.iter().filter(|(_, digest)| **digest != FieldDigest::UNKNOWN);
     known

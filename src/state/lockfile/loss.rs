@@ -1,5 +1,5 @@
-//! What a new lockfile would lack of the one that it replaces. Nothing but `forget` takes an asset
-//! ID out of a lockfile.
+//! Finds facts that a new lockfile would lack compared with the one that it replaces. Only `forget`
+//! removes an asset ID from a lockfile.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::model::digest::FieldDigest;
 use crate::model::history::RevisionKey;
 use crate::model::ids::AssetId;
 
-/// The revisions of a lockfile, eight bytes each: enough to see that none is missing from the next
+/// Digests of a lockfile's revisions, eight bytes each, to check that none is missing from the next
 /// one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Digests {
@@ -17,7 +17,7 @@ pub(crate) struct Digests {
 }
 
 impl Digests {
-    /// The revisions of a ledger, and what it forgot.
+    /// Computes the digests of a ledger's revisions and forgotten assets.
     pub(crate) fn of(ledger: &Ledger) -> Self {
         let Ledger { remote: _, entries, forgotten } = ledger;
         let mut sorted: Vec<u64> = entries
@@ -31,7 +31,8 @@ impl Digests {
         Self { sorted }
     }
 
-    /// The assets of a ledger of which the lockfile lacks a revision, with their addresses.
+    /// Returns the assets of a ledger with a revision that this lockfile lacks, with their
+    /// addresses.
     pub(crate) fn lacks(&self, ledger: &Ledger) -> Vec<(Address, AssetId)> {
         let has = |address: &Address, key| self.sorted.binary_search(&digest(address, key)).is_ok();
         let lacking = |(address, entry): (&Address, &LockfileEntry)| {
@@ -42,7 +43,7 @@ impl Digests {
         ledger.entries.iter().flat_map(lacking).collect()
     }
 
-    /// Whether all of them are in another lockfile too.
+    /// Returns whether another lockfile has all of them.
     pub(crate) fn are_in(&self, other: &Self) -> bool {
         self.sorted.iter().all(|digest| other.sorted.binary_search(digest).is_ok())
     }
@@ -56,8 +57,8 @@ fn digest_of(address: &Address, what: &str) -> u64 {
     FieldDigest::of_parts([address.as_str(), what]).bits()
 }
 
-/// The first asset of `old` that `new` would lack, with its address. What was forgotten may go, and
-/// so may what `new` has under a new name.
+/// Returns the first asset of `old` that `new` would lack, with its address. Forgotten assets may
+/// be missing, and so may assets that `new` has under another name.
 pub(crate) fn first_lost(old: &Ledger, new: &Ledger) -> Option<(Address, AssetId)> {
     let mut moved: BTreeSet<RevisionKey> = BTreeSet::new();
     let has = |ledger: &Ledger, address: &Address, key: RevisionKey| {
@@ -66,7 +67,7 @@ pub(crate) fn first_lost(old: &Ledger, new: &Ledger) -> Option<(Address, AssetId
     for (address, entry) in &new.entries {
         moved.extend(entry.history.iter().map(|(key, _)| key).filter(|key| !has(old, address, *key)));
     }
-    // Also of an address that had it for a moment only, after a move.
+    // This includes an address that had the asset only briefly, after a move.
     let known = |ledger: &Ledger, address: &Address, asset_id: AssetId| {
         ledger.forgotten.get(address).map_or(0, |forgotten| forgotten.times(asset_id))
     };

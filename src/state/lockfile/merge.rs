@@ -1,8 +1,8 @@
-//! Two branches' lockfiles to one: git's merge driver.
+//! Merges the lockfiles of two branches: git's merge driver.
 //!
-//! Facts are united. What is not a fact but a condition (metadata, pin, removal, open work, path)
-//! follows the side that changed it since the base; where both did, what is left is what makes the
-//! next sync look again. The result doesn't depend on whose side is whose.
+//! Facts are united. Other values (metadata, pin, removal, open work, path) follow the side that
+//! changed them since the base. If both sides did, the result makes the next sync check again. The
+//! result doesn't depend on the order of the sides.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,10 +28,9 @@ pub struct OtherRemotes {
     pub theirs: String,
 }
 
-/// Merges two lockfiles that come from `base`; `None`: both sides made theirs anew.
+/// Merges two lockfiles that come from `base`; `None` if both sides created theirs.
 ///
-/// # Errors
-/// When they belong to different remotes.
+/// # Errors When they belong to different remotes.
 pub fn merge(base: Option<&Ledger>, ours: &Ledger, theirs: &Ledger) -> Result<Ledger, OtherRemotes> {
     if ours.remote != theirs.remote {
         return Err(OtherRemotes { ours: ours.remote.clone(), theirs: theirs.remote.clone() });
@@ -49,8 +48,8 @@ pub fn merge(base: Option<&Ledger>, ours: &Ledger, theirs: &Ledger) -> Result<Le
         let base = base.and_then(|base| base.entries.get(address));
         let entry = match (ours.entries.get(address), theirs.entries.get(address)) {
             (Some(ours), Some(theirs)) => Some(merge_entries(base, ours, theirs)),
-            // Moved or forgotten on one side: gone, unless the other side learned something since. Never gone is what
-            // is nowhere else.
+            // Moved or forgotten on one side: removed, unless the other side added facts since.
+            // Assets that are nowhere else are never removed.
             (Some(one), None) => (base != Some(one) || !is_elsewhere(one, &their_assets)).then(|| one.clone()),
             (None, Some(one)) => (base != Some(one) || !is_elsewhere(one, &our_assets)).then(|| one.clone()),
             (None, None) => None,
@@ -71,13 +70,13 @@ pub fn merge(base: Option<&Ledger>, ours: &Ledger, theirs: &Ledger) -> Result<Le
     Ok(merged)
 }
 
-/// Whether one side forgot an address since the base.
+/// Returns whether one side forgot an address since the base.
 fn has_forgotten_since(side: &Ledger, address: &Address, base: Option<&Forgotten>) -> bool {
     let mut forgotten = side.forgotten.get(address).into_iter().flat_map(Forgotten::iter);
     forgotten.any(|(asset_id, times)| base.map_or(0, |base| base.times(asset_id)) < times)
 }
 
-/// What was suspected of an address when one side forgot it was forgotten with it.
+/// Marks possible duplicates as settled if one side forgot them with their address.
 fn settle_forgotten(entry: &mut LockfileEntry, base: Option<&LockfileEntry>, side: Option<&LockfileEntry>) {
     let is_left = |upload: &UploadId| side.is_some_and(|side| side.possible_duplicates.contains_key(upload));
     let before = base.into_iter().flat_map(|base| base.possible_duplicates.keys());
@@ -88,12 +87,12 @@ fn settle_forgotten(entry: &mut LockfileEntry, base: Option<&LockfileEntry>, sid
     }
 }
 
-/// Every asset of a ledger.
+/// Returns every asset of a ledger.
 fn assets(ledger: &Ledger) -> BTreeSet<AssetId> {
     ledger.entries.values().flat_map(|entry| entry.history.assets()).collect()
 }
 
-/// Whether every asset of an entry is among `assets`, under whatever address.
+/// Returns whether every asset of an entry is among `assets`, under any address.
 fn is_elsewhere(entry: &LockfileEntry, assets: &BTreeSet<AssetId>) -> bool {
     entry.history.assets().is_subset(assets)
 }
@@ -113,12 +112,12 @@ fn merge_entries(base: Option<&LockfileEntry>, ours: &LockfileEntry, theirs: &Lo
             |stored| join_stored(&asked, stored, stored),
         ),
         asked,
-        // Archived on one side is archived.
+        // An asset that one side archived is archived.
         archived: archived.cloned().unwrap_or_else(|| union(&ours.archived, &theirs.archived)),
-        // Two pins that were both carried out: which came last is not known, so neither counts and the pin is carried
-        // out again.
+        // Two pins that were both carried out: it is unknown which was last. So neither counts, and
+        // the pin is carried out again.
         pinned: three_way(base.map(|base| &base.pinned), &ours.pinned, &theirs.pinned).copied().flatten(),
-        // Both sides can only disagree without a base; then one of them has it in its manifest.
+        // The sides can only disagree without a base; then one of them has it in its manifest.
         removed: three_way(base.map(|base| &base.removed), &ours.removed, &theirs.removed).copied().unwrap_or(false),
         possible_duplicates: union_of_possible(&ours.possible_duplicates, &theirs.possible_duplicates),
         open: merge_open(base.map(|base| base.open.as_slice()).unwrap_or_default(), &ours.open, &theirs.open),
@@ -127,7 +126,7 @@ fn merge_entries(base: Option<&LockfileEntry>, ours: &LockfileEntry, theirs: &Lo
     entry
 }
 
-/// The value of the side that changed it; `None` when both did, differently.
+/// Returns the value of the side that changed it; `None` if both did, differently.
 fn three_way<'a, T: PartialEq>(base: Option<&T>, ours: &'a T, theirs: &'a T) -> Option<&'a T> {
     if ours == theirs || base == Some(theirs) {
         Some(ours)
@@ -149,7 +148,7 @@ fn union(
     union
 }
 
-/// What may exist twice as far as either knows, and is not settled as far as both know.
+/// Unites possible duplicates. One is settled if either side settled it.
 pub(super) fn union_of_possible(
     ours: &BTreeMap<UploadId, PossibleDuplicate>,
     theirs: &BTreeMap<UploadId, PossibleDuplicate>,
@@ -161,8 +160,8 @@ pub(super) fn union_of_possible(
     union
 }
 
-/// Where both sides changed something the manifest has a conflict too, which a person resolves, and
-/// the next sync writes what it says; until then the smaller value is as good as the other.
+/// Merges identities. If both sides changed one, the manifest has a conflict too. A person resolves
+/// it, and the next sync writes the result. Until then the smaller value is as good as the other.
 fn merge_identities(base: Option<&Identity>, ours: &Identity, theirs: &Identity) -> Identity {
     fn pick<T: Ord + Clone>(base: Option<&T>, ours: &T, theirs: &T) -> T {
         three_way(base, ours, theirs).unwrap_or_else(|| ours.min(theirs)).clone()
@@ -176,8 +175,8 @@ fn merge_identities(base: Option<&Identity>, ours: &Identity, theirs: &Identity)
     }
 }
 
-/// Each field by itself. Changed on both sides, or changed on one and dropped on the other:
-/// managed, with an unknown value.
+/// Merges each field separately. A field that both sides changed, or that one side changed and the
+/// other dropped, stays managed with an unknown value.
 fn merge_asked(base: Option<&FieldDigests>, ours: &FieldDigests, theirs: &FieldDigests) -> FieldDigests {
     let fields: BTreeSet<_> = ours.keys().chain(theirs.keys()).copied().collect();
     fields
@@ -187,7 +186,7 @@ fn merge_asked(base: Option<&FieldDigests>, ours: &FieldDigests, theirs: &FieldD
             let base = base.map(|base| base.get(&field));
             let merged = match three_way(base.as_ref(), &ours, &theirs) {
                 Some(digest) => digest.copied(),
-                // Both sides made the entry, and only one manages the field.
+                // Both sides created the entry, and only one manages the field.
                 None if base.is_none() && (ours.is_none() || theirs.is_none()) => ours.or(theirs).copied(),
                 None => Some(FieldDigest::UNKNOWN),
             };
@@ -196,21 +195,22 @@ fn merge_asked(base: Option<&FieldDigests>, ours: &FieldDigests, theirs: &FieldD
         .collect()
 }
 
-/// What either side has open, without what one side settled since the base. Tried again since, it
-/// is not what the other side settled.
+/// Unites the open work of both sides, without work that one side finished since the base. A later
+/// attempt at the same is other work.
 fn merge_open(base: &[OpenWork], ours: &[OpenWork], theirs: &[OpenWork]) -> Vec<OpenWork> {
     let has = |side: &[OpenWork], work: &OpenWork| side.iter().any(|other| other.is_same(work));
     let both = |work: &&OpenWork| has(ours, work) && has(theirs, work);
     ours.iter().chain(theirs).filter(|work| both(work) || !base.contains(work)).cloned().collect()
 }
 
-/// How the merged lockfile has each asset. Of two that each side made for the same the model's rule
-/// chooses, the same on every machine, and the other is marked.
+/// Chooses the listing of each asset in the merged lockfile. If each side made an asset for the
+/// same content, the model's rule chooses one, the same on every machine, and the other becomes a
+/// duplicate.
 fn choose(history: &mut History, base: Option<&History>, ours: &History, theirs: &History, kind: Kind) {
     for asset_id in history.assets() {
         let (ours, theirs) = (ours.listing(asset_id), theirs.listing(asset_id));
         let chosen = three_way(base.map(|base| base.listing(asset_id)).as_ref(), &ours, &theirs).copied();
-        // What one side doesn't have it didn't choose.
+        // A side that doesn't have an asset made no choice about it.
         let chosen = chosen.flatten().or_else(|| ours.max(theirs));
         history.list(asset_id, chosen);
     }
@@ -229,7 +229,7 @@ fn choose(history: &mut History, base: Option<&History>, ours: &History, theirs:
         };
         let sides = winner.map(|winner| (only(winner.asset_id), only(key.asset_id)));
         let made_twice = matches!(sides, Some((Some(winner), Some(loser))) if winner != loser);
-        // Two branches that know both, each with a choice of its own.
+        // Two branches that know both, each with its own choice.
         let chosen = [ours.listing(key.asset_id), theirs.listing(key.asset_id)];
         let contested = chosen.contains(&Some(Listing::Duplicate)) && chosen.contains(&Some(Listing::Listed));
         if made_twice || (contested && winner.is_some_and(|winner| winner.asset_id != key.asset_id)) {

@@ -1,10 +1,10 @@
-//! The lockfile: the facts that another machine needs, in a text that git merges well.
+//! The lockfile: the facts that another machine needs, as text that git merges well.
 //!
-//! Facts, not wishes, and no times. Reading one adds to what is known and never takes away; an
-//! unreadable one is an error, never an empty one.
+//! It has facts and no goals, and no times. Reading one adds facts and never removes any. An
+//! unreadable lockfile is an error, never an empty one.
 //!
-//! Read next: `write` for the form, `parse` for what is refused, `export` and `import` for how it
-//! meets the state, `merge` for two branches.
+//! Read next: `write` for the format, `parse` for what is refused, `export` and `import` for the
+//! exchange with the state, `merge` for two branches.
 
 mod error;
 mod export;
@@ -38,58 +38,58 @@ pub use merge::merge;
 pub use parse::parse;
 pub use write::write;
 
-/// What a lockfile says.
+/// The content of a lockfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
     /// The remote that its IDs belong to.
     pub remote: String,
-    /// What is known of each address.
+    /// The entry of each address.
     pub entries: BTreeMap<Address, LockfileEntry>,
-    /// The assets that addresses were told to forget: no union brings them back.
+    /// The assets that each address forgot: no union brings them back.
     pub forgotten: BTreeMap<Address, Forgotten>,
 }
 
-/// What a lockfile says of one address.
+/// The lockfile's entry of one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockfileEntry {
-    /// What it is.
+    /// Its type, creator, privacy and path.
     pub identity: Identity,
-    /// Every revision, without when and how it was made.
+    /// Every revision, without its time and origin.
     pub history: History,
-    /// The metadata that was last asked for and taken, a digest a field.
+    /// The metadata that Roblox last accepted, a digest for each field.
     pub asked: FieldDigests,
-    /// Where Roblox stored something else than was asked.
+    /// The fields for which Roblox stored another value than Macadam sent.
     pub stored: FieldDigests,
-    /// Where the last rollback led.
+    /// The target of the last rollback.
     pub pinned: Option<PinnedAt>,
     /// The assets that Macadam archived, and why.
     pub archived: BTreeMap<AssetId, RetireReason>,
-    /// It left the manifest.
+    /// Whether it left the manifest.
     pub removed: bool,
-    /// Uploads that may have made an asset which nobody knows, and those of which that is settled.
+    /// Uploads that may have made an unknown asset, and those for which a person settled that.
     pub possible_duplicates: BTreeMap<UploadId, PossibleDuplicate>,
-    /// What is not settled, in the order in which it is written, each once.
+    /// The unfinished work, in the order of the text, without repetitions.
     pub open: Vec<OpenWork>,
 }
 
 /// A change of the remote whose outcome another machine may have to find out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenWork {
-    /// What it set out to do.
+    /// The goal of the change.
     pub intent: Intent,
-    /// The operation to poll; `None`: nobody knows whether Roblox carried it out.
+    /// The operation to poll; `None` if it is unknown whether Roblox carried the change out.
     pub operation: Option<OperationId>,
-    /// Nobody waits for the operation any more; or, without one, nobody sends it again before a
-    /// person has settled it.
+    /// The polling of the operation has ended. Without an operation: the work waits for a person,
+    /// and is not sent again before that.
     pub set_aside: bool,
-    /// Of a create: how many of the same were given up in a row before it without knowing whether
-    /// they happened. Another machine goes on counting from there, or a remote that makes and
-    /// never answers would be fed copies by each.
+    /// For a create: how many of the same upload were abandoned in doubt in a row before it.
+    /// Another machine continues this count. Otherwise a remote that creates assets and never
+    /// answers would get copies from every machine.
     pub doubts: u32,
 }
 
 impl OpenWork {
-    /// Whether it is the same work, however often it was tried before.
+    /// Returns whether it is the same work, however often it was tried before.
     fn is_same(&self, other: &Self) -> bool {
         let Self { intent, operation, set_aside: _, doubts: _ } = self;
         *intent == other.intent && *operation == other.operation
@@ -97,14 +97,14 @@ impl OpenWork {
 }
 
 impl Ledger {
-    /// A lockfile without assets.
+    /// Creates a lockfile without assets.
     pub const fn new(remote: String) -> Self {
         Self { remote, entries: BTreeMap::new(), forgotten: BTreeMap::new() }
     }
 }
 
 impl LockfileEntry {
-    /// An entry of which nothing else is known.
+    /// Creates an entry with nothing but an identity.
     pub const fn new(identity: Identity) -> Self {
         Self {
             identity,
@@ -119,7 +119,7 @@ impl LockfileEntry {
         }
     }
 
-    /// Puts the open work into its order. Of the same work the higher count is the later one.
+    /// Sorts the open work. Of the same work the higher count is the later one.
     fn normalize(&mut self) {
         self.open
             .sort_by_cached_key(|work| write::open_line(&OpenWork { doubts: 0, set_aside: false, ..work.clone() }));
@@ -134,7 +134,7 @@ impl LockfileEntry {
     }
 }
 
-/// A fact as a lockfile holds it: when and how it was made is this checkout's own.
+/// Returns a fact as a lockfile has it: the time and origin belong to this checkout alone.
 const fn without_made(fact: RevisionFact) -> RevisionFact {
     RevisionFact { made: None, ..fact }
 }

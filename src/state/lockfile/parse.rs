@@ -1,9 +1,9 @@
-//! Text to a ledger. Strict: a lockfile that says anything else than a lockfile says is an error
-//! with its place, and none is read in part.
+//! Parses a lockfile to a ledger. Strict: anything unknown is an error with its place, and no
+//! lockfile is read in part.
 //!
-//! The text is parsed table by table: the tree of a whole document with 100,000 addresses takes 260
-//! MB. A line that starts with `[` is taken for the start of a table; where it is none (inside a
-//! text of many lines) the part before it is no TOML, so that nothing is read wrongly.
+//! The text is parsed table by table, since the tree of a whole document with 100,000 addresses
+//! takes 260 MB. A line that starts with `[` counts as the start of a table. If it is inside a
+//! multi-line string, the part before it is invalid TOML, so nothing is misread.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use super::write::{LAST_LINE, VERSION};
 use crate::model::address::Address;
 use crate::model::forgotten::Forgotten;
 
-/// The keys before the first table, as far as any version has them.
+/// The keys before the first table that every version has.
 #[derive(Deserialize)]
 struct AnyHeader {
     version: Option<Spanned<i64>>,
@@ -46,10 +46,10 @@ struct LockfileTable<'a> {
     forgotten: BTreeMap<Spanned<Cow<'a, str>>, ForgottenText>,
 }
 
-/// Reads a lockfile; `file` is its name in errors.
+/// Parses a lockfile; `file` is its name in errors.
 ///
-/// # Errors
-/// When it is empty, cut off, has conflict markers, is of a newer version, or is no lockfile.
+/// # Errors When it is empty, cut off, has conflict markers, has a newer version, or is no
+/// lockfile.
 pub fn parse(bytes: &[u8], file: &Path) -> Result<Ledger, LockfileError> {
     let text = LockfileSource { text: utf8(bytes, file)?, file };
     text.refuse_broken()?;
@@ -86,8 +86,8 @@ pub fn parse(bytes: &[u8], file: &Path) -> Result<Ledger, LockfileError> {
     Ok(ledger)
 }
 
-/// A revision that is known again was forgotten before, though a merge by hand may have lost the
-/// line that says so.
+/// Adds the forgotten assets that a revision's era implies, since a manual merge may have lost
+/// their line.
 fn complete_forgotten(ledger: &mut Ledger) {
     for (address, entry) in &ledger.entries {
         let mut forgotten = Forgotten::new();
@@ -125,13 +125,13 @@ impl<'a> LockfileSource<'a> {
         LockfileError::Damaged { message, place: self.place(at) }
     }
 
-    /// Looks for what makes a file unusable although it may be good TOML.
+    /// Refuses files that are unusable although they may be valid TOML.
     fn refuse_broken(self) -> Result<(), LockfileError> {
         if self.text.trim().is_empty() {
             return Err(LockfileError::Empty { place: self.place(0) });
         }
         for (start, line) in self.lines() {
-            // What git writes; `=======` alone is the middle one.
+            // Git's markers; `=======` alone is the middle one.
             let opens = ["<<<<<<<", ">>>>>>>", "|||||||"].iter().any(|marker| line.starts_with(marker));
             if opens || line.trim_end() == "=======" {
                 return Err(LockfileError::ConflictMarkers { place: self.place(start) });
@@ -151,7 +151,7 @@ impl<'a> LockfileSource<'a> {
         })
     }
 
-    /// What comes before the first table, then each table.
+    /// Returns the part before the first table, then each table.
     fn parts(self) -> impl Iterator<Item = Range<usize>> {
         let starts = self.lines().filter(|(_, line)| line.starts_with('[')).map(|(start, _)| start);
         starts.chain([self.text.len()]).scan(0, |from, to| {
@@ -170,7 +170,7 @@ impl<'a> LockfileSource<'a> {
         })
     }
 
-    /// The version comes first: a newer form may have keys that this program doesn't know.
+    /// Reads the version first, since a newer format may have unknown keys.
     fn read_header(self, part: Range<usize>) -> Result<LockfileHeader, LockfileError> {
         let AnyHeader { version } = self.read(part.clone())?;
         let version = version.ok_or_else(|| self.damaged("it has no `version`".to_owned(), 0))?;

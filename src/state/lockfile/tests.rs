@@ -73,7 +73,7 @@ fn open(intent: Intent, operation: Option<&str>) -> OpenWork {
     OpenWork { intent, operation: operation.map(|text| OperationId::new(text).unwrap()), set_aside: false, doubts: 0 }
 }
 
-fn given_up_before(intent: Intent, doubts: u32) -> OpenWork {
+fn abandoned_before(intent: Intent, doubts: u32) -> OpenWork {
     OpenWork { doubts, ..open(intent, None) }
 }
 
@@ -97,7 +97,7 @@ fn text_of(ledger: &Ledger) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-fn read_back(text: &str) -> Result<Ledger, LockfileError> {
+fn parse_text(text: &str) -> Result<Ledger, LockfileError> {
     parse(text.as_bytes(), Path::new("assets.lock.toml"))
 }
 
@@ -105,14 +105,14 @@ fn apply(recorded: &mut Recorded, changes: &[Change]) {
     changes.iter().for_each(|change| recorded.apply(change, Timestamp::UNIX_EPOCH).unwrap());
 }
 
-fn take_in(recorded: &mut Recorded, ledger: &Ledger) {
+fn import_into(recorded: &mut Recorded, ledger: &Ledger) {
     let changes = import(recorded, ledger, Timestamp::UNIX_EPOCH);
     apply(recorded, &changes);
 }
 
 fn imported(ledger: &Ledger) -> Recorded {
     let mut recorded = Recorded::default();
-    take_in(&mut recorded, ledger);
+    import_into(&mut recorded, ledger);
     recorded
 }
 
@@ -188,10 +188,10 @@ prop_compose! {
         entry.possible_duplicates = possible.into_iter().map(|(upload, (content, settled))| {
             (UploadId::new(upload), PossibleDuplicate { content: hash(content), settled })
         }).collect();
-        // An address has one count: that of what was given up last.
+        // An address has one count, that of the work that was abandoned last.
         let counted = open.iter().find(|(intent, ..)| matches!(intent, Intent::Create { .. })).map(|(intent, ..)| intent.input_digest());
         let doubts = |intent: &Intent| if matches!(intent, Intent::Create { .. }) && Some(intent.input_digest()) == counted { doubts } else { 0 };
-        // Without an operation only a create is written down, and of metadata nothing is.
+        // Only a create is written down without an operation, and a metadata update never is.
         entry.open = open.into_iter().filter(|(intent, ..)| !matches!(intent, Intent::UpdateMetadata { .. }))
             .filter(|(intent, operation, _)| operation.is_some() || matches!(intent, Intent::Create { .. }))
             .map(|(intent, operation, set_aside)| {
@@ -202,9 +202,9 @@ prop_compose! {
     }
 }
 
-/// A ledger as Macadam writes it: what is known again was forgotten before, and what is forgotten
-/// is not in it.
-fn sound(entries: BTreeMap<Address, LockfileEntry>, forgets: &[(Option<String>, u64, u32)]) -> Ledger {
+/// Returns a ledger as Macadam writes it: an asset that is known again was forgotten before, and a
+/// forgotten asset is not in it.
+fn normalized(entries: BTreeMap<Address, LockfileEntry>, forgets: &[(Option<String>, u64, u32)]) -> Ledger {
     let mut ledger = Ledger { entries, ..Ledger::new(REMOTE.to_owned()) };
     let first = ledger.entries.keys().next().cloned();
     for (text, asset, times) in forgets {
@@ -228,7 +228,7 @@ fn sound(entries: BTreeMap<Address, LockfileEntry>, forgets: &[(Option<String>, 
 
 prop_compose! {
     fn any_ledger()(entries in prop::collection::btree_map("[a-c\"'\\\\#\\]\u{e9}\u{1f5e1}= ./]{1,3}", any_entry(), 0..4), forgets in prop::collection::vec((prop::option::of("[a-c]"), 1_u64..4, 0_u32..8), 0..3)) -> Ledger {
-        sound(entries.into_iter().map(|(text, entry)| (address(&text), entry)).collect(), &forgets)
+        normalized(entries.into_iter().map(|(text, entry)| (address(&text), entry)).collect(), &forgets)
     }
 }
 
@@ -236,23 +236,24 @@ proptest! {
     #[test]
     fn text_reads_back_and_is_the_same_every_time(ledger in any_ledger()) {
         let text = text_of(&ledger);
-        let read = read_back(&text).unwrap();
+        let read = parse_text(&text).unwrap();
         prop_assert_eq!(&read, &ledger, "{}", text);
         prop_assert_eq!(text_of(&read), text);
     }
 
     #[test]
-    fn what_a_fresh_machine_reads_it_writes_again(ledger in any_ledger()) {
+    fn a_fresh_machine_writes_the_lockfile_that_it_read(ledger in any_ledger()) {
         let recorded = imported(&ledger);
         let again = export(REMOTE, &recorded, &BTreeSet::new());
         for (address, wanted) in &ledger.entries {
             let mut wanted = wanted.clone();
-            // A doubt about what is known by now is none; one about an operation's own work neither.
+            // An upload whose content is known by now is not in doubt, nor is one whose own
+            // operation made it.
             let entry = &again.entries[address];
-            // Nor about an upload of which it is known what came of it.
+            // Nor is an upload with a known outcome.
             let accounted = |work: &OpenWork| is_accounted(&entry.possible_duplicates, work);
             wanted.open.retain(|work| entry.open.contains(work) || (work.operation.is_some() && !accounted(work)));
-            // What was in doubt beside its own content may exist twice.
+            // An upload in doubt beside its own content may exist twice.
             let suspected = wanted.possible_duplicates.clone();
             wanted.possible_duplicates = entry.possible_duplicates.clone();
             prop_assert!(suspected.iter().all(|(upload, known)| entry.possible_duplicates.get(upload) == Some(known)));
@@ -265,19 +266,19 @@ proptest! {
     #[test]
     fn reading_twice_changes_nothing_more(first in any_ledger(), second in any_ledger()) {
         let mut recorded = imported(&first);
-        take_in(&mut recorded, &second);
+        import_into(&mut recorded, &second);
         let once = recorded.clone();
         prop_assert_eq!(import(&recorded, &second, Timestamp::UNIX_EPOCH), []);
-        take_in(&mut recorded, &second);
+        import_into(&mut recorded, &second);
         prop_assert_eq!(recorded, once);
     }
 
-    /// A branch switch and back: no asset ID is lost, whatever the other lockfile says.
+    /// A branch switch and back: no asset ID is lost, whatever the other lockfile has.
     #[test]
     fn reading_loses_no_fact(first in any_ledger(), second in any_ledger()) {
         let mut recorded = imported(&first);
         for other in [&second, &first] {
-            take_in(&mut recorded, other);
+            import_into(&mut recorded, other);
         }
         for (address, entry) in first.entries.iter().chain(&second.entries) {
             let forgotten = recorded.forgotten.get(address);
@@ -289,7 +290,7 @@ proptest! {
                 let known = recorded.assets[address].history.get(key).unwrap();
                 prop_assert!(fact.content.is_none() || known.content.is_some() || known.era > fact.era);
             }
-            // What may exist twice stays so until it is settled.
+            // A possible duplicate stays one until it is settled.
             for (upload, duplicate) in &entry.possible_duplicates {
                 let known = recorded.assets[address].possible_duplicates.get(upload).unwrap();
                 prop_assert!(known.settled || !duplicate.settled);
@@ -352,12 +353,12 @@ proptest! {
     }
 }
 
-/// Whether it is known what came of an upload.
+/// Returns whether the outcome of an upload is known.
 fn is_accounted(known: &BTreeMap<UploadId, PossibleDuplicate>, work: &OpenWork) -> bool {
     work.intent.upload().and_then(|upload| known.get(&upload)).is_some_and(|duplicate| duplicate.settled)
 }
 
-/// However deep and long a line is, it is damage: no stack is exhausted.
+/// A line that is too deep or too long is damage, and exhausts no stack.
 #[test]
 fn no_depth_panics() {
     for open in ["[", "{ a = ", "a.", "[[", "[assets.", "\"", "{"] {
@@ -370,17 +371,17 @@ fn no_depth_panics() {
                 format!("[assets.\"a\"]\nrevisions = [\n{deep}"),
             ] {
                 assert!(
-                    read_back(&format!("version = 1\nremote = \"{REMOTE}\"\n\n{body}\n# end of lockfile\n")).is_err(),
+                    parse_text(&format!("version = 1\nremote = \"{REMOTE}\"\n\n{body}\n# end of lockfile\n")).is_err(),
                     "{open}"
                 );
-                assert!(read_back(&format!("{body}\n# end of lockfile\n")).is_err(), "{open}");
+                assert!(parse_text(&format!("{body}\n# end of lockfile\n")).is_err(), "{open}");
             }
         }
     }
 }
 
 #[test]
-fn the_form() {
+fn the_format_is_stable() {
     let mut sword = LockfileEntry::new(identity(AssetType::Model, "models/sword.fbx"));
     let model = |content| RevisionFact { kind: Some(sword.identity.kind()), ..fact(content) };
     let group = Kind { creator: Creator::Group(GroupId::new(2).unwrap()), ..sword.identity.kind() };
@@ -427,10 +428,10 @@ fn the_form() {
     "##);
 }
 
-/// Checks the error of a text that follows a sound header.
+/// Checks the error of a text that follows a valid header.
 fn check_error(body: &str, wanted: &str, line: usize, column: usize) {
     let text = format!("version = 1\nremote = \"r\"\n{body}\n# end of lockfile\n");
-    let error = read_back(&text).unwrap_err();
+    let error = parse_text(&text).unwrap_err();
     let place = error.place().unwrap();
     assert!(error.to_string().contains(wanted), "{error}");
     assert_eq!((place.line, place.column), (line, column), "{error}");
@@ -466,7 +467,7 @@ fn errors_have_their_place() {
 }
 
 #[test]
-fn what_is_no_lockfile_is_never_an_empty_one() {
+fn an_invalid_lockfile_is_never_an_empty_one() {
     let check = |bytes: &[u8], wanted: &str, line: usize| {
         let error = parse(bytes, Path::new("a.lock.toml")).unwrap_err();
         assert!(error.to_string().contains(wanted), "{error}");
@@ -480,7 +481,7 @@ fn what_is_no_lockfile_is_never_an_empty_one() {
     check(b"version = 0\nremote = \"r\"\n# end of lockfile\n", "there is no version 0", 1);
     check(b"\nversion = 2\nanything = []\n# end of lockfile\n", "written by a newer macadam (version 2", 2);
     check(b"version = 1\nremote = \"\xff\"\n# end of lockfile\n", "no UTF-8", 2);
-    let ledger = read_back("\u{feff}version = 1\r\nremote = \"r\"\r\n\r\n# end of lockfile\r\n").unwrap();
+    let ledger = parse_text("\u{feff}version = 1\r\nremote = \"r\"\r\n\r\n# end of lockfile\r\n").unwrap();
     assert_eq!(ledger, Ledger::new("r".to_owned()));
     let error = ledger.require_remote(REMOTE, Path::new("a")).unwrap_err();
     assert_eq!(error.to_string(), "the lockfile belongs to r, not to https://apis.roblox.com");
@@ -488,7 +489,7 @@ fn what_is_no_lockfile_is_never_an_empty_one() {
 }
 
 #[test]
-fn the_fingerprint_of_what_is_saved_is_that_of_what_is_read() {
+fn saving_returns_the_fingerprint_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("assets.lock.toml");
     assert!(read(&path).unwrap().is_none());
@@ -504,7 +505,7 @@ fn the_fingerprint_of_what_is_saved_is_that_of_what_is_read() {
 #[test]
 fn only_this_checkouts_addresses_are_exported() {
     let mut recorded = imported(&ledger([("here", image("here", &[(1, 1)])), ("there", image("there", &[(2, 2)]))]));
-    take_in(&mut recorded, &ledger([("here", image("here", &[(1, 1)]))]));
+    import_into(&mut recorded, &ledger([("here", image("here", &[(1, 1)]))]));
     let set_identity =
         |text: &str| Change::SetIdentity { address: address(text), identity: identity(AssetType::Image, text) };
     apply(&mut recorded, &[set_identity("new"), set_identity("bare")]);
@@ -523,7 +524,7 @@ fn only_this_checkouts_addresses_are_exported() {
 }
 
 #[test]
-fn open_work_goes_on_where_it_was() {
+fn open_work_continues_on_another_machine() {
     let mut entry = image("a", &[]);
     entry.open = vec![open(create(1), Some("op-1")), open(create(2), None)];
     let ledger = ledger([("a", entry)]);
@@ -531,7 +532,7 @@ fn open_work_goes_on_where_it_was() {
     let phases: Vec<_> = recorded.attempts.values().map(|attempt| attempt.phase.clone()).collect();
     assert_eq!(phases.len(), 2);
     assert!(phases.contains(&Phase::InDoubt) && phases.contains(&Phase::Submitted(OperationId::new("op-1").unwrap())));
-    // Once the content is known, an older lockfile raises nothing again.
+    // Once the content is known, an older lockfile starts nothing again.
     let ids: Vec<AttemptId> = recorded.attempts.keys().copied().collect();
     for attempt in ids {
         apply(&mut recorded, &[Change::Advance { attempt, event: PhaseEvent::Complete }]);
@@ -542,13 +543,13 @@ fn open_work_goes_on_where_it_was() {
     assert_eq!(import(&recorded, &ledger, Timestamp::UNIX_EPOCH), []);
 }
 
-/// A CI machine starts without a state: each counted from nothing, and a remote that makes and
-/// never answers got two copies from each.
+/// A CI machine starts without a state. If each one counted from zero, a remote that creates assets
+/// and never answers would get two copies from each.
 #[test]
-fn every_machine_counted_doubts_anew() {
+fn the_count_of_creates_in_doubt_continues_on_another_machine() {
     let with = |doubts: u32| {
         let mut entry = image("a", &[]);
-        entry.open = vec![given_up_before(create(1), doubts)];
+        entry.open = vec![abandoned_before(create(1), doubts)];
         ledger([("a", entry)])
     };
     assert!(text_of(&with(2)).contains(", doubts = 2 }"));
@@ -556,38 +557,38 @@ fn every_machine_counted_doubts_anew() {
     let doubts = |recorded: &Recorded| recorded.assets[&address("a")].doubts(&create(1));
     assert_eq!(doubts(&recorded), 2);
     assert_eq!(export(REMOTE, &recorded, &BTreeSet::new()), with(2));
-    // An older lockfile takes none away, a newer one adds.
-    take_in(&mut recorded, &with(1));
+    // An older lockfile lowers no count, a newer one raises it.
+    import_into(&mut recorded, &with(1));
     assert_eq!(doubts(&recorded), 2);
-    take_in(&mut recorded, &with(3));
+    import_into(&mut recorded, &with(3));
     assert_eq!(doubts(&recorded), 3);
     assert_eq!(recorded.attempts.len(), 1, "it is the same doubt");
-    // What is known by now is in no doubt, however often it was.
+    // An upload whose content is known by now is not in doubt, whatever the count.
     let mut settled = imported(&ledger([("a", image("a", &[(10, 1)]))]));
-    take_in(&mut settled, &with(2));
+    import_into(&mut settled, &with(2));
     assert_eq!((doubts(&settled), settled.attempts.len()), (0, 0));
 }
 
 #[test]
-fn two_branches_doubts_are_one_with_the_higher_count() {
+fn merging_two_counts_of_creates_in_doubt_keeps_the_higher_one() {
     let with = |doubts: u32| {
         let mut entry = image("a", &[]);
-        entry.open = vec![given_up_before(create(1), doubts)];
+        entry.open = vec![abandoned_before(create(1), doubts)];
         ledger([("a", entry)])
     };
     let open_of = |merged: Ledger| merged.entries[&address("a")].open.clone();
     for base in [None, Some(with(0)), Some(with(1))] {
-        assert_eq!(open_of(merge(base.as_ref(), &with(1), &with(2)).unwrap()), [given_up_before(create(1), 2)]);
+        assert_eq!(open_of(merge(base.as_ref(), &with(1), &with(2)).unwrap()), [abandoned_before(create(1), 2)]);
     }
-    // What one side settled stays settled, unless the other tried again since.
+    // Work that one side settled stays settled, unless the other tried again since.
     let mut settled = with(1);
     settled.entries.get_mut(&address("a")).unwrap().open.clear();
     assert_eq!(open_of(merge(Some(&with(1)), &with(1), &settled).unwrap()), []);
-    assert_eq!(open_of(merge(Some(&with(1)), &with(2), &settled).unwrap()), [given_up_before(create(1), 2)]);
+    assert_eq!(open_of(merge(Some(&with(1)), &with(2), &settled).unwrap()), [abandoned_before(create(1), 2)]);
 }
 
 #[test]
-fn an_operation_that_only_the_lockfile_knows_settles_a_doubt() {
+fn an_operation_of_the_lockfile_resolves_a_create_in_doubt() {
     let mut doubted = image("a", &[]);
     doubted.open = vec![open(create(1), None)];
     let mut recorded = imported(&ledger([("a", doubted.clone())]));
@@ -600,23 +601,23 @@ fn an_operation_that_only_the_lockfile_knows_settles_a_doubt() {
 }
 
 #[test]
-fn an_upload_that_another_machine_gave_up_is_over_here_too() {
+fn an_upload_that_another_machine_abandoned_is_closed_here_too() {
     let mut doubted = image("a", &[]);
     doubted.open = vec![open(create(1), None)];
     let mut recorded = imported(&ledger([("a", doubted.clone())]));
     let mut abandoned_creates = image("a", &[(10, 1)]);
     let duplicate = PossibleDuplicate { content: hash(1), settled: false };
     abandoned_creates.possible_duplicates.insert(UploadId::new(1), duplicate);
-    take_in(&mut recorded, &ledger([("a", abandoned_creates)]));
+    import_into(&mut recorded, &ledger([("a", abandoned_creates)]));
     assert!(recorded.attempts.is_empty(), "else it would be sent once more");
     assert_eq!(recorded.assets[&address("a")].suspected(), 1);
-    // Nor does an older lockfile bring the doubt back.
-    take_in(&mut recorded, &ledger([("a", doubted)]));
+    // An older lockfile doesn't put it in doubt again.
+    import_into(&mut recorded, &ledger([("a", doubted)]));
     assert!(recorded.attempts.is_empty());
 }
 
 #[test]
-fn two_lockfiles_that_suspect_the_same_upload_suspect_one() {
+fn the_same_possible_duplicate_in_two_lockfiles_is_one() {
     let suspecting = |uploads: &[u64], settled: bool| {
         let mut entry = image("a", &[(10, 1)]);
         for upload in uploads {
@@ -635,7 +636,7 @@ fn an_operation_beside_its_own_content_is_polled_for_the_other_asset() {
     let mut merged = image("a", &[(20, 1)]);
     merged.open = vec![open(create(1), Some("op-1"))];
     let mut recorded = imported(&ledger([("a", image("a", &[(20, 1)]))]));
-    take_in(&mut recorded, &ledger([("a", merged)]));
+    import_into(&mut recorded, &ledger([("a", merged)]));
     assert_eq!(recorded.attempts.len(), 1, "its asset ID would be lost");
 }
 
@@ -660,7 +661,7 @@ fn the_same_content_again_is_new_work_for_a_model() {
 }
 
 #[test]
-fn the_lockfiles_asset_is_used_and_the_other_told() {
+fn the_lockfiles_asset_is_used_and_the_other_one_reported() {
     let mut recorded = imported(&ledger([("a", image("a", &[(10, 1)]))]));
     let changes = import(&recorded, &ledger([("a", image("a", &[(20, 1)]))]), Timestamp::UNIX_EPOCH);
     assert!(
@@ -674,16 +675,18 @@ fn the_lockfiles_asset_is_used_and_the_other_told() {
     assert_eq!(record.history.duplicates(record.identity.kind()), BTreeSet::from([id(10)]));
 }
 
-/// Both were marked for ever, and the first branch's asset was used on the second.
+/// A mark on both assets would outlive the visit, and the first branch's asset would be used on the
+/// second.
 #[test]
-fn each_branch_keeps_its_own_asset_however_often_they_are_visited() {
+fn each_branch_keeps_its_own_asset_after_any_number_of_switches() {
     let (mut x, mut y) = (ledger([("a", image("a", &[(10, 1)]))]), ledger([("a", image("a", &[(20, 1)]))]));
     let mut recorded = Recorded::default();
     for _ in 0..3 {
         for (branch, asset) in [(&mut x, 10), (&mut y, 20)] {
-            take_in(&mut recorded, branch);
+            import_into(&mut recorded, branch);
             assert_eq!(recorded.assets[&address("a")].find_content(hash(1)).unwrap().0, key(asset, 0));
-            // Written there, it has both, and still the same choice: here and on a fresh machine.
+            // Written on this branch, the lockfile has both assets and still the same choice, here
+            // and on a fresh machine.
             *branch = export(REMOTE, &recorded, &BTreeSet::new());
             let changes = locked(&recorded, &BTreeSet::new());
             apply(&mut recorded, &changes);
@@ -692,7 +695,8 @@ fn each_branch_keeps_its_own_asset_however_often_they_are_visited() {
             assert_eq!(import(&recorded, branch, Timestamp::UNIX_EPOCH), []);
         }
     }
-    // Merged, everybody chooses the same, and the other stays known as a duplicate.
+    // After a merge every machine makes the same choice, and the other asset stays known as a
+    // duplicate.
     for base in [None, Some(ledger([]))] {
         let both = merge(base.as_ref(), &x, &y).unwrap();
         let record = &imported(&both).assets[&address("a")];
@@ -712,17 +716,17 @@ fn the_old_owners_assets_do_not_come_back_with_an_old_branch() {
     moved.history.list(id(20), Some(Listing::Listed));
     let new = ledger([("a", moved)]);
     for (branch, asset) in [(&new, 20), (&old, 10), (&new, 20), (&old, 10), (&new, 20)] {
-        take_in(&mut recorded, branch);
+        import_into(&mut recorded, branch);
         assert_eq!(recorded.assets[&address("a")].find_content(hash(1)).unwrap().0, key(asset, 0));
     }
-    assert_eq!(read_back(&text_of(&new)).unwrap(), new);
+    assert_eq!(parse_text(&text_of(&new)).unwrap(), new);
 }
 
 #[test]
 fn two_contents_of_one_asset_are_disputed_wherever_they_meet() {
     let (one, other) = (ledger([("a", image("a", &[(10, 1)]))]), ledger([("a", image("a", &[(10, 2)]))]));
     let mut recorded = imported(&one);
-    take_in(&mut recorded, &other);
+    import_into(&mut recorded, &other);
     let merged = imported(&merge(None, &one, &other).unwrap());
     let mut owner = one.clone();
     let entry = owner.entries.get_mut(&address("a")).unwrap();
@@ -730,7 +734,7 @@ fn two_contents_of_one_asset_are_disputed_wherever_they_meet() {
     entry.history.add(key(10, 0), RevisionFact { kind: Some(kind), ..fact(1) });
     let line = "{ asset_id = 10, content_hash = \"";
     let twice = text_of(&one).replace("revisions = [\n", &format!("revisions = [\n  {line}{}\" }},\n", hash(7)));
-    for recorded in [recorded, merged, imported(&owner), imported(&read_back(&twice).unwrap())] {
+    for recorded in [recorded, merged, imported(&owner), imported(&parse_text(&twice).unwrap())] {
         assert!(recorded.assets[&address("a")].history.get(key(10, 0)).unwrap().disputed);
     }
 }
@@ -753,7 +757,7 @@ fn only_forgetting_takes_an_asset_out_of_a_lockfile() {
     assert_eq!(first_lost(&old, &elsewhere), None);
     new.forgotten.entry(address("a")).or_default().raise(id(10), 1);
     assert_eq!(first_lost(&old, &new), None);
-    // That it was forgotten doesn't get lost either.
+    // The fact that it was forgotten is not lost either.
     assert_eq!(
         first_lost(
             &new,
@@ -768,11 +772,11 @@ fn only_forgetting_takes_an_asset_out_of_a_lockfile() {
 }
 
 #[test]
-fn an_asset_of_another_type_is_passed_over() {
+fn an_asset_of_another_type_is_not_used() {
     let mut recorded = imported(&ledger([("a", image("a", &[(10, 1)]))]));
     let mut decal = image("a", &[(20, 2)]);
     decal.identity.asset_type = AssetType::Decal;
-    take_in(&mut recorded, &ledger([("a", decal)]));
+    import_into(&mut recorded, &ledger([("a", decal)]));
     let record = &recorded.assets[&address("a")];
     assert_eq!(record.identity.asset_type, AssetType::Decal);
     assert!(record.history.get(key(10, 0)).is_some());
@@ -792,12 +796,12 @@ fn metadata_that_two_writers_disagree_on_is_unknown() {
     let ours = with(asked(&[(Field::DisplayName, "x"), (Field::Description, "d")]));
     let theirs = with(asked(&[(Field::DisplayName, "y"), (Field::Icon, "i")]));
     let mut recorded = imported(&ours);
-    take_in(&mut recorded, &theirs);
+    import_into(&mut recorded, &theirs);
     let mut wanted = asked(&[(Field::Description, "d"), (Field::Icon, "i")]);
     wanted.insert(Field::DisplayName, FieldDigest::of_text("y"));
     assert_eq!(recorded.assets[&address("a")].asked, wanted, "a value that was never heard of is newer");
     assert_eq!(recorded.assets[&address("a")].overruled, asked(&[(Field::DisplayName, "x")]));
-    take_in(&mut recorded, &ours);
+    import_into(&mut recorded, &ours);
     wanted.insert(Field::DisplayName, FieldDigest::UNKNOWN);
     assert_eq!(recorded.assets[&address("a")].asked, wanted, "one that was asked for before may be older");
     assert_eq!(merge(None, &ours, &theirs).unwrap().entries[&address("a")].asked, wanted);
@@ -820,7 +824,7 @@ fn add(text: &'static str, asset: u64, content: u8) -> impl FnOnce(&mut Ledger) 
 }
 
 #[test]
-fn two_branches_that_each_add_assets() {
+fn merging_keeps_the_assets_that_each_branch_adds() {
     let base = ledger([("m", image("m", &[(1, 1)]))]);
     let all = merged(&base, add("a", 2, 2), add("z", 3, 3));
     assert_eq!(all, ledger([("a", image("a", &[(2, 2)])), ("m", image("m", &[(1, 1)])), ("z", image("z", &[(3, 3)]))]));
@@ -829,7 +833,7 @@ fn two_branches_that_each_add_assets() {
 }
 
 #[test]
-fn two_branches_that_add_the_same() {
+fn merging_two_uploads_of_one_content_marks_one_as_the_duplicate() {
     let base = ledger([]);
     let both = merged(&base, add("a", 20, 1), add("a", 10, 1));
     let entry = &both.entries[&address("a")];
@@ -838,7 +842,7 @@ fn two_branches_that_add_the_same() {
 }
 
 #[test]
-fn two_branches_that_change_one_model() {
+fn merging_two_changes_of_one_model_keeps_both_revisions() {
     let mut sword = LockfileEntry::new(identity(AssetType::Model, "sword"));
     let kind = Some(sword.identity.kind());
     let fact = move |content| RevisionFact { kind, ..fact(content) };
@@ -857,7 +861,7 @@ fn two_branches_that_change_one_model() {
 }
 
 #[test]
-fn what_one_side_settled_is_settled() {
+fn work_that_one_side_settled_stays_settled() {
     let mut waiting = image("a", &[]);
     waiting.open = vec![open(create(1), Some("op-1"))];
     let base = ledger([("a", waiting)]);
@@ -876,7 +880,7 @@ fn what_one_side_settled_is_settled() {
 }
 
 #[test]
-fn what_one_side_forgot_is_gone_unless_the_other_learned() {
+fn an_asset_that_one_side_forgot_is_gone_unless_the_other_added_facts() {
     let base = ledger([("a", image("a", &[(1, 1)]))]);
     let forget = |ledger: &mut Ledger| {
         let entry = ledger.entries.remove(&address("a")).unwrap();
@@ -886,7 +890,7 @@ fn what_one_side_forgot_is_gone_unless_the_other_learned() {
     forget(&mut forgotten);
     assert_eq!(merged(&base, forget, |_| {}), forgotten);
     assert_eq!(merged(&base, |_| {}, forget), forgotten);
-    // What the other side made since is not what was forgotten.
+    // An asset that the other side made since was not forgotten.
     let both = merged(&base, forget, add("a", 2, 2));
     assert_eq!(both.entries[&address("a")].history.assets(), BTreeSet::from([id(2)]));
     assert_eq!(both.forgotten, forgotten.forgotten);
@@ -918,18 +922,18 @@ fn an_asset_forgotten_on_another_machine_is_forgotten_here() {
     assert!(changes.iter().any(|change| matches!(change, Change::LogEvent { event, .. } if event.kind == "forgotten")));
     apply(&mut recorded, &changes);
     assert!(!recorded.assets.contains_key(&address("a")));
-    // An old copy of the lockfile doesn't bring it back, and what was made since stays.
+    // An old copy of the lockfile doesn't bring it back, and assets made since stay.
     let since = Change::AddRevision { address: address("a"), key: key(4, 0), fact: fact(4) };
     let set_identity = Change::SetIdentity { address: address("a"), identity: identity(AssetType::Image, "a") };
     apply(&mut recorded, &[set_identity, since]);
-    take_in(&mut recorded, &old);
+    import_into(&mut recorded, &old);
     assert_eq!(recorded.assets[&address("a")].history.assets(), BTreeSet::from([id(4)]));
     // Imported again it is known on every machine.
     apply(&mut recorded, &[Change::AddRevision { address: address("a"), key: key(1, 0), fact: fact(1) }]);
     let again = export(REMOTE, &recorded, &BTreeSet::from([address("a")]));
     assert_eq!(again.entries[&address("a")].history.get(key(1, 0)).unwrap().era, 1);
     let mut other = imported(&forgot);
-    take_in(&mut other, &again);
+    import_into(&mut other, &again);
     assert!(other.assets[&address("a")].history.get(key(1, 0)).is_some());
 }
 
@@ -948,9 +952,9 @@ fn pin_and_removal_follow_the_side_that_changed_them() {
     assert_eq!(merged(&base, pin(1), pin(2)).entries[&address("a")].pinned, None);
 }
 
-/// Git alone, without the merge driver, usually does.
+/// Git alone, without the merge driver, usually manages this.
 #[test]
-fn a_plain_merge_of_two_branches_that_add_different_assets() {
+fn git_merges_two_branches_that_add_different_assets() {
     let folder = tempfile::tempdir().unwrap();
     let base = ledger([("d", image("d", &[(4, 4)])), ("m", image("m", &[(13, 13)])), ("t", image("t", &[(20, 20)]))]);
     let versions = [
@@ -972,10 +976,10 @@ fn a_plain_merge_of_two_branches_that_add_different_assets() {
     assert_eq!(names, ["a", "d", "f", "m", "p", "t", "z"]);
 }
 
-/// Of another branch, where something else was asked for since: its end was taken for what the
-/// asset has now.
+/// Another branch may have set other values since, so the end of that operation doesn't show what
+/// the asset has now.
 #[test]
-fn an_operation_on_metadata_is_not_gone_on_with() {
+fn an_operation_on_metadata_is_not_taken_over() {
     let field = Field::Description;
     let digest = |text: &str| FieldDigests::from([(field, FieldDigest::of_text(text))]);
     let entry = LockfileEntry { asked: digest("old"), ..image("a", &[(1, 1)]) };
@@ -992,7 +996,7 @@ fn an_operation_on_metadata_is_not_gone_on_with() {
 }
 
 #[test]
-fn what_was_asked_of_an_asset_under_another_branchs_name_is_asserted_anew() {
+fn metadata_set_under_another_branchs_name_is_asserted_again() {
     let field = Field::Description;
     let asks = |text: &str| LockfileEntry {
         asked: FieldDigests::from([(field, FieldDigest::of_text(text))]),

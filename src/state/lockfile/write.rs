@@ -1,8 +1,8 @@
-//! A ledger to text: the same facts give the same bytes, on every machine.
+//! Writes a ledger as text: the same facts give the same bytes, on every machine.
 //!
-//! One table an address and one line a revision, sorted: two branches that add different things
-//! touch different lines. The last line is always the same; without it the file was cut off. Only
-//! what differs from its default is written.
+//! Each address is one table, and each revision one line, all sorted, so two branches that add
+//! different assets change different lines. The last line is always the same; without it the file
+//! is cut off. Only values that differ from their default are written.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::model::phase::Intent;
 use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate};
 use crate::state::spelling;
 
-/// The newest form that this program knows.
+/// The newest version that this program knows.
 pub(super) const VERSION: i64 = 1;
 
 /// The last line.
@@ -27,11 +27,10 @@ pub(super) const LAST_LINE: &str = "# end of lockfile";
 
 const HEADER: &str = "# Written by macadam: commit it, don't edit it. It says which asset ID each content became, so that nothing is uploaded twice.\n";
 
-/// Writes a lockfile from entries in the order of their addresses, one at a time, and what was
-/// forgotten.
+/// Writes a lockfile from entries in the order of their addresses, one at a time, and the forgotten
+/// assets.
 ///
-/// # Errors
-/// What `out` says.
+/// # Errors Those of `out`.
 pub fn write<A, E>(
     remote: &str,
     entries: impl IntoIterator<Item = (A, E)>,
@@ -149,7 +148,7 @@ fn push_revision(text: &mut String, at: RevisionKey, fact: &RevisionFact, of: Ki
     text.push_str(" },\n");
 }
 
-/// One piece of open work, as it stands on its line.
+/// Returns the line of one piece of open work.
 pub(super) fn open_line(work: &OpenWork) -> String {
     let OpenWork { intent, operation, set_aside, doubts } = work;
     let mut line = format!("{{ action = \"{}\"", intent.name());
@@ -208,7 +207,7 @@ fn fields(fields: &FieldDigests) -> String {
         .iter()
         .map(|(field, digest)| {
             let name = field.name();
-            // A social link's name has a dot, which would make a table of a bare key.
+            // A social link's name has a dot, and a bare key with a dot would be a table.
             if name.contains('.') { format!("\"{name}\" = \"{digest}\"") } else { format!("{name} = \"{digest}\"") }
         })
         .collect();

@@ -1,9 +1,9 @@
-//! Writing the state anew under its path, when its files were deleted or replaced while they were
+//! Writes the state again under its path, when its files were deleted or replaced while they were
 //! open.
 //!
-//! The open connection still reaches the old files, whatever became of their names, and has all
-//! that was ever committed. Whatever lies at the path is kept aside: it may be another process'
-//! state, or a backup.
+//! The open connection still reaches the old files, whatever happened to their names, and has
+//! everything that was ever committed. Any file at the path is kept aside, since it may be another
+//! process's state, or a backup.
 
 use std::ffi::OsString;
 use std::io;
@@ -19,27 +19,26 @@ use crate::platform::file_id::FileId;
 use crate::platform::own_file::{self, How};
 use crate::state::error::StateError;
 
-/// What SQLite keeps beside a database, the database itself first: once that is gone, nothing that
-/// was beside it is taken for its own.
+/// The files of an SQLite database, the database itself first. Once that is gone, SQLite doesn't
+/// use the files beside it.
 const FAMILY: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
-/// A state that was written anew.
+/// A state that was written again.
 #[derive(Debug)]
 pub struct Anew {
     /// Its files, by path and identity.
     pub files: Vec<(PathBuf, FileId)>,
-    /// What the state in its place knew, where there was one that could be read.
+    /// The data of the state that had taken its place, if it could be read.
     pub found: Option<Box<Recorded>>,
-    /// Where that one is kept.
+    /// Where that state is kept.
     pub aside: Option<PathBuf>,
 }
 
 impl Store {
-    /// Writes this state anew at its path and goes on with that one. Whoever calls this holds the
-    /// lock. Where its files are in their place nothing is done.
+    /// Writes this state again at its path and continues with the new file. The caller must hold
+    /// the lock. Does nothing if the files are in their place.
     ///
-    /// # Errors
-    /// When it can't be written; this one is as it was then.
+    /// # Errors When it can't be written; this state is unchanged then.
     pub fn write_anew(&mut self, now: Timestamp) -> Result<Anew, StateError> {
         if self.files.iter().all(|(path, id)| FileId::at(path).is_ok_and(|found| found == Some(*id))) {
             return Ok(Anew { files: self.files.clone(), found: None, aside: None });
@@ -48,17 +47,17 @@ impl Store {
         self.copy_to(&fresh)?;
         let aside = self.set_aside(now)?;
         own_file::rename(&fresh, &self.path).map_err(|source| self.unwritten(source))?;
-        // Only now, by its own name: beside our log it would be read as what it never was.
+        // Read only now, under its own name: beside our log, SQLite would apply that log to it.
         let found = aside.as_deref().and_then(|aside| self.read_aside(aside));
         let opened = Self::open(&self.path, &self.remote, now)?;
-        // By its path it would reach the new one's log.
-        let hands_off = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-        let _ = self.connection.set_db_config(hands_off, true);
+        // Otherwise closing the old connection would reach the new state's log by its path.
+        let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        let _ = self.connection.set_db_config(no_checkpoint, true);
         *self = opened;
         Ok(Anew { files: self.files.clone(), found, aside })
     }
 
-    /// What the state that took the place of this one knows.
+    /// Reads the state that took the place of this one.
     fn read_aside(&self, aside: &Path) -> Option<Box<Recorded>> {
         let read =
             Self::open_read_only(aside, &self.remote).and_then(|store| store.map(|store| store.load()).transpose());
@@ -71,7 +70,7 @@ impl Store {
         }
     }
 
-    /// A copy of everything that was committed, durable.
+    /// Makes a durable copy of everything that was committed.
     fn copy_to(&self, fresh: &Path) -> Result<(), StateError> {
         for ending in FAMILY {
             own_file::remove(&beside(fresh, ending)).map_err(|source| self.unwritten(source))?;
@@ -81,9 +80,9 @@ impl Store {
         private(fresh).map_err(|source| self.unwritten(source))
     }
 
-    /// Moves what others put at the path out of the way. Of our own files the database stays until
-    /// it is replaced, with all that its log had; the log goes, because it would be taken for
-    /// the new one's.
+    /// Moves other files at the path out of the way. Our own database stays until it is replaced,
+    /// with its log copied into it. Our own log is deleted, since SQLite would apply it to the new
+    /// database.
     fn set_aside(&self, now: Timestamp) -> Result<Option<PathBuf>, StateError> {
         let aside = beside(&self.path, &format!(".aside-{}", now.as_second()));
         let is_own = |path: &Path| {
@@ -105,7 +104,7 @@ impl Store {
                     moved => moved.map(|()| true),
                 },
             };
-            // A log or an index alone is nobody's state.
+            // A log or an index alone is not a state.
             if moved.map_err(|source| self.unwritten(source))? && ending.is_empty() {
                 any = Some(aside.clone());
             }

@@ -11,11 +11,11 @@ use crate::model::phase::{Ending, Intent, Phase, PhaseEvent};
 use crate::model::recorded::{ApplyError, Attempt, AttemptId};
 use crate::state::error::StoreFault;
 
-/// So many of the newest attempts stay readable after they are closed: about a month of a busy
+/// How many of the newest attempts stay readable after they are closed: about a month of a busy
 /// project, a few megabytes.
 const KEPT: u64 = 20_000;
 
-/// Writes down a new attempt; its number must be the next or a later one.
+/// Inserts a new attempt; its number must be the next or a later one.
 pub(super) fn begin(
     connection: &Connection,
     attempt: AttemptId,
@@ -97,7 +97,7 @@ pub(super) fn advance(
     Ok(())
 }
 
-/// An attempt came by a lockfile.
+/// Marks an attempt as taken over from a lockfile.
 pub(super) fn take_over(connection: &Connection, attempt: AttemptId) -> Result<(), StoreFault> {
     let sql = "UPDATE attempts SET taken_over = 1 WHERE id = ?1 AND ending IS NULL";
     match connection.prepare_cached(sql)?.execute([rows::number(attempt.0)])? {
@@ -106,7 +106,7 @@ pub(super) fn take_over(connection: &Connection, attempt: AttemptId) -> Result<(
     }
 }
 
-/// How many events an attempt's journal has, the phase that they lead to, and since when.
+/// Returns the number of events in an attempt's journal, the resulting phase, and its start.
 fn replay(connection: &Connection, attempt: i64) -> Result<(i64, Phase, Option<Timestamp>)> {
     let mut journal =
         connection.prepare_cached("SELECT event, operation, at FROM journal WHERE attempt = ?1 ORDER BY step")?;
@@ -120,7 +120,7 @@ fn replay(connection: &Connection, attempt: i64) -> Result<(i64, Phase, Option<T
     Ok((steps, phase, since))
 }
 
-/// Every attempt that is not over, with the phase that its journal leads to.
+/// Loads every open attempt, with its phase by the journal.
 pub(super) fn load(connection: &Connection) -> Result<Vec<(AttemptId, Attempt)>> {
     let mut open = connection.prepare_cached(
         "SELECT id, address, begun_at, action, asset_id, content, fields, costly, version, upload, taken_over

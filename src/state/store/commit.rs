@@ -1,8 +1,8 @@
-//! Changes to rows: one list of changes is one transaction.
+//! Writes changes to rows: one list of changes is one transaction.
 //!
-//! Each change is checked as [`Recorded::apply`](crate::model::recorded::Recorded::apply) checks
-//! it; the engine applied it there first, so one that does not fit is a defect, and nothing of its
-//! list is written.
+//! Each change gets the same checks as in
+//! [`Recorded::apply`](crate::model::recorded::Recorded::apply). The engine applied it there first,
+//! so a change that does not fit is a defect, and its whole list is not written.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, TransactionBehavior, named_params};
@@ -22,21 +22,20 @@ use crate::platform::failpoint;
 use crate::state::error::{StateError, StoreFault};
 use crate::state::spelling;
 
-/// Changes that belong together, and when they became known.
+/// Changes that belong together, and their time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// The changes, in order.
     pub changes: Vec<Change>,
-    /// When.
+    /// When they became known.
     pub now: Timestamp,
 }
 
 impl Store {
-    /// Writes changes in one transaction. When this returns they survive power loss.
+    /// Writes changes in one transaction. When this returns they survive a power loss.
     ///
-    /// # Errors
-    /// When a change does not fit what is stored, or the database can't be written. Nothing of the
-    /// list is stored then.
+    /// # Errors When a change does not fit the stored data, or the database can't be written. The
+    /// whole list is not stored then.
     pub fn commit(&mut self, changes: &[Change], now: Timestamp) -> Result<(), StateError> {
         let result = (|| {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -47,7 +46,7 @@ impl Store {
             Ok(())
         })();
         result.map_err(|fault: StoreFault| {
-            if matches!(&fault, StoreFault::Sql(error) if !is_own_fault(error)) {
+            if matches!(&fault, StoreFault::Sql(error) if !is_refused_value(error)) {
                 self.note_lost_outcomes();
             }
             fault.at(&self.path, "write the changes")
@@ -55,8 +54,8 @@ impl Store {
     }
 
     /// Writes several lists in one transaction, which costs one wait for the disk. Each has its own
-    /// result, in order: one that does not fit leaves the others alone, but where the database
-    /// can't be written nothing is.
+    /// result, in order. A list that does not fit doesn't affect the others. If the database can't
+    /// be written, none is stored.
     pub fn commit_group(&mut self, batches: &[Batch]) -> Vec<Result<(), StateError>> {
         let doing = "write the changes";
         let group = (|| -> rusqlite::Result<_> {
@@ -69,8 +68,9 @@ impl Store {
                         savepoint.commit()?;
                         results.push(Ok(()));
                     }
-                    // A full or failing disk is everybody's trouble: it may have rolled back the whole transaction.
-                    Err(StoreFault::Sql(error)) if !is_own_fault(&error) => return Err(error),
+                    // A full or failing disk affects every list: SQLite may have rolled back the
+                    // whole transaction.
+                    Err(StoreFault::Sql(error)) if !is_refused_value(&error) => return Err(error),
                     Err(fault) => {
                         savepoint.finish()?;
                         results.push(Err(fault.at(&self.path, doing)));
@@ -90,8 +90,8 @@ impl Store {
     }
 }
 
-/// Whether SQLite refused a value, as opposed to having trouble of its own.
-fn is_own_fault(error: &rusqlite::Error) -> bool {
+/// Returns whether SQLite refused a value, and has no error of its own.
+fn is_refused_value(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code().is_none_or(|code| code == rusqlite::ErrorCode::ConstraintViolation)
 }
 
@@ -109,8 +109,8 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
         Change::TakeOver { attempt } => attempts::take_over(connection, *attempt),
         Change::Advance { attempt, event } => attempts::advance(connection, *attempt, event, now),
         Change::SetIdentity { address, identity } => set_identity(connection, address, identity),
-        Change::AddRevision { address, key, fact } => learn(connection, address, *key, *fact),
-        Change::SetMetadata { address, fields, stored } => ask(connection, address, fields, stored),
+        Change::AddRevision { address, key, fact } => add_revision(connection, address, *key, *fact),
+        Change::SetMetadata { address, fields, stored } => set_metadata(connection, address, fields, stored),
         Change::Overrule { address, asked } => update(
             connection,
             address,
@@ -125,9 +125,9 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
         Change::SetRetirement { address, asset_id, retirements } => {
             retire(connection, address, *asset_id, *retirements)
         }
-        Change::RecordRepair { address, repair } => heal(connection, address, *repair, at),
+        Change::RecordRepair { address, repair } => record_repair(connection, address, *repair, at),
         Change::AddPossibleDuplicate { address, upload, duplicate } => {
-            suspect(connection, address, *upload, *duplicate)
+            add_possible_duplicate(connection, address, *upload, *duplicate)
         }
         Change::SetCurrentAsset { address, asset_id } => update(
             connection,
@@ -150,13 +150,13 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
             (address.as_str(), in_lockfile),
         ),
         Change::SetListing { address, asset_id, listing } => list(connection, address, *asset_id, *listing),
-        Change::SetBlocked { address, blocked } => rest(connection, address, blocked.as_ref()),
+        Change::SetBlocked { address, blocked } => set_blocked(connection, address, blocked.as_ref()),
         Change::Forget { address } => forget::forget(connection, address),
         Change::ForgetAsset { address, asset_id, times } => {
             Ok(forget::forget_asset(connection, address, *asset_id, *times)?)
         }
         Change::SetSpentQuota { creator, asset_type, spent } => {
-            spend(connection, *creator, *asset_type, spent.as_ref())
+            set_spent_quota(connection, *creator, *asset_type, spent.as_ref())
         }
         Change::RecordObservation { asset } => Ok(observations::write(connection, asset, now)?),
         Change::RecordNotFound { asset_id } => Ok(observations::not_found(connection, *asset_id, at)?),
@@ -166,7 +166,7 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
     }
 }
 
-fn ask(
+fn set_metadata(
     connection: &Connection,
     address: &Address,
     fields: &FieldDigests,
@@ -228,8 +228,13 @@ fn set_identity(connection: &Connection, address: &Address, identity: &Identity)
     Ok(())
 }
 
-/// Adds to what is known of a revision, by the model's own union.
-fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: RevisionFact) -> Result<(), StoreFault> {
+/// Adds a fact to a revision, by the model's own union.
+fn add_revision(
+    connection: &Connection,
+    address: &Address,
+    key: RevisionKey,
+    fact: RevisionFact,
+) -> Result<(), StoreFault> {
     require_record(connection, address)?;
     let (asset_id, version) = (rows::number(key.asset_id.get()), rows::version_or_zero(key.version));
     let known = connection
@@ -322,7 +327,7 @@ fn pin_at(connection: &Connection, address: &Address, pinned: Option<PinnedAt>) 
     update(connection, address, sql, (address.as_str(), pin, asset, version, newest))
 }
 
-fn rest(connection: &Connection, address: &Address, blocked: Option<&Blocked>) -> Result<(), StoreFault> {
+fn set_blocked(connection: &Connection, address: &Address, blocked: Option<&Blocked>) -> Result<(), StoreFault> {
     require_record(connection, address)?;
     let (input_digest, message, at, refused, failures, doubts) = match blocked {
         None => {
@@ -354,8 +359,8 @@ fn rest(connection: &Connection, address: &Address, blocked: Option<&Blocked>) -
     Ok(())
 }
 
-/// Gives everything that belongs to `from` to `to`, by the foreign keys. What `to` has to lose is
-/// only that nothing came of it.
+/// Moves everything that belongs to `from` to `to`, by the foreign keys. `to` has nothing to lose
+/// but its blocked state and the like: it must have no revisions and no open attempts.
 fn move_record(connection: &Connection, from: &Address, to: &Address) -> Result<(), StoreFault> {
     require_record(connection, from)?;
     let occupied: bool = connection
@@ -400,8 +405,8 @@ fn retire(
     Ok(())
 }
 
-/// Adds to what is known of an upload, by the model's own union.
-fn suspect(
+/// Adds a fact about an upload, by the model's own union.
+fn add_possible_duplicate(
     connection: &Connection,
     address: &Address,
     upload: UploadId,
@@ -422,7 +427,7 @@ fn suspect(
     Ok(())
 }
 
-fn spend(
+fn set_spent_quota(
     connection: &Connection,
     creator: Creator,
     asset_type: AssetType,
@@ -442,8 +447,13 @@ fn spend(
     Ok(())
 }
 
-/// Counts a healing, and forgets those that no longer count.
-fn heal(connection: &Connection, address: &Address, repair: DriftRepair, now: Timestamp) -> Result<(), StoreFault> {
+/// Records a repair, and deletes those that no longer count.
+fn record_repair(
+    connection: &Connection,
+    address: &Address,
+    repair: DriftRepair,
+    now: Timestamp,
+) -> Result<(), StoreFault> {
     require_record(connection, address)?;
     let mut known = connection.prepare_cached("SELECT rowid, at FROM repairs WHERE address = ?1")?;
     let known: Vec<(i64, Timestamp)> =

@@ -1,4 +1,4 @@
-//! What a person may want to read later.
+//! The events that a person may want to read later.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Result};
@@ -8,28 +8,27 @@ use crate::model::address::Address;
 use crate::model::change::Event;
 use crate::state::error::StateError;
 
-/// So many of the newest events are kept, a few megabytes: a year of a service must not fill the
+/// How many of the newest events are kept, a few megabytes: a year of service must not fill the
 /// disk.
 const KEPT: i64 = 20_000;
 
-/// One thing that happened.
+/// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventRow {
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// At which address, if at one.
+    /// Its address, if it has one.
     pub address: Option<Address>,
-    /// A stable name, `snake_case`.
+    /// A stable name in `snake_case`.
     pub kind: String,
     /// One line.
     pub message: String,
 }
 
 impl Store {
-    /// The newest events, of one address or of all, the newest first.
+    /// Returns the newest events, of one address or of all, the newest first.
     ///
-    /// # Errors
-    /// When the database can't be read.
+    /// # Errors When the database can't be read.
     pub fn events(&self, address: Option<&Address>, limit: u32) -> Result<Vec<EventRow>, StateError> {
         let sql = match address {
             Some(_) => "SELECT at, address, kind, message FROM events WHERE address = ?1 ORDER BY id DESC LIMIT ?2",

@@ -1,4 +1,4 @@
-//! Earlier looks at files. Only a speed-up, so a power loss may take the newest of them.
+//! The file cache. It only saves time, so a power loss may take the newest entries.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use crate::model::file::{CachedFile, ContentFacts, FileCache, FileFacts, FilePro
 use crate::model::path::ProjectPath;
 use crate::state::error::StateError;
 
-/// What a scan changed in the cache.
+/// The changes of a scan to the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FileDelta {
-    /// Looks that are new or came out differently.
+    /// Entries that are new or differ.
     pub changed: Vec<(ProjectPath, CachedFile)>,
-    /// Files that are not looked at any more.
+    /// Files that are not scanned any more.
     pub vanished: Vec<ProjectPath>,
 }
 
 impl FileDelta {
-    /// What leads from one cache to another.
+    /// Returns the changes that lead from one cache to another.
     pub fn between(before: &FileCache, after: &FileCache) -> Self {
         let changed = after.iter().filter(|(path, file)| before.get(*path) != Some(*file));
         let vanished = before.keys().filter(|path| !after.contains_key(*path));
@@ -30,17 +30,16 @@ impl FileDelta {
         }
     }
 
-    /// Whether there is nothing to save.
+    /// Returns whether there is nothing to save.
     pub fn is_empty(&self) -> bool {
         self.changed.is_empty() && self.vanished.is_empty()
     }
 }
 
 impl Store {
-    /// Every look that was saved.
+    /// Loads every entry of the cache.
     ///
-    /// # Errors
-    /// When the database can't be read.
+    /// # Errors When the database can't be read.
     pub fn load_files(&self) -> Result<FileCache, StateError> {
         let read = || -> Result<FileCache> {
             let mut all = self.connection.prepare_cached(
@@ -57,16 +56,15 @@ impl Store {
         read().map_err(|error| self.failed("read the file cache", error))
     }
 
-    /// Saves what a scan changed, in one transaction that doesn't wait for the disk.
+    /// Saves the changes of a scan, in one transaction that doesn't wait for the disk.
     ///
-    /// # Errors
-    /// When the database can't be written; what was saved before stays.
+    /// # Errors When the database can't be written; earlier entries stay.
     pub fn save_files(&mut self, delta: &FileDelta) -> Result<(), StateError> {
         if delta.is_empty() {
             return Ok(());
         }
         let write = |connection: &mut Connection| -> Result<()> {
-            // In WAL mode this leaves the file sound, and the next change that must last takes this one with it
+            // In WAL mode the file stays sound, and the next durable change takes this one with it
             // to the disk.
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             let written = connection.transaction().and_then(|transaction| save(transaction, delta));
@@ -118,12 +116,12 @@ fn save(transaction: Transaction<'_>, delta: &FileDelta) -> Result<()> {
     transaction.commit()
 }
 
-/// Formats are named by their usual extension.
+/// Returns the format's usual extension, which is its name in the table.
 fn format_name(format: FileFormat) -> Option<&'static str> {
     format.extensions().first().copied()
 }
 
-/// What was found inside a file, as columns.
+/// The facts of a file's content, as columns.
 #[derive(Default)]
 struct Inside {
     kind: Option<&'static str>,
@@ -135,7 +133,7 @@ struct Inside {
 
 impl Inside {
     fn of(content: ContentFacts) -> Self {
-        // A header may claim any length; three centuries is as good as more.
+        // A header may claim any length; three centuries are enough.
         let nanoseconds = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
         match content {
             ContentFacts::Instances { root } => {

@@ -1,5 +1,4 @@
-//! What is forgotten, in rows: the same as [`Recorded`](crate::model::recorded::Recorded) does in
-//! memory.
+//! Forgetting in rows: the same as [`Recorded`](crate::model::recorded::Recorded) does in memory.
 
 use rusqlite::{Connection, OptionalExtension as _, Result};
 
@@ -9,8 +8,8 @@ use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::state::error::StoreFault;
 
-/// Deletes an address, and keeps in mind which assets it had. Its history, open changes and trouble
-/// go with it, by the foreign keys.
+/// Deletes an address, and records which assets it had. Its history, open attempts and blocked
+/// state are deleted too, by the foreign keys.
 pub(super) fn forget(connection: &Connection, address: &Address) -> Result<(), StoreFault> {
     connection
         .prepare_cached(
@@ -23,7 +22,7 @@ pub(super) fn forget(connection: &Connection, address: &Address) -> Result<(), S
     update(connection, address, "DELETE FROM assets WHERE address = ?1", [address.as_str()])
 }
 
-/// Another machine forgot an asset of an address.
+/// Forgets an asset of an address, since another machine did.
 pub(super) fn forget_asset(connection: &Connection, address: &Address, asset_id: AssetId, times: u32) -> Result<()> {
     let of_asset = (address.as_str(), rows::number(asset_id.get()));
     connection
@@ -67,7 +66,7 @@ pub(super) fn forget_asset(connection: &Connection, address: &Address, asset_id:
     Ok(())
 }
 
-/// How often an address was told to forget an asset.
+/// Returns how often an address forgot an asset.
 pub(super) fn times(connection: &Connection, address: &Address, asset_id: AssetId) -> Result<u32> {
     let times = connection
         .prepare_cached("SELECT times FROM forgotten WHERE address = ?1 AND asset_id = ?2")?
@@ -76,8 +75,8 @@ pub(super) fn times(connection: &Connection, address: &Address, asset_id: AssetI
     Ok(times.unwrap_or(0))
 }
 
-/// What `from` knows and `to` is about to take over is known since the last time that `to` forgot
-/// it.
+/// Raises the eras of the revisions that `to` takes over from `from`, so that they count in spite
+/// of what `to` forgot earlier.
 pub(super) fn renew(connection: &Connection, from: &Address, to: &Address) -> Result<()> {
     connection
         .prepare_cached(

@@ -1,5 +1,5 @@
-//! What was learned of the remote's pace: what is left of each budget, and how long operations
-//! take.
+//! Measured facts about the remote's speed: the rest of each rate limit, and the duration of
+//! operations.
 
 use jiff::Timestamp;
 use rusqlite::Result;
@@ -7,39 +7,38 @@ use rusqlite::Result;
 use super::{Store, rows};
 use crate::state::error::StateError;
 
-/// So many samples a kind are kept: enough for a median and a 90th percentile that follow a changed
+/// The most samples of each kind: enough for a median and a 90th percentile that follow a changed
 /// remote within a day.
 const SAMPLES: usize = 64;
 
-/// What is left of one budget.
+/// The rest of one rate limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitRow {
-    /// The endpoint that it is for.
+    /// The endpoint of the limit.
     pub endpoint: String,
-    /// Who is counted: the key's owner.
+    /// The key's owner, whose requests are counted.
     pub owner: String,
-    /// Requests a window.
+    /// Requests per window.
     pub limit: u32,
-    /// Requests left of the window.
+    /// Requests left in the window.
     pub remaining: u32,
     /// When the window ends.
     pub window_ends_at: Timestamp,
 }
 
-/// How long earlier operations of one kind took.
+/// The durations of earlier operations of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LatencyRow {
     /// The kind, for example `create Image`.
     pub kind: String,
-    /// Milliseconds each, the oldest first.
+    /// Durations in milliseconds, the oldest first.
     pub millis: Vec<u32>,
 }
 
 impl Store {
-    /// The budgets as they were last saved.
+    /// Loads the last saved limits.
     ///
-    /// # Errors
-    /// When the database can't be read.
+    /// # Errors When the database can't be read.
     pub fn load_limits(&self) -> Result<Vec<LimitRow>, StateError> {
         let read = || -> Result<Vec<_>> {
             let mut all = self.connection.prepare_cached(
@@ -59,10 +58,9 @@ impl Store {
         read().map_err(|error| self.failed("read the limits", error))
     }
 
-    /// Saves all budgets, in place of what was saved before.
+    /// Saves all limits, and replaces the earlier ones.
     ///
-    /// # Errors
-    /// When the database can't be written; what was saved before stays.
+    /// # Errors When the database can't be written; the earlier ones stay.
     pub fn save_limits(&mut self, limits: &[LimitRow]) -> Result<(), StateError> {
         let mut write = || -> Result<()> {
             let transaction = self.connection.transaction()?;
@@ -79,10 +77,9 @@ impl Store {
         write().map_err(|error| self.failed("write the limits", error))
     }
 
-    /// The samples of every kind, the oldest first.
+    /// Loads the samples of every kind, the oldest first.
     ///
-    /// # Errors
-    /// When the database can't be read.
+    /// # Errors When the database can't be read.
     pub fn load_latencies(&self) -> Result<Vec<LatencyRow>, StateError> {
         let read = || -> Result<Vec<LatencyRow>> {
             let mut all =
@@ -101,11 +98,10 @@ impl Store {
         read().map_err(|error| self.failed("read the latencies", error))
     }
 
-    /// Saves the newest 64 samples of each given kind, in place of those that the kind had; other
-    /// kinds stay.
+    /// Saves the newest 64 samples of each given kind, and replaces the earlier ones of that kind.
+    /// Other kinds stay.
     ///
-    /// # Errors
-    /// When the database can't be written; what was saved before stays.
+    /// # Errors When the database can't be written; the earlier ones stay.
     pub fn save_latencies(&mut self, latencies: &[LatencyRow]) -> Result<(), StateError> {
         let mut write = || -> Result<()> {
             let transaction = self.connection.transaction()?;

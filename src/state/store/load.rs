@@ -1,4 +1,4 @@
-//! Rows to everything that is known.
+//! Loads everything that is recorded.
 
 use std::collections::BTreeMap;
 
@@ -19,13 +19,12 @@ use crate::state::error::StateError;
 use crate::state::spelling;
 
 impl Store {
-    /// Reads everything that is known, and replays the journal of each change that is under way.
+    /// Loads everything that is recorded, and replays the journal of each open attempt.
     ///
-    /// # Errors
-    /// When the database can't be read, or holds what was never written by a sound Macadam.
+    /// # Errors When the database can't be read, or has values that Macadam never writes.
     pub fn load(&self) -> Result<Recorded, StateError> {
         let load = || {
-            // One snapshot, also beside a writer.
+            // One snapshot, even beside a writer.
             let snapshot = self.connection.unchecked_transaction()?;
             let mut assets = load_assets(&snapshot)?;
             proof::verify(&snapshot)?;
@@ -89,7 +88,7 @@ fn record(row: &Row<'_>) -> Result<Record> {
     Ok(record)
 }
 
-/// A fact from eleven columns.
+/// Reads a fact from eleven columns.
 pub(super) fn fact(row: &Row<'_>, first: usize) -> Result<RevisionFact> {
     let made = match rows::parsed_or_null(row, first + 9)? {
         None => None,
@@ -115,7 +114,7 @@ fn load_revisions(connection: &Connection, assets: &mut BTreeMap<Address, Record
          FROM revisions ORDER BY address, asset_id, version",
     )?;
     let mut found = all.query([])?;
-    // Both sides come in the order of their addresses.
+    // Both come in the order of their addresses.
     let mut records = assets.iter_mut();
     let mut current = records.next();
     while let Some(row) = found.next()? {
@@ -188,7 +187,7 @@ fn load_retirements(connection: &Connection, assets: &mut BTreeMap<Address, Reco
     Ok(())
 }
 
-/// What is known of an upload, from two columns.
+/// Reads a possible duplicate from two columns.
 pub(super) fn possible_duplicate(row: &Row<'_>, first: usize) -> Result<PossibleDuplicate> {
     Ok(PossibleDuplicate { content: rows::content(row, first)?, settled: row.get(first + 1)? })
 }
@@ -232,7 +231,7 @@ fn load_repairs(connection: &Connection, assets: &mut BTreeMap<Address, Record>)
     Ok(())
 }
 
-/// The record of the address in the first column.
+/// Returns the record of the address in the first column.
 fn record_of<'a>(row: &Row<'_>, assets: &'a mut BTreeMap<Address, Record>, what: &str) -> Result<&'a mut Record> {
     let address = address(row, 0)?;
     assets.get_mut(&address).ok_or_else(|| rows::wrong(0, format_args!("`{address}` has {what} but no record")))

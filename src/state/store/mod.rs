@@ -1,11 +1,10 @@
-//! The state database: one owner, plain synchronous calls, each change durable when its call
-//! returns.
+//! The state database: one owner, synchronous calls, and each change durable when its call returns.
 //!
-//! Nothing here is cancelled half-way or retried. Async code goes through
+//! Nothing here is cancelled halfway or retried. Async code uses
 //! [`StoreHandle`](crate::state::handle::StoreHandle).
 //!
 //! Read next: `open` for what is refused, `commit` for how changes are written, `load` for how they
-//! are read back; the schema with its reasons is in `migrations/`.
+//! are read; the schema with its reasons is in `migrations/`.
 
 mod anew;
 mod attempts;
@@ -48,39 +47,36 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     remote: String,
-    /// The files that it opened, by path and identity; none of one that only reads.
+    /// The files that it opened, by path and identity; empty if it only reads.
     files: Vec<(PathBuf, FileId)>,
-    // After the connection, so that it is closed after it: see `FileLock::try_acquire_beside_sqlite`.
+    // Dropped after the connection: see `FileLock::try_acquire_beside_sqlite`.
     _alone: Option<FileLock>,
 }
 
 impl Store {
-    /// The database's file.
+    /// Returns the path of the database.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The files that it opened, by path and identity: the database and what SQLite keeps beside
-    /// it.
+    /// Returns the opened files, by path and identity: the database and SQLite's files beside it.
     pub fn files(&self) -> &[(PathBuf, FileId)] {
         &self.files
     }
 
-    /// The fingerprint of the lockfile that was last read or written.
+    /// Returns the fingerprint of the lockfile that was last read or written.
     ///
-    /// # Errors
-    /// When the database can't be read.
+    /// # Errors When the database can't be read.
     pub fn lockfile_fingerprint(&self) -> Result<Option<String>, StateError> {
         self.connection
             .query_row("SELECT lockfile_fingerprint FROM meta", [], |row| row.get(0))
             .map_err(|error| self.failed("read the lockfile's fingerprint", error))
     }
 
-    /// Remembers the fingerprint of the lockfile that was just read or written; `None` when there
-    /// is no lockfile any more.
+    /// Stores the fingerprint of the lockfile that was just read or written; `None` if there is no
+    /// lockfile any more.
     ///
-    /// # Errors
-    /// When the database can't be written.
+    /// # Errors When the database can't be written.
     pub fn set_lockfile_fingerprint(&mut self, fingerprint: Option<&str>) -> Result<(), StateError> {
         self.connection
             .execute("UPDATE meta SET lockfile_fingerprint = ?1", [fingerprint])
@@ -88,21 +84,19 @@ impl Store {
             .map_err(|error| self.failed("write the lockfile's fingerprint", error))
     }
 
-    /// Whether the lockfile was written and no command of `--on-change` has ended well since.
+    /// Returns whether the lockfile was written and no command of `--on-change` has succeeded
+    /// since.
     ///
-    /// # Errors
-    /// When the database can't be read.
+    /// # Errors When the database can't be read.
     pub fn is_lockfile_untold(&self) -> Result<bool, StateError> {
         self.connection
             .query_row("SELECT lockfile_untold FROM meta", [], |row| row.get(0))
             .map_err(|error| self.failed("read whether the lockfile's change was told", error))
     }
 
-    /// Remembers whether the lockfile was written and no command of `--on-change` has ended well
-    /// since.
+    /// Stores whether the lockfile was written and no command of `--on-change` has succeeded since.
     ///
-    /// # Errors
-    /// When the database can't be written.
+    /// # Errors When the database can't be written.
     pub fn set_lockfile_untold(&mut self, untold: bool) -> Result<(), StateError> {
         self.connection
             .execute("UPDATE meta SET lockfile_untold = ?1", [untold])
@@ -110,21 +104,18 @@ impl Store {
             .map_err(|error| self.failed("write whether the lockfile's change was told", error))
     }
 
-    /// Whether the lockfile was lost, and neither has another one been put there since nor has a
-    /// person agreed to a new one.
+    /// Returns whether the lockfile was lost, and neither replaced nor given up by a person since.
     ///
-    /// # Errors
-    /// When the database can't be read.
+    /// # Errors When the database can't be read.
     pub fn is_lockfile_lost(&self) -> Result<bool, StateError> {
         self.connection
             .query_row("SELECT lockfile_lost FROM meta", [], |row| row.get(0))
             .map_err(|error| self.failed("read whether the lockfile was lost", error))
     }
 
-    /// Remembers whether the lockfile is lost, as above.
+    /// Stores whether the lockfile is lost, as above.
     ///
-    /// # Errors
-    /// When the database can't be written.
+    /// # Errors When the database can't be written.
     pub fn set_lockfile_lost(&mut self, lost: bool) -> Result<(), StateError> {
         self.connection
             .execute("UPDATE meta SET lockfile_lost = ?1", [lost])

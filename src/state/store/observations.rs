@@ -1,4 +1,4 @@
-//! What the remote last said of its assets, and how far that can be believed.
+//! The latest observations of the remote's assets, and how far they can be trusted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,11 +72,11 @@ pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> 
         })?;
     let asset_id = rows::number(asset_id.get());
     connection.prepare_cached("DELETE FROM not_found WHERE asset_id = ?1")?.execute([asset_id])?;
-    is_new(connection, asset_id)
+    clear_outdated(connection, asset_id)
 }
 
-/// The remote answered: nothing about the asset is out of date.
-fn is_new(connection: &Connection, asset_id: i64) -> Result<()> {
+/// Clears the outdated mark of an asset after an answer of the remote.
+fn clear_outdated(connection: &Connection, asset_id: i64) -> Result<()> {
     connection.prepare_cached("DELETE FROM outdated WHERE asset_id = ?1")?.execute([asset_id])?;
     Ok(())
 }
@@ -91,7 +91,7 @@ pub(super) fn not_found(connection: &Connection, asset_id: AssetId, now: Timesta
     connection
         .prepare_cached("INSERT OR REPLACE INTO not_found (asset_id, answers, at) VALUES (?1, ?2, ?3)")?
         .execute((asset_id, answers, at.to_string()))?;
-    is_new(connection, asset_id)
+    clear_outdated(connection, asset_id)
 }
 
 pub(super) fn wrote(connection: &Connection, asset_id: AssetId, now: &str) -> Result<()> {

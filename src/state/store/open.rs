@@ -1,5 +1,5 @@
-//! Opening: nothing is written before the file is known to be a state of this remote that this
-//! program understands.
+//! Opens the database. Nothing is written before the file is known to be a state of this remote
+//! that this program understands.
 
 use std::fs;
 use std::io;
@@ -19,39 +19,38 @@ use crate::platform::own_file::{self, How};
 use crate::state::error::StateError;
 
 /// The schema, step by step; append only. A second step must also decide how
-/// [`Store::open_read_only`] reads a state that has only the first.
+/// [`Store::open_read_only`] reads a state with only the first.
 pub(super) const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../../../migrations/0001_state.sql"))];
 
 /// The newest schema that this program knows.
 pub(super) const KNOWN: i64 = MIGRATIONS.len().cast_signed() as i64;
 
-/// What the migrations set as `application_id`: "MACA".
+/// The `application_id` that the migrations set: "MACA".
 const APPLICATION_ID: i64 = 0x4D41_4341;
 
-/// How long a statement waits for another program's lock: a command that leaves a request, or a
-/// person's `sqlite3`. Longer than either writes.
+/// How long a statement waits for another program's lock: that of a command that leaves a request,
+/// or of a person's `sqlite3`. Longer than either writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The log is cut back to this many bytes once it was copied into the database: one large import
-/// shall not occupy the disk for ever.
+/// The size in bytes to which the log shrinks once it was copied into the database. One large
+/// import must not occupy the disk forever.
 const LOG_LIMIT_BYTES: i64 = 8 << 20;
 
 /// More than the store has distinct statements.
 const STATEMENTS: usize = 64;
 
 impl Store {
-    /// Opens the state of `remote` for reading and writing, and creates it and its folder where it
-    /// is missing, readable by this user alone.
+    /// Opens the state of `remote` for reading and writing. Creates it and its folder if they are
+    /// missing, readable by this user alone.
     ///
-    /// Whoever calls this holds the [`StateLock`](crate::state::lock::StateLock).
+    /// The caller must hold the [`StateLock`](crate::state::lock::StateLock).
     ///
-    /// # Errors
-    /// When the file is no state, damaged, of a newer Macadam or of another remote, when it can't
-    /// be written, or when the disk is full. Nothing of it was changed then.
+    /// # Errors When the file is no state, damaged, of a newer Macadam or of another remote, when
+    /// it can't be written, or when the disk is full. The file is unchanged then.
     pub fn open(path: &Path, remote: &str, now: Timestamp) -> Result<Self, StateError> {
         create_file(path)?;
-        // The lock's file may have been deleted, and be another's by now; this one is of the database
-        // itself.
+        // The lock's file may have been deleted, and another process may hold a new one. This lock
+        // is on the database itself.
         let alone = FileLock::try_acquire_beside_sqlite(path).map_err(|error| unopened(path, error))?;
         let alone = alone.ok_or_else(|| StateError::InUse { path: path.to_owned() })?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -63,12 +62,13 @@ impl Store {
             _ => fail("open the database")(error),
         })?;
         refuse_swapped(path, alone.id().map_err(|error| unopened(path, error))?)?;
-        // Until the state is known to be ours, closing it must not even copy its log into the database.
-        let hands_off = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-        connection.set_db_config(hands_off, true).map_err(fail("configure the database"))?;
+        // Until the state is known to be ours, closing it must not even copy its log into the
+        // database.
+        let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        connection.set_db_config(no_checkpoint, true).map_err(fail("configure the database"))?;
         refuse_what_is_not_ours(&connection, path, remote)?;
-        // The structure alone: what rows say is read strictly anyway, and checking it here as well doubles
-        // the time.
+        // Checks only the structure: loading reads the rows strictly anyway, and checking them here
+        // as well doubles the time.
         connection.pragma_update(None, "ignore_check_constraints", true).map_err(fail("configure the database"))?;
         check(&connection, path, "quick_check")?;
         connection.pragma_update(None, "ignore_check_constraints", false).map_err(fail("configure the database"))?;
@@ -85,17 +85,16 @@ impl Store {
         })?;
         let meta = "INSERT INTO meta (id, remote, created_at) VALUES (1, ?1, ?2) ON CONFLICT DO NOTHING";
         connection.execute(meta, (remote, now.to_string())).map_err(fail("write the remote"))?;
-        connection.set_db_config(hands_off, false).map_err(fail("configure the database"))?;
+        connection.set_db_config(no_checkpoint, false).map_err(fail("configure the database"))?;
         let files = files(path, &alone).map_err(|error| unopened(path, error))?;
         Ok(Self { connection, path: path.to_owned(), remote: remote.to_owned(), files, _alone: Some(alone) })
     }
 
-    /// Opens the state of `remote` for reading, beside a writer or on a read-only disk. `None`:
+    /// Opens the state of `remote` for reading, beside a writer or on a read-only disk. `None` if
     /// there is none yet.
     ///
-    /// # Errors
-    /// When the file is no state, damaged, of a newer Macadam or of another remote, or when a crash
-    /// left work that can only be read after it was written.
+    /// # Errors When the file is no state, damaged, of a newer Macadam or of another remote, or
+    /// when a crash left a log that can only be read after a write.
     pub fn open_read_only(path: &Path, remote: &str) -> Result<Option<Self>, StateError> {
         let before = match existing(path) {
             Ok(found) => found,
@@ -123,10 +122,9 @@ impl Store {
         Ok((version > 0).then(|| Self { connection, path, remote, files: Vec::new(), _alone: None }))
     }
 
-    /// Reads the whole database and compares all its indexes: slower than what every start does.
+    /// Reads the whole database and compares all its indexes: slower than the check at every start.
     ///
-    /// # Errors
-    /// [`StateError::Damaged`] with the first thing found.
+    /// # Errors [`StateError::Damaged`] with the first problem found.
     pub fn integrity_check(&self) -> Result<(), StateError> {
         check(&self.connection, &self.path, "integrity_check")?;
         let fail = |error| StateError::from_sql(&self.path, "check the foreign keys", error);
@@ -145,7 +143,7 @@ impl Store {
     }
 }
 
-/// Makes the folder and an empty file, for this user alone, where they are missing.
+/// Creates the folder and an empty file, for this user alone, if they are missing.
 fn create_file(path: &Path) -> Result<(), StateError> {
     create_folder(path)?;
     match own_file::look(path) {
@@ -167,8 +165,8 @@ fn unopened(path: &Path, error: io::Error) -> StateError {
     }
 }
 
-/// The files of a state that is open, and was written: the database and what SQLite keeps beside it
-/// as long as anybody has it open.
+/// Returns the files of an open state after a write: the database and SQLite's files beside it,
+/// which exist as long as it is open.
 fn files(path: &Path, alone: &FileLock) -> io::Result<Vec<(PathBuf, FileId)>> {
     let own = alone.id()?;
     if FileId::at(path)? != Some(own) {
@@ -184,7 +182,7 @@ fn files(path: &Path, alone: &FileLock) -> io::Result<Vec<(PathBuf, FileId)>> {
     Ok(files)
 }
 
-/// Makes the folder of a file, for this user alone, where it is missing.
+/// Creates the folder of a file, for this user alone, if it is missing.
 pub(in crate::state) fn create_folder(path: &Path) -> Result<(), StateError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -194,13 +192,12 @@ pub(in crate::state) fn create_folder(path: &Path) -> Result<(), StateError> {
         .map_err(|error| StateError::CreateFolder { path: folder.to_owned(), source: Arc::new(error) })
 }
 
-/// The plain file that is at the path of a state, and nothing that a link leads to.
+/// Returns the identity of the plain file at a state's path, and follows no link.
 pub(super) fn existing(path: &Path) -> io::Result<FileId> {
     Ok(FileId::of_metadata(&own_file::look(path)?))
 }
 
-/// Whether what was opened by its path, which is all that SQLite takes, is still what was found
-/// there before.
+/// Refuses a file that replaced the one found before. SQLite opens files only by their paths.
 pub(super) fn refuse_swapped(path: &Path, before: FileId) -> Result<(), StateError> {
     match existing(path) {
         Ok(now) if now == before => Ok(()),
@@ -209,16 +206,16 @@ pub(super) fn refuse_swapped(path: &Path, before: FileId) -> Result<(), StateErr
     }
 }
 
-/// SQLite says no more than that it can't open a file; mostly it could not make its log beside the
-/// database.
+/// Returns whether the database's folder can be written. SQLite only says that it can't open a
+/// file; usually it could not create its log beside the database.
 fn folder_can_be_written(path: &Path) -> bool {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     !tempfile::tempfile_in(folder)
         .is_err_and(|error| matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied))
 }
 
-/// SQLite takes an empty file for a new database and drops its log; but a state that was cut to
-/// nothing is damage.
+/// Refuses an empty file with a log. SQLite takes it for a new database and drops the log, but a
+/// state that was truncated to nothing is damaged.
 fn refuse_empty_with_log(path: &Path) -> Result<(), StateError> {
     match fs::metadata(path) {
         Ok(found) if found.len() == 0 && has_log(path) => {
@@ -229,7 +226,7 @@ fn refuse_empty_with_log(path: &Path) -> Result<(), StateError> {
     }
 }
 
-/// Whether there is work in the log that may not be in the database yet.
+/// Returns whether the log has work that may not be in the database yet.
 fn has_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -239,7 +236,7 @@ fn has_log(path: &Path) -> bool {
 pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     // No link in any component: the path was resolved before.
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
-    // Before the schema is read: what it says is not to be trusted.
+    // Before the schema is read, since it can't be trusted.
     distrust(&connection)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -247,8 +244,9 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connect
     Ok(connection)
 }
 
-/// A state is data and never program: no view or trigger of it runs, no function that does more
-/// than compute is called by its schema, and nobody writes the schema itself. <https://sqlite.org/security.html>
+/// Treats the state as data and never as a program: none of its views and triggers runs, its schema
+/// calls no function that does more than compute, and the schema itself can't be written.
+/// <https://sqlite.org/security.html>
 fn distrust(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -258,19 +256,20 @@ fn distrust(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cell_size_check", true)
 }
 
-/// A file is only really opened by its first read.
+/// Reads something, since only the first read really opens a file.
 fn read_something(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).map(drop)
 }
 
-/// Beside a writer, or alone; in a folder that can be written, or not.
+/// Connects beside a writer, or alone; in a writable folder, or in a read-only one.
 fn connect_for_reading(path: &Path) -> rusqlite::Result<Connection> {
-    // Opened for writing, although nothing is written: SQLite keeps its shared memory in files beside
-    // the database, and only a connection that may write removes them again. Where the file can't
-    // be written, SQLite falls back to reading by itself.
+    // Opened for writing, although nothing is written. SQLite keeps its shared memory in files
+    // beside the database, and only a connection that may write removes them again. If the file
+    // can't be written, SQLite itself falls back to reading.
     let first = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     match first {
-        // The folder can't be written, and nobody has the state open: then nobody else changes it either.
+        // The folder can't be written, and no process has the state open, so none changes it
+        // either.
         Err(error)
             if matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
                 && !has_log(path) =>
@@ -281,7 +280,7 @@ fn connect_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     }
 }
 
-/// Opens a database that nobody changes, without any file beside it.
+/// Opens a database that no process changes, without any file beside it.
 pub(super) fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
     let path = path.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(path.to_owned()))?;
     let mut uri = String::from("file:");
@@ -332,12 +331,12 @@ fn check(connection: &Connection, path: &Path, pragma: &'static str) -> Result<(
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    // What was reported as done survives power loss; on macOS only a full fsync reaches the disk.
+    // A reported change survives a power loss; on macOS only a full fsync reaches the disk.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // A group of changes keeps what it may roll back: not on a disk that may be full.
+    // A group of changes keeps its rollback data in memory, since the disk may be full.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_LIMIT_BYTES, |_| Ok(()))
 }

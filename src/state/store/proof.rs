@@ -1,9 +1,9 @@
-//! A digest of all revisions, kept beside them: the state knows whether it still has every fact
-//! that it ever wrote down.
+//! A digest of all revisions, kept beside them: it shows whether the state still has every fact
+//! that was ever written.
 //!
-//! A misdirected page or another program's `DELETE` leaves a database that SQLite is content with.
-//! What is missing would be uploaded again, so such a state is damaged. The digest is the exclusive
-//! or of one digest a row, so that a change costs what it changes.
+//! A misdirected page or another program's `DELETE` leaves a database that is sound for SQLite. The
+//! missing assets would be uploaded again, so such a state is damaged. The digest is the exclusive
+//! or of one digest per row, so the cost of an update depends only on the change.
 
 use rusqlite::{Connection, Result, Row};
 
@@ -11,14 +11,14 @@ use super::rows;
 use crate::model::address::Address;
 use crate::model::digest::FieldDigest;
 
-/// The digest of one revision: which asset of which address holds what.
+/// Returns the digest of one revision: the address, the asset, its version and its content.
 pub(super) fn of(address: &str, asset_id: i64, version: i64, content: Option<&[u8]>) -> u64 {
     let content: String = content.into_iter().flatten().map(|byte| format!("{byte:02x}")).collect();
     FieldDigest::of_parts([address, &asset_id.to_string(), &version.to_string(), &content]).bits()
 }
 
-/// The digest of a row that has address, asset, version and content, as one of `address` where that
-/// is given.
+/// Returns the digest of a row with address, asset, version and content, under `address` if that is
+/// given.
 pub(super) fn of_row(row: &Row<'_>, address: Option<&Address>) -> Result<u64> {
     let stored = rows::text(row, 0)?;
     let content: Option<Vec<u8>> = row.get(3)?;
@@ -26,8 +26,8 @@ pub(super) fn of_row(row: &Row<'_>, address: Option<&Address>) -> Result<u64> {
     Ok(of(address, row.get(1)?, row.get(2)?, content.as_deref()))
 }
 
-/// The digest of all revisions of an address, or what it would be if the address were `known_as`
-/// something else.
+/// Returns the digest of all revisions of an address, as if its address were `known_as` if that is
+/// given.
 pub(super) fn of_address(connection: &Connection, address: &Address, known_as: Option<&Address>) -> Result<u64> {
     let mut all =
         connection.prepare_cached("SELECT address, asset_id, version, content FROM revisions WHERE address = ?1")?;
@@ -35,7 +35,7 @@ pub(super) fn of_address(connection: &Connection, address: &Address, known_as: O
     digests.into_iter().try_fold(0, |sum, digest| Ok(sum ^ digest?))
 }
 
-/// Notes that rows with these digests came or went.
+/// Updates the digest for rows that were added or removed.
 pub(super) fn toggle(connection: &Connection, digest: u64) -> Result<()> {
     if digest == 0 {
         return Ok(());
@@ -47,7 +47,7 @@ pub(super) fn toggle(connection: &Connection, digest: u64) -> Result<()> {
         .map(drop)
 }
 
-/// Refuses a state whose revisions are not those that were written down.
+/// Refuses a state whose revisions are not those that were written.
 pub(super) fn verify(connection: &Connection) -> Result<()> {
     let mut all = connection.prepare_cached("SELECT address, asset_id, version, content FROM revisions")?;
     let (mut count, mut sum) = (0_u64, 0_u64);

@@ -1,5 +1,5 @@
-//! The JSON forms of requests and their answers. Another program of another version may have
-//! written them: what is unknown is said, never guessed.
+//! The JSON of requests and their answers. Another version of the program may have written them:
+//! anything unknown is an error, never a guess.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ struct Arguments {
     no_duplicate: bool,
 }
 
-/// What came of it: `problem` alone, or the rest.
+/// The answer: `problem` alone, or the other fields.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct AnswerText {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,7 +55,7 @@ enum KindText {
     Interrupted,
 }
 
-/// The arguments of a request; its command is a column of its own.
+/// Returns the arguments of a request as JSON; its command is a column of its own.
 pub(super) fn arguments(request: &Request) -> serde_json::Result<String> {
     let one = |address: &Address| Arguments { address: Some(address.to_string()), ..Arguments::default() };
     serde_json::to_string(&match request {
@@ -77,10 +77,9 @@ pub(super) fn arguments(request: &Request) -> serde_json::Result<String> {
     })
 }
 
-/// Reads what [`arguments`] wrote.
+/// Parses the result of [`arguments`].
 ///
-/// # Errors
-/// With what this program does not understand.
+/// # Errors When this program does not understand it; the error says why.
 pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String> {
     let Arguments { address, addresses, asset_id, content_matches, no_duplicate } =
         serde_json::from_str(arguments).map_err(|error| format!("the arguments of `{command}`: {error}"))?;
@@ -112,7 +111,7 @@ pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String>
     })
 }
 
-/// What came of a request.
+/// Returns the result of a request as JSON.
 pub(super) fn answer(result: &Result<RequestDone, RequestProblem>) -> serde_json::Result<String> {
     serde_json::to_string(&match result {
         Ok(RequestDone { asset_id, revision, lockfile_written, notes }) => AnswerText {
@@ -135,7 +134,7 @@ pub(super) fn answer(result: &Result<RequestDone, RequestProblem>) -> serde_json
     })
 }
 
-/// Reads what [`answer`] wrote.
+/// Parses the result of [`answer`].
 pub(super) fn parse_answer(text: &str) -> Result<Result<RequestDone, RequestProblem>, String> {
     let AnswerText { asset_id, revision, lockfile_written, notes, problem } =
         serde_json::from_str(text).map_err(|error| format!("an answer: {error}"))?;
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_refused() {
+    fn an_unknown_request_or_answer_is_refused() {
         let check = |command: &str, arguments: &str, part: &str| {
             let error = request(command, arguments).unwrap_err();
             assert!(error.contains(part), "{error}");

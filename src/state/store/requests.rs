@@ -1,9 +1,9 @@
-//! What other commands ask of the service that holds the state.
+//! Requests of other commands to the service that holds the state.
 //!
-//! The one table that a second process writes: it adds a row and takes it back, by
-//! [`RequestClient`], beside the writer. Everything else is the writer's: it takes a request before
-//! it begins and answers it afterwards, so that a crash between leaves a row that was taken and not
-//! answered, which is never begun again.
+//! This is the one table that a second process writes: with [`RequestClient`] it adds a row and
+//! removes it again, beside the writer. The rest is up to the writer: it takes a request before it
+//! starts, and answers it afterwards. So a crash in between leaves a row that was taken and not
+//! answered, which is never started again.
 
 use std::path::{Path, PathBuf};
 
@@ -14,32 +14,31 @@ use super::{Store, open, request_form, rows};
 use crate::model::request::{ProblemKind, Request, RequestDone, RequestId, RequestProblem};
 use crate::state::error::StateError;
 
-/// So many answered requests stay for a person who wonders what was asked.
+/// How many answered requests are kept for a person who reads them later.
 const KEPT: i64 = 200;
 
-/// What became of a request.
+/// The progress of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RequestProgress {
-    /// Nobody began with it.
+    /// The service has not started it.
     Waiting,
     /// The service works on it.
     Taken,
-    /// It is over.
+    /// The service has answered it.
     Answered(std::result::Result<RequestDone, RequestProblem>),
     /// There is no such request.
     Gone,
 }
 
 impl Store {
-    /// Takes the oldest request that nobody began with. One that this program doesn't understand is
-    /// answered at once, and not returned.
+    /// Takes the oldest request that was not started. A request that this program doesn't
+    /// understand is answered at once, and not returned.
     ///
-    /// # Errors
-    /// When the database can't be read or written.
+    /// # Errors When the database can't be read or written.
     pub fn take_request(&mut self, now: Timestamp) -> std::result::Result<Option<(RequestId, Request)>, StateError> {
         let doing = "take a request";
         loop {
-            // One statement: the row is marked before anybody reads what it asks for.
+            // One statement: the row is marked before its content is read.
             let sql = "UPDATE requests SET taken_at = ?1
                        WHERE id = (SELECT min(id) FROM requests WHERE answered_at IS NULL AND taken_at IS NULL)
                        RETURNING id, command, arguments";
@@ -65,10 +64,9 @@ impl Store {
         }
     }
 
-    /// Answers a request that was taken, and drops what was answered long ago.
+    /// Answers a taken request, and deletes old answered ones.
     ///
-    /// # Errors
-    /// When the database can't be written.
+    /// # Errors When the database can't be written.
     pub fn answer_request(
         &mut self,
         id: RequestId,
@@ -78,12 +76,11 @@ impl Store {
         answer(&self.connection, id, result, now).map_err(|error| self.failed("answer a request", error))
     }
 
-    /// Ends what an earlier process left open: what it had begun with is not known to be done or
-    /// not, and is never begun twice; what it had not begun with was asked of somebody who is
-    /// gone. Returns how many there were.
+    /// Ends the requests that an earlier process left open. It is unknown whether a started one was
+    /// carried out, and it never starts twice. The others waited for a process that has ended.
+    /// Returns the number of requests.
     ///
-    /// # Errors
-    /// When the database can't be read or written.
+    /// # Errors When the database can't be read or written.
     pub fn end_requests(&mut self, now: Timestamp) -> std::result::Result<usize, StateError> {
         let end = || -> Result<usize> {
             let open: Vec<(i64, bool)> = {
@@ -128,7 +125,7 @@ fn answer(
     Ok(())
 }
 
-/// The asking side, beside the process that holds the state: adds requests and reads answers, and
+/// The client's side, beside the process that holds the state: adds requests and reads answers, and
 /// touches nothing else.
 #[derive(Debug)]
 pub(crate) struct RequestClient {
@@ -139,12 +136,11 @@ pub(crate) struct RequestClient {
 impl RequestClient {
     /// Opens the state of `remote` beside its writer.
     ///
-    /// # Errors
-    /// When there is none, it belongs to another remote or another version, or this user may not
-    /// write it.
+    /// # Errors When there is none, it belongs to another remote or another version, or this user
+    /// may not write it.
     pub(crate) fn open(path: &Path, remote: &str) -> std::result::Result<Self, StateError> {
         let fail = |error| StateError::from_sql(path, "open the database", error);
-        // Never created here, and never migrated: that is its holder's work.
+        // Never created or migrated here: that is up to the process that holds it.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let before = open::existing(path)
             .map_err(|error| StateError::OpenFile { path: path.to_owned(), source: std::sync::Arc::new(error) })?;
@@ -153,7 +149,7 @@ impl RequestClient {
         open::refuse_what_is_not_ours(&connection, path, remote)?;
         let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fail)?;
         if found < open::KNOWN {
-            // Its holder is about to bring it up to date, or is an older macadam.
+            // Its holder is about to migrate it, or is an older version.
             return Err(StateError::Busy { path: path.to_owned() });
         }
         if connection.is_readonly("main").map_err(fail)? {
@@ -162,10 +158,9 @@ impl RequestClient {
         Ok(Self { connection, path: path.to_owned() })
     }
 
-    /// Leaves a request.
+    /// Adds a request.
     ///
-    /// # Errors
-    /// When the database can't be written.
+    /// # Errors When the database can't be written.
     pub(crate) fn ask(&mut self, request: &Request, now: Timestamp) -> std::result::Result<RequestId, StateError> {
         let insert = || -> Result<RequestId> {
             let arguments = request_form::arguments(request)
@@ -179,10 +174,9 @@ impl RequestClient {
         insert().map_err(|error| StateError::from_sql(&self.path, "leave a request", error))
     }
 
-    /// What became of a request.
+    /// Returns the progress of a request.
     ///
-    /// # Errors
-    /// When the database can't be read.
+    /// # Errors When the database can't be read.
     pub(crate) fn progress(&self, id: RequestId) -> std::result::Result<RequestProgress, StateError> {
         let read = || -> Result<RequestProgress> {
             let mut one = self.connection.prepare_cached(
@@ -203,11 +197,10 @@ impl RequestClient {
         read().map_err(|error| StateError::from_sql(&self.path, "read an answer", error))
     }
 
-    /// Takes a request back that nobody began with. Whether it could be: if so, it is certain that
-    /// it is never carried out.
+    /// Removes a request that was not started. Returns whether it did; if so, the request is
+    /// certainly never carried out.
     ///
-    /// # Errors
-    /// When the database can't be written.
+    /// # Errors When the database can't be written.
     pub(crate) fn withdraw(&mut self, id: RequestId) -> std::result::Result<bool, StateError> {
         let sql = "DELETE FROM requests WHERE id = ?1 AND taken_at IS NULL";
         let deleted = self.connection.execute(sql, [id.get()]);
@@ -228,50 +221,50 @@ mod tests {
         Request::Archive { address: Address::new(name).unwrap(), together: Vec::new() }
     }
 
-    fn both() -> (tempfile::TempDir, Store, RequestClient) {
+    fn service_and_client() -> (tempfile::TempDir, Store, RequestClient) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.db");
         let store = Store::open(&path, "r", at(0)).unwrap();
-        let counter = RequestClient::open(&path, "r").unwrap();
-        (folder, store, counter)
+        let client = RequestClient::open(&path, "r").unwrap();
+        (folder, store, client)
     }
 
     #[test]
     fn requests_are_taken_in_order_once_and_answered() {
-        let (_folder, mut store, mut counter) = both();
-        let (a, b) = (counter.ask(&forget("a"), at(1)).unwrap(), counter.ask(&forget("b"), at(2)).unwrap());
-        assert_eq!(counter.progress(a).unwrap(), RequestProgress::Waiting);
+        let (_folder, mut store, mut client) = service_and_client();
+        let (a, b) = (client.ask(&forget("a"), at(1)).unwrap(), client.ask(&forget("b"), at(2)).unwrap());
+        assert_eq!(client.progress(a).unwrap(), RequestProgress::Waiting);
         assert_eq!(store.take_request(at(3)).unwrap(), Some((a, forget("a"))));
-        assert_eq!(counter.progress(a).unwrap(), RequestProgress::Taken);
-        assert!(!counter.withdraw(a).unwrap());
+        assert_eq!(client.progress(a).unwrap(), RequestProgress::Taken);
+        assert!(!client.withdraw(a).unwrap());
         assert_eq!(store.take_request(at(3)).unwrap(), Some((b, forget("b"))));
         assert_eq!(store.take_request(at(3)).unwrap(), None);
         let answer = Ok(RequestDone { revision: Some(1), ..RequestDone::default() });
         store.answer_request(a, &answer, at(4)).unwrap();
-        assert_eq!(counter.progress(a).unwrap(), RequestProgress::Answered(answer.clone()));
+        assert_eq!(client.progress(a).unwrap(), RequestProgress::Answered(answer.clone()));
         // A second answer changes nothing.
         store.answer_request(a, &Ok(RequestDone::default()), at(5)).unwrap();
-        assert_eq!(counter.progress(a).unwrap(), RequestProgress::Answered(answer));
+        assert_eq!(client.progress(a).unwrap(), RequestProgress::Answered(answer));
     }
 
     #[test]
-    fn a_request_taken_back_is_never_seen() {
-        let (_folder, mut store, mut counter) = both();
-        let a = counter.ask(&forget("a"), at(1)).unwrap();
-        assert!(counter.withdraw(a).unwrap());
-        assert!(!counter.withdraw(a).unwrap());
-        assert_eq!((counter.progress(a).unwrap(), store.take_request(at(2)).unwrap()), (RequestProgress::Gone, None));
-        assert_ne!(counter.ask(&forget("a"), at(3)).unwrap(), a, "a number given twice");
+    fn a_withdrawn_request_is_never_taken() {
+        let (_folder, mut store, mut client) = service_and_client();
+        let a = client.ask(&forget("a"), at(1)).unwrap();
+        assert!(client.withdraw(a).unwrap());
+        assert!(!client.withdraw(a).unwrap());
+        assert_eq!((client.progress(a).unwrap(), store.take_request(at(2)).unwrap()), (RequestProgress::Gone, None));
+        assert_ne!(client.ask(&forget("a"), at(3)).unwrap(), a, "a number given twice");
     }
 
     #[test]
-    fn what_an_earlier_process_left_is_ended_and_never_begun_again() {
-        let (_folder, mut store, mut counter) = both();
-        let (a, b) = (counter.ask(&forget("a"), at(1)).unwrap(), counter.ask(&forget("b"), at(1)).unwrap());
+    fn open_requests_of_an_earlier_process_end_and_never_start_again() {
+        let (_folder, mut store, mut client) = service_and_client();
+        let (a, b) = (client.ask(&forget("a"), at(1)).unwrap(), client.ask(&forget("b"), at(1)).unwrap());
         store.take_request(at(2)).unwrap().unwrap();
         assert_eq!(store.end_requests(at(3)).unwrap(), 2);
         for (id, part) in [(a, "while it carried"), (b, "before it began")] {
-            let RequestProgress::Answered(Err(problem)) = counter.progress(id).unwrap() else { panic!("{id}") };
+            let RequestProgress::Answered(Err(problem)) = client.progress(id).unwrap() else { panic!("{id}") };
             assert_eq!(problem.kind, ProblemKind::Interrupted);
             assert!(problem.message.contains(part) && problem.message.contains("interrupted, try again"), "{problem}");
         }
@@ -279,35 +272,35 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_not_understood_is_answered_and_the_next_one_taken() {
-        let (_folder, mut store, mut counter) = both();
+    fn an_unknown_request_is_answered_and_the_next_one_taken() {
+        let (_folder, mut store, mut client) = service_and_client();
         let insert = "INSERT INTO requests (asked_at, command, arguments) VALUES ('x', 'dance', '{}')";
-        counter.connection.execute(insert, []).unwrap();
-        let strange = RequestId::new(counter.connection.last_insert_rowid());
-        let a = counter.ask(&forget("a"), at(1)).unwrap();
+        client.connection.execute(insert, []).unwrap();
+        let strange = RequestId::new(client.connection.last_insert_rowid());
+        let a = client.ask(&forget("a"), at(1)).unwrap();
         assert_eq!(store.take_request(at(2)).unwrap(), Some((a, forget("a"))));
-        let RequestProgress::Answered(Err(problem)) = counter.progress(strange).unwrap() else { panic!() };
+        let RequestProgress::Answered(Err(problem)) = client.progress(strange).unwrap() else { panic!() };
         assert!(problem.message.contains("`dance`") && problem.hint.is_some(), "{problem}");
     }
 
     #[test]
     fn old_answers_are_dropped_and_open_requests_are_not() {
-        let (_folder, mut store, mut counter) = both();
-        let open = counter.ask(&forget("open"), at(1)).unwrap();
+        let (_folder, mut store, mut client) = service_and_client();
+        let open = client.ask(&forget("open"), at(1)).unwrap();
         store.take_request(at(1)).unwrap().unwrap();
         for _ in 0..KEPT + 20 {
-            let id = counter.ask(&forget("a"), at(1)).unwrap();
+            let id = client.ask(&forget("a"), at(1)).unwrap();
             store.take_request(at(1)).unwrap().unwrap();
             store.answer_request(id, &Ok(RequestDone::default()), at(1)).unwrap();
         }
-        let count = |sql: &str| counter.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        let count = |sql: &str| client.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!(count("SELECT count(*) FROM requests WHERE answered_at IS NOT NULL"), KEPT);
-        assert_eq!(counter.progress(open).unwrap(), RequestProgress::Taken);
+        assert_eq!(client.progress(open).unwrap(), RequestProgress::Taken);
     }
 
     #[test]
-    fn a_counter_opens_only_this_remotes_state() {
-        let (folder, _store, _counter) = both();
+    fn a_client_opens_only_this_remotes_state() {
+        let (folder, _store, _client) = service_and_client();
         let path = folder.path().join("s.db");
         assert!(matches!(RequestClient::open(&path, "other"), Err(StateError::OtherRemote { .. })));
         assert!(RequestClient::open(&folder.path().join("none.db"), "r").is_err());

@@ -1,15 +1,14 @@
-//! Room for outcomes: before anything is sent, the disk has given what it takes to write down what
-//! comes of it.
+//! Room for outcomes: before anything is sent, the disk has the space to record its outcome.
 //!
-//! A commit appends to SQLite's log, over what earlier rounds of the log left there; the file
-//! system has to give new blocks only where the file ends. So it is made longer before: zeros
-//! behind the last frame are no frame to SQLite, which writes over them. That copying the log into
-//! the database may find no room does no harm, since the log then goes on. Only a file system that
-//! never writes in place may still refuse.
+//! A commit appends to SQLite's log, over the remains of earlier rounds of the log, so the file
+//! system only needs new blocks at the end of the file. So the file is made longer in advance:
+//! SQLite treats zeros behind the last frame as no frame, and overwrites them. If there is no room
+//! to copy the log into the database, that does no harm, since the log then grows on. Only a file
+//! system that never writes in place may still refuse.
 //!
-//! Where writing fails all the same, a small file beside the state says so, made before and written
-//! over in place: what was sent and not answered by then may have an outcome that was known and is
-//! lost.
+//! If a write fails all the same, a small file beside the state says so. It is created in advance
+//! and overwritten in place. It means that a sent and unanswered request may have had a known
+//! outcome that is now lost.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -20,29 +19,27 @@ use crate::platform::file_id::FileId;
 use crate::platform::own_file::{self, How};
 use crate::state::error::StateError;
 
-/// So many pages of the log are free before anything is sent. What an upload makes to be written is
-/// 10 to 30 of them in two commits, uploads at once are at most 64, and what waits together is
-/// committed together.
+/// The free pages of the log before anything is sent. An upload writes 10 to 30 of them in two
+/// commits, at most 64 uploads run at once, and waiting changes are committed together.
 const FREE_PAGES: u64 = 1024;
 
-/// So many more at once, so that not each upload makes the log longer.
+/// The pages to add at once, so that not each upload makes the log longer.
 const STEP_PAGES: u64 = 256;
 
-/// What stands in the log before its first frame, and in a frame before its page.
+/// The bytes in the log before its first frame, and in a frame before its page.
 const LOG_HEADER: u64 = 32;
 const FRAME_HEADER: u64 = 24;
 
-/// What the file beside the state says: both are of one length.
-const KEPT: &[u8] = b"kept\n";
-const LOST: &[u8] = b"lost\n";
+/// The contents of the file beside the state; both have one length.
+const NOTHING_LOST: &[u8] = b"kept\n";
+const OUTCOMES_LOST: &[u8] = b"lost\n";
 
 impl Store {
-    /// Makes sure that what comes of the next uploads can be written down although the disk may be
-    /// full by then.
+    /// Makes sure that the outcomes of the next uploads can be written even if the disk is full by
+    /// then.
     ///
-    /// # Errors
-    /// When the disk has no room for that: then nothing may be sent. What is on its way can still
-    /// be written down.
+    /// # Errors When the disk has no room for that: nothing may be sent then. The outcomes of
+    /// earlier uploads can still be written.
     pub fn make_room(&mut self) -> Result<(), StateError> {
         let doing = "look at the log";
         let failed = |error| StateError::from_sql(&self.path, doing, error);
@@ -51,7 +48,7 @@ impl Store {
             .pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0))
             .map(u64::from)
             .map_err(failed)?;
-        // Copies nothing, and waits for nobody.
+        // Copies nothing, and waits for no lock.
         let frames: i64 =
             self.connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).map_err(failed)?;
         let frames = u64::try_from(frames).unwrap_or_default();
@@ -64,35 +61,33 @@ impl Store {
         made.map_err(|source| StateError::NoRoom { path: self.path.clone(), source: Arc::new(source) })
     }
 
-    /// Notes that something could not be written down. To be called after any failed write,
-    /// whatever was under way.
+    /// Notes that an outcome could not be written. Called after any failed write, whatever was in
+    /// progress.
     pub(super) fn note_lost_outcomes(&self) {
-        // Not made here: without it nothing was sent. Failing is all that is left where even this can't be
-        // written; the error that led here is told.
+        // Not created here: without the file nothing was sent. If even this write fails, nothing is
+        // left to do; the caller reports its own error.
         let note = || -> io::Result<()> {
             let mut file = own_file::open(&beside(&self.path, ".outcomes"), How::Write)?;
-            file.write_all(LOST)?;
+            file.write_all(OUTCOMES_LOST)?;
             file.sync_all()
         };
         let _ = note();
     }
 
-    /// Whether an earlier process could not write down everything that came of what it sent.
+    /// Returns whether an earlier process could not write every outcome of what it sent.
     ///
-    /// # Errors
-    /// When that can't be read.
+    /// # Errors When the file can't be read.
     pub fn has_lost_outcomes(&self) -> Result<bool, StateError> {
-        match own_file::read(&beside(&self.path, ".outcomes"), KEPT.len() as u64) {
-            Ok(said) => Ok(said == LOST),
+        match own_file::read(&beside(&self.path, ".outcomes"), NOTHING_LOST.len() as u64) {
+            Ok(note) => Ok(note == OUTCOMES_LOST),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(self.unreadable(error)),
         }
     }
 
-    /// Takes the note back, when what it means is written down.
+    /// Removes the note, once its meaning is recorded.
     ///
-    /// # Errors
-    /// When it can't be removed.
+    /// # Errors When it can't be removed.
     pub fn settle_lost_outcomes(&mut self) -> Result<(), StateError> {
         own_file::remove(&beside(&self.path, ".outcomes")).map_err(|error| self.unreadable(error))
     }
@@ -102,9 +97,9 @@ impl Store {
     }
 }
 
-/// Makes a file at least so long, and by a step longer where it has to grow; really written, since
-/// a hole has no blocks. Only the `own` one: another process may write to the one that took its
-/// place.
+/// Makes a file at least `least` bytes long, and `step` bytes longer if it must grow. It writes
+/// real zeros, since a hole has no blocks. It changes only the `own` file: another process may
+/// write to one that took its place.
 fn lengthen(path: &Path, own: Option<FileId>, least: u64, step: u64) -> io::Result<()> {
     static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     let mut file = own_file::open(path, How::Append)?;
@@ -124,11 +119,11 @@ fn lengthen(path: &Path, own: Option<FileId>, least: u64, step: u64) -> io::Resu
     file.sync_all()
 }
 
-/// Makes the note, which says that nothing is lost, where there is none.
+/// Creates the note, which says that nothing is lost, if it is missing.
 fn make_note(path: &Path) -> io::Result<()> {
     let mut file = own_file::open(path, How::Private)?;
-    if file.metadata()?.len() < KEPT.len() as u64 {
-        file.write_all(KEPT)?;
+    if file.metadata()?.len() < NOTHING_LOST.len() as u64 {
+        file.write_all(NOTHING_LOST)?;
         file.sync_all()?;
     }
     Ok(())
@@ -152,7 +147,7 @@ mod tests {
     use crate::model::change::{Change, Event};
     use crate::state::store::Batch;
 
-    fn telling(bytes: usize) -> Vec<Change> {
+    fn event_of(bytes: usize) -> Vec<Change> {
         vec![Change::LogEvent { address: None, event: Event { kind: "test", message: "x".repeat(bytes) } }]
     }
 
@@ -165,14 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_after_room_was_made_lengthens_nothing() {
+    fn writes_within_the_room_do_not_lengthen_the_log() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = open(folder.path());
         store.make_room().unwrap();
         let before = log(folder.path());
         assert!(before > FREE_PAGES * 4096, "{before}");
         for _ in 0..40 {
-            store.commit(&telling(60_000), Timestamp::UNIX_EPOCH).unwrap(); // 15 pages and more
+            store.commit(&event_of(60_000), Timestamp::UNIX_EPOCH).unwrap(); // 15 pages and more
         }
         assert_eq!(log(folder.path()), before);
         store.make_room().unwrap();
@@ -194,19 +189,19 @@ mod tests {
         store.make_room().unwrap();
         let before = log(folder.path());
         for _ in 0..10 {
-            store.commit(&telling(10), Timestamp::UNIX_EPOCH).unwrap();
+            store.commit(&event_of(10), Timestamp::UNIX_EPOCH).unwrap();
             store.make_room().unwrap();
         }
         assert_eq!(log(folder.path()), before);
     }
 
     #[test]
-    fn a_failed_write_is_noted_only_where_something_may_have_been_sent() {
+    fn a_failed_write_is_noted_only_if_something_may_have_been_sent() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = open(folder.path());
         let fail = |store: &mut Store| {
             store.connection.pragma_update(None, "query_only", true).unwrap();
-            let batch = Batch { changes: telling(10), now: Timestamp::UNIX_EPOCH };
+            let batch = Batch { changes: event_of(10), now: Timestamp::UNIX_EPOCH };
             assert!(store.commit_group(&[batch]).iter().all(Result::is_err));
             store.connection.pragma_update(None, "query_only", false).unwrap();
         };

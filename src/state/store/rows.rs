@@ -1,4 +1,4 @@
-//! Columns to values and back. A value that no form of ours has is damage, never skipped.
+//! Converts columns to values and back. A value that Macadam never writes is damage, never skipped.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,17 +10,17 @@ use rusqlite::{Result, Row};
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::FieldDigests;
 
-/// The error for a column that holds what it can't hold.
+/// Returns the error for a column with an invalid value.
 pub(super) fn wrong(column: usize, message: impl fmt::Display) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Null, message.to_string().into())
 }
 
-/// A text column as it stands in SQLite's memory.
+/// Returns a text column, borrowed from SQLite's memory.
 pub(super) fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str> {
     row.get_ref(column)?.as_str().map_err(|error| wrong(column, error))
 }
 
-/// The same of a column that may be NULL.
+/// The same for a column that may be NULL.
 pub(super) fn text_or_null<'r>(row: &'r Row<'_>, column: usize) -> Result<Option<&'r str>> {
     match row.get_ref(column)? {
         ValueRef::Null => Ok(None),
@@ -28,7 +28,7 @@ pub(super) fn text_or_null<'r>(row: &'r Row<'_>, column: usize) -> Result<Option
     }
 }
 
-/// A text column read by its type's own parser.
+/// Parses a text column with its type's own parser.
 pub(super) fn parsed<T>(row: &Row<'_>, column: usize) -> Result<T>
 where
     T: FromStr,
@@ -37,7 +37,7 @@ where
     text(row, column)?.parse().map_err(|error| wrong(column, error))
 }
 
-/// The same of a column that may be NULL.
+/// The same for a column that may be NULL.
 pub(super) fn parsed_or_null<T>(row: &Row<'_>, column: usize) -> Result<Option<T>>
 where
     T: FromStr,
@@ -46,13 +46,13 @@ where
     text_or_null(row, column)?.map(str::parse).transpose().map_err(|error| wrong(column, error))
 }
 
-/// A text column read by `read`, which knows the words of `what`.
+/// Parses a text column with `read`; `what` names the kind of value.
 pub(super) fn named<T>(row: &Row<'_>, column: usize, what: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T> {
     let text = text(row, column)?;
     read(text).ok_or_else(|| wrong(column, format_args!("`{text}` is no {what}")))
 }
 
-/// A number column; NULL and 0 are none.
+/// Reads a number column; NULL and 0 are `None`.
 fn positive<T, E: fmt::Display>(
     row: &Row<'_>,
     column: usize,
@@ -75,7 +75,7 @@ pub(super) fn asset_id(row: &Row<'_>, column: usize) -> Result<AssetId> {
     asset_id_or_null(row, column)?.ok_or_else(|| wrong(column, "an asset ID is missing"))
 }
 
-/// A revision; NULL and 0 are none.
+/// Reads a revision; NULL and 0 are `None`.
 pub(super) fn revision(row: &Row<'_>, column: usize) -> Result<Option<Revision>> {
     positive(row, column, Revision::new)
 }
@@ -92,13 +92,13 @@ pub(super) fn time(row: &Row<'_>, column: usize) -> Result<Timestamp> {
     parsed(row, column)
 }
 
-/// Field digests as JSON, see `assets.asked`.
+/// Formats field digests as JSON, see `assets.asked`.
 pub(super) fn fields_text(fields: &FieldDigests) -> String {
     let object = fields.iter().map(|(field, digest)| (field.name(), digest.to_string().into()));
     serde_json::Value::Object(object.collect()).to_string()
 }
 
-/// Reads what [`fields_text`] wrote.
+/// Parses the result of [`fields_text`].
 pub(super) fn fields(row: &Row<'_>, column: usize) -> Result<FieldDigests> {
     let text = text(row, column)?;
     if text == "{}" {
@@ -114,13 +114,12 @@ pub(super) fn fields(row: &Row<'_>, column: usize) -> Result<FieldDigests> {
     object.iter().map(read).collect()
 }
 
-/// A number in the form of SQLite: ids fit it by their types, other unsigned numbers keep their
-/// bits.
+/// Converts a number for SQLite: ids fit by their types, other unsigned numbers keep their bits.
 pub(super) const fn number(number: u64) -> i64 {
     number.cast_signed()
 }
 
-/// 0 for no revision, see `revisions.version`.
+/// Returns 0 for no revision, see `revisions.version`.
 pub(super) fn version_or_zero(version: Option<Revision>) -> i64 {
     version.map_or(0, |version| number(version.get()))
 }

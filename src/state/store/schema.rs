@@ -1,9 +1,9 @@
-//! Whether the schema of a state is the one that the migrations make, and nothing else.
+//! Checks that the schema of a state is exactly that of the migrations.
 //!
 //! A state may have been planted: by a pull request, a restored backup, another user. A view in
-//! place of a table, or a trigger, would run its author's SQL in our connection; a changed table
-//! would accept what no form of ours has. So the text of each part is compared with what the
-//! migrations make in memory.
+//! place of a table, or a trigger, would run its author's SQL in our connection. A changed table
+//! would accept values that Macadam never writes. So the text of each part is compared with that of
+//! a database that the migrations create in memory.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,23 +14,22 @@ use rusqlite_migration::Migrations;
 use super::open::MIGRATIONS;
 use crate::state::error::{Alteration, StateError};
 
-/// What `ANALYZE` makes, which a person may well run; it only guides SQLite's choice of an index.
+/// The tables of `ANALYZE`, which a person may run; they only guide SQLite's choice of an index.
 const STATISTICS: [(&str, &str); 2] = [
     ("sqlite_stat1", "CREATE TABLE sqlite_stat1(tbl,idx,stat)"),
     ("sqlite_stat4", "CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)"),
 ];
 
-/// The most characters of a name or kind that a message repeats.
+/// The most characters of a name or kind in a message.
 const MAX_SHOWN: usize = 60;
 
-/// Each part by name: its kind, its table, and the text that made it. An index of a UNIQUE or a
-/// PRIMARY KEY has none.
+/// Each part by name: its kind, its table, and its SQL text. The index of a UNIQUE or a PRIMARY KEY
+/// has no text.
 type Schema = BTreeMap<String, (String, String, Option<String>)>;
 
-/// Refuses a state of `version` whose schema isn't exactly what the migrations up to there make.
+/// Refuses a state of `version` whose schema isn't exactly that of the migrations up to there.
 ///
-/// # Errors
-/// [`StateError::Altered`] with the first difference, or when the schema can't be read.
+/// # Errors [`StateError::Altered`] with the first difference, or when the schema can't be read.
 pub(super) fn require(connection: &Connection, path: &Path, version: i64) -> Result<(), StateError> {
     let fail = |error| StateError::from_sql(path, "read the schema", error);
     let altered = |what| Err(StateError::Altered { path: path.to_owned(), what });
@@ -68,7 +67,7 @@ fn read(connection: &Connection) -> rusqlite::Result<Schema> {
     rows.collect()
 }
 
-/// What the migrations make.
+/// Returns the schema that the migrations create.
 fn expected(version: i64) -> Result<Schema, rusqlite_migration::Error> {
     let mut fresh = Connection::open_in_memory()?;
     Migrations::from_slice(MIGRATIONS).to_version(&mut fresh, usize::try_from(version).unwrap_or_default())?;

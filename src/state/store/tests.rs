@@ -1,4 +1,4 @@
-//! Tests of the store as a whole: what is refused, and that the disk says what memory says.
+//! Tests of the store as a whole: what it refuses, and that disk and memory agree.
 #![expect(clippy::disallowed_methods, reason = "looks at files as another program would, and breaks them")]
 
 use std::fs;
@@ -148,7 +148,7 @@ fn blocked(number: u8) -> Option<Blocked> {
     }
 }
 
-/// A change of some kind about some address, whether it fits or not.
+/// Returns a change of some kind about some address, whether it fits or not.
 fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
     let address = address(which % 4);
     let open: Vec<AttemptId> = recorded.attempts.keys().copied().collect();
@@ -241,7 +241,8 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// What is loaded equals what memory made of the same changes; what memory refuses, the disk refuses, whole; also after a restart.
+    /// The loaded record equals the result of the same changes in memory. If memory refuses a list,
+    /// the disk refuses all of it. The same holds after a restart.
     #[test]
     fn disk_and_memory_agree(steps in prop::collection::vec(
         (prop::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), 1..8), any::<u8>()), 1..30)) {
@@ -254,7 +255,7 @@ proptest! {
             for (kind, which, number) in kinds {
                 let change = any_change(&next, kind, which, number);
                 let applied = next.apply(&change, now).is_ok();
-                // Mostly leave out what doesn't fit; now and then send it along.
+                // Mostly leaves out changes that don't fit; now and then sends one along.
                 if applied || what_else.is_multiple_of(8) {
                     batch.push(change);
                 }
@@ -334,7 +335,7 @@ fn some_changes() -> Vec<Change> {
 }
 
 #[test]
-fn numbers_of_attempts_are_not_given_twice() {
+fn an_attempts_number_is_never_used_twice() {
     let (_folder, path) = fresh();
     let mut store = open(&path).unwrap();
     let begin = |number| Change::Begin { attempt: AttemptId(number), address: address(1), intent: intent(4) };
@@ -374,7 +375,7 @@ fn closed_attempts_and_events_are_bounded() {
 }
 
 #[test]
-fn the_time_of_a_removal_is_the_first() {
+fn a_second_removal_keeps_the_time_of_the_first() {
     let (_folder, path) = fresh();
     let mut store = open(&path).unwrap();
     store.commit(&some_changes(), at(1)).unwrap();
@@ -403,7 +404,7 @@ fn events_of_one_address() {
 }
 
 #[test]
-fn what_was_learned_of_the_pace_reads_back() {
+fn limits_and_latencies_read_back() {
     let (_folder, path) = fresh();
     let mut store = open(&path).unwrap();
     let limit = |endpoint: &str| LimitRow {
@@ -442,8 +443,8 @@ fn folder_and_file_are_for_this_user_alone() {
     assert_eq!(mode(&path.with_extension("db-wal")), 0o600);
 }
 
-/// Makes a state, breaks it, and checks that opening it for writing and for reading is refused and
-/// changes nothing.
+/// Creates a state, breaks it, and checks that opening it for writing and for reading is refused
+/// and changes nothing.
 fn check_refused(break_it: impl FnOnce(&Path), remote: &str, wanted: &str) {
     let (_folder, path) = fresh();
     let mut store = open(&path).unwrap();
@@ -465,7 +466,7 @@ fn sql(path: &Path, statements: &str) {
 }
 
 #[test]
-fn what_can_not_be_used_is_refused_and_left_alone() {
+fn an_unusable_state_is_refused_and_unchanged() {
     check_refused(|_| {}, "http://127.0.0.1:1", "belongs to https://apis.roblox.com, not to http://127.0.0.1:1");
     check_refused(|path| sql(path, "PRAGMA user_version = 99"), REMOTE, "written by a newer macadam (schema 99;");
     check_refused(|path| fs::write(path, "[assets]\n".repeat(999)).unwrap(), REMOTE, "is no database");
@@ -484,7 +485,7 @@ fn what_can_not_be_used_is_refused_and_left_alone() {
 }
 
 #[test]
-fn values_without_a_form_are_damage() {
+fn invalid_values_are_damage() {
     let check = |statement: &str, wanted: &str| {
         let (_folder, path) = fresh();
         let mut store = open(&path).unwrap();
@@ -524,7 +525,7 @@ fn integrity_check_finds_orphans() {
 }
 
 #[test]
-fn a_state_cut_to_nothing_beside_its_log_is_damage() {
+fn an_empty_state_beside_its_log_is_damage() {
     let (folder, path) = fresh();
     let mut store = open(&path).unwrap();
     store.commit(&some_changes(), at(1)).unwrap();
@@ -537,7 +538,7 @@ fn a_state_cut_to_nothing_beside_its_log_is_damage() {
 }
 
 #[test]
-fn what_was_committed_survives_the_death_of_its_process() {
+fn committed_changes_survive_the_death_of_the_process() {
     let (folder, path) = fresh();
     let mut store = open(&path).unwrap();
     store.commit(&some_changes(), at(1)).unwrap();
@@ -553,7 +554,7 @@ fn what_was_committed_survives_the_death_of_its_process() {
 }
 
 #[test]
-fn readers_see_what_is_there_and_leave_nothing_behind() {
+fn readers_see_committed_changes_and_leave_no_files() {
     let (_folder, path) = fresh();
     assert!(Store::open_read_only(&path, REMOTE).unwrap().is_none());
     assert!(!path.parent().unwrap().exists());
@@ -574,7 +575,7 @@ fn readers_see_what_is_there_and_leave_nothing_behind() {
 }
 
 #[test]
-fn a_database_that_nobody_can_write_is_read_without_files_beside_it() {
+fn a_read_only_database_is_read_without_files_beside_it() {
     let (folder, path) = fresh();
     let odd = folder.path().join("50%? #1.db");
     let mut store = open(&path).unwrap();
@@ -588,7 +589,7 @@ fn a_database_that_nobody_can_write_is_read_without_files_beside_it() {
 }
 
 #[test]
-fn a_full_disk_loses_nothing_and_is_named() {
+fn a_full_disk_loses_nothing_and_is_reported() {
     let (_folder, path) = fresh();
     let mut store = open(&path).unwrap();
     store.commit(&some_changes(), at(1)).unwrap();
@@ -618,8 +619,8 @@ fn migrations_are_sound() {
 
 #[test]
 fn a_check_on_json_says_what_null_means() {
-    // To `json_valid(NULL)` SQLite says 0 before 3.43: its `integrity_check` would find faults in a
-    // state of ours.
+    // Before 3.43 SQLite's `json_valid(NULL)` is 0, so its `integrity_check` would find faults in a
+    // valid state.
     let migration = include_str!("../../../migrations/0001_state.sql");
     let checks: Vec<&str> =
         migration.lines().filter(|line| line.contains("CHECK (") && line.contains("json_valid(")).collect();

@@ -1,11 +1,11 @@
-//! What reading, merging and writing a lockfile cost, in revisions that are looked at: one that
-//! somebody made to be slow is a stranger's pull request.
+//! The cost of reading, merging and writing a lockfile, in visited revisions. A stranger's pull
+//! request may bring a lockfile that was made to be slow.
 
 use super::*;
 use crate::model::steps::grows_with_its_input;
 
-/// One address with so many assets, each with bytes of its own, or all with the same; the newest
-/// first, as nobody writes them.
+/// Returns one address with `count` assets, all with the same bytes or each with its own. The
+/// newest comes first, which is not Macadam's order.
 fn many(count: u64, same_bytes: bool, listing: Listing) -> LockfileEntry {
     let mut entry = LockfileEntry::new(identity(AssetType::Image, "a.png"));
     for number in (1..=count).rev() {
@@ -18,7 +18,7 @@ fn many(count: u64, same_bytes: bool, listing: Listing) -> LockfileEntry {
     entry
 }
 
-/// So many versions of one Model.
+/// Returns `count` versions of one Model.
 fn model(count: u64) -> LockfileEntry {
     let mut entry = LockfileEntry::new(identity(AssetType::Model, "a.fbx"));
     let kind = Some(entry.identity.kind());
@@ -30,7 +30,7 @@ fn model(count: u64) -> LockfileEntry {
 }
 
 #[test]
-fn a_lockfile_costs_what_its_length_costs() {
+fn the_cost_of_a_lockfile_grows_with_its_length() {
     type Make = fn(u64) -> Ledger;
     let table: [(&str, Make); 5] = [
         ("revisions", |count| ledger([("a", many(count, false, Listing::Listed))])),
@@ -63,9 +63,9 @@ fn a_lockfile_costs_what_its_length_costs() {
     }
 }
 
-/// The answer for all is that for each.
+/// The answer for all assets equals the answer for each.
 #[test]
-fn what_is_told_of_many_is_what_is_told_of_each() {
+fn reading_many_assets_gives_the_same_answer_as_reading_each() {
     for listing in [Listing::Listed, Listing::Duplicate] {
         for entry in [many(40, true, listing), many(40, false, listing), model(40)] {
             let (mut history, kind) = (entry.history, entry.identity.kind());
