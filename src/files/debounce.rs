@@ -49,7 +49,7 @@ pub(super) const MAX_WAIT: Duration = Duration::from_secs(10);
 /// How often such a file is checked from then on. Each check reads the file.
 pub(super) const RECHECK: Duration = Duration::from_secs(1);
 
-/// What happened to a file.
+/// The kind of a file event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ChangeKind {
     /// The file appeared; a program may still write it.
@@ -163,7 +163,7 @@ impl Debouncer {
         let has_quota = has_quota(&path);
         let waiting = self.waiting.entry(path).or_insert_with(|| {
             *latest_first = now.max(*latest_first);
-            // As far as is known, nobody wrote a file that was only touched.
+            // A file that was only touched was not written, as far as is known.
             let (last_event, completeness) = (LastEvent::Closed, Completeness::Unknown);
             Waiting { has_quota, first: now, last: now, version, last_event, completeness, last_check: None }
         });

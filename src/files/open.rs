@@ -137,7 +137,8 @@ pub(super) struct Root {
 impl Root {
     /// Resolves the project's folder.
     ///
-    /// # Errors When the folder is missing or can't be reached.
+    /// # Errors
+    /// When the folder is missing or can't be reached.
     pub(super) fn new(root: &Path) -> io::Result<Self> {
         Ok(Self { real: root.canonicalize()?, listings: Arc::default() })
     }

@@ -99,8 +99,9 @@ pub(super) struct Pattern {
 impl Pattern {
     /// Parses a pattern as it is written in the manifest.
     ///
-    /// # Errors When the text is not a valid pattern, or leaves the folder. The error says why, for
-    /// a person.
+    /// # Errors
+    /// When the text is not a valid pattern, or leaves the folder. The error says why, for a
+    /// person.
     pub(super) fn parse(text: &str, role: PatternRole) -> Result<Self, String> {
         if text.len() > MAX_BYTES {
             return Err(format!("it is longer than {MAX_BYTES} bytes"));

@@ -53,7 +53,8 @@ impl ContentChanged {
 
 /// Opens a file to upload the content that `facts` describes. Blocks while it opens the file.
 ///
-/// # Errors When the file can't be opened, or its length differs from `facts`.
+/// # Errors
+/// When the file can't be opened, or its length differs from `facts`.
 pub(crate) fn open_upload(root: &Path, path: &ProjectPath, facts: &FileFacts) -> Result<VerifiedReader, OpenError> {
     let root = Root::new(root).map_err(|source| OpenError::Read { path: path.clone(), source })?;
     let opened = open(&root, path)?;

@@ -56,7 +56,7 @@ pub struct WalkProblem {
     /// Whether files of these globs may be missing from [`Walk::files`], so that none of them may
     /// count as removed. False when the problem affects only the one file at `path`.
     pub incomplete: bool,
-    /// What is wrong.
+    /// The problem.
     pub problem: FileProblem,
 }
 

@@ -85,7 +85,8 @@ impl AtomicWriteError {
 /// link is followed: one in the file's place, or above it, is an error. The old file's permissions
 /// are kept; a new file gets the usual ones.
 ///
-/// # Errors See [`AtomicWriteError`]; an error of `write` becomes [`AtomicWriteError::Write`].
+/// # Errors
+/// See [`AtomicWriteError`]; an error of `write` becomes [`AtomicWriteError::Write`].
 pub(crate) fn write_atomic<F>(path: &Path, write: F) -> Result<(), AtomicWriteError>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -95,7 +96,8 @@ where
 
 /// The same, with the permissions of `access` for a new file.
 ///
-/// # Errors Like [`write_atomic`].
+/// # Errors
+/// Like [`write_atomic`].
 pub(crate) fn write_atomic_for<F>(access: Access, path: &Path, write: F) -> Result<(), AtomicWriteError>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -107,7 +109,8 @@ where
 /// the old file stays, and this returns `false`. Only one system call lies between that check and
 /// the replacement.
 ///
-/// # Errors See [`AtomicWriteError`]; an error of `still` becomes [`AtomicWriteError::Replace`].
+/// # Errors
+/// See [`AtomicWriteError`]; an error of `still` becomes [`AtomicWriteError::Replace`].
 pub(crate) fn write_atomic_if<F, S>(path: &Path, write: F, still: S) -> Result<bool, AtomicWriteError>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -162,7 +165,8 @@ impl Room {
 
 /// Reserves `bytes` bytes where [`write_atomic`] would write the new content of the file at `path`.
 ///
-/// # Errors Like those of the write; everything reserved so far is free again then.
+/// # Errors
+/// Like those of the write; everything reserved so far is free again then.
 pub(crate) fn keep_room(path: &Path, bytes: u64) -> Result<Room, AtomicWriteError> {
     let reach = |source| AtomicWriteError::Reach { path: path.to_owned(), source };
     let (folder, _) = split(path).map_err(reach)?;

@@ -18,7 +18,8 @@ pub struct FileId {
 impl FileId {
     /// Returns the identity of the file at `path`; `None` if there is none.
     ///
-    /// # Errors When the file's metadata can't be read.
+    /// # Errors
+    /// When the file's metadata can't be read.
     pub fn at(path: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {
             Ok(found) => Ok(Some(Self::of_metadata(&found))),
@@ -29,7 +30,8 @@ impl FileId {
 
     /// Returns the identity of an open file.
     ///
-    /// # Errors When the file's metadata can't be read.
+    /// # Errors
+    /// When the file's metadata can't be read.
     pub fn of(file: &File) -> io::Result<Self> {
         Ok(Self::of_metadata(&file.metadata()?))
     }

@@ -131,7 +131,8 @@ mod unix {
     impl Folder {
         /// Opens a folder without following a link in any component.
         ///
-        /// # Errors The system's error, or [`Refusal::Link`].
+        /// # Errors
+        /// The system's error, or [`Refusal::Link`].
         pub(crate) fn open(path: &Path) -> io::Result<Self> {
             let descriptor = in_one_call(path).unwrap_or_else(|| step_by_step(path));
             let descriptor = descriptor.map_err(|error| explained(path, error.into()))?;
@@ -140,7 +141,8 @@ mod unix {
 
         /// Creates a folder and any missing one above it, and opens it.
         ///
-        /// # Errors The system's error, or [`Refusal::Link`].
+        /// # Errors
+        /// The system's error, or [`Refusal::Link`].
         pub(crate) fn create(path: &Path, access: Access) -> io::Result<Self> {
             match Self::open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -213,7 +215,7 @@ mod unix {
             match error {
                 // The systems' errors for a link that must not be followed.
                 Errno::LOOP | Errno::MLINK | Errno::NOTDIR => explained(&self.path.join(name), error.into()),
-                // A FIFO that nobody reads, or a socket.
+                // A FIFO without a reader, or a socket.
                 Errno::NXIO => Refusal::NotAFile { kind: "a device, a socket or a pipe" }.into(),
                 error => error.into(),
             }
@@ -229,7 +231,8 @@ mod unix {
 
         /// Waits until the names in it are on the disk. Does nothing where folders can't be synced.
         ///
-        /// # Errors When the disk refuses.
+        /// # Errors
+        /// When the disk refuses.
         pub(crate) fn sync(&self) -> io::Result<()> {
             match fsync(self.readable()?) {
                 // Some network and FUSE file systems have no fsync for folders.
@@ -273,7 +276,8 @@ mod unix {
 impl Folder {
     /// Opens a folder.
     ///
-    /// # Errors The system's error.
+    /// # Errors
+    /// The system's error.
     pub fn open(path: &Path) -> io::Result<Self> {
         path.metadata().map_err(|error| explained(path, error))?;
         Ok(Self { path: path.to_owned() })
@@ -281,7 +285,8 @@ impl Folder {
 
     /// Creates a folder and any missing one above it, and opens it.
     ///
-    /// # Errors The system's error.
+    /// # Errors
+    /// The system's error.
     pub fn create(path: &Path, _access: Access) -> io::Result<Self> {
         std::fs::create_dir_all(path)?;
         Self::open(path)
@@ -313,7 +318,8 @@ impl Folder {
 
     /// Does nothing: folders can't be synced here.
     ///
-    /// # Errors Never.
+    /// # Errors
+    /// Never.
     pub fn sync(&self) -> io::Result<()> {
         Ok(())
     }

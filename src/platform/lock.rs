@@ -22,7 +22,8 @@ impl FileLock {
     /// Locks the file at `path` without waiting, and creates it if it is missing. `None` if another
     /// process holds it.
     ///
-    /// # Errors When the file can't be opened or the file system has no locks.
+    /// # Errors
+    /// When the file can't be opened or the file system has no locks.
     pub(crate) fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
         let file = own_file::open(path, How::Private)?;
         match file.try_lock() {
@@ -34,7 +35,8 @@ impl FileLock {
 
     /// Returns the identity of the locked file, even if its path now has another one.
     ///
-    /// # Errors When the file's metadata can't be read.
+    /// # Errors
+    /// When the file's metadata can't be read.
     pub(crate) fn id(&self) -> io::Result<FileId> {
         FileId::of(&self.file)
     }
@@ -46,7 +48,8 @@ impl FileLock {
     /// Linux. Elsewhere nothing is locked. The lock must outlive every connection of this process
     /// to that file, since closing any handle of it frees SQLite's locks.
     ///
-    /// # Errors When the file can't be opened or locked.
+    /// # Errors
+    /// When the file can't be opened or locked.
     pub(crate) fn try_acquire_beside_sqlite(path: &Path) -> io::Result<Option<Self>> {
         let file = own_file::open(path, How::Read)?;
         own_file::keep_private(&file)?;
@@ -64,7 +67,8 @@ impl FileLock {
 /// Returns whether another process holds the lock at `path`. Never creates the file. It takes the
 /// lock for a moment, so another check may see it as held.
 ///
-/// # Errors When the file exists and can't be opened.
+/// # Errors
+/// When the file exists and can't be opened.
 pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
     let file = match own_file::open(path, How::Read) {
         Ok(file) => file,

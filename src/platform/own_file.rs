@@ -153,7 +153,8 @@ impl How {
 
 /// Opens a plain file without following a link.
 ///
-/// # Errors The system's error, or a [`Refusal`].
+/// # Errors
+/// The system's error, or a [`Refusal`].
 pub(crate) fn open(path: &Path, how: How) -> io::Result<File> {
     // Checked before it is opened, since opening a device may have an effect.
     match fs::symlink_metadata(path) {
@@ -173,7 +174,8 @@ pub(crate) fn open(path: &Path, how: How) -> io::Result<File> {
 /// Reads a plain file's metadata without following a link and without opening the file: closing a
 /// file frees every POSIX lock of this process on it, and SQLite holds such locks.
 ///
-/// # Errors The system's error, or a [`Refusal`].
+/// # Errors
+/// The system's error, or a [`Refusal`].
 pub(crate) fn look(path: &Path) -> io::Result<Metadata> {
     let (folder, _) = split(path)?;
     Folder::open(folder)?;
@@ -187,7 +189,8 @@ pub(crate) fn look(path: &Path) -> io::Result<Metadata> {
 
 /// Reads the plain file at `path`, without following a link.
 ///
-/// # Errors The system's error, or a [`Refusal`].
+/// # Errors
+/// The system's error, or a [`Refusal`].
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     limited(open(path, How::Read)?, limit)
 }
@@ -210,7 +213,8 @@ pub(super) fn limited(file: File, limit: u64) -> io::Result<Vec<u8>> {
 
 /// Creates a folder of the project and any missing one above it, with the umask's permissions.
 ///
-/// # Errors The system's error, or a [`Refusal`] where a component is a link.
+/// # Errors
+/// The system's error, or a [`Refusal`] where a component is a link.
 pub(crate) fn create_usual_folder(path: &Path) -> io::Result<()> {
     Folder::create(path, Access::Usual).map(drop)
 }
@@ -218,14 +222,16 @@ pub(crate) fn create_usual_folder(path: &Path) -> io::Result<()> {
 /// Creates a folder and any missing one above it, for this user alone. An existing folder is
 /// unchanged.
 ///
-/// # Errors The system's error, or a [`Refusal`] where a component is a link.
+/// # Errors
+/// The system's error, or a [`Refusal`] where a component is a link.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     Folder::create(path, Access::Private).map(drop)
 }
 
 /// Creates a folder like [`create_folder`], and removes other users' rights to an existing one.
 ///
-/// # Errors The system's error, or a [`Refusal`] where a component is a link.
+/// # Errors
+/// The system's error, or a [`Refusal`] where a component is a link.
 pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     Folder::create(path, Access::Private)?.keep_private()
 }
@@ -233,7 +239,8 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
 /// Replaces a file with one for this user alone, without waiting for the disk. A link in its place
 /// is replaced and not followed. For content that is worth nothing after a power loss.
 ///
-/// # Errors The system's error; the old file is unchanged then.
+/// # Errors
+/// The system's error; the old file is unchanged then.
 pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (folder, name) = split(path)?;
     let folder = Folder::open(folder)?;
@@ -245,7 +252,8 @@ pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Removes a file, or a link; a missing one is no error.
 ///
-/// # Errors The system's error, or a [`Refusal`] where a folder on the way is a link.
+/// # Errors
+/// The system's error, or a [`Refusal`] where a folder on the way is a link.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let (folder, name) = split(path)?;
     match Folder::open(folder).and_then(|folder| folder.remove(name)) {
@@ -256,7 +264,8 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 
 /// Renames a file within its folder, durably, and replaces any file of the new name.
 ///
-/// # Errors The system's error, or a [`Refusal`] where a folder on the way is a link.
+/// # Errors
+/// The system's error, or a [`Refusal`] where a folder on the way is a link.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let ((folder, from), (other, to)) = (split(from)?, split(to)?);
     if folder != other {

@@ -29,7 +29,8 @@ pub(crate) struct Shell {
 
 /// Starts `command` with the system's shell in `folder`, without any input.
 ///
-/// # Errors When the shell or the folder is missing, or the system starts no process.
+/// # Errors
+/// When the shell or the folder is missing, or the system starts no process.
 pub(crate) fn shell(command: &str, folder: &Path, surroundings: &Surroundings) -> io::Result<Shell> {
     let mut shell = if cfg!(windows) { Command::new("cmd") } else { Command::new("sh") };
     shell.arg(if cfg!(windows) { "/C" } else { "-c" }).arg(command).current_dir(folder);
@@ -52,7 +53,8 @@ impl Shell {
 
     /// Waits for the end of the command. The future may be dropped and this called again.
     ///
-    /// # Errors When the system can't report the status.
+    /// # Errors
+    /// When the system can't report the status.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
     }

@@ -24,7 +24,8 @@ pub(crate) struct ProgramOutput {
 /// Runs `program` with `input` and only the variables in `inherited` of this process's environment,
 /// and waits at most `patience`. Reads at most `most` bytes of each output.
 ///
-/// # Errors When the program can't be started, or does not end in time; it is killed then.
+/// # Errors
+/// When the program can't be started, or does not end in time; it is killed then.
 #[expect(clippy::disallowed_methods, reason = "hands on variables of this process")]
 pub(crate) fn ask<'a>(
     program: &str,

@@ -32,7 +32,8 @@ impl EndSignal {
 
 /// Starts to catch SIGINT and SIGTERM; from now on they don't kill the process.
 ///
-/// # Errors When the system refuses the handlers.
+/// # Errors
+/// When the system refuses the handlers.
 #[cfg(unix)]
 pub(crate) fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<EndSignal>> {
     use signal_hook::consts::{SIGINT, SIGTERM};
@@ -52,7 +53,8 @@ pub(crate) fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<End
 
 /// Starts to catch SIGINT, SIGTERM and SIGHUP; from now on they don't kill the process.
 ///
-/// # Errors When the system refuses the handlers.
+/// # Errors
+/// When the system refuses the handlers.
 #[cfg(unix)]
 pub(crate) fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -76,7 +78,8 @@ pub(crate) fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
 
 /// The same on a system without Unix signals.
 ///
-/// # Errors Never on this system.
+/// # Errors
+/// Never on this system.
 #[cfg(not(unix))]
 pub fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
     let (send, receive) = mpsc::unbounded_channel();
@@ -87,8 +90,9 @@ pub fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
 
 /// Starts to catch Ctrl-C; from now on it doesn't kill the process.
 ///
-/// # Errors Never on this system: without Unix signals there is nothing to catch, and the channel
-/// stays silent.
+/// # Errors
+/// Never on this system: without Unix signals there is nothing to catch, and the channel stays
+/// silent.
 #[cfg(not(unix))]
 pub fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<EndSignal>> {
     let (send, receive) = mpsc::unbounded_channel();

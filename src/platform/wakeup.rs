@@ -26,8 +26,9 @@ impl Wakeup {
     /// Creates the socket at `path`, and replaces one that a dead process left. The caller must own
     /// the path. Needs a runtime.
     ///
-    /// # Errors When the system has no such sockets, the path is too long for one (about 100
-    /// bytes), or the folder can't be written.
+    /// # Errors
+    /// When the system has no such sockets, the path is too long for one (about 100 bytes), or the
+    /// folder can't be written.
     #[cfg(unix)]
     pub(crate) fn hang(path: &Path) -> io::Result<Self> {
         super::own_file::remove(path)?;
@@ -39,7 +40,8 @@ impl Wakeup {
 
     /// Creates the socket at `path`.
     ///
-    /// # Errors Always on this system.
+    /// # Errors
+    /// Always on this system.
     #[cfg(not(unix))]
     pub fn hang(path: &Path) -> io::Result<Self> {
         let _ = path;
@@ -48,7 +50,8 @@ impl Wakeup {
 
     /// Waits for a wakeup; many become one. The future may be dropped and this called again.
     ///
-    /// # Errors When the socket no longer works.
+    /// # Errors
+    /// When the socket no longer works.
     #[cfg(unix)]
     pub(crate) async fn woken(&self) -> io::Result<()> {
         let mut wake = [0; 16];
@@ -59,7 +62,8 @@ impl Wakeup {
 
     /// Waits for a wakeup.
     ///
-    /// # Errors Always on this system.
+    /// # Errors
+    /// Always on this system.
     #[cfg(not(unix))]
     pub async fn woken(&self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
@@ -78,7 +82,8 @@ impl Drop for Wakeup {
 
 /// Sends a wakeup to the socket at `path`.
 ///
-/// # Errors When there is no socket, or no process receives.
+/// # Errors
+/// When there is no socket, or no process receives.
 pub(crate) fn wake(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {

@@ -44,7 +44,8 @@ enum Work {
 impl StoreHandle {
     /// Moves the store to a thread of its own.
     ///
-    /// # Errors When the system starts no thread.
+    /// # Errors
+    /// When the system starts no thread.
     pub fn spawn(store: Store) -> std::io::Result<Self> {
         let (queue, work) = mpsc::unbounded_channel();
         thread::Builder::new().name("state".to_owned()).spawn(move || run(store, work))?;
@@ -53,7 +54,8 @@ impl StoreHandle {
 
     /// See [`Store::commit`]. Durable when the future is done, and written even if it is dropped.
     ///
-    /// # Errors Like [`Store::commit`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::commit`], or [`StateError::Closed`].
     pub fn commit(
         &self,
         changes: Vec<Change>,
@@ -64,49 +66,56 @@ impl StoreHandle {
 
     /// See [`Store::make_room`].
     ///
-    /// # Errors Like [`Store::make_room`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::make_room`], or [`StateError::Closed`].
     pub fn make_room(&self) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(Store::make_room)
     }
 
     /// See [`Store::settle_lost_outcomes`].
     ///
-    /// # Errors Like [`Store::settle_lost_outcomes`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::settle_lost_outcomes`], or [`StateError::Closed`].
     pub fn settle_lost_outcomes(&self) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(Store::settle_lost_outcomes)
     }
 
     /// See [`Store::load`].
     ///
-    /// # Errors Like [`Store::load`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::load`], or [`StateError::Closed`].
     pub fn load(&self) -> impl Future<Output = Result<Recorded, StateError>> + Send + 'static {
         self.call(|store| store.load())
     }
 
     /// See [`Store::load_files`].
     ///
-    /// # Errors Like [`Store::load_files`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::load_files`], or [`StateError::Closed`].
     pub fn load_files(&self) -> impl Future<Output = Result<FileCache, StateError>> + Send + 'static {
         self.call(|store| store.load_files())
     }
 
     /// See [`Store::save_files`].
     ///
-    /// # Errors Like [`Store::save_files`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::save_files`], or [`StateError::Closed`].
     pub fn save_files(&self, delta: FileDelta) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(move |store| store.save_files(&delta))
     }
 
     /// See [`Store::lockfile_fingerprint`].
     ///
-    /// # Errors Like [`Store::lockfile_fingerprint`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::lockfile_fingerprint`], or [`StateError::Closed`].
     pub fn lockfile_fingerprint(&self) -> impl Future<Output = Result<Option<String>, StateError>> + Send + 'static {
         self.call(|store| store.lockfile_fingerprint())
     }
 
     /// See [`Store::set_lockfile_fingerprint`].
     ///
-    /// # Errors Like [`Store::set_lockfile_fingerprint`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::set_lockfile_fingerprint`], or [`StateError::Closed`].
     pub fn set_lockfile_fingerprint(
         &self,
         fingerprint: Option<String>,
@@ -116,14 +125,16 @@ impl StoreHandle {
 
     /// See [`Store::set_lockfile_untold`].
     ///
-    /// # Errors Like [`Store::set_lockfile_untold`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::set_lockfile_untold`], or [`StateError::Closed`].
     pub fn set_lockfile_untold(&self, untold: bool) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(move |store| store.set_lockfile_untold(untold))
     }
 
     /// See [`Store::set_lockfile_lost`].
     ///
-    /// # Errors Like [`Store::set_lockfile_lost`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::set_lockfile_lost`], or [`StateError::Closed`].
     pub fn set_lockfile_lost(&self, lost: bool) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(move |store| store.set_lockfile_lost(lost))
     }
@@ -131,14 +142,16 @@ impl StoreHandle {
     /// See [`Store::write_anew`]. The new file has all work queued before, and gets all work queued
     /// after.
     ///
-    /// # Errors Like [`Store::write_anew`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::write_anew`], or [`StateError::Closed`].
     pub fn write_anew(&self, now: Timestamp) -> impl Future<Output = Result<Anew, StateError>> + Send + 'static {
         self.call(move |store| store.write_anew(now))
     }
 
     /// See [`Store::events`].
     ///
-    /// # Errors Like [`Store::events`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::events`], or [`StateError::Closed`].
     pub fn events(
         &self,
         address: Option<Address>,
@@ -149,28 +162,32 @@ impl StoreHandle {
 
     /// See [`Store::load_limits`].
     ///
-    /// # Errors Like [`Store::load_limits`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::load_limits`], or [`StateError::Closed`].
     pub fn load_limits(&self) -> impl Future<Output = Result<Vec<LimitRow>, StateError>> + Send + 'static {
         self.call(|store| store.load_limits())
     }
 
     /// See [`Store::save_limits`].
     ///
-    /// # Errors Like [`Store::save_limits`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::save_limits`], or [`StateError::Closed`].
     pub fn save_limits(&self, limits: Vec<LimitRow>) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(move |store| store.save_limits(&limits))
     }
 
     /// See [`Store::load_latencies`].
     ///
-    /// # Errors Like [`Store::load_latencies`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::load_latencies`], or [`StateError::Closed`].
     pub fn load_latencies(&self) -> impl Future<Output = Result<Vec<LatencyRow>, StateError>> + Send + 'static {
         self.call(|store| store.load_latencies())
     }
 
     /// See [`Store::save_latencies`].
     ///
-    /// # Errors Like [`Store::save_latencies`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::save_latencies`], or [`StateError::Closed`].
     pub fn save_latencies(
         &self,
         latencies: Vec<LatencyRow>,
@@ -180,7 +197,8 @@ impl StoreHandle {
 
     /// See [`Store::take_request`]. The request is taken even if the future is dropped.
     ///
-    /// # Errors Like [`Store::take_request`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::take_request`], or [`StateError::Closed`].
     pub fn take_request(
         &self,
         now: Timestamp,
@@ -190,7 +208,8 @@ impl StoreHandle {
 
     /// See [`Store::answer_request`].
     ///
-    /// # Errors Like [`Store::answer_request`], or [`StateError::Closed`].
+    /// # Errors
+    /// Like [`Store::answer_request`], or [`StateError::Closed`].
     pub fn answer_request(
         &self,
         id: RequestId,

@@ -74,7 +74,8 @@ impl Occupancy {
 
 /// Returns the holder of the state at `database`, without taking the lock.
 ///
-/// # Errors When its lock can't be checked.
+/// # Errors
+/// When its lock can't be checked.
 pub(crate) fn holder(database: &Path) -> Result<Occupancy, LockError> {
     let path = beside(database, ".lock");
     match is_locked(&path) {
@@ -153,8 +154,8 @@ impl StateLock {
     /// Takes the lock of the state at `database` without waiting, and writes its holder beside it:
     /// `command`, since `now`.
     ///
-    /// # Errors [`LockError::Held`] when another process holds it; the others when the lock can't
-    /// be taken.
+    /// # Errors
+    /// [`LockError::Held`] when another process holds it; the others when the lock can't be taken.
     pub fn acquire(database: &Path, command: &str, now: Timestamp) -> Result<Self, LockError> {
         create_folder(database)?;
         let (path, holder) = (beside(database, ".lock"), beside(database, ".holder"));
@@ -189,7 +190,8 @@ impl StateLock {
 impl StateLock {
     /// Returns the path and identity of the lock's file.
     ///
-    /// # Errors When its metadata can't be read.
+    /// # Errors
+    /// When its metadata can't be read.
     pub(super) fn file(&self) -> Result<(PathBuf, FileId), LockError> {
         let id = self.lock.id().map_err(|source| LockError::Lock { path: self.path.clone(), source })?;
         Ok((self.path.clone(), id))

@@ -83,7 +83,7 @@ pub enum RegainError {
     /// Another process holds it by now.
     #[error("{displaced}, and another macadam has begun since")]
     Taken {
-        /// What happened to the state.
+        /// The file that was deleted or replaced.
         displaced: Displaced,
         /// The lock's error, with its holder.
         source: Arc<LockError>,
@@ -91,7 +91,7 @@ pub enum RegainError {
     /// The lock can't be taken again.
     #[error("{displaced}, and can't be locked again")]
     Lock {
-        /// What happened to the state.
+        /// The file that was deleted or replaced.
         displaced: Displaced,
         /// The lock's error.
         source: LockError,
@@ -99,7 +99,7 @@ pub enum RegainError {
     /// The state belongs to another place now.
     #[error("{displaced}, and this project's state belongs elsewhere now: {now}")]
     Elsewhere {
-        /// What happened to the state.
+        /// The file that was deleted or replaced.
         displaced: Displaced,
         /// The new place, or why it is unknown.
         now: String,
@@ -107,7 +107,7 @@ pub enum RegainError {
     /// It can't be written again.
     #[error("{displaced}, and can't be written anew")]
     State {
-        /// What happened to the state.
+        /// The file that was deleted or replaced.
         displaced: Displaced,
         /// The state's error.
         source: StateError,
@@ -139,18 +139,19 @@ impl RegainError {
 /// A state that was written again.
 #[derive(Debug)]
 pub struct Regained {
-    /// What happened to the file before.
+    /// The file that was deleted or replaced before.
     pub displaced: Displaced,
     /// The data of the state that had taken its place, if it could be read.
     pub found: Option<Box<Recorded>>,
-    /// Where that state is kept.
+    /// The path where that state is kept.
     pub aside: Option<PathBuf>,
 }
 
 impl WriteLock {
     /// Combines `lock` with the state that `store` opened under it.
     ///
-    /// # Errors When the metadata of the lock's file can't be read.
+    /// # Errors
+    /// When the metadata of the lock's file can't be read.
     pub fn new(lock: StateLock, store: &Store, command: &str, place: StateLocation) -> Result<Self, LockError> {
         let files = files(&lock, store.files().to_vec())?;
         Ok(Self {
@@ -168,7 +169,8 @@ impl WriteLock {
 
     /// Checks that lock and database are still the files at their paths. Costs one `stat` per file.
     ///
-    /// # Errors When one isn't, or its metadata can't be read.
+    /// # Errors
+    /// When one isn't, or its metadata can't be read.
     pub fn check(&self) -> Result<(), Displaced> {
         self.held().files.iter().try_for_each(|(path, id)| match FileId::at(path) {
             Ok(Some(found)) if found == *id => Ok(()),
@@ -187,7 +189,8 @@ impl WriteLock {
     /// Takes the lock again and writes the state again where it was. Returns `None` if nothing was
     /// wrong. Must not run twice at a time.
     ///
-    /// # Errors See [`RegainError`].
+    /// # Errors
+    /// See [`RegainError`].
     pub async fn regain(&self, store: &StoreHandle, now: Timestamp) -> Result<Option<Regained>, RegainError> {
         let Err(displaced) = self.check() else { return Ok(None) };
         if let Some(source) = self.held().lost.clone() {

@@ -13,8 +13,9 @@ pub(crate) struct ListenError {
 /// pages have no password, so other machines can read them only if an address says so, as in
 /// `0.0.0.0:9400`.
 ///
-/// # Errors When it is neither a port nor an IP address with a port. Other names are not looked up,
-/// since their addresses may change unnoticed.
+/// # Errors
+/// When it is neither a port nor an IP address with a port. Other names are not looked up, since
+/// their addresses may change unnoticed.
 pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, ListenError> {
     let trimmed = text.trim();
     let port = trimmed.strip_prefix("localhost").filter(|rest| rest.starts_with(':')).unwrap_or(trimmed);

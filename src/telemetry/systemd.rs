@@ -37,8 +37,9 @@ impl Notifier {
     /// Reads systemd's settings from the environment, once. `variable` looks one up
     /// (`std::env::var_os`), `pid` is this process.
     ///
-    /// # Errors When there is a socket that can't be used: an invalid path, an address that this
-    /// system doesn't have, no free descriptor. The service should report that and continue with
+    /// # Errors
+    /// When there is a socket that can't be used: an invalid path, an address that this system
+    /// doesn't have, no free descriptor. The service should report that and continue with
     /// [`Notifier::default`]; systemd ends it if it needs the notifications.
     pub(crate) fn new(variable: impl Fn(&str) -> Option<OsString>, pid: u32) -> io::Result<Self> {
         let watchdog = watchdog(variable(WATCHDOG).as_deref(), variable(WATCHDOG_PID).as_deref(), pid);
@@ -80,7 +81,8 @@ impl Notifier {
     /// Reports that the service accepts work: the lock is held, the state is recovered, the watches
     /// are armed; or that a reload is done.
     ///
-    /// # Errors When systemd can't be reached.
+    /// # Errors
+    /// When systemd can't be reached.
     pub(crate) fn ready(&self) -> io::Result<()> {
         self.notify(&[sd_notify::NotifyState::Ready])
     }
@@ -88,7 +90,8 @@ impl Notifier {
     /// Reports the current activity in a few words; `systemctl status` shows it. It must not
     /// contain a credential.
     ///
-    /// # Errors When systemd can't be reached.
+    /// # Errors
+    /// When systemd can't be reached.
     pub(crate) fn status(&self, text: &str) -> io::Result<()> {
         let text: String = super::health::one_line(text).chars().take(MAX_STATUS).collect();
         self.notify(&[sd_notify::NotifyState::Status(&text)])
@@ -97,7 +100,8 @@ impl Notifier {
     /// Reports that a reload begins. [`Notifier::ready`] must follow. Otherwise systemd considers
     /// the reload failed and, with `Type=notify-reload`, ends the service.
     ///
-    /// # Errors When systemd can't be reached.
+    /// # Errors
+    /// When systemd can't be reached.
     pub(crate) fn reloading(&self) -> io::Result<()> {
         // The time tells systemd that this answers its latest signal. It is the kernel's clock,
         // because systemd compares it with its own.
@@ -106,14 +110,16 @@ impl Notifier {
 
     /// Reports that the service starts to stop.
     ///
-    /// # Errors When systemd can't be reached.
+    /// # Errors
+    /// When systemd can't be reached.
     pub(crate) fn stopping(&self) -> io::Result<()> {
         self.notify(&[sd_notify::NotifyState::Stopping])
     }
 
     /// Sends one watchdog ping. Call it only when [`Watchdog::beat`] returns true.
     ///
-    /// # Errors When systemd can't be reached.
+    /// # Errors
+    /// When systemd can't be reached.
     pub(crate) fn notify_watchdog(&self) -> io::Result<()> {
         self.notify(&[sd_notify::NotifyState::Watchdog])
     }

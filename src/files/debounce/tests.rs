@@ -121,7 +121,7 @@ fn a_save_is_released_when_it_is_quiet_and_complete() {
     check("0 touched a", &["100 a"]);
     check("0 written a\n 60 touched a", &["2060 a"]);
     check("0 removed a", &["100 a"]);
-    // Removed and written anew.
+    // Removed and written again.
     check("0 removed a\n 20 created a\n 25 written a\n 30 closed a", &["130 a"]);
     check("0 removed a\n 200 created a\n 230 closed a", &["100 a", "330 a"]);
 }

@@ -104,7 +104,8 @@ impl Watcher {
     /// Starts to watch. When this returns, everything possible is armed, and all later events come
     /// to the [`Hints`] that belong to `sink`. Blocks while it goes through the folders.
     ///
-    /// # Errors When its thread can't be started. Folders that can't be watched are no error: see
+    /// # Errors
+    /// When its thread can't be started. Folders that can't be watched are no error: see
     /// [`Watcher::degraded`].
     pub(crate) fn start(targets: WatchTargets, sink: HintSink) -> Result<Self, WatchError> {
         Self::start_with(targets, sink, QUEUE)

@@ -101,7 +101,7 @@ pub enum LockfileError {
     /// It is not UTF-8, not TOML, or has content that no lockfile has.
     #[error("the lockfile is damaged: {message}")]
     Damaged {
-        /// What is wrong there.
+        /// The problem.
         message: String,
         /// The place of the damage.
         place: LockfilePosition,

@@ -20,7 +20,8 @@ const MAX_BYTES: u64 = 512 << 20;
 
 /// Reads the file; `None` if there is none.
 ///
-/// # Errors When it can't be read, or is larger than 512 MiB.
+/// # Errors
+/// When it can't be read, or is larger than 512 MiB.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, LockfileError> {
     match own_file::read(path, MAX_BYTES) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -43,7 +44,8 @@ pub(crate) fn fingerprint(bytes: &[u8]) -> String {
 /// forgotten assets. Returns its fingerprint. Atomic and durable. A new file has the permissions of
 /// `access`.
 ///
-/// # Errors When it can't be written; the old one is unchanged.
+/// # Errors
+/// When it can't be written; the old one is unchanged.
 pub(crate) fn save<A, E>(
     path: &Path,
     access: Access,
@@ -64,7 +66,8 @@ where
 
 /// Reserves room for a lockfile of `bytes` bytes, until it is about to be saved.
 ///
-/// # Errors When it could not be written now.
+/// # Errors
+/// When it could not be written now.
 pub(crate) fn room(path: &Path, bytes: u64) -> Result<Room, LockfileError> {
     keep_room(path, bytes).map_err(LockfileError::NoRoom)
 }
@@ -90,7 +93,8 @@ impl Write for Summed<'_> {
 impl Ledger {
     /// Refuses a lockfile of another remote. `file` is its name in the error.
     ///
-    /// # Errors [`LockfileError::OtherRemote`].
+    /// # Errors
+    /// [`LockfileError::OtherRemote`].
     pub fn require_remote(&self, remote: &str, file: &Path) -> Result<(), LockfileError> {
         if self.remote == remote {
             return Ok(());

@@ -30,7 +30,8 @@ pub struct OtherRemotes {
 
 /// Merges two lockfiles that come from `base`; `None` if both sides created theirs.
 ///
-/// # Errors When they belong to different remotes.
+/// # Errors
+/// When they belong to different remotes.
 pub fn merge(base: Option<&Ledger>, ours: &Ledger, theirs: &Ledger) -> Result<Ledger, OtherRemotes> {
     if ours.remote != theirs.remote {
         return Err(OtherRemotes { ours: ours.remote.clone(), theirs: theirs.remote.clone() });

@@ -48,8 +48,8 @@ struct LockfileTable<'a> {
 
 /// Parses a lockfile; `file` is its name in errors.
 ///
-/// # Errors When it is empty, cut off, has conflict markers, has a newer version, or is no
-/// lockfile.
+/// # Errors
+/// When it is empty, cut off, has conflict markers, has a newer version, or is no lockfile.
 pub fn parse(bytes: &[u8], file: &Path) -> Result<Ledger, LockfileError> {
     let text = LockfileSource { text: utf8(bytes, file)?, file };
     text.refuse_broken()?;

@@ -30,7 +30,8 @@ const HEADER: &str = "# Written by macadam: commit it, don't edit it. It says wh
 /// Writes a lockfile from entries in the order of their addresses, one at a time, and the forgotten
 /// assets.
 ///
-/// # Errors Those of `out`.
+/// # Errors
+/// Those of `out`.
 pub fn write<A, E>(
     remote: &str,
     entries: impl IntoIterator<Item = (A, E)>,

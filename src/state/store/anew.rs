@@ -30,7 +30,7 @@ pub struct Anew {
     pub files: Vec<(PathBuf, FileId)>,
     /// The data of the state that had taken its place, if it could be read.
     pub found: Option<Box<Recorded>>,
-    /// Where that state is kept.
+    /// The path where that state is kept.
     pub aside: Option<PathBuf>,
 }
 
@@ -38,7 +38,8 @@ impl Store {
     /// Writes this state again at its path and continues with the new file. The caller must hold
     /// the lock. Does nothing if the files are in their place.
     ///
-    /// # Errors When it can't be written; this state is unchanged then.
+    /// # Errors
+    /// When it can't be written; this state is unchanged then.
     pub fn write_anew(&mut self, now: Timestamp) -> Result<Anew, StateError> {
         if self.files.iter().all(|(path, id)| FileId::at(path).is_ok_and(|found| found == Some(*id))) {
             return Ok(Anew { files: self.files.clone(), found: None, aside: None });

@@ -34,8 +34,9 @@ pub struct Batch {
 impl Store {
     /// Writes changes in one transaction. When this returns they survive a power loss.
     ///
-    /// # Errors When a change does not fit the stored data, or the database can't be written. The
-    /// whole list is not stored then.
+    /// # Errors
+    /// When a change does not fit the stored data, or the database can't be written. The whole list
+    /// is not stored then.
     pub fn commit(&mut self, changes: &[Change], now: Timestamp) -> Result<(), StateError> {
         let result = (|| {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -15,7 +15,7 @@ const KEPT: i64 = 20_000;
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventRow {
-    /// When it happened.
+    /// The time of the event.
     pub at: Timestamp,
     /// Its address, if it has one.
     pub address: Option<Address>,
@@ -28,7 +28,8 @@ pub struct EventRow {
 impl Store {
     /// Returns the newest events, of one address or of all, the newest first.
     ///
-    /// # Errors When the database can't be read.
+    /// # Errors
+    /// When the database can't be read.
     pub fn events(&self, address: Option<&Address>, limit: u32) -> Result<Vec<EventRow>, StateError> {
         let sql = match address {
             Some(_) => "SELECT at, address, kind, message FROM events WHERE address = ?1 ORDER BY id DESC LIMIT ?2",

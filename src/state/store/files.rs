@@ -39,7 +39,8 @@ impl FileDelta {
 impl Store {
     /// Loads every entry of the cache.
     ///
-    /// # Errors When the database can't be read.
+    /// # Errors
+    /// When the database can't be read.
     pub fn load_files(&self) -> Result<FileCache, StateError> {
         let read = || -> Result<FileCache> {
             let mut all = self.connection.prepare_cached(
@@ -58,7 +59,8 @@ impl Store {
 
     /// Saves the changes of a scan, in one transaction that doesn't wait for the disk.
     ///
-    /// # Errors When the database can't be written; earlier entries stay.
+    /// # Errors
+    /// When the database can't be written; earlier entries stay.
     pub fn save_files(&mut self, delta: &FileDelta) -> Result<(), StateError> {
         if delta.is_empty() {
             return Ok(());

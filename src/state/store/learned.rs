@@ -38,7 +38,8 @@ pub struct LatencyRow {
 impl Store {
     /// Loads the last saved limits.
     ///
-    /// # Errors When the database can't be read.
+    /// # Errors
+    /// When the database can't be read.
     pub fn load_limits(&self) -> Result<Vec<LimitRow>, StateError> {
         let read = || -> Result<Vec<_>> {
             let mut all = self.connection.prepare_cached(
@@ -60,7 +61,8 @@ impl Store {
 
     /// Saves all limits, and replaces the earlier ones.
     ///
-    /// # Errors When the database can't be written; the earlier ones stay.
+    /// # Errors
+    /// When the database can't be written; the earlier ones stay.
     pub fn save_limits(&mut self, limits: &[LimitRow]) -> Result<(), StateError> {
         let mut write = || -> Result<()> {
             let transaction = self.connection.transaction()?;
@@ -79,7 +81,8 @@ impl Store {
 
     /// Loads the samples of every kind, the oldest first.
     ///
-    /// # Errors When the database can't be read.
+    /// # Errors
+    /// When the database can't be read.
     pub fn load_latencies(&self) -> Result<Vec<LatencyRow>, StateError> {
         let read = || -> Result<Vec<LatencyRow>> {
             let mut all =
@@ -101,7 +104,8 @@ impl Store {
     /// Saves the newest 64 samples of each given kind, and replaces the earlier ones of that kind.
     /// Other kinds stay.
     ///
-    /// # Errors When the database can't be written; the earlier ones stay.
+    /// # Errors
+    /// When the database can't be written; the earlier ones stay.
     pub fn save_latencies(&mut self, latencies: &[LatencyRow]) -> Result<(), StateError> {
         let mut write = || -> Result<()> {
             let transaction = self.connection.transaction()?;

@@ -21,7 +21,8 @@ use crate::state::spelling;
 impl Store {
     /// Loads everything that is recorded, and replays the journal of each open attempt.
     ///
-    /// # Errors When the database can't be read, or has values that Macadam never writes.
+    /// # Errors
+    /// When the database can't be read, or has values that Macadam never writes.
     pub fn load(&self) -> Result<Recorded, StateError> {
         let load = || {
             // One snapshot, even beside a writer.

@@ -66,7 +66,8 @@ impl Store {
 
     /// Returns the fingerprint of the lockfile that was last read or written.
     ///
-    /// # Errors When the database can't be read.
+    /// # Errors
+    /// When the database can't be read.
     pub fn lockfile_fingerprint(&self) -> Result<Option<String>, StateError> {
         self.connection
             .query_row("SELECT lockfile_fingerprint FROM meta", [], |row| row.get(0))
@@ -76,7 +77,8 @@ impl Store {
     /// Stores the fingerprint of the lockfile that was just read or written; `None` if there is no
     /// lockfile any more.
     ///
-    /// # Errors When the database can't be written.
+    /// # Errors
+    /// When the database can't be written.
     pub fn set_lockfile_fingerprint(&mut self, fingerprint: Option<&str>) -> Result<(), StateError> {
         self.connection
             .execute("UPDATE meta SET lockfile_fingerprint = ?1", [fingerprint])
@@ -87,7 +89,8 @@ impl Store {
     /// Returns whether the lockfile was written and no command of `--on-change` has succeeded
     /// since.
     ///
-    /// # Errors When the database can't be read.
+    /// # Errors
+    /// When the database can't be read.
     pub fn is_lockfile_untold(&self) -> Result<bool, StateError> {
         self.connection
             .query_row("SELECT lockfile_untold FROM meta", [], |row| row.get(0))
@@ -96,7 +99,8 @@ impl Store {
 
     /// Stores whether the lockfile was written and no command of `--on-change` has succeeded since.
     ///
-    /// # Errors When the database can't be written.
+    /// # Errors
+    /// When the database can't be written.
     pub fn set_lockfile_untold(&mut self, untold: bool) -> Result<(), StateError> {
         self.connection
             .execute("UPDATE meta SET lockfile_untold = ?1", [untold])
@@ -106,7 +110,8 @@ impl Store {
 
     /// Returns whether the lockfile was lost, and neither replaced nor given up by a person since.
     ///
-    /// # Errors When the database can't be read.
+    /// # Errors
+    /// When the database can't be read.
     pub fn is_lockfile_lost(&self) -> Result<bool, StateError> {
         self.connection
             .query_row("SELECT lockfile_lost FROM meta", [], |row| row.get(0))
@@ -115,7 +120,8 @@ impl Store {
 
     /// Stores whether the lockfile is lost, as above.
     ///
-    /// # Errors When the database can't be written.
+    /// # Errors
+    /// When the database can't be written.
     pub fn set_lockfile_lost(&mut self, lost: bool) -> Result<(), StateError> {
         self.connection
             .execute("UPDATE meta SET lockfile_lost = ?1", [lost])

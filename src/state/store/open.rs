@@ -45,8 +45,9 @@ impl Store {
     ///
     /// The caller must hold the [`StateLock`](crate::state::lock::StateLock).
     ///
-    /// # Errors When the file is no state, damaged, of a newer Macadam or of another remote, when
-    /// it can't be written, or when the disk is full. The file is unchanged then.
+    /// # Errors
+    /// When the file is no state, damaged, of a newer Macadam or of another remote, when it can't
+    /// be written, or when the disk is full. The file is unchanged then.
     pub fn open(path: &Path, remote: &str, now: Timestamp) -> Result<Self, StateError> {
         create_file(path)?;
         // The lock's file may have been deleted, and another process may hold a new one. This lock
@@ -93,8 +94,9 @@ impl Store {
     /// Opens the state of `remote` for reading, beside a writer or on a read-only disk. `None` if
     /// there is none yet.
     ///
-    /// # Errors When the file is no state, damaged, of a newer Macadam or of another remote, or
-    /// when a crash left a log that can only be read after a write.
+    /// # Errors
+    /// When the file is no state, damaged, of a newer Macadam or of another remote, or when a crash
+    /// left a log that can only be read after a write.
     pub fn open_read_only(path: &Path, remote: &str) -> Result<Option<Self>, StateError> {
         let before = match existing(path) {
             Ok(found) => found,
@@ -124,7 +126,8 @@ impl Store {
 
     /// Reads the whole database and compares all its indexes: slower than the check at every start.
     ///
-    /// # Errors [`StateError::Damaged`] with the first problem found.
+    /// # Errors
+    /// [`StateError::Damaged`] with the first problem found.
     pub fn integrity_check(&self) -> Result<(), StateError> {
         check(&self.connection, &self.path, "integrity_check")?;
         let fail = |error| StateError::from_sql(&self.path, "check the foreign keys", error);

@@ -79,7 +79,8 @@ pub(super) fn arguments(request: &Request) -> serde_json::Result<String> {
 
 /// Parses the result of [`arguments`].
 ///
-/// # Errors When this program does not understand it; the error says why.
+/// # Errors
+/// When this program does not understand it; the error says why.
 pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String> {
     let Arguments { address, addresses, asset_id, content_matches, no_duplicate } =
         serde_json::from_str(arguments).map_err(|error| format!("the arguments of `{command}`: {error}"))?;

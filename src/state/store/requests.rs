@@ -34,7 +34,8 @@ impl Store {
     /// Takes the oldest request that was not started. A request that this program doesn't
     /// understand is answered at once, and not returned.
     ///
-    /// # Errors When the database can't be read or written.
+    /// # Errors
+    /// When the database can't be read or written.
     pub fn take_request(&mut self, now: Timestamp) -> std::result::Result<Option<(RequestId, Request)>, StateError> {
         let doing = "take a request";
         loop {
@@ -66,7 +67,8 @@ impl Store {
 
     /// Answers a taken request, and deletes old answered ones.
     ///
-    /// # Errors When the database can't be written.
+    /// # Errors
+    /// When the database can't be written.
     pub fn answer_request(
         &mut self,
         id: RequestId,
@@ -80,7 +82,8 @@ impl Store {
     /// carried out, and it never starts twice. The others waited for a process that has ended.
     /// Returns the number of requests.
     ///
-    /// # Errors When the database can't be read or written.
+    /// # Errors
+    /// When the database can't be read or written.
     pub fn end_requests(&mut self, now: Timestamp) -> std::result::Result<usize, StateError> {
         let end = || -> Result<usize> {
             let open: Vec<(i64, bool)> = {
@@ -136,8 +139,9 @@ pub(crate) struct RequestClient {
 impl RequestClient {
     /// Opens the state of `remote` beside its writer.
     ///
-    /// # Errors When there is none, it belongs to another remote or another version, or this user
-    /// may not write it.
+    /// # Errors
+    /// When there is none, it belongs to another remote or another version, or this user may not
+    /// write it.
     pub(crate) fn open(path: &Path, remote: &str) -> std::result::Result<Self, StateError> {
         let fail = |error| StateError::from_sql(path, "open the database", error);
         // Never created or migrated here: that is up to the process that holds it.
@@ -160,7 +164,8 @@ impl RequestClient {
 
     /// Adds a request.
     ///
-    /// # Errors When the database can't be written.
+    /// # Errors
+    /// When the database can't be written.
     pub(crate) fn ask(&mut self, request: &Request, now: Timestamp) -> std::result::Result<RequestId, StateError> {
         let insert = || -> Result<RequestId> {
             let arguments = request_form::arguments(request)
@@ -176,7 +181,8 @@ impl RequestClient {
 
     /// Returns the progress of a request.
     ///
-    /// # Errors When the database can't be read.
+    /// # Errors
+    /// When the database can't be read.
     pub(crate) fn progress(&self, id: RequestId) -> std::result::Result<RequestProgress, StateError> {
         let read = || -> Result<RequestProgress> {
             let mut one = self.connection.prepare_cached(
@@ -200,7 +206,8 @@ impl RequestClient {
     /// Removes a request that was not started. Returns whether it did; if so, the request is
     /// certainly never carried out.
     ///
-    /// # Errors When the database can't be written.
+    /// # Errors
+    /// When the database can't be written.
     pub(crate) fn withdraw(&mut self, id: RequestId) -> std::result::Result<bool, StateError> {
         let sql = "DELETE FROM requests WHERE id = ?1 AND taken_at IS NULL";
         let deleted = self.connection.execute(sql, [id.get()]);

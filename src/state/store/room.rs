@@ -38,8 +38,9 @@ impl Store {
     /// Makes sure that the outcomes of the next uploads can be written even if the disk is full by
     /// then.
     ///
-    /// # Errors When the disk has no room for that: nothing may be sent then. The outcomes of
-    /// earlier uploads can still be written.
+    /// # Errors
+    /// When the disk has no room for that: nothing may be sent then. The outcomes of earlier
+    /// uploads can still be written.
     pub fn make_room(&mut self) -> Result<(), StateError> {
         let doing = "look at the log";
         let failed = |error| StateError::from_sql(&self.path, doing, error);
@@ -76,7 +77,8 @@ impl Store {
 
     /// Returns whether an earlier process could not write every outcome of what it sent.
     ///
-    /// # Errors When the file can't be read.
+    /// # Errors
+    /// When the file can't be read.
     pub fn has_lost_outcomes(&self) -> Result<bool, StateError> {
         match own_file::read(&beside(&self.path, ".outcomes"), NOTHING_LOST.len() as u64) {
             Ok(note) => Ok(note == OUTCOMES_LOST),
@@ -87,7 +89,8 @@ impl Store {
 
     /// Removes the note, once its meaning is recorded.
     ///
-    /// # Errors When it can't be removed.
+    /// # Errors
+    /// When it can't be removed.
     pub fn settle_lost_outcomes(&mut self) -> Result<(), StateError> {
         own_file::remove(&beside(&self.path, ".outcomes")).map_err(|error| self.unreadable(error))
     }

@@ -29,7 +29,8 @@ type Schema = BTreeMap<String, (String, String, Option<String>)>;
 
 /// Refuses a state of `version` whose schema isn't exactly that of the migrations up to there.
 ///
-/// # Errors [`StateError::Altered`] with the first difference, or when the schema can't be read.
+/// # Errors
+/// [`StateError::Altered`] with the first difference, or when the schema can't be read.
 pub(super) fn require(connection: &Connection, path: &Path, version: i64) -> Result<(), StateError> {
     let fail = |error| StateError::from_sql(path, "read the schema", error);
     let altered = |what| Err(StateError::Altered { path: path.to_owned(), what });
