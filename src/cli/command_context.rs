@@ -16,7 +16,7 @@ use super::progress::Bars;
 use super::sync::{confirm, end_after, listen_to_signals};
 use super::target::{self, ProjectTarget};
 use crate::cloud::client::Client;
-use crate::engine::reconcile::once::{Options, SyncError, sync_once};
+use crate::engine::reconcile::once::{OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::progress::silent;
 use crate::engine::report::run_report::{Outcome, RunReport, Stop};
@@ -83,7 +83,7 @@ impl Hand {
         only: BTreeSet<Address>,
         yes: bool,
     ) -> Result<RunReport, SyncError> {
-        let options = Options {
+        let options = OnceOptions {
             // One address has one upload at a time.
             uploads: only.len().clamp(1, UPLOADS),
             confirm: confirm(output, yes, self.bars.clone()),

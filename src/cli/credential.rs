@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::exit::{CommandFailure, Exit};
 use crate::cloud::secret::{Credential, CredentialError};
-use crate::platform::own_file::{self, Refusal};
+use crate::platform::own_file::{self, PathRefusal};
 use crate::platform::plain_file;
 
 const CREDENTIAL_NAME: &str = "roblox-api-key";
@@ -80,7 +80,7 @@ fn read(path: &Path) -> Result<Credential, CommandFailure> {
     };
     let bytes = plain_file::read(path, MAX_KEY_BYTES).map_err(|error| {
         let mut failure = wrong(&error);
-        if let (Some(Refusal::NotAFile { .. }), Some(problem)) =
+        if let (Some(PathRefusal::NotAFile { .. }), Some(problem)) =
             (own_file::refusal(&error), failure.problems.last_mut())
         {
             problem.hint = Some(format!("name a plain file that holds the key, or set {KEY_VARIABLE}"));

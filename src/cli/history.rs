@@ -14,7 +14,7 @@ use super::status::unknown_address;
 use super::target::{self, ProjectTarget};
 use crate::cloud::client::Client;
 use crate::engine::commands::forget::{self, ForgetError};
-use crate::engine::remote::revisions::{self, Remote, RemoteFacts, RemoteHistory, RemoteRevision};
+use crate::engine::remote::revisions::{self, RemoteFacts, RemoteHistory, RemoteRevision, RemoteStatus};
 use crate::engine::remote::throttle::{self, Throttle};
 use crate::engine::report::progress::Listener;
 use crate::engine::report::status::status;
@@ -158,7 +158,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &HistoryArgs) -> Resul
     let mut documents = Vec::new();
     for address in &wish.selection.addresses {
         let known = KnownHistory::look(global, address)?;
-        let unasked = |(key, fact)| RemoteRevision { key, fact: Some(fact), remote: Remote::Unknown };
+        let unasked = |(key, fact)| RemoteRevision { key, fact: Some(fact), remote: RemoteStatus::Unknown };
         let all = known.record.history.in_order().into_iter().map(unasked);
         let revisions: Vec<RemoteRevision> =
             all.filter(|seen| wish.revision.is_none_or(|number| known.number(seen.key) == Some(number))).collect();
@@ -288,9 +288,9 @@ fn entry(known: &KnownHistory, seen: &RemoteRevision) -> Value {
 
 fn remote_entry(known: &KnownHistory, seen: &RemoteRevision) -> Value {
     let (told, found) = match seen.remote {
-        Remote::Unknown => (Value::Null, None),
-        Remote::Missing => (Value::Null, Some(false)),
-        Remote::Present(RemoteFacts { moderation, published, archived }) => {
+        RemoteStatus::Unknown => (Value::Null, None),
+        RemoteStatus::Missing => (Value::Null, Some(false)),
+        RemoteStatus::Present(RemoteFacts { moderation, published, archived }) => {
             let moderation = moderation.map(|moderation| moderation.name());
             (json!({ "moderation": moderation, "published": published, "archived": archived }), Some(true))
         }
@@ -350,11 +350,11 @@ fn line(known: &KnownHistory, seen: &RemoteRevision, asked: bool) -> String {
     format!("{mark} {number:>4} {asset:>16}  {content:<12}  {when:<20}  {by}{remote}  {marks}").trim_end().to_owned()
 }
 
-fn remote_column(remote: Remote) -> String {
+fn remote_column(remote: RemoteStatus) -> String {
     let (tone, text) = match remote {
-        Remote::Unknown => (TextStyle::Quiet, "not told".to_owned()),
-        Remote::Missing => (TextStyle::Bad, "missing".to_owned()),
-        Remote::Present(RemoteFacts { moderation, published, archived }) => {
+        RemoteStatus::Unknown => (TextStyle::Quiet, "not told".to_owned()),
+        RemoteStatus::Missing => (TextStyle::Bad, "missing".to_owned()),
+        RemoteStatus::Present(RemoteFacts { moderation, published, archived }) => {
             let mut words = vec![moderation.map_or("there", |moderation| moderation.name())];
             words.extend((published == Some(true)).then_some("published"));
             words.extend((archived == Some(true)).then_some("archived"));
@@ -367,7 +367,7 @@ fn remote_column(remote: Remote) -> String {
 fn summary(known: &KnownHistory, revisions: &[RemoteRevision]) -> String {
     let elsewhere = |seen: &&RemoteRevision| known.action(seen) == Some(Origin::Elsewhere.name());
     let elsewhere = revisions.iter().filter(elsewhere).count();
-    let missing = revisions.iter().filter(|seen| seen.remote == Remote::Missing).count();
+    let missing = revisions.iter().filter(|seen| seen.remote == RemoteStatus::Missing).count();
     let mut parts = vec![plural(revisions.len() as u64, "revision")];
     parts.extend((elsewhere > 0).then(|| paint(TextStyle::Warning, format!("{elsewhere} made elsewhere"))));
     parts.extend((missing > 0).then(|| paint(TextStyle::Bad, format!("{missing} missing at Roblox"))));

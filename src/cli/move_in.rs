@@ -12,13 +12,13 @@ use super::output::{Printer, TextStyle, paint, plural};
 use super::plan::preview;
 use super::sync::listen_to_signals;
 use super::target::{self, ProjectTarget};
-use crate::engine::commands::moving::{self, Move, MoveError, Ready};
+use crate::engine::commands::moving::{self, MoveError, PreparedImport, ToolProject};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::progress::silent;
 use crate::engine::workspace::project::{DEFAULT_MANIFEST, Project};
 use crate::engine::workspace::snapshot::PlanPreview;
 use crate::model::ids::Creator;
-use crate::moving::{Options, Source, Tool};
+use crate::moving::{Source, SourceOptions, Tool};
 use crate::plan::{Action, PlanOptions};
 
 /// So many of a kind are listed; `--json` and `-v` have all.
@@ -47,7 +47,7 @@ pub(super) async fn run(
     let (tool, main) = tool(from)?;
     let target = find_target(global, &main)?;
     moving::refuse_existing(&target.project)?;
-    let options = Options { environment: args.environment.clone() };
+    let options = SourceOptions { environment: args.environment.clone() };
     if args.environment.is_some() && tool != Tool::Mantle {
         let message = format!("{} has no environments", tool.name());
         return Err(CommandFailure::new(Exit::Usage, message).hint("leave --environment out"));
@@ -59,7 +59,7 @@ pub(super) async fn run(
         creator => creator?,
     };
     let listener = silent();
-    let mut moved = tokio::task::block_in_place(|| Move::new(&target.project, &target.remote, source, creator));
+    let mut moved = tokio::task::block_in_place(|| ToolProject::new(&target.project, &target.remote, source, creator));
     let checked = credential.is_some();
     if let Some(credential) = credential {
         let stop = Shutdown::default();
@@ -134,7 +134,7 @@ fn ask_creator(source: &Source) -> Result<Creator, CommandFailure> {
 struct Told<'a> {
     tool: Tool,
     target: &'a ProjectTarget,
-    ready: &'a Ready,
+    ready: &'a PreparedImport,
     preview: &'a PlanPreview,
     /// A key was there, so that Roblox was asked.
     checked: bool,
@@ -157,7 +157,7 @@ impl Told<'_> {
     }
 
     fn document(&self) -> Value {
-        let Ready { assets, existing, findings, creator, unasked, .. } = self.ready;
+        let PreparedImport { assets, existing, findings, creator, unasked, .. } = self.ready;
         let assets: Vec<Value> = assets
             .iter()
             .map(|(address, asset_id, verified)| {
@@ -189,7 +189,7 @@ impl Told<'_> {
     }
 
     fn print(&self, output: Printer, all: bool) {
-        let Ready { assets, existing, findings, creator, unasked, .. } = self.ready;
+        let PreparedImport { assets, existing, findings, creator, unasked, .. } = self.ready;
         let (manifest, lockfile) = (self.target.project.manifest_name(), self.target.project.lockfile_name());
         let count = plural(assets.len() as u64, "file");
         output.line(format!(

@@ -8,7 +8,7 @@ use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::sync::{ask_or, asks};
 use super::target::{self, ProjectTarget};
-use crate::engine::workspace::outputs::{OutputDraft, OutputFile, OutputState};
+use crate::engine::workspace::outputs::{OutputFile, OutputState, RenderedOutput};
 use crate::engine::workspace::snapshot;
 use crate::outputs::mark::Maker;
 use crate::plan::Plan;
@@ -35,7 +35,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &OutputsArgs) -> Resul
 }
 
 /// Does with one output what was asked for.
-fn settle(output: Printer, target: &ProjectTarget, args: &OutputsArgs, draft: OutputDraft) -> OutputFile {
+fn settle(output: Printer, target: &ProjectTarget, args: &OutputsArgs, draft: RenderedOutput) -> OutputFile {
     if args.check {
         return OutputFile { path: draft.path.clone(), state: draft.state() };
     }
@@ -101,8 +101,8 @@ pub(super) fn show(output: Printer, files: &[OutputFile]) {
 }
 
 /// Prints what a sync would do to the outputs.
-pub(super) fn show_planned(output: Printer, drafts: &[OutputDraft], plan: &Plan) {
-    let told = |draft: &&OutputDraft| draft.state() != OutputState::UpToDate || draft.new_asset_ids(plan) > 0;
+pub(super) fn show_planned(output: Printer, drafts: &[RenderedOutput], plan: &Plan) {
+    let told = |draft: &&RenderedOutput| draft.state() != OutputState::UpToDate || draft.new_asset_ids(plan) > 0;
     for draft in drafts.iter().filter(told) {
         let file = OutputFile { path: draft.path.clone(), state: draft.state() };
         let new = draft.new_asset_ids(plan) as u64;
@@ -135,8 +135,8 @@ fn document(OutputFile { path, state }: &OutputFile) -> Value {
 }
 
 /// The same for outputs that a sync would write, with how many asset IDs are still to come.
-pub(super) fn planned_documents(drafts: &[OutputDraft], plan: &Plan) -> Value {
-    let planned = |draft: &OutputDraft| {
+pub(super) fn planned_documents(drafts: &[RenderedOutput], plan: &Plan) -> Value {
+    let planned = |draft: &RenderedOutput| {
         let mut entry = document(&OutputFile { path: draft.path.clone(), state: draft.state() });
         if let Some(fields) = entry.as_object_mut() {
             fields.insert("new_asset_ids".to_owned(), json!(draft.new_asset_ids(plan)));

@@ -13,7 +13,7 @@ use super::on_change::{self, Ran};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::progress::Bars;
 use super::{ci, outputs, plan, plan_text, service, target};
-use crate::engine::reconcile::once::{Confirm, Options, SyncError, sync_once};
+use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::run_report::{Outcome, RunReport, Stop, Warning};
 use crate::engine::workspace::gather::read_manifest;
@@ -47,7 +47,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     let mut session = Session::open(&target.project, &target.remote, "macadam sync --once").await?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
     let bars = Bars::new(output);
-    let options = Options {
+    let options = OnceOptions {
         uploads: args.uploads as usize,
         confirm: confirm(output, args.yes, bars.clone()),
         listener: bars.listener(),

@@ -17,7 +17,7 @@ const LAYERS: usize = 3;
 
 /// What a text is, and so how much of it may be hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Text {
+pub(super) enum TextKind {
     /// A message for people: rather too much is hidden than too little.
     Message,
     /// A value that the program goes on with. Nothing is hidden for a text that is too short to be
@@ -34,9 +34,9 @@ struct Meant {
 }
 
 /// `text` without `secret`, and without any longer piece of it.
-pub(super) fn hide(secret: &[u8], text: &str, what: Text) -> Option<String> {
+pub(super) fn hide(secret: &[u8], text: &str, what: TextKind) -> Option<String> {
     let piece = secret.len().min(HIDDEN_PIECE);
-    if piece == 0 || (what == Text::Value && piece < HIDDEN_PIECE) {
+    if piece == 0 || (what == TextKind::Value && piece < HIDDEN_PIECE) {
         return None;
     }
     let pieces: HashSet<&[u8]> = secret.windows(piece).collect();
@@ -47,7 +47,7 @@ pub(super) fn hide(secret: &[u8], text: &str, what: Text) -> Option<String> {
         let bytes: Vec<u8> = meant.iter().map(|meant| meant.byte).collect();
         for (start, end) in runs(&bytes, &pieces, piece) {
             let found = meant.get(start..end).unwrap_or_default();
-            let counts = what == Text::Message || !found.iter().all(|meant| meant.byte.is_ascii_digit());
+            let counts = what == TextKind::Message || !found.iter().all(|meant| meant.byte.is_ascii_digit());
             if let (Some(first), Some(last), true) = (found.first(), found.last(), counts) {
                 hidden.iter_mut().take(last.to).skip(first.from).for_each(|byte| *byte = true);
             }
@@ -125,7 +125,7 @@ pub(super) fn clean_body(secret: &[u8], body: Vec<u8>) -> Vec<u8> {
             clean(secret, &mut document, &mut changed);
             if changed { document.to_string().into_bytes() } else { body }
         }
-        Err(_) => match std::str::from_utf8(&body).ok().and_then(|text| hide(secret, text, Text::Value)) {
+        Err(_) => match std::str::from_utf8(&body).ok().and_then(|text| hide(secret, text, TextKind::Value)) {
             Some(clean) => clean.into_bytes(),
             None => body,
         },
@@ -136,14 +136,14 @@ pub(super) fn clean_body(secret: &[u8], body: Vec<u8>) -> Vec<u8> {
 fn clean(secret: &[u8], value: &mut Value, changed: &mut bool) {
     match value {
         Value::String(text) => {
-            if let Some(clean) = hide(secret, text, Text::Value) {
+            if let Some(clean) = hide(secret, text, TextKind::Value) {
                 (*text, *changed) = (clean, true);
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| clean(secret, item, changed)),
         Value::Object(fields) => {
             let named: Vec<(String, String)> =
-                fields.keys().filter_map(|name| Some((name.clone(), hide(secret, name, Text::Value)?))).collect();
+                fields.keys().filter_map(|name| Some((name.clone(), hide(secret, name, TextKind::Value)?))).collect();
             for (name, clean) in named {
                 if let Some(field) = fields.remove(&name) {
                     fields.insert(clean, field);

@@ -10,7 +10,7 @@ use std::fmt;
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::echo::{HIDDEN, Text, clean_body, hide};
+use super::echo::{HIDDEN, TextKind, clean_body, hide};
 
 /// Longer than any key or token: somebody named the wrong file. Servers refuse longer headers
 /// anyway.
@@ -116,7 +116,7 @@ impl Credential {
     /// `text` without the credential, and without any longer piece of it.
     pub fn redact(&self, text: &str) -> String {
         let secret = self.secret.expose_secret().as_bytes();
-        hide(secret, text, Text::Message).unwrap_or_else(|| text.to_owned())
+        hide(secret, text, TextKind::Message).unwrap_or_else(|| text.to_owned())
     }
 
     /// An answer's body without the credential, before anything reads it.
@@ -126,7 +126,7 @@ impl Credential {
 
     /// An answer's header without the credential.
     pub(super) fn clean_header(&self, text: &mut String) {
-        if let Some(clean) = hide(self.secret.expose_secret().as_bytes(), text, Text::Value) {
+        if let Some(clean) = hide(self.secret.expose_secret().as_bytes(), text, TextKind::Value) {
             *text = clean;
         }
     }

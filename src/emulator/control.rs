@@ -20,7 +20,7 @@ use super::world::edit::ForeignEdit;
 use super::world::latency::LatencyModel;
 use super::world::limits::{EndpointLimits, Limiter};
 use super::world::moderation::{ModerationRule, ModerationVerdict, TextRule};
-use super::world::operation::{Ending, Operation};
+use super::world::operation::{Operation, OperationEnding};
 
 /// An asset as the side door shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -258,7 +258,7 @@ fn operation_report(operation: &Operation) -> OperationReport {
         visible_at_ms: operation.visible_at,
         finish_at_ms: ending.map(|(at, _)| *at).or(operation.finish_at),
         done: ending.is_some(),
-        succeeded: ending.map(|(_, ending)| matches!(ending, Ending::Asset { .. })),
+        succeeded: ending.map(|(_, ending)| matches!(ending, OperationEnding::Asset { .. })),
         gone: operation.gone,
     }
 }

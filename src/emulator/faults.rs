@@ -335,7 +335,7 @@ impl FaultRule {
 
 /// What is known of a request at a stage.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Facts<'a> {
+pub(super) struct RequestFacts<'a> {
     pub(super) endpoint: Option<ApiEndpoint>,
     pub(super) method: &'a str,
     pub(super) path: &'a str,
@@ -397,7 +397,7 @@ impl FaultBook {
     }
 
     /// The rule that fires at a stage, if one does. All rules of the stage count the request.
-    pub(super) fn pick(&mut self, stage: FaultStage, facts: &Facts<'_>) -> Option<(u64, FaultAction)> {
+    pub(super) fn pick(&mut self, stage: FaultStage, facts: &RequestFacts<'_>) -> Option<(u64, FaultAction)> {
         let mut picked = None;
         for report in self.rules.iter_mut().filter(|report| report.active && report.rule.action.stage() == stage) {
             if !meets(&report.rule.conditions, facts) {
@@ -421,7 +421,7 @@ impl FaultBook {
     }
 }
 
-fn meets(conditions: &Conditions, facts: &Facts<'_>) -> bool {
+fn meets(conditions: &Conditions, facts: &RequestFacts<'_>) -> bool {
     fn part(wanted: Option<&String>, text: Option<&str>) -> bool {
         wanted.is_none_or(|wanted| text.is_some_and(|text| text.contains(wanted.as_str())))
     }
@@ -454,7 +454,7 @@ mod tests {
         state_cache
     }
 
-    fn fired(state_cache: &mut FaultBook, requests: u64, facts: &Facts<'_>) -> Vec<u64> {
+    fn fired(state_cache: &mut FaultBook, requests: u64, facts: &RequestFacts<'_>) -> Vec<u64> {
         (1..=requests).filter(|_| state_cache.pick(FaultStage::Handling, facts).is_some()).collect()
     }
 
@@ -463,7 +463,7 @@ mod tests {
         #[track_caller]
         fn check(conditions: Value, expected: &[u64]) {
             let mut state_cache = state_cache(json!([{ "match": conditions, "action": { "kind": "truncate" } }]));
-            let facts = Facts {
+            let facts = RequestFacts {
                 endpoint: Some(ApiEndpoint::GetAsset),
                 method: "GET",
                 path: "/assets/v1/assets/5",
@@ -495,9 +495,9 @@ mod tests {
     #[test]
     fn chance_is_the_same_again_for_the_same_seed() {
         let script = || state_cache(json!([{ "match": { "probability": 0.3 }, "action": { "kind": "truncate" } }]));
-        let hits = fired(&mut script(), 1000, &Facts::default());
+        let hits = fired(&mut script(), 1000, &RequestFacts::default());
         assert!((200..400).contains(&hits.len()), "{}", hits.len());
-        assert_eq!(hits, fired(&mut script(), 1000, &Facts::default()));
+        assert_eq!(hits, fired(&mut script(), 1000, &RequestFacts::default()));
     }
 
     #[test]
@@ -506,8 +506,9 @@ mod tests {
             { "match": { "nth": [2] }, "action": { "kind": "truncate" } },
             { "times": 2, "action": { "kind": "duplicate_commit" } },
         ]));
-        let picks: Vec<_> =
-            (0..4).map(|_| state_cache.pick(FaultStage::Handling, &Facts::default()).map(|(id, _)| id)).collect();
+        let picks: Vec<_> = (0..4)
+            .map(|_| state_cache.pick(FaultStage::Handling, &RequestFacts::default()).map(|(id, _)| id))
+            .collect();
         assert_eq!(picks, [Some(2), Some(1), Some(2), None]);
         assert_eq!(
             state_cache.reports().iter().map(|rule| (rule.seen, rule.fired)).collect::<Vec<_>>(),
@@ -516,7 +517,7 @@ mod tests {
         state_cache.take_back(2);
         assert_eq!(state_cache.reports()[1].fired, 1);
         state_cache.clear();
-        assert_eq!(state_cache.pick(FaultStage::Handling, &Facts::default()), None);
+        assert_eq!(state_cache.pick(FaultStage::Handling, &RequestFacts::default()), None);
         assert_eq!(state_cache.reports()[0].fired, 1);
     }
 

@@ -12,13 +12,13 @@ use super::shared::Inner;
 use super::switches::{KeyThrottleReply, RateLimitHeaders, Switches};
 use super::wire::{Reply, error};
 use super::world::account::EmulatedKey;
-use super::world::limits::{Admission, Budget};
+use super::world::limits::{Admission, WindowUse};
 
 /// A request that got through.
 pub(super) struct Admitted {
     pub(super) parsed: Parsed,
     pub(super) key: Option<EmulatedKey>,
-    pub(super) budget: Option<Budget>,
+    pub(super) budget: Option<WindowUse>,
     pub(super) fault: Option<(u64, FaultAction)>,
 }
 
@@ -94,7 +94,7 @@ fn count(
     key: &EmulatedKey,
     switches: &Switches,
     now: u64,
-) -> Result<Option<Budget>, Reply> {
+) -> Result<Option<WindowUse>, Reply> {
     match inner.limiter.admit(&inner.limits, endpoint, call.connection.ip, key.owner, &key.name, now) {
         Admission::Unlimited => Ok(None),
         Admission::Admitted(left) => Ok(Some(left)),
@@ -120,7 +120,7 @@ fn pick_fault(inner: &mut Inner, call: &RequestHead<'_>, parsed: Option<&Parsed>
 }
 
 /// 429: by the gateway with a `retry-after` that is too short, or by the service (BEDROCK).
-fn throttled(by_gateway: bool, budget: &Budget, switches: &Switches) -> Reply {
+fn throttled(by_gateway: bool, budget: &WindowUse, switches: &Switches) -> Reply {
     let mut reply = if by_gateway {
         let mut reply = error::gateway(429, "");
         reply.headers.push(("x-envoy-ratelimited".into(), "true".into()));
@@ -135,8 +135,8 @@ fn throttled(by_gateway: bool, budget: &Budget, switches: &Switches) -> Reply {
 }
 
 /// The headers that every counted answer has.
-pub(super) fn rate_limit_headers(budget: &Budget, switches: &Switches) -> Vec<(String, String)> {
-    let Budget { owner_limit, owner_remaining, key_limit, key_remaining, window_s, reset_s } = budget;
+pub(super) fn rate_limit_headers(budget: &WindowUse, switches: &Switches) -> Vec<(String, String)> {
+    let WindowUse { owner_limit, owner_remaining, key_limit, key_remaining, window_s, reset_s } = budget;
     let pair = |name: &str, owner: String, key: String| match switches.rate_limit_headers {
         RateLimitHeaders::Plain => vec![(name.to_owned(), owner)],
         RateLimitHeaders::List => vec![(name.to_owned(), format!("{owner}, {key}"))],

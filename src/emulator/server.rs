@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::faults::{Facts, FaultStage};
+use super::faults::{FaultStage, RequestFacts};
 use super::service;
 use super::shared::Shared;
 
@@ -147,7 +147,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shared: Arc<Sha
 async fn connect(stream: TcpStream, peer: SocketAddr, router: Router, shared: Arc<Shared>) {
     let (id, refused) = {
         let mut inner = shared.lock();
-        (inner.log.connect(), inner.faults.pick(FaultStage::Accept, &Facts::default()).is_some())
+        (inner.log.connect(), inner.faults.pick(FaultStage::Accept, &RequestFacts::default()).is_some())
     };
     if refused {
         stream.set_zero_linger().ok();

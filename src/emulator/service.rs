@@ -14,7 +14,7 @@ use axum::http::{Request, Response};
 use super::body::{self, Parsed};
 use super::delivery::{Delivery, deliver, merge_into, scripted};
 use super::endpoint::{ApiEndpoint, Route, route};
-use super::faults::{Facts, FaultAction, FaultStage, Point};
+use super::faults::{FaultAction, FaultStage, Point, RequestFacts};
 use super::gateway::{Admitted, admit, rate_limit_headers, secret};
 use super::log::RequestReport;
 use super::refusal::ApiRefusal;
@@ -39,13 +39,13 @@ pub(super) struct RequestHead<'a> {
 
 impl RequestHead<'_> {
     /// What a fault script can know before the body came.
-    pub(super) fn facts(&self) -> Facts<'_> {
-        Facts {
+    pub(super) fn facts(&self) -> RequestFacts<'_> {
+        RequestFacts {
             endpoint: self.route.endpoint(),
             method: self.head.method.as_str(),
             path: self.head.uri.path(),
             asset_id: self.route.asset_id(),
-            ..Facts::default()
+            ..RequestFacts::default()
         }
     }
 

@@ -18,7 +18,7 @@ use super::similar::{Listings, folded};
 use crate::model::file::{FileProblem, Fingerprint};
 use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;
-use crate::platform::own_file::{self, How, Refusal};
+use crate::platform::own_file::{self, How, PathRefusal};
 
 /// Folders that contain no assets, at any depth: git's own and Macadam's.
 const GUARDED: [&str; 2] = [".git", ".macadam"];
@@ -207,7 +207,7 @@ pub(super) fn open(root: &Root, path: &ProjectPath) -> Result<Opened, OpenError>
 fn open_real(path: &ProjectPath, real: &Path) -> Result<Opened, OpenError> {
     let read = |source| OpenError::Read { path: path.clone(), source };
     let refused = |error: io::Error| match own_file::refusal(&error) {
-        Some(Refusal::NotAFile { kind }) => OpenError::NotAFile { path: path.clone(), kind },
+        Some(PathRefusal::NotAFile { kind }) => OpenError::NotAFile { path: path.clone(), kind },
         _ => read(error),
     };
     let file = own_file::open(real, How::Read).map_err(refused)?;

@@ -21,7 +21,7 @@ use super::in_progress::FilesInProgress;
 use super::inspect::{self, Unfit};
 use super::open::{OpenError, Opened, Root, open};
 use super::walk::Walk;
-use crate::model::desired::{Finding, FoundFiles};
+use crate::model::desired::{FoundFile, FoundFiles};
 use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, Fingerprint};
 use crate::model::ids::ContentHash;
 use crate::model::path::ProjectPath;
@@ -140,8 +140,8 @@ fn unreachable_root(walk: &Walk, error: &io::Error) -> FoundFiles {
     walk.files.keys().map(missing).collect()
 }
 
-fn finding(walk: &Walk, path: &ProjectPath, content: Result<FileFacts, FileProblem>) -> Finding {
-    Finding { globs: walk.files.get(path).cloned().unwrap_or_default(), content }
+fn finding(walk: &Walk, path: &ProjectPath, content: Result<FileFacts, FileProblem>) -> FoundFile {
+    FoundFile { globs: walk.files.get(path).cloned().unwrap_or_default(), content }
 }
 
 /// Returns when the file changed last, in nanoseconds since 1970. A program can set the

@@ -33,7 +33,7 @@ mod tests;
 pub(crate) use diagnostic::Diagnostic;
 pub use edit::remove_pin;
 pub(crate) use edit::{EditError, pinned, set_pin};
-pub(crate) use pattern::{AddressPattern, AddressSelection};
+pub(crate) use pattern::{AddressPattern, OutputFilter};
 pub use render::render;
 pub(crate) use resolve::Resolved;
 pub(crate) use syntax::MAX_BYTES;

@@ -44,7 +44,7 @@ pub(super) struct Taken<'a> {
 }
 
 /// One output while the others are read.
-struct Draft {
+struct ParsedOutput {
     output: Output,
     place: Range<usize>,
     /// The keys that are written, each with its place.
@@ -60,7 +60,7 @@ pub(super) fn read_outputs(field: &KeyValue<'_>, taken: &Taken<'_>, report: &mut
     }
     let Some(list) = field.list(report) else { return Outputs::default() };
     let mut includes = Vec::new();
-    let mut drafts: Vec<Draft> = Vec::new();
+    let mut drafts: Vec<ParsedOutput> = Vec::new();
     let mut paths: BTreeMap<String, Range<usize>> = BTreeMap::new();
     for value in list.iter() {
         let item = KeyValue { name: field.name, key: value.span(), value };
@@ -86,7 +86,7 @@ fn read_output(
     taken: &Taken<'_>,
     includes: &mut Vec<Spanned<String>>,
     report: &mut ErrorSink,
-) -> Option<Draft> {
+) -> Option<ParsedOutput> {
     let mut keys = BTreeMap::new();
     let mut take = |name: &'static str| {
         let field = fields.take(name);
@@ -139,7 +139,7 @@ fn read_output(
     if let Some(name) = name.and_then(|field| read_name(&field, language, report)) {
         output.name = name;
     }
-    Some(Draft { output, place, keys })
+    Some(ParsedOutput { output, place, keys })
 }
 
 /// An output with nothing but its path, unless something else is there.
@@ -180,7 +180,7 @@ fn open(path: ProjectPath, place: &Range<usize>, taken: &Taken<'_>, report: &mut
 
 /// A `.d.ts` file describes the Luau module beside it, so it holds the same keys: what it doesn't
 /// say of them is what that one says.
-fn describe_modules(drafts: &mut [Draft], report: &mut ErrorSink) {
+fn describe_modules(drafts: &mut [ParsedOutput], report: &mut ErrorSink) {
     let modules: BTreeMap<String, (Output, Range<usize>)> = drafts
         .iter()
         .filter(|draft| draft.output.language == Language::Luau)

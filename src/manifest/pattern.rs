@@ -85,13 +85,13 @@ impl AddressPattern {
 
 /// The addresses that an output holds, by its `include` and `exclude`.
 #[derive(Debug, Clone)]
-pub(crate) struct AddressSelection {
+pub(crate) struct OutputFilter {
     /// `None`: all.
     include: Option<GlobSet>,
     exclude: GlobSet,
 }
 
-impl AddressSelection {
+impl OutputFilter {
     /// The addresses that `output`, an output of a manifest, asks for.
     pub(crate) fn of(output: &Output) -> Self {
         // The manifest was refused if they can't be compiled.

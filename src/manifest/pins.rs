@@ -12,7 +12,7 @@ use crate::model::address::Address;
 
 /// A key and its value at the bottom of a pin.
 #[derive(Debug, Clone)]
-pub(super) struct Leaf {
+pub(super) struct PinLeaf {
     pub(super) key: Range<usize>,
     pub(super) value: Range<usize>,
     name: String,
@@ -24,9 +24,9 @@ pub(super) enum Spelling {
     /// `sword = 3` or `sword = { asset_id = 3 }`: the value.
     Value(Range<usize>),
     /// `sword.asset_id = 3`.
-    Dotted(Vec<Leaf>),
+    Dotted(Vec<PinLeaf>),
     /// `[pins.sword]` with its keys below.
-    Headed(Vec<Leaf>),
+    Headed(Vec<PinLeaf>),
     /// In a way that no pin is, such as `[[pins.sword]]`.
     Strange,
 }
@@ -176,10 +176,10 @@ fn spelling(item: &Item) -> (Spelling, Option<Range<usize>>) {
 }
 
 /// All keys of a pin's table, or `None` when one of them has a table of its own: no pin is so deep.
-fn leaves<T: Entries>(table: &T) -> Option<Vec<Leaf>> {
+fn leaves<T: Entries>(table: &T) -> Option<Vec<PinLeaf>> {
     let leaf = |(key, item): (&Key, &Item)| match item {
         Item::Value(Value::InlineTable(inner)) if inner.is_dotted() => None,
-        Item::Value(value) => Some(Leaf { key: key.span()?, value: value.span()?, name: key.get().to_owned() }),
+        Item::Value(value) => Some(PinLeaf { key: key.span()?, value: value.span()?, name: key.get().to_owned() }),
         Item::Table(_) | Item::ArrayOfTables(_) | Item::None => None,
     };
     table.entries().into_iter().map(leaf).collect()

@@ -17,7 +17,7 @@ use super::references::{check_targets, icon_edge};
 use super::{Manifest, pattern};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Privacy};
-use crate::model::desired::{Desired, DesiredAsset, Finding, FoundFiles, Stray};
+use crate::model::desired::{Desired, DesiredAsset, FoundFile, FoundFiles, Stray};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem, ModelRoot};
 use crate::model::path::ProjectPath;
 
@@ -109,7 +109,7 @@ impl<'m> Gathering<'m> {
         }
     }
 
-    fn take_file(&mut self, path: &'m ProjectPath, finding: &'m Finding, glob: &'m GlobEntry) {
+    fn take_file(&mut self, path: &'m ProjectPath, finding: &'m FoundFile, glob: &'m GlobEntry) {
         let at_glob = |message: String| ManifestError::new(glob.pattern.span(), message);
         let address = match Address::of_path(path) {
             Ok(address) => address,
@@ -155,7 +155,13 @@ impl<'m> Gathering<'m> {
         self.assets.insert(address, (asset, AddressOrigin::Glob(glob, path)));
     }
 
-    fn desire(&self, address: &Address, path: &ProjectPath, keys: &AssetKeys, found: Option<&Finding>) -> DesiredAsset {
+    fn desire(
+        &self,
+        address: &Address,
+        path: &ProjectPath,
+        keys: &AssetKeys,
+        found: Option<&FoundFile>,
+    ) -> DesiredAsset {
         let content = match found {
             Some(finding) => finding.content.clone(),
             None => Err(FileProblem {

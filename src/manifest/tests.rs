@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{Diagnostic, Manifest, parse, render};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, FileFormat, Privacy};
-use crate::model::desired::{Desired, DesiredAsset, Finding, FoundFiles, Grantee, Pin, Stray, StrayPlace};
+use crate::model::desired::{Desired, DesiredAsset, FoundFile, FoundFiles, Grantee, Pin, Stray, StrayPlace};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem, ModelRoot};
 use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, Revision, UserId};
 use crate::model::metadata::{AssetRef, SocialLink, SocialNetwork};
@@ -67,16 +67,16 @@ fn check(text: &str, expected: &[&str]) {
 }
 
 /// A file as the walk would find it, matched by the globs with these indexes.
-fn found(globs: &[usize], format: FileFormat, content: ContentFacts) -> Finding {
+fn found(globs: &[usize], format: FileFormat, content: ContentFacts) -> FoundFile {
     let hash = ContentHash::from_bytes([7; 32]);
-    Finding { globs: globs.to_vec(), content: Ok(FileFacts { size: 9, hash, format, content }) }
+    FoundFile { globs: globs.to_vec(), content: Ok(FileFacts { size: 9, hash, format, content }) }
 }
 
-fn png(globs: &[usize]) -> Finding {
+fn png(globs: &[usize]) -> FoundFile {
     found(globs, FileFormat::Png, ContentFacts::Image { width: 64, height: 64 })
 }
 
-fn findings(files: impl IntoIterator<Item = (&'static str, Finding)>) -> FoundFiles {
+fn findings(files: impl IntoIterator<Item = (&'static str, FoundFile)>) -> FoundFiles {
     files.into_iter().map(|(name, finding)| (path(name), finding)).collect()
 }
 
@@ -558,13 +558,13 @@ fn the_nearest_creator_owns_an_asset() {
 fn an_icon_is_square_and_a_preview_need_not_be() {
     let image = |width, height| found(&[], FileFormat::Png, ContentFacts::Image { width, height });
     let text = |field: &str| format!("[assets.i]\npath = 'i.png'\n[assets.m]\npath = 'm.fbx'\n{field}\n");
-    let icon = |file: Finding, expected: &[&str]| {
+    let icon = |file: FoundFile, expected: &[&str]| {
         check_resolve(&text("icon = 'i'"), findings([("i.png", file)]), expected);
     };
     icon(image(64, 64), &[]);
     icon(image(64, 63), &["5:8 an icon has to be square, `i` has 64 by 63 pixels | name a square Image"]);
     // An icon whose file can't be used is a problem of that asset.
-    icon(Finding { globs: vec![], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) }, &[]);
+    icon(FoundFile { globs: vec![], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) }, &[]);
     check_resolve(&text("icon = 'i'"), FoundFiles::new(), &[]);
     check_resolve(&text("previews = [{ asset = 'i' }]"), findings([("i.png", image(64, 36))]), &[]);
 }
@@ -826,7 +826,7 @@ fn references_are_checked_against_what_the_globs_find() {
             "9:1 no asset has the address `a/y.rbxm` | remove the pin",
         ],
     );
-    let problem = Finding { globs: vec![0], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) };
+    let problem = FoundFile { globs: vec![0], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) };
     check_resolve(&text, findings([("m.fbx", fbx()), ("a/x.png", png(&[0])), ("a/y.rbxm", problem)]), &[]);
 }
 
@@ -969,7 +969,7 @@ fn some_findings(manifest: &Manifest, states: &[u8]) -> FoundFiles {
     let files = selection.explicit.into_iter().chain(extra);
     let finding = |state: u8| match state % 5 {
         0 => None,
-        1 => Some(Finding { globs: vec![], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) }),
+        1 => Some(FoundFile { globs: vec![], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) }),
         2 => Some(png(&[usize::from(state), 0])),
         3 => Some(png(&(0..globs).collect::<Vec<_>>())),
         _ => Some(found(

@@ -33,7 +33,7 @@ pub struct FileSelection {
 
 /// A file that the walk found or an explicit entry names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct FoundFile {
     /// Indexes into [`FileSelection::globs`] of all patterns that match it.
     pub globs: Vec<usize>,
     /// What it holds, or why it can't be used.
@@ -41,7 +41,7 @@ pub struct Finding {
 }
 
 /// Every file that the manifest speaks of, as found on disk.
-pub(crate) type FoundFiles = BTreeMap<ProjectPath, Finding>;
+pub(crate) type FoundFiles = BTreeMap<ProjectPath, FoundFile>;
 
 /// To whom an asset may be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,7 +8,7 @@ mod facts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use facts::Facts;
+use facts::RevisionFacts;
 use jiff::Timestamp;
 
 use super::asset::{AssetType, ContentChange, Moderation};
@@ -236,14 +236,14 @@ fn least<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
 /// Every revision that is known of one address.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
-    facts: Facts,
+    facts: RevisionFacts,
     listing: BTreeMap<AssetId, Listing>,
 }
 
 impl History {
     /// A history of nothing.
     pub const fn new() -> Self {
-        Self { facts: Facts::new(), listing: BTreeMap::new() }
+        Self { facts: RevisionFacts::new(), listing: BTreeMap::new() }
     }
 
     /// Adds what is known of a revision to what was known of it.

@@ -16,16 +16,16 @@ pub(super) const CONFIG: &str = "asphalt.toml";
 pub(super) const LOCKFILE: &str = "asphalt.lock.toml";
 
 #[derive(Deserialize)]
-struct Config {
+struct AsphaltConfig {
     creator: CreatorText,
     #[serde(default)]
-    codegen: Codegen,
-    inputs: BTreeMap<String, InputText>,
+    codegen: AsphaltCodegen,
+    inputs: BTreeMap<String, AsphaltInputText>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Codegen {
+struct AsphaltCodegen {
     style: Option<String>,
     typescript: bool,
     #[serde(alias = "strip_extension")]
@@ -34,13 +34,13 @@ struct Codegen {
 }
 
 #[derive(Deserialize)]
-struct InputText {
+struct AsphaltInputText {
     path: String,
     output_path: String,
     #[serde(default = "yes")]
     bleed: bool,
     #[serde(default)]
-    web: BTreeMap<String, WebAsset>,
+    web: BTreeMap<String, AsphaltWebAsset>,
 }
 
 const fn yes() -> bool {
@@ -48,21 +48,21 @@ const fn yes() -> bool {
 }
 
 #[derive(Deserialize)]
-pub(super) struct WebAsset {
+pub(super) struct AsphaltWebAsset {
     pub(super) id: u64,
 }
 
 /// The lockfile, of any version.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Lockfile {
+pub(super) struct AsphaltLockfile {
     version: u64,
-    inputs: BTreeMap<String, BTreeMap<String, Entry>>,
-    pub(super) entries: BTreeMap<String, Entry>,
+    inputs: BTreeMap<String, BTreeMap<String, AsphaltEntry>>,
+    pub(super) entries: BTreeMap<String, AsphaltEntry>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Entry {
+pub(super) struct AsphaltEntry {
     hash: Option<String>,
     pub(super) asset_id: u64,
 }
@@ -72,7 +72,7 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     if asphalt_old::is_old(main) {
         return asphalt_old::read(main, fetch);
     }
-    let config: Config = toml(CONFIG, main)?;
+    let config: AsphaltConfig = toml(CONFIG, main)?;
     let lockfile = lockfile(fetch)?;
     let mut source = Source {
         tool: Tool::Asphalt,
@@ -84,7 +84,7 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
         source.inputs.push(read_input(name, input, &config.codegen, &lockfile)?);
     }
     for (name, entries) in lockfile.inputs.iter().filter(|(name, _)| !config.inputs.contains_key(*name)) {
-        let gone = |entry: &Entry| {
+        let gone = |entry: &AsphaltEntry| {
             format!("asset {} (of the input `{name}`, which asphalt.toml doesn't have)", entry.asset_id)
         };
         source.findings.extend(entries.values().map(|entry| Finding::new(FindingKind::FileGone, gone(entry))));
@@ -93,9 +93,9 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
 }
 
 /// Reads the lockfile; a project without one has nothing uploaded.
-pub(super) fn lockfile(fetch: &Fetch<'_>) -> Result<Lockfile, ReadError> {
-    let Some(text) = fetch(LOCKFILE)? else { return Ok(Lockfile::default()) };
-    let lockfile: Lockfile = toml(LOCKFILE, &text)?;
+pub(super) fn lockfile(fetch: &Fetch<'_>) -> Result<AsphaltLockfile, ReadError> {
+    let Some(text) = fetch(LOCKFILE)? else { return Ok(AsphaltLockfile::default()) };
+    let lockfile: AsphaltLockfile = toml(LOCKFILE, &text)?;
     if lockfile.version > 2 {
         let hint = "it was written by an Asphalt newer than 2; look for a newer Macadam".to_owned();
         return Err(ReadError::Version { file: LOCKFILE.to_owned(), version: lockfile.version.to_string(), hint });
@@ -103,7 +103,12 @@ pub(super) fn lockfile(fetch: &Fetch<'_>) -> Result<Lockfile, ReadError> {
     Ok(lockfile)
 }
 
-fn read_input(name: &str, input: &InputText, codegen: &Codegen, lockfile: &Lockfile) -> Result<Input, ReadError> {
+fn read_input(
+    name: &str,
+    input: &AsphaltInputText,
+    codegen: &AsphaltCodegen,
+    lockfile: &AsphaltLockfile,
+) -> Result<Input, ReadError> {
     let wrong = |why: String| ReadError::malformed(CONFIG, format!("the path of [inputs.{name}]: {why}"));
     let glob = TheirGlob::crossing(&slashed(&input.path)).map_err(wrong)?;
     let prefix = glob.prefix();
@@ -151,7 +156,7 @@ fn read_input(name: &str, input: &InputText, codegen: &Codegen, lockfile: &Lockf
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::moving::read::Options;
+    use crate::moving::read::SourceOptions;
 
     const CONFIG_TEXT: &str = r#"
         [creator]
@@ -171,7 +176,7 @@ mod tests {
 
     fn source(config: &str, lockfile: Option<&str>) -> Result<Source, ReadError> {
         let fetch = |path: &str| Ok((path == LOCKFILE).then(|| lockfile.map(str::to_owned)).flatten());
-        crate::moving::read(Tool::Asphalt, config, &Options::default(), &fetch)
+        crate::moving::read(Tool::Asphalt, config, &SourceOptions::default(), &fetch)
     }
 
     fn rows(lockfile: &str) -> Vec<(Option<String>, Option<String>, u64)> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::asphalt::{CONFIG, LOCKFILE, WebAsset, lockfile};
+use super::asphalt::{AsphaltWebAsset, CONFIG, LOCKFILE, lockfile};
 use super::extension;
 use super::finding::{Finding, FindingKind};
 use super::glob::TheirGlob;
@@ -13,21 +13,21 @@ use super::read::{CreatorText, Fetch, ReadError, asset_id, joined, slashed, toml
 use super::source::{FileSet, Input, OutputDraft, Row, Source, Tool, Treatment};
 
 #[derive(Deserialize)]
-struct Config {
+struct OldAsphaltConfig {
     asset_dir: String,
     write_dir: String,
     creator: CreatorText,
     #[serde(default)]
-    codegen: Codegen,
+    codegen: OldAsphaltCodegen,
     #[serde(default)]
-    existing: BTreeMap<String, WebAsset>,
+    existing: BTreeMap<String, AsphaltWebAsset>,
     #[serde(default, alias = "exclude_assets_matching")]
     exclude_assets: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Codegen {
+struct OldAsphaltCodegen {
     output_name: Option<String>,
     typescript: bool,
     style: Option<String>,
@@ -40,7 +40,7 @@ pub(super) fn is_old(main: &str) -> bool {
 }
 
 pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
-    let config: Config = toml(CONFIG, main)?;
+    let config: OldAsphaltConfig = toml(CONFIG, main)?;
     let folder = slashed(&config.asset_dir);
     let glob = |text: &str| {
         TheirGlob::crossing(text).map_err(|why| ReadError::malformed(CONFIG, format!("the pattern `{text}`: {why}")))
@@ -99,7 +99,7 @@ fn module(folder: &str, name: &str, fetch: &Fetch<'_>, findings: &mut Vec<Findin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::moving::read::Options;
+    use crate::moving::read::SourceOptions;
 
     #[test]
     fn the_old_form_is_read_by_path() {
@@ -124,7 +124,7 @@ mod tests {
                 _ => None,
             })
         };
-        let source = crate::moving::read(Tool::Asphalt, config, &Options::default(), &fetch).unwrap();
+        let source = crate::moving::read(Tool::Asphalt, config, &SourceOptions::default(), &fetch).unwrap();
         let input = &source.inputs[0];
         assert_eq!(input.rows, [Row::of_path("assets/a.png", None, AssetId::new(5).unwrap())]);
         assert_eq!(input.existing, [("assets/logo.png".to_owned(), AssetId::new(99).unwrap())]);

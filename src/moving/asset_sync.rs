@@ -22,7 +22,7 @@ const HEX_DIGITS: usize = 40;
 pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     let cache: Value = serde_json::from_str(main).map_err(|error| ReadError::malformed(CACHE, error))?;
     let cache = cache.as_object().ok_or_else(|| ReadError::malformed(CACHE, "it is no table of hashes"))?;
-    let arguments = fetch(PACKAGE)?.map(|text| Arguments::of_package(&text)).unwrap_or_default();
+    let arguments = fetch(PACKAGE)?.map(|text| ScriptArguments::of_package(&text)).unwrap_or_default();
     let mut rows = Vec::new();
     for (key, value) in cache {
         rows.push(row(key, value)?);
@@ -81,13 +81,13 @@ fn row(key: &str, value: &Value) -> Result<Row, ReadError> {
 
 /// What the command was told.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Arguments {
+struct ScriptArguments {
     folder: Option<String>,
     module: Option<String>,
     bleeds: bool,
 }
 
-impl Arguments {
+impl ScriptArguments {
     /// Those of the first script that runs it.
     fn of_package(text: &str) -> Self {
         let package: Value = serde_json::from_str(text).unwrap_or_default();
@@ -107,13 +107,13 @@ impl Arguments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::moving::read::Options;
+    use crate::moving::read::SourceOptions;
 
     const SHA: &str = "a9993e364706816aba3e25717850c26c9cd0d89d";
 
     fn source(cache: &str, package: Option<&str>) -> Result<Source, ReadError> {
         let fetch = |path: &str| Ok((path == PACKAGE).then(|| package.map(str::to_owned)).flatten());
-        crate::moving::read(Tool::AssetSync, cache, &Options::default(), &fetch)
+        crate::moving::read(Tool::AssetSync, cache, &SourceOptions::default(), &fetch)
     }
 
     #[test]

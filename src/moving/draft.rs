@@ -14,7 +14,7 @@ use crate::model::ids::{AssetId, Creator};
 
 /// A manifest in the making.
 #[derive(Debug, Clone)]
-pub(crate) struct Draft {
+pub(crate) struct ManifestDraft {
     tool: Tool,
     creator: Creator,
     globs: Vec<GlobDraft>,
@@ -43,7 +43,7 @@ struct EntryDraft {
     creator: Option<Creator>,
 }
 
-impl Draft {
+impl ManifestDraft {
     /// The manifest for what came along. What its code outputs can't express goes to `findings`.
     pub(crate) fn new(source: &Source, creator: Creator, claims: &Claims, findings: &mut Findings) -> Self {
         let (tool, inputs) = (source.tool, source.inputs.len());
@@ -255,13 +255,14 @@ mod tests {
     use super::*;
     use crate::model::ids::UserId;
     use crate::moving::claims::claims;
-    use crate::moving::read::Options;
+    use crate::moving::read::SourceOptions;
 
-    fn draft(config: &str) -> Draft {
-        let source = crate::moving::read(Tool::Asphalt, config, &Options::default(), &|_: &str| Ok(None)).unwrap();
+    fn draft(config: &str) -> ManifestDraft {
+        let source =
+            crate::moving::read(Tool::Asphalt, config, &SourceOptions::default(), &|_: &str| Ok(None)).unwrap();
         let empty: Vec<_> = source.inputs.iter().map(|_| Vec::new()).collect();
         let claims = claims(&source, &empty);
-        Draft::new(&source, Creator::User(UserId::new(1).unwrap()), &claims, &mut Findings::default())
+        ManifestDraft::new(&source, Creator::User(UserId::new(1).unwrap()), &claims, &mut Findings::default())
     }
 
     #[test]
@@ -319,10 +320,11 @@ include = [\"assets/sounds/**/*.ogg\", \"assets/sounds/a \\\"b\\\".ogg\"]
         let outputs = |second: &str| {
             let config =
                 format!("name = \"game\"\n{}{}", input("assets/a/*.png", "assets"), input("assets/b/*.png", second));
-            let source = crate::moving::read(Tool::Tarmac, &config, &Options::default(), &|_: &str| Ok(None)).unwrap();
+            let source =
+                crate::moving::read(Tool::Tarmac, &config, &SourceOptions::default(), &|_: &str| Ok(None)).unwrap();
             let mut findings = Findings::default();
             let claims = claims(&source, &[Vec::new(), Vec::new()]);
-            let draft = Draft::new(&source, Creator::User(UserId::new(1).unwrap()), &claims, &mut findings);
+            let draft = ManifestDraft::new(&source, Creator::User(UserId::new(1).unwrap()), &claims, &mut findings);
             (draft.text().matches("[[outputs]]").count(), findings.of(FindingKind::CantComeAlong).len())
         };
         assert_eq!(outputs("assets"), (1, 0));

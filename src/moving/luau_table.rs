@@ -5,7 +5,7 @@ use crate::model::ids::AssetId;
 
 /// A value of the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Leaf {
+pub(super) struct TableEntry {
     /// Its keys, joined by `/`.
     pub key: String,
     /// Its asset.
@@ -15,7 +15,7 @@ pub(super) struct Leaf {
 }
 
 /// Reads every asset of the module. A line that is none of Tungsten's is passed over.
-pub(super) fn read(text: &str) -> Vec<Leaf> {
+pub(super) fn read(text: &str) -> Vec<TableEntry> {
     let (mut open, mut leaves) = (Vec::<String>::new(), Vec::new());
     let mut lines = text.lines().map(str::trim).peekable();
     while let Some(line) = lines.next() {
@@ -35,7 +35,7 @@ pub(super) fn read(text: &str) -> Vec<Leaf> {
         let is_slice =
             key == "Image" && !folders.is_empty() && lines.peek().is_some_and(|next| next.starts_with("ImageRect"));
         let key = if is_slice { folders.join("/") } else { [folders, &[key]].concat().join("/") };
-        leaves.push(Leaf { key, asset_id, is_slice });
+        leaves.push(TableEntry { key, asset_id, is_slice });
     }
     leaves
 }

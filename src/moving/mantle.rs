@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::finding::{Finding, FindingKind};
-use super::read::{Options, ReadError, asset_id, slashed};
+use super::read::{ReadError, SourceOptions, asset_id, slashed};
 use super::source::{FileSet, Input, Row, Source, Tool, Treatment};
 use crate::model::ids::{Creator, GroupId};
 
@@ -16,7 +16,7 @@ const VERSION: &str = "6";
 const FAKE: [&str; 2] = ["fake-hash", "fake-path"];
 
 /// Reads one environment of the state.
-pub(super) fn read(main: &str, options: &Options) -> Result<Source, ReadError> {
+pub(super) fn read(main: &str, options: &SourceOptions) -> Result<Source, ReadError> {
     let state: Value = serde_saphyr::from_str(main).map_err(|error| ReadError::malformed(STATE, error))?;
     require_version(&state)?;
     let environments = state.get("environments").and_then(Value::as_object);
@@ -51,7 +51,7 @@ fn require_version(state: &Value) -> Result<(), ReadError> {
 
 fn choose<'a>(
     environments: &'a serde_json::Map<String, Value>,
-    options: &Options,
+    options: &SourceOptions,
 ) -> Result<(&'a String, &'a Value), ReadError> {
     let found = match &options.environment {
         Some(wanted) => environments.iter().find(|(name, _)| *name == wanted),
@@ -156,7 +156,7 @@ mod tests {
 ";
 
     fn read_one(state: &str) -> Result<Source, ReadError> {
-        read(state, &Options::default())
+        read(state, &SourceOptions::default())
     }
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
         let error = read_one(&state).unwrap_err();
         assert_eq!(error.hint().unwrap(), "choose one with `--environment production` or `--environment staging`");
         let ids = |name: &str| {
-            let options = Options { environment: Some(name.to_owned()) };
+            let options = SourceOptions { environment: Some(name.to_owned()) };
             read(&state, &options).map(|source| source.inputs[0].rows[0].asset_id.get())
         };
         assert_eq!((ids("production"), ids("staging")), (Ok(5), Ok(6)));

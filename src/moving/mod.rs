@@ -3,7 +3,7 @@
 //!
 //! A reader for each tool makes one neutral [`Source`] of its files. [`claims()`] brings that
 //! together with the files of the project: a file is an asset's only where the tool's own record
-//! says so. [`Draft`] is the manifest that follows. Must never guess: what can't be told is a
+//! says so. [`ManifestDraft`] is the manifest that follows. Must never guess: what can't be told is a
 //! [`Finding`], with what a person can do about it.
 //!
 //! Read next: `source` for the neutral form, `asphalt` for the simplest reader, `glob` for how
@@ -26,9 +26,9 @@ mod tarmac;
 mod tungsten;
 
 pub(crate) use claims::{Claim, Claims, Proof, TheirFile, claims, is_theirs};
-pub(crate) use draft::Draft;
+pub(crate) use draft::ManifestDraft;
 pub(crate) use finding::{FindingKind, Findings};
-pub(crate) use read::{Fetch, Options, ReadError};
+pub(crate) use read::{Fetch, ReadError, SourceOptions};
 pub(crate) use source::{FileSet, Source, Tool};
 
 /// Reads a project of another tool. `main` is the text of the file that tells of it, `fetch` gives
@@ -36,7 +36,7 @@ pub(crate) use source::{FileSet, Source, Tool};
 ///
 /// # Errors
 /// When a file is not what the tool writes, or is of a version that can't be read.
-pub(crate) fn read(tool: Tool, main: &str, options: &Options, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
+pub(crate) fn read(tool: Tool, main: &str, options: &SourceOptions, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     match tool {
         Tool::Asphalt => asphalt::read(main, fetch),
         Tool::Tarmac => tarmac::read(main, fetch),

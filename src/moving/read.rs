@@ -10,7 +10,7 @@ pub(crate) type Fetch<'a> = dyn Fn(&str) -> Result<Option<String>, ReadError> + 
 
 /// What a person said on the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Options {
+pub(crate) struct SourceOptions {
     /// Which environment, of a tool that has several.
     pub environment: Option<String>,
 }

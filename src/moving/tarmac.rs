@@ -19,12 +19,12 @@ const MAX_CONFIGS: usize = 200;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Config {
+struct TarmacConfig {
     upload_to_group_id: Option<u64>,
     #[serde(default)]
     includes: Vec<Include>,
     #[serde(default)]
-    inputs: Vec<InputText>,
+    inputs: Vec<TarmacInputText>,
 }
 
 /// A path, or as older versions wrote it a table with one.
@@ -45,7 +45,7 @@ impl Include {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct InputText {
+struct TarmacInputText {
     glob: String,
     #[serde(default)]
     codegen: CodegenText,
@@ -80,13 +80,13 @@ impl CodegenText {
 }
 
 #[derive(Deserialize, Default)]
-struct Manifest {
+struct TarmacManifest {
     #[serde(default)]
-    inputs: BTreeMap<String, Entry>,
+    inputs: BTreeMap<String, TarmacEntry>,
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct TarmacEntry {
     hash: Option<String>,
     id: Option<u64>,
     slice: Option<toml::Value>,
@@ -98,7 +98,8 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     let configs = configs(main, fetch, &mut findings)?;
     let group = configs.first().and_then(|(_, config)| config.upload_to_group_id);
     let creator = group.map(GroupId::new).transpose().map_err(|error| ReadError::malformed(CONFIG, error))?;
-    let manifest: Manifest = fetch(MANIFEST)?.map_or_else(|| Ok(Manifest::default()), |text| toml(MANIFEST, &text))?;
+    let manifest: TarmacManifest =
+        fetch(MANIFEST)?.map_or_else(|| Ok(TarmacManifest::default()), |text| toml(MANIFEST, &text))?;
     let mut inputs = Vec::new();
     for (folder, config) in &configs {
         for input in &config.inputs {
@@ -117,8 +118,12 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
 }
 
 /// The config and all that it includes, each with its folder.
-fn configs(main: &str, fetch: &Fetch<'_>, findings: &mut Vec<Finding>) -> Result<Vec<(String, Config)>, ReadError> {
-    let mut configs = vec![(String::new(), toml::<Config>(CONFIG, main)?)];
+fn configs(
+    main: &str,
+    fetch: &Fetch<'_>,
+    findings: &mut Vec<Finding>,
+) -> Result<Vec<(String, TarmacConfig)>, ReadError> {
+    let mut configs = vec![(String::new(), toml::<TarmacConfig>(CONFIG, main)?)];
     let mut next = 0;
     while let Some((folder, config)) = configs.get(next) {
         next += 1;
@@ -146,8 +151,8 @@ fn configs(main: &str, fetch: &Fetch<'_>, findings: &mut Vec<Finding>) -> Result
 fn read_input(
     place: usize,
     folder: &str,
-    input: &InputText,
-    manifest: &Manifest,
+    input: &TarmacInputText,
+    manifest: &TarmacManifest,
     findings: &mut Vec<Finding>,
 ) -> Result<Input, ReadError> {
     let pattern = joined(folder, &input.glob);
@@ -195,7 +200,7 @@ fn name(place: usize, glob: &TheirGlob) -> String {
     if place == 0 { plain } else { format!("{plain}_{}", place + 1) }
 }
 
-fn output(folder: &str, input: &InputText, findings: &mut Vec<Finding>) -> Option<OutputDraft> {
+fn output(folder: &str, input: &TarmacInputText, findings: &mut Vec<Finding>) -> Option<OutputDraft> {
     if !input.codegen.is_on() {
         return None;
     }
@@ -222,12 +227,12 @@ fn output(folder: &str, input: &InputText, findings: &mut Vec<Finding>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::moving::read::Options;
+    use crate::moving::read::SourceOptions;
 
     fn source(files: &[(&str, &str)]) -> Result<Source, ReadError> {
         let find = |path: &str| files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned());
         let fetch = |path: &str| Ok(find(path));
-        crate::moving::read(Tool::Tarmac, &find(CONFIG).unwrap(), &Options::default(), &fetch)
+        crate::moving::read(Tool::Tarmac, &find(CONFIG).unwrap(), &SourceOptions::default(), &fetch)
     }
 
     const INPUT: &str = "[[inputs]]\nglob = \"assets/**/*.png\"\ncodegen = true\ncodegen-path = \"src/assets.lua\"\ncodegen-base-path = \"assets\"\n";

@@ -17,21 +17,21 @@ const CONFIG: &str = "tungsten.toml";
 const LOCKFILE: &str = "tungsten.lock.toml";
 
 #[derive(Deserialize)]
-struct Config {
+struct TungstenConfig {
     creator: CreatorText,
     #[serde(default)]
-    codegen: Codegen,
-    inputs: BTreeMap<String, InputText>,
+    codegen: TungstenCodegen,
+    inputs: BTreeMap<String, TungstenInputText>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Codegen {
+struct TungstenCodegen {
     style: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct InputText {
+struct TungstenInputText {
     path: String,
     output_path: String,
     #[serde(default)]
@@ -39,32 +39,32 @@ struct InputText {
     #[serde(default)]
     convert: Vec<String>,
     #[serde(default)]
-    web: BTreeMap<String, WebAsset>,
+    web: BTreeMap<String, TungstenWebAsset>,
 }
 
 #[derive(Deserialize)]
-struct WebAsset {
+struct TungstenWebAsset {
     id: u64,
 }
 
 #[derive(Deserialize)]
-struct Lockfile {
+struct TungstenLockfile {
     version: u64,
     #[serde(default)]
-    inputs: BTreeMap<String, BTreeMap<String, Entry>>,
+    inputs: BTreeMap<String, BTreeMap<String, TungstenEntry>>,
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct TungstenEntry {
     asset_id: u64,
 }
 
 /// Reads `tungsten.toml`, the lockfile beside it and the modules that it names.
 pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
-    let config: Config = toml(CONFIG, main)?;
+    let config: TungstenConfig = toml(CONFIG, main)?;
     let lockfile = match fetch(LOCKFILE)? {
         Some(text) => toml(LOCKFILE, &text)?,
-        None => Lockfile { version: 1, inputs: BTreeMap::new() },
+        None => TungstenLockfile { version: 1, inputs: BTreeMap::new() },
     };
     if lockfile.version != 1 {
         let hint = "it was written by a newer Tungsten; look for a newer Macadam".to_owned();
@@ -76,7 +76,7 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
         inputs.push(read_input(name, input, &config.codegen, &lockfile, fetch, &mut findings)?);
     }
     for (name, entries) in lockfile.inputs.iter().filter(|(name, _)| !config.inputs.contains_key(*name)) {
-        let gone = |entry: &Entry| {
+        let gone = |entry: &TungstenEntry| {
             format!("asset {} (of the input `{name}`, which tungsten.toml doesn't have)", entry.asset_id)
         };
         findings.extend(entries.values().map(|entry| Finding::new(FindingKind::FileGone, gone(entry))));
@@ -86,9 +86,9 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
 
 fn read_input(
     name: &str,
-    input: &InputText,
-    codegen: &Codegen,
-    lockfile: &Lockfile,
+    input: &TungstenInputText,
+    codegen: &TungstenCodegen,
+    lockfile: &TungstenLockfile,
     fetch: &Fetch<'_>,
     findings: &mut Vec<Finding>,
 ) -> Result<Input, ReadError> {
@@ -132,13 +132,13 @@ fn read_input(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::moving::read::Options;
+    use crate::moving::read::SourceOptions;
 
     const CONFIG_TEXT: &str = "[creator]\ntype = \"user\"\nid = 3\n\n[codegen]\nstyle = \"nested\"\nstrip_extension = true\n\n[inputs.icons]\npath = \"assets/icons/**/*.png\"\noutput_path = \"src/icons.luau\"\n";
 
     fn source(config: &str, files: &[(&str, &str)]) -> Result<Source, ReadError> {
         let fetch = |path: &str| Ok(files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned()));
-        crate::moving::read(Tool::Tungsten, config, &Options::default(), &fetch)
+        crate::moving::read(Tool::Tungsten, config, &SourceOptions::default(), &fetch)
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(crate) struct AddressInputs<'a> {
 
 /// An address whose file can be used.
 #[derive(Clone, Copy)]
-pub(super) struct Ready<'a> {
+pub(super) struct ReadyAddress<'a> {
     pub(super) case: AddressInputs<'a>,
     pub(super) asset_type: AssetType,
     pub(super) facts: &'a FileFacts,
@@ -115,7 +115,7 @@ pub(crate) fn plan_asset<'a>(plan: &mut Plan, case: &AddressInputs<'a>) -> Optio
         ContentBackoff::No => (None, false),
     };
     close_unbinding(plan, case);
-    plan_content(plan, &Ready { case: *case, asset_type, facts, not_before, neutral })
+    plan_content(plan, &ReadyAddress { case: *case, asset_type, facts, not_before, neutral })
 }
 
 /// A change under way that is to be waited for, looked into or decided by a person comes before

@@ -7,7 +7,7 @@ use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::DisplayName;
 use crate::model::recorded::{Identity, Record};
 
-use super::asset::{Ready, hold, point, push};
+use super::asset::{ReadyAddress, hold, point, push};
 use super::drift;
 use super::input_digest;
 use super::lookalikes;
@@ -17,7 +17,7 @@ use super::sharing::AssetSource;
 use super::step::{Action, HoldKind, NewAsset, Plan};
 
 /// Plans the content, and says whose metadata is to be planned then.
-pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &Ready<'a>) -> Option<MetadataSubject<'a>> {
+pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &ReadyAddress<'a>) -> Option<MetadataSubject<'a>> {
     let case = &ready.case;
     let Some(record) = case.record().filter(|record| !record.history.is_empty()) else {
         return plan_upload(plan, ready, None, Rule::New, "it is new");
@@ -63,7 +63,7 @@ pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &Ready<'a>) -> Option<Met
 /// The wanted content is at Roblox: what is left is to point there, and the metadata.
 fn plan_current<'a>(
     plan: &mut Plan,
-    ready: &Ready<'a>,
+    ready: &ReadyAddress<'a>,
     record: &'a Record,
     key: RevisionKey,
     fact: RevisionFact,
@@ -100,7 +100,7 @@ fn plan_current<'a>(
 
 fn plan_replace<'a>(
     plan: &mut Plan,
-    ready: &Ready<'a>,
+    ready: &ReadyAddress<'a>,
     old: AssetId,
     rule: Rule,
     why: &str,
@@ -116,7 +116,7 @@ fn plan_replace<'a>(
 
 fn plan_upload<'a>(
     plan: &mut Plan,
-    ready: &Ready<'a>,
+    ready: &ReadyAddress<'a>,
     old: Option<AssetId>,
     rule: Rule,
     why: &str,
@@ -169,7 +169,7 @@ fn plan_upload<'a>(
 }
 
 /// A used-up quota is nothing that is wrong with the file, and ends by itself.
-fn quota_spent(plan: &mut Plan, ready: &Ready<'_>) -> bool {
+fn quota_spent(plan: &mut Plan, ready: &ReadyAddress<'_>) -> bool {
     let case = &ready.case;
     let Some(spent) = case.recorded.spent_quota(case.want.creator, ready.asset_type, case.now) else { return false };
     let until = spent.until.strftime("%Y-%m-%d %H:%M UTC");
@@ -183,7 +183,7 @@ fn quota_spent(plan: &mut Plan, ready: &Ready<'_>) -> bool {
 
 /// Moderation judges bytes, not addresses: what it rejected once is not sent again under another
 /// name.
-fn rejected_elsewhere(plan: &mut Plan, ready: &Ready<'_>) -> bool {
+fn rejected_elsewhere(plan: &mut Plan, ready: &ReadyAddress<'_>) -> bool {
     let Some(other) = ready.case.sharing.rejected(ready.facts.hash) else { return false };
     let hint = Some("change the file: uploading the same again risks the account".to_owned());
     let reason = format!("Roblox's moderation rejected this content, as `{other}`");
@@ -193,7 +193,7 @@ fn rejected_elsewhere(plan: &mut Plan, ready: &Ready<'_>) -> bool {
 
 fn plan_update<'a>(
     plan: &mut Plan,
-    ready: &Ready<'a>,
+    ready: &ReadyAddress<'a>,
     record: &'a Record,
     head: RevisionKey,
     fact: RevisionFact,
@@ -246,7 +246,7 @@ fn unpinned(record: &Record, head: RevisionKey, content: ContentHash) -> Option<
     of_asset.filter(|(_, fact)| usable(fact)).filter_map(|(key, _)| key.version).next_back()
 }
 
-fn new_asset(ready: &Ready<'_>) -> NewAsset {
+fn new_asset(ready: &ReadyAddress<'_>) -> NewAsset {
     let want = ready.case.want;
     let meta = &want.metadata;
     let named = || meta.display_name.clone().unwrap_or_else(|| DisplayName::from_stem(want.path.stem()));
@@ -263,7 +263,7 @@ fn new_asset(ready: &Ready<'_>) -> NewAsset {
     }
 }
 
-fn identity(ready: &Ready<'_>) -> Identity {
+fn identity(ready: &ReadyAddress<'_>) -> Identity {
     let want = ready.case.want;
     Identity { asset_type: ready.asset_type, creator: want.creator, privacy: want.privacy, path: want.path.clone() }
 }

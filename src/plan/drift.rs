@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::asset::{AddressInputs, Ready, hold, note, point, push};
+use super::asset::{AddressInputs, ReadyAddress, hold, note, point, push};
 use super::current;
 use super::metadata::MetadataSubject;
 use super::rule::Rule;
@@ -39,7 +39,7 @@ pub(super) fn is_elsewhere(record: &Record, key: RevisionKey, fact: RevisionFact
 /// The file is what Macadam last made of it, and somebody else has put something over it.
 pub(super) fn content_elsewhere<'a>(
     plan: &mut Plan,
-    ready: &Ready<'a>,
+    ready: &ReadyAddress<'a>,
     record: &'a Record,
 ) -> Option<MetadataSubject<'a>> {
     let case = &ready.case;
@@ -131,7 +131,7 @@ pub(super) fn holds_archived(
 /// The asset that the address is has vanished, and its file is as it was. Moderation may have taken
 /// it, so the same bytes are not sent again by themselves; another address's asset with these bytes
 /// is taken where there is one.
-pub(super) fn vanished(plan: &mut Plan, ready: &Ready<'_>, record: &Record) -> bool {
+pub(super) fn vanished(plan: &mut Plan, ready: &ReadyAddress<'_>, record: &Record) -> bool {
     let case = &ready.case;
     let Some(asset_id) = current::vanished(ready.asset_type, ready.facts.hash, record) else { return false };
     if case.sharing.source(case.address) != AssetSource::Own {

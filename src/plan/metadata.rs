@@ -69,7 +69,7 @@ pub(crate) struct MetadataInputs<'a> {
 
 /// What is to be sent, and what is managed once it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Comparison {
+pub(crate) struct MetadataDiff {
     /// Exactly the fields that changed.
     pub changed: Vec<Field>,
     /// What is stored for each field that was ever asked for, afterwards. A field that is no longer
@@ -80,7 +80,7 @@ pub(crate) struct Comparison {
 
 /// Compares what is wanted with what was last asked for, and where that is unknown with what the
 /// remote last said.
-pub(crate) fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<&RemoteAsset>) -> Comparison {
+pub(crate) fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<&RemoteAsset>) -> MetadataDiff {
     let settled = |field: Field| match (wanted.get(&field), asked.get(&field)) {
         (Some(wanted), Some(asked)) => wanted == asked,
         (Some(wanted), None) => seen.and_then(|seen| seen.stored(field)).is_some_and(|stored| stored == *wanted),
@@ -95,7 +95,7 @@ pub(crate) fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<
     let left = fields.iter_mut().filter(|(field, _)| **field != Field::DisplayName && !wanted.contains_key(field));
     left.for_each(|(_, digest)| *digest = FieldDigest::of_cleared());
     fields.extend(wanted.iter().map(|(field, digest)| (*field, *digest)));
-    Comparison { changed, fields }
+    MetadataDiff { changed, fields }
 }
 
 /// Plans the metadata of one address.
@@ -124,7 +124,7 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
             let sent = input_digest::sent_at_creation(fields);
             let cleared = |field: &Field| fields.get(field) == Some(&FieldDigest::of_cleared());
             let changed = fields.keys().filter(|field| !sent.contains_key(field) && !cleared(field)).copied();
-            (None, Comparison { changed: changed.collect(), fields: sent }, false)
+            (None, MetadataDiff { changed: changed.collect(), fields: sent }, false)
         }
         MetadataSubject::Known { asset_id, asked, stored, not_before: waits } => {
             not_before = not_before.max(*waits);
@@ -210,7 +210,7 @@ fn keep_name(
     plan: &mut Plan,
     address: &Address,
     (asked, stored): &mut (FieldDigests, FieldDigests),
-    comparison: &Comparison,
+    comparison: &MetadataDiff,
     seen: Option<&RemoteAsset>,
 ) {
     let Some(name) = comparison.fields.get(&Field::DisplayName) else { return };

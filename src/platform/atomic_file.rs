@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::failpoint;
 use super::folder::{Access, Folder, split};
-use super::own_file::{self, Refusal};
+use super::own_file::{self, PathRefusal};
 
 /// An error that kept a file from being replaced. The old one is unchanged, unless the variant says
 /// otherwise.
@@ -183,9 +183,9 @@ pub(crate) fn keep_room(path: &Path, bytes: u64) -> Result<Room, AtomicWriteErro
 /// file changes meanwhile, its name is replaced and nothing is written through it.
 fn permissions(path: &Path) -> io::Result<Option<std::fs::Permissions>> {
     match std::fs::symlink_metadata(path) {
-        Ok(found) if found.is_symlink() => Err(Refusal::Link { at: path.to_owned() }.into()),
+        Ok(found) if found.is_symlink() => Err(PathRefusal::Link { at: path.to_owned() }.into()),
         Ok(found) => match own_file::kind_of(&found) {
-            Some(kind) => Err(Refusal::NotAFile { kind }.into()),
+            Some(kind) => Err(PathRefusal::NotAFile { kind }.into()),
             None => Ok(Some(found.permissions())),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

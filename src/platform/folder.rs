@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::own_file::{How, Refusal};
+use super::own_file::{How, PathRefusal};
 
 /// The most names to try for a temporary file. Each is random, so a second one is hardly ever
 /// needed.
@@ -56,7 +56,7 @@ fn explained(path: &Path, error: io::Error) -> io::Error {
     components.reverse();
     let is_link = |at: &&Path| at.symlink_metadata().is_ok_and(|found| found.is_symlink());
     match components.into_iter().find(is_link) {
-        Some(at) => Refusal::Link { at: at.to_owned() }.into(),
+        Some(at) => PathRefusal::Link { at: at.to_owned() }.into(),
         None => error,
     }
 }
@@ -132,7 +132,7 @@ mod unix {
         /// Opens a folder without following a link in any component.
         ///
         /// # Errors
-        /// The system's error, or [`Refusal::Link`].
+        /// The system's error, or [`PathRefusal::Link`].
         pub(crate) fn open(path: &Path) -> io::Result<Self> {
             let descriptor = in_one_call(path).unwrap_or_else(|| step_by_step(path));
             let descriptor = descriptor.map_err(|error| explained(path, error.into()))?;
@@ -142,7 +142,7 @@ mod unix {
         /// Creates a folder and any missing one above it, and opens it.
         ///
         /// # Errors
-        /// The system's error, or [`Refusal::Link`].
+        /// The system's error, or [`PathRefusal::Link`].
         pub(crate) fn create(path: &Path, access: Access) -> io::Result<Self> {
             match Self::open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -216,7 +216,7 @@ mod unix {
                 // The systems' errors for a link that must not be followed.
                 Errno::LOOP | Errno::MLINK | Errno::NOTDIR => explained(&self.path.join(name), error.into()),
                 // A FIFO without a reader, or a socket.
-                Errno::NXIO => Refusal::NotAFile { kind: "a device, a socket or a pipe" }.into(),
+                Errno::NXIO => PathRefusal::NotAFile { kind: "a device, a socket or a pipe" }.into(),
                 error => error.into(),
             }
         }

@@ -24,7 +24,7 @@ use super::folder::{Folder, split};
 /// The reason why an existing path is not opened. It comes inside an [`io::Error`], and [`hint`]
 /// finds it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum PathRefusal {
     /// The file, or a folder on the way to it, is a link.
     #[error("`{}` is a symbolic link, and Macadam follows none here", at.display())]
     Link {
@@ -45,7 +45,7 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl PathRefusal {
     /// Returns what a person can do about it, if there is something.
     const fn hint(&self) -> Option<&'static str> {
         match self {
@@ -56,19 +56,19 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for io::Error {
-    fn from(refusal: Refusal) -> Self {
+impl From<PathRefusal> for io::Error {
+    fn from(refusal: PathRefusal) -> Self {
         let kind = match &refusal {
-            Refusal::TooLong { .. } => io::ErrorKind::FileTooLarge,
-            Refusal::NotAFile { kind: FOLDER } => io::ErrorKind::IsADirectory,
-            Refusal::Link { .. } | Refusal::NotAFile { .. } => io::ErrorKind::InvalidInput,
+            PathRefusal::TooLong { .. } => io::ErrorKind::FileTooLarge,
+            PathRefusal::NotAFile { kind: FOLDER } => io::ErrorKind::IsADirectory,
+            PathRefusal::Link { .. } | PathRefusal::NotAFile { .. } => io::ErrorKind::InvalidInput,
         };
         Self::new(kind, refusal)
     }
 }
 
 /// Returns the refusal that an error of this module carries.
-pub(crate) fn refusal(error: &io::Error) -> Option<&Refusal> {
+pub(crate) fn refusal(error: &io::Error) -> Option<&PathRefusal> {
     error.get_ref()?.downcast_ref()
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn kind_of(metadata: &Metadata) -> Option<&'static str> {
 fn require_plain(metadata: &Metadata) -> io::Result<()> {
     match kind_of(metadata) {
         None => Ok(()),
-        Some(kind) => Err(Refusal::NotAFile { kind }.into()),
+        Some(kind) => Err(PathRefusal::NotAFile { kind }.into()),
     }
 }
 
@@ -154,11 +154,11 @@ impl How {
 /// Opens a plain file without following a link.
 ///
 /// # Errors
-/// The system's error, or a [`Refusal`].
+/// The system's error, or a [`PathRefusal`].
 pub(crate) fn open(path: &Path, how: How) -> io::Result<File> {
     // Checked before it is opened, since opening a device may have an effect.
     match fs::symlink_metadata(path) {
-        Ok(found) if found.is_symlink() => return Err(Refusal::Link { at: path.to_owned() }.into()),
+        Ok(found) if found.is_symlink() => return Err(PathRefusal::Link { at: path.to_owned() }.into()),
         Ok(found) if !how.is_new() => require_plain(&found)?,
         _ => {}
     }
@@ -175,13 +175,13 @@ pub(crate) fn open(path: &Path, how: How) -> io::Result<File> {
 /// file frees every POSIX lock of this process on it, and SQLite holds such locks.
 ///
 /// # Errors
-/// The system's error, or a [`Refusal`].
+/// The system's error, or a [`PathRefusal`].
 pub(crate) fn look(path: &Path) -> io::Result<Metadata> {
     let (folder, _) = split(path)?;
     Folder::open(folder)?;
     let found = fs::symlink_metadata(path)?;
     if found.is_symlink() {
-        return Err(Refusal::Link { at: path.to_owned() }.into());
+        return Err(PathRefusal::Link { at: path.to_owned() }.into());
     }
     require_plain(&found)?;
     Ok(found)
@@ -190,7 +190,7 @@ pub(crate) fn look(path: &Path) -> io::Result<Metadata> {
 /// Reads the plain file at `path`, without following a link.
 ///
 /// # Errors
-/// The system's error, or a [`Refusal`].
+/// The system's error, or a [`PathRefusal`].
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     limited(open(path, How::Read)?, limit)
 }
@@ -200,13 +200,13 @@ pub(super) fn limited(file: File, limit: u64) -> io::Result<Vec<u8>> {
     let metadata = file.metadata()?;
     require_plain(&metadata)?;
     if metadata.len() > limit {
-        return Err(Refusal::TooLong { limit }.into());
+        return Err(PathRefusal::TooLong { limit }.into());
     }
     let mut content = Vec::new();
     // The file may grow meanwhile, and some file systems report 0.
     file.take(limit.saturating_add(1)).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
-        return Err(Refusal::TooLong { limit }.into());
+        return Err(PathRefusal::TooLong { limit }.into());
     }
     Ok(content)
 }
@@ -214,7 +214,7 @@ pub(super) fn limited(file: File, limit: u64) -> io::Result<Vec<u8>> {
 /// Creates a folder of the project and any missing one above it, with the umask's permissions.
 ///
 /// # Errors
-/// The system's error, or a [`Refusal`] where a component is a link.
+/// The system's error, or a [`PathRefusal`] where a component is a link.
 pub(crate) fn create_usual_folder(path: &Path) -> io::Result<()> {
     Folder::create(path, Access::Usual).map(drop)
 }
@@ -223,7 +223,7 @@ pub(crate) fn create_usual_folder(path: &Path) -> io::Result<()> {
 /// unchanged.
 ///
 /// # Errors
-/// The system's error, or a [`Refusal`] where a component is a link.
+/// The system's error, or a [`PathRefusal`] where a component is a link.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     Folder::create(path, Access::Private).map(drop)
 }
@@ -231,7 +231,7 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
 /// Creates a folder like [`create_folder`], and removes other users' rights to an existing one.
 ///
 /// # Errors
-/// The system's error, or a [`Refusal`] where a component is a link.
+/// The system's error, or a [`PathRefusal`] where a component is a link.
 pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     Folder::create(path, Access::Private)?.keep_private()
 }
@@ -253,7 +253,7 @@ pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Removes a file, or a link; a missing one is no error.
 ///
 /// # Errors
-/// The system's error, or a [`Refusal`] where a folder on the way is a link.
+/// The system's error, or a [`PathRefusal`] where a folder on the way is a link.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let (folder, name) = split(path)?;
     match Folder::open(folder).and_then(|folder| folder.remove(name)) {
@@ -265,7 +265,7 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 /// Renames a file within its folder, durably, and replaces any file of the new name.
 ///
 /// # Errors
-/// The system's error, or a [`Refusal`] where a folder on the way is a link.
+/// The system's error, or a [`PathRefusal`] where a folder on the way is a link.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let ((folder, from), (other, to)) = (split(from)?, split(to)?);
     if folder != other {
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn refused(error: &io::Error) -> Refusal {
+    fn refused(error: &io::Error) -> PathRefusal {
         refusal(error).cloned().unwrap_or_else(|| panic!("{error:?}"))
     }
 
@@ -334,14 +334,14 @@ mod tests {
         symlink("nowhere", real.join("in/dead")).unwrap();
         assert_eq!(read(&real.join("in/a"), 9).unwrap(), b"a");
         for (path, at) in [("in/file", "in/file"), ("in/folder/b", "in/folder"), ("in/dead", "in/dead")] {
-            let (path, link) = (real.join(path), Refusal::Link { at: real.join(at) });
+            let (path, link) = (real.join(path), PathRefusal::Link { at: real.join(at) });
             assert_eq!(refused(&read(&path, 9).unwrap_err()), link);
             for how in [How::Write, How::Append, How::Private, How::New, How::NewPrivate] {
                 assert_eq!(refused(&open(&path, how).unwrap_err()), link, "{how:?}");
             }
         }
         let below = real.join("in/folder/new/x");
-        let link = Refusal::Link { at: real.join("in/folder") };
+        let link = PathRefusal::Link { at: real.join("in/folder") };
         assert_eq!(refused(&create_folder(&below).unwrap_err()), link);
         assert_eq!(refused(&replace_private(&real.join("in/folder/b"), b"x").unwrap_err()), link);
         assert_eq!(refused(&remove(&real.join("in/folder/b")).unwrap_err()), link);
@@ -379,12 +379,12 @@ mod tests {
         assert_eq!(read(&real.join("none"), 4).unwrap_err().kind(), io::ErrorKind::NotFound);
         fs::write(&path, "abcd").unwrap();
         assert_eq!(read(&path, 4).unwrap(), b"abcd");
-        assert_eq!(refused(&read(&path, 3).unwrap_err()), Refusal::TooLong { limit: 3 });
+        assert_eq!(refused(&read(&path, 3).unwrap_err()), PathRefusal::TooLong { limit: 3 });
         assert_eq!(read(&real, 4).unwrap_err().kind(), io::ErrorKind::IsADirectory);
         let _socket = std::os::unix::net::UnixListener::bind(real.join("socket")).unwrap();
         for how in [How::Read, How::Write, How::Append, How::Private] {
             let error = open(&real.join("socket"), how).unwrap_err();
-            assert!(matches!(refused(&error), Refusal::NotAFile { .. }), "{how:?} {error:?}");
+            assert!(matches!(refused(&error), PathRefusal::NotAFile { .. }), "{how:?} {error:?}");
         }
     }
 
@@ -396,7 +396,7 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
         for how in [How::Read, How::Write, How::Append, How::Private] {
             let error = open(&fifo, how).unwrap_err();
-            assert!(matches!(refused(&error), Refusal::NotAFile { .. }), "{how:?} {error:?}");
+            assert!(matches!(refused(&error), PathRefusal::NotAFile { .. }), "{how:?} {error:?}");
         }
     }
 

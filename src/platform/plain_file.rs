@@ -8,16 +8,16 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use super::own_file::{Refusal, kind_of, limited};
+use super::own_file::{PathRefusal, kind_of, limited};
 
 /// Reads the plain file at `path`, following links.
 ///
 /// # Errors
-/// The system's error, or a [`Refusal`] when it is not a plain file or has more than `limit` bytes.
+/// The system's error, or a [`PathRefusal`] when it is not a plain file or has more than `limit` bytes.
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     // Checked before it is opened, since opening a device may have an effect.
     if let Some(kind) = kind_of(&std::fs::metadata(path)?) {
-        return Err(Refusal::NotAFile { kind }.into());
+        return Err(PathRefusal::NotAFile { kind }.into());
     }
     limited(open(path)?, limit)
 }

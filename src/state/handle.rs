@@ -29,13 +29,13 @@ const GROUP: usize = 512;
 /// of them, or by [`StoreHandle::close`].
 #[derive(Debug, Clone)]
 pub struct StoreHandle {
-    queue: mpsc::UnboundedSender<Work>,
+    queue: mpsc::UnboundedSender<StoreWork>,
 }
 
 type JobResult<T> = oneshot::Sender<T>;
 type Job = Box<dyn FnOnce(&mut Store) + Send>;
 
-enum Work {
+enum StoreWork {
     Commit(Batch, JobResult<Result<(), StateError>>),
     Call(Job),
     Close(JobResult<()>),
@@ -61,7 +61,7 @@ impl StoreHandle {
         changes: Vec<Change>,
         now: Timestamp,
     ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
-        self.enqueue(move |answer| Work::Commit(Batch { changes, now }, answer))
+        self.enqueue(move |answer| StoreWork::Commit(Batch { changes, now }, answer))
     }
 
     /// See [`Store::make_room`].
@@ -223,7 +223,7 @@ impl StoreHandle {
     /// later calls get [`StateError::Closed`].
     pub fn close(self) -> impl Future<Output = ()> + Send + 'static {
         let (answer, closed) = oneshot::channel();
-        let _ = self.queue.send(Work::Close(answer)); // it may be closed already
+        let _ = self.queue.send(StoreWork::Close(answer)); // it may be closed already
         async move {
             let _ = closed.await;
         }
@@ -234,7 +234,7 @@ impl StoreHandle {
         call: impl FnOnce(&mut Store) -> Result<T, StateError> + Send + 'static,
     ) -> impl Future<Output = Result<T, StateError>> + Send + 'static {
         self.enqueue(|answer| {
-            Work::Call(Box::new(move |store| {
+            StoreWork::Call(Box::new(move |store| {
                 let _ = answer.send(call(store)); // the caller may have gone
             }))
         })
@@ -243,7 +243,7 @@ impl StoreHandle {
     /// Queues work now; the future only waits for its answer.
     fn enqueue<T: Send + 'static>(
         &self,
-        work: impl FnOnce(JobResult<Result<T, StateError>>) -> Work,
+        work: impl FnOnce(JobResult<Result<T, StateError>>) -> StoreWork,
     ) -> impl Future<Output = Result<T, StateError>> + Send + 'static {
         let (answer, answered) = oneshot::channel();
         // If the thread has ended, the work is dropped here, and its answer with it.
@@ -253,16 +253,16 @@ impl StoreHandle {
 }
 
 /// Runs the thread: does all queued work, in order, until it is closed or every handle is dropped.
-fn run(mut store: Store, mut queue: mpsc::UnboundedReceiver<Work>) {
+fn run(mut store: Store, mut queue: mpsc::UnboundedReceiver<StoreWork>) {
     let mut waiting = None;
     while let Some(work) = waiting.take().or_else(|| queue.blocking_recv()) {
         match work {
-            Work::Commit(batch, answer) => {
+            StoreWork::Commit(batch, answer) => {
                 failpoint::trip("state");
                 let (mut batches, mut answers) = (vec![batch], vec![answer]);
                 while batches.len() < GROUP {
                     match queue.try_recv() {
-                        Ok(Work::Commit(batch, answer)) => {
+                        Ok(StoreWork::Commit(batch, answer)) => {
                             batches.push(batch);
                             answers.push(answer);
                         }
@@ -278,8 +278,8 @@ fn run(mut store: Store, mut queue: mpsc::UnboundedReceiver<Work>) {
                     let _ = answer.send(result); // the caller may have gone; the change stays
                 }
             }
-            Work::Call(call) => call(&mut store),
-            Work::Close(answer) => {
+            StoreWork::Call(call) => call(&mut store),
+            StoreWork::Close(answer) => {
                 drop((store, queue));
                 let _ = answer.send(());
                 return;

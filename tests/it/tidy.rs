@@ -257,6 +257,27 @@ fn defined_types(text: &str) -> Vec<&str> {
     types
 }
 
+/// Names that several modules may give to a type of their own.
+const IDIOMS: &[&str] = &["Error"];
+
+#[test]
+fn no_type_name_is_defined_in_two_files() {
+    let sources = sources();
+    let mut files: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (file, text) in &sources {
+        // Unit tests may have stand-ins with short names.
+        if file.ends_with("tests.rs") || file.ends_with("tests_support.rs") || file.contains("/tests/") {
+            continue;
+        }
+        for name in defined_types(text).into_iter().filter(|name| !IDIOMS.contains(name)) {
+            files.entry(name).or_default().insert(file);
+        }
+    }
+    let twice: Vec<_> = files.iter().filter(|(_, files)| files.len() > 1).collect();
+    assert!(twice.is_empty(), "one name means one thing in the whole program: {twice:?}");
+    assert!(files.len() > 500, "src defines only {} types: is it still read right?", files.len());
+}
+
 #[test]
 fn the_glossary_names_types_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

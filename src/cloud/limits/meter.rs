@@ -69,7 +69,7 @@ pub(super) struct Grant {
 
 /// What the state remembers of a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Memory {
+pub(super) struct SavedBudget {
     pub(super) limit: u32,
     pub(super) remaining: u32,
     pub(super) ends_at: Moment,
@@ -370,7 +370,7 @@ impl Meter {
     }
 
     /// What the state should remember, if anything is known.
-    pub(super) fn memory(&self, now: Moment) -> Option<Memory> {
+    pub(super) fn memory(&self, now: Moment) -> Option<SavedBudget> {
         let limit = self.told.map_or(self.documented, |told| told.min(self.documented));
         let window = match &self.steering {
             Steering::Headers(window) => {
@@ -385,12 +385,12 @@ impl Meter {
         let closed = self.closed_until.map(|until| (0, until));
         let (remaining, ends_at) = closed.into_iter().chain(window).max_by_key(|(_, ends_at)| *ends_at)?;
         let remaining = if closed.is_some() { 0 } else { remaining.min(limit) };
-        (now < ends_at).then_some(Memory { limit, remaining, ends_at })
+        (now < ends_at).then_some(SavedBudget { limit, remaining, ends_at })
     }
 
     /// A budget as the state remembers it. The first request still goes alone.
-    pub(super) fn remembered(documented: u32, memory: Memory, now: Moment) -> Self {
-        let Memory { limit, remaining, ends_at } = memory;
+    pub(super) fn remembered(documented: u32, memory: SavedBudget, now: Moment) -> Self {
+        let SavedBudget { limit, remaining, ends_at } = memory;
         let mut meter = Self::new(documented);
         meter.told = Some(limit.max(1));
         if now < ends_at {

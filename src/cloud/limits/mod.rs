@@ -19,7 +19,7 @@ mod window;
 
 use super::moment::Moment;
 use jiff::{SignedDuration, Timestamp};
-use meter::{Grant, Memory, Meter};
+use meter::{Grant, Meter, SavedBudget};
 pub use sample::LimitSample;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -198,7 +198,7 @@ impl RateLimits {
     /// What is worth remembering beyond this run. `wall` is the time of day at `now`.
     pub(crate) fn snapshot(&self, now: Moment, wall: Timestamp) -> Vec<LimitRecord> {
         let rows = self.meters.iter().filter_map(|((budget, owner), meter)| {
-            let Memory { limit, remaining, ends_at } = meter.memory(now)?;
+            let SavedBudget { limit, remaining, ends_at } = meter.memory(now)?;
             let window_ends_at = wall.checked_add(ends_at.since(now)).ok()?;
             Some(LimitRecord {
                 budget: budget.name().to_owned(),
@@ -219,7 +219,7 @@ impl RateLimits {
             let budget = Budget::ALL.into_iter().find(|known| known.name() == budget)?;
             let left: SignedDuration = window_ends_at.duration_since(wall);
             let left = Duration::try_from(left).unwrap_or(Duration::ZERO).min(LONGEST_MEMORY);
-            let memory = Memory { limit: *limit, remaining: *remaining, ends_at: now + left };
+            let memory = SavedBudget { limit: *limit, remaining: *remaining, ends_at: now + left };
             Some(((budget, LimitOwner::new(owner)), Meter::remembered(budget.documented_limit(), memory, now)))
         });
         Self { meters: meters.collect() }

@@ -41,7 +41,7 @@ pub(in crate::cloud) enum Headers {
 }
 
 #[derive(Debug, Clone)]
-pub(in crate::cloud) struct Remote {
+pub(in crate::cloud) struct LimitedRemote {
     limit: u32,
     scheme: Scheme,
     rounding: Rounding,
@@ -52,7 +52,7 @@ pub(in crate::cloud) struct Remote {
     pub(in crate::cloud) refused: u32,
 }
 
-impl Remote {
+impl LimitedRemote {
     pub(in crate::cloud) fn new(limit: u32, scheme: Scheme, rounding: Rounding, headers: Headers) -> Self {
         let ends_at = match scheme {
             Scheme::InStep(phase) => Some(Moment::START + millis(phase)),
@@ -169,7 +169,7 @@ enum RemoteEvent {
 }
 
 /// Runs until every client is done.
-fn run(remote: &mut Remote, clients: &mut [SimulatedClient], outside: &[(u64, RemoteEvent)]) {
+fn run(remote: &mut LimitedRemote, clients: &mut [SimulatedClient], outside: &[(u64, RemoteEvent)]) {
     let owner = LimitOwner::new("user:1");
     let mut queue = BinaryHeap::new();
     let mut events: Vec<Option<SimulationEvent>> = Vec::new();
@@ -271,7 +271,7 @@ proptest! {
         more in 0_u32..120,
     ) {
         let limit = if matches!(headers, Headers::Missing) { 120 } else { limit };
-        let mut remote = Remote::new(limit, scheme, rounding, headers);
+        let mut remote = LimitedRemote::new(limit, scheme, rounding, headers);
         let jobs = limit * (windows - 1) + 1 + more.min(limit - 1);
         let mut clients = [SimulatedClient::new(jobs, at_once, &latencies)];
         run(&mut remote, &mut clients, &[]);
@@ -292,7 +292,7 @@ proptest! {
         jobs in 50_u32..300,
         pace in 1000_u64..5000,
     ) {
-        let mut remote = Remote::new(120, scheme, Rounding::Up, Headers::Full);
+        let mut remote = LimitedRemote::new(120, scheme, Rounding::Up, Headers::Full);
         let mut clients = [SimulatedClient::new(jobs, at_once, &latencies)];
         let strangers: Vec<_> = (1..600).map(|n| (n * pace, RemoteEvent::Request)).collect();
         run(&mut remote, &mut clients, &strangers);
@@ -310,7 +310,7 @@ proptest! {
         theirs in latencies(400),
         at_once in 4_u32..30,
     ) {
-        let mut remote = Remote::new(120, scheme, Rounding::Up, Headers::Full);
+        let mut remote = LimitedRemote::new(120, scheme, Rounding::Up, Headers::Full);
         let mut clients = [SimulatedClient::new(500, at_once, &ours), SimulatedClient::new(500, at_once, &theirs)];
         run(&mut remote, &mut clients, &[]);
         let last = clients.iter().map(SimulatedClient::finished_at).max().expect("two");
@@ -329,7 +329,7 @@ proptest! {
 #[test]
 fn a_small_batch_never_waits() {
     for headers in [Headers::Full, Headers::Lists, Headers::Missing] {
-        let mut remote = Remote::new(120, Scheme::InStep(30_000), Rounding::Up, headers);
+        let mut remote = LimitedRemote::new(120, Scheme::InStep(30_000), Rounding::Up, headers);
         let mut clients = [SimulatedClient::new(90, 8, &[(100, 100)])];
         run(&mut remote, &mut clients, &[]);
         // Eight at once, 200 ms each, and one that goes alone.
@@ -339,7 +339,7 @@ fn a_small_batch_never_waits() {
 
 #[test]
 fn three_hundred_take_three_windows() {
-    let mut remote = Remote::new(120, Scheme::OnRequest, Rounding::Up, Headers::Full);
+    let mut remote = LimitedRemote::new(120, Scheme::OnRequest, Rounding::Up, Headers::Full);
     let mut clients = [SimulatedClient::new(300, 8, &[(1, 1)])];
     run(&mut remote, &mut clients, &[]);
     assert_eq!(remote.refused, 0);
@@ -349,7 +349,7 @@ fn three_hundred_take_three_windows() {
 #[test]
 fn a_limit_lowered_at_run_time_is_obeyed() {
     // At one request a second it falls below what was spent already, and rises again later.
-    let mut remote = Remote::new(120, Scheme::InStep(60_000), Rounding::Up, Headers::Full);
+    let mut remote = LimitedRemote::new(120, Scheme::InStep(60_000), Rounding::Up, Headers::Full);
     let mut clients = [SimulatedClient::new(250, 1, &[(500, 500)])];
     run(&mut remote, &mut clients, &[(40_250, RemoteEvent::Limit(30)), (240_250, RemoteEvent::Limit(120))]);
     assert!(remote.refused <= 1, "{} refused", remote.refused);

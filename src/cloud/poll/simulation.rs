@@ -2,7 +2,7 @@
 //! minute.
 
 use super::*;
-use crate::cloud::limits::simulation::{Headers, Remote, Rounding, Scheme};
+use crate::cloud::limits::simulation::{Headers, LimitedRemote, Rounding, Scheme};
 use crate::cloud::limits::{Acquire, Budget, LimitOwner, LimitSignal, RateLimits};
 use crate::model::asset::AssetType;
 
@@ -21,8 +21,8 @@ fn sync(assets: u64, known: &[LatencyRecord], latency: impl Fn(u64) -> Duration)
     let owner = LimitOwner::new("user:1");
     let mut limits = RateLimits::new();
     let mut schedule = PollSchedule::restore(known);
-    let mut creates = Remote::new(120, Scheme::OnRequest, Rounding::Up, Headers::Full);
-    let mut operations = Remote::new(100, Scheme::OnRequest, Rounding::Up, Headers::Full);
+    let mut creates = LimitedRemote::new(120, Scheme::OnRequest, Rounding::Up, Headers::Full);
+    let mut operations = LimitedRemote::new(100, Scheme::OnRequest, Rounding::Up, Headers::Full);
     let (mut created, mut done, mut polls) = (0, 0, 0);
     let mut submitted = HashMap::new();
     let mut now = Moment::START;

@@ -12,7 +12,7 @@ use crate::emulator::world::asset::{Asset, AssetView, Version};
 use crate::emulator::world::content::CreatableType;
 use crate::emulator::world::input::SOCIAL_LINKS;
 use crate::emulator::world::moderation::ModerationVerdict;
-use crate::emulator::world::operation::{Ending, Failure, FieldError, Operation};
+use crate::emulator::world::operation::{FailedOperation, FieldError, Operation, OperationEnding};
 
 use super::error::code;
 
@@ -166,7 +166,7 @@ impl Writer<'_> {
         let mut body = self.operation_head(&operation.id);
         body.insert("done".into(), json!(true));
         match ending {
-            Ending::Asset { view, errors } => {
+            OperationEnding::Asset { view, errors } => {
                 if !errors.is_empty() {
                     body.insert("metadata".into(), self.field_errors(errors));
                 }
@@ -179,14 +179,14 @@ impl Writer<'_> {
                 }
                 body.insert("response".into(), Value::Object(response));
             }
-            Ending::Failed(Failure::Nothing) => {}
-            Ending::Failed(Failure::Error { code, message }) => {
+            OperationEnding::Failed(FailedOperation::Nothing) => {}
+            OperationEnding::Failed(FailedOperation::Error { code, message }) => {
                 drop(body.insert("error".into(), self.status(code, message)))
             }
-            Ending::Failed(Failure::InResponse { code, message }) => {
+            OperationEnding::Failed(FailedOperation::InResponse { code, message }) => {
                 drop(body.insert("response".into(), self.status(code, message)))
             }
-            Ending::Failed(Failure::MetadataErrors(errors)) => {
+            OperationEnding::Failed(FailedOperation::MetadataErrors(errors)) => {
                 drop(body.insert("metadata".into(), self.field_errors(errors)))
             }
         }

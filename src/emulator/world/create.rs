@@ -8,7 +8,7 @@ use super::asset::{Asset, AssetMetadata, VersionOrigin};
 use super::content::{Content, CreatableType, UploadFormat};
 use super::input::{AssetInput, FilePart};
 use super::moderation::{TextField, filter};
-use super::operation::{Failure, Work};
+use super::operation::{FailedOperation, OperationWork};
 use super::{Effects, QuotaUse, World};
 use crate::emulator::refusal::{ApiErrorCode, ApiRefusal};
 use crate::emulator::switches::{
@@ -95,7 +95,7 @@ impl World {
             id
         });
         let counted = failure.is_none() || self.switches().quota_of_failed == QuotaOfFailed::Counted;
-        let work = failure.map_or(Work::Create, Work::Fail);
+        let work = failure.map_or(OperationWork::Create, OperationWork::Fail);
         let operation = self.start(key, asset_id, asset_type, work, effects, now);
         if counted && self.quota(asset_type).is_some() {
             self.uploads.push(QuotaUse { creator, asset_type, at: now, operation: operation.clone() });
@@ -143,8 +143,9 @@ impl World {
         corrupt: bool,
         effects: &Effects,
         asset: Option<u64>,
-    ) -> Option<Failure> {
-        let error = |code: &str, message: &str| Failure::Error { code: code.to_owned(), message: message.to_owned() };
+    ) -> Option<FailedOperation> {
+        let error =
+            |code: &str, message: &str| FailedOperation::Error { code: code.to_owned(), message: message.to_owned() };
         if let Some(failure) = effects.operation.as_ref().and_then(super::OperationFault::failure) {
             Some(failure)
         } else if corrupt {

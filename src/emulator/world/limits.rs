@@ -95,7 +95,7 @@ struct LimitWindow {
 
 /// How full the windows are after a request: what the headers tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::emulator) struct Budget {
+pub(in crate::emulator) struct WindowUse {
     pub(in crate::emulator) owner_limit: u32,
     pub(in crate::emulator) owner_remaining: u32,
     pub(in crate::emulator) key_limit: u32,
@@ -108,11 +108,11 @@ pub(in crate::emulator) struct Budget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::emulator) enum Admission {
     Unlimited,
-    Admitted(Budget),
+    Admitted(WindowUse),
     /// The gateway's budget, per IP address or owner, is used up.
-    OverGateway(Budget),
+    OverGateway(WindowUse),
     /// The key's throttle is full.
-    OverKey(Budget),
+    OverKey(WindowUse),
 }
 
 /// The windows in force.
@@ -171,7 +171,7 @@ impl Limiter {
         let [(ip, per_ip), (owner, per_owner), (key, per_key)] = &payers;
         let owner_left = per_owner.saturating_sub(used(&self.windows, owner));
         let ip_left = per_ip.saturating_sub(used(&self.windows, ip));
-        let budget = Budget {
+        let budget = WindowUse {
             owner_limit: *per_owner.min(per_ip),
             owner_remaining: owner_left.min(ip_left),
             key_limit: *per_key,

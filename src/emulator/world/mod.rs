@@ -35,7 +35,7 @@ use self::content::{Content, CreatableType};
 use self::ids::Mint;
 use self::latency::LatencyModel;
 use self::moderation::{ModerationRule, ModerationTimeline, ModerationVerdict, TextRule};
-use self::operation::{FieldChange, Operation, OperationFault};
+use self::operation::{MetadataEdit, Operation, OperationFault};
 use super::refusal::{ApiErrorCode, ApiRefusal};
 use super::switches::{
     ArchivedGet, ArchivedWrite, Deduplicate, MetadataRevision, PermissionRefusal, Profile, RejectedGet, Switches,
@@ -254,18 +254,18 @@ impl World {
         }
     }
 
-    fn apply_fields(&mut self, id: u64, fields: &[FieldChange], at: u64) {
+    fn apply_fields(&mut self, id: u64, fields: &[MetadataEdit], at: u64) {
         let bump = self.switches().metadata_revision == MetadataRevision::Bumped;
         let Some(asset) = self.assets.get_mut(&id) else { return };
         let before = asset.metadata.clone();
         for field in fields {
             match field.clone() {
-                FieldChange::DisplayName(name) => asset.metadata.display_name = name,
-                FieldChange::Description(text) => asset.metadata.description = text,
-                FieldChange::Icon(icon) => asset.metadata.icon = icon,
-                FieldChange::Previews(previews) => asset.metadata.previews = previews,
-                FieldChange::SocialLink(name, Some(link)) => drop(asset.metadata.social_links.insert(name, link)),
-                FieldChange::SocialLink(name, None) => drop(asset.metadata.social_links.remove(&name)),
+                MetadataEdit::DisplayName(name) => asset.metadata.display_name = name,
+                MetadataEdit::Description(text) => asset.metadata.description = text,
+                MetadataEdit::Icon(icon) => asset.metadata.icon = icon,
+                MetadataEdit::Previews(previews) => asset.metadata.previews = previews,
+                MetadataEdit::SocialLink(name, Some(link)) => drop(asset.metadata.social_links.insert(name, link)),
+                MetadataEdit::SocialLink(name, None) => drop(asset.metadata.social_links.remove(&name)),
             }
         }
         if bump

@@ -13,7 +13,7 @@ use super::content::Content;
 /// A change of one metadata field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::emulator) enum FieldChange {
+pub(in crate::emulator) enum MetadataEdit {
     DisplayName(String),
     Description(Option<String>),
     Icon(Option<u64>),
@@ -31,20 +31,20 @@ pub(in crate::emulator) struct FieldError {
 
 /// What an operation does when it ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::emulator) enum Work {
+pub(in crate::emulator) enum OperationWork {
     /// Nothing more: the asset was made with the request.
     Create,
     Change {
         content: Option<Content>,
-        fields: Vec<FieldChange>,
+        fields: Vec<MetadataEdit>,
         errors: Vec<FieldError>,
     },
-    Fail(Failure),
+    Fail(FailedOperation),
 }
 
 /// The ways in which an operation can end badly; all come as HTTP 200.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::emulator) enum Failure {
+pub(in crate::emulator) enum FailedOperation {
     /// `"error": {code, message}`
     Error { code: String, message: String },
     /// `"done": true` and nothing else.
@@ -101,31 +101,31 @@ pub enum OperationFault {
 }
 
 impl OperationFault {
-    pub(in crate::emulator) fn failure(&self) -> Option<Failure> {
+    pub(in crate::emulator) fn failure(&self) -> Option<FailedOperation> {
         Some(match self.clone() {
             OperationFault::Stuck { .. }
             | OperationFault::Endless
             | OperationFault::Invisible { .. }
             | OperationFault::Gone => return None,
-            OperationFault::Error { code, message } => Failure::Error { code, message },
-            OperationFault::Nothing => Failure::Nothing,
+            OperationFault::Error { code, message } => FailedOperation::Error { code, message },
+            OperationFault::Nothing => FailedOperation::Nothing,
             OperationFault::MetadataError { code, message } => {
-                Failure::MetadataErrors(vec![FieldError { code, message, field: "displayName".to_owned() }])
+                FailedOperation::MetadataErrors(vec![FieldError { code, message, field: "displayName".to_owned() }])
             }
-            OperationFault::FailureInResponse { code, message } => Failure::InResponse { code, message },
+            OperationFault::FailureInResponse { code, message } => FailedOperation::InResponse { code, message },
         })
     }
 }
 
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::emulator) enum Ending {
+pub(in crate::emulator) enum OperationEnding {
     /// With the asset as it was then; some fields may have failed.
     Asset {
         view: Box<AssetView>,
         errors: Vec<FieldError>,
     },
-    Failed(Failure),
+    Failed(FailedOperation),
 }
 
 /// A long-running operation.
@@ -136,7 +136,7 @@ pub(in crate::emulator) struct Operation {
     pub(in crate::emulator) key_name: String,
     /// None when the create failed.
     pub(in crate::emulator) asset_id: Option<u64>,
-    pub(in crate::emulator) work: Work,
+    pub(in crate::emulator) work: OperationWork,
     pub(in crate::emulator) created_at: u64,
     pub(in crate::emulator) visible_at: u64,
     /// None while only polls, or the end of the faults, can end it.
@@ -149,5 +149,5 @@ pub(in crate::emulator) struct Operation {
     /// Reads of the asset stay stale for so long after the change.
     pub(in crate::emulator) stale_for: Option<u64>,
     /// When and how it ended.
-    pub(in crate::emulator) ending: Option<(u64, Ending)>,
+    pub(in crate::emulator) ending: Option<(u64, OperationEnding)>,
 }

@@ -3,7 +3,7 @@
 use super::account::EmulatedKey;
 use super::content::CreatableType;
 use super::latency::{LatencyModel, observed};
-use super::operation::{Ending, Failure, FieldError, Operation, OperationFault, Work};
+use super::operation::{FailedOperation, FieldError, Operation, OperationEnding, OperationFault, OperationWork};
 use super::{Effects, World};
 use crate::emulator::refusal::ApiRefusal;
 use crate::emulator::switches::{OperationReaders, UnknownOperation};
@@ -27,14 +27,14 @@ impl World {
         key: &EmulatedKey,
         asset_id: Option<u64>,
         asset_type: CreatableType,
-        work: Work,
+        work: OperationWork,
         effects: &Effects,
         now: u64,
     ) -> String {
         let id = self.mint.operation();
         let content = match &work {
-            Work::Change { content, .. } => content.as_ref(),
-            Work::Create | Work::Fail(_) => {
+            OperationWork::Change { content, .. } => content.as_ref(),
+            OperationWork::Create | OperationWork::Fail(_) => {
                 asset_id.and_then(|id| self.assets.get(&id)?.current()).map(|version| &version.content)
             }
         };
@@ -82,9 +82,9 @@ impl World {
         let Some(operation) = self.operations.get(id) else { return };
         let (asset_id, work, stale_for) = (operation.asset_id, operation.work.clone(), operation.stale_for);
         let ending = match (work, asset_id) {
-            (Work::Fail(failure), _) => Ending::Failed(failure),
-            (Work::Create, Some(asset_id)) => self.ending(asset_id, Vec::new(), at),
-            (Work::Change { content, fields, errors }, Some(asset_id)) => {
+            (OperationWork::Fail(failure), _) => OperationEnding::Failed(failure),
+            (OperationWork::Create, Some(asset_id)) => self.ending(asset_id, Vec::new(), at),
+            (OperationWork::Change { content, fields, errors }, Some(asset_id)) => {
                 self.write(asset_id, stale_for, at, |world| {
                     world.apply_fields(asset_id, &fields, at);
                     if let Some(content) = content {
@@ -93,7 +93,9 @@ impl World {
                 });
                 self.ending(asset_id, errors, at)
             }
-            (Work::Create | Work::Change { .. }, None) => Ending::Failed(Failure::Nothing),
+            (OperationWork::Create | OperationWork::Change { .. }, None) => {
+                OperationEnding::Failed(FailedOperation::Nothing)
+            }
         };
         if let Some(operation) = self.operations.get_mut(id) {
             operation.ending = Some((at, ending));
@@ -113,10 +115,10 @@ impl World {
         }
     }
 
-    fn ending(&self, asset_id: u64, errors: Vec<FieldError>, at: u64) -> Ending {
+    fn ending(&self, asset_id: u64, errors: Vec<FieldError>, at: u64) -> OperationEnding {
         match self.assets.get(&asset_id) {
-            Some(asset) => Ending::Asset { view: Box::new(asset.view(at)), errors },
-            None => Ending::Failed(Failure::Nothing),
+            Some(asset) => OperationEnding::Asset { view: Box::new(asset.view(at)), errors },
+            None => OperationEnding::Failed(FailedOperation::Nothing),
         }
     }
 

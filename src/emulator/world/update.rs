@@ -4,7 +4,7 @@ use super::account::EmulatedKey;
 use super::asset::{Asset, AssetView};
 use super::content::{CreatableType, UploadFormat};
 use super::input::{AssetInput, FilePart, SOCIAL_LINKS};
-use super::operation::{Failure, FieldChange, FieldError, Operation, Work};
+use super::operation::{FailedOperation, FieldError, MetadataEdit, Operation, OperationWork};
 use super::{Effects, World};
 use crate::emulator::refusal::ApiRefusal;
 use crate::emulator::switches::{
@@ -76,7 +76,7 @@ impl World {
             let view = self.assets.get(&id).ok_or_else(|| ApiRefusal::no_asset(id))?.view(now);
             return Ok(UpdateAnswer::Fields(Box::new(view), mask));
         }
-        let work = failure.map_or(Work::Change { content, fields, errors }, Work::Fail);
+        let work = failure.map_or(OperationWork::Change { content, fields, errors }, OperationWork::Fail);
         if effects.twice {
             self.start(key, Some(id), asset_type, work.clone(), effects, now);
         }
@@ -98,7 +98,7 @@ impl World {
         input: &AssetInput,
         file: &FilePart,
         effects: &Effects,
-    ) -> Result<Option<Failure>, ApiRefusal> {
+    ) -> Result<Option<FailedOperation>, ApiRefusal> {
         let named = input.asset_type.as_deref().map(|text| CreatableType::parse(text, true));
         if named.is_some_and(|named| named != Some(asset.asset_type)) {
             return Err(ApiRefusal::invalid("AssetType can't be changed."));
@@ -129,23 +129,23 @@ impl World {
         asset: &Asset,
         input: &AssetInput,
         mask: &[String],
-    ) -> Result<(Vec<FieldChange>, Vec<FieldError>), ApiRefusal> {
+    ) -> Result<(Vec<MetadataEdit>, Vec<FieldError>), ApiRefusal> {
         let (mut changes, mut errors) = (Vec::new(), Vec::new());
         for field in mask {
             match field.as_str() {
                 "displayName" => {
-                    changes.push(FieldChange::DisplayName(self.check_name(input.display_name.as_deref())?))
+                    changes.push(MetadataEdit::DisplayName(self.check_name(input.display_name.as_deref())?))
                 }
                 "description" => {
-                    changes.push(FieldChange::Description(self.check_description(input.description.as_deref())?))
+                    changes.push(MetadataEdit::Description(self.check_description(input.description.as_deref())?))
                 }
                 "icon" => match input.icon.map_or(Ok(()), |icon| self.check_picture(icon, true)) {
-                    Ok(()) => changes.push(FieldChange::Icon(input.icon)),
+                    Ok(()) => changes.push(MetadataEdit::Icon(input.icon)),
                     Err(message) => errors.push(self.unusable(field, message)?),
                 },
                 "previews" => {
                     match input.previews.iter().try_for_each(|preview| self.check_picture(preview.asset, false)) {
-                        Ok(()) => changes.push(FieldChange::Previews(input.previews.clone())),
+                        Ok(()) => changes.push(MetadataEdit::Previews(input.previews.clone())),
                         Err(message) => errors.push(self.unusable(field, message)?),
                     }
                 }
@@ -154,7 +154,7 @@ impl World {
         }
         let mut links: Vec<&String> = asset.metadata.social_links.keys().collect();
         for change in &changes {
-            if let FieldChange::SocialLink(name, link) = change {
+            if let MetadataEdit::SocialLink(name, link) = change {
                 links.retain(|link| *link != name);
                 links.extend(link.as_ref().map(|_| name));
             }
@@ -175,7 +175,7 @@ impl World {
     }
 }
 
-fn social_link(name: &str, input: &AssetInput) -> Result<FieldChange, ApiRefusal> {
+fn social_link(name: &str, input: &AssetInput) -> Result<MetadataEdit, ApiRefusal> {
     let Some((_, hosts)) = SOCIAL_LINKS.iter().find(|(known, _)| *known == name) else {
         return Err(ApiRefusal::invalid(format!("The update mask has an invalid field: {name}.")));
     };
@@ -187,5 +187,5 @@ fn social_link(name: &str, input: &AssetInput) -> Result<FieldChange, ApiRefusal
             return Err(ApiRefusal::invalid(format!("The uri of {name} is invalid.")));
         }
     }
-    Ok(FieldChange::SocialLink(name.to_owned(), link))
+    Ok(MetadataEdit::SocialLink(name.to_owned(), link))
 }

@@ -85,11 +85,11 @@ pub(crate) type LineSink<'a> = &'a mut (dyn FnMut(String) + Send);
 #[derive(Debug)]
 pub(crate) struct OnChange {
     inbox: mpsc::UnboundedSender<RunnerMessage>,
-    counters: Arc<Counters>,
+    counters: Arc<RunCounters>,
 }
 
 #[derive(Debug, Default)]
-struct Counters {
+struct RunCounters {
     succeeded: AtomicU64,
     failed: AtomicU64,
     running: AtomicBool,
@@ -101,7 +101,7 @@ struct Counters {
     ended: Notify,
 }
 
-impl Counters {
+impl RunCounters {
     fn is_up_to_date(&self) -> bool {
         let changes = self.changes.load(Ordering::SeqCst);
         changes > 0 && self.covered.load(Ordering::SeqCst) == changes
@@ -133,7 +133,7 @@ impl OnChange {
 
     fn with(setting: CommandSettings, limits: TimeLimits) -> Self {
         let (inbox, messages) = mpsc::unbounded_channel();
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(RunCounters::default());
         tokio::spawn(run_task(setting, limits, messages, Arc::clone(&counters)));
         Self { inbox, counters }
     }
@@ -163,7 +163,7 @@ impl OnChange {
     /// Returns the number of runs so far, by result.
     #[cfg(test)]
     pub(crate) fn counts(&self) -> Counts {
-        let Counters { succeeded, failed, .. } = &*self.counters;
+        let RunCounters { succeeded, failed, .. } = &*self.counters;
         Counts { succeeded: succeeded.load(Ordering::Relaxed), failed: failed.load(Ordering::Relaxed) }
     }
 
@@ -190,7 +190,7 @@ async fn run_task(
     mut setting: CommandSettings,
     limits: TimeLimits,
     mut messages: mpsc::UnboundedReceiver<RunnerMessage>,
-    counters: Arc<Counters>,
+    counters: Arc<RunCounters>,
 ) {
     let mut changes: u64 = 0;
     let mut schedule = Schedule::default();

@@ -19,7 +19,7 @@ use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Stop};
 use crate::engine::workspace::gather::{GatherError, gather, unsettled_now};
 use crate::engine::workspace::lockfile::KeepError;
-use crate::engine::workspace::outputs::{self, OutputDraft};
+use crate::engine::workspace::outputs::{self, RenderedOutput};
 use crate::engine::workspace::session::{Session, recover};
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::manifest::Manifest;
@@ -49,7 +49,7 @@ const FRUITLESS_ROUNDS: u32 = 5;
 pub(crate) type Confirm = Arc<dyn Fn(&Plan) -> bool + Send + Sync>;
 
 /// The options of a run.
-pub(crate) struct Options {
+pub(crate) struct OnceOptions {
     /// The number of files uploaded at once.
     pub uploads: usize,
     /// Called once, before the first plan is carried out; `false` ends the run with every step
@@ -98,9 +98,9 @@ pub(crate) enum SyncError {
 pub(crate) async fn sync_once(
     session: &mut Session,
     client: Arc<Client>,
-    options: Options,
+    options: OnceOptions,
 ) -> Result<RunReport, SyncError> {
-    let Options { listener, stop, uploads, .. } = &options;
+    let OnceOptions { listener, stop, uploads, .. } = &options;
     if options.options.accept_new_lockfile {
         session.lockfile.accept_new();
     }
@@ -172,7 +172,7 @@ pub(in crate::engine) fn abandoned_creates(plan: &Plan, recorded: &Recorded) -> 
 struct SyncRun<'a> {
     session: &'a mut Session,
     context: ExecutionContext,
-    options: Options,
+    options: OnceOptions,
     in_manifest: BTreeSet<Address>,
     /// The last manifest and desired state, for the outputs.
     wanted: Option<(Manifest, Arc<Desired>)>,
@@ -498,7 +498,7 @@ impl SyncRun<'_> {
         let Some((manifest, desired)) = self.wanted.take() else { return Ok(()) };
         let asset_ids = self.session.state_cache.read(|recorded| outputs::asset_ids(&desired, recorded));
         let drafts = tokio::task::block_in_place(|| outputs::draft(&self.session.project, &manifest, &asset_ids));
-        if drafts.iter().any(OutputDraft::is_due) {
+        if drafts.iter().any(RenderedOutput::is_due) {
             self.session.lockfile.will_be_told(&self.session.state_cache).await?;
         }
         self.report.outputs = tokio::task::block_in_place(|| outputs::write(&self.session.project, drafts));

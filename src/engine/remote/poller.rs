@@ -57,10 +57,10 @@ pub(crate) struct Subject {
 /// Follows operations to their end.
 #[derive(Clone)]
 pub(crate) struct Poller {
-    inner: Arc<Inner>,
+    inner: Arc<PollerState>,
 }
 
-struct Inner {
+struct PollerState {
     client: Arc<Client>,
     throttle: Throttle,
     queue: Mutex<PollQueue>,
@@ -83,7 +83,7 @@ impl Poller {
     /// Starts the polling task, which ends with the run.
     pub(crate) fn start(client: Arc<Client>, throttle: Throttle, latencies: &[LatencyRecord], stop: Shutdown) -> Self {
         let queue = PollQueue { schedule: PollSchedule::restore(latencies), followed: HashMap::new() };
-        let inner = Arc::new(Inner { client, throttle, queue: Mutex::new(queue), changed: Notify::new(), stop });
+        let inner = Arc::new(PollerState { client, throttle, queue: Mutex::new(queue), changed: Notify::new(), stop });
         let worker = Arc::clone(&inner);
         tokio::spawn(async move {
             let stop = worker.stop.clone();
@@ -116,7 +116,7 @@ impl Poller {
 
 /// Removes an operation from the poll queue when its follower is gone.
 struct RemoveOnDrop<'a> {
-    inner: &'a Inner,
+    inner: &'a PollerState,
     key: u64,
 }
 
@@ -128,7 +128,7 @@ impl Drop for RemoveOnDrop<'_> {
     }
 }
 
-impl Inner {
+impl PollerState {
     fn queue(&self) -> MutexGuard<'_, PollQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,7 +2,7 @@
 //!
 //! It only asks: it takes no lock, writes nothing, and concludes nothing. Revisions that were made
 //! elsewhere are shown, not adopted; adopting them is a sync's business. A revision that Roblox
-//! doesn't mention is not a missing one: [`Remote::Unknown`] and [`Remote::Missing`] differ.
+//! doesn't mention is not a missing one: [`RemoteStatus::Unknown`] and [`RemoteStatus::Missing`] differ.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ const MAX_PAGES: u32 = 40;
 
 /// What Roblox says about one revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Remote {
+pub(crate) enum RemoteStatus {
     /// Roblox was not asked, or didn't say.
     Unknown,
     /// Roblox was asked, and doesn't have it.
@@ -57,7 +57,7 @@ pub(crate) struct RemoteRevision {
     /// The history's fact; `None` for a revision that was made elsewhere.
     pub fact: Option<RevisionFact>,
     /// What Roblox says.
-    pub remote: Remote,
+    pub remote: RemoteStatus,
 }
 
 /// The revisions of one address, in the history and at Roblox.
@@ -118,20 +118,20 @@ pub(crate) async fn ask_one(
     throttle: &Throttle,
     record: &Record,
     key: RevisionKey,
-) -> Result<Remote, Failure> {
+) -> Result<RemoteStatus, Failure> {
     let asset_id = key.asset_id;
     let Some(revision) = key.version else {
         return Ok(match fetch(client, throttle, asset_id).await? {
             FetchResult::Asset(asset) => of_asset(&asset, key, false),
-            FetchResult::Gone | FetchResult::Versions(_) => Remote::Missing,
+            FetchResult::Gone | FetchResult::Versions(_) => RemoteStatus::Missing,
         });
     };
     debug_assert_eq!(record.identity.asset_type.on_content_change(), ContentChange::InPlace, "it has versions");
     match with_retries(throttle, Endpoint::GetVersion, async || client.get_version(asset_id, revision).await).await {
         Ok(RemoteVersion { moderation, published, .. }) => {
-            Ok(Remote::Present(RemoteFacts { moderation, published, archived: None }))
+            Ok(RemoteStatus::Present(RemoteFacts { moderation, published, archived: None }))
         }
-        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Ok(Remote::Missing),
+        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Ok(RemoteStatus::Missing),
         Err(failure) => Err(failure),
     }
 }
@@ -241,7 +241,7 @@ fn merge(
     for (asset_id, answer) in answers {
         let known = history.of_asset(*asset_id).map(|(key, fact)| (key, *fact));
         match answer {
-            FetchResult::Gone => merged.extend(known.map(|(key, fact)| seen(key, fact, Remote::Missing))),
+            FetchResult::Gone => merged.extend(known.map(|(key, fact)| seen(key, fact, RemoteStatus::Missing))),
             FetchResult::Asset(asset) => {
                 merged.extend(known.map(|(key, fact)| seen(key, fact, of_asset(asset, key, in_place))));
             }
@@ -256,18 +256,18 @@ fn merge(
     merged
 }
 
-const fn seen(key: RevisionKey, fact: RevisionFact, remote: Remote) -> RemoteRevision {
+const fn seen(key: RevisionKey, fact: RevisionFact, remote: RemoteStatus) -> RemoteRevision {
     RemoteRevision { key, fact: Some(fact), remote }
 }
 
 /// Returns what an asset says about one of its revisions. For a Model, its moderation concerns only
 /// the newest version.
-fn of_asset(asset: &RemoteAsset, key: RevisionKey, in_place: bool) -> Remote {
+fn of_asset(asset: &RemoteAsset, key: RevisionKey, in_place: bool) -> RemoteStatus {
     if in_place && asset.revision.is_none_or(|head| key.version.is_some_and(|version| version > head)) {
-        return Remote::Unknown;
+        return RemoteStatus::Unknown;
     }
     let moderation = asset.moderation.filter(|_| !in_place || key.version == asset.revision);
-    Remote::Present(RemoteFacts { moderation, published: None, archived: asset.archived })
+    RemoteStatus::Present(RemoteFacts { moderation, published: None, archived: asset.archived })
 }
 
 fn oldest(list: &VersionList) -> Option<Revision> {
@@ -281,15 +281,15 @@ fn of_versions(asset_id: AssetId, known: Vec<(RevisionKey, RevisionFact)>, list:
     let has_published = listed.values().any(|version| version.published.is_some());
     let facts = |version: &RemoteVersion| {
         let published = has_published.then(|| version.published.unwrap_or(false));
-        Remote::Present(RemoteFacts { moderation: version.moderation, published, archived: None })
+        RemoteStatus::Present(RemoteFacts { moderation: version.moderation, published, archived: None })
     };
     let cut_below = oldest(list).filter(|_| list.may_be_cut() || !list.is_complete());
     let mut all: BTreeMap<Option<Revision>, RemoteRevision> = BTreeMap::new();
     for (key, fact) in known {
         let remote = match (key.version, key.version.and_then(|version| listed.get(&version))) {
             (_, Some(version)) => facts(version),
-            (Some(version), None) if cut_below.is_none_or(|oldest| version > oldest) => Remote::Missing,
-            (Some(_) | None, None) => Remote::Unknown,
+            (Some(version), None) if cut_below.is_none_or(|oldest| version > oldest) => RemoteStatus::Missing,
+            (Some(_) | None, None) => RemoteStatus::Unknown,
         };
         all.insert(key.version, seen(key, fact, remote));
     }

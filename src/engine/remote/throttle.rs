@@ -29,10 +29,10 @@ const WORTH_REPORTING: Duration = Duration::from_secs(2);
 /// Issues permits for requests, within the limits. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct Throttle {
-    inner: Arc<Inner>,
+    inner: Arc<ThrottleState>,
 }
 
-struct Inner {
+struct ThrottleState {
     rules: Mutex<Rules>,
     /// One queue per endpoint: its head waits for the rules, the others for their turn.
     queues: BTreeMap<Endpoint, tokio::sync::Mutex<()>>,
@@ -84,7 +84,7 @@ impl Throttle {
         let queues = Endpoint::ALL.into_iter().map(|endpoint| (endpoint, tokio::sync::Mutex::new(()))).collect();
         let owner = LimitOwner::new(owner);
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(ThrottleState {
                 rules,
                 queues,
                 changed: Notify::new(),

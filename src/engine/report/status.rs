@@ -10,7 +10,7 @@ use crate::engine::workspace::snapshot::{StateSnapshot, ViewError};
 use crate::files;
 use crate::model::address::Address;
 use crate::model::change::Change;
-use crate::model::desired::{Desired, Finding, FoundFiles};
+use crate::model::desired::{Desired, FoundFile, FoundFiles};
 use crate::model::file::{FileCache, FileProblem};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Phase;
@@ -120,7 +120,7 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (FoundFil
     for (path, globs) in &walk.files {
         let problem = |message: &str| Err(FileProblem { message: message.to_owned(), hint: None });
         if let Some(problem) = walk.unreachable.get(path) {
-            findings.insert(path.clone(), Finding { globs: globs.clone(), content: Err(problem.clone()) });
+            findings.insert(path.clone(), FoundFile { globs: globs.clone(), content: Err(problem.clone()) });
             continue;
         }
         let now = std::fs::metadata(project.root.join(path.as_str())).map(|found| fingerprint::of(&found));
@@ -132,7 +132,7 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (FoundFil
                 problem(NOT_LOOKED_AT)
             }
         };
-        findings.insert(path.clone(), Finding { globs: globs.clone(), content });
+        findings.insert(path.clone(), FoundFile { globs: globs.clone(), content });
     }
     (findings, unknown)
 }

@@ -65,7 +65,7 @@ pub enum KeepError {
 
 /// What the state remembers of the lockfile.
 #[derive(Debug)]
-pub struct Memory {
+pub struct SavedLockfile {
     /// The fingerprint of what was read or written last.
     pub fingerprint: Option<String>,
     /// As [`Lockfile::is_untold`] says.
@@ -76,8 +76,8 @@ pub struct Memory {
 
 impl Lockfile {
     /// The lockfile of `project`, as the state remembers it.
-    pub fn new(project: Project, remote: String, memory: Memory) -> Self {
-        let Memory { fingerprint: known, is_untold: untold, is_lost } = memory;
+    pub fn new(project: Project, remote: String, memory: SavedLockfile) -> Self {
+        let SavedLockfile { fingerprint: known, is_untold: untold, is_lost } = memory;
         Self {
             project,
             remote,

@@ -11,12 +11,12 @@ use std::path::PathBuf;
 
 use crate::engine::execute::executor::chain;
 use crate::engine::workspace::project::Project;
-use crate::manifest::{AddressSelection, Manifest};
+use crate::manifest::{Manifest, OutputFilter};
 use crate::model::desired::Desired;
 use crate::model::output::{MissingAsset, Output};
 use crate::model::path::ProjectPath;
 use crate::model::recorded::Recorded;
-use crate::outputs::file::{Comparison, compare, replace};
+use crate::outputs::file::{FileComparison, compare, replace};
 use crate::outputs::mark::Maker;
 use crate::outputs::{AssetIds, render};
 use crate::plan::current::for_game;
@@ -24,13 +24,13 @@ use crate::plan::{Action, Plan};
 
 /// One output, made and compared with its file.
 #[derive(Debug)]
-pub(crate) struct OutputDraft {
+pub(crate) struct RenderedOutput {
     /// The path of its file.
     pub path: ProjectPath,
     /// The addresses that it selects.
-    selection: AddressSelection,
+    selection: OutputFilter,
     /// Its text and the comparison with the file, or why there is none.
-    content: Result<(String, Comparison), OutputProblem>,
+    content: Result<(String, FileComparison), OutputProblem>,
 }
 
 /// Why an output is not written, for a person.
@@ -110,27 +110,29 @@ pub(crate) fn asset_ids(desired: &Desired, recorded: &Recorded) -> AssetIds {
 }
 
 /// Makes every output of a manifest and compares it with its file. Blocks: it reads the disk.
-pub(crate) fn draft(project: &Project, manifest: &Manifest, asset_ids: &AssetIds) -> Vec<OutputDraft> {
+pub(crate) fn draft(project: &Project, manifest: &Manifest, asset_ids: &AssetIds) -> Vec<RenderedOutput> {
     let draft = |output: &Output| {
-        let selection = AddressSelection::of(output);
+        let selection = OutputFilter::of(output);
         let content = make(project, output, &selection, asset_ids).and_then(|text| {
             match compare(&project.outputs, &output.path, &text) {
                 Ok(comparison) => Ok((text, comparison)),
                 Err(error) => Err(OutputProblem { message: chain(&error), hint: error.hint() }),
             }
         });
-        OutputDraft { path: output.path.clone(), selection, content }
+        RenderedOutput { path: output.path.clone(), selection, content }
     };
     manifest.outputs().iter().map(draft).collect()
 }
 
-impl OutputDraft {
+impl RenderedOutput {
     /// Returns the state of the file before any write.
     pub(crate) fn state(&self) -> OutputState {
         match &self.content {
-            Ok((_, Comparison::Same)) => OutputState::UpToDate,
-            Ok((_, Comparison::Absent | Comparison::Differs { maker: Maker::Macadam, .. })) => OutputState::OutOfDate,
-            Ok((_, Comparison::Differs { maker, .. })) => OutputState::Refused(not_ours(*maker)),
+            Ok((_, FileComparison::Same)) => OutputState::UpToDate,
+            Ok((_, FileComparison::Absent | FileComparison::Differs { maker: Maker::Macadam, .. })) => {
+                OutputState::OutOfDate
+            }
+            Ok((_, FileComparison::Differs { maker, .. })) => OutputState::Refused(not_ours(*maker)),
             Err(problem) => OutputState::Failed(problem.clone()),
         }
     }
@@ -138,7 +140,7 @@ impl OutputDraft {
     /// Returns who made a file that is not Macadam's; `None` if it is Macadam's, or absent.
     pub(crate) fn other_maker(&self) -> Option<Maker> {
         match &self.content {
-            Ok((_, Comparison::Differs { maker: maker @ (Maker::Other(_) | Maker::Unknown), .. })) => Some(*maker),
+            Ok((_, FileComparison::Differs { maker: maker @ (Maker::Other(_) | Maker::Unknown), .. })) => Some(*maker),
             Ok(_) | Err(_) => None,
         }
     }
@@ -191,7 +193,7 @@ fn not_ours(maker: Maker) -> OutputProblem {
 fn make(
     project: &Project,
     output: &Output,
-    selection: &AddressSelection,
+    selection: &OutputFilter,
     asset_ids: &AssetIds,
 ) -> Result<String, OutputProblem> {
     let held = asset_ids.iter().filter(|(address, _)| selection.fits(address));
@@ -206,7 +208,7 @@ pub(crate) fn mistakes(project: &Project, manifest: &Manifest, desired: &Desired
     let asset_ids = asset_ids(desired, &Recorded::default());
     let mistake = |output: &Output| {
         let complete = Output { missing: MissingAsset::Omit, ..output.clone() };
-        let made = make(project, &complete, &AddressSelection::of(output), &asset_ids);
+        let made = make(project, &complete, &OutputFilter::of(output), &asset_ids);
         made.err().map(|problem| (output.path.clone(), problem))
     };
     manifest.outputs().iter().filter_map(mistake).collect()
@@ -215,13 +217,13 @@ pub(crate) fn mistakes(project: &Project, manifest: &Manifest, desired: &Desired
 /// Returns the output files that Macadam made. Blocks: it reads the disk.
 pub(crate) fn ours(project: &Project, manifest: &Manifest) -> Vec<PathBuf> {
     let made = |path: &ProjectPath| {
-        matches!(compare(&project.outputs, path, ""), Ok(Comparison::Differs { maker: Maker::Macadam, .. }))
+        matches!(compare(&project.outputs, path, ""), Ok(FileComparison::Differs { maker: Maker::Macadam, .. }))
     };
     let outputs = manifest.outputs().iter().map(|output| &output.path).filter(|path| made(path));
     outputs.map(|path| project.outputs.join(path.as_str())).collect()
 }
 
 /// Writes the outputs that are due. Blocks until they are durable.
-pub(crate) fn write(project: &Project, drafts: Vec<OutputDraft>) -> Vec<OutputFile> {
+pub(crate) fn write(project: &Project, drafts: Vec<RenderedOutput>) -> Vec<OutputFile> {
     drafts.into_iter().map(|draft| draft.write(project, false)).collect()
 }

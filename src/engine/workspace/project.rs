@@ -13,7 +13,7 @@ use crate::engine::workspace::git::WorkTreeError;
 use crate::engine::workspace::state_folder::StateFolder;
 use crate::manifest;
 use crate::platform::atomic_file::{AtomicWriteError, write_atomic_if};
-use crate::platform::own_file::{self, Access, How, Refusal};
+use crate::platform::own_file::{self, Access, How, PathRefusal};
 use crate::platform::owner::{self, Owner};
 
 /// The number of times an edit is applied again because the manifest changed meanwhile. People and
@@ -97,7 +97,7 @@ impl ProjectError {
                     .to_owned(),
             ),
             Self::Read { source, .. } => match own_file::refusal(source) {
-                Some(Refusal::TooLong { .. }) => Some(
+                Some(PathRefusal::TooLong { .. }) => Some(
                     "check that it is a manifest; [globs] finds many files without an entry for each".to_owned(),
                 ),
                 _ => own_file::hint(source).map(str::to_owned),

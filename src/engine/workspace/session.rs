@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::engine::execute::effects;
 use crate::engine::report::progress::Listener;
 use crate::engine::workspace::gather::{GatherError, gather, unsettled_now};
-use crate::engine::workspace::lockfile::{KeepError, Lockfile, Memory};
+use crate::engine::workspace::lockfile::{KeepError, Lockfile, SavedLockfile};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
@@ -78,7 +78,7 @@ impl Session {
         let recorded = store.load()?;
         let cache = store.load_files()?;
         let lost = store.has_lost_outcomes()?;
-        let memory = Memory {
+        let memory = SavedLockfile {
             fingerprint: store.lockfile_fingerprint()?,
             is_untold: store.is_lockfile_untold()?,
             is_lost: store.is_lockfile_lost()?,

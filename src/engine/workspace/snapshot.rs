@@ -15,7 +15,7 @@ use crate::engine::workspace::gather::{GatherError, Gathered, gather, unsettled_
 use crate::engine::workspace::lockfile;
 use crate::engine::workspace::lost_entries;
 use crate::engine::workspace::missing_lockfile;
-use crate::engine::workspace::outputs::{self, OutputDraft};
+use crate::engine::workspace::outputs::{self, RenderedOutput};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::session;
 use crate::files::FilesInProgress;
@@ -136,7 +136,7 @@ pub(crate) struct PlanPreview {
     /// Whether the lockfile would change even without a step.
     pub lockfile_changes: bool,
     /// The files of `[[outputs]]` as they would be written now.
-    pub outputs: Vec<OutputDraft>,
+    pub outputs: Vec<RenderedOutput>,
 }
 
 impl PlanPreview {
@@ -152,7 +152,7 @@ impl PlanPreview {
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used.
-pub(crate) fn outputs(project: &Project, remote: &str) -> Result<(Vec<OutputDraft>, Vec<Diagnostic>), ViewError> {
+pub(crate) fn outputs(project: &Project, remote: &str) -> Result<(Vec<RenderedOutput>, Vec<Diagnostic>), ViewError> {
     let mut view = StateSnapshot::open(project, remote)?;
     let gathered = gather(project, &view.cache, &view.recorded.addresses(), &FilesInProgress::default(), &silent())?;
     let plan = plan(&gathered.desired, &view.recorded, &PlanOptions::default(), clock::now());
@@ -172,7 +172,7 @@ pub(crate) fn preview(
     listener: &Listener,
     options: &PlanOptions,
 ) -> Result<PlanPreview, ViewError> {
-    Draft::open(project, remote, listener)?.finish(project, remote, options)
+    PreviewInputs::open(project, remote, listener)?.finish(project, remote, options)
 }
 
 /// Does the same after fetching every asset from Roblox. Writes nothing either.
@@ -186,7 +186,7 @@ pub(crate) async fn preview_refreshed(
     options: &PlanOptions,
     asker: &Asker,
 ) -> Result<(PlanPreview, RefreshedPreview), ViewError> {
-    let mut draft = tokio::task::block_in_place(|| Draft::open(project, remote, listener))?;
+    let mut draft = tokio::task::block_in_place(|| PreviewInputs::open(project, remote, listener))?;
     let limits = std::mem::take(&mut draft.view.limits);
     let throttle = Throttle::new(&limits, throttle::OWNER, listener.clone());
     // Moves come first, so that an asset is fetched under its current name.
@@ -225,12 +225,12 @@ pub(crate) struct RefreshedPreview {
 }
 
 /// A preview before its plan.
-struct Draft {
+struct PreviewInputs {
     view: StateSnapshot,
     gathered: Gathered,
 }
 
-impl Draft {
+impl PreviewInputs {
     fn open(project: &Project, remote: &str, listener: &Listener) -> Result<Self, ViewError> {
         let view = StateSnapshot::open(project, remote)?;
         let gathered = gather(project, &view.cache, &view.recorded.addresses(), &unsettled_now(project), listener)?;

@@ -16,18 +16,18 @@ const FEW: usize = 16;
 /// The revisions of one address. Which form it has depends on their number alone, so that equal
 /// facts are equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Facts {
+pub(super) enum RevisionFacts {
     Few(Vec<(RevisionKey, RevisionFact)>),
     Many(BTreeMap<RevisionKey, RevisionFact>),
 }
 
-impl Default for Facts {
+impl Default for RevisionFacts {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Facts {
+impl RevisionFacts {
     pub(super) const fn new() -> Self {
         Self::Few(Vec::new())
     }
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn few_and_many_hold_the_same_in_the_same_order() {
         for count in [0, 1, FEW as u64 - 1, FEW as u64, FEW as u64 + 1, 100] {
-            let (mut up, mut down) = (Facts::new(), Facts::new());
+            let (mut up, mut down) = (RevisionFacts::new(), RevisionFacts::new());
             for number in 0..count {
                 up.put(key(1 + number % 3, number), |_| fact(number as u32));
                 let number = count - 1 - number;
@@ -167,10 +167,10 @@ mod tests {
 
     #[test]
     fn facts_that_shrink_are_equal_to_those_that_never_were_more() {
-        let mut shrunk = Facts::new();
+        let mut shrunk = RevisionFacts::new();
         (0..100).for_each(|number| shrunk.put(key(1, number), |_| fact(7)));
         shrunk.retain(|key, _| key.version.is_some_and(|version| version.get() == 5));
-        let mut never = Facts::new();
+        let mut never = RevisionFacts::new();
         never.put(key(1, 5), |_| fact(7));
         assert_eq!(shrunk, never);
     }

@@ -1,7 +1,7 @@
 //! Exactly the fields that changed, and what the text filter makes of them.
 
 use super::*;
-use crate::plan::metadata::{Comparison, compare};
+use crate::plan::metadata::{MetadataDiff, compare};
 
 #[test]
 fn metadata_is_updated_by_exactly_what_changed() {
@@ -30,11 +30,11 @@ fn metadata_is_updated_by_exactly_what_changed() {
 #[test]
 fn what_was_asked_for_is_remembered_though_it_is_no_longer_managed() {
     let asked = described(named(want("b.fbx", 1), "Sword"), "A sword").metadata.digests();
-    let Comparison { fields, .. } = compare(&FieldDigests::new(), &asked, None);
+    let MetadataDiff { fields, .. } = compare(&FieldDigests::new(), &asked, None);
     let cleared = described(named(want("b.fbx", 1), "Sword"), "").metadata.digests();
     assert_eq!(fields, cleared);
     let again = compare(&FieldDigests::new(), &fields, None);
-    assert_eq!(again, Comparison { changed: Vec::new(), fields });
+    assert_eq!(again, MetadataDiff { changed: Vec::new(), fields });
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::model::address::Address;
 use crate::model::digest::Checksum;
 use crate::model::forgotten::Forgotten;
 use crate::platform::atomic_file::{Room, keep_room, write_atomic_for};
-use crate::platform::own_file::{self, Access, Refusal};
+use crate::platform::own_file::{self, Access, PathRefusal};
 
 /// The largest lockfile in bytes: room for a million addresses. A larger file is no lockfile, and
 /// must not fill the memory.
@@ -27,7 +27,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, LockfileError> {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(match own_file::refusal(&error) {
-            Some(Refusal::TooLong { limit }) => LockfileError::TooLarge { path: path.to_owned(), limit: *limit },
+            Some(PathRefusal::TooLong { limit }) => LockfileError::TooLarge { path: path.to_owned(), limit: *limit },
             _ => LockfileError::Read { path: path.to_owned(), source: error },
         }),
     }

@@ -79,19 +79,19 @@ impl Numbered for Revision {
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Text<T>(pub(super) T);
+pub(super) struct TextForm<T>(pub(super) T);
 pub(super) struct NumberForm<T>(pub(super) T);
 
-impl<'de, T: Spelled> Deserialize<'de> for Text<T> {
+impl<'de, T: Spelled> Deserialize<'de> for TextForm<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Read<T>(PhantomData<T>);
         impl<T: Spelled> Visitor<'_> for Read<T> {
-            type Value = Text<T>;
+            type Value = TextForm<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text")
             }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Text<T>, E> {
-                T::read(text).map(Text).map_err(E::custom)
+            fn visit_str<E: Error>(self, text: &str) -> Result<TextForm<T>, E> {
+                T::read(text).map(TextForm).map_err(E::custom)
             }
         }
         deserializer.deserialize_str(Read(PhantomData))
@@ -107,11 +107,11 @@ impl<'de, T: Numbered> Deserialize<'de> for NumberForm<T> {
 
 #[derive(Deserialize, Default)]
 #[serde(transparent)]
-struct FieldsText(BTreeMap<Text<Field>, Text<FieldDigest>>);
+struct FieldsText(BTreeMap<TextForm<Field>, TextForm<FieldDigest>>);
 
 impl FieldsText {
     fn read(self) -> FieldDigests {
-        self.0.into_iter().map(|(Text(field), Text(digest))| (field, digest)).collect()
+        self.0.into_iter().map(|(TextForm(field), TextForm(digest))| (field, digest)).collect()
     }
 }
 
@@ -119,15 +119,15 @@ impl FieldsText {
 #[serde(deny_unknown_fields)]
 pub(super) struct EntryText {
     #[serde(rename = "type")]
-    asset_type: Text<AssetType>,
-    creator: Text<Creator>,
-    privacy: Option<Text<Privacy>>,
-    path: Option<Text<ProjectPath>>,
+    asset_type: TextForm<AssetType>,
+    creator: TextForm<Creator>,
+    privacy: Option<TextForm<Privacy>>,
+    path: Option<TextForm<ProjectPath>>,
     #[serde(default)]
     removed: bool,
     pinned: Option<PinnedText>,
     #[serde(default)]
-    archived: BTreeMap<String, Text<RetireReason>>,
+    archived: BTreeMap<String, TextForm<RetireReason>>,
     #[serde(default)]
     asked: FieldsText,
     #[serde(default)]
@@ -147,13 +147,13 @@ impl EntryText {
         let Self { asset_type, creator, privacy, path, removed, pinned, archived, .. } = self;
         let Self { asked, stored, revisions, possible_duplicates, open, .. } = self;
         let path = match path {
-            Some(Text(path)) => path,
+            Some(TextForm(path)) => path,
             None => ProjectPath::new(address).map_err(|error| {
                 let address: String = address.chars().take(80).collect();
                 (format!("`{address}` needs a `path`: {error}"), None)
             })?,
         };
-        let privacy = privacy.map(|Text(privacy)| privacy).unwrap_or_default();
+        let privacy = privacy.map(|TextForm(privacy)| privacy).unwrap_or_default();
         let mut entry = LockfileEntry::new(Identity { asset_type: asset_type.0, creator: creator.0, privacy, path });
         let kind = entry.identity.kind();
         for text in revisions {
@@ -164,13 +164,14 @@ impl EntryText {
         }
         entry.asked = asked.read();
         entry.stored = stored.read();
-        for (asset_id, Text(why)) in archived {
+        for (asset_id, TextForm(why)) in archived {
             let asset_id = asset_id.parse::<AssetId>().map_err(|error| (error.to_string(), None))?;
             entry.archived.insert(asset_id, why);
         }
         entry.pinned = pinned.map(PinnedText::read);
         entry.removed = removed;
-        for PossibleDuplicateText { upload: Text(upload), content_hash: Text(content), settled } in possible_duplicates
+        for PossibleDuplicateText { upload: TextForm(upload), content_hash: TextForm(content), settled } in
+            possible_duplicates
         {
             let duplicate = PossibleDuplicate { content, settled };
             let known = entry.possible_duplicates.get(&upload).map_or(duplicate, |known| known.union(duplicate));
@@ -188,7 +189,7 @@ impl EntryText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PinnedText {
-    pin: Text<Pin>,
+    pin: TextForm<Pin>,
     asset_id: NumberForm<AssetId>,
     revision: Option<NumberForm<Revision>>,
     newest: Option<NumberForm<Revision>>,
@@ -208,16 +209,16 @@ struct RevisionText {
     asset_id: NumberForm<AssetId>,
     revision: Option<NumberForm<Revision>>,
     ordinal: Option<u32>,
-    content_hash: Option<Text<ContentHash>>,
-    state: Option<Text<RevisionState>>,
+    content_hash: Option<TextForm<ContentHash>>,
+    state: Option<TextForm<RevisionState>>,
     round: Option<u32>,
     #[serde(default)]
     shared: bool,
     #[serde(default)]
     duplicate: bool,
     #[serde(rename = "type")]
-    asset_type: Option<Text<AssetType>>,
-    creator: Option<Text<Creator>>,
+    asset_type: Option<TextForm<AssetType>>,
+    creator: Option<TextForm<Creator>>,
     #[serde(default)]
     disputed: bool,
     #[serde(default)]
@@ -229,13 +230,13 @@ impl RevisionText {
     fn read(self, of: Kind) -> (RevisionKey, RevisionFact, Listing) {
         let Self { asset_id, revision, ordinal, content_hash, state, round, shared, duplicate, .. } = self;
         let Self { asset_type, creator, disputed, era, .. } = self;
-        let asset_type = asset_type.map_or(of.asset_type, |Text(asset_type)| asset_type);
-        let creator = creator.map_or(of.creator, |Text(creator)| creator);
+        let asset_type = asset_type.map_or(of.asset_type, |TextForm(asset_type)| asset_type);
+        let creator = creator.map_or(of.creator, |TextForm(creator)| creator);
         let key = RevisionKey { asset_id: asset_id.0, version: revision.map(|NumberForm(revision)| revision) };
         let fact = RevisionFact {
             ordinal: ordinal.unwrap_or(1),
-            content: content_hash.map(|Text(content)| content),
-            state: state.map(|Text(state)| state).unwrap_or_default(),
+            content: content_hash.map(|TextForm(content)| content),
+            state: state.map(|TextForm(state)| state).unwrap_or_default(),
             round: round.unwrap_or_default(),
             shared,
             kind: Some(Kind { asset_type, creator }),
@@ -268,8 +269,8 @@ impl ForgottenText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PossibleDuplicateText {
-    upload: Text<UploadId>,
-    content_hash: Text<ContentHash>,
+    upload: TextForm<UploadId>,
+    content_hash: TextForm<ContentHash>,
     #[serde(default)]
     settled: bool,
 }
@@ -280,13 +281,13 @@ struct PossibleDuplicateText {
 struct OpenKeys {
     action: String,
     asset_id: Option<NumberForm<AssetId>>,
-    content_hash: Option<Text<ContentHash>>,
+    content_hash: Option<TextForm<ContentHash>>,
     asked: Option<FieldsText>,
-    upload: Option<Text<UploadId>>,
+    upload: Option<TextForm<UploadId>>,
     costly: Option<bool>,
     head: Option<NumberForm<Revision>>,
     to: Option<NumberForm<Revision>>,
-    operation: Option<Text<OperationId>>,
+    operation: Option<TextForm<OperationId>>,
     #[serde(default)]
     set_aside: bool,
     doubts: Option<u32>,
@@ -298,11 +299,11 @@ impl OpenKeys {
         let OpenKeys { mut upload, mut head, mut to, operation, set_aside, mut doubts, .. } = self;
         let missing = |key: &str| format!("`{action}` needs `{key}`");
         let mut asset = || asset_id.take().map(|NumberForm(id)| id).ok_or_else(|| missing("asset_id"));
-        let mut content = || content_hash.take().map(|Text(hash)| hash).ok_or_else(|| missing("content_hash"));
+        let mut content = || content_hash.take().map(|TextForm(hash)| hash).ok_or_else(|| missing("content_hash"));
         let intent = match action.as_str() {
             "create" | "replace" => Intent::Create {
                 content: content()?,
-                upload: upload.take().map(|Text(upload)| upload).ok_or_else(|| missing("upload"))?,
+                upload: upload.take().map(|TextForm(upload)| upload).ok_or_else(|| missing("upload"))?,
                 fields: asked.take().unwrap_or_default().read(),
                 costly: costly.take().unwrap_or(false),
                 replaces: if action == "replace" { Some(asset()?) } else { None },
@@ -343,7 +344,7 @@ impl OpenKeys {
         match left.into_iter().find(|(_, left)| *left) {
             Some((key, _)) => Err(format!("`{action}` has no `{key}`")),
             None => {
-                let operation = operation.map(|Text(operation)| operation);
+                let operation = operation.map(|TextForm(operation)| operation);
                 Ok(OpenWork { intent, operation, set_aside, doubts: before })
             }
         }

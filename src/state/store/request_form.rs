@@ -10,7 +10,7 @@ use crate::model::request::{ProblemKind, Request, RequestDone, RequestProblem, R
 /// The arguments of every command; each uses its own.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Arguments {
+struct RequestArguments {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -57,21 +57,25 @@ enum KindText {
 
 /// Returns the arguments of a request as JSON; its command is a column of its own.
 pub(super) fn arguments(request: &Request) -> serde_json::Result<String> {
-    let one = |address: &Address| Arguments { address: Some(address.to_string()), ..Arguments::default() };
+    let one =
+        |address: &Address| RequestArguments { address: Some(address.to_string()), ..RequestArguments::default() };
     serde_json::to_string(&match request {
         Request::Resolve { address, found } => match found {
-            Resolution::Asset(asset_id) => Arguments { asset_id: Some(asset_id.get()), ..one(address) },
+            Resolution::Asset(asset_id) => RequestArguments { asset_id: Some(asset_id.get()), ..one(address) },
             Resolution::Nothing => one(address),
-            Resolution::NoDuplicate => Arguments { no_duplicate: true, ..one(address) },
+            Resolution::NoDuplicate => RequestArguments { no_duplicate: true, ..one(address) },
         },
         Request::Retry { addresses } | Request::Forget { addresses } | Request::Recreate { addresses } => {
-            Arguments { addresses: addresses.iter().map(ToString::to_string).collect(), ..Arguments::default() }
+            RequestArguments {
+                addresses: addresses.iter().map(ToString::to_string).collect(),
+                ..RequestArguments::default()
+            }
         }
         Request::Import { address, asset_id, content_matches } => {
-            Arguments { asset_id: Some(asset_id.get()), content_matches: *content_matches, ..one(address) }
+            RequestArguments { asset_id: Some(asset_id.get()), content_matches: *content_matches, ..one(address) }
         }
         Request::Archive { address, together } => {
-            Arguments { addresses: together.iter().map(ToString::to_string).collect(), ..one(address) }
+            RequestArguments { addresses: together.iter().map(ToString::to_string).collect(), ..one(address) }
         }
         Request::Restore { address } => one(address),
     })
@@ -82,7 +86,7 @@ pub(super) fn arguments(request: &Request) -> serde_json::Result<String> {
 /// # Errors
 /// When this program does not understand it; the error says why.
 pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String> {
-    let Arguments { address, addresses, asset_id, content_matches, no_duplicate } =
+    let RequestArguments { address, addresses, asset_id, content_matches, no_duplicate } =
         serde_json::from_str(arguments).map_err(|error| format!("the arguments of `{command}`: {error}"))?;
     let parse = |text: &str| Address::new(text).map_err(|error| format!("the address of `{command}`: {error}"));
     let address = || parse(address.as_deref().ok_or_else(|| format!("`{command}` has no address"))?);

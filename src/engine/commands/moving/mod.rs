@@ -33,8 +33,8 @@ use crate::model::recorded::KnownAddresses;
 use crate::model::recorded::{Identity, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::moving::{
-    Claim, Claims, Draft, FileSet, FindingKind, Findings, Options, Proof, ReadError, Source, TheirFile, Tool, claims,
-    is_theirs,
+    Claim, Claims, FileSet, FindingKind, Findings, ManifestDraft, Proof, ReadError, Source, SourceOptions, TheirFile,
+    Tool, claims, is_theirs,
 };
 use crate::plan::{Action, PlanOptions, plan};
 use crate::platform::atomic_file::write_atomic_if;
@@ -53,7 +53,7 @@ const FIRST_VERSION: u64 = 1;
 
 /// A project of another tool, read and matched; nothing is written yet.
 #[derive(Debug)]
-pub(crate) struct Move {
+pub(crate) struct ToolProject {
     project: Project,
     remote: String,
     source: Source,
@@ -73,7 +73,7 @@ pub(crate) struct Move {
 
 /// What is ready to be written.
 #[derive(Debug)]
-pub(crate) struct Ready {
+pub(crate) struct PreparedImport {
     project: Project,
     manifest: String,
     ledger: Ledger,
@@ -93,7 +93,7 @@ pub(crate) struct Ready {
 ///
 /// # Errors
 /// When they can't be read.
-pub(crate) fn read(tool: Tool, main: &Path, options: &Options) -> Result<Source, MoveError> {
+pub(crate) fn read(tool: Tool, main: &Path, options: &SourceOptions) -> Result<Source, MoveError> {
     let text = read_text(main)?
         .ok_or_else(|| MoveError::File { path: main.to_owned(), source: io::Error::from(io::ErrorKind::NotFound) })?;
     let folder = main.parent().unwrap_or(Path::new("."));
@@ -156,7 +156,7 @@ pub(crate) fn refuse_existing(project: &Project) -> Result<(), MoveError> {
     }
 }
 
-impl Move {
+impl ToolProject {
     /// Finds and hashes the files, and matches them with what the tool knows. Blocks: it reads the
     /// disk.
     pub(crate) fn new(project: &Project, remote: &str, source: Source, creator: Creator) -> Self {
@@ -228,9 +228,9 @@ impl Move {
         Err(MoveError::WouldUpload { addresses: vec!["the files keep changing".to_owned()] })
     }
 
-    fn draft(&mut self) -> Draft {
+    fn draft(&mut self) -> ManifestDraft {
         let mut findings = std::mem::take(&mut self.claims.findings);
-        let mut draft = Draft::new(&self.source, self.creator, &self.claims, &mut findings);
+        let mut draft = ManifestDraft::new(&self.source, self.creator, &self.claims, &mut findings);
         self.claims.findings = findings;
         self.excluded.iter().for_each(|path| draft.exclude(path));
         for (path, input) in self.own_entries.iter().filter(|(path, _)| self.claims.files.contains_key(*path)) {
@@ -348,7 +348,7 @@ impl Move {
     ///
     /// # Errors
     /// When the manifest would not be valid, or something would be uploaded again.
-    pub(crate) fn finish(mut self, listener: &Listener) -> Result<Ready, MoveError> {
+    pub(crate) fn finish(mut self, listener: &Listener) -> Result<PreparedImport, MoveError> {
         let (manifest, gathered) = self.settle(listener)?;
         let ledger = self.ledger(&gathered);
         let mut recorded = Recorded::default();
@@ -379,7 +379,7 @@ impl Move {
         let assets = self.claims.assets.iter().filter_map(|(path, claim)| {
             Some((address(path)?, claim.asset_id, self.states.contains_key(&claim.asset_id)))
         });
-        Ok(Ready {
+        Ok(PreparedImport {
             assets: assets.collect(),
             existing: gathered.desired.existing.len(),
             manifest,
@@ -427,7 +427,7 @@ impl Move {
     }
 }
 
-impl Ready {
+impl PreparedImport {
     /// Writes lockfile and manifest; in this order, since a manifest without its lockfile would
     /// upload everything again. Blocks.
     ///

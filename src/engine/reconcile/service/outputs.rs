@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Service, ServiceError};
-use crate::engine::workspace::outputs::{OutputDraft, OutputFile, OutputProblem, OutputState, asset_ids, draft, write};
+use crate::engine::workspace::outputs::{
+    OutputFile, OutputProblem, OutputState, RenderedOutput, asset_ids, draft, write,
+};
 use crate::model::path::ProjectPath;
 
 /// The problems reported so far, so that none is logged twice.
@@ -53,7 +55,7 @@ impl Service<'_> {
         let (project, desired) = (&self.session.project, &self.desired);
         let asset_ids = self.session.state_cache.read(|recorded| asset_ids(desired, recorded));
         let drafts = tokio::task::block_in_place(|| draft(project, manifest, &asset_ids));
-        if drafts.iter().any(OutputDraft::is_due) {
+        if drafts.iter().any(RenderedOutput::is_due) {
             self.session.lockfile.will_be_told(&self.session.state_cache).await?;
         }
         let files = tokio::task::block_in_place(|| write(&self.session.project, drafts));
