@@ -1,12 +1,14 @@
 //! Jittered exponential back-off.
 //!
-//! Pure: how often something failed and a random number go in, a wait comes out. Counting failures,
-//! and forgetting them on success and on new content, is the caller's. It must never be layered:
-//! one curve for one subject.
+//! Pure: takes a failure count and a random number, returns a wait. The caller counts failures, and
+//! forgets them on success and on new content. Curves must never be layered: one curve for one
+//! subject.
+//!
+//! Read next: [`super::breaker`], which spaces its probes by one of these curves.
 
 use std::time::Duration;
 
-/// How waits grow for one kind of subject.
+/// The curve by which waits grow for one kind of subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Backoff {
     first: Duration,
@@ -14,31 +16,31 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// For an asset that could not be reconciled. A hiccup is over within a second or two; the
-    /// longest is of the order of the service's full scan (10 minutes), so that an asset is
-    /// seen to soon after a long outage and still costs only four requests an hour.
+    /// For an address that could not be reconciled. A hiccup is over within a second or two. The
+    /// longest wait is of the order of the service's full scan (10 minutes): an asset recovers soon
+    /// after a long outage, and costs only four requests an hour until then.
     pub(crate) const ADDRESS: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(15 * 60) };
 
-    /// For a budget that the service itself refuses with requests left in the window: it is
-    /// overloaded rather than counting. Past a minute, the windows' length, waiting longer
-    /// tells nothing new.
+    /// For a budget that the service refuses although requests are left in the window. Such a
+    /// service is overloaded rather than counting. Waiting longer than a minute, the length of a
+    /// window, reveals nothing new.
     pub(crate) const BUDGET: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
-    /// For a poll that went unanswered. An upload hangs on it, so it is asked again within a
+    /// For a poll without a response. An upload depends on it, so the next poll follows within a
     /// minute.
     pub(crate) const POLL: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
-    /// For the probes of an open circuit breaker: recovery is noticed within a minute.
+    /// For the probes of an open circuit breaker. Recovery is noticed within a minute.
     pub(crate) const PROBE: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
-    /// The longest wait.
+    /// Returns the longest wait.
     pub(crate) const fn longest(self) -> Duration {
         self.longest
     }
 
-    /// How long to wait after `failures` failures in a row: twice as long each time, up to the
-    /// longest, and of that between half and all as `jitter` (0 to 1) says, so that what failed
-    /// together does not come back together. No failure, no wait.
+    /// Returns the wait after `failures` failures in a row. It doubles with each failure, up to the
+    /// longest. `jitter` (0 to 1) picks a point between half the wait and all of it, so that
+    /// requests that failed together don't return together. No failure means no wait.
     pub(crate) fn delay(self, failures: u32, jitter: f64) -> Duration {
         let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
         let whole = 2_u32
@@ -49,7 +51,7 @@ impl Backoff {
     }
 }
 
-/// A random number brought into 0 to 1; what is no number counts as 1, the longest wait.
+/// Clamps a random number to 0 to 1. NaN counts as 1, the longest wait.
 pub(super) fn fraction(jitter: f64) -> f64 {
     if jitter.is_nan() { 1.0 } else { jitter.clamp(0.0, 1.0) }
 }
@@ -83,7 +85,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_longer_than_the_longest_nor_shorter_than_half_the_step(failures in 1_u32.., jitter in any::<f64>()) {
+        fn waits_stay_between_half_a_step_and_the_longest(failures in 1_u32.., jitter in any::<f64>()) {
             for curve in [Backoff::ADDRESS, Backoff::BUDGET, Backoff::POLL, Backoff::PROBE] {
                 let delay = curve.delay(failures, jitter);
                 prop_assert!(delay <= curve.longest);

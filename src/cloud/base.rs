@@ -1,4 +1,4 @@
-//! The address of the remote, checked before a credential can go there.
+//! The API address, checked before a credential can go there.
 //!
 //! Only the command line sets it, never the manifest. Read next: [`super::client`].
 
@@ -8,11 +8,11 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
-/// The root of an Open Cloud: https, or http to this machine. Prints as the name under which state
-/// and lockfile record the remote.
+/// The root of an Open Cloud: https anywhere, or http to this machine. Displays as the name under
+/// which state and lockfile record the remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
-    /// Without a slash at its end.
+    /// Has no trailing slash.
     text: String,
     loopback: bool,
     encrypted: bool,
@@ -21,40 +21,40 @@ pub struct BaseUrl {
 /// A text that can't be the address of an Open Cloud.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BaseUrlError {
-    /// No URL at all.
+    /// Not a URL.
     #[error("the API's address is no URL: {0}")]
     NoUrl(String),
-    /// Another scheme than https, or http beyond this machine.
+    /// Neither https nor http to this machine.
     #[error(
         "the API's address must begin with https://, or with http:// for this machine (127.0.0.1, [::1], localhost)"
     )]
     Insecure,
-    /// A user name or password inside.
+    /// Contains a user name or password.
     #[error("the API's address must not hold a user name or password")]
     UserInfo,
-    /// A line break, a tab or another control character, which a URL parser drops in silence.
+    /// Contains a line break, tab or other control character. A URL parser would drop it silently.
     #[error("the API's address must not hold control characters")]
     Control,
-    /// A query or fragment.
+    /// Contains a query or fragment.
     #[error("the API's address must end before `?` and `#`")]
     Tail,
 }
 
 impl BaseUrl {
-    /// Where Roblox serves Open Cloud (V1).
+    /// The address where Roblox serves Open Cloud (V1).
     pub const ROBLOX: &'static str = "https://apis.roblox.com";
 
-    /// Whether it is this machine: no proxy stands between.
+    /// Whether the address is this machine. No proxy is used then.
     pub const fn is_loopback(&self) -> bool {
         self.loopback
     }
 
-    /// Whether it is https.
+    /// Whether the scheme is https.
     pub(super) const fn is_encrypted(&self) -> bool {
         self.encrypted
     }
 
-    /// The address, without a slash at its end.
+    /// Returns the address without a trailing slash.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -81,7 +81,7 @@ impl FromStr for BaseUrl {
             return Err(BaseUrlError::Control);
         }
         let url = Url::parse(text).map_err(|error| BaseUrlError::NoUrl(error.to_string()))?;
-        // First, so that no other message repeats a password.
+        // Checked first, so that no other message repeats a password.
         if !url.username().is_empty() || url.password().is_some() {
             return Err(BaseUrlError::UserInfo);
         }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_credential_goes_only_where_it_is_safe() {
+    fn only_https_and_loopback_addresses_are_accepted() {
         let check = |text: &str, wanted: Result<(&str, bool), BaseUrlError>| {
             let made = text.parse::<BaseUrl>();
             let made = made.as_ref().map(|base| (base.as_str(), base.is_loopback())).map_err(Clone::clone);

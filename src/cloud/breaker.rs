@@ -1,49 +1,52 @@
-//! The circuit breaker: while Roblox is down a probe goes out now and then, not the whole queue.
+//! The circuit breaker: while Roblox is down, Macadam sends an occasional probe instead of the
+//! whole queue.
 //!
-//! One for a remote. It counts failures of the server in a row, never refusals: a well-formed 4xx
-//! is a server that works. It must never decide whether something is repeated, only when the next
-//! request may try. Pure: time and randomness are arguments.
+//! Each remote has one breaker. It counts server failures in a row, never refusals: a server that
+//! sends a well-formed 4xx works. It must never decide whether a request is repeated, only when the
+//! next one may try. Pure: time and randomness are arguments.
+//!
+//! Read next: [`super::backoff`] for the waits between probes.
 
 use super::backoff::Backoff;
 use super::moment::Moment;
 use std::time::Duration;
 
-/// So many failures in a row open the circuit. With eight uploads at once it is less than one
-/// volley, and more than a hiccup on a single request and its first repetition.
+/// The failures in a row that open the circuit. Eight uploads run at once, so it is less than one
+/// volley, and more than a hiccup on one request and its first repetition.
 const FAILURES_TO_OPEN: u32 = 5;
 
-/// A probe that has said nothing for so long no longer keeps the others waiting: it may be a large
+/// The time after which a silent probe no longer keeps the others waiting. It may be a large
 /// upload, or its task may have died.
 const PROBE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether a request may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BreakerGate {
-    /// It may: hand the pass back with what came of it.
+    /// The request may go. Report its outcome with this role.
     Go(RequestRole),
-    /// Not before then; a report may open the gate earlier.
+    /// Wait until this moment. A report may open the circuit earlier.
     WaitUntil(Moment),
 }
 
-/// What a request went out as. A cheap request makes the best [`RequestRole::Probe`].
+/// The role of a request. A cheap request makes the best [`RequestRole::Probe`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestRole {
-    /// One of many, while all is well.
+    /// One of many, while the circuit is closed.
     Ordinary,
-    /// The one that tries whether the remote is back.
+    /// The one request that tests whether the remote is back.
     Probe,
 }
 
-/// What a request tells of the remote's health.
+/// The evidence that one request gives about the remote's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HealthSignal {
-    /// An answer in one of the service's shapes, refusals included.
+    /// A response in one of the service's shapes, refusals included.
     Answered,
-    /// A 5xx, an error page, an unreadable body, or no answer: refused, reset, timed out, name not
-    /// found.
+    /// A 5xx, an error page, an unreadable body, or no response: connection refused, reset,
+    /// timeout, name not found.
     Failed,
-    /// Nothing: it was not sent for a reason of ours, or a gateway that may have nothing behind it
-    /// answered (a 429).
+    /// No evidence: the request was not sent for a local reason, or a gateway that may have nothing
+    /// behind it responded (a 429).
     Unknown,
 }
 
@@ -55,11 +58,11 @@ pub(crate) struct Breaker {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// All goes; so many failures in a row.
+    /// Every request goes. Counts failures in a row.
     Closed { failures: u32 },
-    /// Nothing goes until the next probe; so many probes failed.
+    /// No request goes before the next probe. Counts failed probes.
     Open { probes: u32, since: Moment, probe_at: Moment },
-    /// A probe is out since then.
+    /// A probe left at `sent_at` and has not been reported.
     Probing { probes: u32, since: Moment, sent_at: Moment },
 }
 
@@ -70,12 +73,13 @@ impl Default for State {
 }
 
 impl Breaker {
-    /// A closed breaker: all goes.
+    /// Returns a closed breaker.
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// Whether a request may go now. After a [`BreakerGate::Go`] the request must be reported.
+    /// Decides whether a request may go now. The caller must report every request that got
+    /// [`BreakerGate::Go`].
     pub(crate) fn ask(&mut self, now: Moment) -> BreakerGate {
         match self.state {
             State::Closed { .. } => BreakerGate::Go(RequestRole::Ordinary),
@@ -90,9 +94,9 @@ impl Breaker {
         }
     }
 
-    /// Takes in what came of a request. Any answer closes the circuit, also that of a request from
+    /// Applies the outcome of a request. Any response closes the circuit, even to a request from
     /// before it opened. `jitter` (0 to 1) spreads the probes of several instances.
-    pub(crate) fn report(&mut self, pass: RequestRole, health: HealthSignal, jitter: f64, now: Moment) {
+    pub(crate) fn report(&mut self, role: RequestRole, health: HealthSignal, jitter: f64, now: Moment) {
         self.state = match (health, self.state) {
             (HealthSignal::Answered, _) => State::Closed { failures: 0 },
             (HealthSignal::Failed, State::Closed { failures }) if failures + 1 < FAILURES_TO_OPEN => {
@@ -101,22 +105,22 @@ impl Breaker {
             (HealthSignal::Failed, State::Closed { .. }) => {
                 State::Open { probes: 0, since: now, probe_at: now + Backoff::PROBE.delay(1, jitter) }
             }
-            (HealthSignal::Failed, State::Probing { probes, since, .. }) if pass == RequestRole::Probe => {
+            (HealthSignal::Failed, State::Probing { probes, since, .. }) if role == RequestRole::Probe => {
                 let probes = probes.saturating_add(1);
                 let wait = Backoff::PROBE.delay(probes.saturating_add(1), jitter);
                 State::Open { probes, since, probe_at: now + wait }
             }
-            // A probe that told nothing: the next one may go at once.
-            (HealthSignal::Unknown, State::Probing { probes, since, .. }) if pass == RequestRole::Probe => {
+            // The probe gave no evidence, so the next one may go at once.
+            (HealthSignal::Unknown, State::Probing { probes, since, .. }) if role == RequestRole::Probe => {
                 State::Open { probes, since, probe_at: now }
             }
-            // Stragglers from before the circuit opened tell nothing new.
+            // Stragglers from before the circuit opened are no news.
             (HealthSignal::Failed | HealthSignal::Unknown, state) => state,
         };
     }
 
-    /// Since when the remote has been failing, while the circuit is open: for `status` and the
-    /// logs.
+    /// Returns the time since which the remote has been failing, while the circuit is open.
+    /// `status` and the logs show it.
     pub(crate) fn open_since(&self) -> Option<Moment> {
         match self.state {
             State::Closed { .. } => None,
@@ -133,8 +137,8 @@ mod tests {
         Moment::after_start(Duration::from_secs(seconds))
     }
 
-    /// Steps `time verb → throttle`, one a line: `ask` tells the gate, `answered`, `failed` and
-    /// `unknown` report an ordinary request, with `probe-` before them a probe.
+    /// Runs steps of the form `time verb expected`, one a line. `ask` asks the breaker; `answered`,
+    /// `failed` and `unknown` report an ordinary request, and with the prefix `probe-` a probe.
     #[track_caller]
     fn check(script: &str) {
         let mut breaker = Breaker::new();
@@ -142,28 +146,28 @@ mod tests {
             let mut words = line.split_whitespace();
             let now = at(words.next().unwrap().parse().unwrap());
             let verb = words.next().unwrap();
-            let (pass, word) =
+            let (role, word) =
                 verb.strip_prefix("probe-").map_or((RequestRole::Ordinary, verb), |word| (RequestRole::Probe, word));
             let health = match word {
                 "answered" => HealthSignal::Answered,
                 "failed" => HealthSignal::Failed,
                 "unknown" => HealthSignal::Unknown,
                 _ => {
-                    let throttle = match breaker.ask(now) {
+                    let decision = match breaker.ask(now) {
                         BreakerGate::Go(RequestRole::Ordinary) => "go".to_owned(),
                         BreakerGate::Go(RequestRole::Probe) => "probe".to_owned(),
                         BreakerGate::WaitUntil(until) => format!("wait {}", until.since(Moment::START).as_secs()),
                     };
-                    assert_eq!(throttle, words.collect::<Vec<_>>().join(" "), "{line}");
+                    assert_eq!(decision, words.collect::<Vec<_>>().join(" "), "{line}");
                     continue;
                 }
             };
-            breaker.report(pass, health, 1.0, now);
+            breaker.report(role, health, 1.0, now);
         }
     }
 
     #[test]
-    fn opens_after_five_failures_in_a_row_and_closes_on_an_answer() {
+    fn opens_after_five_failures_in_a_row_and_closes_on_a_response() {
         check(
             "0 failed
              0 failed
@@ -188,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_between_starts_the_count_again() {
+    fn a_response_resets_the_failure_count() {
         check(
             "0 failed
              0 failed
@@ -251,10 +255,10 @@ mod tests {
         assert_eq!(breaker.open_since(), Some(at(0)));
         let mut probes = Vec::new();
         for now in (0..3600).map(at) {
-            if let BreakerGate::Go(pass) = breaker.ask(now) {
-                assert_eq!(pass, RequestRole::Probe);
+            if let BreakerGate::Go(role) = breaker.ask(now) {
+                assert_eq!(role, RequestRole::Probe);
                 probes.push(now);
-                breaker.report(pass, HealthSignal::Failed, 0.5, now);
+                breaker.report(role, HealthSignal::Failed, 0.5, now);
             }
         }
         assert!((60..=90).contains(&probes.len()), "{} probes", probes.len());

@@ -1,57 +1,59 @@
-//! What an ending means: the one table from how far a request got, what broke, the status and the
-//! form of the body, to a class.
+//! Classifies a response, or a missing one. One table maps how far a request got, what broke, the
+//! status and the shape of the body to a [`Class`].
 //!
-//! The rule behind it: a request whose last byte was not handed to the connection can't have been
-//! carried out; from then on only an answer that Roblox's own code wrote settles it. An error page
-//! says that something between here and Roblox is unwell, not what became of the request. Pure: no
-//! I/O, no clock. Read next: [`super::http`], which finds out how far a request got.
+//! The rule behind it: Roblox can't have carried out a request whose last byte never reached the
+//! connection. After that byte, only a response that Roblox's own code wrote settles the request.
+//! An error page shows that something on the way is unwell, not what became of the request.
+//!
+//! Pure: no I/O, no clock. Read next: [`super::http`], which finds out how far a request got.
 
 use super::wire::error::{ErrorBody, Shape};
 
-/// What an ending means for what was tried.
+/// The meaning of a request's outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// A change that can't have been carried out: its last byte never left. May be sent again.
+    /// The change can't have been carried out: its last byte never left. It may be sent again.
     NeverSent(Unsent),
-    /// Roblox looked at it and said no.
+    /// Roblox processed the request and refused it.
     Refused(Refusal),
-    /// Roblox did not carry it out, and may later.
+    /// Roblox did not carry out the request, and may do so later.
     TryLater(Later),
-    /// A change of which nobody here knows whether it was carried out.
+    /// The change may or may not have been carried out.
     InDoubt,
-    /// A question that got no answer: nothing is known, least of all absence.
+    /// A read got no usable response. Nothing is known; above all, the asset is not known to be
+    /// absent.
     CouldNotAsk,
 }
 
-/// Why a change was never sent.
+/// The reason why a change was never sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unsent {
     /// The connection could not be made, or broke before the last byte.
     Connection,
-    /// The content could not be read as it was when it was hashed.
+    /// The content could not be read, or differs from the hashed content.
     Content,
     /// The hand-over could not be recorded.
     Record,
 }
 
-/// Why Roblox said no.
+/// The reason why Roblox refused a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
-    /// The key or token is wrong, expired, disabled, or used from a forbidden address.
+    /// The key or token is wrong, expired, disabled, or used from a forbidden IP address.
     KeyRefused,
     /// The key lacks a scope.
     MissingScope,
     /// The account is sanctioned: every write must stop.
     AccountModerated,
-    /// The key may not do this for that creator or asset.
+    /// The key has no permission for this creator or asset.
     PermissionDenied,
     /// The service has no such asset or version.
     NotFound,
-    /// Nobody serves the address, or it is not the service that says so: the API's address may be
-    /// wrong. Says nothing of an asset.
+    /// No service is behind the URL, or something other than the service says so. The API address
+    /// may be wrong. Says nothing about an asset.
     NoRoute,
-    /// A proxy, a firewall or a load balancer turned the request away: it never reached the
-    /// service. Says nothing of key, creator or file.
+    /// A proxy, firewall or load balancer turned the request away before it reached the service.
+    /// Says nothing about key, creator or file.
     Intercepted,
     /// The text filter refused the display name.
     NameModerated,
@@ -61,43 +63,43 @@ pub enum Refusal {
     ContentModerated,
     /// The file is too large.
     TooLarge,
-    /// Anything else that is wrong with the request or the content.
+    /// Anything else is wrong with the request or the content.
     Invalid,
 }
 
-/// Why Roblox did not carry something out now.
+/// The reason why Roblox did not carry out a request now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Later {
     /// Too many requests.
     RateLimited,
-    /// An upload quota of the creator for a type of asset is used up: says nothing of the file, and
+    /// The creator's upload quota for an asset type is used up. Says nothing about the file, and
     /// lasts for hours or days.
     QuotaSpent,
-    /// The service is down and said so itself.
+    /// The service reported that it is down.
     Unavailable,
-    /// Another change of the same thing was in the way.
+    /// Another change of the same thing conflicted.
     Conflict,
-    /// An operation ended in a failure of Roblox's own.
+    /// An operation ended in an internal failure at Roblox.
     Internal,
 }
 
 /// How far a request got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Sent {
-    /// Its last byte was held back.
+    /// The last byte was held back.
     Partly,
-    /// Its last byte was handed to the connection, or was about to be.
+    /// The last byte was handed to the connection, or was about to be.
     Whole,
 }
 
-/// What ended a request without an answer.
+/// The event that ended a request without a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Breakage {
-    /// No connection: name, TCP, proxy or TLS. Proof that not a byte of the request left.
+    /// No connection: name, TCP, proxy or TLS. Proves that no byte of the request left.
     Connect,
-    /// The connection broke, or what came over it is no HTTP.
+    /// The connection broke, or carried something other than HTTP.
     Connection,
-    /// It took too long.
+    /// A timeout.
     Timeout,
     /// The content changed or could not be read.
     Content,
@@ -111,25 +113,25 @@ impl Breakage {
     pub(crate) const ALL: [Self; 5] = [Self::Connect, Self::Connection, Self::Timeout, Self::Content, Self::Record];
 }
 
-/// What came back.
+/// The response to a request, if any.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Received<'a> {
-    /// Any other answer.
-    Answer {
-        /// Its HTTP status.
+    /// A response that did not bring the requested result.
+    Response {
+        /// The HTTP status.
         status: u16,
-        /// Its body.
+        /// The body.
         body: &'a ErrorBody,
     },
-    /// None.
+    /// No response.
     Nothing(Breakage),
 }
 
-/// The table. `writes` is whether the request changes the remote.
-pub(crate) fn classify(writes: bool, sent: Sent, heard: Received<'_>) -> Class {
-    let class = match heard {
-        Received::Answer { status, body } => definite(status, body)
-            // A question is asked again, so it needs no guess of who answered it.
+/// Returns the class of an outcome. `writes` is whether the request changes the remote.
+pub(crate) fn classify(writes: bool, sent: Sent, received: Received<'_>) -> Class {
+    let class = match received {
+        Received::Response { status, body } => definite(status, body)
+            // A read can be repeated, so its class needs no guess about the response's author.
             .or_else(|| by_status(status).filter(|_| writes))
             .unwrap_or_else(|| in_progress(sent)),
         Received::Nothing(breakage) => match (breakage, sent) {
@@ -152,12 +154,12 @@ const fn in_progress(sent: Sent) -> Class {
     }
 }
 
-/// What an answer that is no success settles; `None` is nothing.
+/// Returns the class that an unsuccessful response settles, or `None` if it settles nothing.
 ///
-/// The codes are those of creator-docs: cloud/reference/errors.md. Plain words settle only what the
-/// front of a service decides before any work; behind a 400, 409 or 503 anybody on the way may
-/// stand, also after the work was done ("upstream connect error or disconnect/reset before headers"
-/// is a 503 in plain words).
+/// The codes are those of creator-docs: cloud/reference/errors.md. Plain text settles only what the
+/// front of a service decides before any work. Any hop may send a 400, 409 or 503 in plain text,
+/// even after the work was done: "upstream connect error or disconnect/reset before headers" is a
+/// 503 in plain text.
 fn definite(status: u16, body: &ErrorBody) -> Option<Class> {
     let own = body.shape.is_own();
     let readable = own || body.shape == Shape::PlainText;
@@ -165,50 +167,57 @@ fn definite(status: u16, body: &ErrorBody) -> Option<Class> {
         400 | 403 | 429 if readable && is_quota(status, body) => Class::TryLater(Later::QuotaSpent),
         401 if readable => Class::Refused(account(body).unwrap_or(Refusal::KeyRefused)),
         403 if readable => Class::Refused(account(body).unwrap_or_else(|| forbidden(body))),
-        // `{"code":"NOT_FOUND","message":"AssetId 1 is not found"}` is the service (recorded 2026-07). The gateway, the
-        // framework and plain words speak of addresses that nobody serves, and an asset must not be taken for
-        // gone because of a wrong address.
+        // `{"code":"NOT_FOUND","message":"AssetId 1 is not found"}` comes from the service
+        // (recorded 2026-07). The gateway, the framework and plain text speak of unserved URLs, and
+        // a wrong URL must not make an asset count as gone.
         404 if body.shape == Shape::Service => Class::Refused(Refusal::NotFound),
         404 if readable => Class::Refused(Refusal::NoRoute),
         413 if readable => Class::Refused(Refusal::TooLarge),
-        // Nobody serves it under this method or any more: no word of the service can change that.
+        // Unserved under this method, or no longer served. No message of the service can change
+        // that.
         405 | 410 | 501 if own => Class::Refused(Refusal::NoRoute),
-        // RFC 6585: the request is not carried out. Gateway and service both count before any work (a public client's
-        // measurement of the sibling API), so the body, which may be empty, a page or `{"errors":[]}`, changes
-        // nothing.
+        // RFC 6585: the request is not carried out. Gateway and service both count before any work
+        // (a public client's measurement of the sibling API). So the body doesn't matter; it may be
+        // empty, a page or `{"errors":[]}`.
         429 => Class::TryLater(Later::RateLimited),
-        // Issued by load balancers after a silence, and by a service for a call that it gave up in the middle.
+        // Load balancers send these after silence, and services for a call that they gave up
+        // halfway.
         408 | 499 => return None,
         409 if own => Class::TryLater(Later::Conflict),
         400..=499 if own => Class::Refused(invalid(body)),
         503 if own => Class::TryLater(Later::Unavailable),
-        // 1xx, 2xx without what was asked for, 3xx (never followed), 500, 502, 504 and the rest of 5xx: see
-        // `by_status`.
+        // 1xx, 2xx without the requested result, 3xx (never followed), 500, 502, 504 and the rest
+        // of 5xx: see `by_status`.
         _ => return None,
     })
 }
 
-/// What a status settles whoever wrote it, and whatever the body is: RFC 9110 gives it only to a
-/// request that is turned away before any work.
+/// Returns the class that a status settles whoever wrote it and whatever the body is. RFC 9110
+/// gives these statuses only to a request that is turned away before any work.
 ///
-/// Everything else depends on the body. 400 is also HAProxy's word for a connection that fell
-/// silent, 408 and 499 for one that was given up, 406 for an answer that could not be formed after
-/// the work; 409, 423 and 424 may answer a second delivery of a request that was carried out; 502,
-/// 503 and 504 come from a gateway that forwarded the whole body; a redirect may follow the work.
+/// Everything else depends on the body:
+///
+/// - 400 is also HAProxy's status for a connection that fell silent, and 408 and 499 for one that
+///   was given up.
+/// - 406 can follow the work, when the response could not be produced.
+/// - 409, 423 and 424 may respond to a second delivery of a request that was carried out.
+/// - 502, 503 and 504 come from a gateway that forwarded the whole body.
+/// - A redirect may follow the work.
 const fn by_status(status: u16) -> Option<Class> {
     Some(Class::Refused(match status {
-        // RFC 9110, 15.5.2: no valid credentials. Every other request would hear the same.
+        // RFC 9110, 15.5.2: no valid credentials. Every other request would get the same response.
         401 => Refusal::KeyRefused,
-        // 15.5.4: understood and refused. Without a word of Roblox's it is a firewall's, and says nothing of creator
-        // and permission. 15.5.8 and RFC 6585: a proxy wants to know who asks (407, 511). The rest finds fault
-        // with the form of the request before reading it: a length (411), an address (414), an expectation
-        // (417), the wrong server (421), a protocol (426, 505), a condition (428), headers (431), a law (451).
+        // 15.5.4: understood and refused. Without a message from Roblox a firewall sent it, and it
+        // says nothing about creator and permission. 15.5.8 and RFC 6585: a proxy asks for
+        // authentication (407, 511). The rest rejects the form of the request before reading it:
+        // its length (411), URL (414), expectation (417), server (421), protocol (426, 505),
+        // condition (428) or headers (431), or a legal block (451).
         403 | 407 | 411 | 414 | 417 | 421 | 426 | 428 | 431 | 451 | 505 | 511 => Refusal::Intercepted,
-        // 15.5.5, 15.5.6, 15.5.11, 15.6.2: nobody serves it here.
+        // 15.5.5, 15.5.6, 15.5.11, 15.6.2: unserved here.
         404 | 405 | 410 | 501 => Refusal::NoRoute,
-        // 15.5.14: refused to process, since it is larger than whoever answers takes.
+        // 15.5.14: larger than the responding server accepts.
         413 => Refusal::TooLarge,
-        // 15.5.16, 15.5.21: the content is of a form that is not taken.
+        // 15.5.16, 15.5.21: a form of content that the server doesn't accept.
         415 | 422 => Refusal::Invalid,
         _ => return None,
     }))
@@ -218,10 +227,11 @@ fn says(body: &ErrorBody, words: &str) -> bool {
     body.message.to_ascii_lowercase().contains(words)
 }
 
-/// How Roblox spells a used-up upload quota is not recorded, so every likely spelling counts, as
-/// 400, 403 or 429: its word is in the message, or in the code, as in asset-quotas'
-/// `RATE_LIMIT_UPLOAD`. `RESOURCE_EXHAUSTED` alone is the rate limiter's word for 429, and nobody's
-/// for the others.
+/// Whether the response reports a used-up upload quota.
+///
+/// How Roblox spells that is not recorded, so every likely spelling counts, as 400, 403 or 429: in
+/// the message, or in the code, such as asset-quotas' `RATE_LIMIT_UPLOAD`. `RESOURCE_EXHAUSTED`
+/// alone is the rate limiter's code for a 429, and has no such meaning in a 400 or 403.
 fn is_quota(status: u16, body: &ErrorBody) -> bool {
     let code = body.code.as_deref().unwrap_or_default().to_ascii_lowercase();
     let limit = says(body, "limit")
@@ -230,13 +240,14 @@ fn is_quota(status: u16, body: &ErrorBody) -> bool {
     says(body, "quota") || code.contains("quota") || code == "rate_limit_upload" || limit || exhausted
 }
 
-/// "User is moderated" comes in the gateway's form, whatever was asked (a public client's report).
+/// "User is moderated" arrives in the gateway's shape, whatever the endpoint (a public client's
+/// report).
 fn account(body: &ErrorBody) -> Option<Refusal> {
     says(body, "user is moderated").then_some(Refusal::AccountModerated)
 }
 
-/// The words of a missing scope are not recorded; a refusal for want of a permission has no reason
-/// to speak of scopes.
+/// The message about a missing scope is not recorded. A refusal for lack of a permission has no
+/// reason to mention scopes.
 fn forbidden(body: &ErrorBody) -> Refusal {
     if body.code.as_deref() == Some("INSUFFICIENT_SCOPE") || says(body, "scope") {
         Refusal::MissingScope
@@ -245,7 +256,7 @@ fn forbidden(body: &ErrorBody) -> Refusal {
     }
 }
 
-/// The words are those of recorded answers.
+/// The messages are those of recorded responses.
 fn invalid(body: &ErrorBody) -> Refusal {
     if says(body, "assetname is moderated") {
         Refusal::NameModerated
@@ -258,8 +269,8 @@ fn invalid(body: &ErrorBody) -> Refusal {
     }
 }
 
-/// What the failure of a finished operation means. The names are those of Roblox's own Blender
-/// add-on, and of V1 with numbers for words.
+/// Returns the class of a failed operation. The names are those of Roblox's own Blender add-on, and
+/// of V1 with numbers for words.
 pub(crate) fn of_operation(code: Option<&str>, message: &str) -> Class {
     let body = ErrorBody { shape: Shape::Service, code: code.map(str::to_owned), message: message.to_owned() };
     let word: String = code.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
@@ -277,8 +288,8 @@ pub(crate) fn of_operation(code: Option<&str>, message: &str) -> Class {
 }
 
 impl Class {
-    /// Whether it speaks of an unwell remote or network rather than of the request: what makes a
-    /// circuit breaker count.
+    /// Whether the cause is an unwell remote or network rather than the request. The circuit
+    /// breaker counts these.
     pub const fn is_outage(self) -> bool {
         match self {
             Self::NeverSent(Unsent::Connection)
@@ -291,7 +302,7 @@ impl Class {
         }
     }
 
-    /// What a person can do about it.
+    /// Returns a person's next step, if there is one.
     pub const fn hint(self) -> Option<&'static str> {
         Some(match self {
             Self::NeverSent(Unsent::Content) => "the file is being written: it is tried again once it is settled",
@@ -329,8 +340,8 @@ mod tests {
         ErrorBody { shape, code: None, message: "words".to_owned() }
     }
 
-    /// The same table the other way round: for each class of a write that was handed over, the
-    /// statuses and shapes that give it.
+    /// The same table inverted: for each class of a write that was handed over, the statuses and
+    /// shapes that lead to it.
     fn expected(status: u16, shape: Shape) -> Class {
         use Shape::{Empty, Errors, Html, JsonText, OtherJson, PlainText, Problem, Service, Unreadable};
         let own = [Errors, Service, Problem, JsonText];
@@ -362,27 +373,26 @@ mod tests {
     }
 
     #[test]
-    fn every_status_with_every_shape() {
+    fn every_status_and_shape_has_its_class() {
         let mut seen = 0;
         for status in 100..=599 {
             for shape in Shape::ALL {
                 let body = body(shape);
-                let heard = Received::Answer { status, body: &body };
+                let received = Received::Response { status, body: &body };
                 let wanted = expected(status, shape);
-                let whole = classify(true, Sent::Whole, heard);
+                let whole = classify(true, Sent::Whole, received);
                 assert_eq!(whole, wanted, "{status} {shape:?}");
-                // Before the hand-over the doubt is gone, and nothing else changes.
+                // Before the hand-over nothing can be in doubt; nothing else changes.
                 let partly = if wanted == Class::InDoubt { Class::NeverSent(Unsent::Connection) } else { wanted };
-                assert_eq!(classify(true, Sent::Partly, heard), partly, "{status} {shape:?}");
-                // What is asked may be asked again: only a word that can be read, or the rate limit, settles a
-                // question.
+                assert_eq!(classify(true, Sent::Partly, received), partly, "{status} {shape:?}");
+                // A read can be repeated: only a readable response, or the rate limit, settles it.
                 let understood = status == 429 || definite(status, &body).is_some();
                 let read = if understood { wanted } else { Class::CouldNotAsk };
                 for sent in [Sent::Partly, Sent::Whole] {
-                    assert_eq!(classify(false, sent, heard), read, "{status} {shape:?}");
+                    assert_eq!(classify(false, sent, received), read, "{status} {shape:?}");
                 }
-                // The promise itself: what a gateway may say after it forwarded everything never settles what was
-                // handed over.
+                // The promise itself: a gateway's response after it forwarded everything never
+                // settles a change that was handed over.
                 let unreadable = matches!(shape, Shape::Html | Shape::OtherJson | Shape::Empty | Shape::Unreadable);
                 let forwarded = [400, 406, 408, 409, 423, 424, 499].contains(&status) && unreadable;
                 let server = status >= 500 && ![501, 503, 505, 511].contains(&status);
@@ -396,29 +406,29 @@ mod tests {
     }
 
     #[test]
-    fn every_breakage() {
+    fn every_breakage_has_its_class() {
         for breakage in Breakage::ALL {
-            let heard = Received::Nothing(breakage);
+            let received = Received::Nothing(breakage);
             let whole =
                 if breakage == Breakage::Connect { Class::NeverSent(Unsent::Connection) } else { Class::InDoubt };
-            assert_eq!(classify(true, Sent::Whole, heard), whole, "{breakage:?}");
+            assert_eq!(classify(true, Sent::Whole, received), whole, "{breakage:?}");
             let unsent = match breakage {
                 Breakage::Content => Unsent::Content,
                 Breakage::Record => Unsent::Record,
                 Breakage::Connect | Breakage::Connection | Breakage::Timeout => Unsent::Connection,
             };
-            assert_eq!(classify(true, Sent::Partly, heard), Class::NeverSent(unsent), "{breakage:?}");
+            assert_eq!(classify(true, Sent::Partly, received), Class::NeverSent(unsent), "{breakage:?}");
             for sent in [Sent::Partly, Sent::Whole] {
-                assert_eq!(classify(false, sent, heard), Class::CouldNotAsk, "{breakage:?}");
+                assert_eq!(classify(false, sent, received), Class::CouldNotAsk, "{breakage:?}");
             }
         }
     }
 
     #[test]
-    fn the_words_tell_kinds_apart() {
+    fn messages_distinguish_the_classes() {
         let check = |status: u16, text: &str, wanted: Class| {
             let body = ErrorBody::read(text.as_bytes(), true);
-            assert_eq!(classify(true, Sent::Whole, Received::Answer { status, body: &body }), wanted, "{text}");
+            assert_eq!(classify(true, Sent::Whole, Received::Response { status, body: &body }), wanted, "{text}");
         };
         let refused = Class::Refused;
         check(401, r#"{"errors":[{"code":0,"message":"Invalid API Key"}]}"#, refused(Refusal::KeyRefused));
@@ -473,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_fail_for_reasons() {
+    fn operation_failures_have_their_class() {
         let check = |code: Option<&str>, message: &str, wanted: Class| {
             assert_eq!(of_operation(code, message), wanted, "{code:?} {message}");
         };

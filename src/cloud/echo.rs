@@ -1,39 +1,40 @@
-//! The credential as a remote may send it back: as it is, cut, or with its characters escaped as in
-//! JSON or a URL.
+//! Hides the credential in text that the remote sends back: verbatim, cut, or with its characters
+//! escaped as in JSON or a URL.
 //!
-//! An answer is cleaned before anything reads it, so that nothing of the credential can become a
-//! name, an operation or a message that is kept. Read next: [`super::secret`], which knows the text
-//! to look for.
+//! Every response is cleaned before anything reads it, so that no part of the credential becomes a
+//! stored name, operation or message. Read next: [`super::secret`], which holds the text to look
+//! for.
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
-/// A piece of the credential this long is hidden wherever it appears.
+/// The length, in bytes, from which a piece of the credential is hidden wherever it appears.
 const HIDDEN_PIECE: usize = 8;
 pub(super) const HIDDEN: &str = "[redacted]";
-/// How many layers of escapes are looked through.
+/// The number of nested escapes that are decoded.
 const LAYERS: usize = 3;
 
-/// What a text is, and so how much of it may be hidden.
+/// The use of a text, which decides how much of it may be hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextKind {
-    /// A message for people: rather too much is hidden than too little.
+    /// A message for people. Hiding too much is better than too little.
     Message,
-    /// A value that the program goes on with. Nothing is hidden for a text that is too short to be
-    /// a secret, nor for digits alone: an asset ID that is lost for them would be worse.
+    /// A value that the program uses. Nothing is hidden if the credential is too short to be a
+    /// secret, and digits alone never are: losing an asset ID would be worse.
     Value,
 }
 
-/// One byte as it is meant, and where it is written.
+/// One decoded byte, and the range in which it is written.
 #[derive(Clone, Copy)]
-struct Meant {
+struct DecodedByte {
     byte: u8,
     from: usize,
     to: usize,
 }
 
-/// `text` without `secret`, and without any longer piece of it.
+/// Returns `text` without `secret` and without any longer piece of it, or `None` if nothing is to
+/// be hidden.
 pub(super) fn hide(secret: &[u8], text: &str, what: TextKind) -> Option<String> {
     let piece = secret.len().min(HIDDEN_PIECE);
     if piece == 0 || (what == TextKind::Value && piece < HIDDEN_PIECE) {
@@ -41,28 +42,28 @@ pub(super) fn hide(secret: &[u8], text: &str, what: TextKind) -> Option<String> 
     }
     let pieces: HashSet<&[u8]> = secret.windows(piece).collect();
     let mut hidden = vec![false; text.len()];
-    let mut meant: Vec<Meant> =
-        text.bytes().enumerate().map(|(from, byte)| Meant { byte, from, to: from + 1 }).collect();
+    let mut decoded: Vec<DecodedByte> =
+        text.bytes().enumerate().map(|(from, byte)| DecodedByte { byte, from, to: from + 1 }).collect();
     for _ in 0..=LAYERS {
-        let bytes: Vec<u8> = meant.iter().map(|meant| meant.byte).collect();
+        let bytes: Vec<u8> = decoded.iter().map(|decoded| decoded.byte).collect();
         for (start, end) in runs(&bytes, &pieces, piece) {
-            let found = meant.get(start..end).unwrap_or_default();
-            let counts = what == TextKind::Message || !found.iter().all(|meant| meant.byte.is_ascii_digit());
+            let found = decoded.get(start..end).unwrap_or_default();
+            let counts = what == TextKind::Message || !found.iter().all(|decoded| decoded.byte.is_ascii_digit());
             if let (Some(first), Some(last), true) = (found.first(), found.last(), counts) {
                 hidden.iter_mut().take(last.to).skip(first.from).for_each(|byte| *byte = true);
             }
         }
-        let below = unescape(&meant);
-        if below.len() == meant.len() {
+        let below = unescape(&decoded);
+        if below.len() == decoded.len() {
             break;
         }
-        meant = below;
+        decoded = below;
     }
     hidden.contains(&true).then(|| without(text, &hidden))
 }
 
-/// Where pieces of the credential are, each with all that overlaps it: a piece of digits alone is
-/// one of the credential where others go on from it.
+/// Returns the ranges of pieces of the credential, overlapping ones merged. Digits alone count as a
+/// piece of the credential where other pieces overlap them.
 fn runs(bytes: &[u8], pieces: &HashSet<&[u8]>, piece: usize) -> Vec<(usize, usize)> {
     let mut runs: Vec<(usize, usize)> = Vec::new();
     for (start, _) in bytes.windows(piece).enumerate().filter(|(_, window)| pieces.contains(window)) {
@@ -90,12 +91,12 @@ fn without(text: &str, hidden: &[bool]) -> String {
     shown
 }
 
-/// One layer of escapes less: `%2F`, `\u002f`, `\x2f`, `\/`.
-fn unescape(meant: &[Meant]) -> Vec<Meant> {
-    let mut below = Vec::with_capacity(meant.len());
-    let mut rest = meant;
+/// Decodes one layer of escapes: `%2F`, `\u002f`, `\x2f`, `\/`.
+fn unescape(decoded: &[DecodedByte]) -> Vec<DecodedByte> {
+    let mut below = Vec::with_capacity(decoded.len());
+    let mut rest = decoded;
     while let Some((first, after)) = rest.split_first() {
-        let escape = match (first.byte, after.first().map(|meant| meant.byte)) {
+        let escape = match (first.byte, after.first().map(|decoded| decoded.byte)) {
             (b'%', _) => hex(after, 2).map(|byte| (byte, 3)),
             (b'\\', Some(b'u')) => hex(after.get(1..).unwrap_or_default(), 4).map(|byte| (byte, 6)),
             (b'\\', Some(b'x')) => hex(after.get(1..).unwrap_or_default(), 2).map(|byte| (byte, 4)),
@@ -104,20 +105,21 @@ fn unescape(meant: &[Meant]) -> Vec<Meant> {
         };
         let (byte, length) = escape.unwrap_or((first.byte, 1));
         let to = rest.get(length - 1).map_or(first.to, |last| last.to);
-        below.push(Meant { byte, from: first.from, to });
+        below.push(DecodedByte { byte, from: first.from, to });
         rest = rest.get(length..).unwrap_or_default();
     }
     below
 }
 
-/// The ASCII character that so many hexadecimal digits mean.
-fn hex(digits: &[Meant], count: usize) -> Option<u8> {
-    let mut digits = digits.get(..count)?.iter().map(|meant| char::from(meant.byte).to_digit(16));
+/// Returns the ASCII character that `count` hexadecimal digits encode.
+fn hex(digits: &[DecodedByte], count: usize) -> Option<u8> {
+    let mut digits = digits.get(..count)?.iter().map(|decoded| char::from(decoded.byte).to_digit(16));
     let number = digits.try_fold(0_u32, |number, digit| Some(number * 16 + digit?))?;
     u8::try_from(number).ok().filter(u8::is_ascii)
 }
 
-/// A body without the credential: each text of a JSON document, or else the whole as a message.
+/// Removes the credential from a body: from each string of a JSON document, or from the whole text
+/// if it isn't JSON.
 pub(super) fn clean_body(secret: &[u8], body: Vec<u8>) -> Vec<u8> {
     match serde_json::from_slice::<Value>(&body) {
         Ok(mut document) => {
@@ -132,7 +134,7 @@ pub(super) fn clean_body(secret: &[u8], body: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Goes no deeper than the parser did.
+/// Recurses no deeper than the JSON parser did.
 fn clean(secret: &[u8], value: &mut Value, changed: &mut bool) {
     match value {
         Value::String(text) => {
@@ -163,7 +165,7 @@ mod tests {
     const SECRET: &[u8] = b"abcdefgh/ijklmnop+12345678";
 
     #[test]
-    fn a_credential_in_an_answer_is_hidden_however_it_is_written() {
+    fn a_credential_in_a_response_is_hidden_in_every_encoding() {
         let check = |body: &str, wanted: &str| {
             let cleaned = String::from_utf8(clean_body(SECRET, body.as_bytes().to_vec())).unwrap();
             assert_eq!(cleaned, wanted, "{body}");
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_of_an_answer_is_touched() {
+    fn everything_else_in_a_response_is_unchanged() {
         for body in [
             r#"{"assetId":"12345678","path":"assets/1234567890"}"#,
             r#"{"a": 1.0,  "b":"\u00e9%zz\\u12 %2"}"#,
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_asset_id_is_never_lost_for_digits_that_a_key_has_too() {
+    fn an_asset_id_that_shares_digits_with_the_key_is_kept() {
         let body = br#"{"path":"assets/9123456780","assetId":"9123456780"}"#;
         assert_eq!(clean_body(b"9123456780-key", body.to_vec()), body);
     }

@@ -1,6 +1,6 @@
-//! The endpoints by name, and the part of every answer that says how much may still be asked.
+//! The endpoints by name, and the rate limit headers of every response.
 //!
-//! Knows no URL and no body; those are [`super::client`]'s. Read next: [`super::client`].
+//! Knows no URL and no body; [`super::client`] does. Read next: [`super::client`].
 
 use reqwest::header::HeaderMap;
 
@@ -44,7 +44,7 @@ impl Endpoint {
         Self::Introspect,
     ];
 
-    /// The name in logs, metrics and the state.
+    /// Returns the name in logs, metrics and the state.
     pub const fn name(self) -> &'static str {
         match self {
             Self::CreateAsset => "create_asset",
@@ -68,7 +68,7 @@ impl Endpoint {
         }
     }
 
-    /// What a message says was tried: "could not `{verb}` asset 123".
+    /// Returns the verb of an error message: "could not `{verb}` asset 123".
     pub(super) const fn verb(self) -> &'static str {
         match self {
             Self::CreateAsset => "create",
@@ -85,8 +85,7 @@ impl Endpoint {
     }
 }
 
-/// The headers that tell how much may still be asked, as they came: each may be absent, repeated,
-/// or a list.
+/// The rate limit headers as received. Each may be absent, repeated, or a list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RawLimitHeaders {
     /// Every `x-ratelimit-limit`.
@@ -97,12 +96,12 @@ pub struct RawLimitHeaders {
     pub reset: Vec<String>,
     /// Every `retry-after`, seconds or an HTTP date.
     pub retry_after: Vec<String>,
-    /// `x-envoy-ratelimited: true`: the gateway refused, not the service.
+    /// `x-envoy-ratelimited: true`: the gateway refused the request, not the service.
     pub envoy_ratelimited: bool,
 }
 
 impl RawLimitHeaders {
-    /// Every text in it.
+    /// Iterates over every text in the headers.
     pub(super) fn texts(&mut self) -> impl Iterator<Item = &mut String> {
         let Self { limit, remaining, reset, retry_after, envoy_ratelimited: _ } = self;
         limit.iter_mut().chain(remaining).chain(reset).chain(retry_after)
@@ -122,11 +121,11 @@ impl RawLimitHeaders {
     }
 }
 
-/// What every answer says apart from its body.
+/// Status and rate limit headers of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseHead {
     /// The HTTP status.
     pub status: u16,
-    /// How much may still be asked.
+    /// The rate limit headers.
     pub limits: RawLimitHeaders,
 }

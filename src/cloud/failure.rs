@@ -1,7 +1,7 @@
-//! Why a request did not bring what was asked for, in words that a person can use.
+//! The reason why a request failed, in words that help a person.
 //!
-//! What Roblox said stands in the message, without the credential, without control characters, and
-//! not longer than a few lines.
+//! The message quotes Roblox without the credential and without control characters, cut to a few
+//! lines. Read next: [`super::class`] for the classes of failures.
 
 use std::fmt;
 use std::io;
@@ -12,39 +12,40 @@ use super::endpoint::{Endpoint, ResponseHead};
 use super::secret::Credential;
 use super::wire::error::{ErrorBody, Shape};
 
-/// Longer messages are cut: enough for every message that was ever recorded.
+/// The length, in characters, to which messages are cut. Every message that was ever recorded is
+/// shorter.
 const MAX_MESSAGE: usize = 500;
 
-/// An error of whoever records that a change is about to be handed over.
+/// An error while recording that a change is about to be handed over.
 pub(crate) type RecordError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What came of one request.
+/// The outcome of one request.
 #[derive(Debug)]
 pub struct ApiReply<T> {
-    /// Status and limits, when there was an answer of any kind.
+    /// Status and rate limit headers, if there was any response.
     pub head: Option<ResponseHead>,
-    /// What was asked for.
+    /// The requested result.
     pub result: Result<T, Failure>,
 }
 
-/// A request that did not bring what was asked for.
+/// A request that did not bring the requested result.
 #[derive(Debug)]
 pub struct Failure {
-    /// What it means.
+    /// Its class.
     pub class: Class,
-    /// What was asked.
+    /// The endpoint that was called.
     pub endpoint: Endpoint,
-    /// Of what, for example `asset 123`.
+    /// The target of the request, for example `asset 123`.
     pub target: String,
-    /// The HTTP status, when there was an answer.
+    /// The HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// The form of the answer's body.
+    /// The shape of the response's body.
     pub shape: Option<Shape>,
     /// Roblox's code, such as `INVALID_ARGUMENT`.
     pub code: Option<String>,
-    /// What Roblox said, without the credential; empty when it said nothing.
+    /// Roblox's message without the credential; empty if there was none.
     pub message: String,
-    /// What broke, when there was no answer or not all of it.
+    /// The transport error, if the response is missing or incomplete.
     pub source: Option<TransportError>,
 }
 
@@ -55,13 +56,13 @@ impl std::error::Error for Failure {
 }
 
 impl Failure {
-    /// What a person can do about it.
+    /// Returns a person's next step, if there is one.
     pub const fn hint(&self) -> Option<&'static str> {
         self.class.hint()
     }
 
-    /// Whether Roblox refused whoever asks, whatever was asked: the key, a scope that it lacks, or
-    /// the account.
+    /// Whether Roblox refused the caller rather than the request: the key, a missing scope, or the
+    /// account.
     pub const fn is_credential(&self) -> bool {
         matches!(self.class, Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated))
     }
@@ -86,56 +87,56 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What broke on the way. Never holds a URL's secrets, a body, or a header.
+/// A transport error. Never contains a URL's secrets, a body, or a header.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// Name, TCP, proxy or TLS.
+    /// No connection: name, TCP, proxy or TLS.
     #[error("no connection to {remote}")]
     Connect {
         /// The base URL.
         remote: String,
-        /// What the library said.
+        /// The library's error.
         #[source]
         source: reqwest::Error,
     },
-    /// The connection broke, or what came over it is no HTTP.
+    /// The connection broke, or carried something other than HTTP.
     #[error("the connection to {remote} broke")]
     Connection {
         /// The base URL.
         remote: String,
-        /// What the library said.
+        /// The library's error.
         #[source]
         source: reqwest::Error,
     },
-    /// Nothing moved, or not fast enough.
+    /// No progress, or too slow.
     #[error("nothing came of {doing} within {} s", .limit.as_secs_f32())]
     Timeout {
-        /// Which part.
+        /// The part of the exchange.
         doing: &'static str,
-        /// How long it had.
+        /// The time limit.
         limit: Duration,
     },
-    /// The content could not be read as it was when it was hashed.
+    /// The content could not be read, or differs from the hashed content.
     #[error("the content could not be sent as it was hashed")]
     Content(#[source] io::Error),
     /// The content is shorter or longer than announced.
     #[error("the content has {found} bytes instead of {announced}")]
     Length {
-        /// What the request promised.
+        /// The announced length in bytes.
         announced: u64,
-        /// What was read before it ended, or was too much.
+        /// The bytes read before the content ended or exceeded the announced length.
         found: u64,
     },
     /// The hand-over could not be recorded, so the change was not sent.
     #[error("the change could not be recorded before it is sent")]
     Record(#[source] RecordError),
-    /// The answer is longer than any of Roblox's.
+    /// The response is longer than any of Roblox's.
     #[error("the answer is longer than {0} bytes")]
     Oversized(usize),
 }
 
 impl TransportError {
-    /// What kind of breakage it is, for the table.
+    /// Returns the kind of breakage, for the table in [`super::class`].
     pub(super) const fn breakage(&self) -> Breakage {
         match self {
             Self::Connect { .. } => Breakage::Connect,
@@ -147,7 +148,7 @@ impl TransportError {
     }
 }
 
-/// What Roblox said, fit for a terminal and a log: one line, without the credential, cut.
+/// Makes Roblox's text fit for a terminal and a log: one line, cut, without the credential.
 pub(super) fn fit(text: &str, credential: &Credential) -> String {
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let words: Vec<&str> = plain.split_whitespace().collect();
@@ -159,7 +160,7 @@ pub(super) fn fit(text: &str, credential: &Credential) -> String {
     shown
 }
 
-/// What Roblox said, fit to be shown.
+/// Makes Roblox's code and message fit to be shown.
 pub(super) fn fit_body(body: ErrorBody, credential: &Credential) -> ErrorBody {
     ErrorBody {
         shape: body.shape,
@@ -178,13 +179,13 @@ mod tests {
         assert_eq!(fit("a\r\n  b\u{1b}[31mc\ta-very-secret-key", &credential), "a b [31mc [redacted]");
         let long = fit(&"ü".repeat(9000), &credential);
         assert_eq!(long.chars().count(), MAX_MESSAGE + 1);
-        // Cut first and hidden later, the half of a key would stay.
+        // Cutting first and hiding afterwards would leave half a key.
         let edge = format!("{}{}", "x".repeat(MAX_MESSAGE - 6), " a-very-secret-key");
         assert!(!fit(&edge, &credential).contains("a-ver"));
     }
 
     #[test]
-    fn failures_say_what_was_tried_on_what() {
+    fn failures_name_the_request_and_its_target() {
         let check = |status: Option<u16>, shape: Option<Shape>, code: Option<&str>, message: &str, wanted: &str| {
             let failure = Failure {
                 class: Class::Refused(Refusal::Invalid),

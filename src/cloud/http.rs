@@ -1,15 +1,17 @@
-//! One exchange with the remote: how a body leaves, how far it got, what came back.
+//! One exchange with the remote: how a body leaves, how far it got, and the response.
 //!
 //! The last piece of every body is held back until the caller has recorded that it is about to
-//! leave. A multipart body without its end, and JSON without its last brace, can't have been
-//! carried out; so whatever breaks before that moment was never sent, and whatever breaks after it
-//! is in doubt. Nothing here judges ([`super::class`] does), retries, or follows a redirect: a
-//! redirect to another host would carry the API key along.
+//! leave. A multipart body without its end, or JSON without its last brace, can't have been carried
+//! out. So a change that breaks before that moment was never sent, and one that breaks later is in
+//! doubt.
 //!
-//! A caller that drops the future of an exchange breaks the connection: the last piece leaves
-//! either before that or never.
+//! Nothing here classifies ([`super::class`] does), retries, or follows a redirect: a redirect to
+//! another host would carry the API key along.
 //!
-//! Read next: [`super::client`] for what is sent.
+//! Dropping the future of an exchange breaks the connection. The last piece leaves before that or
+//! never.
+//!
+//! Read next: [`super::client`] for the requests that are sent.
 
 use std::future::Future;
 use std::io;
@@ -32,29 +34,29 @@ use super::failure::{RecordError, TransportError};
 use super::secret::Credential;
 use super::timeouts::Timeouts;
 
-/// The most that is read of an answer. The longest of Roblox's, a page of 50 versions, is some 20
-/// kB; error pages are cut.
-pub(super) const MAX_ANSWER: usize = 1024 * 1024;
-/// How much of a file is in memory at once, an upload.
+/// The most that is read of a response, in bytes. The longest of Roblox's, a page of 50 versions,
+/// is some 20 kB; error pages are cut.
+pub(super) const MAX_RESPONSE: usize = 1024 * 1024;
+/// The part of an uploading file that is in memory at once, in bytes.
 const CHUNK: usize = 64 * 1024;
-/// Load balancers close idle connections after a minute or more; a question over one that is just
-/// being closed fails for nothing.
+/// How long an idle connection is kept. Load balancers close them after a minute or more, and a
+/// read over a connection that is just being closed fails for nothing.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
-/// A file on its way. The reader is the one that checks what it reads: an error of it, also at its
-/// end, keeps the request from being completed.
+/// A file to upload. The reader verifies the bytes that it reads: an error, even at its end, keeps
+/// the request from being completed.
 pub struct UploadBody {
     /// The bytes.
     pub reader: Box<dyn AsyncRead + Send + Unpin>,
-    /// How many, exactly.
+    /// The exact length in bytes.
     pub length: u64,
-    /// The file's name; only a plain form of it is sent.
+    /// The file's name. Only a plain form of it is sent.
     pub file_name: String,
-    /// The MIME type that Roblox has for its format.
+    /// Roblox's MIME type for the format.
     pub mime: &'static str,
 }
 
-/// A body in pieces: all of it but the tail may leave before the hand-over.
+/// A body in pieces. Everything but the tail may leave before the hand-over.
 pub(super) struct Payload {
     pub(super) content_type: String,
     pub(super) head: Bytes,
@@ -63,7 +65,7 @@ pub(super) struct Payload {
 }
 
 impl Payload {
-    /// A JSON body; its last byte is the tail.
+    /// Makes a JSON body; its last byte is the tail.
     pub(super) fn json(text: String) -> Self {
         let mut head = Bytes::from(text);
         let tail = head.split_off(head.len().saturating_sub(1));
@@ -76,36 +78,36 @@ impl Payload {
     }
 }
 
-/// What a request carries.
+/// The content of a request.
 pub(super) enum Outgoing {
-    /// Nothing: a question.
+    /// Nothing: a read.
     Nothing,
-    /// JSON that changes nothing: a question too.
-    Question(String),
-    /// Nothing, and yet it changes something: its headers are all of it, so it is handed over
-    /// before it begins.
+    /// JSON that changes nothing: a read as well.
+    Read(String),
+    /// Nothing, although the request changes something. Its headers are all of it, so it is handed
+    /// over before it begins.
     Command,
     /// A body.
     Payload(Payload),
 }
 
-/// An answer, read as far as it came.
+/// A response, read as far as it arrived.
 pub(super) struct RawResponse {
     pub(super) head: ResponseHead,
     pub(super) body: Vec<u8>,
-    /// Why there is no more of the body, if it broke off.
+    /// The reason why the body is incomplete, if it is.
     pub(super) cut: Option<TransportError>,
 }
 
 impl RawResponse {
-    /// Takes the credential out of it that the remote may have sent back.
+    /// Removes the credential, which the remote may have sent back.
     pub(super) fn clean(&mut self, credential: &Credential) {
         self.body = credential.clean_body(std::mem::take(&mut self.body));
         self.head.limits.texts().for_each(|text| credential.clean_header(text));
     }
 }
 
-/// How an exchange ended, and how far the request got.
+/// The outcome of an exchange, and how far the request got.
 pub(super) struct Exchange {
     pub(super) sent: Sent,
     pub(super) outcome: Result<RawResponse, TransportError>,
@@ -115,11 +117,12 @@ pub(super) struct Exchange {
 #[derive(Debug)]
 pub(super) struct HttpTransport {
     remote: String,
-    /// For questions: connections are kept and used again.
-    asking: Client,
-    /// For changes: HTTP/1.1, a connection each. A pooled one was seen to stall under uploads, and
-    /// one that the other side has just closed would leave a change in doubt for nothing.
-    changing: Client,
+    /// For reads: connections are kept and reused.
+    reads: Client,
+    /// For changes: HTTP/1.1, one connection each. A pooled connection was seen to stall under
+    /// uploads, and one that the other side has just closed would leave a change in doubt for
+    /// nothing.
+    changes: Client,
     timeouts: Timeouts,
 }
 
@@ -134,13 +137,13 @@ impl HttpTransport {
                 .https_only(base.is_encrypted())
                 .connect_timeout(timeouts.connect);
             if !base.is_encrypted() {
-                // Nothing will be verified: a machine without certificates can still use the emulator, and doesn't
-                // load them in vain.
+                // Without https nothing needs verifying. Loading no certificates saves time, and
+                // lets a machine without any use the emulator.
                 builder = builder.tls_certs_only([]);
             }
             if base.is_loopback() {
-                // A build box's proxy has no way to this machine; and the name means this machine, whatever a name
-                // server says.
+                // A build box's proxy can't reach this machine. And `localhost` means this machine,
+                // whatever a name server says.
                 let here = [std::net::Ipv4Addr::LOCALHOST.into(), std::net::Ipv6Addr::LOCALHOST.into()];
                 let here = here.map(|address: std::net::IpAddr| std::net::SocketAddr::new(address, 0));
                 builder = builder.no_proxy().resolve_to_addrs("localhost", &here);
@@ -149,14 +152,14 @@ impl HttpTransport {
         };
         Ok(Self {
             remote: base.to_string(),
-            asking: common().pool_idle_timeout(POOL_IDLE).build()?,
-            changing: common().http1_only().pool_max_idle_per_host(0).build()?,
+            reads: common().pool_idle_timeout(POOL_IDLE).build()?,
+            changes: common().http1_only().pool_max_idle_per_host(0).build()?,
             timeouts,
         })
     }
 
-    /// Tries once. `record` runs when all but the tail has left, and before the tail does; it does
-    /// not run when the request ends before.
+    /// Tries once. Runs `record` after everything but the tail has left, and before the tail does.
+    /// If the request ends earlier, `record` doesn't run.
     pub(super) async fn exchange(
         &self,
         method: Method,
@@ -168,17 +171,17 @@ impl HttpTransport {
         let mut request = Request::new(method, url);
         *request.headers_mut() = headers;
         match outgoing {
-            Outgoing::Nothing => Exchange { sent: Sent::Whole, outcome: self.ask(&self.asking, request).await },
-            Outgoing::Question(json) => {
+            Outgoing::Nothing => Exchange { sent: Sent::Whole, outcome: self.send_at_once(&self.reads, request).await },
+            Outgoing::Read(json) => {
                 *request.body_mut() = Some(json.into());
-                Exchange { sent: Sent::Whole, outcome: self.ask(&self.asking, request).await }
+                Exchange { sent: Sent::Whole, outcome: self.send_at_once(&self.reads, request).await }
             }
             Outgoing::Command => {
                 if let Err(error) = record.await {
                     return Exchange { sent: Sent::Partly, outcome: Err(TransportError::Record(error)) };
                 }
                 close_after(&mut request);
-                Exchange { sent: Sent::Whole, outcome: self.ask(&self.changing, request).await }
+                Exchange { sent: Sent::Whole, outcome: self.send_at_once(&self.changes, request).await }
             }
             Outgoing::Payload(payload) => {
                 close_after(&mut request);
@@ -187,8 +190,8 @@ impl HttpTransport {
         }
     }
 
-    /// Sends a request that has no body, or one that may leave at once.
-    async fn ask(&self, client: &Client, request: Request) -> Result<RawResponse, TransportError> {
+    /// Sends a request that has no body, or one whose body may leave at once.
+    async fn send_at_once(&self, client: &Client, request: Request) -> Result<RawResponse, TransportError> {
         let limit = self.timeouts.connect.saturating_add(self.timeouts.answer);
         match within("an answer", limit, client.execute(request)).await? {
             Ok(response) => Ok(self.read(response).await),
@@ -209,38 +212,39 @@ impl HttpTransport {
         *request.body_mut() = Some(reqwest::Body::wrap(body));
         let tail = payload.tail.clone();
 
-        let mut response = pin!(self.changing.execute(request));
+        let mut response = pin!(self.changes.execute(request));
         let mut feeding = pin!(feed(payload, pieces, self.timeouts.idle));
-        let place = match timeout(sending, select(response.as_mut(), feeding.as_mut())).await {
+        let permit = match timeout(sending, select(response.as_mut(), feeding.as_mut())).await {
             Err(_) => return partly(Err(TransportError::Timeout { doing: "sending the body", limit: sending })),
             Ok(Either::Right((Err(error), _))) => return partly(Err(error)),
-            Ok(Either::Right((Ok(place), _))) => place,
-            // An answer before the whole body: a refusal, as a rule.
+            Ok(Either::Right((Ok(permit), _))) => permit,
+            // A response before the whole body is usually a refusal.
             Ok(Either::Left((Err(error), _))) => return partly(Err(self.broken(error))),
             Ok(Either::Left((Ok(response), _))) => {
-                // Success for half a request can't be; but if it is, what it tells must find its place in the
+                // Half a request can't succeed. If it does all the same, its result must reach the
                 // journal.
                 if response.status().is_success()
                     && let Err(error) = record.await
                 {
                     return partly(Err(TransportError::Record(error)));
                 }
-                // `feeding` still holds the body open: withdrawn, it would break the connection under the answer.
+                // `feeding` still holds the body open. Dropping it would break the connection under
+                // the response.
                 return partly(Ok(self.read(response).await));
             }
         };
         if let Err(error) = record.await {
             return partly(Err(TransportError::Record(error)));
         }
-        // Recording takes a moment. What ended the exchange meanwhile ended it without the tail, which then
-        // stays here.
+        // Recording takes a moment. If the exchange ended meanwhile, it ended without the tail,
+        // which then never leaves.
         if let Some(ended) = response.as_mut().now_or_never() {
             return partly(match ended {
                 Ok(response) => Ok(self.read(response).await),
                 Err(error) => Err(self.broken(error)),
             });
         }
-        place.send(tail);
+        permit.send(tail);
         let outcome = match within("an answer", answering, response).await {
             Ok(Ok(response)) => Ok(self.read(response).await),
             Ok(Err(error)) => Err(self.broken(error)),
@@ -256,10 +260,10 @@ impl HttpTransport {
             loop {
                 let chunk = within("the answer's body", self.timeouts.idle, response.chunk()).await?;
                 let Some(chunk) = chunk.map_err(|error| self.broken(error))? else { return Ok(()) };
-                let room = MAX_ANSWER.saturating_sub(body.len());
+                let room = MAX_RESPONSE.saturating_sub(body.len());
                 body.extend(chunk.iter().take(room));
                 if chunk.len() > room {
-                    return Err(TransportError::Oversized(MAX_ANSWER));
+                    return Err(TransportError::Oversized(MAX_RESPONSE));
                 }
             }
         };
@@ -282,21 +286,21 @@ async fn within<T>(doing: &'static str, limit: Duration, future: impl Future<Out
     timeout(limit, future).await.map_err(|_| TransportError::Timeout { doing, limit })
 }
 
-/// Hands over all but the tail, each piece when the one before it has left, and returns the place
-/// for the tail.
+/// Hands over everything but the tail, each piece after the previous one has left. Returns the
+/// permit to send the tail.
 async fn feed(
     payload: Payload,
     pieces: mpsc::Sender<Bytes>,
     idle: Duration,
 ) -> Result<mpsc::OwnedPermit<Bytes>, TransportError> {
-    let place = |pieces: mpsc::Sender<Bytes>| async move {
+    let permit = |pieces: mpsc::Sender<Bytes>| async move {
         match within("sending the body", idle, pieces.reserve_owned()).await? {
             Ok(permit) => Ok(permit),
-            // The connection is gone; why, the response knows, which is awaited beside this.
+            // The connection is gone. The response, which is awaited beside this, knows why.
             Err(_) => std::future::pending().await,
         }
     };
-    let mut pieces = place(pieces).await?.send(payload.head);
+    let mut pieces = permit(pieces).await?.send(payload.head);
     if let Some(UploadBody { mut reader, length, .. }) = payload.upload {
         let mut found = 0_u64;
         loop {
@@ -310,17 +314,17 @@ async fn feed(
             if found > length {
                 return Err(TransportError::Length { announced: length, found });
             }
-            pieces = place(pieces).await?.send(Bytes::from(chunk));
+            pieces = permit(pieces).await?.send(Bytes::from(chunk));
         }
         if found < length {
             return Err(TransportError::Length { announced: length, found });
         }
     }
-    place(pieces).await
+    permit(pieces).await
 }
 
-/// A body of known length whose pieces come when their time has come. Withdrawn before its end it
-/// is an error, which breaks the connection.
+/// A body of known length whose pieces are sent one by one. Dropping the sender before its end is
+/// an error, which breaks the connection.
 struct HeldBody {
     pieces: mpsc::Receiver<Bytes>,
     left: u64,
@@ -328,8 +332,8 @@ struct HeldBody {
 
 impl HeldBody {
     fn new(length: u64) -> (mpsc::Sender<Bytes>, Self) {
-        // One place: a piece is taken when the connection has room, so that a free place means that the
-        // piece before has left.
+        // Capacity 1: the connection takes a piece when it has room, so a free slot means that the
+        // previous piece has left.
         let (sender, pieces) = mpsc::channel(1);
         (sender, Self { pieces, left: length })
     }

@@ -1,14 +1,16 @@
 //! Open Cloud: the only code that knows Roblox's Assets API.
 //!
-//! One request a method, tried once, classified, handed back. Nothing here retries, sleeps between
-//! requests, reads a clock or the environment, or writes to disk; no error, log line or `Debug`
-//! form ever shows the credential. Facts about the remote carry their source; "GUIDE" is Roblox's
-//! usage guide (creator-docs: cloud/guides/usage-assets.md), "V1" the published document
-//! (creator-docs: reference/cloud/assets/v1.json).
+//! Each method sends one request, tries it once, classifies the outcome and returns it. Nothing
+//! here retries, sleeps between requests, reads a clock or the environment, or writes to disk. No
+//! error, log line or `Debug` output ever shows the credential.
 //!
-//! Read next: [`client`] for what can be asked, [`class`] for what an ending means, [`http`] for
-//! how far a request got; then the pure schedules, [`limits`], [`poll`], [`backoff`] and
-//! [`breaker`], which say when something may be asked.
+//! Facts about the remote carry their source. "GUIDE" is Roblox's usage guide (creator-docs:
+//! cloud/guides/usage-assets.md), "V1" the published document (creator-docs:
+//! reference/cloud/assets/v1.json).
+//!
+//! Read next: [`client`] for the requests, [`class`] for the meaning of an outcome, [`http`] for
+//! how far a request got. Then the pure schedules, [`limits`], [`poll`], [`backoff`] and
+//! [`breaker`], which say when a request may go.
 
 pub(crate) mod backoff;
 pub(crate) mod base;

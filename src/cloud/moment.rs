@@ -1,34 +1,36 @@
-//! The one kind of time that the schedules of this room know: points on a clock that never jumps.
+//! The only kind of time in this room's schedules: points on a clock that never jumps.
 //!
-//! Limits, polls, back-off and breaker measure spans, so a wall clock that is set by an hour must
-//! not stall or flood them. The caller counts from a monotonic clock; nothing here reads one. Times
-//! of day meet a [`Moment`] in two places only: a `retry-after` that is a date, and the rows that
-//! the state remembers. Both are bounded, so that a wrong time of day costs a bounded wait.
+//! Limits, polls, back-off and breaker measure spans. A wall clock that is set by an hour must not
+//! stall or flood them. The caller counts from a monotonic clock; nothing here reads one.
+//!
+//! Times of day meet a [`Moment`] in two places only: a `retry-after` that is a date, and the rows
+//! that the state remembers. Both are bounded, so that a wrong time of day costs a bounded wait.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A point on a monotonic clock, counted from when this process began to count. Points before that
-/// (an operation that an earlier run submitted) are negative.
+/// A point on a monotonic clock, counted from the start of this process. Earlier points, such as an
+/// earlier run's operation, are negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Moment(i64);
 
 impl Moment {
-    /// When the counting began.
+    /// The start of the count.
     pub(crate) const START: Self = Self(0);
 
-    /// So long after [`Moment::START`]: the way in from a monotonic clock.
+    /// Returns the moment `elapsed` after [`Moment::START`]. Readings of a monotonic clock become
+    /// moments here.
     pub(crate) fn after_start(elapsed: Duration) -> Self {
         Self::START + elapsed
     }
 
-    /// How long it is since `earlier`; zero when that is not earlier.
+    /// Returns the time since `earlier`; zero if that is not earlier.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
-/// Nanoseconds in an `i64` reach 292 years; what is longer is as good as never.
+/// Returns a span in nanoseconds. An `i64` reaches 292 years; a longer span is as good as never.
 fn nanos(span: Duration) -> i64 {
     i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
 }
@@ -54,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_between_moments() {
+    fn spans_between_moments_are_never_negative() {
         let at = |ms| Moment::after_start(Duration::from_millis(ms));
         assert_eq!(at(1500).since(at(500)), Duration::from_secs(1));
         assert_eq!(at(500).since(at(1500)), Duration::ZERO);

@@ -1,28 +1,29 @@
-//! `multipart/form-data` as Roblox takes it: a `request` part of JSON without a file name, then
-//! perhaps `fileContent` with one.
+//! `multipart/form-data` as Roblox accepts it: a `request` part of JSON without a file name, then
+//! optionally `fileContent` with one.
 //!
-//! A `request` part with a file name is taken for a file and refused with "Request body cannot be
-//! empty" (a public client's report), and quotes or letters beyond ASCII in a file name are spelt
-//! differently by every implementation, so the name sent is a plain one made here. What stands
-//! after the content is apart: [`super::http`] holds it back, and without it no server can take the
-//! form for whole.
+//! Roblox takes a `request` part with a file name for a file, and refuses it with "Request body
+//! cannot be empty" (a public client's report). Implementations encode quotes and non-ASCII letters
+//! in a file name differently, so the name sent is a plain one made here.
+//!
+//! The end of the form is separate: [`super::http`] holds it back, and without it no server can
+//! take the form for complete.
 
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::http::{Payload, UploadBody};
 
-/// Enough of a name to recognize a file by in Roblox's own tools; the display name is a field of
-/// its own.
+/// The longest stem of a file name, in characters. It is enough to recognize a file in Roblox's own
+/// tools; the display name is a separate field.
 const MAX_STEM: usize = 50;
 
-/// A form with metadata and perhaps a content.
+/// Makes a form with metadata and optional content.
 pub(super) fn form(request: &str, upload: Option<UploadBody>) -> Payload {
-    // 122 random bits: no content holds the boundary by chance, and none can be made to.
+    // 122 random bits: content can't contain the boundary by chance or by design.
     framed(&format!("macadam-{}", Uuid::new_v4().simple()), "request", Some("application/json"), request, upload)
 }
 
-/// A form with one plain field.
+/// Makes a form with one plain field.
 pub(super) fn field(name: &str, value: &str) -> Payload {
     framed(&format!("macadam-{}", Uuid::new_v4().simple()), name, None, value, None)
 }
@@ -45,8 +46,8 @@ fn framed(boundary: &str, name: &str, mime: Option<&str>, value: &str, upload: O
     }
 }
 
-/// A name that means the same to every server: the last part of `name` in ASCII letters, digits,
-/// `-` and `_`, with its extension.
+/// Returns a name that means the same to every server: the last component of `name` in ASCII
+/// letters, digits, `-` and `_`, with its extension.
 fn safe_file_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let (stem, extension) = last.rsplit_once('.').unwrap_or((last, ""));
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_of_metadata_alone() {
+    fn a_form_can_hold_metadata_alone() {
         let form = framed("b", "request", Some("application/json"), "{}", None);
         assert_eq!(form.content_type, "multipart/form-data; boundary=b");
         let whole = [form.head, form.tail].concat();

@@ -1,8 +1,8 @@
 //! The credential, and the one place that keeps it out of everything that people read.
 //!
-//! It must never be printed, logged, stored or compared in public: there is no way out of here but
-//! the header that [`super::http`] sends and the body of the introspection. Every answer of the
-//! remote passes [`Credential::clean_body`] before it is read, and every message
+//! It must never be printed, logged, stored or compared in public. It leaves this module only
+//! through the header that [`super::http`] sends and the body of the introspection. Every response
+//! passes [`Credential::clean_body`] before it is read, and every message passes
 //! [`Credential::redact`] before it becomes part of an error.
 
 use std::fmt;
@@ -12,11 +12,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::echo::{HIDDEN, TextKind, clean_body, hide};
 
-/// Longer than any key or token: somebody named the wrong file. Servers refuse longer headers
-/// anyway.
+/// The longest credential, in bytes. Longer text comes from the wrong file, and servers refuse
+/// longer headers anyway.
 const MAX_CREDENTIAL: usize = 8 * 1024;
 
-/// What proves to Roblox who asks.
+/// A proof of identity towards Roblox.
 #[derive(Clone)]
 pub struct Credential {
     kind: CredentialKind,
@@ -24,7 +24,7 @@ pub struct Credential {
     header: HeaderValue,
 }
 
-/// The two ways to prove it.
+/// The two kinds of credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialKind {
     /// An Open Cloud API key, in the header `x-api-key`.
@@ -33,16 +33,16 @@ pub enum CredentialKind {
     OAuth,
 }
 
-/// A text that is no credential. Never shows the text.
+/// A text that can't be a credential. Never shows the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
-    /// Nothing but white space.
+    /// Empty or only white space.
     #[error("the {0} is empty")]
     Empty(CredentialKind),
-    /// No key or token is that long.
+    /// Longer than any key or token.
     #[error("the {0} is longer than {MAX_CREDENTIAL} bytes: this is another file or value")]
     TooLong(CredentialKind),
-    /// White space, control characters or letters beyond ASCII inside.
+    /// Contains white space, control characters or non-ASCII letters.
     #[error("the {0} has a character inside that none has: white space, a control character, or one beyond ASCII")]
     Character(CredentialKind),
 }
@@ -57,19 +57,19 @@ impl fmt::Display for CredentialKind {
 }
 
 impl Credential {
-    /// Takes an API key as read from a file, a systemd credential or a variable; white space around
-    /// it is dropped.
+    /// Makes a credential from an API key as read from a file, a systemd credential or a variable.
+    /// White space around it is dropped.
     ///
     /// # Errors
-    /// When it can't be a key.
+    /// If the text can't be a key.
     pub fn api_key(text: &str) -> Result<Self, CredentialError> {
         Self::new(CredentialKind::ApiKey, text)
     }
 
-    /// Takes an OAuth 2.0 access token, in the same way.
+    /// Makes a credential from an OAuth 2.0 access token, in the same way.
     ///
     /// # Errors
-    /// When it can't be a token.
+    /// If the text can't be a token.
     pub fn oauth(text: &str) -> Result<Self, CredentialError> {
         Self::new(CredentialKind::OAuth, text)
     }
@@ -94,12 +94,12 @@ impl Credential {
         Ok(Self { kind, secret: SecretString::from(text), header })
     }
 
-    /// Key or token.
+    /// Returns whether it is a key or a token.
     pub const fn kind(&self) -> CredentialKind {
         self.kind
     }
 
-    /// The header of a request. Its value prints as `Sensitive`.
+    /// Returns the header of a request. Its value prints as `Sensitive`.
     pub(super) fn header(&self) -> (HeaderName, HeaderValue) {
         let name = match self.kind {
             CredentialKind::ApiKey => HeaderName::from_static("x-api-key"),
@@ -108,23 +108,23 @@ impl Credential {
         (name, self.header.clone())
     }
 
-    /// The text itself, for the one request that carries it in its body.
+    /// Returns the secret, for the one request that carries it in its body.
     pub(super) fn expose(&self) -> &str {
         self.secret.expose_secret()
     }
 
-    /// `text` without the credential, and without any longer piece of it.
+    /// Returns `text` without the credential and without any longer piece of it.
     pub fn redact(&self, text: &str) -> String {
         let secret = self.secret.expose_secret().as_bytes();
         hide(secret, text, TextKind::Message).unwrap_or_else(|| text.to_owned())
     }
 
-    /// An answer's body without the credential, before anything reads it.
+    /// Removes the credential from a response's body, before anything reads it.
     pub(super) fn clean_body(&self, body: Vec<u8>) -> Vec<u8> {
         clean_body(self.secret.expose_secret().as_bytes(), body)
     }
 
-    /// An answer's header without the credential.
+    /// Removes the credential from a response's header.
     pub(super) fn clean_header(&self, text: &mut String) {
         if let Some(clean) = hide(self.secret.expose_secret().as_bytes(), text, TextKind::Value) {
             *text = clean;
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn no_form_shows_the_secret() {
+    fn no_debug_output_shows_the_secret() {
         for credential in [Credential::api_key("s3cr3t-value"), Credential::oauth("s3cr3t-value")] {
             let credential = credential.unwrap();
             let (name, value) = credential.header();
@@ -197,7 +197,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_of_the_secret_survives(secret in "[!-~]{1,40}", before in "\\PC{0,20}", after in "\\PC{0,20}") {
+        fn redaction_removes_the_secret_from_any_text(secret in "[!-~]{1,40}", before in "\\PC{0,20}", after in "\\PC{0,20}") {
             let credential = Credential::api_key(&secret).unwrap();
             let shown = credential.redact(&format!("{before}{secret}{after}"));
             let rest = shown.replace(HIDDEN, "\u{0}");

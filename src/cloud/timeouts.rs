@@ -1,26 +1,28 @@
-//! How long each part of a request may take, in one table.
+//! The time limits for each part of a request.
 //!
-//! Long patience costs time; short patience costs doubt: a create that was given up too early may
-//! still be carried out. So the wait for the answer to an upload is the longest. Read next:
-//! [`super::http`].
+//! Long waits cost time; short ones leave changes in doubt, because a create that Macadam gave up
+//! too early may still be carried out. So the wait for the response to an upload is the longest.
+//! Read next: [`super::http`].
 
 use std::time::Duration;
 
-/// The limits of one request. No pause of the hand-over counts: that is Macadam's own work.
+/// The time limits of one request. Pauses of the hand-over don't count: they are Macadam's own
+/// work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Name, TCP and TLS together.
+    /// The limit for name, TCP and TLS together.
     pub connect: Duration,
-    /// Nothing moves while a body is sent or read. A stalled connection was seen to end only after
-    /// about 75 s, by the load balancer (public reports of uploads over reused connections).
+    /// The limit without progress while a body is sent or read. A stalled connection was seen to
+    /// end only after about 75 s, by the load balancer (public reports of uploads over reused
+    /// connections).
     pub idle: Duration,
-    /// From the last byte sent to the whole answer, for anything but an upload.
+    /// The limit from the last byte sent to the whole response, for anything but an upload.
     pub answer: Duration,
-    /// The same for an upload: public clients wait 120 to 300 s, because giving up leaves it in
+    /// The same for an upload. Public clients wait 120 to 300 s, because giving up leaves it in
     /// doubt.
     pub upload_answer: Duration,
-    /// Sending a body takes at most `idle` and the time that its bytes take at this rate, in bytes
-    /// a second.
+    /// Bytes per second. Sending a body takes at most `idle` plus the time that its bytes take at
+    /// this rate.
     pub slowest_rate: u64,
 }
 
@@ -38,7 +40,7 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The same, with no part taking longer than `longest`.
+    /// Returns the limits with no part longer than `longest`.
     #[must_use]
     pub fn at_most(self, longest: Duration) -> Self {
         let Self { connect, idle, answer, upload_answer, slowest_rate } = self;
@@ -51,7 +53,7 @@ impl Timeouts {
         }
     }
 
-    /// The longest that sending `bytes` may take.
+    /// Returns the longest time that sending `bytes` may take.
     pub fn sending(&self, bytes: u64) -> Duration {
         self.idle.saturating_add(Duration::from_secs(bytes / self.slowest_rate.max(1)))
     }

@@ -16,20 +16,20 @@ use crate::model::ids::AssetId;
 use crate::model::metadata::Field;
 use crate::model::remote::RemoteAsset;
 
-/// What is to change of an asset.
+/// A change to an asset.
 pub struct UpdateRequest {
-    /// Which.
+    /// The asset.
     pub asset_id: AssetId,
     /// The metadata fields that change, and no others.
     pub fields: Vec<FieldUpdate>,
-    /// New bytes. The same bytes as the newest version's make no new version (measured by a public
-    /// client).
+    /// New bytes. Bytes equal to those of the newest version make no new version (measured by a
+    /// public client).
     pub content: Option<UploadBody>,
 }
 
 impl Client {
-    /// Creates an asset. Every create that is carried out makes a new asset, also of the same
-    /// bytes; there is no key that would prevent it (V1).
+    /// Creates an asset. Every create that Roblox carries out makes a new asset, even from the same
+    /// bytes; no idempotency key prevents it (V1).
     pub async fn create_asset(
         &self,
         request: &CreateRequest,
@@ -62,29 +62,28 @@ impl Client {
             outgoing: Outgoing::Payload(multipart::form(&update_json(asset_id, &fields), content)),
         };
         let decode = |body: &[u8]| match submitted(body, Some(asset_id)) {
-            // Bare fields answer metadata (V1); of a content they say nothing.
+            // Bare fields confirm metadata (V1), but not content.
             Ok(Submitted::Fields(fields)) if about_content && fields.revision.is_none() => Err(Unexpected::Unreadable),
-            answered => answered,
+            other => other,
         };
         self.change(call, record, decode).await
     }
 
-    /// Reads an asset: what Roblox tells without being asked for fields or, with `fields`, only
-    /// those. Icon, previews and links come only when asked for; a name that Roblox doesn't
-    /// know would refuse the whole question, so only V1's are asked.
+    /// Reads an asset: the default fields or, with `fields`, only those. Icon, previews and links
+    /// are returned only on request. An unknown field name would make Roblox refuse the whole
+    /// request, so only V1's are used.
     ///
-    /// An answer does not prove that the asset is one's own: public assets of others can be read
-    /// too.
+    /// A response doesn't prove ownership: public assets of others can be read too.
     pub async fn get_asset(&self, asset_id: AssetId, fields: &[Field]) -> ApiReply<RemoteAsset> {
         let mut call = ApiRequest::get(Endpoint::GetAsset, asset(asset_id), format!("assets/v1/assets/{asset_id}"));
         let mask: Vec<&str> = fields.iter().map(|field| field.wire_name()).collect();
         if !mask.is_empty() {
             call.query.push(("readMask", mask.join(",")));
         }
-        self.ask(call, |body| read_asset(body, asset_id, !mask.is_empty()).ok_or(Unexpected::Unreadable)).await
+        self.read(call, |body| read_asset(body, asset_id, !mask.is_empty()).ok_or(Unexpected::Unreadable)).await
     }
 
-    /// Archives an asset: unusable in every game until it is restored. There is no deleting (V1).
+    /// Archives an asset. No game can use it until it is restored. Assets can't be deleted (V1).
     pub async fn archive_asset(
         &self,
         asset_id: AssetId,
@@ -119,7 +118,7 @@ fn submitted(body: &[u8], about: Option<AssetId>) -> Result<Submitted, Unexpecte
     read_submitted(body, about).ok_or(Unexpected::Unreadable)?.map_err(Unexpected::Failure)
 }
 
-/// How messages name an asset.
+/// Returns the name of an asset in messages.
 pub(super) fn asset(asset_id: AssetId) -> String {
     format!("asset {asset_id}")
 }

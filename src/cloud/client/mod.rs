@@ -1,8 +1,8 @@
-//! The client: every endpoint a method, each tried once and classified.
+//! The client: one method for each endpoint, tried once and classified.
 //!
 //! It never repeats a request, never waits for a limit, and keeps nothing between requests but
 //! connections: the schedule alone decides what is sent when. Every method that changes the remote
-//! takes `record`, a future that is run to its end before the last byte leaves; when it fails, the
+//! takes `record`, a future that runs to its end before the last byte leaves. If it fails, the
 //! change is never sent.
 //!
 //! Read next: `assets` for creates and updates, `versions`, `operations`; [`super::http`] for the
@@ -32,16 +32,16 @@ use super::timeouts::Timeouts;
 use super::wire::error::ErrorBody;
 use super::wire::operation::OperationFailure;
 
-/// One remote, asked with one credential.
+/// A client for one remote with one credential.
 #[derive(Debug)]
 pub struct Client {
     base: BaseUrl,
-    /// Read anew when a person changes it; whoever asks meanwhile asks with the one before.
+    /// Replaced when a person changes it. Requests that are under way keep the previous one.
     credential: RwLock<Arc<Credential>>,
     wire: HttpTransport,
 }
 
-/// A client that can't be made.
+/// A client could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("could not prepare connections to {remote}")]
 pub struct ClientError {
@@ -50,11 +50,11 @@ pub struct ClientError {
     source: reqwest::Error,
 }
 
-/// What an answer of success turned out to hold instead of what was asked for.
+/// The reason why a successful response lacks the requested result.
 enum Unexpected {
-    /// The failure of an operation that was done at once.
+    /// The operation finished at once, and failed.
     Failure(OperationFailure),
-    /// Nothing that can be understood.
+    /// The body can't be understood.
     Unreadable,
 }
 
@@ -79,22 +79,22 @@ impl ApiRequest {
 }
 
 impl Client {
-    /// Prepares connections; none is made before the first request.
+    /// Prepares connections; the first request opens one.
     ///
     /// # Errors
-    /// When TLS can't be set up on this machine.
+    /// If TLS can't be set up on this machine.
     pub fn new(base: BaseUrl, credential: Credential, timeouts: Timeouts) -> Result<Self, ClientError> {
         let wire =
             HttpTransport::new(&base, timeouts).map_err(|source| ClientError { remote: base.to_string(), source })?;
         Ok(Self { base, credential: RwLock::new(Arc::new(credential)), wire })
     }
 
-    /// The remote that it asks.
+    /// Returns the API address.
     pub const fn base(&self) -> &BaseUrl {
         &self.base
     }
 
-    /// Asks with another credential from now on.
+    /// Uses another credential from now on.
     pub fn renew(&self, credential: Credential) {
         *self.credential.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(credential);
     }
@@ -107,18 +107,18 @@ impl Client {
         let json = HeaderValue::from_static("application/json");
         let content_type = match outgoing {
             Outgoing::Nothing => None,
-            // V1's samples of archive and restore have it, without a body.
-            Outgoing::Question(_) | Outgoing::Command => Some(json),
+            // V1's samples of archive and restore have this header, though no body.
+            Outgoing::Read(_) | Outgoing::Command => Some(json),
             Outgoing::Payload(payload) => HeaderValue::from_str(&payload.content_type).ok(),
         };
         let mut headers = HeaderMap::from_iter(content_type.map(|value| (CONTENT_TYPE, value)));
-        // The one question with a body has the credential in it.
-        if !matches!(outgoing, Outgoing::Question(_)) {
+        // The one read with a body carries the credential in it.
+        if !matches!(outgoing, Outgoing::Read(_)) {
             let (name, value) = credential.header();
             headers.insert(name, value);
         }
         if matches!(outgoing, Outgoing::Command) {
-            // Left out, it is answered with 411 by some of what may stand before a service.
+            // Without it, some servers in front of a service respond with 411.
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         headers
@@ -133,12 +133,12 @@ impl Client {
         url
     }
 
-    /// Asks a question.
-    async fn ask<T>(&self, call: ApiRequest, decode: impl FnOnce(&[u8]) -> Result<T, Unexpected>) -> ApiReply<T> {
+    /// Sends a read.
+    async fn read<T>(&self, call: ApiRequest, decode: impl FnOnce(&[u8]) -> Result<T, Unexpected>) -> ApiReply<T> {
         self.change(call, std::future::ready(Ok(())), decode).await
     }
 
-    /// Sends a call and judges what comes back.
+    /// Sends a request and classifies the response.
     async fn change<T>(
         &self,
         call: ApiRequest,
@@ -146,12 +146,13 @@ impl Client {
         decode: impl FnOnce(&[u8]) -> Result<T, Unexpected>,
     ) -> ApiReply<T> {
         let ApiRequest { endpoint, target, method, path, query, outgoing } = call;
-        // The one that is sent is the one that may come back, though another may be in force by then.
+        // The credential that is sent is the one that may come back, though another may be in use
+        // by then.
         let credential = self.credential();
         let (url, headers) = (self.url(&path, &query), Self::headers(&credential, &outgoing));
         let mut exchange = self.wire.exchange(method, url, headers, outgoing, record).await;
-        if let Ok(answer) = &mut exchange.outcome {
-            answer.clean(&credential);
+        if let Ok(response) = &mut exchange.outcome {
+            response.clean(&credential);
         }
         self.judge(endpoint, target, exchange, decode)
     }
@@ -164,11 +165,11 @@ impl Client {
         decode: impl FnOnce(&[u8]) -> Result<T, Unexpected>,
     ) -> ApiReply<T> {
         let Exchange { sent, outcome } = exchange;
-        let answer = match outcome {
-            Ok(answer) => answer,
-            Err(source) => return self.silent(endpoint, target, sent, source),
+        let response = match outcome {
+            Ok(response) => response,
+            Err(source) => return self.no_response(endpoint, target, sent, source),
         };
-        let RawResponse { head, body, cut } = answer;
+        let RawResponse { head, body, cut } = response;
         let status = head.status;
         if (200..300).contains(&status) && cut.is_none() {
             match decode(&body) {
@@ -193,14 +194,14 @@ impl Client {
             }
         }
         let said = fit_body(ErrorBody::read(&body, cut.is_none()), &self.credential());
-        let class = classify(endpoint.is_write(), sent, Received::Answer { status, body: &said });
+        let class = classify(endpoint.is_write(), sent, Received::Response { status, body: &said });
         let ErrorBody { shape, code, message } = said;
         let failure =
             Failure { class, endpoint, target, status: Some(status), shape: Some(shape), code, message, source: cut };
         ApiReply { head: Some(head), result: Err(failure) }
     }
 
-    fn silent<T>(&self, endpoint: Endpoint, target: String, sent: Sent, source: TransportError) -> ApiReply<T> {
+    fn no_response<T>(&self, endpoint: Endpoint, target: String, sent: Sent, source: TransportError) -> ApiReply<T> {
         let class = classify(endpoint.is_write(), sent, Received::Nothing(source.breakage()));
         let message = String::new();
         let failure =

@@ -1,4 +1,4 @@
-//! Operations, and what a key may do.
+//! Operations, and the permissions of a key.
 
 use super::{ApiRequest, Client, Unexpected};
 use crate::cloud::endpoint::Endpoint;
@@ -11,13 +11,13 @@ use crate::cloud::wire::operation::{OperationState, read_operation};
 use crate::model::ids::{AssetId, OperationId};
 
 impl Client {
-    /// Asks what an operation has come to. `about` is the asset that it updates; a create's is not
-    /// known yet.
+    /// Reads the state of an operation. `about` is the asset that it updates; a create's asset is
+    /// not known yet.
     pub async fn get_operation(&self, operation: &OperationId, about: Option<AssetId>) -> ApiReply<OperationState> {
         let path = format!("assets/v1/operations/{operation}");
         let call = ApiRequest::get(Endpoint::GetOperation, format!("operation {operation}"), path);
         let mut reply =
-            self.ask(call, |body| read_operation(body, operation, about).ok_or(Unexpected::Unreadable)).await;
+            self.read(call, |body| read_operation(body, operation, about).ok_or(Unexpected::Unreadable)).await;
         reply.result = match reply.result {
             Ok(OperationState::Failed(failure)) => Ok(OperationState::Failed(self.fit_operation(failure))),
             Err(failure) if is_unknown_operation(&failure) => Ok(OperationState::Unknown { message: failure.message }),
@@ -26,18 +26,19 @@ impl Client {
         reply
     }
 
-    /// Asks what the API key may do. `None` for an OAuth token, which this endpoint doesn't know.
+    /// Reads the facts about the API key. `None` for an OAuth token, which this endpoint doesn't
+    /// support.
     ///
-    /// The key goes in the body, as the endpoint wants it, to the same remote as in every header
-    /// (creator-docs: cloud/auth/api-keys.md).
+    /// The endpoint expects the key in the body. It goes to the same remote as the header of every
+    /// other request (creator-docs: cloud/auth/api-keys.md).
     pub async fn introspect(&self) -> Option<ApiReply<KeyFacts>> {
         if self.credential().kind() != CredentialKind::ApiKey {
             return None;
         }
         let json = serde_json::json!({ "apiKey": self.credential().expose() }).to_string();
         let path = "api-keys/v1/introspect".to_owned();
-        let call = ApiRequest::post(Endpoint::Introspect, "the API key".to_owned(), path, Outgoing::Question(json));
-        let mut reply = self.ask(call, |body| read_key(body).ok_or(Unexpected::Unreadable)).await;
+        let call = ApiRequest::post(Endpoint::Introspect, "the API key".to_owned(), path, Outgoing::Read(json));
+        let mut reply = self.read(call, |body| read_key(body).ok_or(Unexpected::Unreadable)).await;
         if let Ok(facts) = &mut reply.result {
             facts.name = facts.name.take().map(|name| fit(&name, &self.credential()));
         }
@@ -45,8 +46,9 @@ impl Client {
     }
 }
 
-/// A fresh operation may answer an error envelope for a second or two (observed live by a public
-/// client), an unknown one 404 or 400.
+/// Whether a failed poll means that the operation is unknown. The response to a fresh operation may
+/// be an error envelope for a second or two (observed live by a public client). An unknown one gets
+/// 404 or 400.
 fn is_unknown_operation(failure: &Failure) -> bool {
     match (failure.status, failure.shape) {
         (Some(200 | 400 | 404), Some(shape)) if shape.is_own() => true,

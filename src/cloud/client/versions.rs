@@ -1,4 +1,4 @@
-//! Versions: list, read one, make one current again.
+//! Versions: list them, read one, roll back to one.
 
 use std::future::Future;
 
@@ -18,12 +18,12 @@ pub enum RollbackForm {
     /// JSON, as in V1's sample and in every client.
     #[default]
     Json,
-    /// A form, as in V1's schema: for after a refusal of the other.
+    /// A form, as in V1's schema, for use after Roblox refused JSON.
     Multipart,
 }
 
 impl Client {
-    /// Reads the next page of `list`, one request. Call it until [`VersionList::is_complete`].
+    /// Reads the next page of `list` with one request. Call it until [`VersionList::is_complete`].
     pub async fn list_versions(&self, list: &mut VersionList) -> ApiReply<()> {
         let asset_id = list.asset_id();
         let mut call =
@@ -34,7 +34,7 @@ impl Client {
         }
         let mut endless = false;
         let mut reply = self
-            .ask(call, |body| match list.add(body) {
+            .read(call, |body| match list.add(body) {
                 Ok(()) => Ok(()),
                 Err(PageError::Unreadable) => Err(Unexpected::Unreadable),
                 Err(PageError::Endless) => {
@@ -53,16 +53,15 @@ impl Client {
     pub async fn get_version(&self, asset_id: AssetId, revision: Revision) -> ApiReply<RemoteVersion> {
         let path = format!("assets/v1/assets/{asset_id}/versions/{revision}");
         let call = ApiRequest::get(Endpoint::GetVersion, asset(asset_id), path);
-        self.ask(call, |body| match read_version(body, asset_id) {
+        self.read(call, |body| match read_version(body, asset_id) {
             Some(version) if version.revision == revision => Ok(version),
             Some(_) | None => Err(Unexpected::Unreadable),
         })
         .await
     }
 
-    /// Makes the content of an earlier version current. The answer is the version that Roblox
-    /// names: the old one or a new one, clients saw both, so read the asset again to know its
-    /// head.
+    /// Makes the content of an earlier version current. The response names the old version or a new
+    /// one; clients saw both. So read the asset again to learn its head.
     pub async fn rollback(
         &self,
         asset_id: AssetId,

@@ -1,24 +1,28 @@
-//! One budget: who may go now, and what each answer teaches.
+//! The rate limit budget of one owner and endpoint: who may go now, and what each response reveals.
 //!
-//! The rules, each of which may hold a request back:
+//! Each of these rules may hold a request back:
 //!
-//! 1. A refusal for rate (429) closes the budget for everybody: until the reset where the gateway
-//!    counted, by exponential back-off where the service refused with requests left. After the
-//!    reset one request goes within the guard's second, so that an instance that came too late is
-//!    first in the next window, and seen by the one that would spend it all.
-//! 2. The first request of a run goes alone, and so does the first after the windows were lost
-//!    sight of, after a 429, and in each window that others spend from too. Its answer lets eight
-//!    go, each further answer one more, so that a rival shows before much is spent. An unanswered
-//!    request (a large upload) holds the others back for five seconds only.
-//! 3. Where headers do not bound the spending (there are none, they allow more than is documented,
-//!    or a 429 came in spite of them), no 61 seconds see more than the documented limit.
-//! 4. In a window that headers told of, what is left less what is in flight; in the window after
-//!    it, all of the limit at once.
-//! 5. While others spend from the budget: at most a quarter of what is left in flight, the last two
-//!    left to them, and, until the last quarter of the window, no more than half the limit or what
-//!    the others left over in the window before, whichever is more.
+//! 1. A 429 closes the budget for everybody. Where the gateway counted, it stays closed until the
+//!    reset; where the service refused with requests left, for an exponential back-off. After the
+//!    reset one request goes within the guard's second. So an instance that came too late is first
+//!    in the next window, and visible to the instance that would spend it all.
+//! 2. The first request of a run goes alone. So does the first one after Macadam lost track of the
+//!    windows, after a 429, and in each window that others spend from too. Its response releases
+//!    eight, each further response one more, so that a rival shows before much is spent. A request
+//!    without a response (a large upload) holds the others back for five seconds only.
+//! 3. Where headers don't bound the spending, no 61 seconds see more requests than the documented
+//!    limit. That is so if there are no headers, if they allow more than is documented, or if a 429
+//!    came in spite of them.
+//! 4. In a window that headers reported, the allowance is the remaining count minus the requests in
+//!    flight; in the window after it, the whole limit at once.
+//! 5. While others spend from the budget, at most a quarter of the remaining count is in flight,
+//!    and the last two are left to the others. Until the last quarter of the window Macadam spends
+//!    no more than half the limit, or what the others left over in the previous window if that is
+//!    more.
 //!
-//! It must never look at a clock, and never let a window be exceeded for the sake of speed.
+//! It must never look at a clock, and never exceed a window for the sake of speed.
+//!
+//! Read next: [`super::window`] for one window, [`super::recent`] for the count without headers.
 
 use super::recent::Recent;
 use super::sample::{LONGEST_WAIT, LimitSample};
@@ -28,38 +32,38 @@ use crate::cloud::backoff::{Backoff, fraction};
 use crate::cloud::moment::Moment;
 use std::time::Duration;
 
-/// After this long without an answer to the request that goes alone another may follow: an upload
-/// can take minutes.
+/// The time without a response after which another request may follow the one that goes alone: an
+/// upload can take minutes.
 const LONE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many may be in flight after the first answer: the default number of uploads at once, so that
-/// these never wait.
+/// The requests that may be in flight after the first response. It equals the default number of
+/// parallel uploads, so that these never wait.
 const SECOND_VOLLEY: u32 = 8;
 
-/// While others spend, so many of a window are left to them: two requests that meet at the last one
-/// would make a 429.
+/// The requests of a window that are left to others while they spend. Two requests that meet at the
+/// last one would cause a 429.
 const RESERVE: u32 = 2;
 
-/// While others spend, what an answer told of the window is news for so long; after that the next
-/// request goes alone again.
-const NEWS: Duration = Duration::from_secs(2);
+/// How long a response's view of the window counts as current while others spend. After that the
+/// next request goes alone again.
+const FRESHNESS: Duration = Duration::from_secs(2);
 
-/// While others spend, the end of the window in which everybody may have what is left, lest it go
-/// to waste.
+/// The end of the window in which everybody may spend the rest, lest it go to waste, while others
+/// spend.
 const FREE_FOR_ALL: Duration = Duration::from_secs(15);
 
-/// What steers the budget.
+/// The source of what is known about the windows.
 #[derive(Debug, Clone)]
 enum Steering {
-    /// Nothing is known of the windows.
+    /// Nothing is known.
     Unknown,
-    /// Headers told of the windows.
+    /// Headers reported a window.
     Headers(Window),
-    /// The service answers without headers: our own count.
+    /// The service responds without headers: Macadam counts by itself.
     Count,
 }
 
-/// A request that may go, or went.
+/// The permission of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Grant {
     sent_at: Moment,
@@ -67,7 +71,7 @@ pub(super) struct Grant {
     serial: u64,
 }
 
-/// What the state remembers of a budget.
+/// The part of a budget that the state remembers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SavedBudget {
     pub(super) limit: u32,
@@ -75,29 +79,29 @@ pub(super) struct SavedBudget {
     pub(super) ends_at: Moment,
 }
 
-/// One budget of one owner.
+/// The budget of one endpoint and owner.
 #[derive(Debug, Clone)]
 pub(super) struct Meter {
     documented: u32,
-    /// The limit that headers told last.
-    told: Option<u32>,
+    /// The limit that headers reported last.
+    reported_limit: Option<u32>,
     steering: Steering,
     /// Counts the windows.
     serial: u64,
     in_flight: u32,
     last_sent_at: Option<Moment>,
-    /// How many may be in flight, and since when that is built up.
+    /// The number of requests that may be in flight, and the time since which it builds up.
     trust: u32,
     trust_since: Option<Moment>,
     closed_until: Option<Moment>,
-    /// Service-level 429s in a row, and since when the last of them counts.
-    strain: u32,
-    strain_since: Option<Moment>,
-    /// A 429 came although headers said that there was something left: a limit that they do not
+    /// Service-level 429s in a row, and the time of the last one.
+    refusals: u32,
+    refused_at: Option<Moment>,
+    /// Whether a 429 came although headers reported requests left: there is a limit that they don't
     /// show.
     hidden_limit: bool,
     recent: Recent,
-    /// What others spent in the last window that headers told of.
+    /// The requests that others spent in the last window that headers reported.
     others: u32,
 }
 
@@ -105,7 +109,7 @@ impl Meter {
     pub(super) fn new(documented: u32) -> Self {
         Self {
             documented,
-            told: None,
+            reported_limit: None,
             steering: Steering::Unknown,
             serial: 0,
             in_flight: 0,
@@ -113,15 +117,15 @@ impl Meter {
             trust: 1,
             trust_since: None,
             closed_until: None,
-            strain: 0,
-            strain_since: None,
+            refusals: 0,
+            refused_at: None,
             hidden_limit: false,
             recent: Recent::default(),
             others: 0,
         }
     }
 
-    /// Asks for a request to go now.
+    /// Grants a request now, or says how long to wait.
     pub(super) fn acquire(&mut self, now: Moment) -> Result<Grant, Acquire> {
         self.turn_windows(now);
         if let Some(hold) = self.held(now) {
@@ -136,7 +140,7 @@ impl Meter {
         Ok(Grant { sent_at: now, serial: self.serial })
     }
 
-    /// Takes back a request that never was sent.
+    /// Takes back the grant of a request that was never sent.
     pub(super) fn release(&mut self, grant: Grant) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Steering::Headers(window) = &mut self.steering
@@ -146,18 +150,18 @@ impl Meter {
         }
     }
 
-    /// Takes in what came of a request.
-    pub(super) fn report(&mut self, grant: Grant, heard: LimitSignal, jitter: f64, now: Moment) {
+    /// Applies the outcome of a request.
+    pub(super) fn report(&mut self, grant: Grant, signal: LimitSignal, jitter: f64, now: Moment) {
         self.turn_windows(now);
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.recent.state_cache(self.documented, now);
-        match heard {
+        self.recent.record(self.documented, now);
+        match signal {
             LimitSignal::Silence => self.book_unseen(),
             LimitSignal::Answer(sample) => {
                 self.learn(grant, sample, now);
                 self.grow_trust(grant);
-                if self.strain_since.is_none_or(|since| since < grant.sent_at) {
-                    self.strain = 0;
+                if self.refused_at.is_none_or(|since| since < grant.sent_at) {
+                    self.refusals = 0;
                 }
             }
             LimitSignal::Limited(sample) => {
@@ -170,20 +174,20 @@ impl Meter {
         }
     }
 
-    /// Goes over into the next window when one has ended for certain.
+    /// Starts the next window if the current one has certainly ended.
     fn turn_windows(&mut self, now: Moment) {
         self.recent.prune(now);
         if self.closed_until.is_some_and(|until| until <= now) {
             self.closed_until = None;
         }
-        let limit = self.told.unwrap_or(self.documented);
+        let limit = self.reported_limit.unwrap_or(self.documented);
         let Steering::Headers(window) = &mut self.steering else { return };
         if !window.is_over(now) {
             return;
         }
         let long_over = window.ends.is_some_and(|ends| ends.latest + WINDOW <= now);
         if long_over || !window.confirmed {
-            // Nothing was heard for a window's length: we know as little as at the start of a run.
+            // A whole window passed without news: as little is known as at the start of a run.
             self.steering = Steering::Unknown;
             self.others = 0;
             self.lose_trust(now);
@@ -198,20 +202,20 @@ impl Meter {
         self.serial += 1;
     }
 
-    /// What holds a request back now, if anything does.
+    /// Returns the reason to hold a request back now, if there is one.
     fn held(&self, now: Moment) -> Option<Acquire> {
         if let Some(until) = self.closed_until {
             return Some(Acquire::Wait { until: Some(until) });
         }
-        // The longest wait first, so that nobody wakes in vain.
+        // The longest wait comes first, so that no request wakes up in vain.
         self.held_by_window(now).or_else(|| self.held_by_count()).or_else(|| self.held_by_trust(now))
     }
 
     fn held_by_trust(&self, now: Moment) -> Option<Acquire> {
         let at_once = match &self.steering {
             Steering::Headers(window) if self.has_rivals() => {
-                let is_news = window.heard_at.is_some_and(|at| now < at + NEWS);
-                let share = if is_news { window.remaining / 4 } else { 1 };
+                let is_fresh = window.reported_at.is_some_and(|at| now < at + FRESHNESS);
+                let share = if is_fresh { window.remaining / 4 } else { 1 };
                 self.trust.min(share.max(1))
             }
             _ => self.trust,
@@ -226,11 +230,11 @@ impl Meter {
     fn held_by_count(&self) -> Option<Acquire> {
         let headers_bound = matches!(self.steering, Steering::Headers(_) | Steering::Unknown)
             && !self.hidden_limit
-            && self.told.is_none_or(|told| told <= self.documented);
+            && self.reported_limit.is_none_or(|limit| limit <= self.documented);
         if headers_bound {
             return None;
         }
-        let limit = self.told.map_or(self.documented, |told| told.min(self.documented));
+        let limit = self.reported_limit.map_or(self.documented, |limit| limit.min(self.documented));
         let spent = self.recent.spent().saturating_add(self.in_flight);
         let excess = spent.checked_sub(limit)?;
         Some(Acquire::Wait { until: self.recent.frees(excess.saturating_add(1)) })
@@ -239,12 +243,13 @@ impl Meter {
     fn held_by_window(&self, now: Moment) -> Option<Acquire> {
         let Steering::Headers(window) = &self.steering else { return None };
         let latest = window.ends.map(|ends| ends.latest);
-        let limit = self.told.unwrap_or(self.documented);
+        let limit = self.reported_limit.unwrap_or(self.documented);
         let reserve = if self.has_rivals() { RESERVE.min(limit / 2) } else { 0 };
         if window.remaining.saturating_sub(self.in_flight) <= reserve {
             return Some(Acquire::Wait { until: latest });
         }
-        // What goes now may count in the next window: not so much that too little would be left of that.
+        // A request sent now may count in the next window. Don't send so many that too few would be
+        // left there.
         if window.confirmed && window.is_ending(now) && window.edge.saturating_add(self.in_flight) >= limit / 4 {
             return Some(Acquire::Wait { until: latest });
         }
@@ -272,7 +277,8 @@ impl Meter {
         self.trust_since = Some(now);
     }
 
-    /// An answer to a request from before trust was lost tells nothing of the time since.
+    /// Lets more requests fly. A response to a request from before trust was lost is no evidence
+    /// for the time since.
     fn grow_trust(&mut self, grant: Grant) {
         if self.trust_since.is_none_or(|since| since <= grant.sent_at) {
             let grown = if self.trust < SECOND_VOLLEY { SECOND_VOLLEY } else { self.trust.saturating_add(1) };
@@ -286,44 +292,46 @@ impl Meter {
         }
     }
 
-    /// Takes in what the headers tell.
+    /// Applies the headers of a response.
     fn learn(&mut self, grant: Grant, sample: LimitSample, now: Moment) {
         let LimitSample { limit, remaining, reset, retry_after: _ } = sample;
         let (Some(remaining), Some(reset)) = (remaining, reset) else {
-            self.learn_little(limit, remaining);
+            self.learn_partial(limit, remaining);
             return;
         };
-        let ends = Ends::told(reset, grant.sent_at, now);
+        let ends = Ends::reported(reset, grant.sent_at, now);
         let is_old = grant.serial < self.serial;
         match &mut self.steering {
-            // It was sent in an earlier window and tells of that one; if it counts in this one after all, it is booked.
+            // Sent in an earlier window, which the headers describe. In case it counts in this
+            // window after all, it is booked.
             Steering::Headers(window) if is_old && ends.earliest <= window.opened_at => window.book_unseen(),
             Steering::Headers(window) if window.ends.is_none_or(|known| ends.earliest <= known.latest) => {
-                // A window's first answer tells its limit; in whatever order the others come, they only lower it.
+                // The first response in a window sets its limit. Later ones, in whatever order,
+                // only lower it.
                 if let Some(limit) = limit {
-                    let known = self.told.unwrap_or(self.documented);
-                    self.told = Some(if window.confirmed { limit.min(known) } else { limit });
+                    let known = self.reported_limit.unwrap_or(self.documented);
+                    self.reported_limit = Some(if window.confirmed { limit.min(known) } else { limit });
                     window.lower(known.saturating_sub(limit));
                 }
                 window.confirm(ends, remaining, now);
             }
             Steering::Headers(window) => {
                 self.others = window.others;
-                self.told = limit.or(self.told);
-                let whole = self.told.unwrap_or(self.documented);
-                self.open(Window::told(ends, remaining, Some(whole), self.in_flight.saturating_add(1), now));
+                self.reported_limit = limit.or(self.reported_limit);
+                let whole = self.reported_limit.unwrap_or(self.documented);
+                self.open(Window::reported(ends, remaining, Some(whole), self.in_flight.saturating_add(1), now));
             }
             Steering::Unknown | Steering::Count => {
-                self.told = limit.or(self.told);
-                self.open(Window::told(ends, remaining, None, self.in_flight.saturating_add(1), now));
+                self.reported_limit = limit.or(self.reported_limit);
+                self.open(Window::reported(ends, remaining, None, self.in_flight.saturating_add(1), now));
             }
         }
     }
 
-    /// Headers without what is left, or without the reset, tell of no window.
-    fn learn_little(&mut self, limit: Option<u32>, remaining: Option<u32>) {
+    /// Applies headers that lack the remaining count or the reset, and so describe no window.
+    fn learn_partial(&mut self, limit: Option<u32>, remaining: Option<u32>) {
         if let Some(limit) = limit {
-            self.told = Some(limit);
+            self.reported_limit = Some(limit);
         }
         match &mut self.steering {
             Steering::Headers(window) => {
@@ -345,15 +353,16 @@ impl Meter {
         let asked = sample.retry_after.unwrap_or(Duration::ZERO);
         let until = if sample.remaining.is_some_and(|left| left > 0) {
             self.hidden_limit = true;
-            // The requests that were in flight together fail together, and count as one.
-            if self.strain_since.is_none_or(|since| since < grant.sent_at) {
-                self.strain = self.strain.saturating_add(1);
-                self.strain_since = Some(now);
+            // Requests that were in flight together fail together, and count as one failure.
+            if self.refused_at.is_none_or(|since| since < grant.sent_at) {
+                self.refusals = self.refusals.saturating_add(1);
+                self.refused_at = Some(now);
             }
-            now + Backoff::BUDGET.delay(self.strain, jitter).max(asked)
+            now + Backoff::BUDGET.delay(self.refusals, jitter).max(asked)
         } else {
-            // Not the guard's whole second: who was refused goes first in the next window, alone, or an
-            // instance that spends every window at its first instant would never learn of it.
+            // Not the guard's whole second. A refused instance goes first in the next window,
+            // alone; otherwise an instance that spends every window at its first instant would
+            // never notice it.
             let rest = match (sample.reset, &self.steering) {
                 (Some(reset), _) => now + reset,
                 (None, Steering::Headers(Window { ends: Some(ends), confirmed: true, .. })) => ends.latest,
@@ -369,9 +378,9 @@ impl Meter {
         self.lose_trust(now);
     }
 
-    /// What the state should remember, if anything is known.
+    /// Returns the part that the state should remember, if anything is known.
     pub(super) fn memory(&self, now: Moment) -> Option<SavedBudget> {
-        let limit = self.told.map_or(self.documented, |told| told.min(self.documented));
+        let limit = self.reported_limit.map_or(self.documented, |limit| limit.min(self.documented));
         let window = match &self.steering {
             Steering::Headers(window) => {
                 window.ends.map(|ends| (window.remaining.saturating_sub(self.in_flight), ends.latest))
@@ -388,14 +397,14 @@ impl Meter {
         (now < ends_at).then_some(SavedBudget { limit, remaining, ends_at })
     }
 
-    /// A budget as the state remembers it. The first request still goes alone.
+    /// Restores a budget from the state. The first request still goes alone.
     pub(super) fn remembered(documented: u32, memory: SavedBudget, now: Moment) -> Self {
         let SavedBudget { limit, remaining, ends_at } = memory;
         let mut meter = Self::new(documented);
-        meter.told = Some(limit.max(1));
+        meter.reported_limit = Some(limit.max(1));
         if now < ends_at {
             let ends = Ends { earliest: ends_at - GUARD - GUARD, latest: ends_at };
-            meter.open(Window::told(ends, remaining, Some(remaining), 0, now));
+            meter.open(Window::reported(ends, remaining, Some(remaining), 0, now));
         }
         meter
     }

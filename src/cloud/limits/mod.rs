@@ -1,14 +1,14 @@
-//! Staying under Roblox's rate limits without being told to.
+//! Keeps Macadam under Roblox's rate limits without any configuration.
 //!
 //! [`RateLimits`] holds one budget for each [`Budget`] and [`LimitOwner`], because Roblox counts
 //! for the owner of a key, not for the key (creator-docs: cloud/reference/rate-limits.md). Every
-//! request asks its budget for a [`Permit`] and hands it back with what came of it, so that
-//! what one request learns holds for all. Windows are fixed and steered by the headers of every
-//! answer; see `meter` for the rules.
+//! request acquires a [`Permit`] from its budget and returns it with its outcome, so that all
+//! requests learn from each. Windows are fixed and steered by the headers of every response; see
+//! `meter` for the rules.
 //!
-//! Pure: it never sends, sleeps, or reads a clock, and it never repeats anything. Read next:
-//! [`sample`] for the headers, `meter` for one budget, `window` for its windows; `simulation` for
-//! the proof against a simulated server.
+//! Pure: it never sends, sleeps, reads a clock, or repeats anything. Read next: [`sample`] for the
+//! headers, `meter` for one budget, `window` for its windows, `simulation` for the proof against a
+//! simulated server.
 
 mod meter;
 mod recent;
@@ -26,7 +26,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What Roblox counts together: the endpoints, each with its own limit.
+/// The endpoints, each of which Roblox limits separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Budget {
     /// `POST /assets`.
@@ -63,9 +63,9 @@ impl Budget {
         Self::Operations,
     ];
 
-    /// The documented limit, in requests a minute (creator-docs: reference/cloud/assets/v1.json,
-    /// `x-roblox-rate-limits` and `x-roblox-throttling-limit`). Operations are 300 an owner,
-    /// but 100 a key.
+    /// Returns the documented limit in requests per minute (creator-docs:
+    /// reference/cloud/assets/v1.json, `x-roblox-rate-limits` and `x-roblox-throttling-limit`).
+    /// Operations have 300 per owner, but 100 per key.
     pub(crate) const fn documented_limit(self) -> u32 {
         match self {
             Self::CreateAsset | Self::GetAsset | Self::UpdateAsset => 120,
@@ -74,7 +74,7 @@ impl Budget {
         }
     }
 
-    /// The name in the state.
+    /// Returns the name in the state.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::CreateAsset => "create_asset",
@@ -90,13 +90,13 @@ impl Budget {
     }
 }
 
-/// Whom Roblox counts for: the owner of the key, or what stands for it while that is unknown. Never
+/// The owner of the key, for whom Roblox counts, or a stand-in while the owner is unknown. Never
 /// the key itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LimitOwner(Arc<str>);
 
 impl LimitOwner {
-    /// An owner by a name that stays the same from run to run, such as `user:123`.
+    /// Makes an owner from a name that is the same in every run, such as `user:123`.
     pub(crate) fn new(name: &str) -> Self {
         Self(name.into())
     }
@@ -108,20 +108,21 @@ impl fmt::Display for LimitOwner {
     }
 }
 
-/// The answer to a request that wants to go.
+/// The result of asking for a permit.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Acquire {
-    /// It may go, once. The permit must come back.
+    /// The request may go, once. Return the permit afterwards.
     Go(Permit),
-    /// Not yet. Ask again then, or after the next report on this budget, whichever comes first;
-    /// with no time, only a report can help.
+    /// Not yet. Ask again at `until` or after the next report on this budget, whichever comes
+    /// first.
     Wait {
-        /// When waiting alone may help.
+        /// The time until which to wait. Without one, only a report can help.
         until: Option<Moment>,
     },
 }
 
-/// The right to send one request. A permit that never comes back keeps its place in the budget.
+/// The permission to send one request. A permit that never comes back keeps its place in the
+/// budget.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "report what came of the request, or release the permit"]
 pub(crate) struct Permit {
@@ -130,34 +131,33 @@ pub(crate) struct Permit {
     grant: Grant,
 }
 
-/// What came of a request, as far as limits go.
+/// The outcome of a request as far as limits are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LimitSignal {
-    /// The service answered, whatever it said, but for a 429. Without headers it is taken at the
-    /// documented limits.
+    /// The service sent any response but a 429. Without headers the documented limits apply.
     Answer(LimitSample),
-    /// A 429, from the gateway or the service.
+    /// A 429 from the gateway or the service.
     Limited(LimitSample),
-    /// No answer, or one that is not the service's: whether the request was counted is unknown.
+    /// No response, or one that is not the service's: it is unknown whether the request counted.
     Silence,
 }
 
-/// What the state remembers of one budget.
+/// The state's row for one budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LimitRecord {
     /// [`Budget::name`].
     pub budget: String,
     /// The owner's name.
     pub owner: String,
-    /// Requests a window.
+    /// Requests per window.
     pub limit: u32,
     /// Requests left in the window.
     pub remaining: u32,
-    /// When the window ends, or the budget opens again.
+    /// The time when the window ends, or the budget opens again.
     pub window_ends_at: Timestamp,
 }
 
-/// No remembered window is believed to last longer: one that seems to was remembered by another
+/// The longest time that a remembered window can still last. A longer one was written under another
 /// clock.
 const LONGEST_MEMORY: Duration = Duration::from_secs(62);
 
@@ -168,13 +168,13 @@ pub(crate) struct RateLimits {
 }
 
 impl RateLimits {
-    /// Knows nothing but the documented limits.
+    /// Makes budgets that know only the documented limits.
     #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// Asks for a request to go now.
+    /// Asks for a permit to send a request now.
     pub(crate) fn acquire(&mut self, budget: Budget, owner: &LimitOwner, now: Moment) -> Acquire {
         match self.meter(budget, owner).acquire(now) {
             Ok(grant) => Acquire::Go(Permit { budget, owner: owner.clone(), grant }),
@@ -182,20 +182,20 @@ impl RateLimits {
         }
     }
 
-    /// Takes back the permit of a request that was sent, with what came of it. `jitter` (0 to 1)
-    /// spreads what wakes after a 429.
-    pub(crate) fn report(&mut self, permit: Permit, heard: LimitSignal, jitter: f64, now: Moment) {
+    /// Takes back the permit of a request that was sent, with its outcome. `jitter` (0 to 1)
+    /// spreads the requests that wake up after a 429.
+    pub(crate) fn report(&mut self, permit: Permit, signal: LimitSignal, jitter: f64, now: Moment) {
         let Permit { budget, owner, grant } = permit;
-        self.meter(budget, &owner).report(grant, heard, jitter, now);
+        self.meter(budget, &owner).report(grant, signal, jitter, now);
     }
 
-    /// Takes back the permit of a request of which not a byte was sent.
+    /// Takes back the permit of a request of which no byte was sent.
     pub(crate) fn release_unsent(&mut self, permit: Permit) {
         let Permit { budget, owner, grant } = permit;
         self.meter(budget, &owner).release(grant);
     }
 
-    /// What is worth remembering beyond this run. `wall` is the time of day at `now`.
+    /// Returns the rows to remember beyond this run. `wall` is the time of day at `now`.
     pub(crate) fn snapshot(&self, now: Moment, wall: Timestamp) -> Vec<LimitRecord> {
         let rows = self.meters.iter().filter_map(|((budget, owner), meter)| {
             let SavedBudget { limit, remaining, ends_at } = meter.memory(now)?;
@@ -211,8 +211,7 @@ impl RateLimits {
         rows.collect()
     }
 
-    /// The budgets as an earlier run left them. Rows of budgets that are unknown here are passed
-    /// over.
+    /// Restores the budgets of an earlier run. Rows of unknown budgets are skipped.
     pub(crate) fn restore(rows: &[LimitRecord], now: Moment, wall: Timestamp) -> Self {
         let meters = rows.iter().filter_map(|row| {
             let LimitRecord { budget, owner, limit, remaining, window_ends_at } = row;
@@ -258,7 +257,7 @@ mod tests {
             Self { limits: RateLimits::new(), out: Vec::new(), budget }
         }
 
-        /// How many may go at once, and what the next is told.
+        /// Returns how many requests may go at once, and the wait of the next one.
         fn burst(&mut self, now: Moment) -> (usize, Option<u64>) {
             let before = self.out.len();
             loop {
@@ -272,13 +271,13 @@ mod tests {
             }
         }
 
-        /// The oldest request comes back.
-        fn back(&mut self, heard: LimitSignal, now: Moment) {
+        /// Reports the oldest request.
+        fn back(&mut self, signal: LimitSignal, now: Moment) {
             let permit = self.out.remove(0);
-            self.limits.report(permit, heard, 0.0, now);
+            self.limits.report(permit, signal, 0.0, now);
         }
 
-        /// All come back, the remote counting down from `remaining`.
+        /// Reports all requests, while the remote counts down from `remaining`.
         fn all_back(&mut self, mut remaining: u32, reset: u64, now: Moment) {
             while !self.out.is_empty() {
                 remaining -= 1;
@@ -286,7 +285,7 @@ mod tests {
             }
         }
 
-        /// Spends the window's first `count`, volley after volley.
+        /// Spends the first `count` requests of the window, volley after volley.
         fn spend(&mut self, count: u32, reset: u64, now: Moment) {
             let mut left = 120;
             while left > 120 - count {
@@ -321,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_without_an_answer_holds_the_others_back_for_five_seconds_only() {
+    fn an_upload_without_a_response_holds_the_others_back_for_five_seconds_only() {
         let mut run = BudgetRun::new(Budget::CreateAsset);
         assert_eq!(run.burst(at(0)), (1, Some(5)));
         assert_eq!(run.burst(at(4)), (0, Some(5)));
@@ -336,7 +335,7 @@ mod tests {
         let refused = LimitSample { retry_after: Some(Duration::from_secs(5)), ..sample(120, 0, 40) };
         run.back(LimitSignal::Limited(refused), at(10));
         assert_eq!(run.burst(at(11)), (0, Some(50)));
-        // Answers from before, out of order, do not open it.
+        // Earlier responses that arrive out of order don't open it.
         run.back(LimitSignal::Answer(sample(120, 70, 40)), at(10));
         assert_eq!(run.burst(at(49)), (0, Some(50)));
         run.out.drain(..).for_each(|permit| run.limits.report(permit, LimitSignal::Silence, 0.0, at(49)));
@@ -362,10 +361,10 @@ mod tests {
     }
 
     #[test]
-    fn a_429_of_the_service_backs_off_and_counts_what_headers_do_not_show() {
+    fn a_service_429_backs_off_exponentially_until_a_response() {
         let mut run = BudgetRun::new(Budget::CreateAsset);
         run.spend(20, 50, at(0));
-        // Three refused together count as one.
+        // Three requests refused together count as one.
         run.burst(at(0));
         for _ in 0..3 {
             run.back(LimitSignal::Limited(sample(120, 60, 50)), at(0));
@@ -394,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_flight_counts_and_answers_out_of_order_change_nothing() {
+    fn requests_in_flight_count_and_out_of_order_responses_change_nothing() {
         let mut run = BudgetRun::new(Budget::CreateAsset);
         run.spend(110, 30, at(0));
         assert_eq!(run.burst(at(0)), (10, Some(31)));
@@ -405,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_sent_is_given_back() {
+    fn unsent_requests_are_returned_to_the_budget() {
         let mut run = BudgetRun::new(Budget::CreateAsset);
         run.spend(110, 30, at(0));
         assert_eq!(run.burst(at(0)).0, 10);
@@ -414,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_keep_to_the_limit_of_a_key_though_headers_tell_three_hundred() {
+    fn operations_keep_to_the_per_key_limit_although_headers_report_300() {
         let mut run = BudgetRun::new(Budget::Operations);
         let mut sent = 0;
         let mut left = 300;
@@ -453,12 +452,12 @@ mod tests {
     }
 
     #[test]
-    fn budgets_and_owners_are_apart() {
+    fn budgets_and_owners_are_independent() {
         let mut limits = RateLimits::new();
         for budget in Budget::ALL {
             for owner in ["user:1", "group:2"] {
-                let turn = limits.acquire(budget, &LimitOwner::new(owner), at(0));
-                assert!(matches!(turn, Acquire::Go(_)), "{budget:?} {owner}");
+                let first = limits.acquire(budget, &LimitOwner::new(owner), at(0));
+                assert!(matches!(first, Acquire::Go(_)), "{budget:?} {owner}");
                 let again = limits.acquire(budget, &LimitOwner::new(owner), at(0));
                 assert_eq!(again, Acquire::Wait { until: Some(at(5)) }, "{budget:?} {owner}");
             }
@@ -466,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_learnt_is_remembered_by_the_next_run() {
+    fn the_next_run_remembers_the_budgets() {
         let mut run = BudgetRun::new(Budget::CreateAsset);
         run.spend(120, 40, at(0));
         let rows = run.limits.snapshot(at(10), wall());
@@ -487,7 +486,7 @@ mod tests {
         };
         check("2026-11-20T12:00:01Z", &[(0, 0), (29, 0), (30, 1)]);
         check("2026-11-20T12:10:00Z", &[(0, 1)]);
-        // A clock set back by a year holds nothing up for longer than a window.
+        // A clock set back by a year delays nothing for longer than a window.
         check("2025-11-20T12:00:00Z", &[(0, 0), (61, 0), (62, 1)]);
         let strange = LimitRecord { budget: "teleport".to_owned(), ..row };
         assert_eq!(RateLimits::restore(&[strange], at(0), wall()).snapshot(at(0), wall()), []);

@@ -1,35 +1,35 @@
-//! What one answer's headers tell of the limits, in all the forms they come in.
+//! The rate limit headers of one response, in all their forms.
 //!
-//! Never fails and never trusts: what cannot be read is absent, what is absurd is cut. Read next:
-//! `meter`, which steers by it.
+//! Parsing never fails and never trusts: unreadable values are absent, absurd ones are cut. Read
+//! next: `meter`, which uses the samples.
 
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// No wait that a header asks for is longer: windows are a minute (creator-docs:
-/// cloud/reference/rate-limits.md), so a longer one is a mistake or a date read against a wrong
-/// clock, and asking again after this long costs one request.
+/// The longest wait that a header can ask for. Windows last a minute (creator-docs:
+/// cloud/reference/rate-limits.md), so a longer wait is a mistake or a date read against a wrong
+/// clock. Asking again after this long costs one request.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
-/// What one answer tells of the limits. `x-ratelimit-*` is on every answer, 200 too, and may be a
-/// list such as `120, 120;w=60` because several limits apply at once: the smallest remaining and
-/// the largest reset count.
+/// The rate limits that one response reports. `x-ratelimit-*` is on every response, 200 too. A
+/// header may be a list such as `120, 120;w=60`, because several limits apply at once; the smallest
+/// remaining count and the largest reset win.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LimitSample {
-    /// The smallest limit a minute.
+    /// The smallest limit, in requests per minute.
     pub limit: Option<u32>,
-    /// How many requests are left in the window.
+    /// The requests left in the window.
     pub remaining: Option<u32>,
-    /// How long the window lasts, in whole seconds as told.
+    /// The time until the window ends, in whole seconds as reported.
     pub reset: Option<Duration>,
-    /// How long the answer asks to wait. On a gateway's 429 it is 5 s whatever the window, too
-    /// short on its own.
+    /// The wait that the response asks for. On a gateway's 429 it is 5 s whatever the window, which
+    /// is too short on its own.
     pub retry_after: Option<Duration>,
 }
 
 impl LimitSample {
-    /// Reads the values of `x-ratelimit-limit`, `x-ratelimit-remaining`, `x-ratelimit-reset` and
-    /// `retry-after`, each header as often as it was sent. `now` is the time of day, for a
+    /// Parses the values of `x-ratelimit-limit`, `x-ratelimit-remaining`, `x-ratelimit-reset` and
+    /// `retry-after`, one string for each header line. `now` is the time of day, for a
     /// `retry-after` that is a date.
     pub fn parse(
         limit: &[String],
@@ -47,7 +47,7 @@ impl LimitSample {
     }
 }
 
-/// The items of a list header: value, and what stands behind its first `;`.
+/// Splits list headers into items: the value, and the parameters after its first `;`.
 fn items(values: &[String]) -> impl Iterator<Item = (&str, &str)> {
     values.iter().flat_map(|value| value.split(',')).map(|item| {
         let (value, parameters) = item.split_once(';').unwrap_or((item, ""));
@@ -55,9 +55,9 @@ fn items(values: &[String]) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Items without a window are of the one that counts now; of those with one, only `w=60` is a limit
-/// a minute. Where there is neither, the smallest of all. A limit of zero would forbid even to ask
-/// again: it is no limit but a mistake.
+/// Returns the smallest limit per minute. Items without a window belong to the one that applies
+/// now; of those with one, only `w=60` is per minute. Without either, the smallest of all items
+/// counts. A limit of zero would forbid even asking again, so it counts as a mistake.
 fn smallest_limit(values: &[String]) -> Option<u32> {
     let limits = || {
         items(values).filter_map(|(value, parameters)| {
@@ -69,7 +69,7 @@ fn smallest_limit(values: &[String]) -> Option<u32> {
     a_minute.or_else(|| limits().map(|(limit, _)| limit).min())
 }
 
-/// A count. Below zero (some limiters overshoot) is zero.
+/// Parses a count. Negative values, which some limiters send, become zero.
 fn count(text: &str) -> Option<u32> {
     match text.strip_prefix('-') {
         Some(digits) => is_number(digits).then_some(0),
@@ -77,7 +77,7 @@ fn count(text: &str) -> Option<u32> {
     }
 }
 
-/// A span in seconds, whole or with a fraction (rounded up). Below zero is none.
+/// Parses a span in seconds, whole or with a fraction (rounded up). Negative spans become zero.
 fn seconds(text: &str) -> Option<Duration> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let more = u32::from(is_number(fraction).then(|| fraction.bytes().any(|b| b != b'0'))?);
@@ -92,7 +92,8 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A `retry-after`: an HTTP date, which holds a comma itself, or seconds, or a list of them.
+/// Parses a `retry-after`: an HTTP date, which contains a comma itself, or seconds, or a list of
+/// them.
 fn wait(value: &str, now: Timestamp) -> Option<Duration> {
     match httpdate::parse_http_date(value.trim()) {
         Ok(date) => {
@@ -112,7 +113,7 @@ mod tests {
         "2026-11-20T12:00:00Z".parse().unwrap()
     }
 
-    /// Header values, several sent headers parted by ` | `; `-` is absent.
+    /// Parses header values. ` | ` separates repeated headers, `-` is an absent one.
     #[track_caller]
     fn check(headers: [&str; 4], limit: Option<u32>, remaining: Option<u32>, waits: [Option<u64>; 2]) {
         let [l, r, s, a] = headers.map(|text| match text {
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_and_listed_headers() {
+    fn plain_and_listed_headers_are_read() {
         check(["120", "119", "42", "-"], Some(120), Some(119), [Some(42), None]);
         check(["120, 120;w=60", "7, 80", "3, 41", "-"], Some(120), Some(7), [Some(41), None]);
         check(["120, 120;w=60, 100;w=60, 70000", "1", "9", "-"], Some(100), Some(1), [Some(9), None]);
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_other_windows_are_no_limits_a_minute() {
+    fn a_limit_per_minute_wins_over_limits_of_other_windows() {
         check(["120, 5;w=1", "3", "1", "-"], Some(120), Some(3), [Some(1), None]);
         check(["5;w=1, 9;w=2", "3", "1", "-"], Some(5), Some(3), [Some(1), None]);
         check(["0, 120", "3", "1", "-"], Some(120), Some(3), [Some(1), None]);
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_in_its_forms() {
+    fn retry_after_is_read_in_every_form() {
         let check = |value: &str, wait| check(["-", "-", "-", value], None, None, [None, wait]);
         check("5", Some(5));
         check("0", Some(0));
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_absent_and_absurd_is_cut() {
+    fn garbage_is_absent_and_absurd_values_are_cut() {
         check(["lots", "some", "later", "x"], None, None, [None, None]);
         check(["120", "-3", "-1", "-"], Some(120), Some(0), [Some(0), None]);
         check(["120", "x, 3", "1763640000", "-"], Some(120), Some(3), [Some(900), None]);

@@ -12,31 +12,31 @@ fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// When windows begin.
+/// The times when windows begin.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cloud) enum Scheme {
-    /// In step with a clock of the remote; the first ends after so many milliseconds.
+    /// In step with the remote's clock. The first window ends after this many milliseconds.
     InStep(u64),
-    /// With the first request after the last one ended.
+    /// With the first request after the previous window ended.
     OnRequest,
 }
 
-/// How a reset becomes whole seconds.
+/// The way a reset is rounded to whole seconds.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cloud) enum Rounding {
     Up,
     Down,
-    /// Now one, now the other: clocks a second apart.
+    /// Alternately up and down: clocks a second apart.
     Mixed,
 }
 
-/// What the answers' headers look like.
+/// The form of a response's headers.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cloud) enum Headers {
     Full,
-    /// As a list in which a larger limit stands too.
+    /// Lists that contain a larger limit too.
     Lists,
-    /// None but on a 429, and there a `retry-after` that is too short.
+    /// No headers, except a `retry-after` on a 429, which is too short.
     Missing,
 }
 
@@ -94,19 +94,19 @@ impl LimitedRemote {
         let (limit, remaining) = (self.limit, self.limit.saturating_sub(self.count));
         let retry_after = if refused { vec!["5".to_owned()] } else { Vec::new() };
         let wall = Timestamp::UNIX_EPOCH;
-        let told = |text: String| vec![text];
+        let header = |text: String| vec![text];
         let sample = match self.headers {
             Headers::Full => LimitSample::parse(
-                &told(limit.to_string()),
-                &told(remaining.to_string()),
-                &told(reset.to_string()),
+                &header(limit.to_string()),
+                &header(remaining.to_string()),
+                &header(reset.to_string()),
                 &retry_after,
                 wall,
             ),
             Headers::Lists => LimitSample::parse(
-                &told(format!("{limit}, {limit};w=60, 70000")),
-                &told(format!("{remaining}, 69000")),
-                &told(format!("{reset}, {}", reset / 2)),
+                &header(format!("{limit}, {limit};w=60, 70000")),
+                &header(format!("{remaining}, 69000")),
+                &header(format!("{reset}, {}", reset / 2)),
                 &retry_after,
                 wall,
             ),
@@ -116,12 +116,12 @@ impl LimitedRemote {
     }
 }
 
-/// One Macadam with work to do.
+/// One Macadam with uploads to do.
 struct SimulatedClient {
     limits: RateLimits,
     jobs: u32,
     at_once: u32,
-    /// To the remote and back, in milliseconds, one pair after the other.
+    /// Pairs of latencies to the remote and back, in milliseconds, used in turn.
     latencies: VecDeque<(u64, u64)>,
     in_flight: u32,
     done: u32,
@@ -159,12 +159,12 @@ enum SimulationEvent {
     Outside(RemoteEvent),
 }
 
-/// What happens at the remote without us.
+/// An event at the remote that no client caused.
 #[derive(Debug, Clone, Copy)]
 enum RemoteEvent {
-    /// Somebody else's request.
+    /// Another tool's request.
     Request,
-    /// Another limit from now on.
+    /// Changes the limit.
     Limit(u32),
 }
 
@@ -197,14 +197,14 @@ fn run(remote: &mut LimitedRemote, clients: &mut [SimulatedClient], outside: &[(
                 continue;
             }
             SimulationEvent::Arrive(index, permit, back) => {
-                let heard = remote.serve(now);
-                push(&mut queue, &mut events, now + millis(back), SimulationEvent::Return(index, permit, heard));
+                let signal = remote.serve(now);
+                push(&mut queue, &mut events, now + millis(back), SimulationEvent::Return(index, permit, signal));
                 continue;
             }
-            SimulationEvent::Return(index, permit, heard) => {
+            SimulationEvent::Return(index, permit, signal) => {
                 let client = &mut clients[index];
                 client.in_flight -= 1;
-                if matches!(heard, LimitSignal::Limited(_)) {
+                if matches!(signal, LimitSignal::Limited(_)) {
                     client.refused += 1;
                 } else {
                     client.done += 1;
@@ -212,7 +212,7 @@ fn run(remote: &mut LimitedRemote, clients: &mut [SimulatedClient], outside: &[(
                 }
                 // Every instance draws its own numbers.
                 let jitter = (f64::from(client.done + client.refused) * 0.618 + index as f64 * 0.41).fract();
-                client.limits.report(permit, heard, jitter, now);
+                client.limits.report(permit, signal, jitter, now);
                 index
             }
             SimulationEvent::Wake(index) => index,
@@ -260,7 +260,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn alone_no_window_is_exceeded_and_none_is_wasted(
+    fn a_single_client_neither_exceeds_nor_wastes_a_window(
         limit in 1_u32..=120,
         scheme in schemes(),
         rounding in roundings(),
@@ -276,7 +276,8 @@ proptest! {
         let mut clients = [SimulatedClient::new(jobs, at_once, &latencies)];
         run(&mut remote, &mut clients, &[]);
         prop_assert_eq!(remote.refused, 0);
-        // A window, its guard and the answers at its edge; and the time to send one window's requests when few go at once.
+        // A window, its guard and the responses at its edge; plus the time to send one window's
+        // requests when few go at once.
         let slowest = latencies.iter().map(|(there, back)| there + back).max().unwrap_or(0);
         let sending = slowest * u64::from(jobs) / u64::from(at_once.min(8)) + 3 * slowest + 500;
         let bound = u64::from(windows) * (62_000 + 2 * slowest) + sending;
@@ -299,12 +300,12 @@ proptest! {
         let took = clients[0].finished_at().since(Moment::START);
         let windows = took.as_secs() as u32 / 60 + 1;
         prop_assert!(clients[0].refused <= 3 + 2 * windows, "{} refused in {} windows", clients[0].refused, windows);
-        // Strangers take at most half; the rest is ours.
+        // Strangers take at most half, and the rest is ours.
         prop_assert!(windows <= jobs / 50 + 3, "{} windows for {}", windows, jobs);
     }
 
     #[test]
-    fn two_instances_share_without_a_fight(
+    fn two_instances_share_the_limit_fairly(
         scheme in schemes(),
         ours in latencies(400),
         theirs in latencies(400),
@@ -338,7 +339,7 @@ fn a_small_batch_never_waits() {
 }
 
 #[test]
-fn three_hundred_take_three_windows() {
+fn three_hundred_requests_take_three_windows() {
     let mut remote = LimitedRemote::new(120, Scheme::OnRequest, Rounding::Up, Headers::Full);
     let mut clients = [SimulatedClient::new(300, 8, &[(1, 1)])];
     run(&mut remote, &mut clients, &[]);
@@ -348,13 +349,13 @@ fn three_hundred_take_three_windows() {
 
 #[test]
 fn a_limit_lowered_at_run_time_is_obeyed() {
-    // At one request a second it falls below what was spent already, and rises again later.
+    // At one request per second the limit falls below the spent count, and rises again later.
     let mut remote = LimitedRemote::new(120, Scheme::InStep(60_000), Rounding::Up, Headers::Full);
     let mut clients = [SimulatedClient::new(250, 1, &[(500, 500)])];
     run(&mut remote, &mut clients, &[(40_250, RemoteEvent::Limit(30)), (240_250, RemoteEvent::Limit(120))]);
     assert!(remote.refused <= 1, "{} refused", remote.refused);
-    // After the refusal, which a rival might have caused, two are left to it; then whole windows of the
-    // new limit.
+    // A rival might have caused the refusal, so two requests are left to it. Then whole windows of
+    // the new limit follow.
     let by =
         |seconds: u64| clients[0].done_at.iter().filter(|at| at.since(Moment::START) <= millis(seconds * 1000)).count();
     assert_eq!((by(60), by(120), by(180), by(240)), (40, 68, 98, 128));

@@ -1,36 +1,36 @@
-//! How long operations take: what is known of one kind, and how it is kept true.
+//! How long operations take: the estimate for one kind, and how it stays true.
 //!
-//! A poll tells only "done by now" or "not yet", so polling at the expected time alone could never
-//! learn that operations became faster. So now and then one operation is polled early, as a scout:
-//! while scouts find their operations done, which costs nothing, the expectation falls; when one
-//! finds it running, which costs a poll, scouts become rarer.
+//! A poll reveals only "done by now" or "not yet". Polling at the expected time alone could never
+//! reveal that operations became faster. So every now and then a probe polls one operation early.
+//! Probes that find their operations done cost nothing, and the expectation falls. A probe that
+//! finds its operation running costs a poll, and probes become rarer.
 
 use crate::model::asset::AssetType;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What an operation does.
+/// The purpose of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum OperationAction {
-    /// Makes an asset.
+    /// Creates an asset.
     Create,
     /// Gives an asset new content.
     UpdateContent,
-    /// Changes an asset's description of itself.
+    /// Changes an asset's metadata.
     UpdateMetadata,
 }
 
-/// Operations that take about as long as each other.
+/// Operations that take about equally long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct OperationKind {
     /// The type of the asset.
     pub asset_type: AssetType,
-    /// What is done to it.
+    /// The purpose of the operation.
     pub action: OperationAction,
 }
 
 impl OperationKind {
-    /// The name in the state, such as `Model/create`.
+    /// Returns the name in the state, such as `Model/create`.
     pub(crate) fn name(self) -> String {
         let action = match self.action {
             OperationAction::Create => "create",
@@ -40,7 +40,7 @@ impl OperationKind {
         format!("{}/{action}", self.asset_type.name())
     }
 
-    /// The kind of a name that [`OperationKind::name`] made.
+    /// Parses a name that [`OperationKind::name`] made.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         let (asset_type, action) = name.split_once('/')?;
         let action = match action {
@@ -52,10 +52,10 @@ impl OperationKind {
         Some(Self { asset_type: asset_type.parse().ok()?, action })
     }
 
-    /// Of a kind of which nothing is known: when to poll the one that goes ahead, and when the
-    /// others no longer wait for it. Users of the API report 1.3 to 10 s for .rbxm, about 3 s
-    /// for small .fbx and half an hour for heavy meshes; images and metadata take the pipeline's
-    /// short way, audio and video are transcoded.
+    /// Returns two ages for a kind without known latencies: that at which the leader is polled
+    /// first, and that at which the others stop waiting for it. Users of the API report 1.3 to 10 s
+    /// for .rbxm, about 3 s for small .fbx and half an hour for heavy meshes. Images and metadata
+    /// take a short pipeline; audio and video are transcoded.
     pub(super) const fn cold(self) -> (Duration, Duration) {
         let (ahead, others) = match (self.action, self.asset_type) {
             (OperationAction::UpdateMetadata, _) => (1, 3),
@@ -67,35 +67,35 @@ impl OperationKind {
     }
 }
 
-/// So many latencies are kept: enough to tell a twentieth, few enough to follow a change.
+/// The number of latencies that are kept: enough for a twentieth to show, few enough to follow a
+/// change.
 pub(super) const KEPT: usize = 64;
 
-/// With so many the kind counts as known.
+/// The number of latencies from which a kind counts as known.
 const KNOWN: usize = 16;
 
-/// The share of operations that should be done at their first poll, in hundredths.
+/// The share of operations that should be done at their first poll, in percent.
 const QUANTILE: usize = 95;
 
-/// A scout polls at this share of the expectation.
+/// The share of the expectation at which a probe polls.
 const EARLY: f64 = 0.8;
 
-/// Nothing is polled sooner after it was submitted: the answer takes as long.
+/// The earliest poll after submission: the response takes as long.
 const SOONEST: Duration = Duration::from_millis(200);
 
-/// So many scouts in a row must find their operation done before the expectation falls: if a fifth
-/// of the operations took longer, the chance were one in fifteen.
+/// The probes in a row that must find their operation done before the expectation falls. If a fifth
+/// of the operations took longer, the chance would be one in fifteen.
 const STREAK: u32 = 12;
 
-/// One scout for so many polls to begin with, and at the least.
+/// The polls for each probe: at first, and at the rarest.
 const SPACING: u32 = 8;
 const WIDEST_SPACING: u32 = 128;
 
-/// What is known of one kind.
+/// The latency estimate for one kind.
 #[derive(Debug, Clone)]
 pub(super) struct LatencyEstimate {
-    /// The latest, in milliseconds, oldest first. Of an operation that was done at its first poll
-    /// it is known only that it took no longer than was expected: the expectation stands for
-    /// it.
+    /// The latest latencies in milliseconds, oldest first. An operation that was done at its first
+    /// poll took no longer than expected; the expectation stands for it.
     recent: VecDeque<u32>,
     expected: Option<Duration>,
     spacing: u32,
@@ -126,27 +126,28 @@ impl LatencyEstimate {
         self.count() >= KNOWN
     }
 
-    /// By when nearly all are done.
+    /// Returns the age by which nearly all operations are done.
     pub(super) fn expected(&self) -> Option<Duration> {
         self.expected
     }
 
-    /// When to poll a scout, if one is due.
+    /// Returns the age at which to poll a probe, if one is due.
     pub(super) fn probe_at(&self) -> Option<Duration> {
         let expected = self.expected.filter(|_| self.is_known() && self.polls_since_probe >= self.spacing)?;
         let early = expected.mul_f64(EARLY);
         (early >= SOONEST).then_some(early)
     }
 
-    /// Books a first poll that is no scout.
+    /// Records a first poll that is no probe.
     pub(super) fn book_poll(&mut self) {
         self.polls_since_probe = self.polls_since_probe.saturating_add(1);
     }
 
-    /// Takes in that an operation, not done at `pending` (if it was asked), was done at `done`.
+    /// Records that an operation was done at age `done`. `pending` is the age of the last poll that
+    /// found it running, if any.
     pub(super) fn learn(&mut self, pending: Option<Duration>, done: Duration) {
         let took = match (self.expected, pending) {
-            // It may have been done long before a poll that had to wait its turn.
+            // The operation may have been done long before a poll that had to wait for its turn.
             (_, Some(pending)) if self.expected.is_none_or(|expected| expected <= pending) => {
                 done.min(pending.mul_f64(1.5))
             }
@@ -158,12 +159,12 @@ impl LatencyEstimate {
         self.expected = self.quantile();
     }
 
-    /// Books a scout that was sent.
+    /// Records that a probe was sent.
     pub(super) fn send_probe(&mut self) {
         self.polls_since_probe = 0;
     }
 
-    /// A scout that was sent at `early` found its operation done.
+    /// Records that a probe sent at age `early` found its operation done.
     pub(super) fn probe_done(&mut self, early: Duration) {
         self.learn(None, early);
         self.spacing = (self.spacing / 2).max(SPACING.min(self.spacing));
@@ -175,11 +176,11 @@ impl LatencyEstimate {
         }
         self.expected = self.quantile();
         self.streak = 0;
-        // It was far off, perhaps: on with the next at once.
+        // The expectation may be far off, so the next probe follows at once.
         self.spacing = 1;
     }
 
-    /// A scout found its operation running.
+    /// Records that a probe found its operation running.
     pub(super) fn probe_early(&mut self) {
         self.streak = 0;
         self.spacing = self.spacing.max(SPACING).saturating_mul(2).min(WIDEST_SPACING);
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_kinds_come_back() {
+    fn kind_names_round_trip() {
         for asset_type in AssetType::ALL {
             for action in [OperationAction::Create, OperationAction::UpdateContent, OperationAction::UpdateMetadata] {
                 let kind = OperationKind { asset_type, action };
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_twentieth_may_take_longer() {
+    fn the_expectation_lets_a_twentieth_take_longer() {
         let check = |recent: &[u32], expected| {
             assert_eq!(LatencyEstimate::new(recent.iter().copied()).expected(), expected, "{recent:?}");
         };
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_poll_tells_depends_on_when_it_was() {
+    fn a_latency_is_learnt_only_as_far_as_the_polls_bound_it() {
         let check = |pending: Option<u64>, done, learnt: Option<u32>| {
             let mut latency = LatencyEstimate::new([4000; KNOWN]);
             latency.learn(pending.map(ms), ms(done));
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn scouts_find_out_that_operations_became_faster() {
+    fn probes_reveal_that_operations_became_faster() {
         let mut latency = LatencyEstimate::new([10_000; KEPT]);
         let mut wasted = 0;
         let mut operations = 0;

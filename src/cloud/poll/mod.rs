@@ -1,13 +1,15 @@
-//! When to ask how an operation is doing.
+//! The schedule of polls for running operations.
 //!
-//! Polls share a budget of 100 a minute with nothing else, and a create is worth one of them: each
-//! operation is first polled when nearly all of its kind are done, as earlier ones tell, and then
-//! at growing intervals. Of a kind of which nothing is known, one goes ahead and the others wait
-//! for what it finds. Whoever is due longest goes first.
+//! Polls have a budget of their own, 100 a minute, and a create can afford about one of them. Each
+//! operation is first polled when nearly all of its kind are done, judging by earlier ones, and
+//! then at growing intervals. Of a kind without known latencies one goes ahead, and the others wait
+//! for its result. The operation that has been due longest goes first.
 //!
-//! It must never give an operation up for an error, and never say that one failed: only the
-//! remote's "done" decides, which the caller reads. Pure: it never asks, sleeps, or reads a clock.
-//! Read next: [`latency`] for what is known of each kind; `simulation` for the yardsticks.
+//! The schedule must never give an operation up for an error, and never say that one failed: only
+//! the remote's "done" decides, and the caller reads that. Pure: it never sends, sleeps, or reads a
+//! clock.
+//!
+//! Read next: [`latency`] for the estimate of each kind, `simulation` for the benchmarks.
 
 pub(crate) mod latency;
 #[cfg(test)]
@@ -20,75 +22,78 @@ pub(crate) use latency::{OperationAction, OperationKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-/// An operation that takes longer has outlived our patience: it is recorded, and polled rarely (the
-/// contract's number; heavy meshes were seen to take 10 to 30 minutes).
+/// The age from which an operation is recorded as slow, and polled rarely (the contract's number;
+/// heavy meshes were seen to take 10 to 30 minutes).
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
-/// A fresh operation may be unknown for its first one or two seconds; this long that means nothing.
+/// The age up to which an unknown operation means nothing. A fresh one may be unknown for its first
+/// one or two seconds.
 const UNKNOWN_GRACE: Duration = Duration::from_secs(10);
 
-/// Later, so many answers in a row that there is no such operation, so far apart, are believed.
+/// After the grace, Macadam believes that an operation doesn't exist after this many responses in a
+/// row that say so, this far apart.
 const UNKNOWN_BELIEVED: u32 = 3;
 const UNKNOWN_GAP: Duration = Duration::from_secs(15);
 
-/// The next poll comes after this share of the operation's age: from one poll to the next the age
-/// grows by it.
+/// The share of the operation's age after which the next poll comes. From one poll to the next the
+/// age grows by it.
 const GROWTH: f64 = 0.4;
-/// The same while the kind is unknown, when each poll tells more.
+/// The same while the kind is unknown, when each poll reveals more.
 const COLD_GROWTH: f64 = 0.5;
 
-/// When so many first polls in a row find their operation running, operations became slower, and
-/// the others wait while two at a time find out how slow. By chance that happens to one in 20^8.
+/// The first polls in a row that must find their operation running before operations count as
+/// slower. Then the others wait while two at a time find out how slow. By chance that happens once
+/// in 20^8.
 const SURPRISE: u32 = 8;
 const AHEAD: u32 = 2;
 
-/// Between two polls of one operation, at least and, within our patience, at most.
+/// The shortest gap between two polls of one operation and, within [`PATIENCE`], the longest.
 const SHORTEST_GAP: Duration = Duration::from_millis(250);
 const LONGEST_GAP: Duration = Duration::from_secs(60);
 
-/// The same beyond our patience.
+/// The same beyond [`PATIENCE`].
 const SLOW_GAPS: (Duration, Duration) = (Duration::from_secs(10 * 60), Duration::from_secs(60 * 60));
 
-/// What a poll brought.
+/// The outcome of a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PollOutcome {
     /// Done, with a result.
     Done,
-    /// Done, without one: that says nothing of how long such operations take.
+    /// Done, without a result. Says nothing about how long such operations take.
     Failed,
     /// Not done.
     Pending,
     /// The service says that there is no such operation.
     Unknown,
-    /// No answer, a server's failure, a 429.
+    /// No response, a server failure, or a 429.
     Unanswered,
 }
 
-/// How an operation stands after a poll.
+/// The status of an operation after a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OperationStatus {
-    /// It will be polled again then, at the earliest.
+    /// Polled again at this moment at the earliest.
     Waiting(Moment),
-    /// It outlived [`PATIENCE`]. It will be polled again then.
+    /// Older than [`PATIENCE`]. Polled again at this moment.
     Outlived(Moment),
-    /// It is done, and no longer scheduled.
+    /// Done, and no longer scheduled.
     Settled,
-    /// The service no longer knows it: what became of it can't be polled. No longer scheduled.
+    /// The service no longer knows it, so polling can't reveal its result. No longer scheduled.
     Gone,
 }
 
-/// What to poll.
+/// The operation to poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PollTarget {
-    /// This operation, as soon as the budget allows: then [`PollSchedule::begin`] it.
+    /// Poll this operation as soon as the budget allows. Then call [`PollSchedule::begin`].
     Now(u64),
-    /// Nothing before then, unless an operation is added or reported.
+    /// Nothing before this moment, unless an operation is added or reported.
     At(Moment),
     /// Nothing, unless an operation is added or reported.
     Nothing,
 }
 
-/// What the state remembers of one kind of operation.
+/// The state's row for one kind of operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LatencyRecord {
     /// [`OperationKind::name`].
@@ -109,25 +114,25 @@ struct PollEntry {
     unknown: u32,
 }
 
-/// Where an operation stands in the schedule.
+/// The place of an operation in the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PollPlace {
     /// Never polled: in its kind's queue.
     First,
-    /// Polled before, and due again then.
+    /// Polled before, and due again at this moment.
     Again(Moment),
-    /// Being polled since then.
+    /// Being polled.
     Out { sent_at: Moment, role: PollRole },
 }
 
-/// What is hoped of a poll.
+/// The purpose of a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PollRole {
     /// The first of its operation, which should be done.
     First,
-    /// The first of its operation, early, to find out whether the kind became faster.
-    Scout,
-    /// Another one of its operation.
+    /// An early first poll, to find out whether the kind became faster.
+    Probe,
+    /// A later poll of its operation.
     Again,
 }
 
@@ -135,15 +140,15 @@ enum PollRole {
 #[derive(Debug, Clone)]
 struct PollKind {
     latency: LatencyEstimate,
-    /// Those that never were polled, in the order in which they were submitted.
+    /// The operations that were never polled, in the order of submission.
     waiting: BTreeSet<(Moment, u64)>,
-    /// How many were polled and are not settled.
+    /// The operations that were polled and are not settled.
     begun: usize,
-    /// Polls that are out: scouts (one at most) and other first ones.
+    /// Polls in flight: probes (at most one) and other first polls.
     probes_out: u32,
     firsts_out: u32,
-    /// First polls in a row that found their operation running, and the age at which the next may
-    /// be polled since they are a surprise.
+    /// First polls in a row that found their operation running and, after too many of them, the age
+    /// at which the next operation may be polled.
     misses: u32,
     hold: Duration,
 }
@@ -161,14 +166,15 @@ impl PollKind {
         }
     }
 
-    /// At what age the next one is polled for the first time.
+    /// Returns the age at which the next operation is polled for the first time.
     fn first_poll(&self, kind: OperationKind) -> Duration {
         let (ahead, others) = kind.cold();
         let Some(expected) = self.latency.expected() else {
             return if self.begun == 0 { ahead } else { others };
         };
         if !self.latency.is_known() && self.begun >= 2 + 2 * self.latency.count() {
-            // What is expected rests on few: the first few polls may show that it is too soon.
+            // The expectation rests on few latencies, and the first polls may show that it is too
+            // short.
             return expected.max(others);
         }
         if self.misses >= SURPRISE {
@@ -178,13 +184,13 @@ impl PollKind {
         self.latency.probe_at().filter(|_| self.probes_out == 0).unwrap_or(expected)
     }
 
-    /// Books a poll that goes out, and tells what is hoped of it.
+    /// Records a first poll that goes out, and returns its purpose.
     fn send_first(&mut self, age: Duration) -> PollRole {
         self.begun += 1;
         if self.latency.is_known() && self.latency.expected().is_some_and(|expected| age < expected) {
             self.latency.send_probe();
             self.probes_out += 1;
-            PollRole::Scout
+            PollRole::Probe
         } else {
             self.latency.book_poll();
             self.firsts_out += 1;
@@ -192,22 +198,24 @@ impl PollKind {
         }
     }
 
-    /// Books a poll that is no longer out.
+    /// Records that a poll is no longer in flight.
     fn come_back(&mut self, role: PollRole) {
         match role {
             PollRole::First => self.firsts_out = self.firsts_out.saturating_sub(1),
-            PollRole::Scout => self.probes_out = self.probes_out.saturating_sub(1),
+            PollRole::Probe => self.probes_out = self.probes_out.saturating_sub(1),
             PollRole::Again => {}
         }
     }
 
-    /// Takes in that an operation was done at this age, when it was found running at `pending`.
+    /// Records that an operation was done at `age`. `pending` is the age at which it was last found
+    /// running.
     fn learn_done(&mut self, role: PollRole, pending: Option<Duration>, age: Duration) {
         match role {
-            PollRole::Scout => self.latency.probe_done(age),
+            PollRole::Probe => self.latency.probe_done(age),
             PollRole::Again => self.latency.learn(pending, age),
             PollRole::First => {
-                // After a surprise, others of its kind were found running until shortly before.
+                // After a series of misses, others of the kind were found running until shortly
+                // before.
                 let surprised = (self.misses >= SURPRISE).then(|| self.hold.div_f64(1.0 + GROWTH));
                 self.latency.learn(surprised, age);
                 self.misses = 0;
@@ -216,10 +224,10 @@ impl PollKind {
         }
     }
 
-    /// Takes in that an operation was running at this age.
+    /// Records that an operation was running at `age`.
     fn learn_pending(&mut self, role: PollRole, age: Duration) {
         match role {
-            PollRole::Scout => self.latency.probe_early(),
+            PollRole::Probe => self.latency.probe_early(),
             PollRole::First => {
                 self.misses = self.misses.saturating_add(1);
                 if self.misses >= SURPRISE {
@@ -240,13 +248,13 @@ pub(crate) struct PollSchedule {
 }
 
 impl PollSchedule {
-    /// Empty, knowing nothing of latencies.
+    /// Makes an empty schedule that knows no latencies.
     #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// With the latencies that an earlier run knew. Rows of unknown kinds are passed over.
+    /// Makes a schedule with the latencies of an earlier run. Rows of unknown kinds are skipped.
     pub(crate) fn restore(rows: &[LatencyRecord]) -> Self {
         let kinds = rows.iter().filter_map(|LatencyRecord { kind, millis }| {
             let newest = millis.iter().skip(millis.len().saturating_sub(KEPT)).copied();
@@ -255,13 +263,13 @@ impl PollSchedule {
         Self { kinds: kinds.collect(), ..Self::default() }
     }
 
-    /// What is known of latencies, for the next run.
+    /// Returns the known latencies, for the next run.
     pub(crate) fn latencies(&self) -> Vec<LatencyRecord> {
         let known = self.kinds.iter().filter(|(_, kind)| kind.latency.count() > 0);
         known.map(|(name, kind)| LatencyRecord { kind: name.name(), millis: kind.latency.recent().collect() }).collect()
     }
 
-    /// Adds an operation. Its `key` is the caller's; one that is there already is put in anew.
+    /// Adds an operation. The caller chooses its `key`; an operation with that key is replaced.
     pub(crate) fn insert(&mut self, key: u64, kind: OperationKind, submitted_at: Moment) {
         self.remove(key);
         let entry = PollEntry { kind, submitted_at, place: PollPlace::First, pending: None, unanswered: 0, unknown: 0 };
@@ -269,8 +277,7 @@ impl PollSchedule {
         self.kind(kind).waiting.insert((submitted_at, key));
     }
 
-    /// Takes an operation out, because it was settled in another way. A report on it is ignored
-    /// from now on.
+    /// Removes an operation that was settled in another way. Later reports on it are ignored.
     pub(crate) fn remove(&mut self, key: u64) {
         let Some(entry) = self.entries.remove(&key) else { return };
         match entry.place {
@@ -287,19 +294,19 @@ impl PollSchedule {
         kind.begun = kind.begun.saturating_sub(1);
     }
 
-    /// How many operations are scheduled, or being polled.
+    /// Returns the number of operations that are scheduled or being polled.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no operations.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// What to poll: of all that is due, what has been due longest.
+    /// Returns the operation that has been due longest.
     pub(crate) fn due(&self, now: Moment) -> PollTarget {
         let firsts = self.kinds.iter().filter_map(|(name, kind)| {
             kind.waiting.first().map(|(submitted_at, key)| (*submitted_at + kind.first_poll(*name), *key))
@@ -311,7 +318,7 @@ impl PollSchedule {
         }
     }
 
-    /// Books that an operation is being polled; its report must follow.
+    /// Records that an operation is being polled. Its report must follow.
     pub(crate) fn begin(&mut self, key: u64, now: Moment) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let is_first = match entry.place {
@@ -332,8 +339,8 @@ impl PollSchedule {
         entry.place = PollPlace::Out { sent_at: now, role };
     }
 
-    /// Takes in what a poll brought. `jitter` (0 to 1) spreads polls that failed together. None for
-    /// an operation that is not being polled.
+    /// Applies the outcome of a poll. `jitter` (0 to 1) spreads polls that failed together. Returns
+    /// `None` for an operation that is not being polled.
     pub(crate) fn report(
         &mut self,
         key: u64,
@@ -344,9 +351,9 @@ impl PollSchedule {
         let entry = self.entries.get_mut(&key)?;
         let PollPlace::Out { sent_at, role } = entry.place else { return None };
         let age = sent_at.since(entry.submitted_at);
-        // One that an earlier run submitted was not measured: its age by the time of day is that of a
-        // machine that was off, or of a clock that was set, and must not become what others of its
-        // kind are expected to take.
+        // An operation that an earlier run submitted was not measured. Its age by the time of day
+        // includes the time when the machine was off, or a change of the clock. It must not become
+        // the expectation for others of its kind.
         let measured = entry.submitted_at >= Moment::START;
         let kind = self.kinds.entry(entry.kind).or_insert_with(|| PollKind::new([]));
         kind.come_back(role);
@@ -401,8 +408,8 @@ impl PollSchedule {
     }
 }
 
-/// How long after a poll that found an operation running at this age the next one comes: at the
-/// expected time, where that is ahead (it was a scout), else as the age grows.
+/// Returns the gap until the next poll of an operation that was running at `age`. A probe waits for
+/// the expected time; otherwise the gap grows with the age.
 fn pending_gap(latency: &LatencyEstimate, age: Duration) -> Duration {
     let growth = if latency.count() == 0 { COLD_GROWTH } else { GROWTH };
     let grown = age.mul_f64(growth).min(LONGEST_GAP);
@@ -427,7 +434,7 @@ mod tests {
         PollSchedule::restore(&[LatencyRecord { kind: kind.name(), millis: vec![millis; KEPT] }])
     }
 
-    /// Polls whatever is due at that time, and tells what that does to it.
+    /// Polls the operation that is due at `millis`, and returns its new status.
     fn poll(schedule: &mut PollSchedule, millis: u64, outcome: PollOutcome) -> (u64, OperationStatus) {
         let PollTarget::Now(key) = schedule.due(at(millis)) else {
             panic!("nothing due at {millis}: {:?}", schedule.due(at(millis)))
@@ -446,10 +453,10 @@ mod tests {
         assert!(schedule.is_empty());
     }
 
-    /// A machine that was off for an hour: what it had submitted before was done at its first poll,
-    /// and the next ones were not asked after for an hour.
+    /// The machine was off for an hour, and an operation submitted before was done at its first
+    /// poll. The next operations must not wait for an hour.
     #[test]
-    fn the_time_in_which_nobody_looked_was_taken_for_a_latency() {
+    fn the_time_while_the_machine_was_off_is_no_latency() {
         let mut schedule = PollSchedule::new();
         schedule.insert(7, IMAGE, at(500) - Duration::from_secs(3600));
         assert_eq!(poll(&mut schedule, 500, PollOutcome::Done), (7, OperationStatus::Settled));
@@ -471,7 +478,7 @@ mod tests {
                     gaps.push(next.since(now).as_millis());
                     now = next;
                 }
-                state => break state,
+                status => break status,
             }
         };
         assert_eq!(gaps[..4], [1200, 1680, 2352, 3292]);
@@ -480,7 +487,7 @@ mod tests {
         assert!(now.since(at(0)) >= PATIENCE);
         let OperationStatus::Outlived(next) = outlived else { panic!("{outlived:?}") };
         assert!(next.since(now) >= Duration::from_secs(600));
-        // It is polled later, for ever, and never more often than that.
+        // It is polled for ever, and never more often than that.
         let mut polls = 0;
         let mut now = next;
         while now < at(24 * 3_600_000) {
@@ -493,7 +500,7 @@ mod tests {
             polls += 1;
         }
         assert!((20..40).contains(&polls), "{polls} polls a day");
-        // And it may end well after all.
+        // It may still end well.
         schedule.begin(7, now);
         assert_eq!(schedule.report(7, PollOutcome::Done, 0.5, now), Some(OperationStatus::Settled));
     }
@@ -508,14 +515,14 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_unknown_later_is_gone_when_that_was_said_three_times() {
+    fn an_operation_is_gone_after_three_unknown_responses_in_a_row() {
         let mut schedule = warm(IMAGE, 3000);
         schedule.insert(1, IMAGE, Moment::START - Duration::from_secs(3600));
         assert!(matches!(poll(&mut schedule, 0, PollOutcome::Unknown), (1, OperationStatus::Outlived(_))));
         schedule.insert(1, IMAGE, at(0));
         assert_eq!(poll(&mut schedule, 20_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(35_000))));
         assert_eq!(poll(&mut schedule, 35_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(50_000))));
-        // A sign of life begins the count anew.
+        // A sign of life restarts the count.
         assert_eq!(poll(&mut schedule, 50_000, PollOutcome::Pending), (1, OperationStatus::Waiting(at(70_000))));
         assert_eq!(poll(&mut schedule, 70_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(85_000))));
         assert_eq!(poll(&mut schedule, 85_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(100_000))));
@@ -533,12 +540,12 @@ mod tests {
             now += gap;
         }
         assert_eq!(poll(&mut schedule, now, PollOutcome::Done), (1, OperationStatus::Settled));
-        // It was done long before, perhaps: nothing was learnt.
+        // It may have been done long before, so no latency was learnt.
         assert_eq!(schedule.latencies()[0].millis, vec![3000; KEPT]);
     }
 
     #[test]
-    fn of_an_unknown_kind_one_goes_ahead() {
+    fn one_operation_of_an_unknown_kind_goes_ahead() {
         let mut schedule = PollSchedule::new();
         (0..50).for_each(|key| schedule.insert(key, MODEL, at(key)));
         assert_eq!(schedule.due(at(0)), PollTarget::At(at(1000)));
@@ -547,7 +554,7 @@ mod tests {
         }
         assert_eq!(schedule.due(at(2300)), PollTarget::At(at(3375)));
         poll(&mut schedule, 3375, PollOutcome::Done);
-        // Four next, and only when they are found done the others.
+        // Four next, and the others only after these are found done.
         let mut out = Vec::new();
         while let PollTarget::Now(key) = schedule.due(at(3425)) {
             schedule.begin(key, at(3425));
@@ -576,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waited_longest_goes_first() {
+    fn the_operation_due_longest_is_polled_first() {
         let mut schedule = warm(IMAGE, 3000);
         schedule.insert(1, IMAGE, at(2000));
         schedule.insert(2, IMAGE, Moment::START - Duration::from_secs(60));
@@ -616,9 +623,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever polls bring, in whatever order, everything that is not settled is due some day.
+        /// Whatever the outcomes and their order, every unsettled operation becomes due.
         #[test]
-        fn nothing_is_forgotten(steps in prop::collection::vec((0_u8..10, 0_u64..40, 0_u64..100_000), 1..300)) {
+        fn every_unsettled_operation_becomes_due(steps in prop::collection::vec((0_u8..10, 0_u64..40, 0_u64..100_000), 1..300)) {
             let outcomes =
                 [PollOutcome::Done, PollOutcome::Failed, PollOutcome::Pending, PollOutcome::Unknown, PollOutcome::Unanswered];
             let mut schedule = PollSchedule::new();
@@ -643,9 +650,9 @@ mod tests {
                         prop_assert!(out.insert(key));
                     },
                     _ => {
-                        let state = schedule.report(key, outcomes[(more % 5) as usize], 0.5, now);
-                        prop_assert_eq!(state.is_some(), out.remove(&key));
-                        if matches!(state, Some(OperationStatus::Settled | OperationStatus::Gone)) {
+                        let status = schedule.report(key, outcomes[(more % 5) as usize], 0.5, now);
+                        prop_assert_eq!(status.is_some(), out.remove(&key));
+                        if matches!(status, Some(OperationStatus::Settled | OperationStatus::Gone)) {
                             alive.remove(&key);
                         }
                     }

@@ -1,4 +1,4 @@
-//! The yardsticks: creates and polls against a simulated remote with 120 creates and 100 polls a
+//! The benchmarks: creates and polls against a simulated remote with 120 creates and 100 polls a
 //! minute.
 
 use super::*;
@@ -15,8 +15,8 @@ struct SimulationReport {
     latencies: Vec<LatencyRecord>,
 }
 
-/// Uploads `assets`, each operation taking as long as `latency` says for it, in steps of 10 ms;
-/// answers take no time.
+/// Uploads `assets` in steps of 10 ms. Each operation takes `latency(key)`, and responses take no
+/// time.
 fn sync(assets: u64, known: &[LatencyRecord], latency: impl Fn(u64) -> Duration) -> SimulationReport {
     let owner = LimitOwner::new("user:1");
     let mut limits = RateLimits::new();
@@ -31,28 +31,28 @@ fn sync(assets: u64, known: &[LatencyRecord], latency: impl Fn(u64) -> Duration)
         while created < assets
             && let Acquire::Go(permit) = limits.acquire(Budget::CreateAsset, &owner, now)
         {
-            let heard = creates.serve(now);
-            if matches!(heard, LimitSignal::Answer(_)) {
+            let signal = creates.serve(now);
+            if matches!(signal, LimitSignal::Answer(_)) {
                 schedule.insert(created, KIND, now);
                 submitted.insert(created, now);
                 created += 1;
             }
-            limits.report(permit, heard, 0.5, now);
+            limits.report(permit, signal, 0.5, now);
         }
         while let PollTarget::Now(key) = schedule.due(now)
             && let Acquire::Go(permit) = limits.acquire(Budget::Operations, &owner, now)
         {
             schedule.begin(key, now);
             polls += 1;
-            let heard = operations.serve(now);
-            let outcome = match heard {
+            let signal = operations.serve(now);
+            let outcome = match signal {
                 LimitSignal::Answer(_) if now.since(submitted[&key]) >= latency(key) => PollOutcome::Done,
                 LimitSignal::Answer(_) => PollOutcome::Pending,
                 _ => PollOutcome::Unanswered,
             };
             done += u64::from(outcome == PollOutcome::Done);
             schedule.report(key, outcome, 0.5, now);
-            limits.report(permit, heard, 0.5, now);
+            limits.report(permit, signal, 0.5, now);
         }
         now = now + Duration::from_millis(10);
     }
@@ -64,8 +64,8 @@ fn sync(assets: u64, known: &[LatencyRecord], latency: impl Fn(u64) -> Duration)
     }
 }
 
-/// A cold run and then a warm one, with so many polls an asset at most; a fixed latency must also
-/// end in time.
+/// Checks a cold run and then two warm ones. `cold` and `warm` are the most polls per asset; runs
+/// with a fixed latency must also end in time.
 #[track_caller]
 fn check(assets: u64, latency: impl Fn(u64) -> Duration, longest: Option<Duration>, cold: f64, warm: f64) {
     let mut known = Vec::new();

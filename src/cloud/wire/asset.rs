@@ -1,4 +1,4 @@
-//! An asset as Roblox describes it, in whole or in masked parts.
+//! An asset as Roblox describes it, whole or in masked parts.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ struct SocialLinkWire {
 impl CreationContextWire {
     pub(super) fn creator(&self) -> Option<Creator> {
         let creator = self.creator.0.as_ref()?;
-        // The other id is absent, or 0 in clients' recordings of other services: no id then.
+        // The other ID is absent or, in clients' recordings of other services, 0, which is no ID.
         let group = creator.group_id.0.as_ref().and_then(WireNumber::id).map(Creator::Group);
         group.or_else(|| creator.user_id.0.as_ref().and_then(WireNumber::id).map(Creator::User))
     }
@@ -92,10 +92,10 @@ impl ModerationWire {
 }
 
 impl AssetWire {
-    /// The id that the body itself tells.
+    /// Returns the ID in the body itself.
     pub(super) fn id(&self) -> Option<AssetId> {
-        let told = self.asset_id.0.as_ref().and_then(WireNumber::id);
-        told.or_else(|| path_id(self.path.0.as_deref()?, "assets"))
+        let id = self.asset_id.0.as_ref().and_then(WireNumber::id);
+        id.or_else(|| path_id(self.path.0.as_deref()?, "assets"))
     }
 
     pub(super) fn into_asset(self, asset_id: AssetId) -> RemoteAsset {
@@ -123,7 +123,8 @@ impl AssetWire {
             archived: self.state.0.as_deref().and_then(archived),
             extras_known: false,
             icon: self.icon.0.as_deref().and_then(|path| path_id(path, "assets")),
-            // One unreadable preview makes the list unknown: a shortened one would look like drift.
+            // One unreadable preview makes the list unknown: a shortened list would look like
+            // drift.
             previews: self.previews.0.and_then(|all| all.into_iter().map(PreviewWire::into_preview).collect()),
             social_links: social_links
                 .into_iter()
@@ -152,15 +153,15 @@ fn archived(state: &str) -> Option<bool> {
         .map(|(_, archived)| archived)
 }
 
-/// Reads the answer about the asset `asked`. `None` when it is no asset, or another one; only a
-/// `masked` answer may leave the id out.
+/// Reads a response about the asset `asked`. `None` if the body is no asset, or another one. Only a
+/// `masked` response may leave the ID out.
 pub fn read_asset(body: &[u8], asked: AssetId, masked: bool) -> Option<RemoteAsset> {
     if super::error::ErrorBody::read(body, true).shape.is_own() {
         return None;
     }
     let wire: AssetWire = object(body)?;
     match wire.id() {
-        Some(told) if told == asked => Some(wire.into_asset(asked)),
+        Some(id) if id == asked => Some(wire.into_asset(asked)),
         None if masked => Some(wire.into_asset(asked)),
         Some(_) | None => None,
     }
@@ -176,9 +177,9 @@ mod tests {
     }
 
     #[test]
-    fn both_dialects_say_the_same() {
-        // The plain one as recorded by public clients in 2024 and later, the prefixed one of 2023 and of
-        // GUIDE, the document's with numbers.
+    fn every_dialect_gives_the_same_asset() {
+        // The plain dialect as public clients recorded it in 2024 and later, the prefixed one of
+        // 2023 and of GUIDE, and that of V1 with numbers.
         let plain = r#"{"path":"assets/16989283104","revisionId":"3","revisionCreateTime":"2024-04-02T22:57:45.953Z",
             "assetId":"16989283104","displayName":"suzanne","description":"a monkey","assetType":"Model",
             "creationContext":{"creator":{"userId":"45348281"}},"moderationResult":{"moderationState":"Approved"},"state":"Active"}"#;
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_strange_is_left_out() {
+    fn strange_fields_are_left_out() {
         let strange = r#"{"path":"assets/5","assetId":"5","revisionId":"latest","displayName":7,"description":null,"assetType":"TexturePack",
             "creationContext":[],"moderationResult":"Approved","state":"Unspecified","icon":5,"previews":[{"asset":"x"}],
             "twitterSocialLink":{"title":"no uri"}}"#;
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn another_asset_or_none_is_no_answer() {
+    fn another_asset_or_no_asset_is_none() {
         for body in [
             r#"{"assetId":"6"}"#,
             r#"{"path":"assets/6"}"#,

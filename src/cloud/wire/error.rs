@@ -1,13 +1,13 @@
-//! The shapes of refusals: what an answer that is no success says, and how much its form can be
-//! believed.
+//! The shapes of refusals: the content of an unsuccessful response, and how far its form can be
+//! trusted.
 //!
-//! Whether a body settles anything is [`crate::cloud::class`]'s decision, not this module's.
+//! [`crate::cloud::class`] decides whether a body settles anything, never this module.
 
 use serde::Deserialize;
 
 use super::scalar::{CodeForm, Lenient};
 
-/// The form of a body that is no success, as far as it tells who wrote it (creator-docs:
+/// The form of an unsuccessful body, as far as it reveals the author (creator-docs:
 /// cloud/reference/errors.md, and public clients' reports).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Shape {
@@ -19,15 +19,15 @@ pub enum Shape {
     Problem,
     /// A JSON string.
     JsonText,
-    /// Some words without a form: anybody on the way may have written them.
+    /// Plain text. Any hop on the way may have written it.
     PlainText,
-    /// A page of a load balancer or proxy. Says nothing of the request.
+    /// A page of a load balancer or proxy. Says nothing about the request.
     Html,
     /// JSON of no known form.
     OtherJson,
-    /// Nothing.
+    /// An empty body.
     Empty,
-    /// Broken off, binary, or broken JSON.
+    /// Cut off, binary, or broken JSON.
     Unreadable,
 }
 
@@ -45,7 +45,7 @@ impl Shape {
         Self::Unreadable,
     ];
 
-    /// Whether Roblox's own code wrote it, in a form that it has for refusals.
+    /// Whether Roblox's own code wrote it, in one of its forms for refusals.
     pub const fn is_own(self) -> bool {
         match self {
             Self::Errors | Self::Service | Self::Problem | Self::JsonText => true,
@@ -54,14 +54,14 @@ impl Shape {
     }
 }
 
-/// What a body that is no success says.
+/// The content of an unsuccessful body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorBody {
     /// Its form.
     pub shape: Shape,
-    /// A code such as `INVALID_ARGUMENT`, where it has one.
+    /// A code such as `INVALID_ARGUMENT`, if there is one.
     pub code: Option<String>,
-    /// The words for people, as they came: neither redacted nor cut.
+    /// The message for people as received, neither redacted nor cut.
     pub message: String,
 }
 
@@ -80,11 +80,12 @@ struct ErrorWire {
 #[serde(untagged)]
 enum ErrorsWire {
     List(Vec<StatusWire>),
-    // The values are lists of texts; a map keeps the order of none, so a sorted one makes messages stable.
+    // The values are lists of texts. JSON objects have no order, so a sorted map makes messages
+    // stable.
     Fields(std::collections::BTreeMap<String, Lenient<Vec<String>>>),
 }
 
-/// What stands under `error`: a word, or a code with a message.
+/// The value of `error`: a word, or a code with a message.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum InnerWire {
@@ -92,7 +93,7 @@ pub(super) enum InnerWire {
     Status(StatusWire),
 }
 
-/// A code with a message, the form inside every other.
+/// A code with a message, the common part of all forms.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(super) struct StatusWire {
@@ -111,7 +112,8 @@ impl InnerWire {
 }
 
 impl StatusWire {
-    /// The word for programs: `status` where Google's form has the HTTP status as `code`.
+    /// Returns the word for programs. It is in `status` where Google's form has the HTTP status as
+    /// `code`.
     pub(super) fn word(&self) -> Option<String> {
         self.status.0.clone().or_else(|| self.code.0.as_ref().and_then(CodeForm::text))
     }
@@ -122,7 +124,7 @@ impl StatusWire {
 }
 
 impl ErrorBody {
-    /// Reads a body; `complete` is false when it broke off or was too long.
+    /// Reads a body. `complete` is false if it was cut off or too long.
     pub fn read(body: &[u8], complete: bool) -> Self {
         let bare = |shape: Shape| Self { shape, code: None, message: String::new() };
         let Ok(text) = std::str::from_utf8(body) else { return bare(Shape::Unreadable) };
@@ -179,7 +181,7 @@ impl ErrorWire {
         let (inner_word, inner_message) = (inner.word(), inner.message.0);
         let outer_word = self.code.0.as_ref().and_then(CodeForm::text);
         let message = self.message.0.or(inner_message);
-        // A code of 0 says nothing to people, but it does show the form.
+        // A code of 0 means nothing to people, but it reveals the form.
         if self.code.0.is_some() || inner_word.is_some() || message.is_some() {
             let code = outer_word.or(inner_word);
             return Some(ErrorBody { shape: Shape::Service, code, message: message.unwrap_or_default() });
@@ -201,7 +203,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn every_shape_is_told_apart() {
+    fn every_shape_is_recognized() {
         let check = |body: &str, shape: Shape, code: Option<&str>, message: &str| {
             let wanted = ErrorBody { shape, code: code.map(str::to_owned), message: message.to_owned() };
             assert_eq!(ErrorBody::read(body.as_bytes(), true), wanted, "{body}");
@@ -333,14 +335,14 @@ mod tests {
         }
     }
 
-    /// The longest answer that is read at all, as deep as it can be: a reader that follows it down
-    /// would exhaust the stack.
+    /// The longest body that is read at all, nested as deeply as possible: a recursive reader would
+    /// exhaust the stack.
     #[test]
     fn no_depth_exhausts_a_reader() {
         let asset = crate::model::ids::AssetId::new(5).unwrap();
         let operation = crate::model::ids::OperationId::new("a").unwrap();
         for (open, close) in [("[", "]"), (r#"{"error":"#, "}"), (r#"{"response":"#, "}"), (r#"{"errors":["#, "]}")] {
-            let depth = crate::cloud::http::MAX_ANSWER / (open.len() + close.len());
+            let depth = crate::cloud::http::MAX_RESPONSE / (open.len() + close.len());
             for body in [open.repeat(depth), format!("{}1{}", open.repeat(depth), close.repeat(depth))] {
                 let body = body.as_bytes();
                 assert_eq!(ErrorBody::read(body, true).code, None);

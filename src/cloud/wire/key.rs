@@ -1,4 +1,5 @@
-//! What an API key may do, as its introspection tells (creator-docs: cloud/auth/api-keys.md).
+//! The permissions of an API key, as introspection reports them (creator-docs:
+//! cloud/auth/api-keys.md).
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -7,39 +8,39 @@ use super::error::ErrorBody;
 use super::scalar::{Flag, Lenient, WireNumber, object};
 use crate::model::ids::{Creator, UserId};
 
-/// What is known of a key. What the answer left out is `None` or empty.
+/// The known facts about a key. Facts that the response left out are `None` or empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFacts {
-    /// The name that its maker gave it.
+    /// The name that a person gave it.
     pub name: Option<String>,
-    /// Whose limits it spends.
+    /// The user whose rate limits it spends.
     pub owner: Option<UserId>,
-    /// What it may do.
+    /// Its permissions.
     pub scopes: Vec<KeyScope>,
-    /// Whether it is switched on.
+    /// Whether it is enabled.
     pub enabled: Option<bool>,
-    /// Whether its time is over.
+    /// Whether it has expired.
     pub expired: Option<bool>,
-    /// When its time is over.
+    /// The time when it expires.
     pub expires_at: Option<Timestamp>,
 }
 
-/// One thing that a key may do.
+/// One permission of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyScope {
     /// For example `asset`.
     pub name: String,
     /// For example `read` and `write`.
     pub operations: Vec<String>,
-    /// For which users; `*` is all that its owner may act for.
+    /// The users it applies to; `*` is everyone that the owner may act for.
     pub user_ids: Vec<String>,
-    /// For which groups; `*` as above.
+    /// The groups it applies to; `*` as above.
     pub group_ids: Vec<String>,
 }
 
 impl KeyFacts {
-    /// Whether the key may `read` or `write` assets of `creator`. `None` when the facts don't tell:
-    /// then only Roblox can.
+    /// Whether the key may `read` or `write` assets of `creator`. `None` if the facts don't say, so
+    /// that only Roblox knows.
     pub fn may(&self, operation: &str, creator: Creator) -> Option<bool> {
         if self.scopes.is_empty() {
             return None;
@@ -83,14 +84,14 @@ struct ScopeWire {
     group_ids: Lenient<Vec<WireNumber>>,
 }
 
-/// Reads what a key may do; `None` when the body tells nothing of a key.
+/// Reads the facts about a key, or `None` if the body holds none.
 pub fn read_key(body: &[u8]) -> Option<KeyFacts> {
     if ErrorBody::read(body, true).shape.is_own() {
         return None;
     }
     let wire: KeyWire = object(body)?;
-    let told = wire.name.0.is_some() || wire.scopes.0.is_some() || wire.enabled.0.is_some();
-    told.then(|| KeyFacts {
+    let has_facts = wire.name.0.is_some() || wire.scopes.0.is_some() || wire.enabled.0.is_some();
+    has_facts.then(|| KeyFacts {
         name: wire.name.0,
         owner: wire.authorized_user_id.0.as_ref().and_then(WireNumber::id),
         scopes: wire.scopes.0.unwrap_or_default().into_iter().filter_map(ScopeWire::into_scope).collect(),
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_documented_answer() {
+    fn the_documented_response_is_read() {
         let body = r#"{"name":"My API Key","authorizedUserId":156,"scopes":[
             {"name":"asset","operations":["read","write"],"userIds":["156"],"groupIds":["*"]},{"name":"universe.place","operations":["write"]}],
             "enabled":true,"expired":false,"expirationTimeUtc":"2026-12-31T23:59:59.999Z"}"#;
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn who_a_key_may_act_for() {
+    fn scopes_decide_which_creators_a_key_may_act_for() {
         let check = |scopes: &str, operation: &str, creator: &str, wanted: Option<bool>| {
             let facts = read_key(format!(r#"{{"enabled":true,"scopes":{scopes}}}"#).as_bytes()).unwrap();
             assert_eq!(facts.may(operation, creator.parse().unwrap()), wanted, "{scopes} {operation} {creator}");
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_nothing_of_a_key() {
+    fn a_body_without_key_facts_is_none() {
         for body in [
             "",
             "{}",

@@ -1,4 +1,4 @@
-//! Long-running operations, and the other things that a create or an update answers.
+//! Long-running operations, and the other responses to a create or an update.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,47 +9,47 @@ use super::scalar::{Flag, Lenient, object, path_id};
 use crate::model::ids::{AssetId, OperationId};
 use crate::model::remote::RemoteAsset;
 
-/// What a create or an update became.
+/// The result of a create or an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Submitted {
-    /// Roblox works on it: poll this.
+    /// Roblox works on it. Poll this operation.
     Operation(OperationId),
-    /// It is done, and this is the asset.
+    /// Done, with this asset.
     Done(RemoteAsset),
-    /// It is done, and these are the fields as stored now: a metadata update may answer with fields
-    /// instead of an operation (V1).
+    /// Done, with the fields as stored now. A metadata update may respond with fields instead of an
+    /// operation (V1).
     Fields(RemoteAsset),
 }
 
-/// What an operation has come to.
+/// The state of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperationState {
     /// Roblox works on it.
     Pending,
-    /// It is done, and this is the asset as of then.
+    /// Done, with the asset as of then.
     Done(RemoteAsset),
-    /// It is done, and nothing was made; or, of a metadata update, not all of it.
+    /// Done without making anything. A metadata update may have been applied in part.
     Failed(OperationFailure),
-    /// It is done, and says neither what it made nor what went wrong.
+    /// Done, but the body names neither an asset nor a failure.
     DoneWithNothing,
     /// Roblox knows no such operation: not yet, in its first seconds, or no longer. Its age
     /// decides.
     Unknown {
-        /// What Roblox said, redacted and cut.
+        /// Roblox's message, redacted and cut.
         message: String,
     },
 }
 
-/// Why an operation failed; [`crate::cloud::class::of_operation`] says what that means.
+/// The failure of an operation; [`crate::cloud::class::of_operation`] gives its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperationFailure {
-    /// A code such as `InvalidArgument`, if it has one.
+    /// A code such as `InvalidArgument`, if there is one.
     pub code: Option<String>,
-    /// What Roblox said; redacted and cut when it comes from the client.
+    /// Roblox's message; redacted and cut when it comes from the client.
     pub message: String,
 }
 
-/// How an operation's body reads, before anybody asks whose it is.
+/// The content of an operation's body, before its ID is checked.
 enum OperationOutcome {
     Pending,
     Done(Box<AssetWire>),
@@ -74,7 +74,7 @@ struct MetadataWire {
     errors: Lenient<Vec<MetadataErrorWire>>,
 }
 
-/// An entry of `metadata.errors`: its error inside it, or it itself.
+/// An entry of `metadata.errors`: contains an error, or is one itself.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct MetadataErrorWire {
@@ -86,9 +86,9 @@ struct MetadataErrorWire {
 
 impl OperationWire {
     fn id(&self) -> Option<OperationId> {
-        let told = self.operation_id.0.as_deref().and_then(|text| OperationId::new(text).ok());
-        // In 2023, and in GUIDE, the path was all there was.
-        told.or_else(|| {
+        let id = self.operation_id.0.as_deref().and_then(|text| OperationId::new(text).ok());
+        // In 2023, and in GUIDE, there was only the path.
+        id.or_else(|| {
             let id: String = path_id(self.path.0.as_deref()?, "operations")?;
             OperationId::new(&id).ok()
         })
@@ -97,8 +97,8 @@ impl OperationWire {
     fn outcome(self) -> OperationOutcome {
         let response = self.response.0.filter(Value::is_object);
         let failure = self.error.0.map(InnerWire::into_status).filter(StatusWire::says_something);
-        // `done: false` is usually absent; a `done: true` was always there, so what stands without one is
-        // judged by what it holds.
+        // `done: false` is usually absent, while a `done: true` was always there. A body without it
+        // is judged by its other fields.
         let done = match self.done.0 {
             Some(flag) => flag.is_set(),
             None => response.is_some() || failure.is_some(),
@@ -116,7 +116,7 @@ impl OperationWire {
         let Some(response) = response else { return OperationOutcome::Nothing };
         let asset = AssetWire::deserialize(&response).unwrap_or_default();
         let status = StatusWire::deserialize(&response).unwrap_or_default();
-        // An asset has no `message`; a client's code knows a failure in the place of the asset.
+        // An asset has no `message`. One client's code handles a failure in place of the asset.
         if asset.id().is_none() && status.message.0.is_some() && status.says_something() {
             return OperationOutcome::Failed(OperationFailure::of(&status, None));
         }
@@ -148,19 +148,19 @@ impl OperationFailure {
     }
 }
 
-/// The asset of a done operation. `about` is the asset that was updated: an answer may leave it
+/// Returns the asset of a finished operation. `about` is the updated asset: a response may leave it
 /// out, but can't name another.
 fn known(wire: AssetWire, about: Option<AssetId>) -> Result<Option<RemoteAsset>, OtherAsset> {
     match (wire.id(), about) {
-        (Some(told), Some(about)) if told != about => Err(OtherAsset),
-        (told, about) => Ok(told.or(about).map(|id| wire.into_asset(id))),
+        (Some(id), Some(about)) if id != about => Err(OtherAsset),
+        (id, about) => Ok(id.or(about).map(|id| wire.into_asset(id))),
     }
 }
 
 struct OtherAsset;
 
-/// Reads what a create (`about` is `None`) or an update of `about` answered: the failure that it
-/// was done with, or what it became. `None` when it is neither.
+/// Reads the response to a create (`about` is `None`) or to an update of `about`: its result, or
+/// the failure with which it ended. `None` if the body is neither.
 pub fn read_submitted(body: &[u8], about: Option<AssetId>) -> Option<Result<Submitted, OperationFailure>> {
     let wire: OperationWire = object(body)?;
     let id = wire.id();
@@ -171,7 +171,7 @@ pub fn read_submitted(body: &[u8], about: Option<AssetId>) -> Option<Result<Subm
                 Some(asset) => Submitted::Done(asset),
                 None => Submitted::Operation(id?),
             },
-            // The polls will say what it is to be done with nothing.
+            // The polls will reveal what a finished operation without an asset means.
             OperationOutcome::Pending | OperationOutcome::Nothing => Submitted::Operation(id?),
         };
         return Some(Ok(submitted));
@@ -183,12 +183,12 @@ pub fn read_submitted(body: &[u8], about: Option<AssetId>) -> Option<Result<Subm
     Some(Ok(if about.is_some() { Submitted::Fields(fields) } else { Submitted::Done(fields) }))
 }
 
-/// Reads what the operation `asked` has come to; `about` as above. `None` when it is no operation,
-/// or another.
+/// Reads the state of the operation `asked`; `about` as above. `None` if the body is no operation,
+/// or another one.
 pub fn read_operation(body: &[u8], asked: &OperationId, about: Option<AssetId>) -> Option<OperationState> {
     let wire: OperationWire = object(body)?;
     match wire.id() {
-        Some(told) if told != *asked => return None,
+        Some(id) if id != *asked => return None,
         Some(_) => {}
         None if wire.done.0.is_some() => {}
         None => return None,
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_create_answers() {
+    fn create_responses_are_read() {
         let check = |body: &str, wanted: Option<Result<Submitted, OperationFailure>>| {
             assert_eq!(read_submitted(body.as_bytes(), None), wanted, "{body}");
         };
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_update_answers() {
+    fn update_responses_are_read() {
         let check = |body: &str, wanted: Option<Submitted>| {
             let about = AssetId::new(5).unwrap();
             assert_eq!(read_submitted(body.as_bytes(), Some(about)), wanted.map(Ok), "{body}");
@@ -261,7 +261,7 @@ mod tests {
             r##"{"assetId":"5","displayName":"#"}"##,
             Some(Submitted::Fields(RemoteAsset { display_name: Some("#".to_owned()), ..asset(5) })),
         );
-        // Cleared fields are absent, so clearing the only field answers with nothing inside.
+        // Cleared fields are absent, so clearing the only field brings an empty object.
         check("{}", Some(Submitted::Fields(asset(5))));
         check(r#"{"assetId":"6"}"#, None);
         check(r#"{"done":true,"response":{"assetId":"6"}}"#, None);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_poll_answers() {
+    fn poll_responses_are_read() {
         let check = |body: &str, wanted: Option<OperationState>| {
             assert_eq!(read_operation(body.as_bytes(), &operation("a-1"), None), wanted, "{body}");
         };

@@ -1,4 +1,4 @@
-//! The JSON that goes out.
+//! The JSON that is sent.
 
 use serde_json::{Map, Value, json};
 
@@ -6,25 +6,25 @@ use crate::model::asset::{AssetType, Privacy};
 use crate::model::ids::{AssetId, Creator, Revision};
 use crate::model::metadata::{Description, DisplayName, Field, SocialLink, SocialNetwork};
 
-/// What a new asset is to be.
+/// The properties of a new asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateRequest {
     /// Its type.
     pub asset_type: AssetType,
-    /// Its name.
+    /// Its display name.
     pub display_name: DisplayName,
-    /// Its description; absent is sent as empty, which is what Roblox makes of none.
+    /// Its description. An absent one is sent as empty, which is Roblox's own default.
     pub description: Option<Description>,
     /// Its owner.
     pub creator: Creator,
-    /// The most Robux that the upload may cost; a higher price is refused (V1).
+    /// The most Robux that the upload may cost. Roblox refuses a higher price (V1).
     pub expected_price: Option<u64>,
-    /// Who may use it.
+    /// Its privacy setting.
     pub privacy: Privacy,
 }
 
-/// One metadata field of an update, with the value that it is to have. What is sent and what the
-/// mask names can't differ.
+/// One metadata field of an update with its new value. Body and mask are derived from it, so they
+/// can't differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldUpdate {
     /// `displayName`
@@ -40,7 +40,7 @@ pub enum FieldUpdate {
 }
 
 impl FieldUpdate {
-    /// Which field.
+    /// Returns the field.
     pub const fn field(&self) -> Field {
         match self {
             Self::DisplayName(_) => Field::DisplayName,
@@ -51,8 +51,8 @@ impl FieldUpdate {
         }
     }
 
-    /// Its value in a body. A field that the mask names and the body leaves out is cleared
-    /// (observed by a public client, for links).
+    /// Returns the value in the body. Roblox clears a field that the mask names and the body leaves
+    /// out (observed by a public client, for links).
     fn value(&self) -> Option<Value> {
         match self {
             Self::DisplayName(name) => Some(json!(name.as_str())),
@@ -76,10 +76,10 @@ fn preview((asset_id, alt_text): &(AssetId, Option<String>)) -> Value {
 }
 
 impl CreateRequest {
-    /// The `request` part. What is not set is left out: a null price is refused (a public client's
-    /// report).
+    /// Returns the `request` part. Unset fields are left out: Roblox refuses a null price (a public
+    /// client's report).
     pub(in crate::cloud) fn json(&self) -> String {
-        // Ids as strings, as in V1's samples.
+        // IDs are strings, as in V1's samples.
         let creator = match self.creator {
             Creator::User(id) => json!({"userId": id.to_string()}),
             Creator::Group(id) => json!({"groupId": id.to_string()}),
@@ -99,7 +99,7 @@ impl CreateRequest {
         let mut request = Map::new();
         request.insert("assetType".to_owned(), json!(self.asset_type.name()));
         request.insert("displayName".to_owned(), json!(self.display_name.as_str()));
-        // V1 requires one, though creates without it were seen to pass.
+        // V1 requires a description, though creates without one were seen to pass.
         let description = self.description.as_ref().map_or("", Description::as_str);
         request.insert("description".to_owned(), json!(description));
         request.insert("creationContext".to_owned(), Value::Object(context));
@@ -107,7 +107,7 @@ impl CreateRequest {
     }
 }
 
-/// The `request` part of an update: the asset, and the fields.
+/// Returns the `request` part of an update: the asset and the fields.
 pub(in crate::cloud) fn update_json(asset_id: AssetId, fields: &[FieldUpdate]) -> String {
     let mut request = Map::from_iter([("assetId".to_owned(), json!(asset_id.to_string()))]);
     for field in fields {
@@ -118,7 +118,7 @@ pub(in crate::cloud) fn update_json(asset_id: AssetId, fields: &[FieldUpdate]) -
     Value::Object(request).to_string()
 }
 
-/// The path of a version, the value of a rollback.
+/// Returns the path of a version, which is the value of a rollback.
 pub(in crate::cloud) fn version_path(asset_id: AssetId, revision: Revision) -> String {
     format!("assets/{asset_id}/versions/{revision}")
 }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn creates_say_only_what_is_set_and_the_description_that_v1_requires() {
+    fn a_create_sends_only_set_fields_and_the_required_description() {
         let least = CreateRequest {
             asset_type: AssetType::Image,
             display_name: DisplayName::new("a \"name\"; with\nall").unwrap(),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn updates_set_and_clear() {
+    fn updates_set_and_clear_fields() {
         let link = SocialLink { title: Some("us".to_owned()), uri: "https://x".to_owned() };
         let bare = SocialLink { title: None, uri: "https://y".to_owned() };
         let fields = [

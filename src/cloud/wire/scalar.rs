@@ -1,11 +1,11 @@
-//! The pieces that every body is made of.
+//! The scalar values that every body is made of.
 
 use std::str::FromStr;
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 
-/// A field that may be absent, null, or of another kind than expected: all the same as not said.
+/// A field that may be absent, null, or of an unexpected type. All three count as absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lenient<T>(pub(super) Option<T>);
 
@@ -30,7 +30,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lenient<T> {
     }
 }
 
-/// A 64-bit number: a string in Roblox's answers, a number in its document (V1).
+/// A 64-bit number: a string in Roblox's responses, a number in V1.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub(super) enum WireNumber {
@@ -39,7 +39,7 @@ pub(super) enum WireNumber {
 }
 
 impl WireNumber {
-    /// The id that it is, if it is one.
+    /// Returns the ID, if it is one.
     pub(super) fn id<T: FromStr>(&self) -> Option<T> {
         match self {
             Self::Plain(number) => number.to_string().parse().ok(),
@@ -47,7 +47,7 @@ impl WireNumber {
         }
     }
 
-    /// As it was written, for a place where `*` may stand instead of an id.
+    /// Returns the text as written, for a field that holds `*` or an ID.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Plain(number) => number.to_string(),
@@ -56,7 +56,7 @@ impl WireNumber {
     }
 }
 
-/// A word or a number: `code` is a string on the wire and a number in the document (V1).
+/// A word or a number: `code` is a string on the wire and a number in V1.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub(super) enum CodeForm {
@@ -65,7 +65,7 @@ pub(super) enum CodeForm {
 }
 
 impl CodeForm {
-    /// Its text; nothing for 0 and for an empty one, which say nothing.
+    /// Returns its text, or `None` for 0 and the empty string, which carry no information.
     pub(super) fn text(&self) -> Option<String> {
         match self {
             Self::Number(0) => None,
@@ -93,7 +93,8 @@ impl Flag {
     }
 }
 
-/// Reads a body that must be a JSON object: a derived struct would take a list, by position.
+/// Reads a body that must be a JSON object. A derived struct alone would accept an array, by
+/// position.
 pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     if first != Some(&b'{') {
@@ -102,14 +103,14 @@ pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     serde_json::from_slice(body).ok()
 }
 
-/// Whether an enum's value means `name`: `Decal`, `DECAL` and `ASSET_TYPE_DECAL` are one. Plain
-/// since 2025-04, prefixed before, and still in GUIDE's example.
+/// Whether an enum's value means `name`. `Decal`, `DECAL` and `ASSET_TYPE_DECAL` are the same:
+/// values are plain since 2025-04, were prefixed before, and still are in GUIDE's example.
 pub(super) fn means(value: &str, prefix: &str, name: &str) -> bool {
     value.strip_prefix(prefix).unwrap_or(value).eq_ignore_ascii_case(name)
 }
 
-/// The id after the last `collection/` of a path such as `assets/123/versions/4`, up to the next
-/// slash.
+/// Returns the ID after the last `collection/` of a path such as `assets/123/versions/4`, up to the
+/// next slash.
 pub(super) fn path_id<T: FromStr>(path: &str, collection: &str) -> Option<T> {
     let mut parts = path.rsplit('/').peekable();
     while let Some(part) = parts.next() {
@@ -126,7 +127,7 @@ mod tests {
     use crate::model::ids::AssetId;
 
     #[test]
-    fn paths_give_their_ids() {
+    fn ids_are_read_from_paths() {
         let check = |path: &str, collection: &str, wanted: Option<u64>| {
             assert_eq!(path_id::<AssetId>(path, collection).map(AssetId::get), wanted, "{path}");
         };
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn enums_in_both_spellings() {
+    fn enums_are_read_in_both_spellings() {
         for value in ["Decal", "DECAL", "ASSET_TYPE_DECAL", "decal"] {
             assert!(means(value, "ASSET_TYPE_", "Decal"), "{value}");
         }

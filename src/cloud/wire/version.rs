@@ -1,4 +1,4 @@
-//! Versions of a Model, and lists of them a page at a time.
+//! Versions of an asset, and paged lists of them.
 
 use std::collections::HashSet;
 
@@ -10,11 +10,11 @@ use super::scalar::{Flag, Lenient, object, path_id};
 use crate::model::asset::Moderation;
 use crate::model::ids::{AssetId, Creator, Revision};
 
-/// The largest page (V1); fewer pages are fewer requests.
+/// The page size to ask for: the largest that V1 allows, since fewer pages are fewer requests.
 pub(in crate::cloud) const PAGE: usize = 50;
 
-/// Pages of 50 (V1: the most a page holds): 10,000 versions. Longer lists are a loop or no list
-/// that a person made.
+/// The most pages in a list: 10,000 versions at 50 a page. A longer list is a loop, or not made by
+/// a person.
 const MAX_PAGES: usize = 200;
 
 /// One version of an asset.
@@ -22,12 +22,12 @@ const MAX_PAGES: usize = 200;
 pub struct RemoteVersion {
     /// Its number.
     pub revision: Revision,
-    /// What moderation said of it.
+    /// Its moderation state.
     pub moderation: Option<Moderation>,
     /// Its owner.
     pub creator: Option<Creator>,
-    /// Whether it is the one in use. V1 speaks of places only, a public client saw it on a Model;
-    /// what is false is left out there too.
+    /// Whether it is the one in use. V1 mentions it for places only, but a public client saw it on
+    /// a Model. A false value is left out there too.
     pub published: Option<bool>,
 }
 
@@ -55,13 +55,13 @@ impl VersionWire {
     }
 }
 
-/// Reads one version of the asset `asked`; `None` when it is none, or another asset's.
+/// Reads one version of the asset `asked`. `None` if the body is no version, or another asset's.
 pub fn read_version(body: &[u8], asked: AssetId) -> Option<RemoteVersion> {
     object::<VersionWire>(body)?.into_version(asked)
 }
 
-/// All versions of an asset, newest first, gathered page by page: each page is a request of its
-/// own, for which the caller asks the limits.
+/// All versions of an asset, newest first, gathered page by page. Each page is a separate request,
+/// for which the caller acquires a permit.
 #[derive(Debug)]
 pub struct VersionList {
     asset_id: AssetId,
@@ -72,22 +72,22 @@ pub struct VersionList {
     bare: bool,
 }
 
-/// A page that can't be added to a list.
+/// The reason why a page can't be added to a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cloud) enum PageError {
     /// It holds no versions of this asset.
     Unreadable,
-    /// It leads back to a page that was read, or never ends.
+    /// It leads back to a page that was read, or the list never ends.
     Endless,
 }
 
 impl VersionList {
-    /// An empty list, before its first page.
+    /// Makes an empty list, before its first page.
     pub fn new(asset_id: AssetId) -> Self {
         Self { asset_id, versions: Vec::new(), next: None, asked: HashSet::new(), complete: false, bare: false }
     }
 
-    /// Whose versions these are.
+    /// Returns the asset whose versions these are.
     pub const fn asset_id(&self) -> AssetId {
         self.asset_id
     }
@@ -97,24 +97,23 @@ impl VersionList {
         self.complete
     }
 
-    /// Whether older versions may exist that a complete list lacks: V1's bare array has no token to
-    /// go on with, so it may have been cut.
+    /// Whether a complete list may lack older versions. V1's bare array has no token for a next
+    /// page, so it may have been cut.
     pub const fn may_be_cut(&self) -> bool {
         self.bare
     }
 
-    /// What was read so far, newest first.
+    /// Returns the versions read so far, newest first.
     pub fn versions(&self) -> &[RemoteVersion] {
         &self.versions
     }
 
-    /// The token of the page to ask for; the first page has none.
+    /// Returns the token of the next page; the first page has none.
     pub(in crate::cloud) fn page_token(&self) -> Option<&str> {
         self.next.as_deref()
     }
 
-    /// Takes over one page: an object with `nextPageToken` as observed, or the bare array of the
-    /// document (V1).
+    /// Adds one page: an object with `nextPageToken` as observed, or the bare array of V1.
     pub(in crate::cloud) fn add(&mut self, body: &[u8]) -> Result<(), PageError> {
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -125,8 +124,8 @@ impl VersionList {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct PageWire {
-            // Absent when it would be empty; a version that can't be read makes the page unreadable: the head may be
-            // the one missing.
+            // Absent when it would be empty. A version that can't be read makes the page
+            // unreadable: the missing one may be the head.
             asset_versions: Option<Vec<VersionWire>>,
             #[serde(default)]
             next_page_token: Lenient<String>,
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_in_both_forms() {
+    fn pages_are_read_in_both_forms() {
         let check = |bodies: &[&str], wanted: &[u64], complete: bool| {
             let mut list = VersionList::new(asset());
             for body in bodies {
@@ -224,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn one_version() {
+    fn one_version_is_read() {
         let body = r#"{"path":"assets/5/versions/4","creationContext":{"creator":{"userId":"1"}},
             "moderationResult":{"moderationState":"MODERATION_STATE_REJECTED"},"published":true}"#;
         let read = read_version(body.as_bytes(), asset()).unwrap();

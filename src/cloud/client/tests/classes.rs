@@ -1,4 +1,4 @@
-//! What each way to end is taken for.
+//! The class of every kind of ending.
 
 use super::*;
 use crate::cloud::class::{Class, Later, Refusal, Unsent};
@@ -6,7 +6,7 @@ use crate::cloud::wire::operation::{OperationFailure, OperationState, Submitted}
 use crate::cloud::wire::version::VersionList;
 use crate::model::ids::OperationId;
 
-/// A client that does not wait for answers, but has patience for all that comes before.
+/// Time limits that are short for the response, but patient with everything before it.
 const HASTY: Timeouts =
     Timeouts { answer: Duration::from_millis(300), upload_answer: Duration::from_millis(300), ..PATIENT };
 
@@ -66,7 +66,8 @@ async fn every_way_to_break_after_the_hand_over_leaves_a_change_in_doubt() {
         let (class, shown) = created(timeouts, script.clone()).await;
         assert_eq!(class, Class::InDoubt, "{name}: {shown}");
         assert_eq!(shown.contains("nothing came of"), slow, "{name}: {shown}");
-        // A question's limit begins before its connection; whichever ends it, it is the same class.
+        // The limit of a read starts before its connection. Whichever limit ends it, the class is
+        // the same.
         let connect = if slow { HASTY.answer } else { PATIENT.connect };
         let (class, shown) = asked(Timeouts { connect, ..timeouts }, script).await;
         assert_eq!(class, Class::CouldNotAsk, "{name}: {shown}");
@@ -74,8 +75,8 @@ async fn every_way_to_break_after_the_hand_over_leaves_a_change_in_doubt() {
 }
 
 #[tokio::test]
-async fn what_breaks_before_the_hand_over_was_never_sent() {
-    // Nobody listens: the port was free a moment ago.
+async fn a_change_that_breaks_before_the_hand_over_was_never_sent() {
+    // Nothing listens: the port was free a moment ago.
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let client = with(&format!("http://{free}"), PATIENT);
     let never = async { panic!("nothing was handed over") };
@@ -83,18 +84,18 @@ async fn what_breaks_before_the_hand_over_was_never_sent() {
     assert_eq!(failure.class, Class::NeverSent(Unsent::Connection));
     assert!(failure.class.is_outage());
     assert!(shown(&failure).contains(&format!("no connection to http://{free}")), "{}", shown(&failure));
-    // Without a body the record comes first; no connection still proves that nothing left.
+    // Without a body the record comes first. A missing connection still proves that nothing left.
     let failure = client.archive_asset(asset_id(), recorded()).await.result.unwrap_err();
     assert_eq!(failure.class, Class::NeverSent(Unsent::Connection));
     assert_eq!(client.get_asset(asset_id(), &[]).await.result.unwrap_err().class, Class::CouldNotAsk);
 
-    // What listens speaks no TLS, so that not a byte of the request can have left.
+    // The listener doesn't speak TLS, so that no byte of the request can have left.
     let plain = Server::start(vec![vec![ConnectionStep::Say("HTTP/1.1 400 Bad Request\r\n\r\n".to_owned())]; 3]).await;
     let client = with(&plain.url.replace("http://", "https://"), PATIENT);
     let failure = client.archive_asset(asset_id(), recorded()).await.result.unwrap_err();
     assert_eq!(failure.class, Class::NeverSent(Unsent::Connection), "{}", shown(&failure));
 
-    // The content is more than the buffers on the way hold, so the end can't have left.
+    // The content is larger than the buffers on the way, so the end can't have left.
     let content = "x".repeat(16_000_000);
     for script in [
         vec![ConnectionStep::Reset],
@@ -185,7 +186,7 @@ async fn an_echoed_key_is_never_shown() {
     }
     let server = Server::start(Vec::new()).await;
     assert!(!format!("{:?}", client(&server)).contains("nobody-may"));
-    // A header that reflects the key, and an answer that is no HTTP.
+    // A header that reflects the key, and a response that is not HTTP.
     let reflected = format!("HTTP/1.1 302 {KEY}\r\nlocation: http://x/{KEY}\r\ncontent-length: 0\r\n\r\n");
     for script in [
         vec![ConnectionStep::Whole, ConnectionStep::Say(reflected)],
@@ -205,7 +206,7 @@ async fn read_class_or_nothing(status: u16, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_operation_that_is_unknown_is_told_from_one_that_could_not_be_asked() {
+async fn an_unknown_operation_is_distinguished_from_a_failed_read() {
     let check = async |status: u16, body: &str, wanted: Result<OperationState, Class>| {
         let server = Server::start(vec![say(status, body)]).await;
         let reply = client(&server).get_operation(&OperationId::new("a").unwrap(), None).await;
@@ -229,7 +230,7 @@ async fn an_operation_that_is_unknown_is_told_from_one_that_could_not_be_asked()
 }
 
 #[tokio::test]
-async fn versions_that_lead_in_a_circle_end_with_a_reason() {
+async fn circular_version_pages_end_with_a_reason() {
     let page = r#"{"assetVersions":[{"path":"assets/5/versions/2"}],"nextPageToken":"same"}"#;
     let server = Server::start(vec![[say(200, page), say(200, page)].concat()]).await;
     let client = client(&server);
@@ -242,7 +243,7 @@ async fn versions_that_lead_in_a_circle_end_with_a_reason() {
 }
 
 #[tokio::test]
-async fn an_absent_asset_is_told_from_an_absent_service() {
+async fn a_missing_asset_is_distinguished_from_a_missing_service() {
     let (class, _) = read_class(say(404, r#"{"code":"NOT_FOUND","message":"AssetId 5 is not found"}"#)).await;
     assert_eq!(class, Class::Refused(Refusal::NotFound));
     for nobody in [r#"{"errors":[{"code":0,"message":"NotFound"}]}"#, "404 page not found"] {
@@ -252,12 +253,12 @@ async fn an_absent_asset_is_told_from_an_absent_service() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_the_connection_does_not_outlive_leaves_no_doubt() {
-    // The remote closes with bytes unread, which is a reset that may overtake the answer.
+async fn an_early_refusal_over_a_broken_connection_is_not_in_doubt() {
+    // The remote closes with bytes unread. That causes a reset, which may overtake the response.
     let content = "x".repeat(16_000_000);
     let early = vec![
         ConnectionStep::Head,
-        ConnectionStep::Say(server::answer(413, r#"{"errors":[{"code":0,"message":"too large"}]}"#)),
+        ConnectionStep::Say(server::response(413, r#"{"errors":[{"code":0,"message":"too large"}]}"#)),
     ];
     let server = Server::start(vec![early]).await;
     let never = async { panic!("nothing was handed over") };
@@ -274,7 +275,7 @@ async fn localhost_is_this_machine() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_chunked_is_read() {
+async fn a_chunked_response_is_read() {
     let body = "{\"operationId\":\"a-1\"}";
     let chunked = format!(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n",

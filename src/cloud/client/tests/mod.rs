@@ -1,4 +1,4 @@
-//! The client against a remote that does what each test says, down to the byte.
+//! The client against a remote that follows each test's script, down to the byte.
 
 mod classes;
 mod requests;
@@ -16,8 +16,8 @@ use crate::model::metadata::DisplayName;
 
 const KEY: &str = "k3y-that-nobody-may-see/+=";
 
-/// Patience for a busy machine; tests of impatience shorten just the part that they are about, so
-/// that no other can end first.
+/// Time limits for a busy machine. A test of a timeout shortens only the part it is about, so that
+/// no other can end first.
 const PATIENT: Timeouts = Timeouts {
     connect: Duration::from_secs(20),
     idle: Duration::from_secs(20),
@@ -62,7 +62,7 @@ async fn recorded() -> Result<(), RecordError> {
     Ok(())
 }
 
-/// Every text that a failure can become.
+/// Returns every text that a failure can become.
 fn shown(failure: &Failure) -> String {
     let mut text = format!("{failure}\n{failure:?}\n{failure:#?}");
     let mut source = failure.source();
@@ -74,5 +74,5 @@ fn shown(failure: &Failure) -> String {
 }
 
 fn say(status: u16, body: &str) -> Vec<ConnectionStep> {
-    vec![ConnectionStep::Whole, ConnectionStep::Say(server::answer(status, body))]
+    vec![ConnectionStep::Whole, ConnectionStep::Say(server::response(status, body))]
 }

@@ -1,4 +1,4 @@
-//! What leaves, to the byte, and when.
+//! The requests, to the byte, and when each part leaves.
 
 use std::io;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::AsyncRead;
 
-use super::server::answer;
+use super::server::response;
 use super::*;
 use crate::cloud::class::{Class, Refusal, Unsent};
 use crate::cloud::wire::operation::{OperationState, Submitted};
@@ -18,7 +18,7 @@ const PENDING: &str = r#"{"path":"operations/a-1","operationId":"a-1","done":fal
 const ASSET: &str = r#"{"path":"assets/5","assetId":"5","state":"Archived"}"#;
 const VERSION: &str = r#"{"path":"assets/5/versions/2"}"#;
 
-/// The request's head in lower case, and its body with the boundary replaced by `B`.
+/// Returns the request's head in lower case, and its body with the boundary replaced by `B`.
 fn parts(request: &str) -> (String, String) {
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     let boundary = head.split_once("boundary=").map(|(_, rest)| rest.lines().next().unwrap());
@@ -31,7 +31,7 @@ fn parts(request: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_create_to_the_byte() {
+async fn a_create_is_sent_to_the_byte() {
     let server = Server::start(vec![say(200, PENDING)]).await;
     let reply = client(&server).create_asset(&create_request(), upload("pixels"), recorded()).await;
     let operation = OperationId::new("a-1").unwrap();
@@ -83,7 +83,7 @@ async fn an_update_of_metadata_has_a_mask_and_no_file() {
 
 #[tokio::test]
 async fn an_update_of_content_has_a_file_and_no_mask() {
-    // Bare fields answer metadata only; for a content they leave the outcome open.
+    // Bare fields confirm metadata only, and leave the outcome of content open.
     let server = Server::start(vec![say(200, PENDING), say(200, "{}")]).await;
     let client = client(&server);
     let request = || UpdateRequest { asset_id: asset_id(), fields: Vec::new(), content: Some(upload("mesh")) };
@@ -95,9 +95,9 @@ async fn an_update_of_content_has_a_file_and_no_mask() {
 }
 
 #[tokio::test]
-async fn the_other_requests_to_the_byte() {
-    let answers = [ASSET, ASSET, VERSION, VERSION];
-    let server = Server::start(answers.map(|body| say(200, body)).to_vec()).await;
+async fn the_other_requests_are_sent_to_the_byte() {
+    let responses = [ASSET, ASSET, VERSION, VERSION];
+    let server = Server::start(responses.map(|body| say(200, body)).to_vec()).await;
     let client = client(&server);
     let two = Revision::new(2).unwrap();
     assert_eq!(client.archive_asset(asset_id(), recorded()).await.result.unwrap().archived, Some(true));
@@ -125,7 +125,7 @@ async fn the_other_requests_to_the_byte() {
 }
 
 #[tokio::test]
-async fn questions_share_a_connection() {
+async fn reads_share_a_connection() {
     let bodies = [
         ASSET,
         r#"{"icon":"assets/7"}"#,
@@ -164,7 +164,7 @@ async fn questions_share_a_connection() {
 }
 
 #[tokio::test]
-async fn a_key_is_asked_about_at_the_same_remote() {
+async fn introspection_goes_to_the_same_remote() {
     let facts = format!(r#"{{"name":"ci {KEY}","authorizedUserId":1,"scopes":[],"enabled":true}}"#);
     let server = Server::start(vec![say(200, &facts)]).await;
     let facts = client(&server).introspect().await.unwrap().result.unwrap();
@@ -198,7 +198,8 @@ async fn the_tail_leaves_after_the_record_and_all_else_before() {
         let ran = AtomicBool::new(false);
         let tail = if case == "rollback" { "}" } else { "--\r\n" };
         let record = async {
-            // All but the tail comes without the record's doing, and nothing more for as long as it takes.
+            // Everything but the tail arrives before the record runs, and nothing more until it is
+            // done.
             let waits = if case == "rollback" { "versions/2\"" } else { "\r\n\r\n" };
             server
                 .until(0, |received| received.split_once("\r\n\r\n").is_some_and(|(_, body)| body.contains(waits)))
@@ -223,7 +224,7 @@ async fn the_tail_leaves_after_the_record_and_all_else_before() {
 }
 
 #[tokio::test]
-async fn without_a_record_nothing_is_completed() {
+async fn a_change_that_could_not_be_recorded_is_never_completed() {
     let server = Server::start(vec![vec![ConnectionStep::Drain], vec![ConnectionStep::Drain]]).await;
     let client = client(&server);
     let full = || async { Err(RecordError::from("disk full")) };
@@ -275,7 +276,7 @@ async fn a_content_that_changed_is_never_completed() {
         assert!(!server.received(0).ends_with("--\r\n"), "{words}");
         assert!(!ran.load(Ordering::SeqCst), "{words}");
     };
-    // The hash is known to be wrong only at the end, after all announced bytes.
+    // A wrong hash shows only at the end, after all announced bytes.
     check(whole(), "the file changed while it was read").await;
     check(UploadBody { length: 7, ..upload("pixels") }, "has 6 bytes instead of 7").await;
     check(UploadBody { length: 5, ..upload("pixels") }, "has 6 bytes instead of 5").await;
@@ -297,7 +298,7 @@ async fn a_dropped_exchange_is_never_completed() {
 }
 
 #[tokio::test]
-async fn an_answer_before_the_whole_body_is_believed() {
+async fn a_response_before_the_whole_body_is_trusted() {
     // More than the buffers on the way hold, so that the client is still sending.
     let content = "x".repeat(16_000_000);
     let ran = AtomicBool::new(false);
@@ -306,7 +307,7 @@ async fn an_answer_before_the_whole_body_is_believed() {
         (413, Class::Refused(Refusal::TooLarge)),
         (500, Class::NeverSent(Unsent::Connection)),
     ] {
-        let say = answer(status, r#"{"errors":[{"code":0,"message":"no"}]}"#);
+        let say = response(status, r#"{"errors":[{"code":0,"message":"no"}]}"#);
         let server =
             Server::start(vec![vec![ConnectionStep::Head, ConnectionStep::Say(say), ConnectionStep::Hang]]).await;
         let record = async {
@@ -321,11 +322,11 @@ async fn an_answer_before_the_whole_body_is_believed() {
 }
 
 #[tokio::test]
-async fn success_for_half_a_request_is_recorded_before_it_is_believed() {
+async fn success_for_half_a_request_is_recorded_before_it_is_trusted() {
     let content = "x".repeat(16_000_000);
     let server = Server::start(vec![vec![
         ConnectionStep::Head,
-        ConnectionStep::Say(answer(200, PENDING)),
+        ConnectionStep::Say(response(200, PENDING)),
         ConnectionStep::Hang,
     ]])
     .await;
@@ -340,8 +341,8 @@ async fn success_for_half_a_request_is_recorded_before_it_is_believed() {
 }
 
 #[tokio::test]
-async fn what_ends_while_it_is_recorded_ends_without_the_tail() {
-    let say = answer(500, r#"{"code":"INTERNAL","message":"x"}"#);
+async fn an_exchange_that_ends_during_the_record_ends_without_the_tail() {
+    let say = response(500, r#"{"code":"INTERNAL","message":"x"}"#);
     for script in [
         vec![ConnectionStep::Head, ConnectionStep::Say(say), ConnectionStep::Drain],
         vec![ConnectionStep::Head, ConnectionStep::Reset],

@@ -1,4 +1,4 @@
-//! A remote that does exactly what a test says, byte by byte, and remembers every byte that came.
+//! A remote that follows a script byte by byte, and remembers every byte it received.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,19 +10,19 @@ use tokio::task::JoinHandle;
 /// One step of a connection.
 #[derive(Debug, Clone)]
 pub(super) enum ConnectionStep {
-    /// Read a request's head.
+    /// Reads a request's head.
     Head,
-    /// Read a whole request, by its content length.
+    /// Reads a whole request, by its content length.
     Whole,
-    /// Write these bytes.
+    /// Writes these bytes.
     Say(String),
-    /// Write these bytes one by one, 10 ms apart.
+    /// Writes these bytes one by one, 10 ms apart.
     Drip(String),
-    /// Break the connection with a reset.
+    /// Breaks the connection with a reset.
     Reset,
-    /// Keep the connection open, reading nothing.
+    /// Keeps the connection open without reading.
     Hang,
-    /// Read whatever comes until the other side ends.
+    /// Reads until the other side ends.
     Drain,
 }
 
@@ -39,8 +39,8 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Serves one script a connection, in the order in which they are made; further ones are
-    /// refused with a reset.
+    /// Serves one script for each connection, in the order of the connections. Further connections
+    /// are reset.
     pub(super) async fn start(scripts: Vec<Vec<ConnectionStep>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -66,13 +66,13 @@ impl Server {
         self.received.lock().unwrap().len()
     }
 
-    /// What came over a connection so far.
+    /// Returns the bytes received over a connection so far.
     pub(super) fn received(&self, connection: usize) -> String {
         let all = self.received.lock().unwrap();
         String::from_utf8(all.get(connection).cloned().unwrap_or_default()).unwrap()
     }
 
-    /// Waits until `found` holds of what came over a connection.
+    /// Waits until `found` holds for the bytes received over a connection.
     pub(super) async fn until(&self, connection: usize, found: impl Fn(&str) -> bool) -> String {
         for _ in 0..500 {
             let received = self.received(connection);
@@ -86,10 +86,10 @@ impl Server {
 }
 
 async fn serve(mut stream: TcpStream, script: Vec<ConnectionStep>, number: usize, all: Arc<Mutex<Vec<Vec<u8>>>>) {
-    // Where the request that is being read begins.
+    // Start of the request that is being read.
     let mut start = 0;
-    for act in script {
-        match act {
+    for step in script {
+        match step {
             ConnectionStep::Head => start = read_until(&mut stream, number, &all, start, head_end).await,
             ConnectionStep::Whole => start = read_until(&mut stream, number, &all, start, request_end).await,
             ConnectionStep::Say(text) => drop(stream.write_all(text.as_bytes()).await),
@@ -152,8 +152,8 @@ fn request_end(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= head + length).then_some(head + length)
 }
 
-/// An answer with a JSON body, the connection kept.
-pub(super) fn answer(status: u16, body: &str) -> String {
+/// Returns a response with a JSON body that keeps the connection open.
+pub(super) fn response(status: u16, body: &str) -> String {
     format!(
         "HTTP/1.1 {status} Words\r\ncontent-type: application/json\r\nx-ratelimit-limit: 120, 120;w=60\r\nx-ratelimit-remaining: 119, 69000\r\nx-ratelimit-remaining: 118\r\nx-ratelimit-reset: 41, 12\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
