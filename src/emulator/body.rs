@@ -1,5 +1,5 @@
-//! Reading a request's body to its end, whatever is wrong with it, so that an early answer reaches
-//! a client that is still sending.
+//! Reads a request's body to its end, even a faulty one, so that an early response reaches a client
+//! that is still sending.
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, header};
@@ -12,13 +12,13 @@ use super::wire::form::{BODY_LIMIT, BodyError, Counted, Form, too_large};
 use super::wire::{form, request};
 use super::world::input::AssetInput;
 
-/// The most of a body that is read only to be thrown away.
+/// The most bytes that are read only to be discarded.
 const DRAIN_LIMIT: u64 = 64_000_000;
 
-/// A video's 3.75 GB and room for the rest of its body.
+/// A video's 3.75 GB, plus space for the rest of its body.
 const VIDEO_BODY_LIMIT: u64 = 3_751_000_000;
 
-/// The most text that a JSON body has.
+/// The longest JSON body, in bytes.
 const JSON_LIMIT: usize = 1024 * 1024;
 
 /// The JSON and the file of a create or an update.
@@ -28,19 +28,19 @@ pub(super) struct AssetRequest {
     pub(super) form: Form,
 }
 
-/// What a body says.
+/// The content of a body.
 #[derive(Debug)]
 pub(super) enum Parsed {
     Asset(Box<AssetRequest>),
     RollbackPath(String),
     ApiKey(String),
-    /// The endpoint has no body, or nobody will look at it.
+    /// The endpoint has no body, or its body is ignored.
     Nothing,
 }
 
 type BodyStream = Counted<BodyDataStream>;
 
-/// Reads a body; also says how many bytes came.
+/// Reads a body. Also returns the number of bytes received.
 pub(super) async fn read(
     route: &Route,
     headers: &HeaderMap,
@@ -89,7 +89,7 @@ async fn read_rollback(
     }
 }
 
-/// A body over 30,000,000 bytes can only be a video's.
+/// Refuses a body over 30,000,000 bytes that is not a video's.
 fn check_size(parsed: Parsed, bytes: u64) -> Result<Parsed, ApiRefusal> {
     match &parsed {
         Parsed::Asset(asset) if bytes > BODY_LIMIT && asset.input.asset_type.as_deref() != Some("Video") => {

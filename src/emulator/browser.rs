@@ -1,14 +1,15 @@
-//! Keeps web pages away: a page that a person happens to have open must not script an emulator on
-//! the same machine, nor read what is in it.
+//! Keeps web pages out: a page that a person happens to have open must neither script an emulator
+//! on the same machine nor read its data.
 //!
-//! Three things tell a page from a program, and each is checked before anything else happens:
+//! Three things distinguish a page from a program, and each is checked before anything else
+//! happens:
 //!
 //! - `Host`: a page whose name was pointed at 127.0.0.1 ("DNS rebinding") sends that name.
-//! - `Origin` and `Sec-Fetch-Site`: browsers add them to what a page's script sends, and programs
-//!   don't. An address that a person types has `Sec-Fetch-Site: none`.
-//! - `Content-Type`: a form can send a body without asking first, but never as JSON.
+//! - `Origin` and `Sec-Fetch-Site`: browsers add them to the requests of a page's script, and
+//!   programs don't. An address that a person types has `Sec-Fetch-Site: none`.
+//! - `Content-Type`: a form can send a body without a preflight request, but never as JSON.
 //!
-//! It guards against pages only. Programs on this machine may do as they like: see SECURITY.md.
+//! The guard is against pages only. Programs on this machine may do anything: see SECURITY.md.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -19,27 +20,27 @@ use axum::http::{HeaderMap, Method, Response, StatusCode, header};
 use axum::middleware::{self, Next};
 use serde_json::json;
 
-use super::control_api::json_answer;
+use super::control_api::json_response;
 
-/// Why a request is refused before anybody looks at it.
+/// The reason to refuse a request before it is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Suspicion {
-    /// Its `Host` is a name that isn't this machine's.
+    /// The `Host` is not a name of this machine.
     Host,
     /// The script of a web page sent it.
     Page,
-    /// Its body is not declared as JSON.
+    /// The body is not declared as JSON.
     NotJson,
 }
 
 impl Suspicion {
-    fn answer(self) -> Response<Body> {
+    fn response(self) -> Response<Body> {
         let (status, message) = match self {
             Self::Host => (StatusCode::FORBIDDEN, "the Host header must be localhost or an IP address"),
             Self::Page => (StatusCode::FORBIDDEN, "web pages may not use the emulator"),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send JSON, with `content-type: application/json`"),
         };
-        json_answer(status, &json!({ "error": message }))
+        json_response(status, &json!({ "error": message }))
     }
 }
 
@@ -48,16 +49,16 @@ pub(super) fn guarded(router: Router, listens_on: SocketAddr) -> Router {
     let local = listens_on.ip().is_loopback();
     router.layer(middleware::from_fn(move |request: Request, next: Next| async move {
         match suspicion(local, request.method(), request.uri().path(), request.headers()) {
-            Some(suspicion) => suspicion.answer(),
+            Some(suspicion) => suspicion.response(),
             None => next.run(request).await,
         }
     }))
 }
 
-/// What speaks against a request. `local`: the emulator listens on loopback only; otherwise other
-/// machines may call it by any name that they have for it.
+/// Returns the reason to refuse a request, if there is one. `local` means that the emulator listens
+/// on loopback only; otherwise other machines may use any name for it.
 fn suspicion(local: bool, method: &Method, path: &str, headers: &HeaderMap) -> Option<Suspicion> {
-    // HTTP/1.0 needs no Host, and no browser speaks it.
+    // HTTP/1.0 needs no Host, and no browser uses it.
     let host = headers.get(header::HOST);
     if local && host.is_some_and(|host| !host.to_str().is_ok_and(is_this_machine)) {
         return Some(Suspicion::Host);
@@ -66,7 +67,8 @@ fn suspicion(local: bool, method: &Method, path: &str, headers: &HeaderMap) -> O
     if headers.contains_key(header::ORIGIN) || from_elsewhere {
         return Some(Suspicion::Page);
     }
-    // Uploads are forms: the API needs a key in a header, which a page can't send without asking.
+    // Uploads are forms, so the API can't require JSON. It needs a key in a header, which a page
+    // can't send without a preflight request.
     let control = path.starts_with("/emulator/") && *method != Method::GET && *method != Method::HEAD;
     let has_body = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
         || headers.contains_key(header::TRANSFER_ENCODING);
@@ -94,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_web_page_is_told_from_a_program() {
+    fn a_web_page_is_distinguished_from_a_program() {
         const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
         const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
         const BODY: (&str, &str) = ("content-length", "2");

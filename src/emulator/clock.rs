@@ -1,7 +1,7 @@
-//! The emulator's time: milliseconds since the Unix epoch.
+//! The emulator's time, in milliseconds since the Unix epoch.
 //!
-//! Either the time of day plus what was advanced, or a time that moves only when told. The world
-//! never asks it: it gets times as arguments.
+//! The clock shows either the time of day plus every advance, or a time that moves only when it is
+//! advanced. The world never reads it: times are arguments there.
 #![expect(clippy::disallowed_methods, reason = "this is the only clock of the emulator, which has a time of its own")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,15 +10,15 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// Which clock an emulator runs on.
+/// The kind of clock that an emulator runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClockKind {
-    /// The time of day; [`Control::advance`](super::Control::advance) puts it forward.
+    /// The time of day. [`Control::advance`](super::Control::advance) moves it forward.
     #[default]
     Real,
     /// Stands still until it is advanced.
     Manual {
-        /// Where it stands at first, in milliseconds since the Unix epoch.
+        /// The initial time, in milliseconds since the Unix epoch.
         start_ms: u64,
     },
 }
@@ -30,14 +30,14 @@ pub(super) struct EmulatorClock {
     base: AtomicU64,
 }
 
-/// What the clock says.
+/// A reading of the clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClockReport {
     /// Milliseconds since the Unix epoch.
     pub now_ms: u64,
     /// The same, as RFC 3339 text.
     pub now: String,
-    /// True when it moves only when told.
+    /// Whether it moves only when it is advanced.
     pub manual: bool,
 }
 
@@ -49,7 +49,7 @@ impl EmulatorClock {
         }
     }
 
-    /// The time now.
+    /// Returns the current time.
     pub(super) fn now(&self) -> u64 {
         let base = self.base.load(Ordering::SeqCst);
         if self.real {
@@ -60,9 +60,9 @@ impl EmulatorClock {
         }
     }
 
-    /// Puts the clock forward and says the new time.
+    /// Moves the clock forward and returns the new time.
     pub(super) fn advance(&self, by_ms: u64) -> u64 {
-        // A limit far below u64's keeps every later sum of times from overflowing.
+        // A limit far below u64's keeps later sums of times from overflowing.
         const FOREVER: u64 = 1 << 48;
         let step = |base: u64| Some(base.saturating_add(by_ms).min(FOREVER));
         self.base.fetch_update(Ordering::SeqCst, Ordering::SeqCst, step).ok();
@@ -75,8 +75,8 @@ impl EmulatorClock {
     }
 }
 
-/// RFC 3339 text in UTC with so many digits after the second: GET answers have 3, operations 9
-/// (OPENBLOX).
+/// Formats a time as RFC 3339 text in UTC with this many fractional digits: GET responses have 3,
+/// operations 9 (OPENBLOX).
 pub(super) fn rfc3339(ms: u64, digits: usize) -> String {
     let stamp = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX);
     format!("{stamp:.digits$}")
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manual_clock_moves_only_when_told() {
+    fn a_manual_clock_moves_only_when_advanced() {
         let clock = EmulatorClock::new(ClockKind::Manual { start_ms: 5 });
         assert_eq!((clock.now(), clock.now()), (5, 5));
         assert_eq!(clock.advance(10), 15);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_real_clock_can_be_put_forward() {
+    fn a_real_clock_can_be_advanced() {
         let clock = EmulatorClock::new(ClockKind::Real);
         let before = clock.now();
         assert!(clock.advance(3_600_000) >= before + 3_600_000);

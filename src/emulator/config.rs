@@ -1,4 +1,4 @@
-//! What an emulator is started with.
+//! The configuration of an emulator.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,34 +11,34 @@ use super::world::content::CreatableType;
 use super::world::latency::LatencyModel;
 use super::world::limits::EndpointLimits;
 
-/// What an emulator is started with. The default is what a person wants who tries a manifest:
-/// observed behaviour, observed latencies, documented limits, any key, no moderation, nothing
-/// saved, any free port of this machine.
+/// The configuration of an emulator. The default suits a person who tries a manifest: observed
+/// behaviour, observed latencies, documented limits, any key, no moderation, nothing saved, any
+/// free port of this machine.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The answers to what is unknown about the remote.
+    /// The values of the switches for everything that is unknown about the remote.
     pub profile: Profile,
     /// Switches set on top of the profile: name and value, in order.
     pub switches: Vec<(String, String)>,
-    /// Where the world is kept between runs; none: in memory only.
+    /// The file that keeps the world between runs; `None` keeps it in memory only.
     pub world_file: Option<PathBuf>,
-    /// What ids, latencies and chances are drawn from.
+    /// The seed of IDs, latencies and probabilities.
     pub seed: u64,
     /// How long operations take.
     pub latency: LatencyModel,
     /// The rate limits.
     pub limits: EndpointLimits,
-    /// The keys that work; none: any key works and may do everything.
+    /// The keys that work. If there are none, any key works and may do everything.
     pub keys: Vec<EmulatedKey>,
-    /// Which clock it runs on.
+    /// The kind of clock.
     pub clock: ClockKind,
-    /// The first asset id; none: about where Roblox's ids are.
+    /// The first asset ID; `None` starts about where Roblox's IDs are.
     pub first_asset_id: Option<u64>,
-    /// What an upload costs in Robux, by type; by default 2000 for a Video, as documented.
+    /// The fee of an upload in Robux, by type. The default is 2000 for a Video, as documented.
     pub fees: BTreeMap<CreatableType, u64>,
-    /// An account with so many rejected versions is sanctioned; none: never.
+    /// The rejected versions after which an account is sanctioned; `None` means never.
     pub rejections_allowed: Option<u32>,
 }
 

@@ -1,5 +1,5 @@
-//! The side door in process: the same verbs as over HTTP, for tests and for whoever embeds the
-//! emulator.
+//! The control API in process, for tests and for embedders of the emulator. It has the same verbs
+//! as over HTTP.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::world::limits::{EndpointLimits, Limiter};
 use super::world::moderation::{ModerationRule, ModerationVerdict, TextRule};
 use super::world::operation::{Operation, OperationEnding};
 
-/// An asset as the side door shows it.
+/// An asset in the control API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AssetReport {
     /// The asset.
@@ -32,59 +32,60 @@ pub struct AssetReport {
     pub moderation: ModerationVerdict,
 }
 
-/// An operation as the side door shows it.
+/// An operation in the control API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OperationReport {
-    /// Its id.
+    /// Its ID.
     pub id: String,
     /// The owner of the key that started it.
     pub owner: Principal,
-    /// The asset; none when a create failed.
+    /// The asset; `None` if a create failed.
     pub asset_id: Option<u64>,
     /// When it was started, in milliseconds since the Unix epoch.
     pub created_at_ms: u64,
-    /// When polls first see it.
+    /// When polls first see it, in milliseconds since the Unix epoch.
     pub visible_at_ms: u64,
-    /// When it ends; none while only polls, or the end of the faults, can end it.
+    /// When it ends, in milliseconds since the Unix epoch. `None` while only polls, or clearing the
+    /// faults, can end it.
     pub finish_at_ms: Option<u64>,
-    /// True once it ended.
+    /// Whether it has ended.
     pub done: bool,
-    /// True when it ended with an asset, false when it failed, none before.
+    /// Whether it ended with an asset; `None` before it ends.
     pub succeeded: Option<bool>,
-    /// True when no poll can ever see it.
+    /// Whether polls never see it.
     pub gone: bool,
 }
 
-/// The in-process side door of a running emulator.
+/// The in-process control API of a running emulator.
 #[derive(Clone, Debug)]
 pub struct Control {
     pub(super) shared: Arc<Shared>,
 }
 
 impl Control {
-    /// All assets, by id.
+    /// Returns all assets, sorted by ID.
     pub fn assets(&self) -> Vec<AssetReport> {
         let (inner, now) = self.shared.settled();
         inner.world.assets().map(|asset| report(asset, now)).collect()
     }
 
-    /// One asset.
+    /// Returns one asset.
     pub fn asset(&self, id: u64) -> Option<AssetReport> {
         let (inner, now) = self.shared.settled();
         inner.world.asset(id).map(|asset| report(asset, now))
     }
 
-    /// All operations, by id.
+    /// Returns all operations, sorted by ID.
     pub fn operations(&self) -> Vec<OperationReport> {
         self.shared.settled().0.world.operations().map(operation_report).collect()
     }
 
-    /// The request log, oldest first.
+    /// Returns the request log, oldest first.
     pub fn requests(&self) -> Vec<RequestReport> {
         self.shared.lock().log.requests()
     }
 
-    /// The counters.
+    /// Returns the counters.
     pub fn counters(&self) -> Counters {
         let (inner, _) = self.shared.settled();
         Counters {
@@ -95,30 +96,30 @@ impl Control {
         }
     }
 
-    /// Adds fault rules and says their ids.
+    /// Adds fault rules and returns their IDs.
     ///
     /// # Errors
-    /// When one of the rules can't be; then none is added.
+    /// If one of the rules is invalid. Then none is added.
     pub fn add_faults(&self, rules: Vec<FaultRule>) -> Result<Vec<u64>, ScriptError> {
         self.shared.lock().faults.add(rules)
     }
 
-    /// The fault rules with their counters, those that were deleted too.
+    /// Returns the fault rules with their counters, including cleared ones.
     pub fn faults(&self) -> Vec<FaultReport> {
         self.shared.lock().faults.reports().to_vec()
     }
 
-    /// How often a rule fired.
+    /// Returns how often a rule fired.
     pub fn fired(&self, id: u64) -> u64 {
         self.faults().iter().find(|rule| rule.id == id).map_or(0, |rule| rule.fired)
     }
 
-    /// Ends all faults: rules stop, stuck operations end (those that are `endless` don't), revoked
-    /// keys work again, stale reads stay until their time is over.
+    /// Ends all faults: rules stop, stuck operations end (except `endless` ones), and revoked keys
+    /// work again. Stale reads last until their time is over.
     pub fn clear_faults(&self) {
         let (mut inner, now) = self.shared.settled();
         inner.faults.clear();
-        inner.keys.forgive();
+        inner.keys.restore_revoked();
         inner.world.release_stuck(now);
         self.shared.touch();
     }
@@ -126,15 +127,15 @@ impl Control {
     /// Sets one switch.
     ///
     /// # Errors
-    /// When there is no such switch, or it takes no such value.
+    /// If the switch doesn't exist, or doesn't have that value.
     pub fn set_switch(&self, name: &str, value: &str) -> Result<(), SwitchError> {
         self.set_switches([(name, value)])
     }
 
-    /// Sets switches: all, or none when one of them can't be.
+    /// Sets all of these switches, or none if one of them is invalid.
     ///
     /// # Errors
-    /// When there is no such switch, or it takes no such value.
+    /// If a switch doesn't exist, or doesn't have that value.
     pub fn set_switches<'a>(&self, values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<(), SwitchError> {
         let mut inner = self.shared.lock();
         let mut switches = inner.world.settings.switches.clone();
@@ -143,19 +144,19 @@ impl Control {
         Ok(())
     }
 
-    /// Every switch with its value in force.
+    /// Returns every switch with its current value.
     pub fn switches(&self) -> Vec<(&'static str, String)> {
         self.shared.lock().world.settings.switches.values()
     }
 
-    /// Adds a scripted verdict; one for an asset decides on its current version at once.
+    /// Adds a scripted verdict. One for an asset decides on its current version at once.
     pub fn moderate(&self, rule: ModerationRule) {
         let (mut inner, now) = self.shared.settled();
         inner.world.add_moderation_rule(rule, now);
         self.shared.touch();
     }
 
-    /// Ends all scripted verdicts; what they decided stays.
+    /// Ends all scripted verdicts. Their decisions stay.
     pub fn clear_moderation(&self) {
         self.shared.lock().world.clear_moderation_rules();
         self.shared.touch();
@@ -167,7 +168,7 @@ impl Control {
         self.shared.touch();
     }
 
-    /// Empties the text filter.
+    /// Removes all rules from the text filter.
     pub fn clear_text_rules(&self) {
         self.shared.lock().world.clear_text_rules();
         self.shared.touch();
@@ -179,8 +180,8 @@ impl Control {
         self.shared.touch();
     }
 
-    /// Does to an asset what somebody else would; says what it is then, or none when there is no
-    /// such asset or version.
+    /// Edits an asset as another person would, and returns the result. `None` if there is no such
+    /// asset or version.
     pub fn edit(&self, asset_id: u64, edit: &ForeignEdit) -> Option<AssetReport> {
         let (mut inner, now) = self.shared.settled();
         let asset = inner.world.edit(asset_id, edit, now)?;
@@ -188,7 +189,7 @@ impl Control {
         Some(report(&asset, now))
     }
 
-    /// Adds a key, or replaces the one with the same secret. With the first one, only configured
+    /// Adds a key, or replaces the one with the same secret. After the first one, only configured
     /// keys work.
     pub fn put_key(&self, key: EmulatedKey) {
         self.shared.lock().keys.put(key);
@@ -199,46 +200,46 @@ impl Control {
         self.shared.lock().keys.revoke(secret);
     }
 
-    /// The limits in force.
+    /// Returns the current limits.
     pub fn limits(&self) -> EndpointLimits {
         self.shared.lock().limits.clone()
     }
 
-    /// Changes the limits; windows that run go on.
+    /// Changes the limits. Windows that have begun continue.
     pub fn set_limits(&self, limits: EndpointLimits) {
         self.shared.lock().limits = limits;
     }
 
-    /// Changes how long operations take from now on.
+    /// Changes how long new operations take.
     pub fn set_latency(&self, latency: LatencyModel) {
         self.shared.lock().world.settings.latency = latency;
     }
 
-    /// Changes what uploads cost.
+    /// Changes the upload fees.
     pub fn set_fees(&self, fees: BTreeMap<CreatableType, u64>) {
         self.shared.lock().world.settings.fees = fees;
     }
 
-    /// What the emulator's clock says.
+    /// Reads the emulator's clock.
     pub fn clock(&self) -> ClockReport {
         self.shared.clock.report()
     }
 
-    /// Puts the emulator's clock forward.
+    /// Moves the emulator's clock forward.
     pub fn advance(&self, by: Duration) -> ClockReport {
         self.shared.clock.advance(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
         self.clock()
     }
 
-    /// An empty world, an empty log, no faults, fresh windows. Switches, keys, limits and the clock
-    /// stay.
+    /// Empties the world and the log, removes all faults, and starts fresh windows. Switches, keys,
+    /// limits and the clock stay.
     pub fn reset(&self) {
         let mut inner = self.shared.lock();
         let settings = inner.world.settings.clone();
         inner.world = World::new(self.shared.seed, self.shared.first_asset, settings);
         inner.limiter = Limiter::default();
-        inner.faults = super::faults::FaultBook::new(self.shared.seed);
-        inner.keys.forgive();
+        inner.faults = super::faults::FaultRules::new(self.shared.seed);
+        inner.keys.restore_revoked();
         inner.log.clear();
         self.shared.touch();
     }

@@ -21,15 +21,15 @@ use super::world::account::{EmulatedKey, Principal};
 use super::world::edit::ForeignEdit;
 use super::world::moderation::{ModerationRule, TextRule};
 
-/// Why a verb did nothing.
-struct Wrong {
+/// The reason why a verb did nothing.
+struct VerbError {
     status: StatusCode,
     message: String,
 }
 
-type ControlResult = Result<Value, Wrong>;
+type ControlResult = Result<Value, VerbError>;
 
-type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+type VerbFuture = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,12 +56,12 @@ struct NewLatency {
     latency: String,
 }
 
-fn refused(error: impl std::fmt::Display) -> Wrong {
-    Wrong { status: StatusCode::BAD_REQUEST, message: error.to_string() }
+fn refused(error: impl std::fmt::Display) -> VerbError {
+    VerbError { status: StatusCode::BAD_REQUEST, message: error.to_string() }
 }
 
-fn missing(what: &str) -> Wrong {
-    Wrong { status: StatusCode::NOT_FOUND, message: what.to_owned() }
+fn missing(what: &str) -> VerbError {
+    VerbError { status: StatusCode::NOT_FOUND, message: what.to_owned() }
 }
 
 fn shown(value: impl Serialize) -> ControlResult {
@@ -72,12 +72,13 @@ fn done() -> ControlResult {
     Ok(json!({}))
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, VerbError> {
     serde_json::from_slice(body).map_err(refused)
 }
 
-/// One item or a list; read item by item, so that an error names what is wrong with the item.
-fn read_list<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Wrong> {
+/// Reads one item or a list of them. Items are read one by one, so that an error names the fault of
+/// the item.
+fn read_list<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, VerbError> {
     let items = match read(body)? {
         Value::Array(items) => items,
         item => vec![item],
@@ -85,18 +86,18 @@ fn read_list<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Wrong> {
     items.into_iter().map(|item| serde_json::from_value(item).map_err(refused)).collect()
 }
 
-/// Spells an answer, once what was changed is in the world file.
-async fn respond(control: Control, answer: ControlResult) -> Response<Body> {
+/// Renders a response after the change is in the world file.
+async fn respond(control: Control, outcome: ControlResult) -> Response<Body> {
     control.shared.wait_saved().await;
-    let (status, body) = match answer {
+    let (status, body) = match outcome {
         Ok(body) => (StatusCode::OK, body),
-        Err(Wrong { status, message }) => (status, json!({ "error": message })),
+        Err(VerbError { status, message }) => (status, json!({ "error": message })),
     };
-    json_answer(status, &body)
+    json_response(status, &body)
 }
 
-/// An answer in JSON.
-pub(super) fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
+/// Makes a JSON response.
+pub(super) fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
@@ -107,11 +108,11 @@ pub(super) fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
 fn verb(
     control: &Control,
     act: fn(&Control, &[u8]) -> ControlResult,
-) -> impl Fn(Bytes) -> Answering + Clone + Send + Sync + 'static {
+) -> impl Fn(Bytes) -> VerbFuture + Clone + Send + Sync + 'static {
     let control = control.clone();
     move |body| {
-        let answer = act(&control, &body);
-        Box::pin(respond(control.clone(), answer))
+        let outcome = act(&control, &body);
+        Box::pin(respond(control.clone(), outcome))
     }
 }
 
@@ -119,22 +120,25 @@ fn verb(
 fn asset_verb(
     control: &Control,
     act: fn(&Control, u64, &[u8]) -> ControlResult,
-) -> impl Fn(Path<String>, Bytes) -> Answering + Clone + Send + Sync + 'static {
+) -> impl Fn(Path<String>, Bytes) -> VerbFuture + Clone + Send + Sync + 'static {
     let control = control.clone();
     move |Path(id), body| {
-        let answer = id.parse().map_err(|_| missing("no such asset")).and_then(|id| act(&control, id, &body));
-        Box::pin(respond(control.clone(), answer))
+        let outcome = id.parse().map_err(|_| missing("no such asset")).and_then(|id| act(&control, id, &body));
+        Box::pin(respond(control.clone(), outcome))
     }
 }
 
-/// The side door's routes.
+/// Returns the routes of the control API.
 pub(super) fn router(control: &Control) -> Router {
     let nothing = verb(control, |_, _| Err(missing("no such verb")));
     let nothing = get(nothing.clone()).post(nothing.clone()).put(nothing.clone()).delete(nothing);
-    looking(control).merge(scripting(control)).merge(setting(control)).route("/emulator/{*rest}", nothing)
+    reading_routes(control)
+        .merge(scripting_routes(control))
+        .merge(setting_routes(control))
+        .route("/emulator/{*rest}", nothing)
 }
 
-fn looking(control: &Control) -> Router {
+fn reading_routes(control: &Control) -> Router {
     let look = |act| get(verb(control, act));
     let asset = |control: &Control, id, _: &[u8]| shown(control.asset(id).ok_or_else(|| missing("no such asset"))?);
     let edit = |control: &Control, id, body: &[u8]| {
@@ -150,7 +154,7 @@ fn looking(control: &Control) -> Router {
         .route("/emulator/counters", look(|control, _| shown(control.counters())))
 }
 
-fn scripting(control: &Control) -> Router {
+fn scripting_routes(control: &Control) -> Router {
     let add_faults = |control: &Control, body: &[u8]| {
         let ids = control.add_faults(read_list::<FaultRule>(body)?).map_err(refused)?;
         Ok(json!({ "ids": ids }))
@@ -188,7 +192,7 @@ fn scripting(control: &Control) -> Router {
         .route("/emulator/accounts", post(verb(control, sanction)))
 }
 
-fn setting(control: &Control) -> Router {
+fn setting_routes(control: &Control) -> Router {
     let switches = |control: &Control, _: &[u8]| Ok(json!({ "values": values(control), "table": Switches::table() }));
     let set_switches = |control: &Control, body: &[u8]| {
         let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -1,4 +1,4 @@
-//! Answers as a fault script wants them: something else, changed, cut off, or a byte at a time.
+//! Delivers responses as a fault script demands: replaced, changed, cut off, or a byte at a time.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -12,22 +12,22 @@ use serde_json::Value;
 use super::faults::{RetryAfter, ScriptedReply};
 use super::wire::{Reply, error};
 
-/// How an answer is sent.
+/// The way a response is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
     Whole,
-    /// Half of the body that the length promises; then the connection ends.
+    /// Half of the announced body; then the connection ends.
     Truncated,
-    /// A byte, a pause, a byte.
+    /// One byte, a pause, the next byte.
     Dripping(Duration),
 }
 
-/// The middle of an answer, where the connection ends.
+/// The middle of a response, where the connection ends.
 #[derive(Debug, thiserror::Error)]
 #[error("a fault script cut the answer off")]
 struct CutOff;
 
-/// Makes the answer ready to be sent. The rate limits' headers may come twice, any other once.
+/// Makes a response ready to be sent. Rate limit headers may come twice, any other once.
 pub(super) fn deliver(reply: Reply, delivery: Delivery) -> Response<Body> {
     let length = reply.body.len();
     let body = match delivery {
@@ -67,7 +67,7 @@ pub(super) fn deliver(reply: Reply, delivery: Delivery) -> Response<Body> {
     response
 }
 
-/// The answer of a script.
+/// Makes the response of a script.
 pub(super) fn scripted(script: &ScriptedReply, now: u64) -> Reply {
     let mut reply = error::scripted(script.status, script.shape, &script.message);
     if let Some(body) = &script.body {
@@ -89,7 +89,7 @@ pub(super) fn scripted(script: &ScriptedReply, now: u64) -> Reply {
     reply
 }
 
-/// Merges fields into a JSON answer (RFC 7396); any other answer stays.
+/// Merges fields into a JSON response (RFC 7396). Any other response stays unchanged.
 pub(super) fn merge_into(reply: &mut Reply, fields: &Value) {
     if let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) {
         merge(&mut body, fields);

@@ -1,4 +1,4 @@
-//! Which endpoint a method and a path mean. Pure; knows nothing of bodies.
+//! Maps a method and a path to an endpoint. Pure; knows nothing of bodies.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ pub enum ApiEndpoint {
 }
 
 impl ApiEndpoint {
-    /// All of them.
+    /// All endpoints.
     pub const ALL: [ApiEndpoint; 10] = [
         ApiEndpoint::CreateAsset,
         ApiEndpoint::GetAsset,
@@ -43,7 +43,7 @@ impl ApiEndpoint {
         ApiEndpoint::IntrospectKey,
     ];
 
-    /// The name in logs, counters and scripts.
+    /// Returns the name in logs, counters and scripts.
     pub fn name(self) -> &'static str {
         match self {
             ApiEndpoint::CreateAsset => "create_asset",
@@ -59,8 +59,8 @@ impl ApiEndpoint {
         }
     }
 
-    /// True when the endpoint changes something, for which a key needs `asset:read` and
-    /// `asset:write` (V1).
+    /// Whether the endpoint changes something. A key then needs `asset:read` and `asset:write`
+    /// (V1).
     pub(super) fn writes(self) -> bool {
         matches!(
             self,
@@ -73,7 +73,7 @@ impl ApiEndpoint {
     }
 }
 
-/// A request's target.
+/// The target of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Create,
@@ -89,14 +89,14 @@ pub(super) enum Route {
         id: String,
     },
     Introspect,
-    /// The path has the form of an endpoint, but its id or number is none: a refusal by the model
+    /// The path has the form of an endpoint, but a malformed ID or number: a refusal by the model
     /// binder.
     Malformed {
         endpoint: ApiEndpoint,
         field: &'static str,
         value: String,
     },
-    /// An endpoint's path with a method it does not have.
+    /// An endpoint's path with a method that it doesn't have.
     WrongMethod,
     Unknown,
 }
@@ -113,7 +113,7 @@ impl Route {
         }
     }
 
-    /// The asset that the path names.
+    /// Returns the asset in the path.
     pub(super) fn asset_id(&self) -> Option<u64> {
         match self {
             Route::Asset { id, .. } | Route::Version { id, .. } => Some(*id),
@@ -122,7 +122,7 @@ impl Route {
     }
 }
 
-/// Reads a method and a raw path (still percent-encoded).
+/// Parses a method and a raw path, which is still percent-encoded.
 pub(super) fn route(method: &str, raw_path: &str) -> Route {
     let path = super::wire::query::percent_decode(raw_path);
     if path == "/api-keys/v1/introspect" {
@@ -167,7 +167,7 @@ fn of_asset(endpoint: ApiEndpoint, id: &str) -> Route {
     }
 }
 
-/// An asset id is an int64 above zero.
+/// Parses an asset ID: an int64 above zero.
 fn asset_id(text: &str) -> Option<u64> {
     text.parse::<i64>().ok().and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0)
 }
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_the_scripts() {
+    fn endpoint_names_are_those_in_scripts() {
         for endpoint in ApiEndpoint::ALL {
             assert_eq!(serde_json::to_value(endpoint).unwrap(), endpoint.name());
         }

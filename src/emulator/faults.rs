@@ -1,10 +1,11 @@
-//! Faults by script: which requests they hit, what they do, and counters that prove it.
+//! Scripted faults: the requests they hit, their effects, and counters that prove them.
 //!
-//! A script is a list of rules in JSON; `mod.rs` shows some. A rule fires on the requests that meet
-//! all its conditions. At each stage of a request the first rule that fires wins: when its
-//! connection is accepted (`refuse`), when its head has been read, and when its body has been read
-//! and authentication and limits have let it pass. Pure: carrying a fault out belongs to
-//! `service.rs` and `server.rs`.
+//! A script is a list of rules in JSON; docs/emulator.md shows some. A rule fires on the requests
+//! that meet all its conditions. A request has three stages: its connection is accepted (`refuse`),
+//! its head has been read, and its body has been read and has passed authentication and limits. At
+//! each stage the first rule that fires wins.
+//!
+//! Pure: `service.rs` and `server.rs` carry the faults out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use super::endpoint::ApiEndpoint;
 use super::wire::error::BodyShape;
-use super::world::ids::noise;
+use super::world::ids::seeded_hash;
 use super::world::limits::EndpointLimits;
 use super::world::operation::OperationFault;
 
@@ -26,18 +27,18 @@ pub struct FaultRule {
     /// A name for reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// Which requests it hits; absent: all.
+    /// The requests it hits; by default all.
     #[serde(rename = "match", default)]
     pub conditions: Conditions,
-    /// It fires at most so often.
+    /// The most times it fires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
-    /// What it does.
+    /// The effect.
     pub action: FaultAction,
 }
 
-/// Which requests a rule hits: all that is set must hold. `nth`, `every` and `after` count the
-/// requests that meet the rest.
+/// The requests that a rule hits. All given conditions must hold. `nth`, `every` and `after` count
+/// the requests that meet the rest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Conditions {
@@ -59,16 +60,16 @@ pub struct Conditions {
     /// A part of the display name in the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Only these, counted from 1.
+    /// Only these requests, counted from 1.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub nth: BTreeSet<u64>,
-    /// Only each so-manieth.
+    /// Only every nth matching request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<u64>,
-    /// Not the first so many.
+    /// Not the first `after` requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
-    /// By chance, from 0 to 1: the same again for the same seed.
+    /// The probability, from 0 to 1. The same seed gives the same results.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
 }
@@ -77,34 +78,34 @@ pub struct Conditions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Point {
-    /// Its head was read, nothing of its body.
+    /// Its head was read, but nothing of its body.
     BeforeBody,
     /// Its body was read to the end; nothing was done.
     AfterBody,
-    /// It was carried out; nothing was answered.
+    /// It was carried out; no response was sent.
     AfterCommit,
 }
 
-/// What a rule does.
+/// The effect of a rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultAction {
-    /// The connection is reset as soon as it is accepted: not a byte is read. Hits connections, not
-    /// requests: only `nth`, `every`, `after` and `probability` can be conditions.
+    /// Resets the connection as soon as it is accepted, without reading a byte. Hits connections,
+    /// not requests: only `nth`, `every`, `after` and `probability` can be conditions.
     Refuse,
-    /// The connection is reset (RST).
+    /// Resets the connection (RST).
     Reset {
-        /// When.
+        /// The point at which it breaks.
         at: Point,
     },
-    /// The connection is closed in order (FIN).
+    /// Closes the connection in order (FIN).
     Close {
-        /// When.
+        /// The point at which it closes.
         at: Point,
     },
-    /// Nothing more is said or read, and the connection stays open.
+    /// Sends and reads nothing more, and keeps the connection open.
     Hang {
-        /// When.
+        /// The point from which it is silent.
         at: Point,
     },
     /// Takes longer.
@@ -112,48 +113,48 @@ pub enum FaultAction {
         /// Milliseconds between reading and carrying out.
         #[serde(default)]
         before_commit_ms: u64,
-        /// Milliseconds between carrying out and answering.
+        /// Milliseconds between carrying out and responding.
         #[serde(default)]
         before_reply_ms: u64,
     },
-    /// Carries out, and breaks off in the middle of the answer's body.
+    /// Carries the request out, and breaks off in the middle of the response's body.
     Truncate,
-    /// Carries out, and answers a byte at a time.
+    /// Carries the request out, and sends the response a byte at a time.
     Drip {
         /// Milliseconds between two bytes.
         interval_ms: u64,
     },
-    /// Answers something else.
+    /// Sends another response.
     Reply(ScriptedReply),
-    /// Merges fields into a JSON answer (RFC 7396), such as unknown fields and enum values.
+    /// Merges fields into a JSON response (RFC 7396), such as unknown fields and enum values.
     Merge {
         /// The fields.
         fields: Value,
     },
-    /// Carries out twice, answers once.
+    /// Carries the request out twice, and responds once.
     DuplicateCommit,
-    /// Carries out; reads of the asset see nothing of it for a while.
+    /// Carries the request out; reads of the asset don't see it for a while.
     StaleReads {
         /// Milliseconds of the emulator's clock.
         for_ms: u64,
     },
-    /// Carries out; the operation misbehaves.
+    /// Carries the request out; the operation misbehaves.
     Operation(OperationFault),
-    /// The pages of a version list lead back to the first.
+    /// Makes the pages of a version list lead back to the first.
     VersionsLoop,
-    /// The limits change before the request is counted.
+    /// Changes the limits before the request is counted.
     SetLimits {
-        /// The new ones.
+        /// The new limits.
         limits: EndpointLimits,
     },
-    /// The request's key stops working, before this request.
+    /// Makes the request's key stop working, before this request.
     RevokeKey,
-    /// The account behind the request's key is sanctioned, before this request; until the sanction
-    /// is lifted at the side door.
+    /// Sanctions the account behind the request's key, before this request. The control API can
+    /// lift the sanction.
     ModerateAccount,
 }
 
-/// An answer in place of the right one.
+/// A response in place of the right one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedReply {
@@ -168,16 +169,16 @@ pub struct ScriptedReply {
     /// The body itself, in place of a shape.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// `retry-after`; absent: no such header.
+    /// `retry-after`; absent by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<RetryAfter>,
-    /// More headers; they replace those of the same name.
+    /// More headers. They replace those of the same name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// Whether the request is carried out all the same.
     #[serde(default)]
     pub commit: bool,
-    /// Whether the `x-ratelimit` headers come along.
+    /// Whether the `x-ratelimit` headers are included.
     #[serde(default = "yes")]
     pub rate_limit_headers: bool,
 }
@@ -188,7 +189,7 @@ pub struct ScriptedReply {
 pub enum RetryAfter {
     /// A number of seconds.
     Seconds(u64),
-    /// An HTTP date, so many milliseconds from now.
+    /// An HTTP date, this many milliseconds from now.
     DateInMs(u64),
 }
 
@@ -200,10 +201,10 @@ fn yes() -> bool {
     true
 }
 
-/// A script that can't be.
+/// An invalid script.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScriptError {
-    /// A condition that the action's stage does not know yet.
+    /// A condition on something that is unknown at the action's stage.
     #[error("`{condition}` can't be a condition of `{action}`: it acts before that is known")]
     Unknown {
         /// The condition.
@@ -216,7 +217,7 @@ pub enum ScriptError {
     Range {
         /// The field.
         field: &'static str,
-        /// What was given.
+        /// The given number.
         given: String,
     },
     /// A header that can't be sent.
@@ -246,7 +247,7 @@ impl FaultAction {
         }
     }
 
-    /// True when it acts on what a request did: on a refused request it has not fired.
+    /// Whether it acts on the effects of a request. It doesn't fire on a refused request.
     pub(super) fn needs_success(&self) -> bool {
         match self {
             FaultAction::Reset { at } | FaultAction::Close { at } | FaultAction::Hang { at } => {
@@ -268,12 +269,12 @@ impl FaultAction {
 }
 
 impl FaultRule {
-    /// A rule for every request.
+    /// Makes a rule for every request.
     pub fn always(action: FaultAction) -> Self {
         FaultRule { label: None, conditions: Conditions::default(), times: None, action }
     }
 
-    /// A rule for the requests of one endpoint.
+    /// Makes a rule for the requests of one endpoint.
     pub fn on(endpoint: ApiEndpoint, action: FaultAction) -> Self {
         FaultRule {
             conditions: Conditions { endpoint: Some(endpoint), ..Conditions::default() },
@@ -281,13 +282,13 @@ impl FaultRule {
         }
     }
 
-    /// The same rule, firing at most so often.
+    /// Limits how often the rule fires.
     #[must_use]
     pub fn times(self, times: u64) -> Self {
         FaultRule { times: Some(times), ..self }
     }
 
-    /// The same rule, firing only on this one of its requests, counted from 1.
+    /// Makes the rule fire on this one of its requests, counted from 1.
     #[must_use]
     pub fn nth(mut self, nth: u64) -> Self {
         self.conditions.nth.insert(nth);
@@ -333,7 +334,7 @@ impl FaultRule {
     }
 }
 
-/// What is known of a request at a stage.
+/// The known facts about a request at a stage.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RequestFacts<'a> {
     pub(super) endpoint: Option<ApiEndpoint>,
@@ -344,35 +345,35 @@ pub(super) struct RequestFacts<'a> {
     pub(super) name: Option<&'a str>,
 }
 
-/// A rule and what became of it.
+/// A rule and its counters.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FaultReport {
-    /// Counted from 1 in the order of scripts.
+    /// Counted from 1 in the order in which rules were added.
     pub id: u64,
     /// The rule.
     #[serde(flatten)]
     pub rule: FaultRule,
-    /// Requests that met its conditions.
+    /// The number of requests that met its conditions.
     pub seen: u64,
     /// How often it fired.
     pub fired: u64,
-    /// False once the faults were deleted.
+    /// False after the faults were cleared.
     pub active: bool,
 }
 
 /// All rules that were ever added, with their counters.
 #[derive(Debug, Default)]
-pub(super) struct FaultBook {
+pub(super) struct FaultRules {
     seed: u64,
     rules: Vec<FaultReport>,
 }
 
-impl FaultBook {
+impl FaultRules {
     pub(super) fn new(seed: u64) -> Self {
-        FaultBook { seed, rules: Vec::new() }
+        FaultRules { seed, rules: Vec::new() }
     }
 
-    /// Adds rules: all, or none when one of them can't be.
+    /// Adds all of these rules, or none if one of them is invalid.
     pub(super) fn add(&mut self, rules: Vec<FaultRule>) -> Result<Vec<u64>, ScriptError> {
         rules.iter().try_for_each(FaultRule::check)?;
         let first = self.rules.len() as u64 + 1;
@@ -387,7 +388,7 @@ impl FaultBook {
         Ok(ids)
     }
 
-    /// Ends all rules; their counters stay.
+    /// Ends all rules. Their counters stay.
     pub(super) fn clear(&mut self) {
         self.rules.iter_mut().for_each(|rule| rule.active = false);
     }
@@ -396,7 +397,8 @@ impl FaultBook {
         &self.rules
     }
 
-    /// The rule that fires at a stage, if one does. All rules of the stage count the request.
+    /// Returns the rule that fires at a stage, if there is one. All rules of the stage count the
+    /// request.
     pub(super) fn pick(&mut self, stage: FaultStage, facts: &RequestFacts<'_>) -> Option<(u64, FaultAction)> {
         let mut picked = None;
         for report in self.rules.iter_mut().filter(|report| report.active && report.rule.action.stage() == stage) {
@@ -405,7 +407,8 @@ impl FaultBook {
             }
             report.seen += 1;
             let exhausted = report.rule.times.is_some_and(|times| report.fired >= times);
-            if picked.is_none() && !exhausted && is_turn(&report.rule.conditions, self.seed, report.id, report.seen) {
+            if picked.is_none() && !exhausted && is_selected(&report.rule.conditions, self.seed, report.id, report.seen)
+            {
                 report.fired += 1;
                 picked = Some((report.id, report.rule.action.clone()));
             }
@@ -413,7 +416,7 @@ impl FaultBook {
         picked
     }
 
-    /// A rule that was picked could not act after all.
+    /// Takes back a firing: the picked rule could not act.
     pub(super) fn take_back(&mut self, id: u64) {
         if let Some(report) = self.rules.iter_mut().find(|report| report.id == id) {
             report.fired = report.fired.saturating_sub(1);
@@ -433,9 +436,10 @@ fn meets(conditions: &Conditions, facts: &RequestFacts<'_>) -> bool {
         && part(conditions.name.as_ref(), facts.name)
 }
 
-fn is_turn(conditions: &Conditions, seed: u64, rule: u64, seen: u64) -> bool {
+fn is_selected(conditions: &Conditions, seed: u64, rule: u64, seen: u64) -> bool {
     let chance = |probability: f64| {
-        (noise(seed, "fault", rule << 32 | seen) >> 11) as f64 / (1u64 << 53) as f64 <= probability && probability > 0.0
+        (seeded_hash(seed, "fault", rule << 32 | seen) >> 11) as f64 / (1u64 << 53) as f64 <= probability
+            && probability > 0.0
     };
     (conditions.nth.is_empty() || conditions.nth.contains(&seen))
         && conditions.every.is_none_or(|every| seen.is_multiple_of(every.max(1)))
@@ -448,21 +452,21 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn state_cache(rules: Value) -> FaultBook {
-        let mut state_cache = FaultBook::new(7);
-        state_cache.add(serde_json::from_value(rules).unwrap()).unwrap();
-        state_cache
+    fn faults(rules: Value) -> FaultRules {
+        let mut faults = FaultRules::new(7);
+        faults.add(serde_json::from_value(rules).unwrap()).unwrap();
+        faults
     }
 
-    fn fired(state_cache: &mut FaultBook, requests: u64, facts: &RequestFacts<'_>) -> Vec<u64> {
-        (1..=requests).filter(|_| state_cache.pick(FaultStage::Handling, facts).is_some()).collect()
+    fn fired(faults: &mut FaultRules, requests: u64, facts: &RequestFacts<'_>) -> Vec<u64> {
+        (1..=requests).filter(|_| faults.pick(FaultStage::Handling, facts).is_some()).collect()
     }
 
     #[test]
     fn conditions_choose_requests() {
         #[track_caller]
         fn check(conditions: Value, expected: &[u64]) {
-            let mut state_cache = state_cache(json!([{ "match": conditions, "action": { "kind": "truncate" } }]));
+            let mut faults = faults(json!([{ "match": conditions, "action": { "kind": "truncate" } }]));
             let facts = RequestFacts {
                 endpoint: Some(ApiEndpoint::GetAsset),
                 method: "GET",
@@ -471,7 +475,7 @@ mod tests {
                 content_hash: Some("ab"),
                 name: Some("Sword"),
             };
-            assert_eq!(fired(&mut state_cache, 6, &facts), expected);
+            assert_eq!(fired(&mut faults, 6, &facts), expected);
         }
         let all = [1, 2, 3, 4, 5, 6];
         check(json!({}), &all);
@@ -493,8 +497,8 @@ mod tests {
     }
 
     #[test]
-    fn chance_is_the_same_again_for_the_same_seed() {
-        let script = || state_cache(json!([{ "match": { "probability": 0.3 }, "action": { "kind": "truncate" } }]));
+    fn the_same_seed_gives_the_same_faults() {
+        let script = || faults(json!([{ "match": { "probability": 0.3 }, "action": { "kind": "truncate" } }]));
         let hits = fired(&mut script(), 1000, &RequestFacts::default());
         assert!((200..400).contains(&hits.len()), "{}", hits.len());
         assert_eq!(hits, fired(&mut script(), 1000, &RequestFacts::default()));
@@ -502,34 +506,30 @@ mod tests {
 
     #[test]
     fn the_first_rule_that_fires_wins_and_all_count() {
-        let mut state_cache = state_cache(json!([
+        let mut faults = faults(json!([
             { "match": { "nth": [2] }, "action": { "kind": "truncate" } },
             { "times": 2, "action": { "kind": "duplicate_commit" } },
         ]));
-        let picks: Vec<_> = (0..4)
-            .map(|_| state_cache.pick(FaultStage::Handling, &RequestFacts::default()).map(|(id, _)| id))
-            .collect();
+        let picks: Vec<_> =
+            (0..4).map(|_| faults.pick(FaultStage::Handling, &RequestFacts::default()).map(|(id, _)| id)).collect();
         assert_eq!(picks, [Some(2), Some(1), Some(2), None]);
-        assert_eq!(
-            state_cache.reports().iter().map(|rule| (rule.seen, rule.fired)).collect::<Vec<_>>(),
-            [(4, 1), (4, 2)]
-        );
-        state_cache.take_back(2);
-        assert_eq!(state_cache.reports()[1].fired, 1);
-        state_cache.clear();
-        assert_eq!(state_cache.pick(FaultStage::Handling, &RequestFacts::default()), None);
-        assert_eq!(state_cache.reports()[0].fired, 1);
+        assert_eq!(faults.reports().iter().map(|rule| (rule.seen, rule.fired)).collect::<Vec<_>>(), [(4, 1), (4, 2)]);
+        faults.take_back(2);
+        assert_eq!(faults.reports()[1].fired, 1);
+        faults.clear();
+        assert_eq!(faults.pick(FaultStage::Handling, &RequestFacts::default()), None);
+        assert_eq!(faults.reports()[0].fired, 1);
     }
 
     #[test]
-    fn a_rule_that_can_not_be_adds_nothing() {
+    fn an_invalid_rule_adds_nothing() {
         #[track_caller]
         fn check(rule: Value, expected: &str) {
-            let mut state_cache = FaultBook::default();
+            let mut faults = FaultRules::default();
             let good = FaultRule::always(FaultAction::Truncate);
-            let error = state_cache.add(vec![good, serde_json::from_value(rule).unwrap()]).unwrap_err();
+            let error = faults.add(vec![good, serde_json::from_value(rule).unwrap()]).unwrap_err();
             assert_eq!(error.to_string(), expected);
-            assert!(state_cache.reports().is_empty());
+            assert!(faults.reports().is_empty());
         }
         check(
             json!({ "match": { "endpoint": "get_asset" }, "action": { "kind": "refuse" } }),
@@ -563,7 +563,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_read_back_as_they_were_written() {
+    fn rules_round_trip_through_json() {
         for action in [
             json!({ "kind": "refuse" }),
             json!({ "kind": "hang", "at": "after_commit" }),

@@ -1,5 +1,5 @@
-//! What stands before the service: key, account, scope and limits; then the faults that act on what
-//! got through.
+//! The checks in front of the service: key, account, scope and limits. Then come the faults that
+//! act on admitted requests.
 
 use axum::http::HeaderMap;
 
@@ -14,7 +14,7 @@ use super::wire::{Reply, error};
 use super::world::account::EmulatedKey;
 use super::world::limits::{Admission, WindowUse};
 
-/// A request that got through.
+/// A request that passed.
 pub(super) struct Admitted {
     pub(super) parsed: Parsed,
     pub(super) key: Option<EmulatedKey>,
@@ -22,13 +22,13 @@ pub(super) struct Admitted {
     pub(super) fault: Option<(u64, FaultAction)>,
 }
 
-/// The API key or OAuth token of a request.
+/// Returns the API key or OAuth token of a request.
 pub(super) fn secret(headers: &HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     text("x-api-key").or_else(|| text("authorization")?.strip_prefix("Bearer ")).map(|secret| secret.trim().to_owned())
 }
 
-/// Lets a request through, or answers it.
+/// Admits a request, or responds to it.
 pub(super) fn admit(call: &RequestHead<'_>, parsed: Result<Parsed, ApiRefusal>) -> Result<Admitted, Reply> {
     let (mut guard, now) = call.shared.settled();
     let inner = &mut *guard;
@@ -38,7 +38,7 @@ pub(super) fn admit(call: &RequestHead<'_>, parsed: Result<Parsed, ApiRefusal>) 
         route => route.endpoint().ok_or_else(|| error::gateway(404, "NotFound"))?,
     };
     let key = match endpoint {
-        // The key that it asks about is in the body.
+        // The key in question is in the body.
         ApiEndpoint::IntrospectKey => None,
         _ => Some(authorize(inner, call, endpoint, &switches, now)?),
     };
@@ -67,7 +67,7 @@ pub(super) fn admit(call: &RequestHead<'_>, parsed: Result<Parsed, ApiRefusal>) 
     Err(reply)
 }
 
-/// The key, if it works, its account is in good standing, and it has the scope.
+/// Returns the key, if it works, its account is in good standing, and it has the scope.
 fn authorize(
     inner: &mut Inner,
     call: &RequestHead<'_>,
@@ -119,7 +119,8 @@ fn pick_fault(inner: &mut Inner, call: &RequestHead<'_>, parsed: Option<&Parsed>
     fault
 }
 
-/// 429: by the gateway with a `retry-after` that is too short, or by the service (BEDROCK).
+/// Makes a 429: from the gateway with a `retry-after` that is too short, or from the service
+/// (BEDROCK).
 fn throttled(by_gateway: bool, budget: &WindowUse, switches: &Switches) -> Reply {
     let mut reply = if by_gateway {
         let mut reply = error::gateway(429, "");
@@ -134,7 +135,7 @@ fn throttled(by_gateway: bool, budget: &WindowUse, switches: &Switches) -> Reply
     reply
 }
 
-/// The headers that every counted answer has.
+/// Returns the headers of every response to a counted request.
 pub(super) fn rate_limit_headers(budget: &WindowUse, switches: &Switches) -> Vec<(String, String)> {
     let WindowUse { owner_limit, owner_remaining, key_limit, key_remaining, window_s, reset_s } = budget;
     let pair = |name: &str, owner: String, key: String| match switches.rate_limit_headers {

@@ -1,5 +1,5 @@
-//! The request log and its counters: what tests and people look at to see what a client really did.
-//! Holds no key, only names of keys.
+//! The request log and its counters, which show tests and people what a client really did. Holds no
+//! key, only names of keys.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,7 +9,7 @@ use super::endpoint::ApiEndpoint;
 use super::faults::FaultReport;
 use super::world::account::Principal;
 
-/// The log keeps the newest so many requests; the counters count them all.
+/// The number of requests that the log keeps, newest first. The counters count them all.
 const KEPT: usize = 100_000;
 
 /// One request.
@@ -17,58 +17,58 @@ const KEPT: usize = 100_000;
 pub struct RequestReport {
     /// Counted from 1.
     pub seq: u64,
-    /// The connection it came on, counted from 1.
+    /// The connection it came over, counted from 1.
     pub connection: u64,
-    /// When its head had come, by the emulator's clock, in milliseconds since the Unix epoch.
+    /// When its head had arrived, by the emulator's clock, in milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// The method.
     pub method: String,
-    /// The path, as it came.
+    /// The path as received.
     pub path: String,
-    /// The query, as it came.
+    /// The query as received.
     pub query: String,
-    /// The endpoint; none for an unknown path.
+    /// The endpoint; `None` for an unknown path.
     pub endpoint: Option<ApiEndpoint>,
     /// The name of the key.
     pub key: Option<String>,
     /// The key's owner.
     pub owner: Option<Principal>,
-    /// The asset in the path, or the one that was made.
+    /// The asset in the path, or the created one.
     pub asset_id: Option<u64>,
     /// The operation in the path, or the one that was started.
     pub operation_id: Option<String>,
-    /// SHA-256 of the uploaded file, when it came whole.
+    /// The SHA-256 of the uploaded file, if it arrived complete.
     pub content_hash: Option<String>,
-    /// Bytes of the body that were read.
+    /// The number of body bytes that were read.
     pub bytes: u64,
-    /// The status that was answered; none while none was.
+    /// The status of the response; `None` without one.
     pub status: Option<u16>,
-    /// Whether the request changed something, answered or not.
+    /// Whether the request changed something, with or without a response.
     pub committed: bool,
     /// The fault rules that fired on it.
     pub faults: Vec<u64>,
 }
 
-/// What happened so far, in numbers.
+/// The totals so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Counters {
     /// All requests to the API.
     pub requests: u64,
-    /// By endpoint; requests to unknown paths are in none.
+    /// Requests by endpoint. Those to unknown paths are not included.
     pub endpoints: BTreeMap<ApiEndpoint, u64>,
-    /// By status.
+    /// Responses by status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Requests that ended without an answer.
+    /// Requests that ended without a response.
     pub unanswered: u64,
     /// Requests under way.
     pub in_flight: u64,
-    /// The most requests that ever were under way at once.
+    /// The most requests that were ever under way at once.
     pub most_in_flight: u64,
-    /// Connections accepted.
+    /// Accepted connections.
     pub connections: u64,
     /// Creates and content updates carried out, by the SHA-256 of the content.
     pub commits: BTreeMap<String, u64>,
-    /// Rate-limit windows in which somebody asked for more than the limit.
+    /// Rate limit windows with more requests than the limit.
     pub windows_exceeded: BTreeMap<ApiEndpoint, u64>,
     /// The fault rules and how often each fired.
     pub faults: Vec<FaultReport>,
@@ -82,13 +82,13 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Notes a connection and says its number.
+    /// Records a connection and returns its number.
     pub(super) fn connect(&mut self) -> u64 {
         self.counters.connections += 1;
         self.counters.connections
     }
 
-    /// Notes a request whose head has come and says its number.
+    /// Records a request whose head has arrived, and returns its number.
     pub(super) fn begin(&mut self, mut request: RequestReport) -> u64 {
         let counters = &mut self.counters;
         counters.requests += 1;
@@ -105,7 +105,7 @@ impl Log {
         counters.requests
     }
 
-    /// Adds what became known of a request.
+    /// Adds facts about a request.
     pub(super) fn note(&mut self, seq: u64, change: impl FnOnce(&mut RequestReport)) {
         let found = self.requests.binary_search_by_key(&seq, |request| request.seq);
         if let Some(request) = found.ok().and_then(|at| self.requests.get_mut(at)) {
@@ -113,7 +113,7 @@ impl Log {
         }
     }
 
-    /// Notes the end of a request, with the status that was answered.
+    /// Records the end of a request, with the status of its response.
     pub(super) fn end(&mut self, seq: u64, status: Option<u16>) {
         self.counters.in_flight = self.counters.in_flight.saturating_sub(1);
         match status {
@@ -131,7 +131,8 @@ impl Log {
         self.counters.clone()
     }
 
-    /// Forgets everything but what is under way, and goes on counting connections and requests.
+    /// Drops everything but the requests under way. The numbers of connections and requests
+    /// continue.
     pub(super) fn clear(&mut self) {
         self.requests.clear();
         let Counters { requests, in_flight, connections, .. } = self.counters;
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_without_an_answer_are_counted_apart() {
+    fn requests_without_a_response_are_counted_separately() {
         let mut log = Log::default();
         let (one, two) = (log.begin(RequestReport::default()), log.begin(RequestReport::default()));
         log.end(one, None);

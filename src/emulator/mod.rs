@@ -1,16 +1,16 @@
-//! A local Open Cloud Assets API: to try a manifest without a key, quota or moderation, and the
-//! remote of the tests.
+//! A local Open Cloud Assets API: for trying a manifest without a key, quota or moderation, and as
+//! the remote of the tests.
 //!
 //! It is an independent reading of the API and imports nothing else of this crate: a shared struct
 //! would make the same mistake on both sides. It must never reach out to the network, keep the
 //! bytes of an upload, or write a key anywhere.
 //!
-//! The nine endpoints of `/assets/v1` and `/api-keys/v1/introspect` are served as Roblox does:
+//! It serves the nine endpoints of `/assets/v1` and `/api-keys/v1/introspect` as Roblox does:
 //! operations take their time, owners have rate limits, texts are filtered, content is moderated.
-//! What nobody knows about the remote is a switch ([`Switches::table`]) with two profiles.
+//! Each unknown about the remote is a switch ([`Switches::table`]) with two profiles.
 //!
-//! Read `service.rs` for the way of a request, `world/` for what is true, `wire/` for how it is
-//! spelt, `faults.rs` for what goes wrong on purpose.
+//! Read `service.rs` for the way of a request, `world/` for the data, `wire/` for its encoding,
+//! `faults.rs` for scripted faults.
 //!
 //! docs/emulator.md documents the control API under `/emulator/` and the fault scripts. It is closed
 //! to web pages (`browser.rs`); [`Control`] is the same API in process.
@@ -72,10 +72,10 @@ use world::account::Keys;
 use world::limits::Limiter;
 use world::{Settings, World};
 
-/// Why an emulator could not be started.
+/// An emulator could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A switch of the configuration can't be.
+    /// A switch of the configuration is invalid.
     #[error("could not set the emulator's switches")]
     Switch(#[from] SwitchError),
     /// The world file can't be used.
@@ -86,14 +86,14 @@ pub enum StartError {
     Listen {
         /// The address.
         addr: SocketAddr,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
 }
 
 impl StartError {
-    /// What would help, where something would.
+    /// Returns a person's next step, if there is one.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             StartError::Switch(_) => {
@@ -107,8 +107,8 @@ impl StartError {
     }
 }
 
-/// A running emulator. Dropping it ends it too, but may lose the last changes of the world file;
-/// [`Running::shutdown`] does not.
+/// A running emulator. Dropping it stops it too, but may lose the last changes of the world file;
+/// [`Running::shutdown`] doesn't.
 #[derive(Debug)]
 pub struct Running {
     addr: SocketAddr,
@@ -119,10 +119,10 @@ pub struct Running {
     keeper: Option<tokio::task::JoinHandle<()>>,
 }
 
-/// Starts an emulator: listens when this returns, and serves in tasks of the current runtime.
+/// Starts an emulator. It listens when this returns, and serves in tasks of the current runtime.
 ///
 /// # Errors
-/// When a switch, the world file or the address can't be used.
+/// If a switch, the world file or the address can't be used.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let mut switches = Switches::of(config.profile);
     config.switches.iter().try_for_each(|(name, value)| switches.set(name, value))?;
@@ -147,7 +147,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     Ok(Running { addr, control, stop, tasks, keeper_stop, keeper })
 }
 
-/// Puts together what the connections share.
+/// Assembles the state that the connections share.
 fn assemble(config: &Config, switches: Switches, saved: Option<World>, with_file: bool) -> Shared {
     let settings = Settings {
         switches,
@@ -162,7 +162,7 @@ fn assemble(config: &Config, switches: Switches, saved: Option<World>, with_file
         keys: Keys::new(config.keys.clone()),
         limits: config.limits.clone(),
         limiter: Limiter::default(),
-        faults: faults::FaultBook::new(config.seed),
+        faults: faults::FaultRules::new(config.seed),
         log: log::Log::default(),
     };
     Shared::new(inner, EmulatorClock::new(config.clock), config.seed, config.first_asset_id, with_file)
@@ -178,17 +178,17 @@ fn url(addr: SocketAddr) -> String {
 }
 
 impl Running {
-    /// Where it listens.
+    /// Returns the address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The base that replaces `https://apis.roblox.com`, without a slash at the end.
+    /// Returns the base URL that replaces `https://apis.roblox.com`, without a trailing slash.
     pub fn url(&self) -> String {
         url(self.addr)
     }
 
-    /// The side door in process.
+    /// Returns the in-process control API.
     pub fn control(&self) -> &Control {
         &self.control
     }

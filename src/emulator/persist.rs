@@ -1,9 +1,9 @@
-//! The world file: a snapshot of the world, so that an embedded emulator goes on where the last
+//! The world file: a snapshot of the world, so that an embedded emulator resumes where the last
 //! command left it.
 //!
-//! Written after every change, before the change is answered; changes that come while it is written
-//! share the next one. It is replaced by a rename, so a kill leaves the old or the new one; it is
-//! not synced, for it stands in for a remote that a power cut does not reach. Keys, faults, limits
+//! The emulator writes it after every change and before the response. Changes that arrive during a
+//! write share the next one. A rename replaces the file, so a kill leaves the old or the new one.
+//! It is not synced: it stands in for a remote that a power cut doesn't reach. Keys, faults, limits
 //! and the clock are not in it.
 
 use std::fs::{File, TryLockError};
@@ -18,10 +18,10 @@ use super::shared::Shared;
 use super::world::World;
 use crate::platform::own_file::{self, How};
 
-/// The most that is read of a world file: room for a million assets.
+/// The most bytes that are read of a world file: enough for a million assets.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// The most that is read of the lock's text, which is an address.
+/// The most bytes that are read of the lock's text, which is a URL.
 const MAX_URL_BYTES: u64 = 1024;
 
 /// The version of the file's format.
@@ -39,7 +39,7 @@ struct Loaded {
     world: World,
 }
 
-/// What can go wrong with a world file.
+/// An error of a world file.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldFileError {
     /// Its folder or its lock could not be made.
@@ -47,16 +47,16 @@ pub enum WorldFileError {
     Prepare {
         /// The world file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// Another emulator runs on it.
+    /// Another emulator uses it.
     #[error("another emulator runs on the world file `{}`{}", path.display(), url.as_ref().map(|url| format!(", at {url}")).unwrap_or_default())]
     InUse {
         /// The world file.
         path: PathBuf,
-        /// Where the other one can be reached.
+        /// The URL of the other emulator.
         url: Option<String>,
     },
     /// It could not be read.
@@ -64,7 +64,7 @@ pub enum WorldFileError {
     Read {
         /// The world file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
@@ -73,12 +73,12 @@ pub enum WorldFileError {
     Damaged {
         /// The world file.
         path: PathBuf,
-        /// Where and how.
+        /// The place and kind of damage.
         reason: String,
     },
 }
 
-/// A world file that this emulator alone uses, until it is dropped.
+/// A world file that only this emulator uses, until it is dropped.
 #[derive(Debug)]
 pub(super) struct WorldFile {
     path: PathBuf,
@@ -86,7 +86,7 @@ pub(super) struct WorldFile {
 }
 
 impl WorldFile {
-    /// Takes the file for this process. The kernel frees the lock when the process ends, however it
+    /// Locks the file for this process. The kernel frees the lock when the process ends, however it
     /// ends.
     pub(super) fn open(path: &Path) -> Result<Self, WorldFileError> {
         let prepare = |source| WorldFileError::Prepare { path: path.to_owned(), source };
@@ -108,7 +108,7 @@ impl WorldFile {
         }
     }
 
-    /// Says in the lock where this emulator can be reached.
+    /// Writes the URL of this emulator into the lock.
     pub(super) fn announce(&mut self, url: &str) -> Result<(), WorldFileError> {
         let write = |lock: &mut File| {
             lock.set_len(0)?;
@@ -118,7 +118,7 @@ impl WorldFile {
         write(&mut self.lock).map_err(|source| WorldFileError::Prepare { path: self.path.clone(), source })
     }
 
-    /// The saved world; none when there is no file yet.
+    /// Loads the saved world; `None` if there is no file yet.
     pub(super) fn load(&self) -> Result<Option<World>, WorldFileError> {
         let path = || self.path.clone();
         let bytes = match own_file::read(&self.path, MAX_BYTES) {
@@ -139,7 +139,7 @@ fn snapshot(world: &World) -> std::io::Result<Vec<u8>> {
     Ok(serde_json::to_vec(&Saved { format: FORMAT, world })?)
 }
 
-/// Writes the world after each change, until it is told to stop; then once more.
+/// Writes the world after each change until it is stopped, and then once more.
 pub(super) async fn keep(file: WorldFile, shared: Arc<Shared>, stop: CancellationToken) {
     let mut changes = shared.changes();
     loop {
@@ -155,7 +155,7 @@ pub(super) async fn keep(file: WorldFile, shared: Arc<Shared>, stop: Cancellatio
         if let Ok(Err(error)) = written {
             tracing::error!(path = %file.path.display(), %error, "could not write the emulator's world file");
         }
-        // Also after a failure: the change is in the world, only the next run will miss it.
+        // Even after a failure: the change is in the world, and only the next run will miss it.
         shared.mark_saved(number);
         if stopped {
             return;

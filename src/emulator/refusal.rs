@@ -1,6 +1,6 @@
-//! A request that the remote refuses: what it means, apart from how it is spelt (`wire/error.rs`).
+//! A request that the remote refuses: the reason, independent of its encoding (`wire/error.rs`).
 
-/// Why, in the words of Google's status codes, which Roblox uses (ERR's table).
+/// The reason, named after Google's status codes, which Roblox uses (ERR's table).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ApiErrorCode {
     InvalidArgument,
@@ -21,7 +21,7 @@ impl ApiErrorCode {
         }
     }
 
-    /// The HTTP status (ERR's table).
+    /// Returns the HTTP status (ERR's table).
     pub(super) fn status(self) -> u16 {
         match self {
             ApiErrorCode::InvalidArgument => 400,
@@ -54,7 +54,7 @@ impl ApiRefusal {
         ApiRefusal::Service { code: ApiErrorCode::NotFound, message: message.into() }
     }
 
-    /// The wording for an unknown asset seen on the wire.
+    /// Makes the refusal of an unknown asset, with the message seen on the wire.
     pub(super) fn no_asset(id: u64) -> Self {
         ApiRefusal::not_found(format!("AssetId {id} is not found"))
     }

@@ -1,8 +1,9 @@
-//! Sockets: listening, one task a connection, and connections that end as a fault script wants.
+//! Sockets: listening, one task for each connection, and connections that end as a fault script
+//! demands.
 //!
-//! axum's own `serve` can't reset a connection, so the loop is here: a connection's stream sits in
-//! a [`ResettableStream`] that sets SO_LINGER to zero before it is dropped when its fate is a
-//! reset, which makes the kernel send RST.
+//! axum's own `serve` can't reset a connection, so the loop is here. A [`ResettableStream`] holds
+//! the stream of a connection. If the connection is to be reset, it sets SO_LINGER to zero before
+//! the stream is dropped, and the kernel sends RST.
 
 use std::future::pending;
 use std::io;
@@ -30,46 +31,46 @@ use super::faults::{FaultStage, RequestFacts};
 use super::service;
 use super::shared::Shared;
 
-/// How a fault ends a connection.
+/// The way a fault ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionEnd {
     /// RST.
     Reset,
     /// FIN.
     Close,
-    /// Not at all: it stays open and silent.
+    /// The connection stays open and silent.
     Never,
 }
 
-/// The connection that a request came on.
+/// The connection that a request came over.
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
     pub(super) id: u64,
     pub(super) ip: IpAddr,
-    fate: watch::Sender<Option<ConnectionEnd>>,
+    end: watch::Sender<Option<ConnectionEnd>>,
 }
 
 impl Connection {
     pub(super) fn new(id: u64, ip: IpAddr) -> Self {
-        Connection { id, ip, fate: watch::Sender::new(None) }
+        Connection { id, ip, end: watch::Sender::new(None) }
     }
 
-    /// Ends the connection instead of answering. Never returns: the connection's task drops the
+    /// Ends the connection instead of responding. Never returns: the connection's task drops the
     /// request with everything else.
     pub(super) async fn cut(&self, how: ConnectionEnd) -> Response<Body> {
         if how != ConnectionEnd::Never {
-            self.fate.send_replace(Some(how));
+            self.end.send_replace(Some(how));
         }
         pending().await
     }
 
     async fn ended(&self) {
         // The sender lives in self, so waiting can't fail.
-        self.fate.subscribe().wait_for(Option::is_some).await.ok();
+        self.end.subscribe().wait_for(Option::is_some).await.ok();
     }
 }
 
-/// A stream that is reset when it is dropped, if that is its connection's fate.
+/// A stream that is reset on drop if its connection is to end that way.
 struct ResettableStream {
     stream: TcpStream,
     connection: Connection,
@@ -77,8 +78,8 @@ struct ResettableStream {
 
 impl Drop for ResettableStream {
     fn drop(&mut self) {
-        if *self.connection.fate.borrow() == Some(ConnectionEnd::Reset) {
-            // Fails only when the peer was faster.
+        if *self.connection.end.borrow() == Some(ConnectionEnd::Reset) {
+            // Fails only if the peer was faster.
             self.stream.set_zero_linger().ok();
         }
     }
@@ -108,22 +109,22 @@ impl AsyncWrite for ResettableStream {
     }
 }
 
-/// The API behind everything that the side door leaves: any path that does not start with
+/// Serves the API on every path that the control API leaves: any that does not start with
 /// `/emulator`.
-pub(super) fn router(shared: &Arc<Shared>, side_door: Router) -> Router {
+pub(super) fn router(shared: &Arc<Shared>, control_api: Router) -> Router {
     let shared = Arc::clone(shared);
-    side_door.fallback(move |mut request: Request| {
+    control_api.fallback(move |mut request: Request| {
         let shared = Arc::clone(&shared);
         async move {
             match request.extensions_mut().remove::<Connection>() {
-                Some(connection) => service::answer(shared, connection, request).await,
+                Some(connection) => service::respond(shared, connection, request).await,
                 None => Response::default(),
             }
         }
     })
 }
 
-/// Accepts connections until it is told to stop; then drops them all.
+/// Accepts connections until it is stopped; then drops them all.
 pub(super) async fn serve(listener: TcpListener, router: Router, shared: Arc<Shared>, stop: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
@@ -136,7 +137,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shared: Arc<Sha
             Ok((stream, peer)) => drop(connections.spawn(connect(stream, peer, router.clone(), Arc::clone(&shared)))),
             Err(error) => {
                 tracing::warn!(%error, "the emulator could not accept a connection");
-                // Out of descriptors, most likely: others have to end first.
+                // Most likely out of descriptors: other connections must end first.
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -153,7 +154,7 @@ async fn connect(stream: TcpStream, peer: SocketAddr, router: Router, shared: Ar
         stream.set_zero_linger().ok();
         return;
     }
-    // An answer in two writes must not wait for the peer's delayed acknowledgement.
+    // A response in two writes must not wait for the peer's delayed acknowledgement.
     stream.set_nodelay(true).ok();
     let connection = Connection::new(id, peer.ip());
     let io = TokioIo::new(ResettableStream { stream, connection: connection.clone() });
@@ -165,7 +166,7 @@ async fn connect(stream: TcpStream, peer: SocketAddr, router: Router, shared: Ar
     let serving =
         hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, with_connection);
     tokio::select! {
-        // A connection that breaks is the client's business.
+        // A broken connection is the client's business.
         _ = serving => {}
         () = connection.ended() => {}
     }

@@ -1,8 +1,9 @@
-//! One request from its head to its answer: faults, gateway, body, the world, and the spelling of
-//! the answer.
+//! One request from its head to its response: faults, gateway, body, the world, and the encoding of
+//! the response.
 //!
-//! Owns the order of these steps and nothing else: who may ask is `gateway.rs`'s, what is allowed
-//! `world/`'s, how it is spelt `wire/`'s, sockets are `server.rs`'s.
+//! Owns the order of these steps and nothing else. `gateway.rs` decides which callers may proceed,
+//! `world/` which requests are valid, `wire/` how they are encoded, and `server.rs` owns the
+//! sockets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,9 +25,9 @@ use super::switches::Switches;
 use super::wire::render::{Writer, is_field};
 use super::wire::{Reply, error, query};
 use super::world::account::EmulatedKey;
-use super::world::{Effects, UpdateAnswer};
+use super::world::{Effects, UpdateReply};
 
-/// A request, but for its body.
+/// A request without its body.
 pub(super) struct RequestHead<'a> {
     pub(super) shared: &'a Shared,
     pub(super) connection: &'a Connection,
@@ -38,7 +39,7 @@ pub(super) struct RequestHead<'a> {
 }
 
 impl RequestHead<'_> {
-    /// What a fault script can know before the body came.
+    /// Returns the facts that a fault script can use before the body arrives.
     pub(super) fn facts(&self) -> RequestFacts<'_> {
         RequestFacts {
             endpoint: self.route.endpoint(),
@@ -54,7 +55,7 @@ impl RequestHead<'_> {
     }
 }
 
-/// What a request did.
+/// The effect of a request.
 struct HandledRequest {
     reply: Reply,
     committed: bool,
@@ -72,7 +73,7 @@ impl HandledRequest {
     }
 }
 
-/// Keeps the log right also for a request that is dropped midway.
+/// Keeps the log correct even for a request that is dropped midway.
 struct LogEntryGuard {
     shared: Arc<Shared>,
     seq: u64,
@@ -85,8 +86,8 @@ impl Drop for LogEntryGuard {
     }
 }
 
-/// Answers one request of the API.
-pub(super) async fn answer(shared: Arc<Shared>, connection: Connection, request: Request<Body>) -> Response<Body> {
+/// Responds to one request of the API.
+pub(super) async fn respond(shared: Arc<Shared>, connection: Connection, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let route = route(head.method.as_str(), head.uri.path());
     let secret = secret(&head.headers);
@@ -110,7 +111,7 @@ pub(super) async fn answer(shared: Arc<Shared>, connection: Connection, request:
     let (reply, delivery) = match admit(&call, parsed) {
         Err(reply) => (reply, Delivery::Whole),
         Ok(admitted) => match handle(&call, admitted, &switches).await {
-            Ok(answer) => answer,
+            Ok(delivered) => delivered,
             Err(cut) => return connection.cut(cut).await,
         },
     };
@@ -133,7 +134,8 @@ fn begin(shared: &Shared, connection: &Connection, head: &Parts, route: &Route) 
     shared.lock().log.begin(report)
 }
 
-/// The faults that act on a request's head alone. Says how the connection ends, if it does.
+/// Applies the faults that act on a request's head alone. Returns how the connection ends, if it
+/// does.
 fn arrive(call: &RequestHead<'_>) -> Option<ConnectionEnd> {
     let (mut inner, now) = call.shared.settled();
     let (id, action) = inner.faults.pick(FaultStage::Head, &call.facts())?;
@@ -152,7 +154,7 @@ fn arrive(call: &RequestHead<'_>) -> Option<ConnectionEnd> {
     cut_at(&action, Point::BeforeBody)
 }
 
-/// How a connection ends at a point, if an action ends it there.
+/// Returns how an action ends the connection at a point, if it does.
 pub(super) fn cut_at(action: &FaultAction, point: Point) -> Option<ConnectionEnd> {
     match action {
         FaultAction::Reset { at } if *at == point => Some(ConnectionEnd::Reset),
@@ -210,7 +212,7 @@ async fn handle(
     Ok((reply, delivery))
 }
 
-/// Carries a request out in the world, logs what it did, and spells the answer.
+/// Carries a request out in the world, logs its effect, and encodes the response.
 fn perform(
     call: &RequestHead<'_>,
     key: Option<&EmulatedKey>,
@@ -265,7 +267,7 @@ fn carry_out(
     }
 }
 
-/// The endpoints whose requests have a body.
+/// Serves the endpoints whose requests have a body.
 fn write(
     inner: &mut Inner,
     call: &RequestHead<'_>,
@@ -284,11 +286,11 @@ fn write(
         (Route::Asset { id, .. }, Parsed::Asset(asset)) => {
             let mask = call.query("updateMask").map(|mask| query::list(&mask));
             let (input, file) = (&asset.input, asset.form.file.as_ref());
-            let answer = world.update(key, *id, input, mask.as_deref(), file, effects, now)?;
-            let (body, operation_id) = match answer {
-                UpdateAnswer::Running(operation) => (writer.accepted(&operation), Some(operation)),
-                UpdateAnswer::Done(operation) => (writer.operation(&operation), Some(operation.id)),
-                UpdateAnswer::Fields(view, mask) => (writer.asset(&view, Some(&mask), 3), None),
+            let reply = world.update(key, *id, input, mask.as_deref(), file, effects, now)?;
+            let (body, operation_id) = match reply {
+                UpdateReply::Running(operation) => (writer.accepted(&operation), Some(operation)),
+                UpdateReply::Done(operation) => (writer.operation(&operation), Some(operation.id)),
+                UpdateReply::Fields(view, mask) => (writer.asset(&view, Some(&mask), 3), None),
             };
             Ok(HandledRequest::wrote(Reply::ok(&body), Some(*id), operation_id))
         }
@@ -300,7 +302,7 @@ fn write(
     }
 }
 
-/// The endpoints whose requests have none.
+/// Serves the endpoints whose requests have no body.
 fn read_or_archive(
     inner: &mut Inner,
     call: &RequestHead<'_>,

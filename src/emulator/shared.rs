@@ -1,25 +1,25 @@
-//! What all connections of one emulator share: the world and everything around it, behind one lock
-//! that is never held across an await.
+//! The state that all connections of one emulator share: the world and everything around it, behind
+//! one lock that is never held across an await.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use super::clock::EmulatorClock;
-use super::faults::FaultBook;
+use super::faults::FaultRules;
 use super::log::Log;
 use super::world::World;
 use super::world::account::Keys;
 use super::world::limits::{EndpointLimits, Limiter};
 
-/// Everything that changes.
+/// The mutable state.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) world: World,
     pub(super) keys: Keys,
     pub(super) limits: EndpointLimits,
     pub(super) limiter: Limiter,
-    pub(super) faults: FaultBook,
+    pub(super) faults: FaultRules,
     pub(super) log: Log,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Shared {
     pub(super) first_asset: Option<u64>,
     /// The number of the newest change of the world.
     changed: watch::Sender<u64>,
-    /// The number of the newest change that is in the world file; none without a file.
+    /// The number of the newest change in the world file; `None` without a file.
     saved: Option<watch::Sender<u64>>,
 }
 
@@ -48,12 +48,13 @@ impl Shared {
         Shared { inner: Mutex::new(inner), clock, seed, first_asset, changed: watch::Sender::new(0), saved }
     }
 
-    /// The lock. A panic elsewhere leaves whole values behind it, so a poisoned lock is used on.
+    /// Locks the state. A panic elsewhere leaves consistent values behind, so a poisoned lock stays
+    /// usable.
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lock, with the world brought up to now; and what is now.
+    /// Locks the state and brings the world up to date. Also returns the current time.
     pub(super) fn settled(&self) -> (MutexGuard<'_, Inner>, u64) {
         let mut inner = self.lock();
         let now = self.clock.now();
@@ -61,7 +62,7 @@ impl Shared {
         (inner, now)
     }
 
-    /// Says that the world changed.
+    /// Records that the world changed.
     pub(super) fn touch(&self) {
         self.changed.send_modify(|number| *number += 1);
     }

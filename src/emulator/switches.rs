@@ -1,10 +1,10 @@
 //! Everything about the remote that is unknown or contested, as switches.
 //!
-//! Roblox's documents and what people saw on the wire disagree in places, and both are silent in
-//! others. No single answer is built into the emulator there: each question is a switch, and the
-//! two profiles answer all of them. Where documents and observations disagree, each profile takes
-//! its own side; where nothing is known, the profiles mostly take different sides, so that a test
-//! suite that runs under both has seen both.
+//! Roblox's documents and observations on the wire disagree in places, and both are silent in
+//! others. The emulator has no fixed behaviour there: each question is a switch, and the two
+//! profiles answer all of them. Where documents and observations disagree, each profile takes its
+//! own side. Where nothing is known, the profiles mostly take different sides, so that a test suite
+//! that runs under both covers both.
 //!
 //! This module must never decide anything about a request; `world/` and `wire/` read the switches.
 //! Read `world/mod.rs` next.
@@ -19,7 +19,7 @@
 
 use serde::Serialize;
 
-/// Which answers the emulator starts with.
+/// The initial values of the switches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profile {
     /// As Roblox's own documents say.
@@ -30,7 +30,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// The profile's name on the command line.
+    /// Returns the profile's name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Profile::Documented => "documented",
@@ -51,19 +51,19 @@ impl std::str::FromStr for Profile {
     }
 }
 
-/// Why a switch could not be set.
+/// A switch could not be set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SwitchError {
     /// There is no such profile.
     #[error("no profile is called `{given}`: it is `documented` or `observed`")]
     Profile {
-        /// What was asked for.
+        /// The given name.
         given: String,
     },
     /// There is no such switch.
     #[error("no switch is called `{given}`")]
     Name {
-        /// What was asked for.
+        /// The given name.
         given: String,
     },
     /// The switch has no such value.
@@ -71,9 +71,9 @@ pub enum SwitchError {
     Value {
         /// The switch.
         name: &'static str,
-        /// What was asked for.
+        /// The given value.
         given: String,
-        /// What it takes.
+        /// The possible values.
         takes: String,
     },
 }
@@ -81,15 +81,15 @@ pub enum SwitchError {
 /// One row of the table of switches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SwitchRow {
-    /// Name, as `--switch NAME=VALUE` takes it.
+    /// The name in `--switch NAME=VALUE`.
     pub name: &'static str,
-    /// The values it takes; `N` stands for a whole number.
+    /// The possible values; `N` stands for a whole number.
     pub values: &'static [&'static str],
     /// Its value in the profile `documented`.
     pub documented: String,
     /// Its value in the profile `observed`.
     pub observed: String,
-    /// What it is about, and who says what.
+    /// The subject and the sources.
     pub source: &'static str,
 }
 
@@ -107,7 +107,7 @@ macro_rules! switches {
             impl $kind {
                 const NAMES: &'static [&'static str] = &[$( $text ),+];
 
-                /// The value's name on the command line.
+                /// Returns the value's name on the command line.
                 pub fn name(self) -> &'static str {
                     match self { $( $kind::$variant => $text ),+ }
                 }
@@ -125,7 +125,7 @@ macro_rules! switches {
             }
         )+
 
-        /// The answers in force.
+        /// The current values.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Switches {
             $( $(#[doc = $source])+ pub $name: $kind, )+
@@ -133,7 +133,7 @@ macro_rules! switches {
         }
 
         impl Switches {
-            /// The answers of a profile.
+            /// Returns the values of a profile.
             pub fn of(profile: Profile) -> Self {
                 match profile {
                     Profile::Documented => Switches {
@@ -150,7 +150,7 @@ macro_rules! switches {
             /// Sets one switch from text.
             ///
             /// # Errors
-            /// When there is no such switch, or it takes no such value.
+            /// If the switch doesn't exist, or doesn't have that value.
             pub fn set(&mut self, name: &str, value: &str) -> Result<(), SwitchError> {
                 match name {
                     $( stringify!($name) => self.$name = $kind::parse(value)?, )+
@@ -160,7 +160,7 @@ macro_rules! switches {
                 Ok(())
             }
 
-            /// Every switch with its value in force, in the order of the table.
+            /// Returns every switch with its current value, in the order of the table.
             pub fn values(&self) -> Vec<(&'static str, String)> {
                 vec![
                     $( (stringify!($name), self.$name.name().to_owned()), )+
@@ -168,7 +168,8 @@ macro_rules! switches {
                 ]
             }
 
-            /// The table: every switch, what it takes, the answers of both profiles, and the source.
+            /// Returns the table: every switch with its possible values, its value in both
+            /// profiles, and the source.
             pub fn table() -> Vec<SwitchRow> {
                 vec![
                     $( SwitchRow {
@@ -197,7 +198,9 @@ fn number(name: &'static str, value: &str) -> Result<u64, SwitchError> {
 
 switches! {
     choices {
-        /// How a rollback changes the versions: the head points back (the reply recorded by OPENBLOX has the old number), or a new version gets the old bytes (RBLXOC). V1 leaves it open.
+        /// How a rollback changes the versions: the head points back (the reply recorded by
+        /// OPENBLOX has the old number), or a new version gets the old bytes (RBLXOC). V1 leaves it
+        /// open.
         rollback: Rollback { Repoint = "repoint", NewVersion = "new_version" } documented Repoint, observed NewVersion;
         /// A rollback to the version that is current already. Unknown.
         rollback_to_current: RollbackToCurrent { Ok = "ok", BadRequest = "bad_request" } documented Ok, observed BadRequest;
@@ -207,41 +210,51 @@ switches! {
         rollback_of_unversioned: RollbackOfUnversioned { Ok = "ok", BadRequest = "bad_request" } documented Ok, observed BadRequest;
         /// Moderation of the head after a rollback: the old verdict, or a new review. Unknown.
         rollback_moderation: RollbackModeration { Kept = "kept", Reviewed = "reviewed" } documented Kept, observed Kept;
-        /// Which body a rollback accepts. V1's schema says multipart, its sample and every client send JSON; a client falls back from one to the other.
+        /// The body that a rollback accepts. V1's schema says multipart, its sample and every
+        /// client send JSON; a client falls back from one to the other.
         rollback_body: RollbackBody { Both = "both", Json = "json", Multipart = "multipart" } documented Both, observed Both;
-        /// Enum spelling and "@type": prefixed in GUIDE's example and on the wire in 2023; plain since (FACET, OPENBLOX).
+        /// Enum spelling and "@type": prefixed in GUIDE's example and on the wire in 2023; plain
+        /// since (FACET, OPENBLOX).
         enum_dialect: EnumDialect { Plain = "plain", Prefixed = "prefixed" } documented Prefixed, observed Plain;
-        /// What a running operation looks like: only its path (V1, GUIDE, the wire in 2023), or with operationId and done:false (TARMAC, RBXASSET).
+        /// The form of a running operation: only its path (V1, GUIDE, the wire in 2023), or with
+        /// operationId and done:false (TARMAC, RBXASSET).
         operation_reply: OperationReply { Full = "full", PathOnly = "path_only" } documented PathOnly, observed Full;
-        /// The answer to a metadata update: V1 "Operation ID or the updated metadata fields", example with fields; RBXASSET polls an operation; TT accepts a done one.
+        /// The response to a metadata update: V1 "Operation ID or the updated metadata fields",
+        /// example with fields; RBXASSET polls an operation; TT accepts a done one.
         metadata_reply: MetadataReply { Operation = "operation", DoneOperation = "done_operation", Fields = "fields" } documented Fields, observed Operation;
-        /// An icon or preview that can't be used: refused at once, or an operation done with metadata.errors (RBXASSET).
+        /// An icon or preview that can't be used: refused at once, or an operation done with
+        /// metadata.errors (RBXASSET).
         metadata_failure: MetadataFailure { Refused = "refused", Operation = "operation" } documented Refused, observed Operation;
         /// Metadata without an updateMask. Unknown; all samples send a mask.
         unmasked_metadata: UnmaskedMetadata { Ignored = "ignored", Applied = "applied" } documented Applied, observed Ignored;
-        /// Whether a metadata change makes a revision: V1 "every change commits a new version"; RBXASSET's tests say no.
+        /// Whether a metadata change makes a revision: V1 "every change commits a new version";
+        /// RBXASSET's tests say no.
         metadata_revision: MetadataRevision { Unchanged = "unchanged", Bumped = "bumped" } documented Unchanged, observed Unchanged;
         /// A PATCH whose JSON lacks assetId: V1 requires it, all clients send it.
         update_without_asset_id: UpdateWithoutAssetId { Refused = "refused", Accepted = "accepted" } documented Refused, observed Accepted;
-        /// Equal bytes in an update make no version (FACET, RBXASSET). Compared with the head, or with any version: unknown.
+        /// Equal bytes in an update make no version (FACET, RBXASSET). Compared with the head, or
+        /// with any version: unknown.
         deduplicate: Deduplicate { Head = "head", AnyVersion = "any_version", Never = "never" } documented Head, observed Head;
-        /// Whose content can be updated: V1 "only Models", GUIDE only .fbx; clients update .rbxm (FACET, TT); a Roblox engineer hinted at animations.
+        /// The types whose content can be updated: V1 "only Models", GUIDE only .fbx; clients
+        /// update .rbxm (FACET, TT); a Roblox engineer hinted at animations.
         content_update: ContentUpdate { Models = "models", FbxOnly = "fbx_only", ModelsAndAnimations = "models_and_animations" } documented Models, observed Models;
         /// An update or rollback of an archived asset. Unknown.
         archived_write: ArchivedWrite { Ok = "ok", BadRequest = "bad_request" } documented Ok, observed BadRequest;
-        /// Archiving what is archived, restoring what is active. Unknown.
+        /// Archiving an archived asset, restoring an active one. Unknown.
         archive_again: ArchiveAgain { Ok = "ok", BadRequest = "bad_request" } documented BadRequest, observed Ok;
         /// Archiving a rejected asset. Unknown.
         archive_rejected: ArchiveRejected { Ok = "ok", BadRequest = "bad_request" } documented Ok, observed BadRequest;
-        /// Which types can be archived: the documents say "most asset types". Unknown which.
+        /// The types that can be archived: the documents say "most asset types", but not which.
         archive_types: ArchiveTypes { All = "all", AllButVideo = "all_but_video" } documented AllButVideo, observed All;
-        /// GET of an archived asset: V1's schema has state Archived, so presumably it answers.
+        /// GET of an archived asset: V1's schema has state Archived, so presumably it succeeds.
         archived_get: ArchivedGet { Ok = "ok", NotFound = "not_found" } documented Ok, observed Ok;
-        /// GET of a rejected asset: moderation "removes" it (documents), yet clients list rejected uploads with ids.
+        /// GET of a rejected asset: moderation "removes" it (documents), yet clients list rejected
+        /// uploads with ids.
         rejected_get: RejectedGet { Ok = "ok", NotFound = "not_found" } documented NotFound, observed Ok;
         /// `published` in a version: for places only (V1), yet FACET saw it on a Model.
         published: Published { Present = "present", Absent = "absent" } documented Absent, observed Present;
-        /// The list of versions: V1's schema says an array; on the wire it is an object (OPENBLOX, TT, RBLXOC, FACET). An array can't page.
+        /// The list of versions: V1's schema says an array; on the wire it is an object (OPENBLOX,
+        /// TT, RBLXOC, FACET). An array can't page.
         versions_body: VersionsBody { Object = "object", Array = "array" } documented Object, observed Object;
         /// Versions of an asset whose type can't be updated. Unknown.
         versions_of_unversioned: VersionsOfUnversioned { Listed = "listed", Empty = "empty", NotFound = "not_found" } documented NotFound, observed Listed;
@@ -255,47 +268,58 @@ switches! {
         unset_fields: UnsetFields { Absent = "absent", Null = "null" } documented Null, observed Absent;
         /// `code` in an error: int32 in V1, a string on the wire (TARMAC, RBXASSET, BLENDER).
         error_code: ErrorCode { String = "string", Number = "number" } documented Number, observed String;
-        /// Shape of the service's refusals: {code, message} on the wire; ERR also shows ProblemDetails and {error, message, errorDetails}.
+        /// Shape of the service's refusals: {code, message} on the wire; ERR also shows
+        /// ProblemDetails and {error, message, errorDetails}.
         error_shape: ErrorShape { Status = "status", ProblemDetails = "problem_details", ErrorField = "error_field", Text = "text" } documented Status, observed Status;
-        /// A key without the scope: 403 in ERR, 401 in V1's list for create and update. Body unknown.
+        /// A key without the scope: 403 in ERR, 401 in V1's list for create and update. Body
+        /// unknown.
         scope_refusal: ScopeRefusal { Service403 = "service_403", Gateway403 = "gateway_403", Problem403 = "problem_403", Gateway401 = "gateway_401" } documented Gateway401, observed Service403;
         /// A key that may not act for the creator: 403 in ERR. Body unknown.
         permission_refusal: PermissionRefusal { Service = "service", Gateway = "gateway", Problem = "problem" } documented Problem, observed Service;
         /// A used-up upload quota. Status and body unknown.
         quota_refusal: QuotaRefusal { ResourceExhausted = "resource_exhausted", InvalidArgument = "invalid_argument", PermissionDenied = "permission_denied" } documented ResourceExhausted, observed InvalidArgument;
-        /// Whether a create whose operation fails used up the quota. Unknown.
+        /// Whether a create whose operation fails counts towards the quota. Unknown.
         quota_of_failed: QuotaOfFailed { Counted = "counted", Returned = "returned" } documented Returned, observed Counted;
-        /// Whether an update costs the upload fee. Unknown; V1's sample of an update has expectedPrice.
+        /// Whether an update costs the upload fee. Unknown; V1's sample of an update has
+        /// expectedPrice.
         update_fee: UpdateFee { Charged = "charged", Free = "free" } documented Charged, observed Free;
         /// The unit of the 1 to 50 of displayName. Unknown.
         name_length_unit: NameLengthUnit { CodePoints = "code_points", Utf16 = "utf16" } documented CodePoints, observed Utf16;
-        /// A create without a description: required in V1, accepted on the wire (RBXASSET, OPENBLOX).
+        /// A create without a description: required in V1, accepted on the wire (RBXASSET,
+        /// OPENBLOX).
         missing_description: MissingDescription { Accepted = "accepted", Refused = "refused" } documented Accepted, observed Accepted;
         /// `ASSET_TYPE_MODEL` as input. Unknown.
         prefixed_input: PrefixedInput { Accepted = "accepted", Refused = "refused" } documented Accepted, observed Refused;
         /// icon and previews in a create: V1 refuses only social links; not confirmed.
         create_icon_previews: CreateIconPreviews { Accepted = "accepted", Refused = "refused" } documented Accepted, observed Refused;
-        /// What says which format a file has. Unknown; clients send both name and MIME type.
+        /// The part of an upload that decides its format. Unknown; clients send both name and MIME
+        /// type.
         format_decided_by: FormatDecidedBy { Mime = "mime", Extension = "extension" } documented Mime, observed Extension;
-        /// What a Decal makes: a wrapper around a separate Image of another id (TARMAC, blake-mealey/mantle#235).
+        /// The assets that a Decal makes: a wrapper around a separate Image of another id (TARMAC,
+        /// blake-mealey/mantle#235).
         decal: Decal { WrapsImage = "wraps_image", Single = "single" } documented Single, observed WrapsImage;
-        /// Which size limit binds: 20 MB a file (GUIDE), or 30,000,000 bytes for the whole body (BLENDER#65).
+        /// The size limit that applies: 20 MB a file (GUIDE), or 30,000,000 bytes for the whole
+        /// body (BLENDER#65).
         size_limit: SizeLimit { File20Mb = "file_20mb", Body30Mb = "body_30mb" } documented File20Mb, observed Body30Mb;
         /// Videos up to 3.75 GB (VID) through an endpoint that takes 30 MB. Unknown how.
         large_video: LargeVideo { Accepted = "accepted", Refused = "refused" } documented Accepted, observed Refused;
-        /// 404 or 400 for an unknown operation (TT expects either).
+        /// The status of an unknown operation, 404 or 400 (TT expects either).
         unknown_operation: UnknownOperation { NotFound = "not_found", BadRequest = "bad_request" } documented NotFound, observed NotFound;
         /// Whether another key may read an operation. Unknown.
         operation_readers: OperationReaders { SameOwner = "same_owner", SameKey = "same_key" } documented SameOwner, observed SameOwner;
-        /// The x-ratelimit headers: one value, a comma list, or each header sent twice (BEDROCK).
+        /// The form of the x-ratelimit headers: one value, a comma list, or each header sent twice
+        /// (BEDROCK).
         rate_limit_headers: RateLimitHeaders { Plain = "plain", List = "list", Repeated = "repeated" } documented Plain, observed List;
-        /// Who answers when the per-key throttle is full: the service (RESOURCE_EXHAUSTED, the owner's budget not used up), or the gateway (BEDROCK).
+        /// The responder when the per-key throttle is full: the service (RESOURCE_EXHAUSTED, the
+        /// owner's budget not used up), or the gateway (BEDROCK).
         key_throttle_reply: KeyThrottleReply { Service = "service", Gateway = "gateway" } documented Gateway, observed Service;
     }
     numbers {
-        /// Milliseconds for which a fresh operation is unknown: 1 to 2 s, answered with an error envelope, were seen live; nothing documented.
+        /// Milliseconds for which a fresh operation is unknown: 1 to 2 s, answered with an error
+        /// envelope, were seen live; nothing documented.
         operation_visible_after_ms documented 0, observed 1500;
-        /// Milliseconds by which reads of an asset lag behind its writes. Nothing documented, and a store with replicas may.
+        /// Milliseconds by which reads of an asset lag behind its writes. Nothing documented, and a
+        /// store with replicas may.
         reads_behind_ms documented 0, observed 0;
         /// Milliseconds for which a finished operation can be read; 0 is for ever. Unknown.
         operation_retention_ms documented 0, observed 86_400_000;
@@ -326,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn the_profiles_are_what_the_table_says() {
+    fn the_profiles_match_the_table() {
         for (profile, pick) in [
             (Profile::Documented, (|row: &SwitchRow| row.documented.clone()) as fn(&SwitchRow) -> String),
             (Profile::Observed, |row: &SwitchRow| row.observed.clone()),
@@ -338,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_names_and_values_say_what_is_right() {
+    fn invalid_names_and_values_list_the_valid_ones() {
         #[track_caller]
         fn check(name: &str, value: &str, expected: &str) {
             assert_eq!(Switches::of(Profile::Observed).set(name, value).unwrap_err().to_string(), expected);

@@ -1,11 +1,11 @@
-//! What the API answers, switch profile `observed`, in process.
+//! The responses of the API under the switch profile `observed`, in process.
 
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 
-use super::bench::{EmulatorFixture, FORM, START, TestResponse, form, id_of, new_asset};
 use super::files::{FilePartFixture, audio, fbx, image, model, video};
+use super::fixture::{EmulatorFixture, FORM, START, TestResponse, form, id_of, new_asset};
 use crate::emulator::{
     CreatableType, Creators, EmulatedKey, EndpointLimits, ForeignEdit, LatencyModel, Limit, ModerationRule,
     ModerationVerdict, Principal, Profile, TextAction, TextField, TextRule, VerdictStep, VersionOrigin,
@@ -13,48 +13,48 @@ use crate::emulator::{
 
 #[test]
 fn a_create_is_polled_until_it_is_done() {
-    let bench = EmulatorFixture::new();
+    let fixture = EmulatorFixture::new();
     let mut request = new_asset("Model", "Sword");
     request["description"] = json!("sharp");
     request["creationContext"]["expectedPrice"] = json!(0);
     request["creationContext"]["assetPrivacy"] = json!("default");
-    let accepted = bench.create(&request, &model("a"));
+    let accepted = fixture.create(&request, &model("a"));
     let id = accepted.good()["operationId"].as_str().unwrap().to_owned();
     let running = json!({ "path": format!("operations/{id}"), "operationId": id, "done": false });
     assert_eq!(accepted.good(), running);
-    assert_eq!(bench.poll(&accepted).good(), running);
-    let asset = bench.control.assets()[0].asset.id;
+    assert_eq!(fixture.poll(&accepted).good(), running);
+    let asset = fixture.control.assets()[0].asset.id;
     let mut expected = json!({
         "path": format!("assets/{asset}"), "revisionId": "1", "revisionCreateTime": "2023-11-14T22:13:20.000000000Z",
         "assetId": asset.to_string(), "displayName": "Sword", "description": "sharp", "assetType": "Model",
         "creationContext": { "creator": { "userId": "1" } }, "moderationResult": { "moderationState": "Approved" }, "state": "Active",
     });
     let done = json!({ "path": format!("operations/{id}"), "operationId": id, "done": true, "response": expected });
-    assert_eq!(bench.finish(&accepted), done);
+    assert_eq!(fixture.finish(&accepted), done);
     expected["revisionCreateTime"] = json!("2023-11-14T22:13:20.000Z");
-    assert_eq!(bench.get(&format!("/assets/v1/assets/{asset}")).good(), expected);
+    assert_eq!(fixture.get(&format!("/assets/v1/assets/{asset}")).good(), expected);
 }
 
 #[test]
 fn equal_creates_make_two_assets() {
-    let bench = EmulatorFixture::new();
-    let (one, two) = (bench.made("Image", "a", &image(8, 8)), bench.made("Image", "a", &image(8, 8)));
+    let fixture = EmulatorFixture::new();
+    let (one, two) = (fixture.made("Image", "a", &image(8, 8)), fixture.made("Image", "a", &image(8, 8)));
     assert!(one < two);
-    let commits = bench.control.counters().commits;
+    let commits = fixture.control.counters().commits;
     assert_eq!(commits.values().collect::<Vec<_>>(), [&2]);
 }
 
 #[test]
-fn wrong_creates_are_refused_with_the_words_of_the_wire_and_make_nothing() {
+fn invalid_creates_are_refused_with_the_messages_of_the_wire() {
     #[track_caller]
     fn check(change: impl FnOnce(&mut Value, &mut FilePartFixture), status: u16, message: &str) {
-        let bench = EmulatorFixture::with(|config| config.fees = [(CreatableType::Image, 10)].into());
+        let fixture = EmulatorFixture::with(|config| config.fees = [(CreatableType::Image, 10)].into());
         let (mut request, mut file) = (new_asset("Image", "Sword"), image(8, 8));
         change(&mut request, &mut file);
-        assert_eq!(bench.create(&request, &file).refusal(), (status, message.to_owned()));
-        assert!(bench.control.assets().is_empty() && bench.control.operations().is_empty());
+        assert_eq!(fixture.create(&request, &file).refusal(), (status, message.to_owned()));
+        assert!(fixture.control.assets().is_empty() && fixture.control.operations().is_empty());
         assert_eq!(
-            bench.control.requests().last().map(|request| (request.committed, request.status)),
+            fixture.control.requests().last().map(|request| (request.committed, request.status)),
             Some((false, Some(status)))
         );
     }
@@ -96,20 +96,20 @@ fn wrong_creates_are_refused_with_the_words_of_the_wire_and_make_nothing() {
 }
 
 #[test]
-fn the_largest_that_is_allowed_is_accepted() {
-    let bench = EmulatorFixture::with(|config| config.fees = [(CreatableType::Image, 10)].into());
+fn values_at_the_limits_are_accepted() {
+    let fixture = EmulatorFixture::with(|config| config.fees = [(CreatableType::Image, 10)].into());
     let mut request = new_asset("Image", &"n".repeat(50));
     request["description"] = json!("d".repeat(1000));
     request["creationContext"]["expectedPrice"] = json!(10);
-    assert_eq!(bench.create(&request, &image(7999, 7999)).status, 200);
+    assert_eq!(fixture.create(&request, &image(7999, 7999)).status, 200);
 }
 
 #[test]
 fn broken_bodies_are_refused() {
     #[track_caller]
     fn check(content_type: &str, body: Vec<u8>, message: &str) {
-        let answer = EmulatorFixture::new().send_as("k", "POST", "/assets/v1/assets", content_type, body);
-        let (status, text) = answer.refusal();
+        let response = EmulatorFixture::new().send_as("k", "POST", "/assets/v1/assets", content_type, body);
+        let (status, text) = response.refusal();
         assert_eq!(status, 400);
         assert!(text.starts_with(message), "{text}");
     }
@@ -136,63 +136,63 @@ fn broken_bodies_are_refused() {
 
 #[test]
 fn a_corrupt_file_makes_an_operation_that_fails() {
-    let bench = EmulatorFixture::new();
+    let fixture = EmulatorFixture::new();
     let garbage = FilePartFixture { bytes: b"garbage".to_vec(), ..model("") };
-    let ended = bench.finish(&bench.create(&new_asset("Model", "a"), &garbage));
+    let ended = fixture.finish(&fixture.create(&new_asset("Model", "a"), &garbage));
     assert_eq!(ended["error"], json!({ "code": "CorruptedData", "message": "The file is corrupted." }));
-    assert!(bench.control.assets().is_empty() && bench.control.counters().commits.is_empty());
+    assert!(fixture.control.assets().is_empty() && fixture.control.counters().commits.is_empty());
 }
 
 #[test]
-fn keys_are_checked_for_life_scope_and_creator() {
+fn keys_are_checked_for_expiry_scope_and_creator() {
     let key = |change: fn(&mut EmulatedKey)| {
-        let bench = EmulatorFixture::new();
+        let fixture = EmulatorFixture::new();
         let mut key =
             EmulatedKey { creators: Creators::Owner, ..EmulatedKey::all_powerful("k", "ci", Principal::User(1)) };
         change(&mut key);
-        bench.control.put_key(key);
-        bench
+        fixture.control.put_key(key);
+        fixture
     };
     #[track_caller]
-    fn check(bench: &EmulatorFixture, answer: TestResponse, status: u16, body: Value) {
-        assert_eq!((answer.status, answer.json()), (status, body));
-        assert!(bench.control.assets().is_empty());
+    fn check(fixture: &EmulatorFixture, response: TestResponse, status: u16, body: Value) {
+        assert_eq!((response.status, response.json()), (status, body));
+        assert!(fixture.control.assets().is_empty());
     }
     let bad = json!({ "errors": [{ "code": 0, "message": "Invalid API Key" }] });
-    let create = |bench: &EmulatorFixture| bench.create(&new_asset("Image", "a"), &image(8, 8));
-    let bench = key(|_| {});
+    let create = |fixture: &EmulatorFixture| fixture.create(&new_asset("Image", "a"), &image(8, 8));
+    let fixture = key(|_| {});
     for wrong in ["", "other"] {
-        check(&bench, bench.send_as(wrong, "GET", "/assets/v1/assets/5", "", Vec::new()), 401, bad.clone());
+        check(&fixture, fixture.send_as(wrong, "GET", "/assets/v1/assets/5", "", Vec::new()), 401, bad.clone());
     }
-    let bench = key(|key| key.enabled = false);
-    check(&bench, create(&bench), 401, bad.clone());
-    let bench = key(|key| key.expires_at_ms = Some(START));
-    check(&bench, create(&bench), 401, bad);
-    let bench = key(|key| key.write = false);
+    let fixture = key(|key| key.enabled = false);
+    check(&fixture, create(&fixture), 401, bad.clone());
+    let fixture = key(|key| key.expires_at_ms = Some(START));
+    check(&fixture, create(&fixture), 401, bad);
+    let fixture = key(|key| key.write = false);
     check(
-        &bench,
-        create(&bench),
+        &fixture,
+        create(&fixture),
         403,
         json!({ "code": "INSUFFICIENT_SCOPE", "message": "The API key lacks the scope asset:write." }),
     );
-    assert_eq!(bench.get("/assets/v1/assets/5").status, 404);
-    let bench = key(|key| key.read = false);
+    assert_eq!(fixture.get("/assets/v1/assets/5").status, 404);
+    let fixture = key(|key| key.read = false);
     check(
-        &bench,
-        bench.get("/assets/v1/assets/5"),
+        &fixture,
+        fixture.get("/assets/v1/assets/5"),
         403,
         json!({ "code": "INSUFFICIENT_SCOPE", "message": "The API key lacks the scope asset:read." }),
     );
-    let bench = key(|key| key.owner = Principal::User(2));
+    let fixture = key(|key| key.owner = Principal::User(2));
     check(
-        &bench,
-        create(&bench),
+        &fixture,
+        create(&fixture),
         403,
         json!({ "code": "PERMISSION_DENIED", "message": "The API key has no permission for user:1." }),
     );
-    let bench =
+    let fixture =
         key(|key| (key.owner, key.creators) = (Principal::User(2), Creators::Only([Principal::User(1)].into())));
-    assert_eq!(create(&bench).status, 200);
+    assert_eq!(create(&fixture).status, 200);
 }
 
 #[test]
@@ -202,24 +202,24 @@ fn a_bearer_token_is_as_good_as_a_key() {
 }
 
 #[test]
-fn others_assets_can_be_read_and_not_written() {
-    let bench = EmulatorFixture::new();
-    let id = bench.made("Model", "a", &model("a"));
-    bench
+fn foreign_assets_can_be_read_but_not_written() {
+    let fixture = EmulatorFixture::new();
+    let id = fixture.made("Model", "a", &model("a"));
+    fixture
         .control
         .put_key(EmulatedKey { creators: Creators::Owner, ..EmulatedKey::all_powerful("k", "ci", Principal::User(2)) });
-    assert_eq!(bench.get(&format!("/assets/v1/assets/{id}")).status, 200);
-    assert_eq!(bench.get(&format!("/assets/v1/assets/{id}/versions")).status, 403);
-    assert_eq!(bench.post(&format!("/assets/v1/assets/{id}:archive"), &json!({})).status, 403);
-    assert_eq!(bench.update(id, "displayName", &json!({ "assetId": id, "displayName": "b" }), None).status, 403);
-    assert!(!bench.control.asset(id).unwrap().asset.archived);
+    assert_eq!(fixture.get(&format!("/assets/v1/assets/{id}")).status, 200);
+    assert_eq!(fixture.get(&format!("/assets/v1/assets/{id}/versions")).status, 403);
+    assert_eq!(fixture.post(&format!("/assets/v1/assets/{id}:archive"), &json!({})).status, 403);
+    assert_eq!(fixture.update(id, "displayName", &json!({ "assetId": id, "displayName": "b" }), None).status, 403);
+    assert!(!fixture.control.asset(id).unwrap().asset.archived);
 }
 
 #[test]
 fn keys_are_introspected() {
-    let bench = EmulatorFixture::new();
-    bench.control.put_key(EmulatedKey::all_powerful("k", "ci", Principal::User(5)));
-    let body = bench.post("/api-keys/v1/introspect", &json!({ "apiKey": "k" })).good();
+    let fixture = EmulatorFixture::new();
+    fixture.control.put_key(EmulatedKey::all_powerful("k", "ci", Principal::User(5)));
+    let body = fixture.post("/api-keys/v1/introspect", &json!({ "apiKey": "k" })).good();
     assert_eq!(
         body,
         json!({
@@ -228,54 +228,55 @@ fn keys_are_introspected() {
             "enabled": true, "expired": false,
         })
     );
-    assert_eq!(bench.post("/api-keys/v1/introspect", &json!({ "apiKey": "x" })).status, 401);
-    assert_eq!(bench.post("/api-keys/v1/introspect", &json!({})).status, 400);
+    assert_eq!(fixture.post("/api-keys/v1/introspect", &json!({ "apiKey": "x" })).status, 401);
+    assert_eq!(fixture.post("/api-keys/v1/introspect", &json!({})).status, 400);
 }
 
 #[test]
 fn a_model_is_updated_in_place_and_equal_bytes_make_no_version() {
-    let bench = EmulatorFixture::new();
-    let id = bench.made("Model", "a", &model("one"));
-    let accepted = bench.update(id, "", &json!({ "assetId": id }), Some(&model("two")));
-    let revision = |bench: &EmulatorFixture| bench.get(&format!("/assets/v1/assets/{id}")).good()["revisionId"].clone();
-    assert_eq!(revision(&bench), "1", "the version appears when the operation ends");
-    assert_eq!(bench.finish(&accepted)["response"]["revisionId"], "2");
-    assert_eq!(revision(&bench), "2");
-    assert_eq!(bench.updated(id, &model("two"))["revisionId"], "2");
-    assert_eq!(bench.updated(id, &fbx("three"))["revisionId"], "3");
-    assert_eq!(bench.updated(id, &model("one"))["revisionId"], "4");
+    let fixture = EmulatorFixture::new();
+    let id = fixture.made("Model", "a", &model("one"));
+    let accepted = fixture.update(id, "", &json!({ "assetId": id }), Some(&model("two")));
+    let revision =
+        |fixture: &EmulatorFixture| fixture.get(&format!("/assets/v1/assets/{id}")).good()["revisionId"].clone();
+    assert_eq!(revision(&fixture), "1", "the version appears when the operation ends");
+    assert_eq!(fixture.finish(&accepted)["response"]["revisionId"], "2");
+    assert_eq!(revision(&fixture), "2");
+    assert_eq!(fixture.updated(id, &model("two"))["revisionId"], "2");
+    assert_eq!(fixture.updated(id, &fbx("three"))["revisionId"], "3");
+    assert_eq!(fixture.updated(id, &model("one"))["revisionId"], "4");
     let origins: Vec<VersionOrigin> =
-        bench.control.asset(id).unwrap().asset.versions.iter().map(|version| version.origin).collect();
+        fixture.control.asset(id).unwrap().asset.versions.iter().map(|version| version.origin).collect();
     assert_eq!(origins, [VersionOrigin::Create, VersionOrigin::Update, VersionOrigin::Update, VersionOrigin::Update]);
 }
 
 #[test]
 fn content_of_immutable_types_can_not_be_updated() {
     for (asset_type, file) in [("Image", image(8, 8)), ("Decal", image(8, 8)), ("Audio", audio()), ("Video", video())] {
-        let bench = EmulatorFixture::new();
-        let id = bench.made(asset_type, "a", &file);
-        let answer = bench.update(id, "", &json!({ "assetId": id }), Some(&file));
-        assert_eq!(answer.refusal(), (400, format!("AssetType {asset_type} does not support content updates.")));
+        let fixture = EmulatorFixture::new();
+        let id = fixture.made(asset_type, "a", &file);
+        let response = fixture.update(id, "", &json!({ "assetId": id }), Some(&file));
+        assert_eq!(response.refusal(), (400, format!("AssetType {asset_type} does not support content updates.")));
     }
 }
 
 #[test]
-fn wrong_updates_are_refused() {
-    let bench = EmulatorFixture::new();
-    let (id, wide) = (bench.made("Model", "a", &model("a")), bench.made("Image", "i", &image(8, 4)));
+fn invalid_updates_are_refused() {
+    let fixture = EmulatorFixture::new();
+    let (id, wide) = (fixture.made("Model", "a", &model("a")), fixture.made("Image", "i", &image(8, 4)));
     #[track_caller]
     fn check(
-        bench: &EmulatorFixture,
+        fixture: &EmulatorFixture,
         id: u64,
         mask: &str,
         fields: Value,
         file: Option<&FilePartFixture>,
         message: &str,
     ) {
-        assert_eq!(bench.update(id, mask, &fields, file).refusal(), (400, message.to_owned()));
+        assert_eq!(fixture.update(id, mask, &fields, file).refusal(), (400, message.to_owned()));
     }
     check(
-        &bench,
+        &fixture,
         id,
         "",
         json!({ "assetId": id + 1 }),
@@ -283,35 +284,35 @@ fn wrong_updates_are_refused() {
         "AssetId in the request does not match the path.",
     );
     check(
-        &bench,
+        &fixture,
         id,
         "",
         json!({ "assetId": id, "assetType": "Image" }),
         Some(&model("b")),
         "AssetType can't be changed.",
     );
-    check(&bench, id, "weight", json!({ "assetId": id }), None, "The update mask has an invalid field: weight.");
-    check(&bench, id, "displayName", json!({ "assetId": id }), None, "Asset name length is invalid.");
+    check(&fixture, id, "weight", json!({ "assetId": id }), None, "The update mask has an invalid field: weight.");
+    check(&fixture, id, "displayName", json!({ "assetId": id }), None, "Asset name length is invalid.");
     check(
-        &bench,
+        &fixture,
         id,
         "githubSocialLink",
         json!({ "assetId": id, "githubSocialLink": { "uri": "https://gitlab.com/us" } }),
         None,
         "The uri of githubSocialLink is invalid.",
     );
-    bench.set("metadata_failure", "refused");
+    fixture.set("metadata_failure", "refused");
     let icon = |icon: u64| json!({ "assetId": id, "icon": format!("assets/{icon}") });
-    check(&bench, id, "icon", icon(wide), None, &format!("AssetId {wide} is not square."));
-    check(&bench, id, "icon", icon(id), None, &format!("AssetId {id} is not an Image."));
-    check(&bench, id, "icon", icon(7), None, "AssetId 7 is not found");
-    assert_eq!(bench.update(7, "icon", &icon(wide), None).refusal(), (404, "AssetId 7 is not found".to_owned()));
+    check(&fixture, id, "icon", icon(wide), None, &format!("AssetId {wide} is not square."));
+    check(&fixture, id, "icon", icon(id), None, &format!("AssetId {id} is not an Image."));
+    check(&fixture, id, "icon", icon(7), None, "AssetId 7 is not found");
+    assert_eq!(fixture.update(7, "icon", &icon(wide), None).refusal(), (404, "AssetId 7 is not found".to_owned()));
 }
 
 #[test]
-fn metadata_follows_the_mask() {
-    let bench = EmulatorFixture::new();
-    let (id, icon) = (bench.made("Model", "a", &model("a")), bench.made("Image", "i", &image(8, 8)));
+fn an_update_changes_only_masked_metadata() {
+    let fixture = EmulatorFixture::new();
+    let (id, icon) = (fixture.made("Model", "a", &model("a")), fixture.made("Image", "i", &image(8, 8)));
     let link = |name: &str| json!({ "uri": format!("https://{name}/us") });
     let fields = json!({
         "assetId": id, "displayName": "b", "description": "d", "icon": format!("assets/{icon}"),
@@ -320,10 +321,10 @@ fn metadata_follows_the_mask() {
         "githubSocialLink": link("github.com"), "guildedSocialLink": link("guilded.gg"), "robloxSocialLink": link("roblox.com"),
     });
     let mask = "displayName,icon,previews%2CtwitchSocialLink,githubSocialLink,guildedSocialLink";
-    let ended = bench.finish(&bench.update(id, mask, &fields, None));
+    let ended = fixture.finish(&fixture.update(id, mask, &fields, None));
     assert_eq!(ended["response"]["displayName"], "b");
     assert_eq!(ended["response"]["revisionId"], "1");
-    let read = |mask: &str| bench.get(&format!("/assets/v1/assets/{id}?readMask={mask}")).good();
+    let read = |mask: &str| fixture.get(&format!("/assets/v1/assets/{id}?readMask={mask}")).good();
     assert_eq!(
         read("displayName,description,icon,previews,twitchSocialLink,robloxSocialLink"),
         json!({
@@ -333,9 +334,9 @@ fn metadata_follows_the_mask() {
         }),
         "what is outside the mask is ignored"
     );
-    let four = bench.update(id, "robloxSocialLink", &fields, None);
+    let four = fixture.update(id, "robloxSocialLink", &fields, None);
     assert_eq!(four.refusal(), (400, "An asset can have at most 3 social links.".to_owned()));
-    bench.finish(&bench.update(id, "icon,previews,twitchSocialLink,description", &json!({ "assetId": id }), None));
+    fixture.finish(&fixture.update(id, "icon,previews,twitchSocialLink,description", &json!({ "assetId": id }), None));
     assert_eq!(
         read("icon,previews,twitchSocialLink,description"),
         json!({ "previews": [] }),
@@ -345,10 +346,10 @@ fn metadata_follows_the_mask() {
 
 #[test]
 fn content_and_metadata_change_together() {
-    let bench = EmulatorFixture::new();
-    let id = bench.made("Model", "a", &model("a"));
+    let fixture = EmulatorFixture::new();
+    let id = fixture.made("Model", "a", &model("a"));
     let fields = json!({ "assetId": id, "displayName": "b", "description": "ignored" });
-    let ended = bench.finish(&bench.update(id, "displayName", &fields, Some(&model("b"))));
+    let ended = fixture.finish(&fixture.update(id, "displayName", &fields, Some(&model("b"))));
     let response = &ended["response"];
     assert_eq!(
         (&response["revisionId"], &response["displayName"], response.get("description")),
@@ -358,10 +359,10 @@ fn content_and_metadata_change_together() {
 
 #[test]
 fn an_unusable_icon_is_an_error_inside_the_operation() {
-    let bench = EmulatorFixture::new();
-    let id = bench.made("Model", "a", &model("a"));
+    let fixture = EmulatorFixture::new();
+    let id = fixture.made("Model", "a", &model("a"));
     let fields = json!({ "assetId": id, "displayName": "b", "icon": "assets/7" });
-    let ended = bench.finish(&bench.update(id, "displayName,icon", &fields, None));
+    let ended = fixture.finish(&fixture.update(id, "displayName,icon", &fields, None));
     let error = json!({ "code": "InvalidArgument", "message": "AssetId 7 is not found", "details": [] });
     assert_eq!(ended["metadata"], json!({ "errors": [{ "error": error, "fieldMask": "icon" }] }));
     assert_eq!(ended["response"]["displayName"], "b");
@@ -369,30 +370,30 @@ fn an_unusable_icon_is_an_error_inside_the_operation() {
 
 #[test]
 fn reads_are_refused_for_wrong_masks_ids_and_paths() {
-    let bench = EmulatorFixture::new();
-    let id = bench.made("Model", "a", &model("a"));
-    let wrong = bench.get(&format!("/assets/v1/assets/{id}?readMask=displayName,weight"));
+    let fixture = EmulatorFixture::new();
+    let id = fixture.made("Model", "a", &model("a"));
+    let wrong = fixture.get(&format!("/assets/v1/assets/{id}?readMask=displayName,weight"));
     assert_eq!(wrong.refusal(), (400, "The read mask has an invalid field: weight.".to_owned()));
     assert_eq!(
-        bench.get("/assets/v1/assets/7").json(),
+        fixture.get("/assets/v1/assets/7").json(),
         json!({ "code": "NOT_FOUND", "message": "AssetId 7 is not found" })
     );
     assert_eq!(
-        bench.get("/assets/v1/assets/x").json()["errors"],
+        fixture.get("/assets/v1/assets/x").json()["errors"],
         json!({ "assetId": ["The value 'x' is not valid."] })
     );
-    assert_eq!(bench.get("/assets/v1/planets").json(), json!({ "errors": [{ "code": 0, "message": "NotFound" }] }));
-    assert_eq!(bench.get(&format!("/assets/v1/assets/{id}:archive")).status, 405);
+    assert_eq!(fixture.get("/assets/v1/planets").json(), json!({ "errors": [{ "code": 0, "message": "NotFound" }] }));
+    assert_eq!(fixture.get(&format!("/assets/v1/assets/{id}:archive")).status, 405);
 }
 
 #[test]
 fn versions_are_listed_newest_first_page_by_page() {
-    let bench = EmulatorFixture::new();
-    let id = bench.made("Model", "a", &model("0"));
+    let fixture = EmulatorFixture::new();
+    let id = fixture.made("Model", "a", &model("0"));
     for number in 1..20 {
-        bench.updated(id, &model(&number.to_string()));
+        fixture.updated(id, &model(&number.to_string()));
     }
-    let page = |query: &str| bench.get(&format!("/assets/v1/assets/{id}/versions?{query}")).good();
+    let page = |query: &str| fixture.get(&format!("/assets/v1/assets/{id}/versions?{query}")).good();
     let paths = |page: &Value| -> Vec<String> {
         page["assetVersions"]
             .as_array()
@@ -416,126 +417,128 @@ fn versions_are_listed_newest_first_page_by_page() {
         })
     );
     for query in ["pageToken=zz", "pageToken=31", "maxPageSize=x"] {
-        assert_eq!(bench.get(&format!("/assets/v1/assets/{id}/versions?{query}")).status, 400, "{query}");
+        assert_eq!(fixture.get(&format!("/assets/v1/assets/{id}/versions?{query}")).status, 400, "{query}");
     }
     assert_eq!(
-        bench.get(&format!("/assets/v1/assets/{id}/versions/3")).good()["path"],
+        fixture.get(&format!("/assets/v1/assets/{id}/versions/3")).good()["path"],
         format!("assets/{id}/versions/3")
     );
-    assert_eq!(bench.get(&format!("/assets/v1/assets/{id}/versions/21")).status, 404);
+    assert_eq!(fixture.get(&format!("/assets/v1/assets/{id}/versions/21")).status, 404);
 }
 
 #[test]
 fn a_rollback_is_json_or_a_form() {
-    let bench = EmulatorFixture::new();
-    let id = bench.made("Model", "a", &model("one"));
-    bench.updated(id, &model("two"));
+    let fixture = EmulatorFixture::new();
+    let id = fixture.made("Model", "a", &model("one"));
+    fixture.updated(id, &model("two"));
     let path = format!("/assets/v1/assets/{id}/versions:rollback");
     let version = |number: u32| format!("assets/{id}/versions/{number}");
-    let answer = bench.post(&path, &json!({ "assetVersion": version(1) })).good();
-    assert_eq!(answer["path"], version(3), "observed: a new version with the old bytes");
+    let response = fixture.post(&path, &json!({ "assetVersion": version(1) })).good();
+    assert_eq!(response["path"], version(3), "observed: a new version with the old bytes");
     let hashes: Vec<String> =
-        bench.control.asset(id).unwrap().asset.versions.iter().map(|version| version.content.hash.clone()).collect();
+        fixture.control.asset(id).unwrap().asset.versions.iter().map(|version| version.content.hash.clone()).collect();
     assert_eq!(hashes[2], hashes[0]);
     let body =
         format!("--B\r\nContent-Disposition: form-data; name=\"assetVersion\"\r\n\r\n{}\r\n--B--\r\n", version(2));
-    assert_eq!(bench.send_as("k", "POST", &path, FORM, body.into_bytes()).good()["path"], version(4));
+    assert_eq!(fixture.send_as("k", "POST", &path, FORM, body.into_bytes()).good()["path"], version(4));
     for (wrong, status) in [
         (json!({}), 400),
         (json!({ "assetVersion": "2" }), 400),
         (json!({ "assetVersion": "assets/7/versions/1" }), 400),
     ] {
-        assert_eq!(bench.post(&path, &wrong).status, status, "{wrong}");
+        assert_eq!(fixture.post(&path, &wrong).status, status, "{wrong}");
     }
-    assert_eq!(bench.post(&path, &json!({ "assetVersion": version(9) })).status, 404);
+    assert_eq!(fixture.post(&path, &json!({ "assetVersion": version(9) })).status, 404);
 }
 
 #[test]
-fn archive_and_restore_answer_the_asset() {
-    let bench = EmulatorFixture::new();
-    let id = bench.made("Image", "a", &image(8, 8));
+fn archive_and_restore_return_the_asset() {
+    let fixture = EmulatorFixture::new();
+    let id = fixture.made("Image", "a", &image(8, 8));
     let path = format!("/assets/v1/assets/{id}");
     for (verb, body, state) in [("archive", "", "Archived"), ("restore", "{}", "Active")] {
-        let answer = bench.send_as("k", "POST", &format!("{path}:{verb}"), "application/json", body.into()).good();
-        assert_eq!((&answer["state"], id_of(&answer)), (&json!(state), id));
-        assert_eq!(bench.get(&path).good()["state"], state);
+        let response = fixture.send_as("k", "POST", &format!("{path}:{verb}"), "application/json", body.into()).good();
+        assert_eq!((&response["state"], id_of(&response)), (&json!(state), id));
+        assert_eq!(fixture.get(&path).good()["state"], state);
     }
-    assert_eq!(bench.post("/assets/v1/assets/7:archive", &json!({})).status, 404);
+    assert_eq!(fixture.post("/assets/v1/assets/7:archive", &json!({})).status, 404);
 }
 
 #[test]
 fn moderation_moves_on_and_an_operation_keeps_its_snapshot() {
-    let bench = EmulatorFixture::new();
+    let fixture = EmulatorFixture::new();
     let step = |after_ms, verdict| VerdictStep { after_ms, verdict };
     let verdicts = vec![
         step(0, ModerationVerdict::Reviewing),
         step(5000, ModerationVerdict::Approved),
         step(9000, ModerationVerdict::Rejected),
     ];
-    bench.control.moderate(ModerationRule { name: Some("song".into()), verdicts, ..ModerationRule::default() });
-    let accepted = bench.create(&new_asset("Audio", "song"), &audio());
+    fixture.control.moderate(ModerationRule { name: Some("song".into()), verdicts, ..ModerationRule::default() });
+    let accepted = fixture.create(&new_asset("Audio", "song"), &audio());
     let state = |body: &Value| body["moderationResult"]["moderationState"].as_str().unwrap().to_owned();
-    let id = id_of(&bench.finish(&accepted)["response"]);
-    let now = || state(&bench.get(&format!("/assets/v1/assets/{id}")).good());
+    let id = id_of(&fixture.finish(&accepted)["response"]);
+    let now = || state(&fixture.get(&format!("/assets/v1/assets/{id}")).good());
     assert_eq!(now(), "Reviewing");
-    bench.pass(4000);
+    fixture.pass(4000);
     assert_eq!(now(), "Approved");
-    assert_eq!(state(&bench.poll(&accepted).good()["response"]), "Reviewing");
-    bench.pass(4000);
+    assert_eq!(state(&fixture.poll(&accepted).good()["response"]), "Reviewing");
+    fixture.pass(4000);
     assert_eq!(now(), "Rejected");
-    let version = bench.get(&format!("/assets/v1/assets/{id}/versions/1")).good();
+    let version = fixture.get(&format!("/assets/v1/assets/{id}/versions/1")).good();
     assert_eq!(state(&version), "Rejected");
     let verdicts = vec![step(0, ModerationVerdict::Approved)];
-    bench.control.moderate(ModerationRule { asset_id: Some(id), verdicts, ..ModerationRule::default() });
+    fixture.control.moderate(ModerationRule { asset_id: Some(id), verdicts, ..ModerationRule::default() });
     assert_eq!(now(), "Approved");
 }
 
 #[test]
 fn moderated_content_can_fail_the_operation() {
-    let bench = EmulatorFixture::new();
-    bench.control.moderate(ModerationRule { fail_operation: true, ..ModerationRule::default() });
-    let ended = bench.finish(&bench.create(&new_asset("Audio", "song"), &audio()));
+    let fixture = EmulatorFixture::new();
+    fixture.control.moderate(ModerationRule { fail_operation: true, ..ModerationRule::default() });
+    let ended = fixture.finish(&fixture.create(&new_asset("Audio", "song"), &audio()));
     assert_eq!(ended["error"]["code"], "ContentModerated");
-    assert!(bench.control.assets().is_empty());
+    assert!(fixture.control.assets().is_empty());
 }
 
 #[test]
 fn an_account_with_too_many_rejections_is_moderated() {
-    let bench = EmulatorFixture::with(|config| config.rejections_allowed = Some(2));
+    let fixture = EmulatorFixture::with(|config| config.rejections_allowed = Some(2));
     let verdicts = vec![VerdictStep { after_ms: 100, verdict: ModerationVerdict::Rejected }];
-    bench.control.moderate(ModerationRule { verdicts, ..ModerationRule::default() });
-    bench.made("Audio", "a", &audio());
-    assert_eq!(bench.get("/assets/v1/assets/7").status, 404);
-    bench.create(&new_asset("Audio", "b"), &audio());
-    assert_eq!(bench.get("/assets/v1/assets/7").status, 404);
-    bench.pass(100);
-    assert_eq!(bench.get("/assets/v1/assets/7").refusal(), (403, "User is moderated".to_owned()));
-    bench.control.moderate_account(Principal::User(1), false);
-    assert_eq!(bench.get("/assets/v1/assets/7").status, 404);
+    fixture.control.moderate(ModerationRule { verdicts, ..ModerationRule::default() });
+    fixture.made("Audio", "a", &audio());
+    assert_eq!(fixture.get("/assets/v1/assets/7").status, 404);
+    fixture.create(&new_asset("Audio", "b"), &audio());
+    assert_eq!(fixture.get("/assets/v1/assets/7").status, 404);
+    fixture.pass(100);
+    assert_eq!(fixture.get("/assets/v1/assets/7").refusal(), (403, "User is moderated".to_owned()));
+    fixture.control.moderate_account(Principal::User(1), false);
+    assert_eq!(fixture.get("/assets/v1/assets/7").status, 404);
 }
 
 #[test]
 fn the_text_filter_refuses_or_censors_creates_and_updates() {
-    let bench = EmulatorFixture::new();
+    let fixture = EmulatorFixture::new();
     let rule = |contains: &str, field, action| TextRule { contains: contains.into(), field, action };
-    bench.control.add_text_rule(rule("dev", TextField::Both, TextAction::Censor));
-    bench.control.add_text_rule(rule("bad", TextField::Name, TextAction::Refuse));
-    bench.control.add_text_rule(rule("bad", TextField::Description, TextAction::Refuse));
+    fixture.control.add_text_rule(rule("dev", TextField::Both, TextAction::Censor));
+    fixture.control.add_text_rule(rule("bad", TextField::Name, TextAction::Refuse));
+    fixture.control.add_text_rule(rule("bad", TextField::Description, TextAction::Refuse));
     let mut request = new_asset("Model", "tt-dev");
     request["description"] = json!("dev notes");
-    let id = id_of(&bench.finish(&bench.create(&request, &model("a")))["response"]);
-    let stored = bench.get(&format!("/assets/v1/assets/{id}?readMask=displayName,description")).good();
+    let id = id_of(&fixture.finish(&fixture.create(&request, &model("a")))["response"]);
+    let stored = fixture.get(&format!("/assets/v1/assets/{id}?readMask=displayName,description")).good();
     assert_eq!(stored, json!({ "displayName": "tt-###", "description": "### notes" }));
     assert_eq!(
-        bench.create(&new_asset("Model", "bad"), &model("a")).refusal(),
+        fixture.create(&new_asset("Model", "bad"), &model("a")).refusal(),
         (400, "AssetName is moderated.".to_owned())
     );
-    let bad = bench.update(id, "description", &json!({ "assetId": id, "description": "bad" }), None);
+    let bad = fixture.update(id, "description", &json!({ "assetId": id, "description": "bad" }), None);
     assert_eq!(bad.refusal(), (400, "AssetDescription is moderated.".to_owned()));
-    let ended = bench.finish(&bench.update(id, "displayName", &json!({ "assetId": id, "displayName": "dev" }), None));
+    let ended =
+        fixture.finish(&fixture.update(id, "displayName", &json!({ "assetId": id, "displayName": "dev" }), None));
     assert_eq!(ended["response"]["displayName"], "###");
-    bench.control.clear_text_rules();
-    let ended = bench.finish(&bench.update(id, "displayName", &json!({ "assetId": id, "displayName": "dev" }), None));
+    fixture.control.clear_text_rules();
+    let ended =
+        fixture.finish(&fixture.update(id, "displayName", &json!({ "assetId": id, "displayName": "dev" }), None));
     assert_eq!(ended["response"]["displayName"], "dev");
 }
 
@@ -544,24 +547,24 @@ fn only(endpoint: crate::emulator::ApiEndpoint, limit: Limit) -> EndpointLimits 
 }
 
 #[test]
-fn the_gateway_answers_a_full_window_with_a_wait_that_is_too_short() {
-    let bench = EmulatorFixture::new();
-    bench.control.set_limits(only(crate::emulator::ApiEndpoint::GetAsset, Limit::of(1)));
-    assert_eq!(bench.get("/assets/v1/assets/7").header("x-ratelimit-remaining"), ["0, 0"]);
-    let answer = bench.get("/assets/v1/assets/7");
-    assert_eq!((answer.status, answer.json()), (429, json!({ "errors": [{ "code": 0, "message": "" }] })));
+fn a_429_of_the_gateway_asks_for_too_short_a_wait() {
+    let fixture = EmulatorFixture::new();
+    fixture.control.set_limits(only(crate::emulator::ApiEndpoint::GetAsset, Limit::of(1)));
+    assert_eq!(fixture.get("/assets/v1/assets/7").header("x-ratelimit-remaining"), ["0, 0"]);
+    let response = fixture.get("/assets/v1/assets/7");
+    assert_eq!((response.status, response.json()), (429, json!({ "errors": [{ "code": 0, "message": "" }] })));
     let headers =
         ["retry-after", "x-envoy-ratelimited", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
-    let values: Vec<&str> = headers.iter().flat_map(|name| answer.header(name)).collect();
+    let values: Vec<&str> = headers.iter().flat_map(|name| response.header(name)).collect();
     // START is 20 s into a minute.
     assert_eq!(values, ["5", "true", "1, 1;w=60, 1, 1;w=60", "0, 0", "40, 40"]);
-    bench.pass(40_000);
-    assert_eq!(bench.get("/assets/v1/assets/7").status, 404);
-    assert_eq!(bench.control.counters().windows_exceeded.values().collect::<Vec<_>>(), [&1]);
+    fixture.pass(40_000);
+    assert_eq!(fixture.get("/assets/v1/assets/7").status, 404);
+    assert_eq!(fixture.control.counters().windows_exceeded.values().collect::<Vec<_>>(), [&1]);
 }
 
 #[test]
-fn the_documented_limits_are_those_of_the_document() {
+fn the_default_limits_are_the_documented_ones() {
     let limits = EndpointLimits::documented();
     let of = |endpoint| limits.endpoints[&endpoint];
     use crate::emulator::ApiEndpoint as E;
@@ -577,23 +580,23 @@ fn the_documented_limits_are_those_of_the_document() {
 
 #[test]
 fn latency_can_be_counted_in_polls_or_as_observed() {
-    let bench = EmulatorFixture::with(|config| config.latency = LatencyModel::Polls(2));
-    let accepted = bench.create(&new_asset("Model", "a"), &model("a"));
-    let done: Vec<bool> = (0..4).map(|_| bench.poll(&accepted).good()["done"].as_bool().unwrap()).collect();
+    let fixture = EmulatorFixture::with(|config| config.latency = LatencyModel::Polls(2));
+    let accepted = fixture.create(&new_asset("Model", "a"), &model("a"));
+    let done: Vec<bool> = (0..4).map(|_| fixture.poll(&accepted).good()["done"].as_bool().unwrap()).collect();
     assert_eq!(done, [false, false, true, true]);
 
-    bench.control.set_latency(LatencyModel::Observed);
-    let accepted = bench.create(&new_asset("Model", "a"), &fbx("a"));
-    bench.pass(2000);
-    assert_eq!(bench.poll(&accepted).good()["done"], false);
-    bench.pass(2000);
-    assert_eq!(bench.poll(&accepted).good()["done"], true);
+    fixture.control.set_latency(LatencyModel::Observed);
+    let accepted = fixture.create(&new_asset("Model", "a"), &fbx("a"));
+    fixture.pass(2000);
+    assert_eq!(fixture.poll(&accepted).good()["done"], false);
+    fixture.pass(2000);
+    assert_eq!(fixture.poll(&accepted).good()["done"], true);
 }
 
 #[test]
-fn edits_by_somebody_else_show_up() {
-    let bench = EmulatorFixture::new();
-    let id = bench.made("Model", "a", &model("a"));
+fn edits_by_another_person_are_visible() {
+    let fixture = EmulatorFixture::new();
+    let id = fixture.made("Model", "a", &model("a"));
     let edit = ForeignEdit {
         display_name: Some("theirs".into()),
         description: Some("d".into()),
@@ -601,34 +604,34 @@ fn edits_by_somebody_else_show_up() {
         content_hash: Some("ff".into()),
         ..ForeignEdit::default()
     };
-    bench.control.edit(id, &edit).unwrap();
-    let seen = bench.get(&format!("/assets/v1/assets/{id}?readMask=displayName,description,state,revisionId")).good();
+    fixture.control.edit(id, &edit).unwrap();
+    let seen = fixture.get(&format!("/assets/v1/assets/{id}?readMask=displayName,description,state,revisionId")).good();
     assert_eq!(seen, json!({ "displayName": "theirs", "description": "d", "state": "Archived", "revisionId": "2" }));
-    bench.control.edit(id, &ForeignEdit { head: Some(1), archived: Some(false), ..ForeignEdit::default() }).unwrap();
-    assert_eq!(bench.get(&format!("/assets/v1/assets/{id}")).good()["revisionId"], "1");
-    assert_eq!(bench.control.edit(id, &ForeignEdit { head: Some(9), ..ForeignEdit::default() }), None);
-    assert_eq!(bench.control.edit(7, &ForeignEdit::default()), None);
-    // One version is taken down, the other is gone; the current one can't go.
-    bench.control.edit(id, &ForeignEdit { reject_version: Some(1), ..ForeignEdit::default() }).unwrap();
-    let version = |number: u32| bench.get(&format!("/assets/v1/assets/{id}/versions/{number}"));
+    fixture.control.edit(id, &ForeignEdit { head: Some(1), archived: Some(false), ..ForeignEdit::default() }).unwrap();
+    assert_eq!(fixture.get(&format!("/assets/v1/assets/{id}")).good()["revisionId"], "1");
+    assert_eq!(fixture.control.edit(id, &ForeignEdit { head: Some(9), ..ForeignEdit::default() }), None);
+    assert_eq!(fixture.control.edit(7, &ForeignEdit::default()), None);
+    // One version is taken down, another one is removed; the current one can't be removed.
+    fixture.control.edit(id, &ForeignEdit { reject_version: Some(1), ..ForeignEdit::default() }).unwrap();
+    let version = |number: u32| fixture.get(&format!("/assets/v1/assets/{id}/versions/{number}"));
     assert_eq!(version(1).good()["moderationResult"]["moderationState"], "Rejected");
-    assert_eq!(bench.control.edit(id, &ForeignEdit { remove_version: Some(1), ..ForeignEdit::default() }), None);
-    bench.control.edit(id, &ForeignEdit { remove_version: Some(2), ..ForeignEdit::default() }).unwrap();
+    assert_eq!(fixture.control.edit(id, &ForeignEdit { remove_version: Some(1), ..ForeignEdit::default() }), None);
+    fixture.control.edit(id, &ForeignEdit { remove_version: Some(2), ..ForeignEdit::default() }).unwrap();
     assert_eq!(version(2).status, 404);
 }
 
 #[test]
-fn the_log_tells_what_a_request_did_and_never_the_key() {
-    let bench = EmulatorFixture::new();
-    bench.control.put_key(EmulatedKey::all_powerful("hush-hush", "ci", Principal::Group(9)));
+fn the_log_records_effects_but_never_the_key() {
+    let fixture = EmulatorFixture::new();
+    fixture.control.put_key(EmulatedKey::all_powerful("hush-hush", "ci", Principal::Group(9)));
     let request =
         json!({ "assetType": "Image", "displayName": "a", "creationContext": { "creator": { "groupId": 9 } } });
     let body = form(&request.to_string(), Some(&image(8, 8)));
     let bytes = body.len() as u64;
-    let answer = bench.send_as("hush-hush", "POST", "/assets/v1/assets?x=1", FORM, body).good();
-    let log = bench.control.requests();
+    let response = fixture.send_as("hush-hush", "POST", "/assets/v1/assets?x=1", FORM, body).good();
+    let log = fixture.control.requests();
     let entry = &log[0];
-    let asset = &bench.control.assets()[0];
+    let asset = &fixture.control.assets()[0];
     assert_eq!(
         (entry.method.as_str(), entry.path.as_str(), entry.query.as_str()),
         ("POST", "/assets/v1/assets", "x=1")
@@ -639,42 +642,43 @@ fn the_log_tells_what_a_request_did_and_never_the_key() {
         (Some(Principal::Group(9)), Some("ci"), Some(asset.asset.id))
     );
     assert_eq!(entry.content_hash.as_ref(), Some(&asset.asset.versions[0].content.hash));
-    assert_eq!(entry.operation_id.as_deref(), answer["operationId"].as_str());
+    assert_eq!(entry.operation_id.as_deref(), response["operationId"].as_str());
     let shown =
-        format!("{log:?}{:?}{:?}{}", bench.control, bench.control.counters(), serde_json::to_string(&log).unwrap());
+        format!("{log:?}{:?}{:?}{}", fixture.control, fixture.control.counters(), serde_json::to_string(&log).unwrap());
     assert!(!shown.contains("hush-hush"));
 }
 
 #[test]
 fn reset_empties_the_world_and_keeps_the_settings() {
-    let bench = EmulatorFixture::new();
-    bench.set("rollback", "repoint");
-    bench.made("Model", "a", &model("a"));
-    bench.control.reset();
+    let fixture = EmulatorFixture::new();
+    fixture.set("rollback", "repoint");
+    fixture.made("Model", "a", &model("a"));
+    fixture.control.reset();
     assert!(
-        bench.control.assets().is_empty()
-            && bench.control.operations().is_empty()
-            && bench.control.requests().is_empty()
+        fixture.control.assets().is_empty()
+            && fixture.control.operations().is_empty()
+            && fixture.control.requests().is_empty()
     );
-    assert!(bench.control.switches().contains(&("rollback", "repoint".to_owned())));
+    assert!(fixture.control.switches().contains(&("rollback", "repoint".to_owned())));
 }
 
 #[test]
-fn the_main_road_is_open_under_both_profiles() {
+fn the_usual_requests_succeed_under_both_profiles() {
     for profile in [Profile::Documented, Profile::Observed] {
-        let bench = EmulatorFixture::with(|config| config.profile = profile);
-        let id = bench.made("Model", "a", &model("one"));
-        assert_eq!(bench.updated(id, &model("two"))["revisionId"], "2");
+        let fixture = EmulatorFixture::with(|config| config.profile = profile);
+        let id = fixture.made("Model", "a", &model("one"));
+        assert_eq!(fixture.updated(id, &model("two"))["revisionId"], "2");
         let path = format!("/assets/v1/assets/{id}/versions:rollback");
-        bench.post(&path, &json!({ "assetVersion": format!("assets/{id}/versions/1") })).good();
-        let current =
-            |bench: &EmulatorFixture| bench.control.asset(id).unwrap().asset.current().unwrap().content.hash.clone();
-        assert_eq!(current(&bench), bench.control.asset(id).unwrap().asset.versions[0].content.hash);
-        bench.update(id, "displayName", &json!({ "assetId": id, "displayName": "b" }), None).good();
-        bench.pass(1000);
-        assert_eq!(bench.get(&format!("/assets/v1/assets/{id}")).good()["displayName"], "b");
+        fixture.post(&path, &json!({ "assetVersion": format!("assets/{id}/versions/1") })).good();
+        let current = |fixture: &EmulatorFixture| {
+            fixture.control.asset(id).unwrap().asset.current().unwrap().content.hash.clone()
+        };
+        assert_eq!(current(&fixture), fixture.control.asset(id).unwrap().asset.versions[0].content.hash);
+        fixture.update(id, "displayName", &json!({ "assetId": id, "displayName": "b" }), None).good();
+        fixture.pass(1000);
+        assert_eq!(fixture.get(&format!("/assets/v1/assets/{id}")).good()["displayName"], "b");
         for (verb, state) in [("archive", "Archived"), ("restore", "Active")] {
-            assert_eq!(bench.post(&format!("/assets/v1/assets/{id}:{verb}"), &json!({})).good()["state"], state);
+            assert_eq!(fixture.post(&format!("/assets/v1/assets/{id}:{verb}"), &json!({})).good()["state"], state);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A client of bare sockets: it sees how a connection ended, not only what was answered.
+//! A client of bare sockets, which sees how a connection ended as well as the response.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -8,20 +8,20 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::bench::{FORM, form, new_asset};
 use super::files::FilePartFixture;
+use super::fixture::{FORM, form, new_asset};
 use crate::emulator::{Config, LatencyModel, Running, start};
 
-/// How an exchange ended.
+/// The way an exchange ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ExchangeEnd {
-    /// A whole answer.
+    /// A whole response.
     Answer { status: u16, head: String, body: Vec<u8> },
-    /// RST, after so many bytes of an answer.
+    /// RST, after this many bytes of a response.
     Reset(usize),
-    /// FIN before the answer was whole, after so many bytes.
+    /// FIN before the response was whole, after this many bytes.
     Closed(usize),
-    /// Nothing for so long that the client went away.
+    /// Silence, until the client gave up.
     Silence,
 }
 
@@ -50,7 +50,7 @@ impl ExchangeEnd {
     }
 }
 
-/// An emulator on a free port, whose operations end at once.
+/// Starts an emulator on a free port, whose operations end at once.
 pub(super) async fn quick() -> Running {
     started(|_| {}).await
 }
@@ -62,12 +62,12 @@ pub(super) async fn started(change: impl FnOnce(&mut Config)) -> Running {
     start(config).await.unwrap()
 }
 
-/// One request on a connection of its own.
+/// Sends one request over a connection of its own.
 pub(super) async fn call(addr: SocketAddr, method: &str, path: &str, content_type: &str, body: &[u8]) -> ExchangeEnd {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {addr}\r\nx-api-key: k\r\nconnection: close\r\n");
     head += &format!("content-type: {content_type}\r\ncontent-length: {}\r\n\r\n", body.len());
     let mut stream = TcpStream::connect(addr).await.unwrap();
-    // A reset may come while the request is sent; what the reading says counts.
+    // A reset may arrive while the request is sent; the result of reading counts.
     stream.write_all(&[head.as_bytes(), body].concat()).await.ok();
     let mut got = Vec::new();
     let end = loop {

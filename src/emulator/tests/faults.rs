@@ -1,23 +1,23 @@
-//! A test a fault: over a real port it fires, its counter says so, and the world is as it should
-//! be.
+//! One test for each fault: over a real port it fires, its counter says so, and the world is as it
+//! should be.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::bench::{FORM, form, id_of};
 use super::client::{ExchangeEnd, call, create, get, quick};
 use super::files::model;
+use super::fixture::{FORM, form, id_of};
 use crate::emulator::{FaultRule, Running};
 
-/// Adds one rule and says its id.
+/// Adds one rule and returns its ID.
 #[track_caller]
 fn script(emulator: &Running, rule: Value) -> u64 {
     let rule: FaultRule = serde_json::from_value(rule).unwrap();
     emulator.control().add_faults(vec![rule]).unwrap()[0]
 }
 
-/// The rule fired so often, and so many assets were made with so many requests answered.
+/// Checks how often the rule fired, how many assets exist, and how many requests got a response.
 #[track_caller]
 fn check(emulator: &Running, rule: u64, fired: u64, assets: usize, answered: usize) {
     assert_eq!(emulator.control().fired(rule), fired, "fired");
@@ -26,7 +26,7 @@ fn check(emulator: &Running, rule: u64, fired: u64, assets: usize, answered: usi
     assert_eq!(log.iter().filter(|request| request.status.is_some()).count(), answered, "answered: {log:#?}");
 }
 
-/// After the faults the remote works.
+/// Checks that the remote works after the faults.
 async fn recovers(emulator: Running) {
     emulator.control().clear_faults();
     let before = emulator.control().assets().len();
@@ -171,25 +171,25 @@ async fn replies_have_their_own_body_and_headers() {
     ];
     for (extra, expected) in scripts {
         let rule = script(&emulator, reply(extra));
-        let answer = get(&emulator, "/assets/v1/assets/7").await;
-        assert_eq!((answer.status(), answer.header("retry-after").as_deref()), (429, expected));
-        assert!(answer.header("x-ratelimit-limit").is_some());
+        let response = get(&emulator, "/assets/v1/assets/7").await;
+        assert_eq!((response.status(), response.header("retry-after").as_deref()), (429, expected));
+        assert!(response.header("x-ratelimit-limit").is_some());
         assert_eq!(emulator.control().fired(rule), 1);
     }
     script(
         &emulator,
         reply(json!({ "retry_after": { "date_in_ms": 90_000 }, "rate_limit_headers": false, "body": "so there" })),
     );
-    let answer = get(&emulator, "/assets/v1/assets/7").await;
-    let date = httpdate::parse_http_date(&answer.header("retry-after").unwrap()).unwrap();
+    let response = get(&emulator, "/assets/v1/assets/7").await;
+    let date = httpdate::parse_http_date(&response.header("retry-after").unwrap()).unwrap();
     let now = emulator.control().clock().now_ms / 1000;
     let wait = date.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() - now;
     assert!((85..=90).contains(&wait), "{wait}");
-    assert_eq!(answer.header("x-ratelimit-limit"), None);
-    assert!(matches!(answer, ExchangeEnd::Answer { body, .. } if body == b"so there"));
+    assert_eq!(response.header("x-ratelimit-limit"), None);
+    assert!(matches!(response, ExchangeEnd::Answer { body, .. } if body == b"so there"));
     script(&emulator, reply(json!({ "headers": { "x-ratelimit-remaining": "70" } })));
-    let answer = get(&emulator, "/assets/v1/assets/7").await;
-    assert_eq!(answer.header("x-ratelimit-remaining").as_deref(), Some("70"));
+    let response = get(&emulator, "/assets/v1/assets/7").await;
+    assert_eq!(response.header("x-ratelimit-remaining").as_deref(), Some("70"));
     recovers(emulator).await;
 }
 
@@ -198,8 +198,8 @@ async fn merge_adds_unknown_fields_and_values() {
     let emulator = quick().await;
     let fields = json!({ "weather": "fine", "done": null });
     let rule = script(&emulator, json!({ "action": { "kind": "merge", "fields": fields } }));
-    let answer = create(&emulator, &model("a")).await.json();
-    assert_eq!((&answer["weather"], answer.get("done")), (&json!("fine"), None));
+    let response = create(&emulator, &model("a")).await.json();
+    assert_eq!((&response["weather"], response.get("done")), (&json!("fine"), None));
     check(&emulator, rule, 1, 1, 1);
     recovers(emulator).await;
 }
@@ -214,7 +214,7 @@ async fn a_duplicate_commit_makes_two_assets() {
     recovers(emulator).await;
 }
 
-/// Creates a model and says its id.
+/// Creates a model and returns its ID.
 async fn made(emulator: &Running) -> u64 {
     let path = create(emulator, &model("a")).await.json()["path"].as_str().unwrap().to_owned();
     id_of(&get(emulator, &format!("/assets/v1/{path}")).await.json()["response"])
@@ -251,7 +251,7 @@ async fn stale_reads_show_what_was_before_a_write() {
 }
 
 #[tokio::test]
-async fn reads_that_are_behind_show_each_write_only_when_its_time_is_over() {
+async fn delayed_reads_show_each_write_after_its_own_delay() {
     let emulator = quick().await;
     let id = made(&emulator).await;
     emulator.control().set_switch("reads_behind_ms", "60000").unwrap();
@@ -283,7 +283,7 @@ async fn an_endless_operation_outlives_the_faults() {
 }
 
 #[tokio::test]
-async fn operations_end_badly_in_each_way() {
+async fn operations_fail_in_every_form() {
     let code = json!({ "code": "Internal", "message": "m" });
     let outcomes = [
         (json!({ "outcome": "error", "code": "Internal", "message": "m" }), "/error", code.clone()),
@@ -314,7 +314,7 @@ async fn operations_end_badly_in_each_way() {
 }
 
 #[tokio::test]
-async fn operations_are_stuck_unseen_or_gone() {
+async fn operations_can_be_stuck_invisible_or_gone() {
     let emulator = quick().await;
     let poll = async |path: &str| get(&emulator, &format!("/assets/v1/{path}")).await;
     let accepted = async |action: Value| {
@@ -351,10 +351,10 @@ async fn an_update_whose_operation_fails_changes_nothing() {
     );
     for file in [Some(model("b")), None] {
         let body = form(&json!({ "assetId": id, "displayName": "b" }).to_string(), file.as_ref());
-        let answer =
+        let response =
             call(emulator.addr(), "PATCH", &format!("/assets/v1/assets/{id}?updateMask=displayName"), FORM, &body)
                 .await;
-        assert_eq!(answer.status(), 200);
+        assert_eq!(response.status(), 200);
     }
     let asset = emulator.control().asset(id).unwrap().asset;
     assert_eq!((asset.versions.len(), asset.metadata.display_name.as_str()), (1, "Sword"));
@@ -432,8 +432,8 @@ async fn a_fault_that_needs_a_commit_does_not_count_on_a_refused_request() {
         let emulator = quick().await;
         let rule = script(&emulator, json!({ "action": action }));
         let body = form("{}", None);
-        let answer = call(emulator.addr(), "POST", "/assets/v1/assets", FORM, &body).await;
-        assert_eq!(answer.status(), 400, "{action}");
+        let response = call(emulator.addr(), "POST", "/assets/v1/assets", FORM, &body).await;
+        assert_eq!(response.status(), 400, "{action}");
         check(&emulator, rule, 0, 0, 1);
         recovers(emulator).await;
     }

@@ -1,6 +1,6 @@
-//! Small files, as far as anybody reads them.
+//! Small files, complete as far as the emulator reads them.
 
-/// The header of a PNG of this size.
+/// Returns the header of a PNG of this size.
 pub(in crate::emulator) fn png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
     bytes.extend(width.to_be_bytes());
@@ -9,12 +9,12 @@ pub(in crate::emulator) fn png(width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
-/// A binary Roblox model with something in it.
+/// Returns a binary Roblox model with some content.
 pub(super) fn rbxm(text: &str) -> Vec<u8> {
     [b"<roblox!\x89\xff\r\n\x1a\n\0\0", text.as_bytes()].concat()
 }
 
-/// Another `Fields { name, mime, bytes }` of a file part.
+/// Name, MIME type and bytes of a file part.
 #[derive(Clone)]
 pub(super) struct FilePartFixture {
     pub(super) name: &'static str,

@@ -1,11 +1,10 @@
-//! Tests of the whole emulator: in process for what it answers, over sockets for how connections
-//! end.
+//! Tests of the whole emulator: in process for its responses, over sockets for how connections end.
 
 mod api;
-mod bench;
 mod client;
+mod control_api;
 mod faults;
 pub(super) mod files;
-mod side_door;
+mod fixture;
 mod sockets;
 mod switches;

@@ -1,5 +1,5 @@
-//! A running emulator from outside: starting, the side door, the world file, and bytes that nobody
-//! expects.
+//! A running emulator from outside: starting, the control API, the world file, and unexpected
+//! bytes.
 #![expect(clippy::disallowed_methods, reason = "the tests look at world files")]
 
 use std::time::Duration;
@@ -8,23 +8,23 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::bench::{EmulatorFixture, FORM, form, id_of, new_asset};
 use super::client::{ExchangeEnd, call, create, get, quick, started};
 use super::files::model;
+use super::fixture::{EmulatorFixture, FORM, form, id_of, new_asset};
 use crate::emulator::{Config, Running, StartError, WorldFileError, start};
 
 async fn send(emulator: &Running, method: &str, path: &str, body: Value) -> ExchangeEnd {
     call(emulator.addr(), method, path, "application/json", body.to_string().as_bytes()).await
 }
 
-/// Creates a model to the end and says its id.
+/// Creates a model, waits for the operation, and returns the ID.
 async fn made(emulator: &Running, text: &str) -> u64 {
     let path = create(emulator, &model(text)).await.json()["path"].as_str().unwrap().to_owned();
     id_of(&get(emulator, &format!("/assets/v1/{path}")).await.json()["response"])
 }
 
 #[tokio::test]
-async fn the_side_door_has_every_verb_of_its_table() {
+async fn the_control_api_has_every_documented_verb() {
     let emulator = quick().await;
     let id = made(&emulator, "a").await;
     let rule = json!({ "label": "late", "match": { "endpoint": "get_asset" }, "action": { "kind": "truncate" } });
@@ -67,15 +67,15 @@ async fn the_side_door_has_every_verb_of_its_table() {
         ("GET", "/emulator/assets", Value::Null, "", json!([])),
     ];
     for (method, path, body, pointer, expected) in verbs {
-        let answer = send(&emulator, method, path, body).await;
-        let body = answer.json();
+        let response = send(&emulator, method, path, body).await;
+        let body = response.json();
         assert_eq!(body.pointer(pointer), Some(&expected), "{method} {path}: {body}");
     }
     emulator.shutdown().await;
 }
 
 #[tokio::test]
-async fn the_side_door_says_what_is_wrong() {
+async fn the_control_api_reports_invalid_requests() {
     let emulator = quick().await;
     #[rustfmt::skip]
     let wrong = [
@@ -90,9 +90,9 @@ async fn the_side_door_says_what_is_wrong() {
         ("GET", "/emulator/weather", Value::Null, 404, "no such verb"),
     ];
     for (method, path, body, status, message) in wrong {
-        let answer = send(&emulator, method, path, body).await;
-        let error = answer.json()["error"].as_str().unwrap().to_owned();
-        assert!(answer.status() == status && error.starts_with(message), "{path}: {} {error}", answer.status());
+        let response = send(&emulator, method, path, body).await;
+        let error = response.json()["error"].as_str().unwrap().to_owned();
+        assert!(response.status() == status && error.starts_with(message), "{path}: {} {error}", response.status());
     }
     assert!(emulator.control().requests().is_empty(), "the side door is not in the log");
     emulator.shutdown().await;
@@ -105,9 +105,9 @@ async fn a_web_page_can_neither_script_nor_read_it() {
     let page = |head: String| async move {
         let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        response
     };
     let rule = r#"{"action":{"kind":"refuse"}}"#;
     let length = rule.len();
@@ -138,7 +138,8 @@ async fn a_world_file_survives_a_restart_and_ids_do_not_repeat() {
     let emulator = open().await;
     let id = made(&emulator, "a").await;
     let accepted = create(&emulator, &model("b")).await.json()["path"].as_str().unwrap().to_owned();
-    // What was answered is in the file: dropping everything without a goodbye loses nothing.
+    // A change with a response is in the file: dropping everything without a shutdown loses
+    // nothing.
     let saved = std::fs::read_to_string(&world).unwrap();
     assert!(saved.contains(&id.to_string()) && saved.contains(accepted.trim_start_matches("operations/")));
     assert!(!saved.contains("\"k\""), "no key is in it");
@@ -243,7 +244,7 @@ async fn a_connection_can_be_used_again() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_http_harm_nobody() {
+async fn bytes_that_are_not_http_do_no_harm() {
     let emulator = quick().await;
     for garbage in [
         &b"\0\xff\xfe"[..],
@@ -281,7 +282,7 @@ proptest! {
             }),
         ],
     ) {
-        let answer = EmulatorFixture::new().send_as("k", method, &format!("{path}?{query}"), content_type, body);
-        prop_assert!((200..500).contains(&answer.status), "{} {}", answer.status, answer.text);
+        let response = EmulatorFixture::new().send_as("k", method, &format!("{path}?{query}"), content_type, body);
+        prop_assert!((200..500).contains(&response.status), "{} {}", response.status, response.text);
     }
 }

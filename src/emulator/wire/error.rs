@@ -1,4 +1,4 @@
-//! The shapes of error bodies: at least five were seen (creator-docs: `cloud/reference/errors.md`,
+//! The shapes of error bodies. At least five were seen (creator-docs: `cloud/reference/errors.md`,
 //! and public clients).
 
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::{JSON, Reply};
 use crate::emulator::refusal::{ApiErrorCode, ApiRefusal};
 use crate::emulator::switches::{ErrorCode, ErrorShape, ScopeRefusal, Switches};
 
-/// Spells a refusal.
+/// Encodes a refusal.
 pub(in crate::emulator) fn reply(refusal: &ApiRefusal, switches: &Switches) -> Reply {
     match refusal {
         ApiRefusal::Gateway { status, message } => gateway(*status, message),
@@ -24,7 +24,7 @@ pub(in crate::emulator) fn gateway(status: u16, message: &str) -> Reply {
     Reply::json(status, &json!({ "errors": [{ "code": 0, "message": message }] }))
 }
 
-/// A key without the scope that an endpoint needs.
+/// Makes the refusal of a key without the scope that an endpoint needs.
 pub(in crate::emulator) fn scope(scope: &str, switches: &Switches) -> Reply {
     let message = format!("The API key lacks the scope {scope}.");
     match switches.scope_refusal {
@@ -35,7 +35,7 @@ pub(in crate::emulator) fn scope(scope: &str, switches: &Switches) -> Reply {
     }
 }
 
-/// A code as the dialect spells it. V1: the integer is the HTTP status.
+/// Encodes a code in the current dialect. V1: the integer is the HTTP status.
 pub(in crate::emulator) fn code(name: &str, number: u16, switches: &Switches) -> Value {
     match switches.error_code {
         ErrorCode::String => json!(name),
@@ -75,7 +75,7 @@ fn text(status: u16, message: &str) -> Reply {
     }
 }
 
-/// The body shapes that a fault script can ask for with any status.
+/// The body shapes that a fault script can combine with any status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BodyShape {
@@ -93,17 +93,17 @@ pub enum BodyShape {
     JsonString,
     /// A load balancer's page.
     Html,
-    /// No byte.
+    /// An empty body.
     Empty,
-    /// JSON that breaks off.
+    /// JSON that is cut off.
     TruncatedJson,
-    /// Bytes that are no text.
+    /// Bytes that are not text.
     Garbage,
     /// A JSON object without any known field.
     UnknownObject,
 }
 
-/// A scripted answer.
+/// Makes a scripted response.
 pub(in crate::emulator) fn scripted(status: u16, shape: BodyShape, message: &str) -> Reply {
     let (name, text_message) = (code_name(status), message);
     let json_body = |value: Value| Reply::json(status, &value);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn every_scripted_shape_is_what_its_name_says() {
+    fn every_scripted_shape_has_its_form() {
         let parses = |shape| serde_json::from_slice::<Value>(&scripted(500, shape, "m").body).ok();
         assert_eq!(parses(BodyShape::Gateway).unwrap()["errors"][0]["message"], "m");
         assert_eq!(parses(BodyShape::Service).unwrap()["code"], "INTERNAL");

@@ -1,5 +1,5 @@
-//! Multipart bodies, as streams: a file is hashed and counted on its way, only its first bytes are
-//! kept.
+//! Multipart bodies as streams: a file is hashed and counted as it arrives, and only its first
+//! bytes are kept.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,19 +12,19 @@ use crate::emulator::refusal::ApiRefusal;
 use crate::emulator::world::content::{Content, UploadFormat, image_size};
 use crate::emulator::world::input::FilePart;
 
-/// The most that the service reads as one body (Roblox/roblox-blender-plugin#65).
+/// The longest body that the service reads, in bytes (Roblox/roblox-blender-plugin#65).
 pub(in crate::emulator) const BODY_LIMIT: u64 = 30_000_000;
 
-/// So much of a file is kept for its header: a JPEG may have long segments before its size.
+/// The bytes of a file that are kept for its header. A JPEG may have long segments before its size.
 const HEAD: usize = 256 * 1024;
 
-/// No text part is longer.
+/// The longest text part, in bytes.
 const TEXT_LIMIT: usize = 1024 * 1024;
 
 /// The parts of a form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::emulator) struct Form {
-    /// The `request` part, when it has no file name; with one the service takes it for a file.
+    /// The `request` part without a file name. With one, the service takes it for a file.
     pub(in crate::emulator) request: Option<String>,
     pub(in crate::emulator) file: Option<FilePart>,
     pub(in crate::emulator) asset_version: Option<String>,
@@ -33,7 +33,7 @@ pub(in crate::emulator) struct Form {
 /// A body that counts its bytes, and ends with an error beyond a limit.
 pub(in crate::emulator) struct Counted<S> {
     inner: S,
-    /// Bytes that came so far.
+    /// The bytes received so far.
     pub(in crate::emulator) bytes: u64,
     limit: u64,
     over: bool,
@@ -45,7 +45,7 @@ impl<S> Counted<S> {
     }
 }
 
-/// Why a body could not be read to its end.
+/// The reason why a body could not be read to its end.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::emulator) enum BodyError {
     #[error("the body is larger than the limit")]
@@ -78,7 +78,7 @@ where
     }
 }
 
-/// The refusal of a body over the limit, as seen on the wire.
+/// Makes the refusal of a body over the limit, as seen on the wire.
 pub(in crate::emulator) fn too_large() -> ApiRefusal {
     ApiRefusal::invalid(format!(
         "Failed to read the request form. Request body too large. The max request body size is {BODY_LIMIT} bytes."
@@ -160,7 +160,7 @@ mod tests {
     const TYPE: Option<&str> = Some("multipart/form-data; boundary=B");
 
     #[test]
-    fn parts_are_told_apart_by_name_and_file_name() {
+    fn parts_are_recognized_by_name_and_file_name() {
         let body = b"--B\r\nContent-Disposition: form-data; name=\"fileContent\"; filename=\"a.bin\"\r\nContent-Type: image/png\r\n\r\nhello\r\n\
             --B\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{}\r\n\
             --B\r\nContent-Disposition: form-data; name=\"surprise\"\r\n\r\nx\r\n\
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_part_with_a_file_name_is_no_request() {
+    fn a_request_part_with_a_file_name_is_not_a_request() {
         let body =
             b"--B\r\nContent-Disposition: form-data; name=\"request\"; filename=\"r.json\"\r\n\r\n{}\r\n--B--\r\n";
         assert_eq!(run(body, TYPE, 10_000, 100).unwrap(), Form::default());

@@ -1,8 +1,8 @@
-//! The wire: reading requests and writing answers, in the emulator's own reading of the API.
+//! The wire: decodes requests and encodes responses, in the emulator's own reading of the API.
 //!
 //! It must share no type with the client in `cloud`: two independent readings of one API have to
-//! agree. It decides nothing about assets; that is `world/`. Read `form.rs` for bodies that stream,
-//! `request.rs` for their JSON, `render.rs` and `error.rs` for answers.
+//! agree. It decides nothing about assets; `world/` does. Read `form.rs` for bodies that stream,
+//! `request.rs` for their JSON, `render.rs` and `error.rs` for responses.
 
 pub(super) mod error;
 pub(super) mod form;
@@ -12,7 +12,7 @@ pub(super) mod request;
 
 use serde_json::Value;
 
-/// An answer before it is sent.
+/// A response before it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -21,7 +21,7 @@ pub(super) struct Reply {
     pub(super) body: Vec<u8>,
 }
 
-/// As the service writes it.
+/// The content type as the service writes it.
 pub(super) const JSON: &str = "application/json; charset=utf-8";
 
 impl Reply {

@@ -1,7 +1,7 @@
-//! Percent-encoded paths and queries. Never fails: bytes that are no UTF-8 become replacement
-//! characters.
+//! Percent-encoded paths and queries. Decoding never fails: bytes that are not UTF-8 become
+//! replacement characters.
 
-/// Decodes `%XX`; anything that is not such an escape stays as it is.
+/// Decodes `%XX`. Everything else stays as it is.
 pub(in crate::emulator) fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -23,7 +23,7 @@ pub(in crate::emulator) fn percent_decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The value of a query's key; an empty value counts as absent, as in V1's sample
+/// Returns the value of a query's key. An empty value counts as absent, as in V1's sample
 /// `versions?pageToken=&maxPageSize=`.
 pub(in crate::emulator) fn parameter(query: &str, key: &str) -> Option<String> {
     query
@@ -34,7 +34,7 @@ pub(in crate::emulator) fn parameter(query: &str, key: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-/// A comma list, as `updateMask` and `readMask` are.
+/// Splits a comma list, the form of `updateMask` and `readMask`.
 pub(in crate::emulator) fn list(value: &str) -> Vec<String> {
     value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }

@@ -1,4 +1,4 @@
-//! The bodies of good answers, in the dialect that the switches say.
+//! Encodes the bodies of successful responses, in the dialect of the switches.
 
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,7 @@ use crate::emulator::world::operation::{FailedOperation, FieldError, Operation, 
 
 use super::error::code;
 
-/// What GET answers without a read mask (a live note of a public client).
+/// The fields that GET returns without a read mask (a live note of a public client).
 const DEFAULT_FIELDS: [&str; 10] = [
     "path",
     "revisionId",
@@ -30,22 +30,22 @@ const DEFAULT_FIELDS: [&str; 10] = [
     "state",
 ];
 
-/// What GET answers only on demand (V1).
+/// The fields that GET returns only on request (V1).
 const MASKED_FIELDS: [&str; 2] = ["icon", "previews"];
 
-/// True when a read mask may name the field.
+/// Whether a read mask may name the field.
 pub(in crate::emulator) fn is_field(name: &str) -> bool {
     DEFAULT_FIELDS.contains(&name)
         || MASKED_FIELDS.contains(&name)
         || SOCIAL_LINKS.iter().any(|(link, _)| *link == name)
 }
 
-/// Writes the emulator's answers in one dialect.
+/// Encodes the emulator's responses in one dialect.
 pub(in crate::emulator) struct Writer<'a>(pub(in crate::emulator) &'a Switches);
 
 impl Writer<'_> {
-    /// An asset with the fields of the mask, or the default ones. GET times have 3 digits, those in
-    /// operations 9.
+    /// Encodes an asset with the fields of the mask, or the default ones. GET times have 3 digits,
+    /// those in operations 9.
     pub(in crate::emulator) fn asset(&self, view: &AssetView, mask: Option<&[String]>, digits: usize) -> Value {
         let mut body = Map::new();
         match mask {
@@ -74,7 +74,7 @@ impl Writer<'_> {
             "moderationResult" => Some(self.moderation(view.verdict)),
             "state" => Some(json!(if view.archived { "Archived" } else { "Active" })),
             "icon" => metadata.icon.map(|id| json!(format!("assets/{id}"))),
-            // An empty list is written out when it is asked for (OPENBLOX).
+            // A requested list is present even if it is empty (OPENBLOX).
             "previews" => Some(
                 metadata
                     .previews
@@ -87,7 +87,7 @@ impl Writer<'_> {
         self.put(body, name, value);
     }
 
-    /// An unset field is absent, or null.
+    /// Inserts a field. An unset one is absent or null.
     fn put(&self, body: &mut Map<String, Value>, name: &str, value: Option<Value>) {
         match (value, self.0.unset_fields) {
             (Some(value), _) => drop(body.insert(name.to_owned(), value)),
@@ -118,7 +118,7 @@ impl Writer<'_> {
         json!({ "moderationState": state })
     }
 
-    /// An AssetVersion.
+    /// Encodes an AssetVersion.
     pub(in crate::emulator) fn version(&self, asset: &Asset, version: &Version, now: u64) -> Value {
         let mut body = Map::new();
         body.insert("path".into(), json!(format!("assets/{}/versions/{}", asset.id, version.number)));
@@ -130,7 +130,7 @@ impl Writer<'_> {
         Value::Object(body)
     }
 
-    /// A page of versions.
+    /// Encodes a page of versions.
     pub(in crate::emulator) fn versions(&self, page: &VersionPage, now: u64) -> Value {
         let list: Vec<Value> = page.versions.iter().map(|version| self.version(&page.asset, version, now)).collect();
         if self.0.versions_body == VersionsBody::Array {
@@ -142,7 +142,7 @@ impl Writer<'_> {
         Value::Object(body)
     }
 
-    /// An operation as accepted.
+    /// Encodes an operation as accepted.
     pub(in crate::emulator) fn accepted(&self, id: &str) -> Value {
         let mut body = self.operation_head(id);
         if self.0.operation_reply == OperationReply::Full {
@@ -160,7 +160,7 @@ impl Writer<'_> {
         body
     }
 
-    /// An operation as a poll finds it.
+    /// Encodes an operation as a poll finds it.
     pub(in crate::emulator) fn operation(&self, operation: &Operation) -> Value {
         let Some((_, ending)) = &operation.ending else { return self.accepted(&operation.id) };
         let mut body = self.operation_head(&operation.id);

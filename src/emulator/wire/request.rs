@@ -1,4 +1,4 @@
-//! The JSON of requests, read as the service's serializer reads it: ids as numbers or strings, null
+//! The JSON of requests, read as the service's serializer reads it: IDs as numbers or strings, null
 //! as absent, unknown fields ignored.
 
 use serde_json::Value;
@@ -45,7 +45,7 @@ pub(in crate::emulator) fn asset_input(text: &str) -> Result<AssetInput, ApiRefu
 
 fn read_context(context: &Value, input: &mut AssetInput) -> Result<(), ApiRefusal> {
     input.privacy = string(context, "assetPrivacy")?;
-    // Null is refused here though it is fine elsewhere (Sleitnick/rbxcloud#33).
+    // Null is refused here, unlike elsewhere (Sleitnick/rbxcloud#33).
     if let Some(price) = context.get("expectedPrice") {
         let number = price.as_i64().or_else(|| price.as_str().and_then(|text| text.parse().ok()));
         input.expected_price =
@@ -81,7 +81,8 @@ fn object(text: &str) -> Result<Value, ApiRefusal> {
     match serde_json::from_str::<Value>(text) {
         Ok(value) if value.is_object() => Ok(value),
         Ok(_) => Err(ApiRefusal::invalid("Request body must be a JSON object.")),
-        // The service's serializer says this of text that breaks off, as curl's --form makes of a `;` in it.
+        // The service's serializer says this about text that is cut off. curl's --form cuts text at
+        // a `;`.
         Err(error) if error.is_eof() => Err(ApiRefusal::invalid(format!(
             "Unterminated string. Expected delimiter: \". Path '', line {}, position {}.",
             error.line(),
@@ -95,7 +96,7 @@ fn object(text: &str) -> Result<Value, ApiRefusal> {
     }
 }
 
-/// A field that is there and not null.
+/// Returns a field that is present and not null.
 fn set<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
     body.get(name).filter(|value| !value.is_null())
 }
@@ -109,7 +110,7 @@ fn string(body: &Value, name: &str) -> Result<Option<String>, ApiRefusal> {
     }
 }
 
-/// An int64 above zero, as number or string.
+/// Reads an int64 above zero, as number or string.
 fn integer(value: &Value, path: &str) -> Result<u64, ApiRefusal> {
     let number = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
     number
@@ -126,7 +127,7 @@ fn preview(value: &Value) -> Result<PreviewImage, ApiRefusal> {
     })
 }
 
-/// `assets/{id}`
+/// Parses `assets/{id}`.
 fn asset_of_path(path: &str, field: &str) -> Result<u64, ApiRefusal> {
     let id = path.strip_prefix("assets/").and_then(|id| id.parse().ok());
     id.ok_or_else(|| ApiRefusal::invalid(format!("The asset path of {field} is invalid.")))
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_have_the_words_of_the_wire() {
+    fn refusals_have_the_messages_of_the_wire() {
         refused(
             json!({ "creationContext": { "expectedPrice": null } }),
             "Error converting value {null} to type 'System.Int64'. Path 'creationContext.expectedPrice'",

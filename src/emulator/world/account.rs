@@ -1,4 +1,4 @@
-//! Who calls: owners, API keys and what they may do. Pure.
+//! Callers: owners, API keys and their permissions. Pure.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use crate::emulator::clock::rfc3339;
 use crate::emulator::refusal::ApiRefusal;
 
-/// A user or a group: the owner of keys and assets. Spelled `user:1` or `group:2`.
+/// A user or a group: the owner of keys and assets. Written `user:1` or `group:2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Principal {
-    /// A user's id.
+    /// A user's ID.
     User(u64),
-    /// A group's id.
+    /// A group's ID.
     Group(u64),
 }
 
@@ -51,11 +51,11 @@ impl TryFrom<String> for Principal {
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmulatedKey {
-    /// The secret, as it comes in `x-api-key` or after `Bearer`.
+    /// The secret, as in `x-api-key` or after `Bearer`.
     pub key: String,
     /// Its name in logs and in introspection.
     pub name: String,
-    /// The user or group whose key it is: rate limits and asset access are counted for it.
+    /// The user or group that owns the key. Rate limits and asset access count for it.
     pub owner: Principal,
     /// `asset:read`.
     #[serde(default = "yes")]
@@ -63,10 +63,10 @@ pub struct EmulatedKey {
     /// `asset:write`.
     #[serde(default = "yes")]
     pub write: bool,
-    /// The creators it may upload for; absent: its owner only. The owner is always among them.
+    /// The creators it may upload for; by default only its owner. The owner is always among them.
     #[serde(default)]
     pub creators: Creators,
-    /// False: switched off.
+    /// Whether the key is enabled.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// When it expires, in milliseconds since the Unix epoch.
@@ -74,11 +74,11 @@ pub struct EmulatedKey {
     pub expires_at_ms: Option<u64>,
 }
 
-/// Whose assets a key may write.
+/// The creators whose assets a key may write.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Creators {
-    /// Everybody's: `["*"]` in introspection.
+    /// Every creator: `["*"]` in introspection.
     All,
     /// The key's owner.
     #[default]
@@ -98,7 +98,7 @@ impl std::fmt::Debug for EmulatedKey {
 }
 
 impl EmulatedKey {
-    /// A key of `owner` that may do everything, for everybody.
+    /// Makes a key of `owner` that may do everything, for every creator.
     pub fn all_powerful(key: impl Into<String>, name: impl Into<String>, owner: Principal) -> Self {
         EmulatedKey {
             key: key.into(),
@@ -129,7 +129,7 @@ impl EmulatedKey {
             }
     }
 
-    /// What introspection answers (KEYS).
+    /// Returns the response of introspection (KEYS).
     pub(in crate::emulator) fn introspection(&self, now: u64) -> Value {
         let allowed: Vec<Principal> = match &self.creators {
             Creators::Only(creators) => creators.iter().copied().chain([self.owner]).collect(),
@@ -165,7 +165,7 @@ impl EmulatedKey {
     }
 }
 
-/// The keys that exist. Without any, every key that is not empty works and may do everything.
+/// The keys that exist. Without any, every non-empty key works and may do everything.
 #[derive(Clone, Default)]
 pub(in crate::emulator) struct Keys {
     known: Vec<EmulatedKey>,
@@ -178,8 +178,8 @@ impl std::fmt::Debug for Keys {
     }
 }
 
-/// Whose key an emulator without configured keys takes every key to be.
-const ANYBODY: Principal = Principal::User(1);
+/// The owner of every key in an emulator without configured keys.
+const DEFAULT_OWNER: Principal = Principal::User(1);
 
 impl Keys {
     pub(in crate::emulator) fn new(known: Vec<EmulatedKey>) -> Self {
@@ -199,7 +199,7 @@ impl Keys {
     }
 
     /// Makes every revoked key work again.
-    pub(in crate::emulator) fn forgive(&mut self) {
+    pub(in crate::emulator) fn restore_revoked(&mut self) {
         self.revoked.clear();
     }
 
@@ -208,12 +208,12 @@ impl Keys {
             return None;
         }
         if self.known.is_empty() {
-            return Some(EmulatedKey::all_powerful(secret, "any key", ANYBODY));
+            return Some(EmulatedKey::all_powerful(secret, "any key", DEFAULT_OWNER));
         }
         self.known.iter().find(|known| known.key == secret).cloned()
     }
 
-    /// The key behind a request, if it works.
+    /// Returns the key behind a request, if it works.
     pub(in crate::emulator) fn authenticate(&self, secret: Option<&str>, now: u64) -> Result<EmulatedKey, ApiRefusal> {
         secret
             .and_then(|secret| self.find(secret))
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn owners_read_and_write_as_text() {
+    fn owners_round_trip_as_text() {
         for text in ["user:1", "group:18446744073709551615"] {
             assert_eq!(Principal::try_from(text.to_owned()).unwrap().to_string(), text);
         }

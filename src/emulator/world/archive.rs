@@ -9,7 +9,7 @@ use crate::emulator::refusal::ApiRefusal;
 use crate::emulator::switches::{ArchiveAgain, ArchiveRejected, ArchiveTypes};
 
 impl World {
-    /// `:archive` and `:restore`: at once, no operation.
+    /// Serves `:archive` and `:restore`: at once, without an operation.
     pub(in crate::emulator) fn archive(
         &mut self,
         key: &EmulatedKey,

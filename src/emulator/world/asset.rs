@@ -14,35 +14,35 @@ pub struct AssetLink {
     /// An optional title.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub title: Option<String>,
-    /// Where it leads.
+    /// The target.
     pub uri: String,
 }
 
 /// A picture of the asset (V1's Preview).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviewImage {
-    /// The id of an Image.
+    /// The ID of an Image.
     pub asset: u64,
     /// Text in place of the picture.
     pub alt_text: String,
 }
 
-/// What can be changed without new content.
+/// The properties that can change without new content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssetMetadata {
-    /// The name, as the text filter left it.
+    /// The name after the text filter.
     pub display_name: String,
-    /// The description, as the text filter left it; none when it is unset or empty.
+    /// The description after the text filter; `None` if it is unset or empty.
     pub description: Option<String>,
-    /// The id of a square Image.
+    /// The ID of a square Image.
     pub icon: Option<u64>,
     /// Pictures, in order.
     pub previews: Vec<PreviewImage>,
-    /// By field name: `twitterSocialLink` and so on.
+    /// Links by field name: `twitterSocialLink` and so on.
     pub social_links: BTreeMap<String, AssetLink>,
 }
 
-/// What made a version.
+/// The cause of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VersionOrigin {
@@ -54,20 +54,20 @@ pub enum VersionOrigin {
     Metadata,
     /// A rollback that makes a version.
     Rollback,
-    /// Somebody else, through the side door.
+    /// Another person's edit, through the control API.
     Edit,
 }
 
 /// One version of an asset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
-    /// From 1.
+    /// Counted from 1.
     pub number: u32,
-    /// What was uploaded.
+    /// The uploaded content.
     pub content: Content,
-    /// When, in milliseconds since the Unix epoch.
+    /// When it was made, in milliseconds since the Unix epoch.
     pub created_at_ms: u64,
-    /// What made it.
+    /// Its cause.
     pub origin: VersionOrigin,
     /// Its verdicts over time.
     pub moderation: ModerationTimeline,
@@ -76,13 +76,13 @@ pub struct Version {
 /// An asset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asset {
-    /// The id that Roblox would give.
+    /// The ID that Roblox would give.
     pub id: u64,
-    /// What it is.
+    /// Its type.
     pub asset_type: CreatableType,
-    /// Whose it is.
+    /// Its owner.
     pub creator: Principal,
-    /// The owner of the key that created it: rejections count for this account.
+    /// The owner of the key that created it. Rejections count for this account.
     pub uploaded_by: Principal,
     /// Name, description and the rest.
     pub metadata: AssetMetadata,
@@ -92,18 +92,18 @@ pub struct Asset {
     pub versions: Vec<Version>,
     /// The number of the current version.
     pub head: u32,
-    /// When the current version became current.
+    /// When the current version became current, in milliseconds since the Unix epoch.
     pub head_since_ms: u64,
-    /// `assetPrivacy` of the create; never answered (V1: write-only).
+    /// `assetPrivacy` of the create; never in a response (V1: write-only).
     pub privacy: Option<String>,
-    /// `expectedPrice` of the create; never answered (V1: write-only).
+    /// `expectedPrice` of the create; never in a response (V1: write-only).
     pub expected_price: Option<i64>,
     /// The Image that a Decal wraps.
     pub wraps: Option<u64>,
 }
 
 impl Asset {
-    /// The current version.
+    /// Returns the current version.
     pub(in crate::emulator) fn current(&self) -> Option<&Version> {
         self.version(self.head)
     }
@@ -116,7 +116,7 @@ impl Asset {
         self.versions.last().map_or(0, |version| version.number)
     }
 
-    /// The verdict on the current version.
+    /// Returns the verdict on the current version.
     pub(in crate::emulator) fn verdict(&self, now: u64) -> ModerationVerdict {
         self.current().map_or(ModerationVerdict::Approved, |version| version.moderation.at(now))
     }
@@ -135,7 +135,7 @@ impl Asset {
         self.head_since_ms = at;
     }
 
-    /// What an answer about the asset says at one moment.
+    /// Returns the asset as responses describe it at one moment.
     pub(in crate::emulator) fn view(&self, now: u64) -> AssetView {
         AssetView {
             id: self.id,
@@ -150,7 +150,7 @@ impl Asset {
     }
 }
 
-/// An asset at one moment; an operation keeps one, for its response is a snapshot.
+/// An asset at one moment. An operation keeps one, because its response is a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::emulator) struct AssetView {
     pub(in crate::emulator) id: u64,

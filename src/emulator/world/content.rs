@@ -1,7 +1,7 @@
-//! Asset types, file formats, and what the first bytes of a file say. Pure.
+//! Asset types, file formats, and the first bytes of files. Pure.
 //!
 //! The table of types and formats is GUIDE's (creator-docs: `cloud/guides/usage-assets.md`). The
-//! readers look at headers only and are lenient: a format that is plausible is accepted.
+//! readers look at headers only and are lenient: they accept any plausible format.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ impl CreatableType {
         CreatableType::Mesh,
     ];
 
-    /// The plain name on the wire.
+    /// Returns the plain name on the wire.
     pub fn name(self) -> &'static str {
         match self {
             CreatableType::Model => "Model",
@@ -48,7 +48,7 @@ impl CreatableType {
         }
     }
 
-    /// The spelling of 2023, which GUIDE's example still has.
+    /// Returns the spelling of 2023, which GUIDE's example still has.
     pub(in crate::emulator) fn prefixed(self) -> String {
         format!("ASSET_TYPE_{}", self.name().to_ascii_uppercase())
     }
@@ -120,7 +120,7 @@ pub enum UploadFormat {
 }
 
 impl UploadFormat {
-    /// The format that a MIME type stands for; `model/x-rbxm` is both `.rbxm` and `.rbxmx`.
+    /// Returns the format for a MIME type; `model/x-rbxm` is both `.rbxm` and `.rbxmx`.
     pub(in crate::emulator) fn of_mime(mime: &str) -> Option<Self> {
         Some(match mime {
             "model/fbx" => UploadFormat::Fbx,
@@ -142,7 +142,7 @@ impl UploadFormat {
         })
     }
 
-    /// The format that a file name's extension stands for.
+    /// Returns the format for a file name's extension.
     pub(in crate::emulator) fn of_name(name: &str) -> Option<Self> {
         let (_, extension) = name.rsplit_once('.')?;
         Some(match extension.to_ascii_lowercase().as_str() {
@@ -166,7 +166,7 @@ impl UploadFormat {
         })
     }
 
-    /// The format that a file's first bytes speak of.
+    /// Returns the format that a file's first bytes suggest.
     pub(in crate::emulator) fn of_bytes(head: &[u8]) -> Option<Self> {
         let text = head.trim_ascii_start();
         let after = |at: usize, magic: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(magic));
@@ -197,8 +197,8 @@ impl UploadFormat {
         matches!(self, UploadFormat::Png | UploadFormat::Jpeg | UploadFormat::Bmp | UploadFormat::Tga)
     }
 
-    /// Whether two formats can't be told apart by what says them: `.mp4` and `.mov` are one family,
-    /// and `model/x-rbxm` names two formats.
+    /// Whether the two formats are indistinguishable: `.mp4` and `.mov` are one family, and
+    /// `model/x-rbxm` names two formats.
     pub(in crate::emulator) fn same_family(self, other: UploadFormat) -> bool {
         let family = |format| match format {
             UploadFormat::Rbxmx => UploadFormat::Rbxm,
@@ -212,17 +212,17 @@ impl UploadFormat {
 /// An uploaded file, without its bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
-    /// SHA-256 of the bytes in lower-case hex.
+    /// The SHA-256 of the bytes in lower-case hex.
     pub hash: String,
-    /// Number of bytes.
+    /// The number of bytes.
     pub bytes: u64,
-    /// What the first bytes speak of.
+    /// The format that the first bytes suggest.
     pub format: Option<UploadFormat>,
     /// Width and height in pixels, of an image.
     pub pixels: Option<(u32, u32)>,
 }
 
-/// Width and height from an image's header.
+/// Reads width and height from an image's header.
 pub(in crate::emulator) fn image_size(head: &[u8]) -> Option<(u32, u32)> {
     let size = match UploadFormat::of_bytes(head)? {
         UploadFormat::Png if head.get(12..16) == Some(b"IHDR") => Some((be32(head, 16)?, be32(head, 20)?)),
@@ -242,7 +242,7 @@ fn bmp_size(head: &[u8]) -> Option<(u32, u32)> {
     Some((signed(18)?, signed(22)?))
 }
 
-/// TGA has no magic number: the fields must make sense.
+/// Reads the size of a TGA. TGA has no magic number, so the fields must make sense.
 fn tga_size(head: &[u8]) -> Option<(u32, u32)> {
     let plausible = matches!(head.get(1)?, 0 | 1)
         && matches!(head.get(2)?, 1 | 2 | 3 | 9 | 10 | 11)
@@ -264,7 +264,7 @@ fn jpeg_size(head: &[u8]) -> Option<(u32, u32)> {
             at += 1;
             continue;
         }
-        // SOF0 to SOF15, but DHT, JPG and DAC.
+        // SOF0 to SOF15, except DHT, JPG and DAC.
         if (0xc0..=0xcf).contains(&marker) && ![0xc4, 0xc8, 0xcc].contains(&marker) {
             return Some((u32::from(be16(head, at + 7)?), u32::from(be16(head, at + 5)?)));
         }

@@ -1,7 +1,7 @@
-//! `POST /assets`: judging a create and carrying it out. Pure.
+//! `POST /assets`: checks a create and carries it out. Pure.
 //!
-//! A create always makes a new asset, also of bytes that are known: nothing suggests that Roblox
-//! compares them.
+//! A create always makes a new asset, even from known bytes: nothing suggests that Roblox compares
+//! them.
 
 use super::account::{EmulatedKey, Principal};
 use super::asset::{Asset, AssetMetadata, VersionOrigin};
@@ -16,24 +16,24 @@ use crate::emulator::switches::{
     QuotaOfFailed, QuotaRefusal, SizeLimit,
 };
 
-/// 20 MB a file (GUIDE).
+/// 20 MB for a file (GUIDE).
 const FILE_LIMIT: u64 = 20_000_000;
 
-/// 3.75 GB a video (VID).
+/// 3.75 GB for a video (VID).
 const VIDEO_LIMIT: u64 = 3_750_000_000;
 
 /// Images must be smaller (GUIDE).
 const PIXELS: u32 = 8000;
 
-/// V1.
+/// In code points (V1).
 const DESCRIPTION_LENGTH: usize = 1000;
 
-/// V1, and the refusal's wording from the wire.
+/// V1, and the message of the refusal on the wire.
 const NAME_LENGTH: usize = 50;
 
 const DAY: u64 = 86_400_000;
 
-/// What a create did.
+/// The result of a create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::emulator) struct Creation {
     pub(in crate::emulator) operation: String,
@@ -41,7 +41,7 @@ pub(in crate::emulator) struct Creation {
 }
 
 impl World {
-    /// Judges a create, and carries it out when nothing speaks against it.
+    /// Checks a create, and carries it out if it is valid.
     pub(in crate::emulator) fn create(
         &mut self,
         key: &EmulatedKey,
@@ -91,7 +91,7 @@ impl World {
             });
             let id = self.mint_asset(key, asset_type, creator, input, metadata.clone(), content.clone(), wraps, now);
             *self.commits.entry(content.hash.clone()).or_default() += 1;
-            self.shade(id, effects.stale_for, now, None);
+            self.keep_stale(id, effects.stale_for, now, None);
             id
         });
         let counted = failure.is_none() || self.switches().quota_of_failed == QuotaOfFailed::Counted;
@@ -135,7 +135,7 @@ impl World {
         id
     }
 
-    /// Why the operation of an upload will fail, if it will.
+    /// Returns the reason why the operation of an upload will fail, if it will.
     pub(super) fn failure(
         &self,
         content: &Content,
@@ -190,7 +190,7 @@ impl World {
         })
     }
 
-    /// The name as it will be stored.
+    /// Returns the name as it will be stored.
     pub(super) fn check_name(&self, name: Option<&str>) -> Result<String, ApiRefusal> {
         let name = name.unwrap_or_default();
         let length = match self.switches().name_length_unit {
@@ -203,7 +203,7 @@ impl World {
         filter(&self.text_rules, TextField::Name, name)
     }
 
-    /// The description as it will be stored; an empty one is unset.
+    /// Returns the description as it will be stored; an empty one is unset.
     pub(super) fn check_description(&self, description: Option<&str>) -> Result<Option<String>, ApiRefusal> {
         let text = description.unwrap_or_default();
         if text.chars().count() > DESCRIPTION_LENGTH {
@@ -212,7 +212,7 @@ impl World {
         filter(&self.text_rules, TextField::Description, text).map(|text| Some(text).filter(|text| !text.is_empty()))
     }
 
-    /// Refuses a file outright, or says whether its operation will find it corrupt.
+    /// Refuses an unacceptable file, or returns whether its operation will find it corrupt.
     pub(super) fn check_file(&self, asset_type: CreatableType, file: &FilePart) -> Result<bool, ApiRefusal> {
         let content = &file.content;
         let large_video = asset_type == CreatableType::Video && self.switches().large_video == LargeVideo::Accepted;
@@ -239,13 +239,13 @@ impl World {
         });
         if matches!(asset_type, CreatableType::Image | CreatableType::Decal) {
             let fits = content.pixels.is_some_and(|(width, height)| width < PIXELS && height < PIXELS);
-            // The quote marks are part of the message.
+            // The quotation marks are part of the message.
             return if sound && fits { Ok(false) } else { Err(ApiRefusal::invalid("\"InvalidImage\"")) };
         }
         Ok(!sound)
     }
 
-    /// The format that the upload says it has.
+    /// Returns the format that the upload declares.
     pub(super) fn declared(&self, file: &FilePart) -> Option<UploadFormat> {
         let mime = file.mime.as_deref().and_then(UploadFormat::of_mime);
         let name = file.name.as_deref().and_then(UploadFormat::of_name);
@@ -265,7 +265,8 @@ impl World {
         }
     }
 
-    /// The number of uploads of a type in a time, where there is a limit.
+    /// Returns the number of uploads of a type and the period in milliseconds, where there is a
+    /// quota.
     fn quota(&self, asset_type: CreatableType) -> Option<(u64, u64)> {
         match asset_type {
             CreatableType::Audio => Some((self.switches().audio_quota, 30 * DAY)),
@@ -291,7 +292,7 @@ impl World {
         Err(ApiRefusal::Service { code, message })
     }
 
-    /// An icon or preview must be an Image, an icon a square one (V1).
+    /// Checks an icon or preview: it must be an Image, and an icon a square one (V1).
     pub(super) fn check_picture(&self, id: u64, square: bool) -> Result<(), String> {
         let Some(asset) = self.assets.get(&id) else { return Err(format!("AssetId {id} is not found")) };
         if asset.asset_type != CreatableType::Image {

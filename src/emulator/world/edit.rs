@@ -1,4 +1,4 @@
-//! Out-of-band edits: what somebody else does to an asset in Studio or on the website. Pure.
+//! Out-of-band edits: another person's changes to an asset in Studio or on the website. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,35 +7,35 @@ use super::asset::{Asset, VersionOrigin};
 use super::content::Content;
 use super::moderation::ModerationVerdict;
 
-/// A change by somebody else; what is absent stays.
+/// A change by another person. Absent fields stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForeignEdit {
-    /// A new name, past every filter.
+    /// A new name, which bypasses every filter.
     #[serde(default)]
     pub display_name: Option<String>,
     /// A new description; empty clears it.
     #[serde(default)]
     pub description: Option<String>,
-    /// Archived or restored.
+    /// Archives or restores the asset.
     #[serde(default)]
     pub archived: Option<bool>,
-    /// A new version with content of this SHA-256.
+    /// Adds a version with content of this SHA-256.
     #[serde(default)]
     pub content_hash: Option<String>,
-    /// The head points to this existing version.
+    /// Makes this existing version current.
     #[serde(default)]
     pub head: Option<u32>,
-    /// Moderation takes this existing version down.
+    /// Rejects this existing version, as moderation would.
     #[serde(default)]
     pub reject_version: Option<u32>,
-    /// This existing version, which is not the current one, is gone.
+    /// Removes this existing version, which must not be the current one.
     #[serde(default)]
     pub remove_version: Option<u32>,
 }
 
 impl World {
-    /// Carries out an edit; none when there is no such asset, or no such version.
+    /// Carries out an edit. `None` if there is no such asset or version.
     pub(in crate::emulator) fn edit(&mut self, id: u64, edit: &ForeignEdit, now: u64) -> Option<Asset> {
         let asset = self.assets.get_mut(&id)?;
         if let Some(head) = edit.head {

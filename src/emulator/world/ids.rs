@@ -1,9 +1,9 @@
-//! New ids: asset ids and operation ids, the same again for the same seed. Pure.
+//! New asset and operation IDs, which depend on the seed alone. Pure.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Gives each id once; saved with the world, so that a restart repeats none.
+/// Gives each ID once. It is saved with the world, so that a restart repeats none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::emulator) struct Mint {
     seed: u64,
@@ -11,35 +11,36 @@ pub(in crate::emulator) struct Mint {
     operations: u64,
 }
 
-/// About where Roblox's ids are in 2026.
+/// About where Roblox's IDs are in 2026.
 const FIRST_ASSET: u64 = 100_000_000_000;
 
-/// An id on the wire is an int64; half of its range is left for the ids that follow.
+/// An ID on the wire is an int64. Half of its range is left for the IDs that follow.
 const LAST_FIRST_ASSET: u64 = 1 << 62;
 
 impl Mint {
     pub(in crate::emulator) fn new(seed: u64, first_asset: Option<u64>) -> Self {
-        let next_asset = first_asset.unwrap_or(FIRST_ASSET + noise(seed, "start", 0) % 10_000_000_000);
+        let next_asset = first_asset.unwrap_or(FIRST_ASSET + seeded_hash(seed, "start", 0) % 10_000_000_000);
         Mint { seed, next_asset: next_asset.clamp(1, LAST_FIRST_ASSET), operations: 0 }
     }
 
-    /// A new asset id, above all earlier ones.
+    /// Returns a new asset ID, above all earlier ones.
     pub(in crate::emulator) fn asset(&mut self) -> u64 {
         let id = self.next_asset;
-        self.next_asset = id.saturating_add(1 + noise(self.seed, "asset", id) % 1000);
+        self.next_asset = id.saturating_add(1 + seeded_hash(self.seed, "asset", id) % 1000);
         id
     }
 
-    /// A new operation id: a version 4 UUID in form.
+    /// Returns a new operation ID in the form of a version 4 UUID.
     pub(in crate::emulator) fn operation(&mut self) -> String {
         self.operations += 1;
         let random = digest(self.seed, "operation", self.operations);
         uuid::Builder::from_random_bytes(random).into_uuid().to_string()
     }
 
-    /// A number that depends on the seed and the last operation: for the spread of latencies.
+    /// Returns a number that depends on the seed and the last operation, for the spread of
+    /// latencies.
     pub(in crate::emulator) fn spread(&self) -> u64 {
-        noise(self.seed, "spread", self.operations)
+        seeded_hash(self.seed, "spread", self.operations)
     }
 }
 
@@ -51,8 +52,8 @@ fn digest(seed: u64, what: &str, number: u64) -> [u8; 16] {
     bytes
 }
 
-/// A number that looks random and is the same for the same arguments.
-pub(in crate::emulator) fn noise(seed: u64, what: &str, number: u64) -> u64 {
+/// Returns a number that looks random and is the same for the same arguments.
+pub(in crate::emulator) fn seeded_hash(seed: u64, what: &str, number: u64) -> u64 {
     u128::from_le_bytes(digest(seed, what, number)) as u64
 }
 

@@ -1,5 +1,4 @@
-//! What a request asks for, after its text was read and before it was judged. Filled by
-//! `wire/request.rs`.
+//! A request after parsing and before its checks. `wire/request.rs` fills it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +6,7 @@ use super::account::Principal;
 use super::asset::{AssetLink, PreviewImage};
 use super::content::Content;
 
-/// The names that a social link can have as a field (V1), with the hosts that its address may have.
+/// The field names of social links (V1), with the hosts that each may lead to.
 pub(in crate::emulator) const SOCIAL_LINKS: [(&str, &[&str]); 9] = [
     ("facebookSocialLink", &["facebook.com"]),
     ("twitterSocialLink", &["twitter.com", "x.com"]),

@@ -5,19 +5,19 @@ use super::content::{Content, CreatableType, UploadFormat};
 /// How long an operation takes from its request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LatencyModel {
-    /// As observed, by type and format, spread by a fifth either way.
+    /// As observed, by type and format, within a fifth either way.
     #[default]
     Observed,
-    /// Always so many milliseconds.
+    /// Always this many milliseconds.
     Fixed(u64),
-    /// Done at the poll after so many that found it running.
+    /// Done at the poll after this many polls that found it running.
     Polls(u32),
 }
 
 impl std::str::FromStr for LatencyModel {
     type Err = LatencyError;
 
-    /// `observed`, `250`, `250ms` or `polls:3`.
+    /// Parses `observed`, `250`, `250ms` or `polls:3`.
     fn from_str(text: &str) -> Result<Self, LatencyError> {
         let wrong = || LatencyError { given: text.to_owned() };
         if text == "observed" {
@@ -30,16 +30,16 @@ impl std::str::FromStr for LatencyModel {
     }
 }
 
-/// A text that is no latency.
+/// A text that is not a latency.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{given}` is no latency: write `observed`, milliseconds, or `polls:N`")]
 pub struct LatencyError {
     given: String,
 }
 
-/// Milliseconds that operations were seen to take: .rbxm 1.3 to 10 s (typetorch/cli), small .fbx
-/// about 3 s, images about 1 s, by public clients' live notes; the rest are guesses in their
-/// neighbourhood. Without content: a metadata update.
+/// Returns the milliseconds that operations were seen to take. Public clients' live notes say 1.3
+/// to 10 s for .rbxm (typetorch/cli), about 3 s for small .fbx, and about 1 s for images; the rest
+/// are guesses near these. An operation without content is a metadata update.
 pub(super) fn observed(asset_type: CreatableType, content: Option<&Content>, spread: u64) -> u64 {
     let usual = match (content.map(|content| content.format), asset_type) {
         (None, _) => 500,

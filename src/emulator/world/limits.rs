@@ -1,9 +1,9 @@
 //! Rate limits: fixed windows per IP address, per key owner, and per key. Pure.
 //!
-//! Windows are fixed, aligned to the clock, and the whole budget returns at once at the edge
-//! (BEDROCK, measured). Limits are counted for the owner of a key, so two keys of one owner share a
-//! budget (creator-docs: `cloud/reference/rate-limits.md`); the per-key throttle
-//! (`x-roblox-throttling-limit` in V1) is counted beside it. For operations it is smaller than the
+//! Windows are aligned to the clock, and the whole budget returns at once at the edge (BEDROCK,
+//! measured). Limits count for the owner of a key, so two keys of one owner share a budget
+//! (creator-docs: `cloud/reference/rate-limits.md`). The per-key throttle
+//! (`x-roblox-throttling-limit` in V1) counts separately. For operations it is smaller than the
 //! owner's limit: 100 against 300.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::account::Principal;
 use crate::emulator::endpoint::ApiEndpoint;
 
-/// How many requests one endpoint takes in a window.
+/// The requests that one endpoint accepts in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
@@ -27,13 +27,13 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// The same number for all three.
+    /// Makes a limit with the same number for all three.
     pub const fn of(number: u32) -> Self {
         Limit { per_ip: number, per_owner: number, per_key: number }
     }
 }
 
-/// The limits of all endpoints; one that is not listed is not limited.
+/// The limits of all endpoints. An endpoint that is not listed has no limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointLimits {
@@ -44,8 +44,8 @@ pub struct EndpointLimits {
 }
 
 impl EndpointLimits {
-    /// The documented limits a minute (V1): create, get and update 120; archive, restore, versions
-    /// and rollback 100; operations 300, but 100 for each key.
+    /// Returns the documented limits per minute (V1): create, get and update 120; archive, restore,
+    /// versions and rollback 100; operations 300, but 100 for each key.
     pub fn documented() -> Self {
         let endpoints = ApiEndpoint::ALL
             .into_iter()
@@ -66,7 +66,7 @@ impl EndpointLimits {
         EndpointLimits { window_ms: 60_000, endpoints }
     }
 
-    /// No limits at all; answers then have no rate-limit headers.
+    /// Returns no limits at all. Responses then have no rate limit headers.
     pub fn none() -> Self {
         EndpointLimits { window_ms: 60_000, endpoints: BTreeMap::new() }
     }
@@ -78,9 +78,9 @@ impl Default for EndpointLimits {
     }
 }
 
-/// Who is counted. A key is known here by its name, never by its secret.
+/// The party that a request counts for. A key is known here by its name, never by its secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Payer {
+enum LimitSubject {
     Ip(IpAddr),
     Owner(Principal),
     Key(String),
@@ -93,7 +93,7 @@ struct LimitWindow {
     exceeded: bool,
 }
 
-/// How full the windows are after a request: what the headers tell.
+/// The state of the windows after a request, for the headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::emulator) struct WindowUse {
     pub(in crate::emulator) owner_limit: u32,
@@ -104,7 +104,7 @@ pub(in crate::emulator) struct WindowUse {
     pub(in crate::emulator) reset_s: u64,
 }
 
-/// What the limiter says to a request.
+/// The limiter's decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::emulator) enum Admission {
     Unlimited,
@@ -115,17 +115,17 @@ pub(in crate::emulator) enum Admission {
     OverKey(WindowUse),
 }
 
-/// The windows in force.
+/// The current windows.
 #[derive(Debug, Default)]
 pub(in crate::emulator) struct Limiter {
-    windows: BTreeMap<(ApiEndpoint, Payer), LimitWindow>,
-    /// Windows in which somebody asked for more than the limit.
+    windows: BTreeMap<(ApiEndpoint, LimitSubject), LimitWindow>,
+    /// The windows with more requests than the limit.
     pub(in crate::emulator) exceeded: BTreeMap<ApiEndpoint, u64>,
     last_start: u64,
 }
 
 impl Limiter {
-    /// Counts a request, or says that it is one too many.
+    /// Counts a request, or refuses it.
     pub(in crate::emulator) fn admit(
         &mut self,
         limits: &EndpointLimits,
@@ -142,20 +142,20 @@ impl Limiter {
             self.windows.retain(|_, window| window.start == start);
             self.last_start = start;
         }
-        let payers = [
-            (Payer::Ip(ip), limit.per_ip),
-            (Payer::Owner(owner), limit.per_owner),
-            (Payer::Key(key.to_owned()), limit.per_key),
+        let subjects = [
+            (LimitSubject::Ip(ip), limit.per_ip),
+            (LimitSubject::Owner(owner), limit.per_owner),
+            (LimitSubject::Key(key.to_owned()), limit.per_key),
         ];
-        let used = |windows: &BTreeMap<(ApiEndpoint, Payer), LimitWindow>, payer: &Payer| {
+        let used = |windows: &BTreeMap<(ApiEndpoint, LimitSubject), LimitWindow>, subject: &LimitSubject| {
             windows
-                .get(&(endpoint, payer.clone()))
+                .get(&(endpoint, subject.clone()))
                 .filter(|window| window.start == start)
                 .map_or(0, |window| window.used)
         };
-        let full = payers.iter().position(|(payer, most)| used(&self.windows, payer) >= *most);
-        for (index, (payer, _)) in payers.iter().enumerate() {
-            let window = self.windows.entry((endpoint, payer.clone())).or_default();
+        let full = subjects.iter().position(|(subject, most)| used(&self.windows, subject) >= *most);
+        for (index, (subject, _)) in subjects.iter().enumerate() {
+            let window = self.windows.entry((endpoint, subject.clone())).or_default();
             if window.start != start {
                 *window = LimitWindow { start, ..LimitWindow::default() };
             }
@@ -168,7 +168,7 @@ impl Limiter {
                 Some(_) => {}
             }
         }
-        let [(ip, per_ip), (owner, per_owner), (key, per_key)] = &payers;
+        let [(ip, per_ip), (owner, per_owner), (key, per_key)] = &subjects;
         let owner_left = per_owner.saturating_sub(used(&self.windows, owner));
         let ip_left = per_ip.saturating_sub(used(&self.windows, ip));
         let budget = WindowUse {
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    fn ask(limiter: &mut Limiter, limits: &EndpointLimits, owner: u64, key: &str, now: u64) -> Admission {
+    fn admit(limiter: &mut Limiter, limits: &EndpointLimits, owner: u64, key: &str, now: u64) -> Admission {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         limiter.admit(limits, ApiEndpoint::CreateAsset, ip, Principal::User(owner), key, now)
     }
@@ -208,12 +208,14 @@ mod tests {
     fn the_whole_budget_returns_at_the_edge_of_the_window() {
         let (mut limiter, limits) = (Limiter::default(), limits(9, 2, 9));
         assert!(
-            matches!(ask(&mut limiter, &limits, 1, "a", 59_000), Admission::Admitted(b) if b.owner_remaining == 1 && b.reset_s == 1)
+            matches!(admit(&mut limiter, &limits, 1, "a", 59_000), Admission::Admitted(b) if b.owner_remaining == 1 && b.reset_s == 1)
         );
-        assert!(matches!(ask(&mut limiter, &limits, 1, "a", 59_999), Admission::Admitted(b) if b.owner_remaining == 0));
-        assert!(matches!(ask(&mut limiter, &limits, 1, "a", 59_999), Admission::OverGateway(_)));
         assert!(
-            matches!(ask(&mut limiter, &limits, 1, "a", 60_000), Admission::Admitted(b) if b.owner_remaining == 1 && b.reset_s == 60)
+            matches!(admit(&mut limiter, &limits, 1, "a", 59_999), Admission::Admitted(b) if b.owner_remaining == 0)
+        );
+        assert!(matches!(admit(&mut limiter, &limits, 1, "a", 59_999), Admission::OverGateway(_)));
+        assert!(
+            matches!(admit(&mut limiter, &limits, 1, "a", 60_000), Admission::Admitted(b) if b.owner_remaining == 1 && b.reset_s == 60)
         );
         assert_eq!(limiter.exceeded.get(&ApiEndpoint::CreateAsset), Some(&1));
     }
@@ -221,39 +223,39 @@ mod tests {
     #[test]
     fn two_keys_of_one_owner_share_a_budget_and_two_owners_do_not() {
         let (mut limiter, limits) = (Limiter::default(), limits(9, 1, 9));
-        assert!(matches!(ask(&mut limiter, &limits, 1, "a", 0), Admission::Admitted(_)));
-        assert!(matches!(ask(&mut limiter, &limits, 1, "b", 0), Admission::OverGateway(_)));
-        assert!(matches!(ask(&mut limiter, &limits, 2, "c", 0), Admission::Admitted(_)));
+        assert!(matches!(admit(&mut limiter, &limits, 1, "a", 0), Admission::Admitted(_)));
+        assert!(matches!(admit(&mut limiter, &limits, 1, "b", 0), Admission::OverGateway(_)));
+        assert!(matches!(admit(&mut limiter, &limits, 2, "c", 0), Admission::Admitted(_)));
     }
 
     #[test]
     fn the_throttle_of_a_key_leaves_budget_to_its_owner() {
         let (mut limiter, limits) = (Limiter::default(), limits(9, 9, 1));
-        ask(&mut limiter, &limits, 1, "a", 0);
+        admit(&mut limiter, &limits, 1, "a", 0);
         assert!(
-            matches!(ask(&mut limiter, &limits, 1, "a", 0), Admission::OverKey(b) if b.owner_remaining == 8 && b.key_remaining == 0)
+            matches!(admit(&mut limiter, &limits, 1, "a", 0), Admission::OverKey(b) if b.owner_remaining == 8 && b.key_remaining == 0)
         );
-        assert!(matches!(ask(&mut limiter, &limits, 1, "b", 0), Admission::Admitted(_)));
+        assert!(matches!(admit(&mut limiter, &limits, 1, "b", 0), Admission::Admitted(_)));
     }
 
     #[test]
     fn an_address_is_limited_across_owners() {
         let (mut limiter, limits) = (Limiter::default(), limits(1, 9, 9));
-        ask(&mut limiter, &limits, 1, "a", 0);
-        assert!(matches!(ask(&mut limiter, &limits, 2, "b", 0), Admission::OverGateway(b) if b.owner_remaining == 0));
+        admit(&mut limiter, &limits, 1, "a", 0);
+        assert!(matches!(admit(&mut limiter, &limits, 2, "b", 0), Admission::OverGateway(b) if b.owner_remaining == 0));
     }
 
     #[test]
-    fn a_window_asked_too_much_is_counted_once() {
+    fn an_exceeded_window_is_counted_once() {
         let (mut limiter, limits) = (Limiter::default(), limits(0, 0, 0));
         for now in [0, 1, 60_000] {
-            ask(&mut limiter, &limits, 1, "a", now);
+            admit(&mut limiter, &limits, 1, "a", now);
         }
         assert_eq!(limiter.exceeded.get(&ApiEndpoint::CreateAsset), Some(&2));
     }
 
     #[test]
     fn an_endpoint_that_is_not_listed_is_not_limited() {
-        assert_eq!(ask(&mut Limiter::default(), &EndpointLimits::none(), 1, "a", 0), Admission::Unlimited);
+        assert_eq!(admit(&mut Limiter::default(), &EndpointLimits::none(), 1, "a", 0), Admission::Unlimited);
     }
 }

@@ -1,10 +1,10 @@
 //! The world behind the API: assets, versions, operations, moderation, keys and limits, as plain
 //! data.
 //!
-//! Pure: every time is an argument, every id comes from the seed, nothing here knows HTTP, JSON
-//! spelling or sockets. It must never panic on any input, and never keep the bytes of an upload.
-//! Read `asset.rs` and `operation.rs` for the data, then `create.rs`, `update.rs` and `versions.rs`
-//! for what requests do to it.
+//! Pure: every time is an argument, every ID comes from the seed, and nothing here knows HTTP, JSON
+//! or sockets. It must never panic on any input, and never keep the bytes of an upload. Read
+//! `asset.rs` and `operation.rs` for the data, then `create.rs`, `update.rs` and `versions.rs` for
+//! the effects of requests.
 
 pub(super) mod account;
 mod archive;
@@ -22,7 +22,7 @@ mod running;
 mod update;
 mod versions;
 
-pub(super) use update::UpdateAnswer;
+pub(super) use update::UpdateReply;
 pub(super) use versions::VersionPage;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,14 +41,14 @@ use super::switches::{
     ArchivedGet, ArchivedWrite, Deduplicate, MetadataRevision, PermissionRefusal, Profile, RejectedGet, Switches,
 };
 
-/// What a run of the emulator is set to; not part of the saved world.
+/// The settings of a run, which are not part of the saved world.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) switches: Switches,
     pub(super) latency: LatencyModel,
-    /// Robux that an upload costs.
+    /// The fee of an upload in Robux.
     pub(super) fees: BTreeMap<CreatableType, u64>,
-    /// So many rejections, and the account is moderated.
+    /// The number of rejections from which an account is moderated.
     pub(super) rejections_allowed: Option<u32>,
 }
 
@@ -63,12 +63,12 @@ impl Default for Settings {
     }
 }
 
-/// What a fault script does to the effect of one request.
+/// The effects of a fault script on one request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Effects {
     pub(super) operation: Option<OperationFault>,
     pub(super) stale_for: Option<u64>,
-    /// The request is carried out twice, and answered once.
+    /// The request is carried out twice, and gets one response.
     pub(super) twice: bool,
 }
 
@@ -81,9 +81,9 @@ struct QuotaUse {
     operation: String,
 }
 
-/// What reads still see after a write, and until when.
+/// The asset that reads still see after a write, and until when.
 #[derive(Clone, Debug)]
-struct Shadow {
+struct StaleView {
     until: u64,
     before: Option<Asset>,
 }
@@ -94,21 +94,21 @@ pub(super) struct World {
     mint: Mint,
     assets: BTreeMap<u64, Asset>,
     operations: BTreeMap<String, Operation>,
-    /// Operations that end by themselves, by when.
+    /// Operations that end by themselves, by end time.
     running: BTreeSet<(u64, String)>,
-    /// Operations that ended, by when.
+    /// Operations that ended, by end time.
     ended: BTreeSet<(u64, String)>,
     moderation_rules: Vec<ModerationRule>,
     text_rules: Vec<TextRule>,
-    /// Versions that will be rejected: when, asset, version.
+    /// Versions that will be rejected: time, asset, version.
     rejections_ahead: BTreeSet<(u64, u64, u32)>,
     rejections: BTreeMap<Principal, u32>,
     moderated: BTreeSet<Principal>,
     uploads: Vec<QuotaUse>,
-    /// How many creates and updates were carried out with a content.
+    /// The number of creates and updates carried out, by content hash.
     commits: BTreeMap<String, u64>,
     #[serde(skip)]
-    shadows: BTreeMap<u64, Vec<Shadow>>,
+    stale_views: BTreeMap<u64, Vec<StaleView>>,
     #[serde(skip)]
     pub(super) settings: Settings,
 }
@@ -128,7 +128,7 @@ impl World {
             moderated: BTreeSet::new(),
             uploads: Vec::new(),
             commits: BTreeMap::new(),
-            shadows: BTreeMap::new(),
+            stale_views: BTreeMap::new(),
             settings,
         }
     }
@@ -153,7 +153,7 @@ impl World {
         &self.settings.switches
     }
 
-    /// Adds a scripted verdict; one for an asset decides on its current version now.
+    /// Adds a scripted verdict. One for an asset decides on its current version now.
     pub(super) fn add_moderation_rule(&mut self, rule: ModerationRule, now: u64) {
         if let Some(asset) = rule.asset_id.and_then(|id| self.assets.get_mut(&id)) {
             let (id, head) = (asset.id, asset.head);
@@ -171,7 +171,7 @@ impl World {
         self.text_rules.push(rule);
     }
 
-    /// Ends all scripted verdicts; what they decided stays.
+    /// Ends all scripted verdicts. Their decisions stay.
     pub(super) fn clear_moderation_rules(&mut self) {
         self.moderation_rules.clear();
     }
@@ -202,8 +202,8 @@ impl World {
         Ok(())
     }
 
-    /// Brings the world up to a time: operations end and are forgotten, verdicts fall. Must come
-    /// before anything that looks.
+    /// Brings the world up to a time: operations end and are dropped, verdicts take effect. Must
+    /// run before every read.
     pub(super) fn settle(&mut self, now: u64) {
         while let Some((at, id)) = self.running.first().filter(|(at, _)| *at <= now).cloned() {
             self.running.remove(&(at, id.clone()));
@@ -218,29 +218,29 @@ impl World {
                 *self.rejections.entry(asset.uploaded_by).or_default() += 1;
             }
         }
-        for shadows in self.shadows.values_mut() {
-            shadows.retain(|shadow| shadow.until > now);
+        for stale_views in self.stale_views.values_mut() {
+            stale_views.retain(|stale_view| stale_view.until > now);
         }
-        self.shadows.retain(|_, shadows| !shadows.is_empty());
+        self.stale_views.retain(|_, stale_views| !stale_views.is_empty());
     }
 
-    /// Changes an asset; where a fault or a switch says so, reads see what was before for a while.
+    /// Changes an asset. Where a fault or a switch says so, reads see the old state for a while.
     fn write(&mut self, id: u64, stale_for: Option<u64>, at: u64, change: impl FnOnce(&mut Self)) {
         let before = self.assets.get(&id).cloned();
         change(self);
-        self.shade(id, stale_for, at, before);
+        self.keep_stale(id, stale_for, at, before);
     }
 
-    /// Reads see what was `before` for a while. Of several writes in a row each shows only when its
-    /// own while is over.
-    fn shade(&mut self, id: u64, stale_for: Option<u64>, at: u64, before: Option<Asset>) {
+    /// Makes reads see `before` for a while. Of several writes in a row, each becomes visible only
+    /// after its own delay.
+    fn keep_stale(&mut self, id: u64, stale_for: Option<u64>, at: u64, before: Option<Asset>) {
         let always = self.switches().reads_behind_ms;
         if let Some(ms) = stale_for.or((always > 0).then_some(always)) {
-            self.shadows.entry(id).or_default().push(Shadow { until: at.saturating_add(ms), before });
+            self.stale_views.entry(id).or_default().push(StaleView { until: at.saturating_add(ms), before });
         }
     }
 
-    /// Makes a version, unless the bytes are known: equal content makes none (FACET, RBXASSET).
+    /// Adds a version, unless the bytes are known: equal content makes none (FACET, RBXASSET).
     fn apply_content(&mut self, id: u64, content: Content, at: u64) {
         let same = |version: &asset::Version| version.content.hash == content.hash;
         let Some(asset) = self.assets.get(&id) else { return };
@@ -304,10 +304,13 @@ impl World {
         self.rule(hash, name, asset).map_or(&[], |rule| &rule.verdicts)
     }
 
-    /// `GET /assets/{id}`: needs no ownership, public assets can be read by everybody.
+    /// Serves `GET /assets/{id}`. It needs no ownership: anybody can read public assets.
     pub(super) fn read(&self, id: u64, now: u64) -> Result<Asset, ApiRefusal> {
-        let shadow = self.shadows.get(&id).and_then(|shadows| shadows.iter().find(|shadow| shadow.until > now));
-        let asset = shadow.map_or_else(|| self.assets.get(&id), |shadow| shadow.before.as_ref());
+        let stale_view = self
+            .stale_views
+            .get(&id)
+            .and_then(|stale_views| stale_views.iter().find(|stale_view| stale_view.until > now));
+        let asset = stale_view.map_or_else(|| self.assets.get(&id), |stale_view| stale_view.before.as_ref());
         let asset = asset.ok_or_else(|| ApiRefusal::no_asset(id))?;
         let hidden = (asset.archived && self.switches().archived_get == ArchivedGet::NotFound)
             || (asset.verdict(now) == ModerationVerdict::Rejected
@@ -315,7 +318,7 @@ impl World {
         if hidden { Err(ApiRefusal::no_asset(id)) } else { Ok(asset.clone()) }
     }
 
-    /// The asset, when the key may write it.
+    /// Returns the asset, if the key may write it.
     fn writable(&self, key: &EmulatedKey, id: u64) -> Result<&Asset, ApiRefusal> {
         let asset = self.assets.get(&id).ok_or_else(|| ApiRefusal::no_asset(id))?;
         self.permit(key, asset.creator)?;

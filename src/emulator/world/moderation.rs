@@ -1,7 +1,7 @@
-//! Moderation by script, and the text filter. Pure.
+//! Scripted moderation, and the text filter. Pure.
 //!
-//! A verdict is a timeline: `Reviewing` now, `Approved` later, taken down after that. An
-//! operation's response holds a snapshot; GET answers what holds at the moment.
+//! A verdict is a timeline: for example `Reviewing` now, `Approved` later, taken down after that.
+//! An operation's response holds a snapshot; GET returns the current verdict.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,14 +12,14 @@ use crate::emulator::refusal::ApiRefusal;
 pub enum ModerationVerdict {
     /// Not decided yet.
     Reviewing,
-    /// Everybody may see it.
+    /// Visible to everybody.
     Approved,
-    /// Nobody may.
+    /// Visible to nobody.
     Rejected,
 }
 
 impl ModerationVerdict {
-    /// The plain name on the wire.
+    /// Returns the plain name on the wire.
     pub fn name(self) -> &'static str {
         match self {
             ModerationVerdict::Reviewing => "Reviewing",
@@ -33,7 +33,7 @@ impl ModerationVerdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VerdictStep {
-    /// Milliseconds: in a rule counted from the version's creation; in a version since the Unix
+    /// Milliseconds: in a rule counted from the version's creation, in a version since the Unix
     /// epoch.
     #[serde(default)]
     pub after_ms: u64,
@@ -47,7 +47,7 @@ pub struct VerdictStep {
 pub struct ModerationTimeline(Vec<VerdictStep>);
 
 impl ModerationTimeline {
-    /// A timeline that begins at a time; empty steps mean approval.
+    /// Makes a timeline that starts at a time. Empty steps mean approval.
     pub(in crate::emulator) fn starting(at: u64, steps: &[VerdictStep]) -> Self {
         let shift = |step: &VerdictStep| VerdictStep { after_ms: at.saturating_add(step.after_ms), ..*step };
         ModerationTimeline(steps.iter().map(shift).collect())
@@ -58,8 +58,8 @@ impl ModerationTimeline {
         self.0.push(VerdictStep { after_ms: at, verdict });
     }
 
-    /// The verdict at a time. Before the first step of a timeline that says something, the version
-    /// is under review.
+    /// Returns the verdict at a time. Before the first step of a non-empty timeline, the version is
+    /// under review.
     pub(in crate::emulator) fn at(&self, now: u64) -> ModerationVerdict {
         let due = self.0.iter().rev().find(|step| step.after_ms <= now);
         match (due, self.0.is_empty()) {
@@ -69,29 +69,29 @@ impl ModerationTimeline {
         }
     }
 
-    /// When it becomes rejected, if it does.
+    /// Returns when it becomes rejected, if it does.
     pub(in crate::emulator) fn rejected_at(&self) -> Option<u64> {
         self.0.iter().find(|step| step.verdict == ModerationVerdict::Rejected).map(|step| step.after_ms)
     }
 }
 
-/// A scripted verdict. All conditions that are set must hold; the first rule that fits decides.
+/// A scripted verdict. All given conditions must hold; the first rule that fits decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModerationRule {
-    /// SHA-256 of the content.
+    /// The SHA-256 of the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_hash: Option<String>,
     /// A part of the display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The asset; it decides at once on its current version too.
+    /// The asset. The rule also decides on its current version at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asset_id: Option<u64>,
-    /// The timeline; empty is approval at once.
+    /// The timeline; empty means approval at once.
     #[serde(default)]
     pub verdicts: Vec<VerdictStep>,
-    /// True: the operation fails as `ContentModerated`, and nothing is made.
+    /// Whether the operation fails as `ContentModerated`, without making anything.
     #[serde(default)]
     pub fail_operation: bool,
 }
@@ -104,7 +104,7 @@ impl ModerationRule {
     }
 }
 
-/// Which text a filter rule looks at.
+/// The text that a filter rule examines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextField {
@@ -117,27 +117,26 @@ pub enum TextField {
     Both,
 }
 
-/// What the filter does to a text.
+/// The effect of the filter on a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextAction {
     /// 400 `AssetName is moderated.` or `AssetDescription is moderated.`
     Refuse,
-    /// Stores `#` in its place and says nothing.
+    /// Stores `#` in its place, silently.
     Censor,
 }
 
-/// A rule of the text filter; all rules that fit apply.
+/// A rule of the text filter. All rules that fit apply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextRule {
-    /// The part of the text that it looks for, whatever its case; empty fits every text that is not
-    /// empty.
+    /// The text to look for, ignoring case. The empty string fits every non-empty text.
     pub contains: String,
-    /// Where it looks.
+    /// The text to examine.
     #[serde(default)]
     pub field: TextField,
-    /// What it does.
+    /// The effect.
     pub action: TextAction,
 }
 
@@ -155,13 +154,13 @@ pub(in crate::emulator) fn filter(rules: &[TextRule], field: TextField, text: &s
     Ok(kept)
 }
 
-/// The text with `#` in place of each character of the part; none when the part is not in it.
+/// Replaces each character of the part with `#`. `None` if the text doesn't contain the part.
 fn censor(text: &str, part: &str) -> Option<String> {
     let hashes = |text: &str| "#".repeat(text.chars().count());
     if part.is_empty() {
         return (!text.is_empty()).then(|| hashes(text));
     }
-    // Lower-casing of ASCII alone keeps the byte positions.
+    // Lower-casing ASCII alone keeps the byte positions.
     let (lower, part) = (text.to_ascii_lowercase(), part.to_ascii_lowercase());
     let mut out = String::new();
     let mut at = 0;
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeline_tells_the_verdict_of_each_moment() {
+    fn a_timeline_gives_the_verdict_at_each_moment() {
         let mut moderation = ModerationTimeline::starting(
             100,
             &[step(0, ModerationVerdict::Reviewing), step(50, ModerationVerdict::Approved)],

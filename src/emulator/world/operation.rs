@@ -1,8 +1,8 @@
 //! Long-running operations. Pure.
 //!
 //! An operation that will fail is known to fail when it is accepted, and makes nothing. A create's
-//! asset exists from the moment the create was accepted, though nobody can know its id; an update's
-//! version appears when its operation ends.
+//! asset exists from the moment the create was accepted, though no client can know its ID yet. An
+//! update's version appears when its operation ends.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ pub(in crate::emulator) struct FieldError {
     pub(in crate::emulator) field: String,
 }
 
-/// What an operation does when it ends.
+/// The effect of an operation at its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::emulator) enum OperationWork {
     /// Nothing more: the asset was made with the request.
@@ -42,7 +42,7 @@ pub(in crate::emulator) enum OperationWork {
     Fail(FailedOperation),
 }
 
-/// The ways in which an operation can end badly; all come as HTTP 200.
+/// The ways in which an operation can fail. All come as HTTP 200.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::emulator) enum FailedOperation {
     /// `"error": {code, message}`
@@ -51,7 +51,7 @@ pub(in crate::emulator) enum FailedOperation {
     Nothing,
     /// `"metadata": {"errors": […]}` without `error` or `response`.
     MetadataErrors(Vec<FieldError>),
-    /// `"response": {code, message}` (TARMAC models it).
+    /// `"response": {code, message}` (in TARMAC's model).
     InResponse { code: String, message: String },
 }
 
@@ -59,22 +59,22 @@ pub(in crate::emulator) enum FailedOperation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case", deny_unknown_fields)]
 pub enum OperationFault {
-    /// It takes so much longer, or never ends before the faults are deleted.
+    /// It takes longer, or ends only when the faults are cleared.
     Stuck {
-        /// Milliseconds; absent is without end.
+        /// Milliseconds; absent means until the faults are cleared.
         #[serde(default)]
         for_ms: Option<u64>,
     },
-    /// It never ends, also not when the faults are deleted.
+    /// It never ends, even when the faults are cleared.
     Endless,
-    /// For so long polls get an error envelope with an empty message.
+    /// Polls get an error envelope with an empty message at first.
     Invisible {
         /// Milliseconds.
         for_ms: u64,
     },
-    /// It can never be read, though what it does is done.
+    /// It can never be read, though its effects happen.
     Gone,
-    /// It ends with an error; nothing is made.
+    /// It ends with an error, without making anything.
     Error {
         /// `CorruptedData`, `ContentModerated`, `Internal`, `InvalidArgument`, `ResourceExhausted`
         /// were seen (BLENDER).
@@ -82,16 +82,16 @@ pub enum OperationFault {
         /// Free text.
         message: String,
     },
-    /// It ends without error and response; nothing is made.
+    /// It ends without error and response, and without making anything.
     Nothing,
-    /// It ends with an error inside `metadata`; nothing is made.
+    /// It ends with an error inside `metadata`, without making anything.
     MetadataError {
         /// As above.
         code: String,
         /// Free text.
         message: String,
     },
-    /// It ends with a code and message inside `response`; nothing is made.
+    /// It ends with a code and message inside `response`, without making anything.
     FailureInResponse {
         /// As above.
         code: String,
@@ -117,7 +117,7 @@ impl OperationFault {
     }
 }
 
-/// How an operation ended.
+/// The end of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::emulator) enum OperationEnding {
     /// With the asset as it was then; some fields may have failed.
@@ -134,19 +134,19 @@ pub(in crate::emulator) struct Operation {
     pub(in crate::emulator) id: String,
     pub(in crate::emulator) owner: Principal,
     pub(in crate::emulator) key_name: String,
-    /// None when the create failed.
+    /// `None` if the create failed.
     pub(in crate::emulator) asset_id: Option<u64>,
     pub(in crate::emulator) work: OperationWork,
     pub(in crate::emulator) created_at: u64,
     pub(in crate::emulator) visible_at: u64,
-    /// None while only polls, or the end of the faults, can end it.
+    /// `None` while only polls, or clearing the faults, can end it.
     pub(in crate::emulator) finish_at: Option<u64>,
-    /// Polls that still find it running.
+    /// The number of further polls that find it running.
     pub(in crate::emulator) polls_left: Option<u32>,
     pub(in crate::emulator) gone: bool,
     #[serde(default)]
     pub(in crate::emulator) endless: bool,
-    /// Reads of the asset stay stale for so long after the change.
+    /// Milliseconds for which reads of the asset stay stale after the change.
     pub(in crate::emulator) stale_for: Option<u64>,
     /// When and how it ended.
     pub(in crate::emulator) ending: Option<(u64, OperationEnding)>,

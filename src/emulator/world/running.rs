@@ -21,7 +21,7 @@ impl World {
         }
     }
 
-    /// Starts an operation and says its id.
+    /// Starts an operation and returns its ID.
     pub(super) fn start(
         &mut self,
         key: &EmulatedKey,
@@ -77,7 +77,7 @@ impl World {
         id
     }
 
-    /// Carries out what an operation does, and keeps its ending.
+    /// Carries out an operation's effect, and keeps its ending.
     pub(super) fn finish(&mut self, id: &str, at: u64) {
         let Some(operation) = self.operations.get(id) else { return };
         let (asset_id, work, stale_for) = (operation.asset_id, operation.work.clone(), operation.stale_for);
@@ -122,7 +122,8 @@ impl World {
         }
     }
 
-    /// `GET /operations/{id}`: a poll. May end the operation, where latency is counted in polls.
+    /// Serves `GET /operations/{id}`, a poll. May end the operation, where latency is counted in
+    /// polls.
     pub(in crate::emulator) fn poll(&mut self, key: &EmulatedKey, id: &str, now: u64) -> Result<Operation, ApiRefusal> {
         let readers = self.switches().operation_readers;
         let unknown = match self.switches().unknown_operation {

@@ -11,10 +11,10 @@ use crate::emulator::switches::{
     ContentUpdate, MetadataFailure, MetadataReply, UnmaskedMetadata, UpdateFee, UpdateWithoutAssetId,
 };
 
-/// How an update is answered.
+/// The response to an update.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::emulator) enum UpdateAnswer {
-    /// The id of a running operation.
+pub(in crate::emulator) enum UpdateReply {
+    /// The ID of a running operation.
     Running(String),
     /// An operation that is done.
     Done(Box<Operation>),
@@ -22,11 +22,11 @@ pub(in crate::emulator) enum UpdateAnswer {
     Fields(Box<AssetView>, Vec<String>),
 }
 
-/// At most three (V1).
+/// The most social links of an asset (V1).
 const SOCIAL_LINKS_MOST: usize = 3;
 
 impl World {
-    /// Judges an update, and carries it out when nothing speaks against it.
+    /// Checks an update, and carries it out if it is valid.
     #[expect(clippy::too_many_arguments, reason = "one request in its parts")]
     pub(in crate::emulator) fn update(
         &mut self,
@@ -37,7 +37,7 @@ impl World {
         file: Option<&FilePart>,
         effects: &Effects,
         now: u64,
-    ) -> Result<UpdateAnswer, ApiRefusal> {
+    ) -> Result<UpdateReply, ApiRefusal> {
         let asset = &self.writable(key, id)?.clone();
         self.not_archived(asset)?;
         match input.asset_id {
@@ -53,7 +53,7 @@ impl World {
             UnmaskedMetadata::Ignored => Vec::new(),
             UnmaskedMetadata::Applied => input.named.clone(),
         };
-        // With a file and no mask, the request's JSON says what asset it is, not what to change.
+        // With a file and no mask, the request's JSON identifies the asset and changes nothing.
         let mask = mask.map_or(if file.is_some() { Vec::new() } else { unmasked }, <[String]>::to_vec);
         let (fields, errors) = self.check_fields(asset, input, &mask)?;
         let failure = match file {
@@ -74,7 +74,7 @@ impl World {
         if reply == MetadataReply::Fields {
             self.write(id, effects.stale_for, now, |world| world.apply_fields(id, &fields, now));
             let view = self.assets.get(&id).ok_or_else(|| ApiRefusal::no_asset(id))?.view(now);
-            return Ok(UpdateAnswer::Fields(Box::new(view), mask));
+            return Ok(UpdateReply::Fields(Box::new(view), mask));
         }
         let work = failure.map_or(OperationWork::Change { content, fields, errors }, OperationWork::Fail);
         if effects.twice {
@@ -86,12 +86,12 @@ impl World {
             self.finish(&operation, now);
             let ended =
                 self.operations.get(&operation).ok_or_else(|| ApiRefusal::not_found("Operation is not found"))?;
-            return Ok(UpdateAnswer::Done(Box::new(ended.clone())));
+            return Ok(UpdateReply::Done(Box::new(ended.clone())));
         }
-        Ok(UpdateAnswer::Running(operation))
+        Ok(UpdateReply::Running(operation))
     }
 
-    /// Refuses new content outright, or says why its operation will fail.
+    /// Refuses unacceptable content, or returns the reason why its operation will fail.
     fn check_new_content(
         &self,
         asset: &Asset,
@@ -122,8 +122,8 @@ impl World {
         Ok(self.failure(&file.content, &asset.metadata.display_name, corrupt, effects, Some(asset.id)))
     }
 
-    /// What the mask's fields become; a field in the mask that the request lacks is cleared, one
-    /// outside the mask is ignored.
+    /// Returns the changes of the mask's fields. A field in the mask that the request lacks is
+    /// cleared; one outside the mask is ignored.
     fn check_fields(
         &self,
         asset: &Asset,
@@ -165,7 +165,8 @@ impl World {
         Ok((changes, errors))
     }
 
-    /// A picture that can't be used: refused at once, or an error inside the operation.
+    /// Reports an unusable picture: refuses it at once, or returns an error for inside the
+    /// operation.
     fn unusable(&self, field: &str, message: String) -> Result<FieldError, ApiRefusal> {
         let switches = self.switches();
         if switches.metadata_failure == MetadataFailure::Refused || switches.metadata_reply == MetadataReply::Fields {

@@ -11,7 +11,7 @@ use crate::emulator::switches::{
     VersionsOfUnversioned,
 };
 
-/// V1: 1 to 50, 8 by default.
+/// The page size: 1 to 50, 8 by default (V1).
 const PAGE_DEFAULT: usize = 8;
 const PAGE_MOST: usize = 50;
 
@@ -24,7 +24,7 @@ pub(in crate::emulator) struct VersionPage {
 }
 
 impl World {
-    /// `GET /assets/{id}/versions`
+    /// Serves `GET /assets/{id}/versions`.
     pub(in crate::emulator) fn versions(
         &self,
         key: &EmulatedKey,
@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// `GET /assets/{id}/versions/{number}`
+    /// Serves `GET /assets/{id}/versions/{number}`.
     pub(in crate::emulator) fn version(
         &self,
         key: &EmulatedKey,
@@ -90,8 +90,8 @@ impl World {
         Ok(asset)
     }
 
-    /// `POST /assets/{id}/versions:rollback`: at once, no operation. Answers the version that is
-    /// current afterwards.
+    /// Serves `POST /assets/{id}/versions:rollback`: at once, without an operation. Returns the
+    /// version that is current afterwards.
     pub(in crate::emulator) fn roll_back(
         &mut self,
         key: &EmulatedKey,
@@ -158,13 +158,13 @@ impl World {
     }
 }
 
-/// `assets/{id}/versions/{number}`
+/// Parses `assets/{id}/versions/{number}`.
 fn read_path(path: &str) -> Option<(u64, u32)> {
     let (id, number) = path.strip_prefix("assets/")?.split_once("/versions/")?;
     Some((id.parse().ok()?, number.parse().ok()?))
 }
 
-/// A page token: opaque to clients, bound to its asset.
+/// Returns a page token: opaque to clients, bound to its asset.
 fn token(id: u64, below: u32) -> String {
     format!("{id}_{below}").bytes().map(|byte| format!("{byte:02x}")).collect()
 }

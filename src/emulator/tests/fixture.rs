@@ -31,14 +31,14 @@ impl TestResponse {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {} {}", self.status, self.text))
     }
 
-    /// The body, of an answer that must be 200.
+    /// Returns the body of a response that must be 200.
     #[track_caller]
     pub(super) fn good(&self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         self.json()
     }
 
-    /// Status and message, of a refusal in any shape.
+    /// Returns status and message of a refusal in any shape.
     pub(super) fn refusal(&self) -> (u16, String) {
         let body = serde_json::from_str(&self.text).unwrap_or(json!(self.text));
         let message = [&body["message"], &body["errors"][0]["message"], &body["title"], &body];
@@ -50,7 +50,7 @@ impl TestResponse {
     }
 }
 
-/// A form as clients send it: the file first or last.
+/// Makes a form as clients send it, with the file first or last.
 pub(super) fn form(request: &str, file: Option<&FilePartFixture>) -> Vec<u8> {
     let mut body = format!("--B\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{request}\r\n").into_bytes();
     if let Some(FilePartFixture { name, mime, bytes }) = file {
@@ -67,13 +67,13 @@ pub(super) fn form(request: &str, file: Option<&FilePartFixture>) -> Vec<u8> {
 
 pub(super) const FORM: &str = "multipart/form-data; boundary=B";
 
-/// The JSON of a create for user 1.
+/// Makes the JSON of a create for user 1.
 pub(super) fn new_asset(asset_type: &str, name: &str) -> Value {
     json!({ "assetType": asset_type, "displayName": name, "creationContext": { "creator": { "userId": "1" } } })
 }
 
 impl EmulatorFixture {
-    /// Observed behaviour, no limits, operations of a second that can be seen at once.
+    /// Observed behaviour, no limits, and operations that take a second and are visible at once.
     pub(super) fn new() -> Self {
         EmulatorFixture::with(|_| {})
     }
@@ -121,7 +121,7 @@ impl EmulatorFixture {
         let connection = Connection::new(1, IpAddr::V4(Ipv4Addr::LOCALHOST));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let response = service::answer(Arc::clone(&self.control.shared), connection, request).await;
+            let response = service::respond(Arc::clone(&self.control.shared), connection, request).await;
             let (head, body) = response.into_parts();
             let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
             TestResponse {
@@ -149,36 +149,36 @@ impl EmulatorFixture {
         self.send_as("k", "PATCH", &path, FORM, form(&request.to_string(), file))
     }
 
-    /// Polls the operation that an answer names.
+    /// Polls the operation that a response names.
     #[track_caller]
-    pub(super) fn poll(&self, answer: &TestResponse) -> TestResponse {
-        self.get(&format!("/assets/v1/{}", answer.good()["path"].as_str().unwrap()))
+    pub(super) fn poll(&self, response: &TestResponse) -> TestResponse {
+        self.get(&format!("/assets/v1/{}", response.good()["path"].as_str().unwrap()))
     }
 
-    /// Lets the operation of an answer end, and says how.
+    /// Lets the operation of a response end, and returns its final state.
     #[track_caller]
-    pub(super) fn finish(&self, answer: &TestResponse) -> Value {
+    pub(super) fn finish(&self, response: &TestResponse) -> Value {
         self.pass(1000);
-        let ended = self.poll(answer).good();
+        let ended = self.poll(response).good();
         assert_eq!(ended["done"], true, "{ended}");
         ended
     }
 
-    /// Creates an asset to the end and says its id.
+    /// Creates an asset, waits for the operation, and returns the ID.
     #[track_caller]
     pub(super) fn made(&self, asset_type: &str, name: &str, file: &FilePartFixture) -> u64 {
         let ended = self.finish(&self.create(&new_asset(asset_type, name), file));
         id_of(&ended["response"])
     }
 
-    /// Updates a model's content to the end and says the operation's response.
+    /// Updates a model's content, waits for the operation, and returns its response.
     #[track_caller]
     pub(super) fn updated(&self, id: u64, file: &FilePartFixture) -> Value {
         self.finish(&self.update(id, "", &json!({ "assetId": id }), Some(file)))["response"].clone()
     }
 }
 
-/// The asset id, as string or number.
+/// Reads an asset ID, as string or number.
 #[track_caller]
 pub(super) fn id_of(asset: &Value) -> u64 {
     let id = &asset["assetId"];

@@ -1,4 +1,5 @@
-//! Whatever comes to the side door's endpoints, it says what is wrong, and the emulator goes on.
+//! Whatever reaches the endpoints of the control API, they report the fault, and the emulator keeps
+//! working.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -7,11 +8,11 @@ use hyper_util::service::TowerToHyperService;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::bench::{EmulatorFixture, new_asset};
 use super::files::model;
+use super::fixture::{EmulatorFixture, new_asset};
 use crate::emulator::control_api;
 
-/// Verbs that read a body, each with one that it takes.
+/// Returns the verbs that read a body, each with a valid one.
 fn verbs() -> Vec<(&'static str, &'static str, Value)> {
     let rule = json!({ "label": "x", "times": 1, "match": { "endpoint": "create_asset", "nth": [1], "probability": 0.5 },
         "action": { "kind": "reply", "status": 429, "retry_after": { "seconds": 1 }, "headers": { "a": "b" } } });
@@ -40,19 +41,19 @@ fn verbs() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-/// Sends one request to the side door alone: its status, and its body as JSON.
-fn send(bench: &EmulatorFixture, method: &str, path: &str, body: Vec<u8>) -> (u16, Value) {
+/// Sends one request to the control API alone. Returns the status, and the body as JSON.
+fn send(fixture: &EmulatorFixture, method: &str, path: &str, body: Vec<u8>) -> (u16, Value) {
     let request = Request::builder().method(method).uri(path).body(Body::from(body)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let door = TowerToHyperService::new(control_api::router(&bench.control));
-        let (head, body) = door.call(request).await.unwrap().into_parts();
+        let service = TowerToHyperService::new(control_api::router(&fixture.control));
+        let (head, body) = service.call(request).await.unwrap().into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         (head.status.as_u16(), serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     })
 }
 
-/// Replaces the value at one of a document's places by another one.
+/// Replaces the value at one place of a document.
 fn replace(document: &mut Value, place: usize, by: &Value) {
     fn places(value: &Value, path: &str, all: &mut Vec<String>) {
         all.push(path.to_owned());
@@ -95,15 +96,15 @@ fn any_value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Whatever was set, the emulator still tells what it has and answers its API.
-fn goes_on(bench: &EmulatorFixture) {
+/// Checks that the emulator still lists its data and serves its API.
+fn check_still_works(fixture: &EmulatorFixture) {
     for path in ["assets", "operations", "requests", "counters", "faults", "switches", "limits", "clock"] {
-        assert_eq!(send(bench, "GET", &format!("/emulator/{path}"), Vec::new()).0, 200, "{path}");
+        assert_eq!(send(fixture, "GET", &format!("/emulator/{path}"), Vec::new()).0, 200, "{path}");
     }
-    bench.control.clear_faults();
-    let status = bench.create(&new_asset("Model", "Sword"), &model("a")).status;
+    fixture.control.clear_faults();
+    let status = fixture.create(&new_asset("Model", "Sword"), &model("a")).status;
     assert!((200..500).contains(&status), "{status}");
-    let status = bench.get("/assets/v1/assets/5").status;
+    let status = fixture.get("/assets/v1/assets/5").status;
     assert!((200..500).contains(&status), "{status}");
 }
 
@@ -111,41 +112,41 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_bytes_are_told_what_is_wrong(which in 0_usize..12, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let bench = EmulatorFixture::new();
-        let id = bench.made("Model", "a", &model("a"));
+    fn random_bytes_are_refused_with_a_reason(which in 0_usize..12, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let fixture = EmulatorFixture::new();
+        let id = fixture.made("Model", "a", &model("a"));
         let (method, path, _) = verbs().swap_remove(which);
-        let (status, body) = send(&bench, method, &path.replace("{id}", &id.to_string()), bytes.clone());
+        let (status, body) = send(&fixture, method, &path.replace("{id}", &id.to_string()), bytes.clone());
         if serde_json::from_slice::<Value>(&bytes).is_err() {
             prop_assert!((400..500).contains(&status), "{status} {body}");
             prop_assert!(body["error"].is_string(), "{body}");
         }
-        goes_on(&bench);
+        check_still_works(&fixture);
     }
 
     #[test]
-    fn what_is_nearly_right_is_taken_or_refused(
+    fn nearly_valid_bodies_are_accepted_or_refused(
         which in 0_usize..12,
         edits in prop::collection::vec((any::<usize>(), any_value()), 1..4),
         method in prop::sample::select(vec!["", "GET", "POST", "PUT", "DELETE", "PATCH"]),
     ) {
-        let bench = EmulatorFixture::new();
-        let id = bench.made("Model", "a", &model("a"));
+        let fixture = EmulatorFixture::new();
+        let id = fixture.made("Model", "a", &model("a"));
         let (own, path, mut document) = verbs().swap_remove(which);
         edits.iter().for_each(|(place, by)| replace(&mut document, *place, by));
         let method = if method.is_empty() { own } else { method };
-        let (status, body) = send(&bench, method, &path.replace("{id}", &id.to_string()), document.to_string().into_bytes());
+        let (status, body) = send(&fixture, method, &path.replace("{id}", &id.to_string()), document.to_string().into_bytes());
         prop_assert!((200..500).contains(&status), "{status} {body}");
-        goes_on(&bench);
+        check_still_works(&fixture);
     }
 
     #[test]
-    fn no_path_is_too_odd(path in "/emulator/[a-z0-9/%._-]{0,30}", bytes in prop::collection::vec(any::<u8>(), 0..40)) {
-        let bench = EmulatorFixture::new();
+    fn every_path_gets_a_response(path in "/emulator/[a-z0-9/%._-]{0,30}", bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        let fixture = EmulatorFixture::new();
         if let Ok(uri) = path.parse::<axum::http::Uri>() {
-            let (status, body) = send(&bench, "POST", &uri.to_string(), bytes);
+            let (status, body) = send(&fixture, "POST", &uri.to_string(), bytes);
             prop_assert!((200..500).contains(&status), "{status} {body}");
         }
-        goes_on(&bench);
+        check_still_works(&fixture);
     }
 }
