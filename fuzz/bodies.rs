@@ -1,9 +1,9 @@
-//! What each target does with its bytes. `fuzz_targets/` hands these functions what libFuzzer makes
-//! up; `tests/it/fuzz.rs` hands them the corpus on every run of the tests, and random changes of it
-//! where somebody asks for that.
+//! The bodies of the fuzz targets. `fuzz_targets/` calls these functions with libFuzzer's input.
+//! `tests/it/fuzz.rs` calls them with the corpus on every run of the tests, and with random
+//! mutations of it on request.
 //!
-//! A target must not panic, whatever it gets. Beyond that each one checks a law that holds for
-//! every input.
+//! A target must not panic on any input. Beyond that each one checks a law that holds for every
+//! input.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -29,14 +29,14 @@ use rusqlite::types::Value;
 const NOW: jiff::Timestamp = jiff::Timestamp::UNIX_EPOCH;
 const REMOTE: &str = "https://apis.roblox.com";
 
-/// One target: its name, which is also its corpus' folder, and what it does.
+/// One target: its name, which is also the folder of its corpus, and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
 pub const TARGETS: [Target; 5] =
     [("manifest", manifest), ("lockfile", lockfile), ("wire", wire), ("file", file), ("state", state)];
 
-/// A manifest is read and resolved without files, or its mistakes are shown.
+/// Reads and resolves a manifest without files, or renders its errors.
 pub fn manifest(data: &[u8]) {
     let mistakes = match manifest::parse(data, "assets.toml") {
         Ok(manifest) => {
@@ -61,8 +61,8 @@ fn text_of(ledger: &Ledger) -> Vec<u8> {
     text
 }
 
-/// Three lockfiles, divided by a line of `%%%`: each that can be read is written and read again the
-/// same, imported, and merged with the others in either order.
+/// Reads three lockfiles, separated by a line of `%%%`. Each readable one must survive writing and
+/// reading unchanged. It is imported, and merged with the others in either order.
 pub fn lockfile(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let file = Path::new("assets.lock.toml");
@@ -83,8 +83,8 @@ pub fn lockfile(data: &[u8]) {
     }
 }
 
-/// A body of Roblox's, read as the answer to every question; each of its lines as a header that
-/// tells of limits.
+/// Reads one of Roblox's bodies as the response to every request, and each of its lines as a rate
+/// limit header.
 pub fn wire(data: &[u8]) {
     let (Ok(asset_id), Ok(operation)) = (AssetId::new(5), OperationId::new("a")) else { return };
     for complete in [true, false] {
@@ -106,7 +106,7 @@ pub fn wire(data: &[u8]) {
     }
 }
 
-/// A file of the format that the first byte chooses, looked into as `check` does.
+/// Inspects a file as `check` does. The first byte chooses the format.
 pub fn file(data: &[u8]) {
     let Some((choice, content)) = data.split_first() else { return };
     let extensions: Vec<&str> = FileFormat::ALL.iter().flat_map(|format| format.extensions().iter().copied()).collect();
@@ -124,7 +124,7 @@ pub fn file(data: &[u8]) {
     assert!(found.findings.contains_key(&path), "nothing is said of the file");
 }
 
-/// A state with one asset, made once.
+/// Returns a state with one asset, made once.
 fn template() -> Option<&'static [u8]> {
     static TEMPLATE: OnceLock<Option<Vec<u8>>> = OnceLock::new();
     let make = || {
@@ -154,8 +154,8 @@ fn template() -> Option<&'static [u8]> {
     TEMPLATE.get_or_init(make).as_deref()
 }
 
-/// A state of which one value is another: the first byte chooses the table, the second the column,
-/// the third the type. It is loaded, or refused.
+/// Replaces one value of a state: the first byte chooses the table, the second the column, the
+/// third the type. The state must load or be refused.
 pub fn state(data: &[u8]) {
     let [table, column, kind, value @ ..] = data else { return };
     let template = template().expect("a state can be made");
@@ -193,8 +193,8 @@ fn spoil(path: &Path, table: usize, column: usize, kind: u8, value: &[u8]) -> Op
         2 => Value::Blob(value.to_vec()),
         _ => Value::Null,
     };
-    // A table without rows gets one that is as good as empty; where its own rules forbid that, there is
-    // nothing to spoil.
+    // A table without rows gets one that is nearly empty. If its constraints forbid that, there is
+    // nothing to change.
     let changed = connection.execute(&format!("UPDATE OR REPLACE \"{table}\" SET \"{column}\" = ?1"), [&value]).ok()?;
     if changed == 0 {
         connection.execute(&format!("INSERT INTO \"{table}\" (\"{column}\") VALUES (?1)"), [&value]).ok()?;

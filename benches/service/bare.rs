@@ -1,5 +1,4 @@
-//! A process that does nothing but hold the system's file watches: what any service that watches
-//! must cost.
+//! A process that only holds the system's file watches: the least that any watching service costs.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -19,7 +18,7 @@ pub fn run(folders: impl Iterator<Item = PathBuf>) {
     assert_eq!(ended, 0, "nobody says anything to it");
 }
 
-/// Such a process. It ends when this is dropped.
+/// A process that only watches. Dropping it ends the process.
 pub struct Bare {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -27,7 +26,7 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Starts it, and waits until it watches.
+    /// Starts the process, and waits until it watches.
     pub fn start(folders: impl Iterator<Item = PathBuf>) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.arg(ARGUMENT).args(folders).env_clear();
@@ -38,7 +37,7 @@ impl Bare {
         Self { child, stdin, _stdout: stdout }
     }
 
-    /// The number of its process.
+    /// Returns the process ID.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -9,7 +9,7 @@ pub struct Figure {
     name: String,
     value: f64,
     unit: &'static str,
-    /// What it must not exceed.
+    /// The highest acceptable value.
     yardstick: Option<f64>,
 }
 
@@ -20,7 +20,7 @@ pub struct Section {
 }
 
 impl Section {
-    /// Without figures yet.
+    /// Makes a section without figures.
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: title.into(), figures: Vec::new() }
     }
@@ -35,7 +35,7 @@ impl Section {
         self.figures.push(Figure { name: name.into(), value, unit, yardstick: Some(yardstick) });
     }
 
-    /// The section as a table.
+    /// Prints the section as a table.
     pub fn print(&self) {
         println!("\n{}", self.title);
         let width = self.figures.iter().map(|figure| figure.name.chars().count()).max().unwrap_or_default();
@@ -49,7 +49,7 @@ impl Section {
         }
     }
 
-    /// The section as JSON.
+    /// Returns the section as JSON.
     pub fn json(&self) -> Value {
         let figures = self.figures.iter().map(|Figure { name, value, unit, yardstick }| {
             json!({ "name": name, "value": value, "unit": unit, "yardstick": yardstick })
@@ -58,13 +58,13 @@ impl Section {
     }
 }
 
-/// The spread of some times.
+/// The distribution of some times.
 pub struct Spread {
     sorted: Vec<Duration>,
 }
 
 impl Spread {
-    /// Of these times; there must be one.
+    /// Makes a distribution of these times, of which there must be at least one.
     pub fn of(times: impl IntoIterator<Item = Duration>) -> Self {
         let mut sorted: Vec<Duration> = times.into_iter().collect();
         assert!(!sorted.is_empty(), "nothing was measured");
@@ -72,24 +72,25 @@ impl Spread {
         Self { sorted }
     }
 
-    /// The time that so many per cent don't exceed, in milliseconds: the nearest rank.
+    /// Returns the time that `percent` per cent of the times don't exceed, in milliseconds. Uses
+    /// the nearest rank.
     pub fn percentile(&self, percent: usize) -> f64 {
         let rank = (self.sorted.len() * percent).div_ceil(100).max(1);
         milliseconds(self.sorted[rank - 1])
     }
 
-    /// The middle one, in milliseconds.
+    /// Returns the median in milliseconds.
     pub fn median(&self) -> f64 {
         self.percentile(50)
     }
 }
 
-/// A time in milliseconds.
+/// Converts a time to milliseconds.
 pub fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// Bytes in mebibytes.
+/// Converts bytes to mebibytes.
 pub fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / 1_048_576.0
 }

@@ -1,4 +1,4 @@
-//! What a service costs while nothing changes, beside a process that only holds the same file
+//! The cost of a service while nothing changes, compared to a process that only holds the same file
 //! watches.
 
 use std::thread::sleep;
@@ -10,7 +10,7 @@ use super::process::{Usage, measure};
 use super::running::Service;
 use super::tree::{FOLDERS, Tree};
 
-/// What a start sets in motion has ended after so long; threads that wait for blocking work end
+/// The time after which the work of a start has ended. Threads that wait for blocking work end
 /// after ten seconds.
 const CALM: Duration = Duration::from_secs(15);
 
@@ -18,7 +18,7 @@ const CALM: Duration = Duration::from_secs(15);
 const MOST_MEMORY: f64 = 25.0;
 const MOST_CPU: f64 = 0.1;
 
-/// Measures a service over this tree for so long.
+/// Measures a service over this tree for `time`.
 pub fn run(tree: &Tree, time: Duration) -> Section {
     let began = Instant::now();
     let service = Service::start(&tree.project);

@@ -1,8 +1,8 @@
-//! What the service costs, measured from outside: the real program against the emulator on a real
+//! The cost of the service, measured from outside: the real program against the emulator on a real
 //! port.
 //!
-//! `cargo bench --bench service`; benches/README.md says what the figures mean. Read next:
-//! [`tree`], the project that is measured, then one section each: [`wire`], [`idle`], [`plan`].
+//! `cargo bench --bench service`; benches/README.md explains the figures. Read next: [`tree`], the
+//! measured project, then one section each: [`wire`], [`idle`], [`plan`].
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -41,7 +41,7 @@ plan   `macadam plan` with nothing to do, beside `git status`
 
 Without a section all are measured.";
 
-/// What is to be measured.
+/// The requested measurements.
 struct Args {
     sections: Vec<String>,
     saves: usize,
@@ -79,7 +79,7 @@ impl Args {
                 "--files" => args.files = number()?,
                 "--seconds" => args.seconds = number()?,
                 "--json" => args.json = true,
-                // Cargo says so.
+                // Cargo passes this flag.
                 "--bench" => {}
                 _ => return Err(format!("what is `{arg}`?")),
             }
@@ -124,7 +124,7 @@ fn measure(args: &Args) {
     }
 }
 
-/// On what was measured.
+/// Describes the machine that was measured.
 fn machine() -> Vec<(&'static str, String)> {
     let cores = std::thread::available_parallelism().map_or(0, Into::into);
     let says = |program: &str, args: &[&str]| {

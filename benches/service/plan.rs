@@ -1,5 +1,5 @@
-//! `macadam plan` with nothing to do, beside `git status` in the same tree: both look at every file
-//! and find it as it was.
+//! `macadam plan` with nothing to do, compared to `git status` in the same tree. Both examine every
+//! file and find it unchanged.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use super::figures::{Section, Spread};
 use super::support::Project;
 use super::tree::Tree;
 
-/// Each is run so often, in turns.
+/// The number of runs of each, in turns.
 const RUNS: usize = 15;
 
-/// So much longer may a plan take, in times.
+/// The most times longer that a plan may take.
 const MOST: f64 = 2.0;
 
-/// Measures both; `None`: there is no git.
+/// Measures both, or returns `None` if git is missing.
 pub fn run(tree: &Tree) -> Option<Section> {
     Command::new("git").arg("--version").stdout(Stdio::null()).status().ok().filter(|status| status.success())?;
     let project = &tree.project;
@@ -25,7 +25,7 @@ pub fn run(tree: &Tree) -> Option<Section> {
     project.sync();
     let mut plans = Vec::new();
     let mut statuses = Vec::new();
-    // The first of each is not counted: it warms the caches.
+    // The first run of each is not counted: it warms the caches.
     for round in 0..=RUNS {
         let plan = time(&mut project.command(&["plan", "--detailed-exitcode"]));
         let status = time(&mut git(project, &["status", "--porcelain"]));
@@ -52,7 +52,7 @@ fn git(project: &Project, args: &[&str]) -> Command {
     command
 }
 
-/// How long a command takes as a whole process. It must succeed.
+/// Measures a command as a whole process. It must succeed.
 fn time(command: &mut Command) -> Duration {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let began = Instant::now();

@@ -1,55 +1,55 @@
-//! What a process uses, as Linux tells it in `/proc`.
+//! The resource usage of a process, from Linux's `/proc`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// `/proc` counts processor time in so many ticks a second, on every Linux.
+/// The ticks per second in which `/proc` counts processor time, on every Linux.
 const TICKS: u32 = 100;
 
-/// How often threads are looked at: what one that ended in between had counted is lost.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The interval between samples of the threads. The count of a thread that ends in between is lost.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a process used over a time, and holds at its end.
+/// The resources that a process used over a time, and those it holds at the end.
 #[derive(Clone, Debug)]
 pub struct Usage {
-    /// How long it was measured.
+    /// The measured time.
     pub time: Duration,
-    /// Processor time of all its threads, also of those that ended.
+    /// Processor time of all its threads, including those that ended.
     pub cpu: Duration,
-    /// How often a thread went to sleep of itself, which is how often one was woken.
+    /// The number of times that a thread voluntarily went to sleep, which is the number of wakes.
     pub wakes: u64,
     /// Resident memory, in bytes.
     pub rss: u64,
-    /// What of it is the process's own, and not pages of files.
+    /// Resident memory of the process's own, without pages of files, in bytes.
     pub rss_anonymous: u64,
-    /// The most that ever was resident.
+    /// The most memory that was ever resident, in bytes.
     pub rss_peak: u64,
-    /// Threads.
+    /// The number of threads.
     pub threads: u64,
-    /// Open descriptors.
+    /// The number of open descriptors.
     pub descriptors: usize,
 }
 
 impl Usage {
-    /// Processor time in per cent of one core.
+    /// Returns processor time in per cent of one core.
     pub fn cpu_percent(&self) -> f64 {
         100.0 * self.cpu.as_secs_f64() / self.time.as_secs_f64()
     }
 
-    /// Wakes a minute.
+    /// Returns wakes per minute.
     pub fn wakes_a_minute(&self) -> f64 {
         60.0 * self.wakes as f64 / self.time.as_secs_f64()
     }
 }
 
-/// Measures several processes over the same `time`, and gives their figures in the same order.
+/// Measures several processes over the same `time`. Returns their usage in the same order.
 pub fn measure(pids: &[u32], time: Duration) -> Vec<Usage> {
     let began = Instant::now();
     let mut meters: Vec<Meter> = pids.iter().map(|pid| Meter::start(*pid)).collect();
     while began.elapsed() < time {
-        std::thread::sleep(LOOK_EVERY.min(time.saturating_sub(began.elapsed())));
-        meters.iter_mut().for_each(Meter::look);
+        std::thread::sleep(SAMPLE_INTERVAL.min(time.saturating_sub(began.elapsed())));
+        meters.iter_mut().for_each(Meter::sample);
     }
     meters.into_iter().map(|meter| meter.end(began.elapsed())).collect()
 }
@@ -65,14 +65,14 @@ impl Meter {
     fn start(pid: u32) -> Self {
         let folder = PathBuf::from(format!("/proc/{pid}"));
         let mut meter = Self { cpu: Duration::ZERO, before: BTreeMap::new(), latest: BTreeMap::new(), folder };
-        meter.look();
+        meter.sample();
         meter.before = meter.latest.clone();
         meter.cpu = meter.cpu_so_far();
         meter
     }
 
-    /// Notes the switches of each thread that lives.
-    fn look(&mut self) {
+    /// Records the context switches of each living thread.
+    fn sample(&mut self) {
         for thread in self.folder.join("task").read_dir().expect("the process lives").flatten() {
             // It may have ended meanwhile.
             let Ok(status) = std::fs::read_to_string(thread.path().join("status")) else { continue };
@@ -83,7 +83,7 @@ impl Meter {
 
     fn cpu_so_far(&self) -> Duration {
         let stat = std::fs::read_to_string(self.folder.join("stat")).expect("the process lives");
-        // The second field is its name, in which anything may stand.
+        // The second field is the name, which may contain anything.
         let (_, rest) = stat.rsplit_once(") ").expect("a name in brackets");
         let field = |at: usize| rest.split(' ').nth(at).and_then(|text| text.parse::<u32>().ok()).expect("a number");
         // utime and stime are the fields 14 and 15.
@@ -107,7 +107,7 @@ impl Meter {
     }
 }
 
-/// The number on the line `name` of a `status` file.
+/// Returns the number on the line `name` of a `status` file.
 fn number(status: &str, name: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let number = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse().ok());

@@ -1,4 +1,4 @@
-//! A TCP relay in front of the remote, which notes when the first bytes of a write arrive. The
+//! A TCP relay in front of the remote, which records when the first bytes of a write arrive. The
 //! emulator's log has times too, but only to the millisecond.
 
 use std::io::{Read as _, Write as _};
@@ -10,13 +10,13 @@ use std::time::Instant;
 /// A write whose first bytes arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// When.
+    /// When it arrived.
     pub at: Instant,
-    /// Which.
+    /// The kind of write.
     pub write: Write,
 }
 
-/// The two writes that a saved file leads to.
+/// The two writes that a saved file causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
     /// A new asset.
@@ -26,8 +26,8 @@ pub enum Write {
 }
 
 impl Write {
-    /// The write whose request begins with these bytes. A request begins with a read of its own:
-    /// the client sends none before the last one is answered.
+    /// Returns the write whose request begins with these bytes. Each request begins with a read of
+    /// its own: the client sends none before the response to the previous one.
     fn of(bytes: &[u8]) -> Option<Self> {
         match bytes {
             _ if bytes.starts_with(b"POST /assets/v1/assets ") => Some(Self::Create),
@@ -37,14 +37,14 @@ impl Write {
     }
 }
 
-/// A relay. It runs until the process ends.
+/// A relay, which runs until the process ends.
 pub struct Relay {
     address: SocketAddr,
     arrivals: Receiver<Arrival>,
 }
 
 impl Relay {
-    /// In front of `target`, on a free port.
+    /// Starts a relay in front of `target`, on a free port.
     pub fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -57,12 +57,12 @@ impl Relay {
         Self { address, arrivals }
     }
 
-    /// What a client takes for the remote.
+    /// Returns the URL that clients use for the remote.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The writes, as they arrive.
+    /// Returns the writes in the order of arrival.
     pub const fn arrivals(&self) -> &Receiver<Arrival> {
         &self.arrivals
     }

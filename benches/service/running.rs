@@ -1,5 +1,5 @@
-//! A running `macadam sync`: the real program as a child process, with its log in a folder that
-//! nobody watches.
+//! A running `macadam sync`: the real program as a child process, with its log in an unwatched
+//! folder.
 
 use std::process::{Child, Stdio};
 use std::thread::sleep;
@@ -10,25 +10,25 @@ use tempfile::TempDir;
 
 use super::support::Project;
 
-/// What has not come after so long never comes.
+/// The time after which a missing event counts as a failure.
 const NEVER: Duration = Duration::from_secs(120);
 
-/// How often is looked whether something came.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The interval between checks for an event.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A service. It is killed when this is dropped.
+/// A service. Dropping it kills the process.
 pub struct Service {
     child: Child,
     log: TempDir,
 }
 
 impl Service {
-    /// Starts it, and waits until it is ready.
+    /// Starts the service, and waits until it is ready.
     pub fn start(project: &Project) -> Self {
         let log = tempfile::tempdir().expect("a temporary folder");
         let file = std::fs::File::create(log.path().join("log.txt")).expect("the log");
         let mut command = project.command(&["sync"]);
-        // As systemd/macadam.service has it.
+        // As in systemd/macadam.service.
         command.env("MALLOC_ARENA_MAX", "1");
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().expect("the program");
         let service = Self { child, log };
@@ -36,12 +36,12 @@ impl Service {
         service
     }
 
-    /// The number of its process.
+    /// Returns the process ID.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it told so far.
+    /// Returns the log so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log.path().join("log.txt")).expect("the log")
     }
@@ -50,11 +50,11 @@ impl Service {
         let began = Instant::now();
         while !holds() {
             assert!(began.elapsed() < NEVER, "never came: {what}\n{}", self.log());
-            sleep(LOOK_EVERY);
+            sleep(CHECK_INTERVAL);
         }
     }
 
-    /// Ends it in order.
+    /// Ends the service in order.
     pub fn end(mut self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
         let status = self.child.wait().expect("it is our child");

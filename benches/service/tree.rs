@@ -1,6 +1,6 @@
-//! A project of many files that are all known already. Macadam creates at most some hundred assets
-//! a minute, so the lockfile and the remote's world are not made by a sync: one picture and one
-//! model are synced, and their entries are repeated for all other files.
+//! A project of many files that are all synced already. Macadam creates at most some hundred assets
+//! a minute, so a sync doesn't make the lockfile and the remote's world. It syncs one picture and
+//! one model, and their entries are repeated for all other files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,26 +12,26 @@ use tempfile::TempDir;
 
 use super::support::{GLOBS, Project, Remote, chunk, png, rbxmx};
 
-/// One file in so many is a model; the others are pictures.
+/// One file in this many is a model; the others are pictures.
 const MODEL_EVERY: usize = 10;
 
-/// So many files lie in one folder, and so many such folders in one.
+/// The number of files in a folder, and of such folders in their parent.
 const IN_FOLDER: usize = 50;
 const FOLDERS_IN_FOLDER: usize = 20;
 
-/// The length of the chunk that ends a PNG file.
+/// The length of the chunk that ends a PNG file, in bytes.
 const END_LENGTH: usize = 12;
 
-/// The first asset ID of the files here: far below those of the emulator.
+/// The first asset ID of the files here, far below those of the emulator.
 const FIRST_ID: u64 = 1_000_000;
 
-/// What is synced first.
+/// The files that are synced first.
 const SAMPLES: [&str; 2] = ["ui/sample.png", "models/sample.rbxmx"];
 
 /// The folders that hold the files.
 pub const FOLDERS: [&str; 2] = ["ui", "models"];
 
-/// What a file is.
+/// The kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// An image: new content is a new asset.
@@ -41,7 +41,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The bytes of a file of this kind; another `content`, other bytes.
+    /// Returns the bytes of a file of this kind. Each `content` has different bytes.
     pub fn bytes(self, content: u32) -> Vec<u8> {
         match self {
             Self::Picture => picture(content),
@@ -54,17 +54,17 @@ impl Kind {
 pub struct Tree {
     /// The project.
     pub project: Project,
-    /// The remote, which knows the assets of all files.
+    /// The remote, which has the assets of all files.
     pub remote: Remote,
-    /// The files, with what each is.
+    /// The files with their kinds.
     pub files: Vec<(String, Kind)>,
     /// Holds the remote's world file.
     _world: TempDir,
 }
 
 impl Tree {
-    /// With `count` files, of which one in `model_every` is a model. Commands take the URL that
-    /// `front` gives for the remote.
+    /// Makes a project with `count` files, of which one in `model_every` is a model. Commands use
+    /// the URL that `front` returns for the remote.
     pub fn grow(count: usize, model_every: usize, front: impl FnOnce(&Remote) -> String) -> Self {
         let sample = Sample::take();
         let project = Project::new(GLOBS);
@@ -90,12 +90,12 @@ impl Tree {
         Self { project: project.at(&url), remote, files, _world: world }
     }
 
-    /// With the mix of a game: mostly pictures.
+    /// Makes a project with the mix of a game: mostly pictures.
     pub fn of_a_game(count: usize) -> Self {
         Self::grow(count, MODEL_EVERY, Remote::url)
     }
 
-    /// That every file is synced, and the remote was asked to change nothing.
+    /// Checks that every file is synced, and that the remote got no write.
     pub fn check_synced(&self) {
         let (code, status) = self.project.json(&["status"]);
         let rows = status["assets"].as_array().expect("a list");
@@ -106,7 +106,7 @@ impl Tree {
     }
 }
 
-/// One picture and one model as a sync leaves them: in the lockfile, and in the remote's world.
+/// One picture and one model as a sync leaves them, in the lockfile and in the remote's world.
 struct Sample {
     /// The remote that the lockfile names.
     url: String,
@@ -139,7 +139,7 @@ impl Sample {
             let asset = assets.iter().map(|report| &report.asset).find(|asset| asset.versions[0].content.hash == hash);
             asset.expect("it was created").id
         });
-        // Ending it writes its world.
+        // Ending the remote writes its world.
         drop(remote);
         let lockfile = project.read("assets.lock.toml");
         let (head, rest) = lockfile.split_once("[assets.").expect("an entry");
@@ -155,14 +155,14 @@ impl Sample {
         Self { url, head: head.to_owned(), entries, foot: foot.to_owned(), world, ids, hashes }
     }
 
-    /// The lockfile's entry of a file.
+    /// Returns the lockfile's entry of a file.
     fn entry(&self, kind: Kind, path: &str, id: u64, hash: &str) -> String {
         let at = kind as usize;
         let entry = self.entries[at].replace(SAMPLES[at], path).replace(&self.hashes[at], hash);
         entry.replace(&format!("asset_id = {}", self.ids[at]), &format!("asset_id = {id}"))
     }
 
-    /// The remote's asset of a file.
+    /// Returns the remote's asset of a file.
     fn asset(&self, kind: Kind, id: u64, hash: &str, bytes: usize) -> Value {
         let mut asset = self.world["world"]["assets"][self.ids[kind as usize].to_string()].clone();
         asset["id"] = id.into();
@@ -171,7 +171,7 @@ impl Sample {
         asset
     }
 
-    /// A remote with these assets, and no others.
+    /// Starts a remote with these assets, and no others.
     fn remote(&self, assets: serde_json::Map<String, Value>) -> (Remote, TempDir) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("world.json");
@@ -182,7 +182,7 @@ impl Sample {
     }
 }
 
-/// A picture of one pixel, which holds `content` as a text.
+/// Makes a picture of one pixel that holds `content` as text.
 fn picture(content: u32) -> Vec<u8> {
     let mut data = png(0);
     let end = data.split_off(data.len() - END_LENGTH);

@@ -1,9 +1,10 @@
-//! From the end of a save to the first byte of the request at the remote, beside what the system's
-//! bare file watch takes. The end of a save is the call that closes the file, or renames it into
-//! its place: counted from its beginning, since the system may tell of it before it returns.
+//! The time from the end of a save to the first byte of the request at the remote, compared to the
+//! system's bare file watch. The end of a save is the call that closes the file, or renames it into
+//! its place. It is measured from the start of that call, since the system may report the event
+//! before the call returns.
 //!
-//! One save at a time, and the next one a good second after it: what is measured is the way through
-//! Macadam, not its rate limit.
+//! Saves come one at a time, each more than a second after the last: the bench measures the latency
+//! of Macadam, not its rate limit.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -24,23 +25,24 @@ use super::tree::{FOLDERS, Kind, Tree};
 /// The files of the project. Every second one is a model.
 const FILES: usize = 200;
 
-/// Saves are at least so far apart, and at random up to [`JITTER`] more, so that they meet every
-/// moment of the service's own timers: some 40 a minute, half of them creates and half updates, of
-/// which Macadam sends a hundred a minute each.
+/// The shortest gap between saves, and the random addition to it, so that saves meet every moment
+/// of the service's own timers. It makes some 40 a minute, half of them creates and half updates,
+/// of which Macadam sends a hundred a minute each.
 const APART: Duration = Duration::from_millis(1200);
 const JITTER: Duration = Duration::from_millis(500);
 
-/// What has not come after so long never comes.
+/// The time after which a missing event counts as a failure.
 const NEVER: Duration = Duration::from_secs(60);
 
-/// Content numbers of saves begin here; those of the tree are below.
+/// The first content number of saves. Those of the tree are below.
 const FIRST_CONTENT: u32 = 1_000_000;
 
-/// In milliseconds: from a save to the wire, in the middle and of the slowest in a hundred.
+/// The highest acceptable times from a save to the wire in milliseconds: the median, and the
+/// slowest in a hundred.
 const MOST_MEDIAN: f64 = 300.0;
 const MOST_P99: f64 = 1000.0;
 
-/// How a program saves.
+/// The way a program saves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// Writes the file in its place.
@@ -49,17 +51,17 @@ enum Way {
     Rename,
 }
 
-/// One save, as it was measured.
+/// One measured save.
 struct Save {
     kind: Kind,
     way: Way,
-    /// Until the first byte of the request.
+    /// The time to the first byte of the request.
     wire: Duration,
-    /// Until the system told a bare watch of it.
+    /// The time to the event of a bare watch.
     event: Duration,
 }
 
-/// Measures so many saves.
+/// Measures this many saves.
 pub fn run(saves: usize) -> Section {
     let mut relay = None;
     let tree = Tree::grow(FILES, 2, |remote| {
@@ -71,7 +73,7 @@ pub fn run(saves: usize) -> Section {
     tree.check_synced();
     let (_watcher, events) = bare_watch(&tree.project);
     let service = Service::start(&tree.project);
-    // The lockfile and what else a start writes.
+    // Waits for the lockfile and the other writes of a start.
     sleep(Duration::from_secs(3));
     let measured: Vec<Save> = (0..saves).map(|at| save(&tree, &relay, &events, at)).collect();
     service.end();
@@ -86,8 +88,8 @@ fn save(tree: &Tree, relay: &Relay, events: &Receiver<(PathBuf, Instant)>, at: u
     assert!(relay.arrivals().try_recv().is_err(), "a write that no save asked for");
     let saved = write(&file, &content, way);
     let event = loop {
-        let (told, event) = events.recv_timeout(NEVER).expect("the system tells of a save");
-        if told == file {
+        let (changed, event) = events.recv_timeout(NEVER).expect("the system tells of a save");
+        if changed == file {
             break event;
         }
     };
@@ -102,7 +104,7 @@ fn save(tree: &Tree, relay: &Relay, events: &Receiver<(PathBuf, Instant)>, at: u
     Save { kind: *kind, way, wire: arrival.at - saved, event: event - saved }
 }
 
-/// Saves a file, and says when the last call of that began.
+/// Saves a file, and returns when the last call of that began.
 fn write(file: &Path, content: &[u8], way: Way) -> Instant {
     let target = match way {
         Way::Plain => file.to_owned(),
@@ -119,11 +121,10 @@ fn write(file: &Path, content: &[u8], way: Way) -> Instant {
     saved
 }
 
-/// A watch without anything around it, which tells which files were closed or renamed into their
-/// place, and when.
+/// Starts a bare watch, which reports files that were closed or renamed into their place, and when.
 fn bare_watch(project: &Project) -> (RecommendedWatcher, Receiver<(PathBuf, Instant)>) {
     let (send, events) = channel();
-    let tell = move |event: notify::Result<notify::Event>| {
+    let report = move |event: notify::Result<notify::Event>| {
         let at = Instant::now();
         let event = event.expect("an event");
         let saved = matches!(
@@ -135,7 +136,7 @@ fn bare_watch(project: &Project) -> (RecommendedWatcher, Receiver<(PathBuf, Inst
             let _ = event.paths.into_iter().try_for_each(|path| send.send((path, at))); // the measuring may be over
         }
     };
-    let mut watcher = notify::recommended_watcher(tell).expect("a watch");
+    let mut watcher = notify::recommended_watcher(report).expect("a watch");
     for folder in FOLDERS {
         watcher.watch(&project.file(folder), RecursiveMode::Recursive).expect("watch");
     }
