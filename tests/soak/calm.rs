@@ -1,5 +1,5 @@
-//! The calm after a storm: the service gets in step, with a person's help where the contract asks
-//! for it; then everything is checked. And the end.
+//! The calm after a storm: the service catches up, with a person's help where the contract asks for
+//! it; then everything is checked. Also the end of the soak.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -7,64 +7,64 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::endless;
-use crate::figures::Taken;
+use crate::figures::PhaseSample;
+use crate::fixture::{Row, SoakFixture};
 use crate::invariants::{self, Ledger};
 use crate::known::Known;
-use crate::stage::{Row, Stage};
-use crate::story::Story;
+use crate::scenario::Scenario;
 
-/// In a quiet time the log grows by this many lines at most.
+/// The most lines that the log may grow by in a quiet time.
 const LINES_WHEN_QUIET: u64 = 5;
 
-/// What is out of step for so long while Macadam says that it is in step stays so.
+/// The time after which a difference that Macadam doesn't report counts as permanent.
 const UNSEEN: Duration = Duration::from_secs(10);
 
-/// What a person did about an upload without end shows after so long.
+/// The time after which a person's handling of an endless upload shows.
 const SETTLES: Duration = Duration::from_secs(5);
 
-/// Lets the storm end, waits until the service is in step, and checks all that must hold then.
-pub fn calm(stage: &mut Stage, story: &mut Story, ledger: &mut Ledger, rng: &mut fastrand::Rng) {
+/// Lets the storm end, waits until the service is in step, and checks all invariants.
+pub fn calm(fixture: &mut SoakFixture, scenario: &mut Scenario, ledger: &mut Ledger, rng: &mut fastrand::Rng) {
     let began = Instant::now();
-    story.rest(stage, rng);
-    converge(stage, story, rng);
-    stage.figures.converged = began.elapsed();
-    stage.figures.slowest = stage.figures.slowest.max(began.elapsed());
-    stage.tell("in step");
-    stage.service.until_ready();
-    quiet(stage);
-    invariants::in_step(stage, story).unwrap_or_else(|out| panic!("no longer in step: {}", out.why));
-    ledger.check(stage);
-    take_sample(stage);
-    invariants::bounded(&stage.figures.samples);
-    invariants::healthy(stage);
+    scenario.wind_down(fixture, rng);
+    converge(fixture, scenario, rng);
+    fixture.figures.converged = began.elapsed();
+    fixture.figures.slowest = fixture.figures.slowest.max(began.elapsed());
+    fixture.record("in step");
+    fixture.service.until_ready();
+    quiet(fixture);
+    invariants::in_step(fixture, scenario).unwrap_or_else(|out| panic!("no longer in step: {}", out.why));
+    ledger.check(fixture);
+    take_sample(fixture);
+    invariants::bounded(&fixture.figures.samples);
+    invariants::healthy(fixture);
 }
 
-fn converge(stage: &mut Stage, story: &mut Story, rng: &mut fastrand::Rng) {
+fn converge(fixture: &mut SoakFixture, scenario: &mut Scenario, rng: &mut fastrand::Rng) {
     let began = Instant::now();
     let (mut helped, mut settled, mut last, mut since) = (Instant::now(), Instant::now(), None, Instant::now());
     loop {
-        stage.supervise(rng);
-        let Err(out) = invariants::in_step(stage, story) else {
-            // What nobody wants any more is seen to as well.
-            if endless::settle(stage, story.number_block(), rng) {
+        fixture.supervise(rng);
+        let Err(out) = invariants::in_step(fixture, scenario) else {
+            // Endless uploads of removed files are settled as well.
+            if endless::settle(fixture, scenario.number_block(), rng) {
                 settled = Instant::now();
                 continue;
             }
             return;
         };
         let waited = began.elapsed();
-        assert!(waited < stage.pace.converge, "not in step after {} s: {}", waited.as_secs(), out.why);
+        assert!(waited < fixture.pace.converge, "not in step after {} s: {}", waited.as_secs(), out.why);
         if last.as_ref() != Some(&out) {
             (last, since) = (Some(out), Instant::now());
         } else if out.unseen && since.elapsed() > UNSEEN {
-            stage.broken(&out.why);
-            overwrite(stage, &[out.address], rng);
+            fixture.broken(&out.why);
+            overwrite(fixture, &[out.address], rng);
         }
         if helped.elapsed() > Duration::from_secs(1) {
-            help(stage);
-            accept_lockfile(stage, rng);
-            mend_blame(stage, rng);
-            if settled.elapsed() > SETTLES && endless::settle(stage, story.number_block(), rng) {
+            help(fixture);
+            accept_lockfile(fixture, rng);
+            repair_blame(fixture, rng);
+            if settled.elapsed() > SETTLES && endless::settle(fixture, scenario.number_block(), rng) {
                 settled = Instant::now();
             }
             helped = Instant::now();
@@ -73,82 +73,86 @@ fn converge(stage: &mut Stage, story: &mut Story, rng: &mut fastrand::Rng) {
     }
 }
 
-/// What `status` asks of a person: creates that are held in doubt are settled, and what was
-/// archived by hand is restored where its file went on.
-fn help(stage: &mut Stage) {
-    let Some(rows) = stage.status() else { return };
-    let mut doubtful = BTreeSet::new();
+/// Does the tasks that `status` leaves to a person: resolves held creates in doubt, and restores
+/// archived assets whose file changed.
+fn help(fixture: &mut SoakFixture) {
+    let Some(rows) = fixture.status() else { return };
+    let mut in_doubt = BTreeSet::new();
     for row in rows.iter().filter(|row| row.state == "held") {
         let error = row.error.clone().unwrap_or_default();
         if error.ends_with("is archived") {
-            by_hand(stage, &["restore", &row.address], "archived assets that a person restored for a new content");
+            run_command(
+                fixture,
+                &["restore", &row.address],
+                "archived assets that a person restored for a new content",
+            );
             continue;
         }
         if error.starts_with("it shares the upload of") {
-            // The one whose upload it is may have left: it is the one to settle all the same.
-            doubtful.extend(error.split('`').nth(1).map(str::to_owned));
+            // The owner of the shared upload may be removed; it is still the one to resolve.
+            in_doubt.extend(error.split('`').nth(1).map(str::to_owned));
         } else if error.contains("create") {
-            doubtful.insert(row.address.clone());
+            in_doubt.insert(row.address.clone());
         }
     }
-    if doubtful.is_empty() {
+    if in_doubt.is_empty() {
         return;
     }
-    let known = stage.service.frozen(|| Known::state(&stage.project));
-    for (address, _, content) in known.open.iter().filter(|(address, ..)| doubtful.contains(address)) {
-        resolve(stage, &known, address, content);
+    let known = fixture.service.frozen(|| Known::state(&fixture.project));
+    for (address, _, content) in known.open.iter().filter(|(address, ..)| in_doubt.contains(address)) {
+        resolve(fixture, &known, address, content);
     }
 }
 
-/// A branch that was made before its first lockfile was written has none, and says so: a person
-/// agrees to a new one.
-fn accept_lockfile(stage: &mut Stage, rng: &mut fastrand::Rng) {
-    let (code, status) = stage.project.json(&["status"]);
+/// Accepts a new lockfile. A branch that was made before its first lockfile was written has none,
+/// and `status` reports that.
+fn accept_lockfile(fixture: &mut SoakFixture, rng: &mut fastrand::Rng) {
+    let (code, status) = fixture.project.json(&["status"]);
     if code != 0 || status["lost_lockfile"].is_null() {
         return;
     }
-    stage.service.end(Signal::TERM);
-    by_hand(stage, &["sync", "--once", "--accept-new-lockfile"], "lockfiles that a person agreed to make anew");
-    stage.start_service(rng);
-    stage.service.until_ready();
+    fixture.service.end(Signal::TERM);
+    run_command(fixture, &["sync", "--once", "--accept-new-lockfile"], "lockfiles that a person agreed to make anew");
+    fixture.start_service(rng);
+    fixture.service.until_ready();
 }
 
-/// Nobody but Macadam changes anything at this remote: what is blamed on somebody else is told as
-/// broken, and put right so that the story can go on.
-fn mend_blame(stage: &mut Stage, rng: &mut fastrand::Rng) {
+/// Repairs wrong blame. Only Macadam changes anything at this remote, so blaming another person
+/// counts as broken. The files are put over it so that the scenario can continue.
+fn repair_blame(fixture: &mut SoakFixture, rng: &mut fastrand::Rng) {
     let blamed = |row: &Row| {
         let mut whats = row.drifts.iter().map(|drift| &drift.what).chain(row.error.as_ref());
         ["held", "drifted"].contains(&row.state.as_str()) && whats.any(|what| what.starts_with("somebody else made"))
     };
-    let rows: Vec<Row> = stage.status().unwrap_or_default().into_iter().filter(blamed).collect();
+    let rows: Vec<Row> = fixture.status().unwrap_or_default().into_iter().filter(blamed).collect();
     if rows.is_empty() {
         return;
     }
     for row in &rows {
-        // A lost state made it, and no lockfile of this branch tells so: to the older copy somebody else
-        // did.
-        if stage.unknown_revisions.iter().any(|(asset, revision)| row.blames(*asset, *revision)) {
-            stage.figures.count("revisions of a lost state that were taken for somebody else's");
+        // A lost state made it, and no lockfile of this branch says so. To the older copy it is
+        // another person's.
+        if fixture.unknown_revisions.iter().any(|(asset, revision)| row.blames(*asset, *revision)) {
+            fixture.figures.count("revisions of a lost state that were taken for somebody else's");
         } else {
-            stage.broken(&format!("of asset {:?} {}", row.asset_id, row.told()));
+            fixture.broken(&format!("of asset {:?} {}", row.asset_id, row.description()));
         }
     }
-    overwrite(stage, &rows.into_iter().map(|row| row.address).collect::<Vec<_>>(), rng);
+    overwrite(fixture, &rows.into_iter().map(|row| row.address).collect::<Vec<_>>(), rng);
 }
 
-/// Puts the files over what the remote has, for which the service has to be stopped.
-fn overwrite(stage: &mut Stage, addresses: &[String], rng: &mut fastrand::Rng) {
-    stage.service.end(Signal::TERM);
+/// Puts the files over the remote's content. The service must be stopped for that.
+fn overwrite(fixture: &mut SoakFixture, addresses: &[String], rng: &mut fastrand::Rng) {
+    fixture.service.end(Signal::TERM);
     let over = addresses.iter().flat_map(|address| ["--overwrite", address]);
     let args: Vec<&str> = ["sync", "--once", "--refresh"].into_iter().chain(over).collect();
-    by_hand(stage, &args, "times that files were put over what the remote had");
-    stage.start_service(rng);
-    stage.service.until_ready();
+    run_command(fixture, &args, "times that files were put over what the remote had");
+    fixture.start_service(rng);
+    fixture.service.until_ready();
 }
 
-/// Looks for what a create in doubt made, as a person would.
-fn resolve(stage: &mut Stage, known: &Known, address: &str, content: &str) {
-    let (assets, known) = (stage.emulator.assets(), known.assets());
+/// Looks for the result of a create in doubt, as a person would.
+fn resolve(fixture: &mut SoakFixture, known: &Known, address: &str, content: &str) {
+    let (assets, known) = (fixture.emulator.assets(), known.assets());
     let made = assets.iter().find(|asset| {
         let id = asset["id"].as_u64().unwrap();
         !known.contains(&id) && invariants::made_with(asset) == content
@@ -158,62 +162,66 @@ fn resolve(stage: &mut Stage, known: &Known, address: &str, content: &str) {
         Some(id) => vec!["--asset-id", id],
         None => vec!["--recreate"],
     };
-    by_hand(stage, &[&["resolve", address], settled.as_slice()].concat(), "creates in doubt that a person settled");
+    run_command(
+        fixture,
+        &[&["resolve", address], settled.as_slice()].concat(),
+        "creates in doubt that a person settled",
+    );
 }
 
-fn by_hand(stage: &mut Stage, args: &[&str], what: &str) {
-    let (code, document) = stage.project.json(&[args, &["--patience", stage.pace.command_patience]].concat());
-    stage.tell(format!("{args:?}: {code} {}", document["errors"]));
-    stage.figures.count(what);
+fn run_command(fixture: &mut SoakFixture, args: &[&str], what: &str) {
+    let (code, document) = fixture.project.json(&[args, &["--patience", fixture.pace.command_patience]].concat());
+    fixture.record(format!("{args:?}: {code} {}", document["errors"]));
+    fixture.figures.count(what);
 }
 
-/// What ended just now is in the lockfile after so long: the service writes it at most every five
-/// seconds.
+/// The time after which a finished upload is in the lockfile. The service writes it at most every
+/// five seconds.
 const WRITTEN_DOWN: Duration = Duration::from_secs(6);
 
-/// For a while nothing may happen: no request for a change, no new lockfile, hardly a line in the
-/// log.
-fn quiet(stage: &mut Stage) {
+/// Checks that nothing happens for a while: no write, no new lockfile, hardly a line in the log.
+fn quiet(fixture: &mut SoakFixture) {
     std::thread::sleep(WRITTEN_DOWN);
-    stage.service.log.catch_up();
-    let look = |stage: &Stage| (stage.emulator.counts().writes(), stage.project.read("assets.lock.toml"));
-    let (before, lines, processor) = (look(stage), stage.service.log.lines, stage.service.sample().processor);
-    std::thread::sleep(stage.pace.quiet);
-    let after = look(stage);
+    fixture.service.log.catch_up();
+    let look = |fixture: &SoakFixture| (fixture.emulator.counts().writes(), fixture.project.read("assets.lock.toml"));
+    let (before, lines, processor) = (look(fixture), fixture.service.log.lines, fixture.service.sample().processor);
+    std::thread::sleep(fixture.pace.quiet);
+    let after = look(fixture);
     assert_eq!(before.0, after.0, "in a quiet time requests for changes were sent");
     assert!(before.1 == after.1, "in a quiet time the lockfile was written");
-    let added = stage.service.log.catch_up();
-    assert!(stage.service.log.lines <= lines + LINES_WHEN_QUIET, "in a quiet time this was logged:\n{added}");
-    stage.figures.idle = stage.service.sample().processor - processor;
+    let added = fixture.service.log.catch_up();
+    assert!(fixture.service.log.lines <= lines + LINES_WHEN_QUIET, "in a quiet time this was logged:\n{added}");
+    fixture.figures.idle = fixture.service.sample().processor - processor;
 }
 
-fn take_sample(stage: &mut Stage) {
-    let taken = Taken { life: stage.service.life, phase: stage.figures.phases + 1, sample: stage.service.sample() };
-    stage.figures.samples.push(taken);
+fn take_sample(fixture: &mut SoakFixture) {
+    let sampled =
+        PhaseSample { life: fixture.service.life, phase: fixture.figures.phases + 1, sample: fixture.service.sample() };
+    fixture.figures.samples.push(sampled);
 }
 
-/// SIGTERM ends the service in order, and a run after it has nothing to do.
-pub fn finish(stage: &mut Stage) {
-    stage.service.end(Signal::TERM);
-    let before = stage.emulator.counts();
-    let (code, document) = stage.project.json(&["sync", "--once"]);
+/// Checks that SIGTERM ends the service in order, and that a run after it has nothing to do.
+pub fn finish(fixture: &mut SoakFixture) {
+    fixture.service.end(Signal::TERM);
+    let before = fixture.emulator.counts();
+    let (code, document) = fixture.project.json(&["sync", "--once"]);
     assert_eq!((code, document["in_sync"].as_bool()), (0, Some(true)), "a run after the service: {document:#}");
-    let after = stage.emulator.counts();
+    let after = fixture.emulator.counts();
     assert_eq!(before.writes(), after.writes(), "a run after the service sent requests for changes: {document:#}");
-    stage.tell(format!("the run after the service sent {} requests", after.requests() - before.requests()));
-    invariants::few_lines(stage);
+    fixture.record(format!("the run after the service sent {} requests", after.requests() - before.requests()));
+    invariants::few_lines(fixture);
 }
 
 impl Row {
-    /// Whether it says that somebody else made this revision.
+    /// Whether it says that another person made this revision.
     fn blames(&self, asset: u64, revision: u64) -> bool {
-        let told = self.told();
+        let description = self.description();
         self.asset_id == Some(asset)
-            && told.contains(&format!("somebody else made revision {revision} of asset {asset}"))
+            && description.contains(&format!("somebody else made revision {revision} of asset {asset}"))
     }
 
-    /// For a person who wonders about it.
-    pub fn told(&self) -> String {
+    /// Describes the row for a person.
+    pub fn description(&self) -> String {
         let Self { address, state, error, waits, drifts, .. } = self;
         let drift = drifts.first().map(|drift| &drift.what);
         format!("`{address}` is {state}: {}", drift.or(error.as_ref()).or(waits.as_ref()).map_or("", |text| text))

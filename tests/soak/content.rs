@@ -1,11 +1,11 @@
-//! The bytes of files. A number makes a content, and no two numbers the same one, so that equal
-//! bytes are only where the story copies a file.
+//! The bytes of files. Each number makes a different content, so that equal bytes exist only where
+//! the scenario copies a file.
 
 use std::fmt::Write as _;
 
 use crate::png::chunk;
 
-/// What a file is.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Roblox can't update it: each content is another asset.
@@ -15,12 +15,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// By the name of a file.
+    /// Returns the kind by the name of a file.
     pub fn of(path: &str) -> Self {
         if path.ends_with(".png") { Self::Picture } else { Self::Model }
     }
 
-    /// The folder that the manifest's glob looks into.
+    /// Returns the folder that the manifest's glob covers.
     pub const fn folder(self) -> &'static str {
         match self {
             Self::Picture => "ui",
@@ -35,7 +35,7 @@ impl Kind {
         }
     }
 
-    /// The content of this number, from some hundred bytes to some ten thousand.
+    /// Returns the content of this number, from some hundred bytes to some ten thousand.
     pub fn bytes(self, number: u64) -> Vec<u8> {
         let weight = [0, 1, 8, 40][usize::try_from(number % 4).unwrap()];
         match self {
@@ -45,7 +45,7 @@ impl Kind {
     }
 }
 
-/// A grey picture of so many rows; its first pixels spell the number.
+/// Makes a grey picture with this many rows. Its first pixels encode the number.
 fn picture(number: u64, rows: u16) -> Vec<u8> {
     const WIDTH: u16 = 640;
     let mut pixels = Vec::new();
@@ -71,7 +71,7 @@ fn picture(number: u64, rows: u16) -> Vec<u8> {
     data
 }
 
-/// A model of so many parts; their names spell the number.
+/// Makes a model with this many parts. Their names contain the number.
 fn model(number: u64, parts: u16) -> Vec<u8> {
     let mut text = "<roblox version=\"4\">\n".to_owned();
     for part in 0..parts {

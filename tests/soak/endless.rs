@@ -1,6 +1,6 @@
-//! Uploads whose operation never ends at Roblox, and what a person does about one that is half an
-//! hour old: sends it again, forgets its address, or saves another content. Nobody waits for half
-//! an hour here: while the service is down, the journal of the upload is dated back.
+//! Uploads whose operation never ends at Roblox, and a person's remedies for one that is half an
+//! hour old: to send it again, forget its address, or save other content. The soak doesn't wait for
+//! half an hour: while the service is down, it dates the journal of the upload back.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::content::Kind;
+use crate::fixture::SoakFixture;
 use crate::known::{Known, copy_state, state_file};
 use crate::manifest::Manifest;
-use crate::stage::Stage;
 
-/// An upload of a new asset that Roblox works on, by the state.
+/// An upload of a new asset that Roblox works on, according to the state.
 #[derive(Debug)]
 struct Upload {
     id: u64,
@@ -21,14 +21,14 @@ struct Upload {
     content: String,
 }
 
-/// The uploads of the state that the emulator never ends.
-fn uploads(stage: &Stage) -> Vec<Upload> {
-    let endless: BTreeSet<String> = stage.emulator.endless().into_iter().collect();
+/// Returns the uploads in the state that the emulator never ends.
+fn uploads(fixture: &SoakFixture) -> Vec<Upload> {
+    let endless: BTreeSet<String> = fixture.emulator.endless().into_iter().collect();
     if endless.is_empty() {
         return Vec::new();
     }
     let folder = tempfile::tempdir().unwrap();
-    let Some(copy) = copy_state(&stage.project.file(""), folder.path()) else { return Vec::new() };
+    let Some(copy) = copy_state(&fixture.project.file(""), folder.path()) else { return Vec::new() };
     let db = Connection::open(copy).unwrap();
     let last = "SELECT id, address, lower(hex(content)), event, operation
         FROM attempts JOIN journal ON attempt = id
@@ -46,71 +46,71 @@ fn uploads(stage: &Stage) -> Vec<Upload> {
     rows.filter(|(_, event, operation)| is_endless(event, operation)).map(|(upload, ..)| upload).collect()
 }
 
-/// Lets half an hour go by for each upload that never ends, and then a person does something about
-/// it. `number` and those after it are new contents.
-pub fn settle(stage: &mut Stage, mut number: u64, rng: &mut fastrand::Rng) -> bool {
-    let can_act = stage.service.is_up() && stage.emulator.is_up() && !stage.project.lacks_state();
-    if !can_act || stage.service.frozen(|| uploads(stage)).is_empty() {
+/// Lets half an hour pass for each endless upload; then a person handles it. `number` and those
+/// after it are new contents.
+pub fn settle(fixture: &mut SoakFixture, mut number: u64, rng: &mut fastrand::Rng) -> bool {
+    let can_act = fixture.service.is_up() && fixture.emulator.is_up() && !fixture.project.lacks_state();
+    if !can_act || fixture.service.frozen(|| uploads(fixture)).is_empty() {
         return false;
     }
-    stage.commands.finish();
-    stage.service.until_ready();
-    stage.service.end(Signal::TERM);
-    let old = uploads(stage);
-    let db = Connection::open(state_file(&stage.project.file(""))).unwrap();
+    fixture.commands.finish();
+    fixture.service.until_ready();
+    fixture.service.end(Signal::TERM);
+    let old = uploads(fixture);
+    let db = Connection::open(state_file(&fixture.project.file(""))).unwrap();
     for Upload { id, .. } in &old {
         let back = "UPDATE journal SET at = strftime('%Y-%m-%dT%H:%M:%SZ', at, '-40 minutes') WHERE attempt = ?1";
         db.execute(back, [i64::try_from(*id).unwrap()]).unwrap();
     }
     drop(db);
-    stage.start_service(rng);
-    stage.service.until_ready();
+    fixture.start_service(rng);
+    fixture.service.until_ready();
     for upload in old {
-        way_out(stage, &upload, number, rng);
+        handle(fixture, &upload, number, rng);
         number += 1;
     }
     true
 }
 
-/// What a person does, with the service running.
-fn way_out(stage: &mut Stage, Upload { address, content, .. }: &Upload, number: u64, rng: &mut fastrand::Rng) {
-    let manifest = Manifest::read(&stage.project);
+/// Handles an upload as a person would, with the service running.
+fn handle(fixture: &mut SoakFixture, Upload { address, content, .. }: &Upload, number: u64, rng: &mut fastrand::Rng) {
+    let manifest = Manifest::read(&fixture.project);
     let path = manifest.entries().get(address).map_or_else(|| address.clone(), |entry| entry.path.clone());
-    let (has_file, is_pinned) = (stage.project.file(&path).exists(), manifest.pins().contains(address));
-    let rows = stage.status().unwrap_or_default();
+    let (has_file, is_pinned) = (fixture.project.file(&path).exists(), manifest.pins().contains(address));
+    let rows = fixture.status().unwrap_or_default();
     let asset = rows.iter().find(|row| row.address == *address).and_then(|row| row.asset_id);
     let users = rows.iter().filter(|row| row.asset_id.is_some() && row.asset_id == asset).count();
-    let patience = ["--patience", stage.pace.command_patience];
+    let patience = ["--patience", fixture.pace.command_patience];
     match rng.u8(..3) {
         0 if has_file && !is_pinned => {
-            stage.tell(format!("{address} never ends: another content"));
-            stage.project.write(&path, Kind::of(&path).bytes(number));
-            stage.figures.count("uploads without end: overtaken by a change");
+            fixture.record(format!("{address} never ends: another content"));
+            fixture.project.write(&path, Kind::of(&path).bytes(number));
+            fixture.figures.count("uploads without end: overtaken by a change");
         }
-        // What others share stays theirs, which is another story.
+        // Shared uploads stay as they are; they are another matter.
         1 if !is_pinned && users < 2 => {
-            let mut known = stage.service.frozen(|| Known::state(&stage.project));
-            let (code, document) = stage.project.json(&[&["forget", address], patience.as_slice()].concat());
-            stage.tell(format!("{address} never ends: forget it: {code} {}", document["errors"]));
+            let mut known = fixture.service.frozen(|| Known::state(&fixture.project));
+            let (code, document) = fixture.project.json(&[&["forget", address], patience.as_slice()].concat());
+            fixture.record(format!("{address} never ends: forget it: {code} {}", document["errors"]));
             if code == 0 {
-                // A person took the address out of all that Macadam looks after.
+                // A person removed the address from everything that Macadam manages.
                 known.facts.retain(|(of, ..), _| of == address);
                 known.open = vec![(address.clone(), true, content.clone())];
                 let Known { facts, open, .. } = known;
-                stage.gone.push(Known { facts, open, ..Known::default() });
-                stage.figures.count("uploads without end: forgotten");
+                fixture.gone.push(Known { facts, open, ..Known::default() });
+                fixture.figures.count("uploads without end: forgotten");
             }
         }
         _ => {
             let (code, document) =
-                stage.project.json(&[&["resolve", address, "--recreate"], patience.as_slice()].concat());
-            stage.tell(format!("{address} never ends: send it again: {code} {}", document["errors"]));
-            stage.figures.count("uploads without end: sent again");
+                fixture.project.json(&[&["resolve", address, "--recreate"], patience.as_slice()].concat());
+            fixture.record(format!("{address} never ends: send it again: {code} {}", document["errors"]));
+            fixture.figures.count("uploads without end: sent again");
         }
     }
 }
 
-/// What the emulator says of its operations.
+/// Whether an operation of the emulator never ends.
 pub fn is_endless(operation: &Value) -> bool {
     operation["done"] == false && operation["finish_at_ms"].is_null() && operation["gone"] == false
 }

@@ -1,5 +1,5 @@
-//! One request over HTTP/1.1 to this machine: all that the soak needs of the emulator's side door
-//! and the service's pages.
+//! One request over HTTP/1.1 to this machine, for the emulator's control API and the service's
+//! pages.
 
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::net::TcpStream;
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Who does not answer within this time doesn't answer.
+/// The time limit of a response.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The status and the body of an answer.
-pub fn ask(address: &str, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, String)> {
+/// Returns the status and the body of a response.
+pub fn request(address: &str, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, String)> {
     let wrong = |what: &str| Error::new(ErrorKind::InvalidData, format!("{method} {path}: {what}"));
     let to = address.parse().map_err(|_| wrong("no address"))?;
     let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;

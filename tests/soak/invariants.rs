@@ -1,5 +1,5 @@
-//! What must hold in each calm. A person would look in the same places: the files, what `status`
-//! says, the assets at the remote, and the state past the program.
+//! The invariants of each calm. They look where a person would: at the files, the output of
+//! `status`, the assets at the remote, and the state behind the program's back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -7,27 +7,27 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::figures::Taken;
+use crate::figures::PhaseSample;
+use crate::fixture::{Row, SoakFixture};
 use crate::known::{Known, tally};
 use crate::manifest::Manifest;
 use crate::runners;
-use crate::stage::{Row, Stage};
-use crate::story::Story;
+use crate::scenario::Scenario;
 
-/// Resident memory at most, in kilobytes, and how much of it may come on top of half again of what
-/// a life began with.
+/// The most resident memory in kilobytes, and the most growth beyond half again of the size at the
+/// start of a life.
 const MEMORY: u64 = 100 * 1024;
 const GROWTH: u64 = 10 * 1024;
 
 const DESCRIPTORS: u64 = 200;
 const THREADS: u64 = 40;
-/// A task a file at most, and some.
+/// At most one task for each file, and some more.
 const TASKS: u64 = 300;
 
-/// Lines of log for each action, about: a change has two to four, and an outage as many again.
+/// Lines of log for each action, roughly: a change has two to four, and an outage as many again.
 const LINES: u64 = 40;
 
-/// The content that an asset was made with.
+/// Returns the content that an asset was made with.
 pub fn made_with(asset: &Value) -> String {
     asset["versions"][0]["content"]["hash"].as_str().unwrap().to_owned()
 }
@@ -36,14 +36,14 @@ fn id(asset: &Value) -> u64 {
     asset["id"].as_u64().unwrap()
 }
 
-/// The content that it has now.
+/// Returns its current content.
 fn head(asset: &Value) -> &str {
     let versions = asset["versions"].as_array().unwrap();
     let current = versions.iter().find(|version| version["number"] == asset["head"]).unwrap();
     current["content"]["hash"].as_str().unwrap()
 }
 
-/// The SHA-256 of these bytes, as the emulator spells it.
+/// Returns the SHA-256 of these bytes, in the emulator's format.
 pub fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -51,35 +51,36 @@ pub fn hash(bytes: &[u8]) -> String {
     })
 }
 
-/// What is wanted: the path of each address, by the files and the manifest alone.
-fn wanted(stage: &Stage, manifest: &Manifest) -> BTreeMap<String, String> {
+/// Returns the path of each desired address, from the files and the manifest alone.
+fn desired(fixture: &SoakFixture, manifest: &Manifest) -> BTreeMap<String, String> {
     let entries = manifest.entries();
-    let found = [stage.project.files("ui", "png"), stage.project.files("models", "rbxmx")].concat();
+    let found = [fixture.project.files("ui", "png"), fixture.project.files("models", "rbxmx")].concat();
     let is_free = |path: &String| entries.values().all(|entry| entry.path != *path);
     let free = found.into_iter().filter(is_free).map(|path| (path.clone(), path));
     free.chain(entries.iter().map(|(address, entry)| (address.clone(), entry.path.clone()))).collect()
 }
 
-/// Why the service is not in step.
+/// The reason why the service is not in step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutOfStep {
-    /// Of which address.
+    /// The address concerned.
     pub address: String,
     pub why: String,
-    /// Macadam says that it is, so that nothing will mend it.
+    /// Whether Macadam reports it as synced, so that nothing will repair it.
     pub unseen: bool,
 }
 
-/// Every address is synced, or pinned or archived by the story, and the remote has the bytes.
-pub fn in_step(stage: &Stage, story: &Story) -> Result<(), OutOfStep> {
-    let manifest = Manifest::read(&stage.project);
-    let wanted = wanted(stage, &manifest);
+/// Checks that every address is synced, or pinned or archived by the scenario, and that the remote
+/// has the bytes.
+pub fn in_step(fixture: &SoakFixture, scenario: &Scenario) -> Result<(), OutOfStep> {
+    let manifest = Manifest::read(&fixture.project);
+    let desired = desired(fixture, &manifest);
     let out = |address: &str, why: String| OutOfStep { address: address.to_owned(), why, unseen: false };
-    let rows = stage.status().ok_or_else(|| out("", "`status` says nothing".to_owned()))?;
+    let rows = fixture.status().ok_or_else(|| out("", "`status` says nothing".to_owned()))?;
     let rows: BTreeMap<&str, &Row> = rows.iter().map(|row| (row.address.as_str(), row)).collect();
     let assets: BTreeMap<u64, Value> =
-        stage.emulator.assets().into_iter().map(|asset| (asset["id"].as_u64().unwrap(), asset)).collect();
-    for (address, path) in &wanted {
+        fixture.emulator.assets().into_iter().map(|asset| (asset["id"].as_u64().unwrap(), asset)).collect();
+    for (address, path) in &desired {
         let row = rows.get(address.as_str()).ok_or_else(|| out(address, format!("`{address}` has no row")))?;
         let wrong = |what: &str| OutOfStep {
             unseen: true,
@@ -89,13 +90,13 @@ pub fn in_step(stage: &Stage, story: &Story) -> Result<(), OutOfStep> {
         let is_archived = asset.is_some_and(|asset| asset["archived"] == true);
         match (row.state.as_str(), asset) {
             ("synced" | "pinned", Some(_)) if is_archived => return Err(wrong("its asset is archived")),
-            ("synced", Some(asset)) if head(asset) != hash(&stage.project.read(path)) => {
+            ("synced", Some(asset)) if head(asset) != hash(&fixture.project.read(path)) => {
                 return Err(wrong("the remote has other bytes than the file"));
             }
             ("pinned", _) if !manifest.pins().contains(address) => return Err(wrong("no pin says so")),
             ("archived", Some(_)) if !is_archived => return Err(wrong("its asset is not")),
             ("archived", _) if row.archived_by.as_deref() != Some("hand") => return Err(wrong("not by hand")),
-            ("archived", _) if row.asset_id.is_none_or(|id| !story.archived.contains(&id)) => {
+            ("archived", _) if row.asset_id.is_none_or(|id| !scenario.archived.contains(&id)) => {
                 return Err(wrong("nobody asked for it"));
             }
             ("synced" | "pinned" | "archived", Some(asset)) => {
@@ -103,7 +104,7 @@ pub fn in_step(stage: &Stage, story: &Story) -> Result<(), OutOfStep> {
                     return Err(wrong("the remote has other bytes than it knows"));
                 }
             }
-            _ => return Err(out(address, row.told())),
+            _ => return Err(out(address, row.description())),
         }
         let described = manifest.entries().get(address).and_then(|entry| entry.description.clone());
         let stored = asset.and_then(|asset| asset["metadata"]["description"].as_str()).unwrap_or_default();
@@ -111,65 +112,66 @@ pub fn in_step(stage: &Stage, story: &Story) -> Result<(), OutOfStep> {
             return Err(wrong(&format!("its description at the remote is {stored:?}")));
         }
     }
-    // A create in doubt of one that left stays as it is: nobody wants to know.
+    // A create in doubt of a removed address stays as it is: no file needs it.
     let is_over = |row: &Row| ["removed", "archived", "in_progress"].contains(&row.state.as_str());
-    let mut left = rows.values().filter(|row| !wanted.contains_key(&row.address));
+    let mut left = rows.values().filter(|row| !desired.contains_key(&row.address));
     match left.find(|row| !is_over(row)) {
-        Some(row) => Err(out(&row.address, format!("nobody wants {}", row.told()))),
+        Some(row) => Err(out(&row.address, format!("nobody wants {}", row.description()))),
         None => Ok(()),
     }
 }
 
-/// What was known in the calm before, and what is kept in mind over all of them.
+/// The knowledge of the previous calm, and the facts kept over all of them.
 #[derive(Debug, Default)]
 pub struct Ledger {
     known: Known,
-    /// How many states there had been then.
+    /// The number of states there had been then.
     states: u32,
-    /// The contents that were doubled, as was told.
+    /// The contents that were reported as duplicated.
     doubled: BTreeSet<String>,
 }
 
 impl Ledger {
-    /// The state is sound and has forgotten nothing; no asset is lost, none is doubled, but for
-    /// what is recorded.
-    pub fn check(&mut self, stage: &mut Stage) {
-        let known = stage.service.frozen(|| Known::state(&stage.project));
-        let lockfiles = stage.project.lockfiles();
-        // What a state that is gone knew alone is excused; what a state forgot that was not touched, never.
-        let mut excused: BTreeSet<u64> = stage.gone.iter().flat_map(Known::assets).collect();
+    /// Checks that the state is sound and has forgotten nothing, and that no asset is lost or
+    /// duplicated without a record.
+    pub fn check(&mut self, fixture: &mut SoakFixture) {
+        let known = fixture.service.frozen(|| Known::state(&fixture.project));
+        let lockfiles = fixture.project.lockfiles();
+        // Facts that only a lost state knew are excused. A state that was not touched is never
+        // excused.
+        let mut excused: BTreeSet<u64> = fixture.gone.iter().flat_map(Known::assets).collect();
         excused.extend(&known.forgotten);
         let mut before = std::mem::take(&mut self.known);
         before.facts.retain(|(_, asset, _), _| !excused.contains(asset));
-        if self.states == stage.states {
+        if self.states == fixture.states {
             known.has_lost_nothing_of(&before, "the state");
         } else {
             known.clone().and(&lockfiles).has_lost_nothing_of(&before, "the state and the lockfiles");
         }
-        self.states = stage.states;
-        let lockfile = Known::lockfile(&stage.project.text("assets.lock.toml"));
+        self.states = fixture.states;
+        let lockfile = Known::lockfile(&fixture.project.text("assets.lock.toml"));
         known.has_lost_nothing_of(&lockfile, "the state, of the lockfile");
-        let wanted = wanted(stage, &Manifest::read(&stage.project));
-        for address in wanted.keys() {
+        let desired = desired(fixture, &Manifest::read(&fixture.project));
+        for address in desired.keys() {
             assert!(lockfile.has(address), "the lockfile lacks `{address}`");
         }
         for (address, submitted, content) in &known.open {
-            let is_over = !submitted && !wanted.contains_key(address);
+            let is_over = !submitted && !desired.contains_key(address);
             assert!(is_over, "the create of `{address}` with the content {content} is open");
         }
         known.has_told_all();
-        let mut assets = stage.emulator.assets();
+        let mut assets = fixture.emulator.assets();
         assets.retain(|asset| asset["creator"] != runners::OWNER);
         let both = known.clone().and(&lockfiles);
         let open = tally(both.open.iter().map(|(_, _, content)| content));
         let mut given_up = known.abandoned.clone();
         given_up.extend(both.possible.iter().map(|(upload, one)| (upload.clone(), one.content.clone())));
-        given_up.extend(stage.gone.iter().flat_map(|gone| gone.abandoned.clone()));
+        given_up.extend(fixture.gone.iter().flat_map(|gone| gone.abandoned.clone()));
         let all_given_up = given_up.len();
         let unsettled = tally(both.unsettled(&given_up).values());
         let given_up = tally(given_up.values());
-        let lost_open = tally(stage.gone.iter().flat_map(|gone| gone.open.iter().map(|(_, _, content)| content)));
-        // An asset that a lost state alone knew may have been made again.
+        let lost_open = tally(fixture.gone.iter().flat_map(|gone| gone.open.iter().map(|(_, _, content)| content)));
+        // An asset that only a lost state knew may have been made again.
         let lost =
             tally(assets.iter().filter(|asset| excused.contains(&id(asset))).map(made_with).collect::<Vec<_>>().iter());
         let of = |counts: &BTreeMap<String, usize>, content: &String| counts.get(content).copied().unwrap_or(0);
@@ -188,22 +190,22 @@ impl Ledger {
                 "{count} assets with the content {content} are unknown, {recorded} are recorded"
             );
         }
-        let doubles = self.doubles(&assets, &known, &may_be, stage);
-        let figures = &mut stage.figures;
+        let doubles = self.doubles(&assets, &known, &may_be, fixture);
+        let figures = &mut fixture.figures;
         (figures.assets, figures.unknown, figures.doubles) = (assets.len(), unknown.len(), doubles);
         figures.given_up = all_given_up;
         self.known = known;
     }
 
-    /// How many assets there are beyond the first of their type with the content that they were
-    /// made with. Those that nothing explains fail the soak, at its end: what comes after them
-    /// is worth seeing too.
+    /// Returns how many assets there are beyond the first of their type with the content that they
+    /// were made with. Unexplained ones fail the soak, but only at its end: later phases are worth
+    /// seeing too.
     fn doubles(
         &mut self,
         assets: &[Value],
         known: &Known,
         excused: &dyn Fn(&String) -> usize,
-        stage: &mut Stage,
+        fixture: &mut SoakFixture,
     ) -> usize {
         let mut made: BTreeMap<(String, String), Vec<u64>> = BTreeMap::new();
         for asset in assets {
@@ -216,26 +218,26 @@ impl Ledger {
         let mut doubles = 0;
         for ((asset_type, content), ids) in made {
             doubles += ids.len() - 1;
-            // A Model that was renamed on one branch is another asset on a branch that had never synced it
-            // (docs/promises.md), and one that went on to other bytes is not what a new file with
-            // its first ones is.
+            // A Model that was renamed on one branch is another asset on a branch that had never
+            // synced it (docs/promises.md). And a Model that received other bytes is not reused for
+            // a new file with its first ones.
             let is_other = |id: &&u64| known.elsewhere.contains(id) || went_on.contains(id);
             let others = if asset_type.contains("Model") { ids.iter().filter(is_other).count() } else { 0 };
             let allowed = 1 + excused(&content) + others;
             if ids.len() > allowed && self.doubled.insert(content.clone()) {
                 let what =
                     format!("{ids:?} of type {asset_type} were made with {content}, of which {allowed} are explained");
-                stage.broken(&what);
+                fixture.broken(&what);
             }
         }
         doubles
     }
 }
 
-/// What the service takes is bounded, and doesn't grow in a life that goes on.
-pub fn bounded(samples: &[Taken]) {
-    let Some(Taken { life, phase, sample: now }) = samples.last() else { return };
-    let first = samples.iter().find(|taken| taken.life == *life).map(|taken| taken.sample).unwrap();
+/// Checks that the service's resource usage is bounded, and doesn't grow within a life.
+pub fn bounded(samples: &[PhaseSample]) {
+    let Some(PhaseSample { life, phase, sample: now }) = samples.last() else { return };
+    let first = samples.iter().find(|sampled| sampled.life == *life).map(|sampled| sampled.sample).unwrap();
     let allowed = (first.rss * 3 / 2 + GROWTH).min(MEMORY);
     assert!(now.rss <= allowed, "life {life} takes {} KB in phase {phase}, began with {} KB", now.rss, first.rss);
     assert!(now.peak <= MEMORY, "life {life} took {} KB", now.peak);
@@ -244,16 +246,16 @@ pub fn bounded(samples: &[Taken]) {
     assert!(now.tasks.unwrap_or(0) <= TASKS, "life {life} has {:?} tasks", now.tasks);
 }
 
-/// The service says of itself that it is well.
-pub fn healthy(stage: &Stage) {
+/// Checks that the service reports itself healthy.
+pub fn healthy(fixture: &SoakFixture) {
     for page in ["/healthz", "/readyz"] {
-        let (status, text) = stage.service.page(page).unwrap_or_else(|| panic!("{page} can't be reached"));
+        let (status, text) = fixture.service.page(page).unwrap_or_else(|| panic!("{page} can't be reached"));
         assert_eq!(status, 200, "{page}: {text}");
     }
 }
 
-/// The log tells what a person needs, and not everything that happens.
-pub fn few_lines(stage: &Stage) {
-    let (lines, actions) = (stage.service.lines(), stage.figures.all_actions());
+/// Checks that the log has what a person needs, and not everything that happens.
+pub fn few_lines(fixture: &SoakFixture) {
+    let (lines, actions) = (fixture.service.lines(), fixture.figures.all_actions());
     assert!(lines <= LINES * actions + 1000, "{lines} lines were logged in {actions} actions");
 }

@@ -1,22 +1,23 @@
 //! The soak: the real service over a git checkout against a real emulator, each a process of its
-//! own, for as long as told.
+//! own, for as long as requested.
 //!
 //! ```text
 //! cargo test --release --test soak -- --for 30m [--seed N]
 //! ```
 //!
-//! A story of random actions (files, branches, commands, faults, kills) goes in phases: a *storm*,
-//! then a *calm* in which the faults are over, the service must get in step with the files, and
-//! what must always hold is checked. Everything random comes from one number, which is printed;
-//! `--seed N` takes the same actions again, though not what happens at the same time; `--without
-//! Hang,Pin` leaves out kinds of actions (`deck.rs` has them all). Without `--for` a short story of
-//! some seconds shows that all of this still works.
+//! A scenario of random actions (files, branches, commands, faults, kills) goes in phases: a
+//! *storm*, then a *calm*. In the calm the faults are over, the service must get in step with the
+//! files, and the invariants are checked. All randomness comes from one number, which is printed.
+//! `--seed N` repeats the actions, though not their exact timing. `--without Hang,Pin` leaves out
+//! kinds of actions (`actions.rs` lists them all). Without `--for` a short scenario of some seconds
+//! shows that all of this still works.
 //!
-//! It has no test harness, so that it can run for hours and print its figures; it takes the
+//! It has no test harness, so that it can run for hours and print its figures; it accepts the
 //! arguments of one, so that `cargo test` can call it.
 //!
-//! Read next: `story.rs`, what happens; `processes.rs`, to whom; `runners.rs`, a CI beside it;
-//! `invariants.rs`, what must hold; `figures.rs`, what is counted. `docs/soak.md` is for people.
+//! Read next: `scenario/` for the actions, `processes/` for the processes, `runners.rs` for a CI
+//! beside them, `invariants.rs` for the checks, `figures.rs` for the counts. `docs/soak.md` is for
+//! people.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,11 +30,13 @@
     reason = "tests may fail loudly, and set up files, clocks and processes by hand"
 )]
 
+mod actions;
 mod calm;
 mod content;
-mod deck;
 mod endless;
+mod faults;
 mod figures;
+mod fixture;
 mod http;
 mod invariants;
 #[path = "../it/property/known.rs"]
@@ -45,10 +48,8 @@ mod pace;
 mod png;
 mod processes;
 mod runners;
-mod stage;
-mod story;
+mod scenario;
 mod support;
-mod trouble;
 
 fn main() -> std::process::ExitCode {
     use options::{Mode, Options};
@@ -72,6 +73,6 @@ fn main() -> std::process::ExitCode {
             println!("soak: test");
             std::process::ExitCode::SUCCESS
         }
-        Mode::Run => stage::run(&options),
+        Mode::Run => fixture::run(&options),
     }
 }

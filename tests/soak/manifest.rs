@@ -1,5 +1,4 @@
-//! The manifest as the story edits it: through a document that keeps what `macadam pin` wrote in
-//! between.
+//! The manifest as the scenario edits it, through a document that keeps the edits of `macadam pin`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +8,7 @@ use crate::support::Project;
 
 pub const FILE: &str = "assets.toml";
 
-/// What a manifest begins with: two globs, found by folder.
+/// The initial manifest: two globs.
 const BEGINNING: &str = "\
 [creator]
 user_id = 1
@@ -30,7 +29,7 @@ pub struct Entry {
     pub description: Option<String>,
 }
 
-/// The manifest of the moment.
+/// The current manifest.
 #[derive(Debug)]
 pub struct Manifest {
     document: DocumentMut,
@@ -41,7 +40,7 @@ impl Manifest {
         Self { document: BEGINNING.parse().unwrap() }
     }
 
-    /// Reads the one in the checkout; it must be whole.
+    /// Reads the manifest in the checkout, which must be valid.
     pub fn read(project: &Project) -> Self {
         Self { document: project.text(FILE).parse().unwrap() }
     }
@@ -58,7 +57,7 @@ impl Manifest {
         self.document["assets"].or_insert(Item::Table(Table::new())).as_table_mut().unwrap()
     }
 
-    /// The entries, by address.
+    /// Returns the entries, by address.
     pub fn entries(&self) -> BTreeMap<String, Entry> {
         let text = |item: &Item, key: &str| item.get(key).and_then(Item::as_str).map(str::to_owned);
         let entry = |item: &Item| Entry { path: text(item, "path").unwrap(), description: text(item, "description") };
@@ -66,7 +65,7 @@ impl Manifest {
         assets.map(|(address, item)| (address.to_owned(), entry(item))).collect()
     }
 
-    /// The addresses that are pinned.
+    /// Returns the pinned addresses.
     pub fn pins(&self) -> Vec<String> {
         let pins = self.document.get("pins").and_then(Item::as_table_like);
         pins.into_iter().flat_map(|pins| pins.iter().map(|(address, _)| address.to_owned())).collect()
@@ -81,7 +80,7 @@ impl Manifest {
         self.assets().insert(address, Item::Table(table));
     }
 
-    /// Another address is pinned in place of this one, if this one is.
+    /// Moves the pin of one address to another, if there is one.
     pub fn move_pin(&mut self, from: &str, to: &str) {
         let pins = self.document.get_mut("pins").and_then(Item::as_table_like_mut);
         if let Some(pins) = pins

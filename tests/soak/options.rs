@@ -3,26 +3,26 @@
 
 use std::time::Duration;
 
-/// What was asked for.
+/// The requested mode.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Run the story.
+    /// Run the scenario.
     Run,
-    /// Name the one test.
+    /// List the one test.
     List,
-    /// The filter means other tests.
+    /// The filter selects other tests.
     Nothing,
 }
 
-/// The command line, read.
+/// The parsed command line.
 #[derive(Debug)]
 pub struct Options {
     pub mode: Mode,
-    /// What everything random comes from.
+    /// The source of all randomness.
     pub seed: u64,
-    /// How long; without it, the short story.
+    /// The duration; `None` runs the short scenario.
     pub time: Option<Duration>,
-    /// Kinds of actions that are left out, to find out what a failure needs.
+    /// Kinds of actions to leave out, to find out which ones a failure needs.
     pub without: Vec<String>,
 }
 
@@ -33,7 +33,7 @@ const NAME: &str = "soak";
 const WITH_VALUE: [&str; 6] = ["--test-threads", "--format", "--color", "--logfile", "--shuffle-seed", "-Z"];
 
 impl Options {
-    /// Reads the words after the program's name.
+    /// Parses the words after the program's name.
     pub fn read(words: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut time, mut seed, mut without) = (None, None, Vec::new());
         let (mut list, mut exact, mut ignored) = (false, false, false);
@@ -64,13 +64,13 @@ impl Options {
             () if list => Mode::List,
             () => Mode::Run,
         };
-        // The short story is the same each time unless told otherwise; a long one is to find something new.
+        // The short scenario is the same each time by default; a long one looks for something new.
         let seed = seed.unwrap_or_else(|| if time.is_some() { fastrand::u64(..1 << 32) } else { 1 });
         Ok(Self { mode, seed, time, without })
     }
 }
 
-/// Reads `90s`, `30m` or `2h`.
+/// Parses `90s`, `30m` or `2h`.
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time: write 90s, 30m or 2h");
     let unit = match text.chars().last() {

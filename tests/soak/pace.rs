@@ -1,46 +1,47 @@
-//! How fast a story goes: the long one keeps to Roblox's pace, the short one only proves that the
+//! The speed of a scenario: the long one keeps to Roblox's pace, the short one only proves that the
 //! soak works.
 
 use std::ops::Range;
 use std::time::Duration;
 
-/// The times and sizes of a story. Ranges are drawn from anew each time.
+/// The times and sizes of a scenario. Each use draws anew from a range.
 #[derive(Debug, Clone)]
 pub struct Pace {
-    /// How long a storm lasts, in seconds.
+    /// The length of a storm, in seconds.
     pub storm: Range<u64>,
-    /// Between two actions, in milliseconds.
+    /// The pause between two actions, in milliseconds.
     pub between: Range<u64>,
-    /// How long the emulator is down, stands still or misbehaves, in milliseconds.
+    /// How long the emulator is down, frozen or faulty, in milliseconds.
     pub outage: Range<u64>,
-    /// How long an upload has to get to an operation that never ends, beyond an outage.
+    /// The time for an upload to reach an operation that never ends, beyond an outage.
     pub endless: Duration,
-    /// How many files there are, about.
+    /// The approximate number of files.
     pub files: usize,
-    /// How long operations take at the emulator, as its `--latency` has it.
+    /// The emulator's `--latency`.
     pub latency: &'static str,
-    /// No part of a request of the service takes longer.
+    /// The longest time for any part of a request of the service.
     pub patience: &'static str,
-    /// For how many seconds an upload whose answer was lost rests.
+    /// The back-off of an upload without a response, in seconds.
     pub rest: &'static str,
-    /// A command beside the service gives up after this.
+    /// The time after which a command beside the service gives up.
     pub command_patience: &'static str,
-    /// The service's `--interval`: drawn for each of its lives.
+    /// The service's `--interval`, drawn for each of its lives.
     pub intervals: &'static [&'static str],
-    /// The service must be in step so long after a storm.
+    /// The time after a storm within which the service must be in step.
     pub converge: Duration,
-    /// For so long nothing may happen then.
+    /// The time after that in which nothing may happen.
     pub quiet: Duration,
-    /// How many cards of each kind of action the deck has, at most.
-    pub cards: usize,
-    /// A storm goes on until each card was dealt.
-    pub whole_deck: bool,
-    /// The emulator keeps to Roblox's limits.
+    /// The most actions of each kind in the generator's list.
+    pub most_of_each_action: usize,
+    /// Whether a storm continues until every action of the list was taken.
+    pub every_action: bool,
+    /// Whether the emulator keeps to Roblox's limits.
     pub limits: bool,
 }
 
 impl Pace {
-    /// Phases of a minute or two, an action every second or two: about what Roblox's limits allow.
+    /// Phases of a minute or two, with an action every second or two: about the most that Roblox's
+    /// limits allow.
     pub const fn long() -> Self {
         Self {
             storm: 40..90,
@@ -55,8 +56,8 @@ impl Pace {
             intervals: &["30s", "2m", "10m"],
             converge: Duration::from_secs(300),
             quiet: Duration::from_secs(10),
-            cards: usize::MAX,
-            whole_deck: false,
+            most_of_each_action: usize::MAX,
+            every_action: false,
             limits: true,
         }
     }
@@ -74,11 +75,11 @@ impl Pace {
             rest: "1",
             command_patience: "4s",
             intervals: &["5s"],
-            // Far more than it takes: a loaded machine is no defect.
+            // Far more than needed: a loaded machine is no defect.
             converge: Duration::from_secs(120),
             quiet: Duration::from_millis(1500),
-            cards: 1,
-            whole_deck: true,
+            most_of_each_action: 1,
+            every_action: true,
             limits: false,
         }
     }

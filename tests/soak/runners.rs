@@ -1,11 +1,11 @@
-//! A CI of two machines beside the service: clones of one bare repository, each of which runs `sync
-//! --once --on-change macadam-commit-push`, one after the other or both at once, in a checkout that
-//! is cleaned before and whose state is the one of its last run, an older copy, or none. Their
-//! assets are a group's, so that nobody mistakes them for the service's.
+//! A CI of two machines beside the service. They are clones of one bare repository, and each runs
+//! `sync --once --on-change macadam-commit-push`, one after the other or both at once. The checkout
+//! is cleaned before. The state is that of the last run, an older copy, or missing. Their assets
+//! belong to a group, so that they are not mistaken for the service's.
 //!
-//! Two that start from one lockfile both create: that is a limit of docs/promises.md. What must
-//! hold all the same: whatever they made is in the lockfile that both pushed, and when all have
-//! seen that, nobody makes anything any more.
+//! Two runs that start from one lockfile both create: that is a limit of docs/promises.md. Still,
+//! everything they made must be in the lockfile that both pushed, and after all have seen it, no
+//! run makes anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,15 +14,15 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::actions::Action;
 use crate::content::Kind;
-use crate::deck::Card;
 use crate::known::{Known, state_folder, tally};
 use crate::pace::Pace;
 use crate::processes::NEVER;
 use crate::processes::emulator::Emulator;
 use crate::support::{Project, SECRET, beyond};
 
-/// Whose the assets are.
+/// The owner of the assets.
 pub const OWNER: &str = "group:7";
 
 const MANIFEST: &str = "\
@@ -38,11 +38,11 @@ path = \"models/**/*.rbxmx\"
 
 const LOCKFILE: &str = "assets.lock.toml";
 
-/// How many files the first push has, and at most.
+/// The number of files in the first push, and the most files.
 const FILES: usize = 6;
 const MOST_FILES: usize = 14;
 
-/// So many runs in a row may end otherwise than well once all trouble is over.
+/// The most runs until the CI must be in step, once all trouble is over.
 const RUNS_TO_SETTLE: usize = 12;
 
 /// One of the machines.
@@ -53,7 +53,7 @@ struct Machine {
     running: Option<(Child, PathBuf, Instant)>,
 }
 
-/// All that there is of it.
+/// The whole CI.
 #[derive(Debug)]
 pub struct Runners {
     folder: PathBuf,
@@ -61,17 +61,17 @@ pub struct Runners {
     url: String,
     patience: &'static str,
     rest: &'static str,
-    /// Somebody's own clone, in which files are edited.
+    /// A person's clone, in which files are edited.
     person: Project,
     machines: Vec<Machine>,
-    /// How runs ended, by exit code.
+    /// The number of runs that ended, by exit code.
     pub ended: BTreeMap<String, u64>,
-    /// What states knew that were thrown away.
+    /// The knowledge of states that were discarded.
     gone: Vec<Known>,
     runs: u32,
-    /// Their assets at the last look, and how many of them are doubles.
+    /// Their assets at the last look, and the number of duplicates among them.
     pub assets: (usize, usize),
-    /// A clone that must make nothing gets a new name each time.
+    /// Counts the fresh clones, each of which gets a new name.
     clones: u32,
 }
 
@@ -95,7 +95,7 @@ impl Runners {
         }
     }
 
-    /// The bare repository, its first files, and the machines' clones.
+    /// Makes the bare repository, its first files, and the machines' clones.
     pub fn begin(&mut self) {
         self.person.write("assets.toml", MANIFEST);
         self.person.write(".gitattributes", "*.lock.toml merge=macadam text eol=lf\n");
@@ -121,25 +121,25 @@ impl Runners {
         project
     }
 
-    /// Plays one card; the number is the first of many that no content has yet.
-    pub fn act(&mut self, card: Card, number: u64, rng: &mut fastrand::Rng) -> Option<String> {
+    /// Performs one action. `number` is the first of many that no content has yet.
+    pub fn act(&mut self, action: Action, number: u64, rng: &mut fastrand::Rng) -> Option<String> {
         self.reap();
-        match card {
-            Card::PushEdits => self.push_edits(number, rng),
-            Card::PushOldLockfile => self.push_old_lockfile(rng),
-            Card::RunOne => {
+        match action {
+            Action::PushEdits => self.push_edits(number, rng),
+            Action::PushOldLockfile => self.push_old_lockfile(rng),
+            Action::RunOne => {
                 let at = rng.usize(..self.machines.len());
                 self.start(&[at], rng)
             }
-            Card::RunBoth => self.start(&[0, 1], rng),
+            Action::RunBoth => self.start(&[0, 1], rng),
             _ => None,
         }
     }
 
-    /// Somebody edits some files and pushes them.
+    /// A person edits some files and pushes them.
     fn push_edits(&mut self, number: u64, rng: &mut fastrand::Rng) -> Option<String> {
         self.catch_up();
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         for step in 0..rng.u64(1..5) {
             let files = [self.person.files("ui", "png"), self.person.files("models", "rbxmx")].concat();
             let path = rng.choice(&files)?.clone();
@@ -148,28 +148,28 @@ impl Runners {
             match rng.u8(..6) {
                 0..2 if files.len() < MOST_FILES => {
                     self.person.write(&new, bytes(kind, number));
-                    told.push(format!("add {new}"));
+                    events.push(format!("add {new}"));
                 }
                 2 => {
                     self.person.rename(&path, &new);
-                    told.push(format!("rename {path} to {new}"));
+                    events.push(format!("rename {path} to {new}"));
                 }
                 3 if files.len() > FILES => {
                     self.person.remove(&path);
-                    told.push(format!("delete {path}"));
+                    events.push(format!("delete {path}"));
                 }
                 _ => {
                     self.person.write(&path, bytes(kind, number));
-                    told.push(format!("edit {path}"));
+                    events.push(format!("edit {path}"));
                 }
             }
         }
         self.person.commit("edits");
         let pushed = self.person.try_git(&["push", "--quiet", "origin", "HEAD:main"]).status.success();
-        Some(format!("CI: {}; {}", told.join(", "), if pushed { "pushed" } else { "not pushed yet" }))
+        Some(format!("CI: {}; {}", events.join(", "), if pushed { "pushed" } else { "not pushed yet" }))
     }
 
-    /// Somebody puts the lockfile back to an old commit, and pushes that.
+    /// A person puts the lockfile back to an old commit, and pushes that.
     fn push_old_lockfile(&mut self, rng: &mut fastrand::Rng) -> Option<String> {
         self.catch_up();
         let log = self.person.try_git(&["log", "--format=%h", "-8", "--", LOCKFILE]);
@@ -181,7 +181,7 @@ impl Runners {
         Some(format!("CI: the lockfile of {commit}; {}", if pushed { "pushed" } else { "not pushed yet" }))
     }
 
-    /// The person's clone takes in what the machines pushed. What is not pushed yet goes on top.
+    /// Rebases the person's unpushed commits onto those of the machines.
     fn catch_up(&self) {
         self.person.git(&["fetch", "--quiet", "origin"]);
         let driver = format!("merge.macadam.driver='{}' lockfile merge %O %A %B", env!("CARGO_BIN_EXE_macadam"));
@@ -192,25 +192,26 @@ impl Runners {
         }
     }
 
-    /// Starts a run on each of these machines that has none, in a checkout as a CI makes it.
+    /// Starts a run on each of these machines, in a checkout as a CI makes it. Does nothing if one
+    /// of them is running.
     fn start(&mut self, machines: &[usize], rng: &mut fastrand::Rng) -> Option<String> {
         if machines.iter().any(|at| self.machines[*at].running.is_some()) {
             return None;
         }
-        let told: Vec<String> = machines.iter().map(|at| self.prepare(*at, rng)).collect();
+        let events: Vec<String> = machines.iter().map(|at| self.prepare(*at, rng)).collect();
         for at in machines {
             self.launch(*at);
         }
-        Some(format!("CI: {}", told.join("; ")))
+        Some(format!("CI: {}", events.join("; ")))
     }
 
-    /// The checkout is the hub's main. The state is that of the last run, an older copy of it, or
-    /// none.
+    /// Prepares a checkout of the hub's main. The state is that of the last run, an older copy of
+    /// it, or missing.
     fn prepare(&mut self, at: usize, rng: &mut fastrand::Rng) -> String {
         let pushed = self.lockfile();
         let Machine { name, project, .. } = &self.machines[at];
-        // A push that was refused is an error which says that the next run depends on it: such a checkout
-        // is kept as it is, but for the rebase.
+        // A refused push is an error which says that the next run depends on it. Such a checkout is
+        // kept as it is, but for the rebase.
         project.git(&["fetch", "--quiet", "origin"]);
         let waits = !project.try_git(&["merge-base", "--is-ancestor", "HEAD", "origin/main"]).status.success();
         if !waits {
@@ -252,7 +253,7 @@ impl Runners {
         machine.running = Some((child, output, Instant::now()));
     }
 
-    /// Takes in the runs that have ended.
+    /// Collects the runs that have ended.
     fn reap(&mut self) {
         for machine in &mut self.machines {
             let Some((mut child, output, begun)) = machine.running.take() else { continue };
@@ -277,7 +278,7 @@ impl Runners {
         }
     }
 
-    /// What the hub's lockfiles say: of every commit, since an older one is not forgotten.
+    /// Returns the knowledge of the hub's lockfile on main.
     fn lockfile(&self) -> Known {
         let shown = self.person.try_git(&["--git-dir", "../hub.git", "show", &format!("main:{LOCKFILE}")]);
         if !shown.status.success() {
@@ -286,8 +287,8 @@ impl Runners {
         Known::lockfile(&String::from_utf8_lossy(&shown.stdout))
     }
 
-    /// With all trouble over the machines come to rest: each is in step, and then nobody, also no
-    /// new machine, makes anything.
+    /// Waits until the machines settle after all trouble. Each gets in step, and then no machine,
+    /// not even a new one, makes anything.
     pub fn settle(&mut self, emulator: &Emulator) {
         if self.runs == 0 {
             return;
@@ -328,7 +329,7 @@ impl Runners {
         std::fs::remove_dir_all(self.folder.join(name)).unwrap();
     }
 
-    /// What `status` asks of a person.
+    /// Does the tasks that `status` leaves to a person.
     fn help(&self, at: usize, emulator: &Emulator) {
         let project = &self.machines[at].project;
         let (code, status) = project.json(&["status"]);
@@ -355,8 +356,8 @@ impl Runners {
         }
     }
 
-    /// Every asset is in the lockfile, in a state, or explained by a create that is open or was
-    /// given up.
+    /// Checks that every asset is in the lockfile, in a state, or explained by an open or abandoned
+    /// create.
     fn check(&mut self, emulator: &Emulator) {
         let lockfile = self.lockfile();
         let states = self.machines.iter().map(|machine| Known::state_in(&machine.project.file("")));
@@ -392,7 +393,7 @@ impl Drop for Runners {
     }
 }
 
-/// One run, as the README has it for a CI.
+/// Returns the command of one run, as in the README for a CI.
 fn run(project: &Project, patience: &str) -> std::process::Command {
     let mut command = project.command(&[
         "sync",
@@ -409,7 +410,7 @@ fn run(project: &Project, patience: &str) -> std::process::Command {
     command
 }
 
-/// Contents of its own, that nobody else's files have.
+/// Returns content that no other file has.
 fn bytes(kind: Kind, number: u64) -> Vec<u8> {
     kind.bytes(number + (1 << 40))
 }

@@ -1,5 +1,5 @@
-//! The checkout that the service looks after: its files, its git, and the real program run in it.
-//! Named as the harness of `tests/it`, whose `known.rs` is shared and asks it for paths.
+//! The service's checkout: its files, its git, and the real program run in it. The names are those
+//! of the harness of `tests/it`, whose `known.rs` is shared and asks for paths.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::known::{Known, state_file};
 
-/// The key of the soak; it must never be seen in anything that the program prints.
+/// The key of the soak, which must never appear in the program's output.
 pub const SECRET: &str = "soak-key-91d7e04c";
 
 /// The checkout.
@@ -17,12 +17,12 @@ pub const SECRET: &str = "soak-key-91d7e04c";
 pub struct Project {
     folder: PathBuf,
     url: String,
-    /// For how many seconds an upload whose answer was lost rests.
+    /// The back-off of an upload without a response, in seconds.
     rest: &'static str,
 }
 
 impl Project {
-    /// An empty repository at `folder`, whose remote is at `url`.
+    /// Makes an empty repository at `folder`, whose remote is at `url`.
     pub fn new(folder: PathBuf, url: String, rest: &'static str) -> Self {
         std::fs::create_dir_all(&folder).unwrap();
         let project = Self::at(folder, url, rest);
@@ -30,12 +30,12 @@ impl Project {
         project
     }
 
-    /// The checkout that is at `folder`.
+    /// Opens the existing checkout at `folder`.
     pub const fn at(folder: PathBuf, url: String, rest: &'static str) -> Self {
         Self { folder, url, rest }
     }
 
-    /// A path beside the checkout.
+    /// Returns a path beside the checkout.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.folder.with_file_name(name)
     }
@@ -68,7 +68,7 @@ impl Project {
         std::fs::remove_file(self.file(name)).unwrap();
     }
 
-    /// All files with this ending below a folder, in order, relative to the checkout.
+    /// Returns all files with this ending below a folder, sorted, relative to the checkout.
     pub fn files(&self, below: &str, ending: &str) -> Vec<String> {
         let mut found = Vec::new();
         let mut open = vec![self.file(below)];
@@ -86,7 +86,7 @@ impl Project {
         found
     }
 
-    /// The folders right below a folder, in order.
+    /// Returns the immediate subfolders of a folder, sorted.
     pub fn folders(&self, below: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.file(below)).into_iter().flatten();
         let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
@@ -99,7 +99,7 @@ impl Project {
         path.strip_prefix(&self.folder).unwrap().to_str().unwrap().to_owned()
     }
 
-    /// The program with a cleared environment, in the checkout.
+    /// Returns the program with a cleared environment, in the checkout.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_macadam"));
         command.args(args).args(["--api-url", &self.url]).current_dir(&self.folder).env_clear();
@@ -112,7 +112,8 @@ impl Project {
         command
     }
 
-    /// Runs with `--json` and reads the one document on standard output.
+    /// Runs the program with `--json`. Returns the exit code and the one document on standard
+    /// output.
     pub fn json(&self, args: &[&str]) -> (i32, Value) {
         let output = self.command(&[args, &["--json"]].concat()).output().unwrap();
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -122,7 +123,7 @@ impl Project {
         (output.status.code().unwrap_or(-1), document)
     }
 
-    /// A git command that may fail.
+    /// Runs a git command that may fail.
     pub fn try_git(&self, args: &[&str]) -> Output {
         let mut command = Command::new("git");
         command.args(args).current_dir(&self.folder).env_clear().stdin(Stdio::null());
@@ -144,7 +145,7 @@ impl Project {
         !state_file(&self.folder).exists()
     }
 
-    /// What the lockfile says, here and at the head of each branch.
+    /// Returns the knowledge of the lockfile, here and at the head of each branch.
     pub fn lockfiles(&self) -> Known {
         let here = std::fs::read_to_string(self.file("assets.lock.toml")).unwrap_or_default();
         let heads = self.try_git(&["for-each-ref", "--format=%(refname:short)", "refs/heads"]).stdout;
@@ -158,14 +159,14 @@ impl Project {
         known
     }
 
-    /// Commits all that is there, also the lockfile as it is now.
+    /// Commits everything, including the current lockfile.
     pub fn commit(&self, message: &str) {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
     }
 }
 
-/// What of it `kept` doesn't have: assets, open creates, and creates that were given up.
+/// Returns the part that `kept` lacks: assets, open creates, and abandoned creates.
 pub fn beyond(mut known: Known, kept: &Known) -> Known {
     let assets = kept.assets();
     known.facts.retain(|(_, asset, _), _| !assets.contains(asset));

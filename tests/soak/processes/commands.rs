@@ -1,4 +1,4 @@
-//! Commands beside the service, which take as long as they take while the story goes on.
+//! Commands beside the service, which take their time while the scenario continues.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::NEVER;
 use crate::support::{Project, SECRET};
 
-/// One command that was begun.
+/// One command that was started.
 #[derive(Debug)]
 struct Running {
     command: String,
@@ -17,13 +17,13 @@ struct Running {
     begun: Instant,
 }
 
-/// The commands that were begun and have not ended.
+/// The commands that were started and have not ended.
 #[derive(Debug)]
 pub struct Commands {
     folder: PathBuf,
     begun: u32,
     running: Vec<Running>,
-    /// How commands ended, by name and exit code.
+    /// The number of commands that ended, by name and exit code.
     pub ended: BTreeMap<String, u64>,
 }
 
@@ -32,7 +32,7 @@ impl Commands {
         Self { folder, begun: 0, running: Vec::new(), ended: BTreeMap::new() }
     }
 
-    /// Begins a command; its first word names it in the figures.
+    /// Starts a command. Its first word names it in the figures.
     pub fn begin(&mut self, project: &Project, args: &[&str]) {
         self.begun += 1;
         let command = args[0].to_owned();
@@ -43,7 +43,7 @@ impl Commands {
         self.running.push(Running { command, child, output, begun: Instant::now() });
     }
 
-    /// Takes in those that have ended.
+    /// Collects the commands that have ended.
     pub fn reap(&mut self) {
         let (mut left, ended) = (Vec::new(), &mut self.ended);
         for mut running in self.running.drain(..) {

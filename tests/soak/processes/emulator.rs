@@ -16,18 +16,17 @@ use crate::endless;
 use crate::http;
 use crate::pace::Pace;
 
-/// What the emulator counts, over all its lives. What came between the last look and a kill is
-/// missing.
+/// The emulator's counts over all its lives. Those between the last look and a kill are missing.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Counts {
     /// Requests by endpoint.
     pub endpoints: BTreeMap<String, u64>,
     /// Requests by status.
     pub statuses: BTreeMap<String, u64>,
-    /// How often faults struck, by label.
+    /// How often faults fired, by label.
     pub faults: BTreeMap<String, u64>,
     pub unanswered: u64,
-    /// Windows in which more was asked for than the limits allow.
+    /// Windows with more requests than the limits allow.
     pub exceeded: u64,
 }
 
@@ -48,7 +47,7 @@ impl Counts {
             counters["windows_exceeded"].as_object().into_iter().flatten().map(|(_, n)| number(n)).sum::<u64>();
     }
 
-    /// Requests that ask for a change.
+    /// Returns the number of writes.
     pub fn writes(&self) -> u64 {
         let changes = |name: &str| !(name.starts_with("get_") || ["list_versions", "introspect_key"].contains(&name));
         self.endpoints.iter().filter(|(name, _)| changes(name)).map(|(_, count)| count).sum()
@@ -68,7 +67,7 @@ pub struct Emulator {
     limits: bool,
     child: Option<Child>,
     frozen: bool,
-    /// Of its earlier lives.
+    /// The counts of its earlier lives.
     earlier: Counts,
 }
 
@@ -83,7 +82,7 @@ impl Emulator {
         format!("http://{}", self.address)
     }
 
-    /// It runs and answers.
+    /// Whether it runs and responds.
     pub const fn is_up(&self) -> bool {
         self.child.is_some() && !self.frozen
     }
@@ -99,14 +98,14 @@ impl Emulator {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.child = Some(child);
         let began = Instant::now();
-        while http::ask(&self.address, "GET", "/emulator/clock", None).is_err() {
+        while http::request(&self.address, "GET", "/emulator/clock", None).is_err() {
             assert!(began.elapsed() < NEVER, "the emulator does not answer");
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "the emulator ended by itself: {ended:?}, see its log");
             std::thread::sleep(Duration::from_millis(20));
         }
         if !self.limits {
-            self.ask("PUT", "/emulator/limits", Some(&json!({ "window_ms": 60_000, "endpoints": {} })));
+            self.request("PUT", "/emulator/limits", Some(&json!({ "window_ms": 60_000, "endpoints": {} })));
         }
     }
 
@@ -133,7 +132,7 @@ impl Emulator {
         self.frozen = false;
     }
 
-    /// Runs and answers, whatever was done to it.
+    /// Makes it run and respond, whatever its state.
     pub fn bring_up(&mut self) {
         match (&self.child, self.frozen) {
             (None, _) => self.start(),
@@ -142,14 +141,14 @@ impl Emulator {
         }
     }
 
-    /// One verb of the side door, which must work.
-    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+    /// Calls one verb of the control API, which must succeed.
+    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         let began = Instant::now();
         loop {
-            match http::ask(&self.address, method, path, body) {
+            match http::request(&self.address, method, path, body) {
                 Ok((200, text)) => return serde_json::from_str(&text).unwrap(),
                 Ok((status, text)) => panic!("the emulator's side door answers {status}: {text}"),
-                // A fault may have struck the connection itself.
+                // A fault may have hit the connection itself.
                 Err(error) => assert!(began.elapsed() < NEVER, "the emulator's side door: {error}"),
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -157,37 +156,37 @@ impl Emulator {
     }
 
     pub fn add_faults(&self, rules: &[FaultRule]) {
-        self.ask("POST", "/emulator/faults", Some(&serde_json::to_value(rules).unwrap()));
+        self.request("POST", "/emulator/faults", Some(&serde_json::to_value(rules).unwrap()));
     }
 
     pub fn clear_faults(&self) {
-        self.ask("DELETE", "/emulator/faults", None);
+        self.request("DELETE", "/emulator/faults", None);
     }
 
-    /// How far reads are behind writes from now on; one that starts anew is not.
+    /// Sets how far reads lag behind writes from now on. A restarted emulator has no lag.
     pub fn lag_reads(&self, by: Duration) {
         let ms = by.as_millis().to_string();
-        self.ask("PUT", "/emulator/switches", Some(&json!({ "reads_behind_ms": ms })));
+        self.request("PUT", "/emulator/switches", Some(&json!({ "reads_behind_ms": ms })));
     }
 
-    /// All assets, each as the side door shows it.
+    /// Returns all assets, in the form of the control API.
     pub fn assets(&self) -> Vec<Value> {
-        let Value::Array(assets) = self.ask("GET", "/emulator/assets", None) else { panic!("no list of assets") };
+        let Value::Array(assets) = self.request("GET", "/emulator/assets", None) else { panic!("no list of assets") };
         assets
     }
 
-    /// The operations that never end.
+    /// Returns the operations that never end.
     pub fn endless(&self) -> Vec<String> {
-        let operations = self.ask("GET", "/emulator/operations", None);
+        let operations = self.request("GET", "/emulator/operations", None);
         let all = operations.as_array().into_iter().flatten().filter(|operation| endless::is_endless(operation));
         all.map(|operation| operation["id"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// What was counted so far.
+    /// Returns the counts so far.
     pub fn counts(&self) -> Counts {
         let mut counts = self.earlier.clone();
         if self.is_up() {
-            counts.add(&self.ask("GET", "/emulator/counters", None));
+            counts.add(&self.request("GET", "/emulator/counters", None));
         }
         counts
     }
@@ -202,8 +201,8 @@ impl Drop for Emulator {
     }
 }
 
-/// A port that is free, and outside of the range from which outgoing connections get theirs: while
-/// the emulator is down nobody else must take it.
+/// Returns a free port outside the range of outgoing connections: while the emulator is down, no
+/// other process must take it.
 fn free_port() -> u16 {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let first = range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32_768);

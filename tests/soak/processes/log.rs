@@ -1,4 +1,4 @@
-//! A log that is read as it grows: its lines are counted, and the key must not be in it.
+//! A log that is read as it grows. Its lines are counted, and the key must not be in it.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -19,7 +19,7 @@ impl Log {
         Self { path, read: 0, lines: 0 }
     }
 
-    /// Takes in the lines that were added, as far as they are whole.
+    /// Reads the lines that were added, as far as they are complete.
     pub fn catch_up(&mut self) -> String {
         let mut file = File::open(&self.path).unwrap();
         file.seek(SeekFrom::Start(self.read)).unwrap();
@@ -33,7 +33,7 @@ impl Log {
         added
     }
 
-    /// The whole text.
+    /// Returns the whole text.
     pub fn text(&self) -> String {
         let bytes = std::fs::read(&self.path).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()

@@ -1,4 +1,4 @@
-//! The two processes of the soak and what `/proc` says of them. Read next: `emulator.rs`,
+//! The two processes of the soak and their entries in `/proc`. Read next: `emulator.rs`,
 //! `service.rs`; `commands.rs` for commands beside the service.
 
 pub mod commands;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// What has not come after so long never comes.
+/// The time after which a missing event counts as a failure.
 pub const NEVER: Duration = Duration::from_secs(60);
 
 /// Sends a signal to a process that was not waited for yet.
@@ -33,7 +33,7 @@ pub fn wait(child: &mut Child, what: &str) -> ExitStatus {
     }
 }
 
-/// Whether a process was ended by SIGTERM itself, or says so.
+/// Whether SIGTERM ended a process, or its exit code says so.
 pub fn was_terminated(status: ExitStatus) -> bool {
     status.signal() == Some(15) || status.code() == Some(143)
 }

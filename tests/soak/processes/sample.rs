@@ -1,13 +1,13 @@
-//! What a process takes, by `/proc`.
+//! The resource usage of a process, from `/proc`.
 
 use std::fs;
 
-/// What a process takes at one moment.
+/// The resource usage of a process at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sample {
     /// Resident memory, in kilobytes.
     pub rss: u64,
-    /// The most of it ever.
+    /// The most resident memory so far, in kilobytes.
     pub peak: u64,
     pub threads: u64,
     /// Open descriptors.
@@ -16,12 +16,12 @@ pub struct Sample {
     pub watches: u64,
     /// Processor time, in hundredths of a second.
     pub processor: u64,
-    /// Its async tasks, where its metrics tell them.
+    /// Its async tasks, if its metrics report them.
     pub tasks: Option<u64>,
 }
 
 impl Sample {
-    /// Of the process with this id; all but the tasks.
+    /// Samples the process with this ID, except for the tasks.
     pub fn of(pid: u32) -> Self {
         let folder = format!("/proc/{pid}");
         let status = fs::read_to_string(format!("{folder}/status")).unwrap_or_default();
@@ -46,8 +46,8 @@ impl Sample {
     }
 }
 
-/// The times in user and kernel mode; the fields follow the name in brackets, which may hold
-/// anything.
+/// Returns the times in user and kernel mode. The fields follow the name in brackets, which may
+/// contain anything.
 fn processor(folder: &str) -> u64 {
     let stat = fs::read_to_string(format!("{folder}/stat")).unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();

@@ -17,12 +17,12 @@ use crate::support::Project;
 pub struct Service {
     folder: PathBuf,
     child: Option<Child>,
-    /// Which life this is, counted from 1.
+    /// The number of its life, counted from 1.
     pub life: u32,
     pub log: Log,
-    /// Lines of the logs of its earlier lives.
+    /// Lines in the logs of its earlier lives.
     earlier_lines: u64,
-    /// The longest that an orderly end took.
+    /// The longest orderly shutdown.
     pub slowest_end: Duration,
 }
 
@@ -36,7 +36,7 @@ impl Service {
         self.child.is_some()
     }
 
-    /// A new life, which may end at once; nobody waits for it here.
+    /// Starts a new life, which may end at once. Doesn't wait.
     pub fn start(&mut self, project: &Project, patience: &str, interval: &str) {
         self.earlier_lines += self.log.lines;
         self.life += 1;
@@ -44,22 +44,22 @@ impl Service {
         let log = std::fs::File::create(&self.log.path).unwrap();
         let args = ["sync", "--listen", "127.0.0.1:0", "--patience", patience, "--interval", interval];
         let mut command = project.command(&args);
-        // As systemd/macadam.service has it.
+        // As in systemd/macadam.service.
         command.env("MALLOC_ARENA_MAX", "1");
         self.child = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
     }
 
-    /// Whether it has ever been ready in this life: only then it surely heeds signals.
+    /// Whether it has been ready in this life. Only then does it surely handle signals.
     pub fn is_ready(&self) -> bool {
         self.log.text().lines().any(|line| line.ends_with(" ready"))
     }
 
-    /// Whether it has taken in manifest and files in this life.
-    pub fn has_looked(&self) -> bool {
+    /// Whether it has read manifest and files in this life.
+    pub fn has_scanned(&self) -> bool {
         self.child.is_some() && self.log.text().contains("files or manifest changed")
     }
 
-    /// How it ended, if it did so by itself.
+    /// Returns the exit status, if it ended by itself.
     pub fn ended_by_itself(&mut self) -> Option<ExitStatus> {
         let status = self.child.as_mut()?.try_wait().unwrap()?;
         self.child = None;
@@ -83,24 +83,24 @@ impl Service {
             return;
         }
         self.slowest_end = self.slowest_end.max(began.elapsed());
-        // Before it has begun, a signal ends it as it ends any program.
+        // Before it is ready, a signal ends it like any program.
         let in_order = status.success() || (!was_ready && was_terminated(status));
         assert!(in_order, "at SIGTERM the service ended with {status}");
     }
 
-    /// Where its pages are.
+    /// Returns the address of its pages.
     fn address(&self) -> Option<String> {
         let text = self.log.text();
         let (_, rest) = text.split_once("listening on http://")?;
         Some(rest.chars().take_while(|letter| letter.is_ascii_digit() || ".:".contains(*letter)).collect())
     }
 
-    /// The status and text of one of its pages; `None` as long as it can't be reached.
+    /// Returns the status and text of one of its pages; `None` while it can't be reached.
     pub fn page(&self, path: &str) -> Option<(u16, String)> {
-        http::ask(&self.address()?, "GET", path, None).ok()
+        http::request(&self.address()?, "GET", path, None).ok()
     }
 
-    /// Waits until it takes work.
+    /// Waits until it accepts work.
     pub fn until_ready(&mut self) {
         let began = Instant::now();
         while self.page("/readyz").is_none_or(|(status, _)| status != 200) {
@@ -112,7 +112,7 @@ impl Service {
         }
     }
 
-    /// What it takes now.
+    /// Samples its current resource usage.
     pub fn sample(&self) -> Sample {
         let (_, metrics) = self.page("/metrics").expect("the metrics can be reached");
         let line = metrics.lines().find_map(|line| line.strip_prefix("macadam_tasks "));
@@ -120,12 +120,12 @@ impl Service {
         Sample { tasks, ..Sample::of(self.child.as_ref().unwrap().id()) }
     }
 
-    /// The lines of all its logs.
+    /// Returns the number of lines in all its logs.
     pub const fn lines(&self) -> u64 {
         self.earlier_lines + self.log.lines
     }
 
-    /// Holds it still while `look` looks at its files.
+    /// Freezes it while `look` reads its files.
     pub fn frozen<T>(&self, look: impl FnOnce() -> T) -> T {
         self.signal(Signal::STOP);
         let seen = look();

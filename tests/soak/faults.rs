@@ -1,5 +1,5 @@
-//! Faults of the remote, as rules for the emulator's side door. Each has a label, by which the
-//! figures count how often it struck.
+//! Faults of the remote, as rules for the emulator's control API. Each has a label, under which the
+//! figures count how often it fired.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use macadam::emulator::{
     ApiEndpoint, BodyShape, FaultAction, FaultRule, OperationFault, Point, RetryAfter, ScriptedReply,
 };
 
-use crate::deck::Card;
+use crate::actions::Action;
 
-/// The endpoints that a change of the remote goes through.
+/// The endpoints that a change of the remote uses.
 const ENDPOINTS: [ApiEndpoint; 5] = [
     ApiEndpoint::CreateAsset,
     ApiEndpoint::UpdateAsset,
@@ -18,55 +18,54 @@ const ENDPOINTS: [ApiEndpoint; 5] = [
     ApiEndpoint::RollbackAsset,
 ];
 
-/// The rules of a card; none if it is no fault of the remote. `long`: a refusal for too many
-/// requests may also come without a word of when the window ends, which rightly stops its budget
-/// for a whole minute.
-pub fn rules(card: Card, rng: &mut fastrand::Rng, long: bool) -> Vec<FaultRule> {
+/// Returns the rules of an action; none if it is no fault of the remote. With `long`, a 429 may
+/// also come without the end of the window, which rightly stops its budget for a whole minute.
+pub fn rules(kind: Action, rng: &mut fastrand::Rng, long: bool) -> Vec<FaultRule> {
     let submits = &ENDPOINTS[..2];
-    let (endpoints, action) = match card {
-        Card::ServerErrors => (&ENDPOINTS[..], reply(pick(rng, &[500, 502, 503, 504]), rng, false)),
-        Card::CommittedErrors => (submits, reply(500, rng, true)),
-        Card::TooMany => (&ENDPOINTS[..], too_many(long && rng.u8(..4) == 0)),
-        Card::Reset => (&ENDPOINTS[..], FaultAction::Reset { at: pick(rng, &[Point::BeforeBody, Point::AfterBody]) }),
-        Card::ResetAfterCommit => (submits, FaultAction::Reset { at: Point::AfterCommit }),
-        Card::Hang => (&ENDPOINTS[..], FaultAction::Hang { at: pick(rng, &[Point::BeforeBody, Point::AfterCommit]) }),
-        Card::Truncate => (&ENDPOINTS[..], FaultAction::Truncate),
-        Card::StuckOperation => {
+    let (endpoints, action) = match kind {
+        Action::ServerErrors => (&ENDPOINTS[..], reply(pick(rng, &[500, 502, 503, 504]), rng, false)),
+        Action::CommittedErrors => (submits, reply(500, rng, true)),
+        Action::TooMany => (&ENDPOINTS[..], too_many(long && rng.u8(..4) == 0)),
+        Action::Reset => (&ENDPOINTS[..], FaultAction::Reset { at: pick(rng, &[Point::BeforeBody, Point::AfterBody]) }),
+        Action::ResetAfterCommit => (submits, FaultAction::Reset { at: Point::AfterCommit }),
+        Action::Hang => (&ENDPOINTS[..], FaultAction::Hang { at: pick(rng, &[Point::BeforeBody, Point::AfterCommit]) }),
+        Action::Truncate => (&ENDPOINTS[..], FaultAction::Truncate),
+        Action::StuckOperation => {
             (submits, FaultAction::Operation(OperationFault::Stuck { for_ms: Some(rng.u64(200..8000)) }))
         }
-        Card::NotFound => return vec![not_found(card, rng)],
-        Card::ForeignTooMany => (&ENDPOINTS[..], foreign_too_many(rng, long)),
+        Action::NotFound => return vec![not_found(kind, rng)],
+        Action::ForeignTooMany => (&ENDPOINTS[..], foreign_too_many(rng, long)),
         _ => return Vec::new(),
     };
     let probability = [0.3, 0.6, 1.0][rng.usize(..3)];
     let rule = |endpoint: &ApiEndpoint| {
         let mut rule = FaultRule::on(*endpoint, action.clone());
-        rule.label = Some(card.name());
+        rule.label = Some(kind.name());
         rule.conditions.probability = Some(probability);
         rule
     };
     endpoints.iter().map(rule).collect()
 }
 
-/// The operation of the upload of these bytes never ends.
+/// Makes a rule by which the operation of the upload of these bytes never ends.
 pub fn endless(content_hash: String) -> FaultRule {
     let mut rule = FaultRule::on(ApiEndpoint::CreateAsset, FaultAction::Operation(OperationFault::Endless)).times(1);
-    rule.label = Some(Card::EndlessOperation.name());
+    rule.label = Some(Action::EndlessOperation.name());
     rule.conditions.content_hash = Some(content_hash);
     rule
 }
 
-/// One answer alone says that an asset isn't there.
-fn not_found(card: Card, rng: &mut fastrand::Rng) -> FaultRule {
+/// Makes a rule by which one response says that an asset doesn't exist.
+fn not_found(kind: Action, rng: &mut fastrand::Rng) -> FaultRule {
     let body = BodyShape::Service;
     let action = FaultAction::Reply(ScriptedReply { status: 404, shape: body, ..scripted() });
     let mut rule = FaultRule::on(pick(rng, &[ApiEndpoint::GetAsset, ApiEndpoint::UpdateAsset]), action).times(1);
-    rule.label = Some(card.name());
+    rule.label = Some(kind.name());
     rule
 }
 
-/// Too many requests, as something in between says it; of the long story sometimes without a word
-/// of when the window ends.
+/// Makes a 429 as an intermediary sends it; in the long scenario sometimes without the end of the
+/// window.
 fn foreign_too_many(rng: &mut fastrand::Rng, long: bool) -> FaultAction {
     let (shape, body) = match rng.u8(..4) {
         0 => (BodyShape::Empty, None),
@@ -80,13 +79,13 @@ fn foreign_too_many(rng: &mut fastrand::Rng, long: bool) -> FaultAction {
     FaultAction::Reply(ScriptedReply { rate_limit_headers: false, ..reply })
 }
 
-/// The headers of a window that ends soon.
+/// Returns the headers of a window that ends soon.
 fn window() -> BTreeMap<String, String> {
     let window = [("limit", "100"), ("remaining", "0"), ("reset", "1")];
     window.map(|(name, value)| (format!("x-ratelimit-{name}"), value.to_owned())).into()
 }
 
-/// An answer that carries nothing out.
+/// Returns a response that carries nothing out.
 fn scripted() -> ScriptedReply {
     ScriptedReply {
         status: 500,

@@ -1,5 +1,5 @@
-//! All that a soak has at hand, and its course: storm, calm, storm, …, and an orderly end. Read
-//! next: `story.rs` for the storm, `calm.rs` for the rest.
+//! The fixture of a soak, and its course: storm, calm, storm, …, and an orderly end. Read next:
+//! `scenario/` for the storm, `calm.rs` for the rest.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -22,16 +22,16 @@ use crate::processes::commands::Commands;
 use crate::processes::emulator::Emulator;
 use crate::processes::service::Service;
 use crate::runners::Runners;
-use crate::story::Story;
+use crate::scenario::Scenario;
 use crate::support::Project;
 
-/// So many of the last actions are shown when something fails.
+/// The number of recent actions that a failure shows.
 const LAST_ACTIONS: usize = 40;
 
-/// So many of the last lines of the service's log are shown then.
+/// The number of recent lines of the service's log that a failure shows.
 const LAST_LINES: usize = 100;
 
-/// What `status` says of one address.
+/// One row of `status`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Row {
     pub address: String,
@@ -44,15 +44,15 @@ pub struct Row {
     pub drifts: Vec<Drift>,
 }
 
-/// What somebody else is said to have done to its asset.
+/// A change of the asset for which Macadam blames another person.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Drift {
     pub what: String,
 }
 
-/// The two processes, the checkout between them, and what is noted of it all.
+/// The two processes, the checkout between them, and the records of a soak.
 #[derive(Debug)]
-pub struct Stage {
+pub struct SoakFixture {
     pub pace: Pace,
     pub project: Project,
     pub emulator: Emulator,
@@ -60,19 +60,19 @@ pub struct Stage {
     pub commands: Commands,
     pub figures: Figures,
     pub runners: Runners,
-    /// How often the state was deleted or another one put in its place.
+    /// How often the state was deleted or replaced.
     pub states: u32,
-    /// What was known to states alone that are gone.
+    /// Facts that only lost states knew.
     pub gone: Vec<Known>,
     /// Revisions that a lost state had made, and that neither its older copy nor the lockfile of
     /// the checkout knew: asset and revision.
     pub unknown_revisions: BTreeSet<(u64, u64)>,
     began: Instant,
-    told: Vec<String>,
-    diary: File,
+    events: Vec<String>,
+    event_log: File,
 }
 
-impl Stage {
+impl SoakFixture {
     fn new(folder: &std::path::Path, pace: Pace) -> Self {
         let logs = folder.join("logs");
         std::fs::create_dir_all(&logs).unwrap();
@@ -90,45 +90,45 @@ impl Stage {
             commands: Commands::new(logs.clone()),
             figures: Figures::default(),
             began: Instant::now(),
-            told: Vec::new(),
-            diary: File::create(logs.join("story.log")).unwrap(),
+            events: Vec::new(),
+            event_log: File::create(logs.join("story.log")).unwrap(),
         }
     }
 
-    /// Notes what happens, with its time in seconds.
-    pub fn tell(&mut self, what: impl Display) {
+    /// Records an event with its time in seconds.
+    pub fn record(&mut self, what: impl Display) {
         let line = format!("{:9.3}  {what}", self.began.elapsed().as_secs_f64());
-        writeln!(self.diary, "{line}").unwrap();
-        self.told.push(line);
+        writeln!(self.event_log, "{line}").unwrap();
+        self.events.push(line);
     }
 
-    /// How many assets were known to states alone that are gone.
+    /// Returns how many assets only lost states knew.
     pub fn lost(&self) -> usize {
         self.gone.iter().flat_map(Known::assets).collect::<BTreeSet<_>>().len()
     }
 
-    /// Notes what must not be and doesn't keep the story from going on.
+    /// Records a violation that doesn't keep the scenario from continuing.
     pub fn broken(&mut self, what: &str) {
         eprintln!("soak: phase {}: {what}", self.figures.phases + 1);
-        self.tell(what);
+        self.record(what);
         self.figures.broken += 1;
     }
 
-    /// What `status` says; `None` when it can't say anything just now.
+    /// Returns the rows of `status`; `None` if the command fails for now.
     pub fn status(&self) -> Option<Vec<Row>> {
         let (code, mut document) = self.project.json(&["status"]);
         (code == 0).then(|| serde_json::from_value(document["assets"].take()).unwrap())
     }
 
-    /// Starts the service in its next life.
+    /// Starts the next life of the service.
     pub fn start_service(&mut self, rng: &mut fastrand::Rng) {
         let interval = self.pace.intervals[rng.usize(..self.pace.intervals.len())];
         self.service.start(&self.project, self.pace.patience, interval);
-        self.tell(format!("the service begins its life {} with --interval {interval}", self.service.life));
+        self.record(format!("the service begins its life {} with --interval {interval}", self.service.life));
     }
 
-    /// Takes in what ended. The service must not end by itself, but that another command holds the
-    /// state when it starts.
+    /// Collects ended commands. The service must not end by itself, unless another command holds
+    /// the state when it starts.
     pub fn supervise(&mut self, rng: &mut fastrand::Rng) {
         self.commands.reap();
         if let Some(status) = self.service.ended_by_itself() {
@@ -143,53 +143,53 @@ impl Stage {
     }
 }
 
-/// Runs a story: for some time, or the short one.
+/// Runs a scenario: for some time, or the short one.
 pub fn run(options: &Options) -> ExitCode {
     let Options { seed, time, .. } = *options;
     println!("soak: --seed {seed}");
     let pace = if time.is_some() { Pace::long() } else { Pace::short() };
     let folder = tempfile::Builder::new().prefix("macadam-soak-").tempdir().unwrap();
-    let mut stage = Stage::new(folder.path(), pace.clone());
+    let mut fixture = SoakFixture::new(folder.path(), pace.clone());
     let mut rng = fastrand::Rng::with_seed(seed);
-    let mut story = Story::new(&pace, &options.without, rng.fork());
-    let course = || course(&mut stage, &mut story, &mut rng, time.unwrap_or_default());
-    if catch_unwind(AssertUnwindSafe(course)).is_ok() && stage.figures.broken == 0 {
+    let mut scenario = Scenario::new(&pace, &options.without, rng.fork());
+    let course = || course(&mut fixture, &mut scenario, &mut rng, time.unwrap_or_default());
+    if catch_unwind(AssertUnwindSafe(course)).is_ok() && fixture.figures.broken == 0 {
         if time.is_some() {
-            println!("{}", stage.figures.table(&stage, stage.began.elapsed()));
+            println!("{}", fixture.figures.table(&fixture, fixture.began.elapsed()));
         }
         return ExitCode::SUCCESS;
     }
     let kept: PathBuf = folder.keep();
     let last = |lines: &[String], count: usize| lines[lines.len().saturating_sub(count)..].join("\n");
-    let log: Vec<String> = stage.service.log.text().lines().map(str::to_owned).collect();
-    eprintln!("\nthe last actions:\n{}", last(&stage.told, LAST_ACTIONS));
+    let log: Vec<String> = fixture.service.log.text().lines().map(str::to_owned).collect();
+    eprintln!("\nthe last actions:\n{}", last(&fixture.events, LAST_ACTIONS));
     eprintln!("\nthe end of the service's log:\n{}", last(&log, LAST_LINES));
-    eprintln!("\n{}", stage.figures.table(&stage, stage.began.elapsed()));
+    eprintln!("\n{}", fixture.figures.table(&fixture, fixture.began.elapsed()));
     eprintln!(
         "\nsoak --seed {seed} failed in phase {}, or before where that is told: see above; all is kept in {}",
-        stage.figures.phases + 1,
+        fixture.figures.phases + 1,
         kept.display()
     );
     ExitCode::FAILURE
 }
 
-fn course(stage: &mut Stage, story: &mut Story, rng: &mut fastrand::Rng, time: Duration) {
+fn course(fixture: &mut SoakFixture, scenario: &mut Scenario, rng: &mut fastrand::Rng, time: Duration) {
     let mut ledger = Ledger::default();
-    story.begin(stage);
+    scenario.begin(fixture);
     if !time.is_zero() {
         // Every branch has the first files in its lockfile.
-        calm::calm(stage, story, &mut ledger, rng);
-        stage.project.commit("in step");
+        calm::calm(fixture, scenario, &mut ledger, rng);
+        fixture.project.commit("in step");
     }
     loop {
-        story.storm(stage, rng);
-        calm::calm(stage, story, &mut ledger, rng);
-        stage.runners.settle(&stage.emulator);
-        stage.figures.phases += 1;
-        println!("soak: {}", stage.figures.line(stage, stage.began.elapsed()));
-        if stage.began.elapsed() >= time {
+        scenario.storm(fixture, rng);
+        calm::calm(fixture, scenario, &mut ledger, rng);
+        fixture.runners.settle(&fixture.emulator);
+        fixture.figures.phases += 1;
+        println!("soak: {}", fixture.figures.line(fixture, fixture.began.elapsed()));
+        if fixture.began.elapsed() >= time {
             break;
         }
     }
-    calm::finish(stage);
+    calm::finish(fixture);
 }
