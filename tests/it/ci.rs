@@ -70,7 +70,7 @@ impl Ci {
         self.remote.requests(ApiEndpoint::CreateAsset)
     }
 
-    /// What is pushed of the lockfile.
+    /// The lockfile as it was pushed.
     pub fn pushed(&self) -> String {
         self.hub.show("assets.lock.toml")
     }

@@ -1,5 +1,5 @@
-//! What each command promises to people and scripts: exit code, the one JSON document with its
-//! keys, and what it leaves alone.
+//! The contract of each command with people and scripts: exit code, the one JSON document with its
+//! keys, and the files that it leaves alone.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -529,7 +529,7 @@ fn one_process_at_a_time_holds_a_state() {
     assert!(found["message"].as_str().unwrap().contains(&first.id().to_string()), "{found:#}");
     error(&project, &["retry", "sword"], 5);
     assert_eq!(remote.all_requests(), requests);
-    // Who only looks is not in the way.
+    // A reader is not in the way.
     project.run(&["status"]).expect(0);
     first.kill().unwrap();
     first.wait().unwrap();

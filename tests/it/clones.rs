@@ -22,7 +22,7 @@ display_name = \"Crate\"
 path = \"ui/*.png\"
 ";
 
-/// What is shared between clones: the remote, and the repository that they push to.
+/// The part that clones share: the remote, and the repository that they push to.
 struct Shared {
     remote: Remote,
     origin: tempfile::TempDir,

@@ -13,7 +13,7 @@ use super::service::Service;
 use super::state_folder::{checkout, git};
 use super::support::{Project, Ran, Remote, png};
 
-/// What has not come after so long never comes.
+/// The longest wait for an event; later it never comes.
 const NEVER: Duration = Duration::from_secs(90);
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {

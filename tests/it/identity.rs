@@ -1,5 +1,4 @@
-//! Whose an asset is, and what, is looked at before metadata of it are changed, and no more often
-//! than that.
+//! Before Macadam changes metadata it checks an asset's owner and type, and no more often than that.
 
 use macadam::emulator::ApiEndpoint;
 use serde_json::json;

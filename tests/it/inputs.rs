@@ -1,5 +1,4 @@
-//! What the program says of unusual files, of folders that became links, and of sounds that are not
-//! finished.
+//! Unusual files, folders that became links, and unfinished sounds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,7 +36,7 @@ fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What `check` says of each file that it refuses.
+/// Returns the message of `check` for each file that it refuses.
 fn refused(project: &Project) -> BTreeMap<String, String> {
     let (_, document) = project.json(&["check"]);
     let problems = document["errors"].as_array().unwrap_or_else(|| panic!("{document:#}"));

@@ -1,4 +1,4 @@
-//! What the key may do is known before the first write of a run, and never what fails one.
+//! Macadam checks the key before the first write of a run, and a failed check never fails a run.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -80,7 +80,7 @@ fn assets_of_a_user_and_two_groups_of_which_the_key_may_act_for_one() {
     let mut owners: Vec<_> = remote.assets().iter().map(|report| report.asset.creator).collect();
     owners.sort();
     assert_eq!(owners, [Principal::User(1), Principal::Group(7), Principal::Group(7), Principal::Group(8)]);
-    // What is there already rests as well, when the access is taken away.
+    // Existing assets wait too when the access is taken away.
     remote.control().put_key(EmulatedKey { creators: Creators::Only([Principal::Group(8)].into()), ..ours() });
     project.write("flag.rbxmx", rbxmx("another flag"));
     project.write("ui/b.png", png(3));

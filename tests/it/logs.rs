@@ -1,4 +1,4 @@
-//! What the real program writes to standard error, by who reads there.
+//! The log of the real program on standard error, by reader.
 
 use std::os::unix::fs::MetadataExt as _;
 

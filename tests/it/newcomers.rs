@@ -1,5 +1,5 @@
-//! What somebody who is new meets: a folder that is a link for a while, advice of a plan that is
-//! followed late, a key that is renamed.
+//! Situations of new users: a folder that is a link for a while, advice of a plan that somebody
+//! follows late, a renamed key.
 
 use serde_json::{Value, json};
 
@@ -116,7 +116,7 @@ fn check_knows_a_key_that_was_renamed() {
     let ran = project.run(&["check"]).expect(0);
     let told = format!("{}{}", ran.stdout, ran.stderr);
     assert!(told.contains("the icon of `b` names `x`, which is called `xx` now: write `xx`"), "{told}");
-    // What was never there is a mistake all the same.
+    // A name that never existed is still a mistake.
     project.write("assets.toml", manifest("x").replace("icon = \"x\"", "icon = \"y\""));
     project.run(&["check"]).expect(3);
     project.run(&["plan"]).expect(3);

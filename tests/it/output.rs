@@ -1,5 +1,4 @@
-//! What people read: the plan, what a sync did, status and history, as the program prints them to a
-//! pipe.
+//! The texts that people read: plan, sync, status and history, as the program prints them to a pipe.
 
 use macadam::emulator::{Config, ForeignEdit, ModerationRule, ModerationVerdict, Profile, VerdictStep};
 use serde_json::{Value, json};

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::support::{GLOBS, Project, Ran, Remote, SECRET, png};
 
-/// What must never be printed of a file that is none of Macadam's.
+/// A secret in a file that isn't Macadam's; it must never be printed.
 const OTHERS: &str = "hunter2-correct-horse";
 
 /// Longer than any of these commands takes, shorter than anybody waits for a FIFO.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the command ends with; one that waits for ever fails the test.
+/// Returns how the command ended; a command that waits for ever fails the test.
 fn end(mut command: Command) -> Ran {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let started = Instant::now();
@@ -219,7 +219,7 @@ fn a_huge_file_is_refused_before_it_is_read() {
     for (name, says) in [("assets.toml", "more than 16777216 bytes"), ("assets.lock.toml", "larger than")] {
         let project = Project::new(GLOBS);
         std::fs::File::create(project.file(name)).unwrap().set_len(1 << 30).unwrap();
-        // So much memory is enough for the program, and not for the file.
+        // This much memory is enough for the program, and not for the file.
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -v 900000; exec \"$0\" status", env!("CARGO_BIN_EXE_macadam")]);
         command.current_dir(project.path()).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());

@@ -1,5 +1,5 @@
-//! What others put where Macadam looks: a state with somebody else's views and triggers, a manifest
-//! above the project, folders that everybody may enter.
+//! Files that others put where Macadam looks: a state with foreign views and triggers, a manifest above
+//! the project, folders that everybody may enter.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -49,7 +49,7 @@ fn a_state_with_a_schema_of_somebody_elses_is_refused_with_the_way_on() {
         std::fs::write(project.state(), &good).unwrap();
         project.write("ui/a.png", png(1));
     }
-    // What a person's `sqlite3` may leave is no plant.
+    // Leftovers of a person's `sqlite3` don't count as planted.
     Connection::open(project.state()).unwrap().execute_batch("ANALYZE").unwrap();
     assert_eq!(project.sync()["actions"], serde_json::json!([]));
     // And the way on that is told leads on.
@@ -161,6 +161,6 @@ fn a_manifest_above_that_is_another_users_is_refused_and_may_be_named() {
     give(&above, 12345).unwrap();
     refused();
     run(&here, &["check", "--manifest", manifest.to_str().unwrap()]).expect(0);
-    // Who stands in the folder chose it.
+    // A person who stands in the folder chose it.
     run(&above, &["check"]).expect(0);
 }

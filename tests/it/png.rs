@@ -1,4 +1,4 @@
-//! What a PNG file is made of; shared by the tests, the soak and the benches.
+//! The parts of a PNG file; shared by the tests, the soak and the benches.
 
 /// Adds a chunk of a PNG file.
 pub fn chunk(data: &mut Vec<u8>, name: &[u8; 4], content: &[u8]) {

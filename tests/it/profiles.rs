@@ -94,7 +94,7 @@ fn main_job(what: &str, remote: &Remote) {
     assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates, "{what}: it was uploaded again");
     assert!(stored(&remote.assets()).values().all(|count| *count == 1) || what.contains("metadata_revision"), "{what}");
 
-    // Whoever has the lockfile alone has nothing to do either.
+    // A machine with the lockfile alone has nothing to do either.
     project.remove_state();
     let before = remote.all_requests();
     assert_eq!(project.sync()["actions"].as_array().unwrap().len(), 0, "{what}");

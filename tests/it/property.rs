@@ -11,7 +11,7 @@
 //! MACADAM_SEQUENCES=500 cargo test --test it property -- --nocapture
 //! ```
 //!
-//! What is checked after every run of the program, also one that was killed: the state is sound and
+//! Checked after every run of the program, also a killed one: the state is sound and
 //! has forgotten nothing; every asset at the remote is known, or its create is recorded as open or
 //! given up; no asset was made for bytes that were known. When the faults are over, on each branch:
 //! the program converges, each address's asset has exactly the file's bytes and the managed
@@ -51,7 +51,7 @@ use self::known::{Known, state_folder, tally};
 use self::tree::{CENSORED, Kind, Tree};
 use super::support::{Project, Ran, Remote};
 
-/// So many sequences without being asked for more.
+/// The number of sequences unless the environment asks for more.
 const SEQUENCES: usize = 16;
 /// At once: most of the time they wait for the remote.
 const AT_ONCE: usize = 20;
@@ -130,7 +130,7 @@ struct Walk {
     given_up: BTreeMap<String, String>,
     /// The contents of uploads in doubt that an earlier state alone knew.
     left: Vec<String>,
-    /// What the remote had when it was last looked at.
+    /// The assets at the remote at the last look.
     seen: BTreeSet<u64>,
     told: Vec<String>,
 }
@@ -378,7 +378,7 @@ impl Walk {
         self.told.extend(actions(&ran.stdout));
         let killed = ran.code == -1;
         assert!(killed && crash.is_some() || [0, 1, 4].contains(&ran.code), "{}\n{}", ran.stdout, ran.stderr);
-        // Whatever was on its way arrives.
+        // Requests on their way arrive.
         self.remote.control().advance(Duration::from_secs(2));
         self.orderly = !killed;
         let now = Known::state(&self.project);
@@ -502,7 +502,7 @@ impl Walk {
         requests.iter().filter(|request| request.endpoint.as_ref().is_some_and(changes)).count()
     }
 
-    /// What `status` asks of a person.
+    /// The command that `status` asks a person to run.
     fn help(&mut self) {
         let (_, status) = self.project.json(&["status"]);
         let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! What once went wrong in a run, each told by the name of its test.
+//! Regressions: each test is named after the behaviour that must hold.
 
 use macadam::emulator::{
     ApiEndpoint, BodyShape, Config, EndpointLimits, FaultAction, FaultRule, LatencyModel, Limit, Point, ScriptedReply,
@@ -118,7 +118,7 @@ fn a_name_in_doubt_that_was_censored_stayed_when_the_old_one_was_wanted_again() 
     project.set_env("MACADAM_FAILPOINT", "answered:1");
     assert_eq!(project.run(&["sync", "--once"]).code, -1, "it was killed");
     project.set_env("MACADAM_FAILPOINT", "");
-    // What was handed over is carried out when its operation ends.
+    // A request that was handed over is carried out when its operation ends.
     while remote.assets()[0].asset.metadata.display_name != "####" {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -217,7 +217,7 @@ fn what_was_done_before_the_key_was_refused_went_unsaid() {
     assert_eq!(remote.assets().len(), 3);
 }
 
-/// Who shared a refused upload stood in the document twice, as waiting and as held.
+/// An address that shared a refused upload was in the document twice, as waiting and as held.
 #[test]
 fn who_shares_a_refused_upload_was_told_twice() {
     let remote = unlimited();

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::beside::in_doubt;
 use super::support::{Project, Remote, SECRET, png, rbxmx};
 
-/// What has not come after so long never comes.
+/// The longest wait for an event; later it never comes.
 const NEVER: Duration = Duration::from_secs(90);
 
 const MANIFEST: &str = "\
@@ -320,7 +320,7 @@ fn commands_beside_it_are_carried_out_by_it() {
     assert_eq!(code, 0, "{document:#}");
     service.until_synced("models/sword.rbxmx");
 
-    // What is in no manifest is refused in the words of the command alone.
+    // An unknown address gets the same refusal as without a service.
     let (code, document) = project.json(&["archive", "ui/none.png", "--yes"]);
     assert_eq!(code, 1, "{document:#}");
 
@@ -348,7 +348,7 @@ fn a_create_in_doubt_is_settled_by_it() {
     let service = Service::start(&project, &[]);
     let other = remote.assets().iter().map(|report| report.asset.id).find(|id| *id != made).unwrap();
 
-    // What it refuses is refused in the words of the command alone, with its code.
+    // The service refuses in the same words as the command alone, with its exit code.
     let (code, document) = project.json(&["resolve", "ui/a.png", "--asset-id", &other.to_string()]);
     let problem = &document["errors"][0];
     assert!(code == 1 && problem["message"].as_str().unwrap().contains("already known"), "{document:#}");
@@ -373,7 +373,7 @@ fn a_killed_service_goes_on_where_it_was() {
     service.kill();
     drop(service);
 
-    // What changed while nobody watched is seen at the start, and nothing else is sent.
+    // The start notices changes made while nobody watched, and sends nothing else.
     project.write("ui/b.png", png(2));
     let service = Service::start(&project, &[]);
     service.until_synced("ui/b.png");

@@ -23,7 +23,7 @@ pub struct Project {
     ahead: AtomicI64,
 }
 
-/// What a run of the program gave.
+/// The result of one run of the program.
 pub struct Ran {
     pub code: i32,
     pub stdout: String,

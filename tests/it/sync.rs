@@ -253,7 +253,7 @@ fn a_censored_name_is_not_corrected_for_ever() {
     assert_eq!(project.sync()["summary"], json!({"update_metadata": 1}));
     still(&project);
     assert_eq!(row(&project, "a")["stored_display_name"], Value::Null);
-    // What the lockfile alone knows is enough not to loop.
+    // The lockfile alone is enough not to loop.
     project.write("assets.toml", named("A darn crate", "it"));
     project.sync();
     project.remove_state();

@@ -1,4 +1,4 @@
-//! What the service's own command of `--on-change` was told, and what it must not see.
+//! Changes that `--on-change` of the service has reported or not, and secrets that it must not see.
 
 use crate::service::Service;
 use crate::support::{Project, Remote, png};

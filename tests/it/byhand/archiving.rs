@@ -53,7 +53,7 @@ fn whatever_archived_it_is_undone() {
     archive(true);
     project.run(&["restore", "sword"]).expect(0);
     assert!(!remote.control().asset(id).unwrap().asset.archived);
-    // What somebody else restored is no longer known as archived, and nothing is sent.
+    // An asset that somebody else restored no longer counts as archived, and nothing is sent.
     project.run(&["archive", "sword"]).expect(0);
     archive(false);
     project.let_reads_catch_up();

@@ -1,5 +1,5 @@
-//! What people type that can't be done, and what they type twice: nothing is half done, and the
-//! message names the way on.
+//! Commands that can't be carried out, and commands that are given twice: nothing is half done, and the
+//! message names the way out.
 
 use serde_json::json;
 

@@ -106,7 +106,7 @@ fn no_sync_only_writes() {
     is_settled(&remote, &project);
 }
 
-/// Whatever is refused leaves the manifest as it was, and sends nothing.
+/// A refused pin leaves the manifest as it was, and sends nothing.
 #[test]
 fn what_can_refuse_comes_first() {
     let (remote, project) = three(&[]);

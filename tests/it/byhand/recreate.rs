@@ -249,7 +249,7 @@ fn visiting_an_old_branch_after_a_migration_brings_no_asset_of_the_old_owner_bac
         // Then also a machine that has only what git has.
         project.remove_state();
     }
-    // What is asked of the metadata is the branch's own, and sent again.
+    // The branch asks for metadata of its own, which is sent again.
     assert_eq!(remote.assets().len(), made);
 }
 

@@ -79,7 +79,7 @@ fn each_is_archived_and_restored_for_itself() {
     let (remote, project) = pictures();
     let gone = asset_id(&project, "ui/b.png");
     project.run(&["archive", "ui/a.png"]).expect(0);
-    // What is archived already is not what the glob means.
+    // The glob doesn't mean addresses that are archived already.
     let (code, document) = project.json(&["archive", "ui/*"]);
     assert_eq!((code, by_address(&document, "outcome")), (0, vec!["ui/b.png \"done\"".to_owned()]), "{document:#}");
     assert!(remote.control().asset(gone).unwrap().asset.archived);

@@ -48,7 +48,7 @@ fn two_revisions(stage: &mut Stage) {
     }
 }
 
-/// What the manifest says is what players get.
+/// Players get what the manifest says.
 fn follows_the_manifest(stage: &Stage) {
     let pinned = stage.project.read("assets.toml").contains("[pins]");
     assert_eq!(head(stage), hash(rbxmx(if pinned { "one" } else { "two" }).as_bytes()));

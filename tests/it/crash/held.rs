@@ -25,7 +25,8 @@ fn wav(first: usize) -> Vec<u8> {
     data
 }
 
-/// What a sync says of an address whose create is in doubt; it must not send it again.
+/// Returns the outcome of a sync for an address whose upload is in doubt; the sync must not send it
+/// again.
 #[track_caller]
 fn expect_held(stage: &Stage, address: &str) {
     let creates = stage.remote.requests(ApiEndpoint::CreateAsset);
@@ -81,7 +82,7 @@ fn sweep_held(manifest: &str, file: fn(usize) -> (String, Vec<u8>)) {
             expect_held(stage, &address);
             settle(stage, &address, &content);
         }
-        // Whatever happened, there is no double, and none is recorded.
+        // There is no double, and none is recorded.
         stage.recover(&[]);
         assert_eq!(stage.copies(&content), 1, "{address}");
         ended.map(|ran| ran.expect(0)).is_some()

@@ -9,13 +9,13 @@ use super::points::MODELS;
 use super::stage::{Stage, lockfile_ids, wait_until};
 use crate::support::animation;
 
-/// So many new files in each round.
+/// The number of new files in each round.
 const FILES: usize = 30;
 
 /// The first kill of a round falls into this time, in milliseconds; the later ones as well.
 const MOMENTS: std::ops::Range<u64> = 20..1200;
 
-/// So many more rounds are given to a machine on which nothing was on the wire yet.
+/// The number of extra rounds for a machine on which nothing was on the wire yet.
 const PATIENCE: u64 = 10;
 
 fn number(variable: &str) -> Option<u64> {

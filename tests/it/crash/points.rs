@@ -11,7 +11,7 @@ use crate::support::{animation, png, rbxmx};
 pub(super) const IMAGES: &str = "[creator]\nuser_id = 1\n[globs.ui]\npath = \"ui/*.png\"\n";
 pub(super) const MODELS: &str = "[creator]\nuser_id = 1\n[globs.models]\npath = \"models/*.rbxmx\"\n";
 
-/// So many stages move the crash point together: most of a run is waiting.
+/// The number of stages that move the crash point together: most of a run is waiting.
 const STAGES: usize = 4;
 
 /// Kills runs at every step: each sets out to do what `edit` of the point's number makes necessary,

@@ -18,8 +18,8 @@ use crate::support::{Project, Ran, Remote};
 /// SIGKILL's number.
 const KILLED: i32 = 9;
 
-/// So many runs may be needed after a death: one that settles what was in doubt, and one that goes
-/// on from there.
+/// The number of runs that a death may need: one settles the request in doubt, and one continues from
+/// there.
 const RUNS_TO_CONVERGE: usize = 2;
 
 /// A project, its remote, and what the audit has seen so far.
@@ -31,7 +31,7 @@ pub struct Stage {
     told: Told,
 }
 
-/// What is counted over the life of a stage.
+/// Counts over the life of a stage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Told {
     /// Assets at the remote that neither state nor lockfile knows, by address.
@@ -167,8 +167,8 @@ impl Stage {
         panic!("not in sync after {RUNS_TO_CONVERGE} runs: {:#}", self.project.json(&["sync", "--once"]).1);
     }
 
-    /// What must hold right after a death: the state is sound, the lockfile whole. Returns what the
-    /// death left open.
+    /// Checks the state right after a death: the state is sound, the lockfile whole. Returns the work
+    /// that the death left open.
     #[track_caller]
     pub fn examine_the_dead(&self) -> Vec<Open> {
         self.quiet();
@@ -201,7 +201,7 @@ impl Stage {
         }
     }
 
-    /// What must hold of a project that is in sync.
+    /// Checks a project that is in sync.
     #[track_caller]
     pub fn audit(&mut self) {
         self.quiet();
@@ -348,7 +348,7 @@ fn number(revision: &toml::Value) -> u64 {
     u64::try_from(revision["asset_id"].as_integer().unwrap()).unwrap()
 }
 
-/// What `sync` says of an address.
+/// Returns the outcome of `sync` for an address.
 pub fn action<'a>(document: &'a Value, address: &str) -> &'a Value {
     let actions = document["actions"].as_array().unwrap();
     actions.iter().rfind(|action| action["address"] == address).unwrap_or_else(|| panic!("{address}: {document:#}"))

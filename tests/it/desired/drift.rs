@@ -1,5 +1,5 @@
-//! What somebody else changes at Roblox: told always, put back where the policy says so, and
-//! content never by itself.
+//! Drift: always reported, healed if the policy says so; content is never overwritten without being
+//! asked to.
 
 use macadam::emulator::{ApiEndpoint, ForeignEdit};
 

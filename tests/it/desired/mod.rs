@@ -19,7 +19,7 @@ pub fn prompt() -> Remote {
     Remote::with(Config { switches, ..Config::default() })
 }
 
-/// What `status` says of an address.
+/// Returns the row of `status` for an address.
 pub fn row(project: &Project, address: &str) -> Value {
     project.json(&["status", address]).1["assets"][0].clone()
 }

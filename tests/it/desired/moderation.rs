@@ -1,4 +1,4 @@
-//! What moderation and the text filter say: followed with patience, remembered, and never answered
+//! Moderation and the text filter: Macadam waits for verdicts, remembers them, and never answers them
 //! with a second upload.
 
 use macadam::emulator::{ApiEndpoint, ModerationRule, ModerationVerdict, TextAction, TextField, TextRule, VerdictStep};

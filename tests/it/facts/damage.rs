@@ -47,7 +47,7 @@ fn a_state_that_lost_rows_is_not_used_and_uploads_nothing() {
         assert_eq!(project.read(LOCKFILE), lockfile, "{loss}");
     }
     assert_eq!(remote.all_requests(), requests);
-    // What the hint says.
+    // As the hint says.
     remove_state(&project);
     project.sync();
     assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates);

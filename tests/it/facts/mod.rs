@@ -1,4 +1,4 @@
-//! What state, lockfile and the lockfiles of other branches and machines know together, with the
+//! The joint knowledge of state, lockfile and the lockfiles of other branches and machines, with the
 //! real binary.
 
 mod contradictions;

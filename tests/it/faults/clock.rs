@@ -57,7 +57,7 @@ fn an_update_in_doubt_is_settled_when_the_clock_jumps() {
         trial.project.set_env("MACADAM_FAILPOINT", "answered:1");
         assert_eq!(trial.run(60).code, -1, "it was killed");
         trial.project.set_env("MACADAM_FAILPOINT", "");
-        // Whatever it had sent is carried out.
+        // The remote carries out the requests that were sent.
         while trial.remote.control().counters().in_flight > 0
             || trial.remote.control().operations().iter().any(|one| !one.done)
         {

@@ -167,7 +167,7 @@ fn what_is_sent_is_what_was_hashed_though_the_file_never_rests() {
         assert!(matches!(ran.code, 0 | 1), "{} {}", ran.stdout, ran.stderr);
     });
     trial.settle();
-    // Whatever was made is known by exactly the bytes that it has.
+    // Each asset is known by exactly its bytes.
     let (_, history) = trial.project.json(&["history", "sword"]);
     let known: BTreeSet<_> = history["revisions"]
         .as_array()

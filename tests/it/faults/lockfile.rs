@@ -30,7 +30,7 @@ fn nothing_was_uploaded(trial: &Trial) {
     assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 0);
 }
 
-/// What was made stands in the report and in the state, so nothing of it is made again.
+/// Report and state have the uploaded assets, so none is uploaded again.
 #[track_caller]
 fn nothing_is_made_again(trial: &Trial, document: &Value) {
     assert_eq!(document["summary"]["create"], 3, "what was done is told: {document:#}");
@@ -79,7 +79,7 @@ fn a_lockfile_that_breaks_midway_loses_nothing() {
         std::fs::create_dir(trial.project.file(LOCKFILE)).unwrap();
         let document = unusable(run.join().unwrap());
         trial.fired();
-        // What only the state has is named, and what to do about it.
+        // The message names the assets that only the state has, and what to do.
         let told = document["errors"][0].to_string();
         for made in trial.remote.assets() {
             assert!(told.contains(&format!("asset {} (`", made.asset.id)), "{told}");

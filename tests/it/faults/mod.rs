@@ -138,7 +138,7 @@ impl Trial {
         self.invariants();
     }
 
-    /// What must be true whatever happened.
+    /// Checks the invariants that hold whatever happened.
     #[track_caller]
     pub fn invariants(&self) {
         let counters = self.remote.control().counters();

@@ -1,5 +1,5 @@
-//! What Roblox refuses: too many requests in every spelling, a key that is revoked, an account that
-//! is sanctioned, a creator without permission.
+//! Refusals by Roblox: too many requests in every spelling, a revoked key, a sanctioned account, a
+//! creator without permission.
 
 use macadam::emulator::{ApiEndpoint, Config, Creators, EmulatedKey, EndpointLimits, Limit, Principal};
 use serde_json::{Value, json};

@@ -66,8 +66,8 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
-    /// What a server shows that has a certificate for `name`, from one year's beginning to
-    /// another's.
+    /// The configuration of a server with a certificate for `name`, valid from the beginning of one
+    /// year to the beginning of another.
     fn certify(&self, name: &str, from: i32, to: i32) -> TlsAcceptor {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(from, 1, 1);

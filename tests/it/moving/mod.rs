@@ -36,7 +36,7 @@ fn move_in(project: &Project, args: &[&str]) -> Value {
     told
 }
 
-/// What a kind of finding is about.
+/// The subjects of one kind of finding.
 fn found(told: &Value, kind: &str) -> Vec<String> {
     let findings = told["findings"].as_array().unwrap();
     let subjects = findings.iter().filter(|finding| finding["kind"] == kind).map(|finding| &finding["subjects"]);
@@ -46,7 +46,7 @@ fn found(told: &Value, kind: &str) -> Vec<String> {
         .collect()
 }
 
-/// What a plan without a key would do, by action.
+/// The actions of a plan without a key.
 fn planned(project: &Project) -> Value {
     let ran = without_key(project, &["plan", "--json"]).expect(0);
     let plan: Value = serde_json::from_str(&ran.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! What nobody has compared with Roblox yet: the first sync looks before it writes.
+//! Unverified assets: the first sync looks before it writes.
 
 use macadam::emulator::ApiEndpoint;
 use serde_json::json;

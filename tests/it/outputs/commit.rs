@@ -44,7 +44,7 @@ fn two_machines_that_changed_one_output_both_arrive() {
         ci.run(machine, &ON_CHANGE).expect(0);
     }
     assert!(ci.pushed().contains("ui/x.png") && ci.pushed().contains("ui/y.png"));
-    // What the rebase left out, the next run writes: it has the other picture's file too by then.
+    // The next run writes what the rebase left out: by then it has the other picture's file too.
     std::fs::write(two.path.join("ui/x.png"), png(11)).unwrap();
     ci.run(&two, &ON_CHANGE).expect(0);
     let pushed = ci.hub.show(LUAU);

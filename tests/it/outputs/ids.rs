@@ -12,7 +12,7 @@ fn in_game(project: &Project) -> u64 {
     value.map_or(0, |number| number.parse().unwrap())
 }
 
-/// What a clone that has only the lockfile would write is what is there.
+/// Checks that a clone with only the lockfile would write the same file.
 fn check_clone(project: &Project) {
     project.remove_state();
     project.run(&["outputs", "--check"]).expect(0);

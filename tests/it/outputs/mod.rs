@@ -58,7 +58,7 @@ pub fn states(document: &Value) -> Vec<&str> {
     outputs.iter().map(|output| output["state"].as_str().unwrap()).collect()
 }
 
-/// What the error of the output at `at` says.
+/// Returns the error message of the output at `at`.
 pub fn error(document: &Value, at: usize) -> String {
     document["outputs"][at]["error"].as_str().unwrap_or_else(|| panic!("{document:#}")).to_owned()
 }

@@ -1,4 +1,4 @@
-//! What happens to a checkout and its state at their edges: git cleans it, an older copy of the
+//! Edge cases of a checkout and its state: git cleans it, an older copy of the
 //! state comes back, the lockfile is put back to an old commit, a second machine starts from a
 //! stale lockfile, and two branches are visited in turn.
 

@@ -128,7 +128,7 @@ fn reply(rng: &mut fastrand::Rng) -> FaultAction {
         retry_after: (status == 429 || rng.bool()).then_some(RetryAfter::Seconds(1)),
         // Without them a 429 stops its budget for a whole minute, which is right, and too long for a test.
         headers: if status == 429 { window() } else { BTreeMap::new() },
-        // What is refused for good was not carried out; anything else may have been.
+        // A final refusal was not carried out; anything else may have been.
         commit: may_commit && rng.bool(),
         ..scripted()
     })

@@ -1,4 +1,4 @@
-//! What the program knows, read past it: the state's rows and the lockfile's text.
+//! Reads the program's knowledge without the program: the state's rows and the lockfile's text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::support::Project;
 /// A revision of an address: its asset and Roblox's number of it, 0 where there is none.
 pub type Key = (String, u64, u64);
 
-/// What is known of a revision.
+/// The known facts of a revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
     pub hash: Option<String>,
@@ -18,7 +18,7 @@ pub struct Fact {
     pub duplicate: bool,
 }
 
-/// What is known of an upload that may have made a second asset.
+/// The known facts of an upload that may have made a second asset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Possible {
     pub content: String,
@@ -26,7 +26,7 @@ pub struct Possible {
     pub settled: bool,
 }
 
-/// What a state or a lockfile knows.
+/// The contents of a state or a lockfile.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     pub facts: BTreeMap<Key, Fact>,
@@ -113,7 +113,7 @@ impl Known {
         known
     }
 
-    /// What a lockfile says; it must be whole.
+    /// Reads a lockfile, which must be whole.
     pub fn lockfile(text: &str) -> Self {
         let document: toml::Table = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
         let mut known = Self::default();

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::{Project, animation, png, rbxmx};
 
-/// What a file is; the slot decides, so that an address never changes its type.
+/// The kind of a file; the slot decides it, so that an address never changes its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Image,
@@ -18,10 +18,10 @@ pub enum Kind {
 
 const KINDS: [Kind; 4] = [Kind::Image, Kind::Model, Kind::Animation, Kind::Audio];
 
-/// So many files at most, of each kind as many.
+/// The largest number of files of each kind.
 const SLOTS: usize = 12;
 
-/// So many contents a kind: few, so that equal bytes and the way back are common.
+/// The number of contents a kind: few, so that equal bytes and the way back are common.
 const CONTENTS: u8 = 4;
 
 const NAMES: [&str; 3] = ["Sword", "Shield", "bad Helmet"];
@@ -79,7 +79,7 @@ pub struct Tree {
     pub entries: BTreeMap<usize, Entry>,
 }
 
-/// What is wanted of one address.
+/// The desired state of one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Want {
     pub kind: Kind,
@@ -90,7 +90,7 @@ pub struct Want {
 }
 
 impl Tree {
-    /// What is wanted, by address.
+    /// The desired state, by address.
     pub fn wanted(&self) -> BTreeMap<String, Want> {
         self.entries.iter().map(|(slot, entry)| (address(*slot, entry), want(*slot, entry))).collect()
     }
@@ -106,7 +106,7 @@ impl Tree {
             self.entries.insert(slot, entry);
             return text;
         };
-        // Whoever renames what is pinned changes the pin too, or forgets it for a while.
+        // A rename of a pinned file changes the pin too, or leaves it behind for a while.
         let forgets_pin = rng.bool();
         let text = match rng.u8(..10) {
             0..4 => {
