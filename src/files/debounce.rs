@@ -35,9 +35,9 @@ pub(super) const QUIET: Duration = Duration::from_millis(100);
 /// still sees the upload start at once.
 pub(super) const QUIET_UNCONFIRMED: Duration = Duration::from_secs(2);
 /// The same for a sound or video that is not complete as far as its format shows. Recorders and
-/// renderers that append piece by piece pause for seconds up to half a minute between two pieces,
-/// and every piece would be an upload of its own. A file that is never finished costs its owner
-/// these two minutes once.
+/// renderers that append piece by piece pause for seconds up to half a minute between two pieces.
+/// Each piece would be an upload of its own. A file that is never finished costs its owner these
+/// two minutes once.
 pub(super) const QUIET_UNFINISHED: Duration = Duration::from_secs(120);
 /// The longest that a stable file waits for the end of a burst in which more and more files change.
 /// A branch switch or an export of many files takes about as long, and should be one change.

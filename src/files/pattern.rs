@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn braces_are_written_out() {
+    fn braces_are_expanded() {
         check("{ui,models/x}/*.{png,jpg}", &["ui/a.png", "models/x/a.jpg"], &["models/a.png", "ui/a.bmp"]);
         check("a{,b}.png", &["a.png", "ab.png"], &["abb.png"]);
         check("{a,{b,c}}/d", &["a/d", "b/d", "c/d"], &["d"]);
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decomposed_name_meets_a_composed_pattern() {
+    fn a_decomposed_name_matches_a_composed_pattern() {
         check("é/*.png", &["e\u{301}/a.png", "é/a.png"], &["e/a.png"]);
     }
 
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exclusion_also_meets_hidden_names() {
+    fn an_exclusion_also_matches_hidden_names() {
         let exclusion = Pattern::parse("**/*.png", PatternRole::Exclude).unwrap();
         assert!(exclusion.matches(&parts(".x/.a.png")));
         assert!(exclusion.matches(&parts("@x/a.png")));

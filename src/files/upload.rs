@@ -242,20 +242,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_was_truncated_never_ends_well() {
+    async fn the_upload_of_a_truncated_file_fails() {
         check(8 * BUFFER, |_, file| file.set_len(5 * BUFFER as u64).unwrap()).await;
         check(8 * BUFFER, |_, file| file.set_len(0).unwrap()).await;
         check(100, |_, file| file.set_len(99).unwrap()).await;
     }
 
     #[tokio::test]
-    async fn a_file_that_grew_never_ends_well() {
+    async fn the_upload_of_a_file_that_grew_fails() {
         check(8 * BUFFER, |_, file| file.set_len(8 * BUFFER as u64 + 1).unwrap()).await;
         check(100, |_, file| file.set_len(200).unwrap()).await;
     }
 
     #[tokio::test]
-    async fn a_file_that_was_overwritten_never_ends_well() {
+    async fn the_upload_of_an_overwritten_file_fails() {
         for at in [6 * BUFFER as u64, 8 * BUFFER as u64 - 1] {
             check(8 * BUFFER, |_, file| {
                 file.seek(io::SeekFrom::Start(at)).unwrap();
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_changed_before_it_is_opened_is_not_opened_or_never_ends_well() {
+    async fn a_file_that_changed_before_it_is_opened_is_never_uploaded() {
         let folder = Folder::with(&[("a.fbx", b"old")]);
         let facts = facts(b"old");
         folder.write("a.fbx", b"newer");

@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn explicit_paths_are_listed_though_nothing_is_there() {
+    fn explicit_paths_are_listed_even_if_no_file_exists() {
         let folder = Folder::with(&[("a.png", b"")]);
         let selection =
             FileSelection { explicit: vec![path("a.png"), path("gone.png")], globs: vec![glob("*.png", &[])] };

@@ -64,8 +64,8 @@ impl FileLock {
     }
 }
 
-/// Returns whether another process holds the lock at `path`. Never creates the file. It takes the
-/// lock for a moment, so another check may see it as held.
+/// Returns whether another process holds the lock at `path`. Never creates the file. It holds the
+/// lock shared for a moment, and an attempt to take the lock fails meanwhile.
 ///
 /// # Errors
 /// When the file exists and can't be opened.
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_holder_at_a_time_and_dropping_frees() {
+    fn a_lock_has_one_holder_and_dropping_it_frees_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.lock");
         let held = FileLock::try_acquire(&path).unwrap().unwrap();

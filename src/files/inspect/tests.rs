@@ -175,7 +175,7 @@ fn the_duration_and_size_of_a_video_are_read() {
 }
 
 #[test]
-fn a_long_video_is_not_read_through() {
+fn the_media_of_a_long_video_is_not_read() {
     let mut bytes = b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x01mdat".to_vec();
     let media = 3_700_000_000_u64;
     bytes.extend(media.to_be_bytes());

@@ -7,9 +7,10 @@
 //! ([`Watcher::degraded`]) and still reports what it can. The caller then scans everything at an
 //! interval, and [`Watcher::recheck`] tries again.
 //!
-//! The system doesn't report these, and only the next recheck finds them: a file system that is
-//! unmounted or mounted over the project, a folder above the project that is renamed, and a new
-//! target of a link in the middle of the project's own path.
+//! The system doesn't report these, and only the next recheck finds them:
+//! - a file system that is unmounted, or mounted over the project;
+//! - a renamed folder above the project;
+//! - a new target of a link in the middle of the project's own path.
 //!
 //! The watch must never read a file's content, decide when a file is stable (`debounce`), or decide
 //! what to do about a change.

@@ -83,9 +83,9 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
     entry
 }
 
-/// Returns the open work that another machine must continue. Work on a known asset is left out:
-/// that machine asks Roblox about the asset. So are metadata updates in progress: the lockfile
-/// doesn't have their values yet, so that machine asserts them.
+/// Returns the open work that another machine must continue. Work on a known asset without an
+/// operation is left out: that machine asks Roblox about the asset. So are metadata updates in
+/// progress: the lockfile doesn't have their values yet, so that machine asserts them.
 fn open_work(attempt: &Attempt, record: Option<&Record>) -> Option<OpenWork> {
     let operation = match (&attempt.phase, &attempt.intent) {
         (_, Intent::UpdateMetadata { .. }) => return None,

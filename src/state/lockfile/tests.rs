@@ -347,7 +347,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "(version = 1\n|\\[|\\]|\"|assets|\\.|=|\\{|\\}|\n|,|remote|# end of lockfile|[a-z0-9])*") {
+    fn parsing_any_bytes_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "(version = 1\n|\\[|\\]|\"|assets|\\.|=|\\{|\\}|\n|,|remote|# end of lockfile|[a-z0-9])*") {
         let _ = parse(&bytes, Path::new("x"));
         let _ = parse(text.as_bytes(), Path::new("x"));
     }
@@ -360,7 +360,7 @@ fn is_accounted(known: &BTreeMap<UploadId, PossibleDuplicate>, work: &OpenWork) 
 
 /// A line that is too deep or too long is damage, and exhausts no stack.
 #[test]
-fn no_depth_panics() {
+fn deep_nesting_never_panics() {
     for open in ["[", "{ a = ", "a.", "[[", "[assets.", "\"", "{"] {
         for depth in [100, 10_000, 200_000] {
             let deep = open.repeat(depth);

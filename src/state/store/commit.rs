@@ -360,8 +360,8 @@ fn set_blocked(connection: &Connection, address: &Address, blocked: Option<&Bloc
     Ok(())
 }
 
-/// Moves everything that belongs to `from` to `to`, by the foreign keys. `to` has nothing to lose
-/// but its blocked state and the like: it must have no revisions and no open attempts.
+/// Moves everything that belongs to `from` to `to`, by the foreign keys. `to` loses its own record,
+/// which must have no revisions and no open attempts.
 fn move_record(connection: &Connection, from: &Address, to: &Address) -> Result<(), StoreFault> {
     require_record(connection, from)?;
     let occupied: bool = connection

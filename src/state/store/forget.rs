@@ -75,7 +75,7 @@ pub(super) fn times(connection: &Connection, address: &Address, asset_id: AssetI
     Ok(times.unwrap_or(0))
 }
 
-/// Raises the eras of the revisions that `to` takes over from `from`, so that they count in spite
+/// Sets the eras of the revisions that `to` takes over from `from`, so that they count in spite
 /// of what `to` forgot earlier.
 pub(super) fn renew(connection: &Connection, from: &Address, to: &Address) -> Result<()> {
     connection

@@ -1,10 +1,10 @@
 //! Room for outcomes: before anything is sent, the disk has the space to record its outcome.
 //!
-//! A commit appends to SQLite's log, over the remains of earlier rounds of the log, so the file
-//! system only needs new blocks at the end of the file. So the file is made longer in advance:
-//! SQLite treats zeros behind the last frame as no frame, and overwrites them. If there is no room
-//! to copy the log into the database, that does no harm, since the log then grows on. Only a file
-//! system that never writes in place may still refuse.
+//! A commit appends to SQLite's log, over the remains of earlier rounds of the log. The file system
+//! only needs new blocks at the end of the file, so the file is made longer in advance: SQLite
+//! treats zeros behind the last frame as no frame, and overwrites them. If there is no room to copy
+//! the log into the database, that does no harm, since the log then grows on. Only a file system
+//! that never writes in place may still refuse.
 //!
 //! If a write fails all the same, a small file beside the state says so. It is created in advance
 //! and overwritten in place. It means that a sent and unanswered request may have had a known
