@@ -389,7 +389,7 @@ fn a_second_removal_keeps_the_time_of_the_first() {
 }
 
 #[test]
-fn events_are_read_for_one_address_or_for_all() {
+fn events_are_read_for_one_address() {
     let (_folder, path) = fresh();
     let mut store = open(&path).unwrap();
     let tell = |number, message: &str| Change::LogEvent {
