@@ -472,7 +472,8 @@ mod tests {
     }
 
     proptest! {
-        /// Words of the command line in any order, and any bytes between them, are a command or wrong usage.
+        /// Words of the command line in any order, and any bytes between them, are a command or
+        /// wrong usage.
         #[test]
         fn no_arguments_panic(words in prop::collection::vec(any_word(), 0..8)) {
             let arguments = std::iter::once(OsString::from("macadam")).chain(words);

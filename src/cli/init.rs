@@ -25,8 +25,8 @@ pub(super) fn run(output: Printer, folder: &Path, manifest: Option<&Path>) -> Re
     let mut written = Vec::new();
     let mut kept = Vec::new();
     let mut files = vec![(manifest, MANIFEST, How::New), (root.join(".gitattributes"), ATTRIBUTES, How::New)];
-    // In a git checkout the state isn't here. Where that can't be told, whoever makes the state says
-    // so.
+    // In a git checkout the state isn't here. Where that can't be told, whoever makes the state
+    // says so.
     let existing = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
     if let Ok(StateFolder::Beside(_)) = StateFolder::of(existing) {
         own_file::create_usual_folder(&root).map_err(|error| failed(&root, &error))?;

@@ -66,7 +66,8 @@ impl Bars {
         match &self.line {
             None => work(),
             Some(line) => {
-                // Not suspended, which would hold the display's lock: the run may end while nobody answers.
+                // Not suspended, which would hold the display's lock: the run may end while nobody
+                // answers.
                 let bar = lock(line).bar.clone();
                 bar.finish_and_clear();
                 let answer = work();

@@ -67,7 +67,8 @@ pub(super) async fn run(output: Printer, global: &Global, args: &RecreateArgs) -
     }
     let only: Option<BTreeSet<Address>> =
         (!args.addresses.is_empty()).then(|| selection.addresses.iter().cloned().collect());
-    // Before anything is asked or uploaded: a table that can't be written shall not be the end of it.
+    // Before anything is asked or uploaded: a table that can't be written shall not be the end of
+    // it.
     if let Some(path) = &args.table {
         probe(path).map_err(|error| {
             let failure = CommandFailure::of(Exit::Unusable, &error, error.hint().map(str::to_owned));

@@ -349,7 +349,8 @@ fn show_failures(output: Printer, report: &RunReport) -> [(u64, &'static str); 3
             // What holds it now says more.
             _ if report.is_held(&entry.step) => continue,
             Outcome::Refused { message, hint } => (TextStyle::Bad, "failed", message, hint.as_ref()),
-            // An interrupted run has many of these: their number tells enough, and `macadam status` the rest.
+            // An interrupted run has many of these: their number tells enough, and `macadam status`
+            // the rest.
             Outcome::NotBegun => {
                 not_begun += 1;
                 continue;

@@ -12,8 +12,8 @@
 //! Read `service.rs` for the way of a request, `world/` for the data, `wire/` for its encoding,
 //! `faults.rs` for scripted faults.
 //!
-//! docs/emulator.md documents the control API under `/emulator/` and the fault scripts. It is closed
-//! to web pages (`browser.rs`); [`Control`] is the same API in process.
+//! docs/emulator.md documents the control API under `/emulator/` and the fault scripts. It is
+//! closed to web pages (`browser.rs`); [`Control`] is the same API in process.
 
 mod body;
 mod browser;

@@ -78,8 +78,8 @@ impl Excerpt {
         let before = source.get(..from).unwrap_or("");
         let start = before.rfind('\n').map_or(0, |at| at + 1);
         let end = source.get(to..).and_then(|rest| rest.find('\n')).map_or(source.len(), |at| to + at);
-        // Counted from the line that is known: from the file's start, a hundred mistakes at its end would
-        // go through all of it a hundred times.
+        // Counted from the line that is known: from the file's start, a hundred mistakes at its end
+        // would go through all of it a hundred times.
         let first_line = known.and_then(|(line, at)| {
             let between = source.get(start..source.floor_char_boundary(at))?;
             line.checked_sub(between.matches('\n').count())

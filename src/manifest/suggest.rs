@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn suggestions_take_no_more_steps_than_they_may() {
-        // Each row: how long the names are, how many there are, and how many wrong ones are looked for.
+        // Each row: how long the names are, how many there are, and how many wrong ones are looked
+        // for.
         for (length, count, wrong) in [(20, 100, 100), (200, 4_000, 4_000), (199, 20_000, 20)] {
             let names: Vec<String> = (0..count).map(|number| format!("{number:0length$}")).collect();
             let mut patience = Patience::default();

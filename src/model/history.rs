@@ -189,8 +189,8 @@ impl RevisionFact {
         if self.era != other.era {
             return if self.era > other.era { self } else { other };
         }
-        // Facts grow: what one side knows wins over what the other doesn't; where both know, an order that
-        // doesn't depend on who comes first.
+        // Facts grow: what one side knows wins over what the other doesn't; where both know, an
+        // order that doesn't depend on who comes first.
         let Self { ordinal, content, state, round, shared, kind, disputed, era, made } = other;
         let (round, state) = (self.round, self.state).max((round, state));
         let differ = differ(self.content, content) || differ(self.kind, kind);
@@ -466,13 +466,14 @@ impl History {
     pub fn duplicates(&self, kind: Kind) -> BTreeSet<AssetId> {
         type Class = (Option<ContentHash>, Option<Listing>);
         let in_place = kind.asset_type.on_content_change() == ContentChange::InPlace;
-        // All that stand for the same have one class: those of a Model, or those with the same bytes.
+        // All that stand for the same have one class: those of a Model, or those with the same
+        // bytes.
         let class = |fact: &RevisionFact| if in_place { Some(None) } else { fact.content.map(Some) };
         let counts = |fact: &RevisionFact| {
             if in_place { fact.is_there_as(kind) } else { fact.content.is_some_and(|c| fact.is_usable_as(c, kind)) }
         };
-        // Of each class and each listing the first two assets: one of them is another than the asset that
-        // is asked about.
+        // Of each class and each listing the first two assets: one of them is another than the
+        // asset that is asked about.
         let mut rivals: BTreeMap<Class, (AssetId, Option<AssetId>)> = BTreeMap::new();
         for (key, fact) in self.facts.iter().filter(|(_, fact)| counts(fact)) {
             let Some(class) = class(fact) else { continue };

@@ -74,7 +74,8 @@ numeric_id!(
     "asset ID"
 );
 numeric_id!(
-    /// The number of a content: Roblox's `revisionId` of a Model, or the ordinal of an asset ID in an address's history.
+    /// The number of a content: Roblox's `revisionId` of a Model, or the ordinal of an asset ID in
+    /// an address's history.
     Revision,
     "revision"
 );

@@ -193,7 +193,8 @@ impl Phase {
         use PhaseEvent as E;
         let next = match (self, event) {
             (Self::Intended, E::HandOver) => Self::HandedOver,
-            // Roblox may refuse before it has read the whole body, but can't accept one without its end.
+            // Roblox may refuse before it has read the whole body, but can't accept one without its
+            // end.
             (
                 Self::Intended | Self::HandedOver | Self::Submitted(_) | Self::SetAside(_) | Self::InDoubt | Self::Held,
                 E::Refuse,
@@ -201,8 +202,8 @@ impl Phase {
             (Self::Intended | Self::HandedOver | Self::InDoubt | Self::Held, E::NotCarriedOut) => {
                 Self::Closed(Ending::NotCarriedOut)
             }
-            // From doubt: the same bytes were sent again, which is harmless for an update, and this time there was an
-            // answer.
+            // From doubt: the same bytes were sent again, which is harmless for an update, and this
+            // time there was an answer.
             (Self::HandedOver | Self::InDoubt | Self::Held, E::Accept(operation)) => Self::Submitted(operation.clone()),
             (Self::HandedOver | Self::Submitted(_) | Self::SetAside(_) | Self::InDoubt | Self::Held, E::Complete) => {
                 Self::Closed(Ending::Done)
@@ -211,8 +212,8 @@ impl Phase {
             (Self::HandedOver | Self::Submitted(_), E::Doubt) => Self::InDoubt,
             (Self::HandedOver | Self::Submitted(_) | Self::InDoubt, E::Hold) => Self::Held,
             (Self::SetAside(_) | Self::InDoubt | Self::Held, E::Abandon) => Self::Closed(Ending::Abandoned),
-            // What a crash means: nothing handed over can't have happened, an operation goes on without us, the rest is
-            // unknown.
+            // What a crash means: nothing handed over can't have happened, an operation goes on
+            // without us, the rest is unknown.
             (Self::Intended, E::Recover) => Self::Closed(Ending::NotCarriedOut),
             (Self::HandedOver | Self::InDoubt, E::Recover) => Self::InDoubt,
             (Self::Submitted(_) | Self::SetAside(_) | Self::Held, E::Recover) => self.clone(),

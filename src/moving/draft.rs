@@ -54,7 +54,8 @@ impl ManifestDraft {
                 && !input.is_packed
             {
                 let exclude: BTreeSet<String> = exclude.iter().map(|exclude| exclude.translated(&[])).collect();
-                // A glob that finds nothing is told at every run: of several, those with files are enough.
+                // A glob that finds nothing is told at every run: of several, those with files are
+                // enough.
                 let has_files = |group: &ExtensionGroup| {
                     groups.len() == 1 || claims.files.iter().any(|(path, of)| *of == place && group.fits(path))
                 };

@@ -3,8 +3,8 @@
 //!
 //! A reader for each tool makes one neutral [`Source`] of its files. [`claims()`] brings that
 //! together with the files of the project: a file is an asset's only where the tool's own record
-//! says so. [`ManifestDraft`] is the manifest that follows. Must never guess: what can't be told is a
-//! [`Finding`], with what a person can do about it.
+//! says so. [`ManifestDraft`] is the manifest that follows. Must never guess: what can't be told is
+//! a [`Finding`], with what a person can do about it.
 //!
 //! Read next: `source` for the neutral form, `asphalt` for the simplest reader, `glob` for how
 //! their patterns differ from Macadam's; `src/engine/moving/mod.rs` for the files, Roblox and the

@@ -436,8 +436,8 @@ mod tests {
         });
         let expected = ["`Sword`", "`A sword`", "`assets/5`", "``", "`<https://twitter.com/me>`"];
         check(update(Some(10)), &whole, &lines(expected));
-        // On a fresh machine only the digests of what was asked are known: those of a cleared field tell
-        // its value.
+        // On a fresh machine only the digests of what was asked are known: those of a cleared field
+        // tell its value.
         let mut cleared = unseen;
         let fields = FieldDigests::from([
             (Field::Icon, FieldDigest::of_cleared()),

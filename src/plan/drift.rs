@@ -31,7 +31,8 @@ pub(super) fn is_elsewhere(record: &Record, key: RevisionKey, fact: RevisionFact
     match fact.made {
         Some((_, Origin::Elsewhere)) => true,
         Some(_) => false,
-        // From a lockfile, which doesn't say how it was made: an import is the first that is known of its asset.
+        // From a lockfile, which doesn't say how it was made: an import is the first that is known
+        // of its asset.
         None => record.history.of_asset(key.asset_id).next().is_some_and(|(first, _)| first != key),
     }
 }
@@ -228,8 +229,8 @@ pub(super) fn rolled_back_elsewhere(plan: &mut Plan, case: &AddressInputs<'_>, h
 fn lower_than_known(case: &AddressInputs<'_>, head: RevisionKey, fact: RevisionFact) -> Option<String> {
     let Observation { asset, at } = case.recorded.observed(head.asset_id)?;
     let (seen, known) = (asset.revision?, head.version?);
-    // When the lockfile's revisions were made is not known: before the lockfile was read, and what was
-    // seen before that is out of date.
+    // When the lockfile's revisions were made is not known: before the lockfile was read, and what
+    // was seen before that is out of date.
     let lags = fact.made.is_some_and(|(made, _)| at.duration_since(made) < READ_LAG);
     let what = || format!("somebody made revision {seen} of asset {} current in place of {known}", head.asset_id);
     (seen < known && !lags).then(what)

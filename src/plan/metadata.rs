@@ -84,8 +84,8 @@ pub(crate) fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<
     let settled = |field: Field| match (wanted.get(&field), asked.get(&field)) {
         (Some(wanted), Some(asked)) => wanted == asked,
         (Some(wanted), None) => seen.and_then(|seen| seen.stored(field)).is_some_and(|stored| stored == *wanted),
-        // A key that was set and is gone clears the field; a cleared one is as it should be. A display name can't be
-        // cleared: without its key it is no longer managed.
+        // A key that was set and is gone clears the field; a cleared one is as it should be. A
+        // display name can't be cleared: without its key it is no longer managed.
         (None, Some(asked)) => field == Field::DisplayName || *asked == FieldDigest::of_cleared(),
         (None, None) => true,
     };

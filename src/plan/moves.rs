@@ -159,8 +159,8 @@ impl Moves {
                             self.hold(address, reason, choice_hint(address, from, record));
                             self.undecided.insert((*from).clone());
                         }
-                        // Of several with one pinned asset the first takes it over; the pins of the others name what
-                        // they never had.
+                        // Of several with one pinned asset the first takes it over; the pins of the
+                        // others name what they never had.
                         _ if self.is_taken(from) => {}
                         _ => self.take(address, from, Rule::MovedByPin),
                     }

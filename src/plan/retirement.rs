@@ -90,7 +90,8 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
     let taken_off: BTreeSet<(Address, AssetId)> = plan.marks.iter().filter_map(cleared_retirement).collect();
     for (address, record) in recorded.assets.iter().filter(|(address, _)| !in_progress.contains(*address)) {
         for (asset_id, why) in leaving(address, record, desired) {
-            // Without its own lockfile nobody knows what this checkout had, and what is another branch's.
+            // Without its own lockfile nobody knows what this checkout had, and what is another
+            // branch's.
             if options.missing_lockfile.is_some() && !options.accept_new_lockfile {
                 continue;
             }

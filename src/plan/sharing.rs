@@ -89,9 +89,9 @@ impl<'a> Sharing<'a> {
         let lost = |address: &Address, key: ShareKey| {
             recorded.assets.get(address).is_some_and(|record| vanished(key.0, key.3, record).is_some())
         };
-        // Whoever says most about the metadata uploads; the others join where nothing they say differs.
-        // Whose asset vanished joins, but uploads nothing by itself. What is in hand is on its way
-        // already.
+        // Whoever says most about the metadata uploads; the others join where nothing they say
+        // differs. Whose asset vanished joins, but uploads nothing by itself. What is in hand is on
+        // its way already.
         needs.sort_by_key(|(address, want, key)| {
             let waits = !in_progress.contains(*address);
             (waits, lost(address, *key), std::cmp::Reverse(want.metadata.digests().len()), *address)
@@ -290,7 +290,8 @@ fn metadata_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap
     for (address, want) in &desired.assets {
         let Some(record) = recorded.assets.get(address) else { continue };
         let Some((key, fact)) = current(want, record) else { continue };
-        // Who has no file, or wants what can't be had, only still shows it: nothing of it is planned there.
+        // Who has no file, or wants what can't be had, only still shows it: nothing of it is
+        // planned there.
         let has_it = |facts: &FileFacts| {
             record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash).is_some()
         };

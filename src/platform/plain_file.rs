@@ -13,7 +13,8 @@ use super::own_file::{PathRefusal, kind_of, limited};
 /// Reads the plain file at `path`, following links.
 ///
 /// # Errors
-/// The system's error, or a [`PathRefusal`] when it is not a plain file or has more than `limit` bytes.
+/// The system's error, or a [`PathRefusal`] when it is not a plain file or has more than `limit`
+/// bytes.
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     // Checked before it is opened, since opening a device may have an effect.
     if let Some(kind) = kind_of(&std::fs::metadata(path)?) {

@@ -65,8 +65,8 @@ fn error(project: &Project, args: &[&str], code: i32) -> Value {
         assert!(!error["message"].as_str().unwrap().is_empty());
     }
     let first = errors[0].clone();
-    // A person gets the same words on standard error, and nothing on standard output but what became of
-    // each asset.
+    // A person gets the same words on standard error, and nothing on standard output but what
+    // became of each asset.
     let text = project.run(args).expect(code);
     assert!(text.stdout.is_empty() || code == 4, "{args:?}: {}", text.stdout);
     let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");

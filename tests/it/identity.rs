@@ -1,4 +1,5 @@
-//! Before Macadam changes metadata it checks an asset's owner and type, and no more often than that.
+//! Before Macadam changes metadata it checks an asset's owner and type, and no more often than
+//! that.
 
 use macadam::emulator::ApiEndpoint;
 use serde_json::json;

@@ -214,8 +214,8 @@ fn its_memory_is_in_no_core_dump() {
     std::io::BufRead::read_line(&mut log, &mut String::new()).unwrap();
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    // A core goes to a program despite the limit, if the process can be dumped; then its files belong
-    // to root alone.
+    // A core goes to a program despite the limit, if the process can be dumped; then its files
+    // belong to root alone.
     let private = std::fs::metadata(format!("/proc/{}/environ", service.id())).unwrap();
     service.kill().unwrap();
     service.wait().unwrap();

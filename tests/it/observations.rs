@@ -1,5 +1,5 @@
-//! The weight of one answer by Roblox: reads that lag behind writes, a single "not found", an appeal,
-//! an old state, and another asset's ID.
+//! The weight of one answer by Roblox: reads that lag behind writes, a single "not found", an
+//! appeal, an old state, and another asset's ID.
 
 use macadam::emulator::{ApiEndpoint, ForeignEdit, ModerationRule, ModerationVerdict, VerdictStep};
 use serde_json::{Value, json};

@@ -80,7 +80,8 @@ fn what_was_not_answered_is_in_the_lockfile_and_the_result() {
         of_it.map(|action| action["outcome"].as_str().unwrap().to_owned()).unwrap_or_default()
     };
     assert_eq!(outcome("ui/a.png"), "held", "{document:#}");
-    // The report has the answered uploads too: as done, or as an operation that the next run follows.
+    // The report has the answered uploads too: as done, or as an operation that the next run
+    // follows.
     assert!(["done", "waiting"].contains(&outcome("models/b.rbxmx").as_str()), "{document:#}");
     let lockfile = project.read("assets.lock.toml");
     let entry = lockfile.split("[assets.\"ui/a.png\"]").nth(1).unwrap();

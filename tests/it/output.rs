@@ -1,4 +1,5 @@
-//! The texts that people read: plan, sync, status and history, as the program prints them to a pipe.
+//! The texts that people read: plan, sync, status and history, as the program prints them to a
+//! pipe.
 
 use macadam::emulator::{Config, ForeignEdit, ModerationRule, ModerationVerdict, Profile, VerdictStep};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Files that others put where Macadam looks: a state with foreign views and triggers, a manifest above
-//! the project, folders that everybody may enter.
+//! Files that others put where Macadam looks: a state with foreign views and triggers, a manifest
+//! above the project, folders that everybody may enter.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;

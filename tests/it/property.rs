@@ -324,15 +324,15 @@ impl Walk {
         self.checked_out = None;
         self.commit();
         self.forget();
-        // Which asset is current the lockfile doesn't say, so what is pointed back to is only noticed by a
-        // state.
+        // Which asset is current the lockfile doesn't say, so what is pointed back to is only
+        // noticed by a state.
         self.sync(None);
     }
 
     fn forget(&mut self) {
         let before = Known::state(&self.project);
-        // A create in doubt whose address left before any lockfile had it is known to the state alone, and
-        // wanted by nobody.
+        // A create in doubt whose address left before any lockfile had it is known to the state
+        // alone, and wanted by nobody.
         let (wanted, kept) = (self.tree.wanted(), self.known_of_lockfile().open);
         let left = before.open.iter().filter(|open| !wanted.contains_key(&open.0) && !kept.contains(open));
         self.left.extend(left.map(|(_, _, content)| content.clone()));
@@ -435,8 +435,8 @@ impl Walk {
         for (hash, made) in tally(&new.iter().map(|report| content(report)).collect::<Vec<_>>()) {
             let users = || wanted.iter().filter(|(_, want)| want.hash == hash);
             let kind = users().next().map(|(_, want)| want.kind);
-            // Addresses that have nothing with these bytes yet, and sharers that say other things than the
-            // owner of the asset.
+            // Addresses that have nothing with these bytes yet, and sharers that say other things
+            // than the owner of the asset.
             let needed = match kind {
                 Some(Kind::Model) => users().filter(|(address, _)| !before.has(address)).count(),
                 Some(_) => {

@@ -422,8 +422,8 @@ fn a_request_waits_for_the_work_on_its_address_alone() {
     project.write("models/sword.rbxmx", rbxmx("a longer sword"));
     service.until("its update is on the wire", || remote.requests(ApiEndpoint::UpdateAsset) == 1);
 
-    // Of two that are asked, the one about the model has to wait for the update, and the other for that
-    // one.
+    // Of two that are asked, the one about the model has to wait for the update, and the other for
+    // that one.
     let (code, document) = project.json(&["archive", "models/sword.rbxmx", "--yes"]);
     assert_eq!((code, document["by_service"].as_bool()), (0, Some(true)), "{document:#}");
     let asset = remote.assets().into_iter().find(|report| report.asset.versions.len() == 2);

@@ -243,7 +243,8 @@ fn readers_work_in_a_checkout_that_can_not_be_written() {
     let nobody = 65534;
     let folders = [project.path().to_owned(), project.file(".git"), project.state_folder()];
     if rustix::process::getuid().is_root() {
-        // Nothing is read-only for root: nobody looks, from a copy of the program that they can reach.
+        // Nothing is read-only for root: nobody looks, from a copy of the program that they can
+        // reach.
         copy_program(&project.file("macadam"));
         for entry in std::fs::read_dir(project.state_folder()).unwrap() {
             std::os::unix::fs::chown(entry.unwrap().path(), Some(nobody), Some(nobody)).unwrap();

@@ -176,8 +176,8 @@ fn systemd_accepts_the_units() {
     let units = installed(folder.path());
     let Some(output) = analyze("verify", &["verify", "--man=no"], &units) else { return };
     let said = String::from_utf8(output.stderr).unwrap();
-    // It exits with 0 even when it ignores a line, so what it says counts. About units of the machine
-    // it may say what it likes.
+    // It exits with 0 even when it ignores a line, so what it says counts. About units of the
+    // machine it may say what it likes.
     let ours = said.lines().filter(|line| UNITS.iter().any(|unit| line.contains(unit)));
     let wrong: Vec<&str> =
         ours.filter(|line| !NEWER_KEYS.iter().any(|key| line.contains(&format!("'{key}'")))).collect();
@@ -194,7 +194,8 @@ fn systemd_finds_the_services_hardened() {
         let Some(output) = analyze("judge", &args, std::slice::from_ref(unit)) else { return };
         let table = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{}\n{table}\n{}", unit.display(), String::from_utf8_lossy(&output.stderr));
-        // Proof that the threshold is looked at at all: nothing that talks to the Internet reaches 0.
+        // Proof that the threshold is looked at at all: nothing that talks to the Internet reaches
+        // 0.
         let args = ["security", "--offline=true", "--threshold=0"];
         assert!(analyze("judge", &args, std::slice::from_ref(unit)).is_some_and(|output| !output.status.success()));
     }

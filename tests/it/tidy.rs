@@ -318,7 +318,8 @@ fn pages() -> Vec<(String, String)> {
     pages
 }
 
-/// The anchors of a page's headings, by GitHub's rule: lower case, words joined by `-`, no punctuation.
+/// The anchors of a page's headings, by GitHub's rule: lower case, words joined by `-`, no
+/// punctuation.
 fn anchors(page: &str) -> BTreeSet<String> {
     let headings = page.lines().filter_map(|line| line.strip_prefix('#'));
     headings

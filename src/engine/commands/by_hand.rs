@@ -217,8 +217,8 @@ pub(crate) async fn prepare(
         let retirements = recorded.assets.get(address)?.retirements.get(&asset_id)?;
         retirements.archived_at
     });
-    // What was just read may be older than what Macadam wrote a moment ago, and what it wrote may be
-    // undone by now. Where they differ, the request is sent.
+    // What was just read may be older than what Macadam wrote a moment ago, and what it wrote may
+    // be undone by now. Where they differ, the request is sent.
     let seen = context.state_cache.read(|recorded| recorded.observed(asset_id).and_then(|seen| seen.asset.archived));
     let both = [seen, asset.archived];
     let archived = match direction {

@@ -134,8 +134,8 @@ pub(crate) fn forgotten_assets(recorded: &Recorded, address: &Address) -> Vec<As
 /// # Errors
 /// When one of them is unknown, or something of it is open.
 pub(crate) async fn forget(session: &mut Session, addresses: &[Address]) -> Result<ForgetReport, ForgetError> {
-    // What the lockfile says is known before it is forgotten: read later, it would bring the address
-    // back.
+    // What the lockfile says is known before it is forgotten: read later, it would bring the
+    // address back.
     session.lockfile.read(&session.state_cache).await?;
     let may = |recorded: &Recorded| {
         let each = addresses.iter().map(|address| may_forget(recorded, address, addresses, clock::now()));

@@ -246,8 +246,8 @@ fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>)
     if recorded.attempts.values().any(|attempt| attempt.address == *address) {
         return Err(ImportError::UnderWay { address: address.clone() });
     }
-    // Its own asset that was gone, and may be found again, is no other's; neither is one whose content
-    // becomes known now.
+    // Its own asset that was gone, and may be found again, is no other's; neither is one whose
+    // content becomes known now.
     let is_again = |owner: &Address, record: &Record| {
         let is_unknown = || record.history.of_asset(asset_id).all(|(_, fact)| fact.content.is_none());
         owner == address && (record.history.is_gone(asset_id) || (wish.content_matches && is_unknown()))

@@ -118,7 +118,8 @@ pub(crate) async fn resolve_with(
     let (in_progress, record) = in_progress(state_cache, address)?;
     let taken = state_cache.read(|recorded| {
         let owns = |record: &Record| record.history.iter().any(|(key, _)| key.asset_id == asset_id);
-        // Also this address's own: the asset that the create was to replace has the same name and type.
+        // Also this address's own: the asset that the create was to replace has the same name and
+        // type.
         recorded.assets.iter().find(|(_, record)| owns(record)).map(|(other, _)| other.clone())
     });
     if let Some(owner) = taken {

@@ -133,7 +133,8 @@ impl Runner for Executor {
                 return last.map_or(Outcome::NotBegun, |message| Outcome::TryLater { message });
             }
             let outcome = match self.caught(step).await {
-                // The run ended while it stood in a queue to be tried again: why it had to is still to be told.
+                // The run ended while it stood in a queue to be tried again: why it had to is still
+                // to be told.
                 Ok(StepResult::Ended(Outcome::NotBegun)) if let Some(message) = last => Outcome::TryLater { message },
                 Ok(StepResult::Ended(outcome)) => outcome,
                 Ok(StepResult::Again { message }) if self.stop.is_triggered() => Outcome::TryLater { message },
@@ -258,8 +259,8 @@ impl Executor {
     ) -> Result<StepResult, StateCacheError> {
         // Looked at when the upload's turn has come: what was seen before a long queue is old.
         let Some(slot) = self.slot().await else { return Ok(self.called_off()) };
-        // A newer revision may be a deploy that this checkout has not pulled: it is never overwritten
-        // unseen.
+        // A newer revision may be a deploy that this checkout has not pulled: it is never
+        // overwritten unseen.
         let seen = match self.look(address, asset_id).await? {
             Lookup::Present(asset) => asset,
             Lookup::Gone => return self.not_found(address, asset_id).await,
@@ -317,8 +318,8 @@ impl Executor {
             .await;
         let attempt = match begun {
             Ok(Some(attempt)) => attempt,
-            // Another process may have been at work in between: whether this is still wanted is for the next plan to
-            // say.
+            // Another process may have been at work in between: whether this is still wanted is for
+            // the next plan to say.
             Ok(None) => {
                 self.throttle.release_unsent(pass);
                 return Ok(superseded("the state was written anew, and everything is planned again"));

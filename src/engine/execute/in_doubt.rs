@@ -40,7 +40,8 @@ impl Executor {
         let asset = match self.look(&attempt.address, asset_id).await? {
             Lookup::Present(asset) => *asset,
             Lookup::Gone => {
-                // It stays in doubt: nothing is known until Roblox finds the asset, or it counts as gone.
+                // It stays in doubt: nothing is known until Roblox finds the asset, or it counts as
+                // gone.
                 let tried = self.not_found(&attempt.address, asset_id).await?;
                 if self
                     .state_cache
@@ -186,8 +187,8 @@ impl Executor {
             return Ok(superseded("somebody else changed it at Roblox"));
         }
         match self.bytes_at_hand(attempt) {
-            // Equal bytes make no second version (seen by public clients), so sending them again tells whose the
-            // revision is.
+            // Equal bytes make no second version (seen by public clients), so sending them again
+            // tells whose the revision is.
             Some(size) => self.send_again(id, attempt, size).await,
             // The file has moved on. The revision is as old as the attempt: it is the attempt's.
             None => self.finish(id, asset).await,
@@ -207,8 +208,8 @@ impl Executor {
         };
         tracing::info!(address = %attempt.address, %asset_id, size, "sending the same bytes again to settle an update in doubt");
         let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
-        // In doubt it was and in doubt it stays until it is answered: nothing needs to be written down
-        // before.
+        // In doubt it was and in doubt it stays until it is answered: nothing needs to be written
+        // down before.
         let reply = self.client.update_asset(request, std::future::ready(Ok(()))).await;
         self.throttle.release(pass, &reply);
         match &reply.result {

@@ -38,8 +38,8 @@ impl Executor {
                 Err(missing) => return Ok(superseded(&format!("`{missing}`, which it shows, has no asset"))),
             }
         }
-        // Of a Model a change of metadata may make a revision as well; whose it is can only be told by who
-        // knows the head before.
+        // Of a Model a change of metadata may make a revision as well; whose it is can only be told
+        // by who knows the head before.
         let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
         if !made_just_now && (in_place || !self.state_cache.read(|recorded| is_vouched_for(recorded, asset_id))) {
             match self.look(address, asset_id).await? {

@@ -58,7 +58,8 @@ impl Executor {
             Ok(Submitted::Operation(operation)) => {
                 self.state_cache.advance(id, PhaseEvent::Accept(operation)).await?;
                 failpoint::hit("accepted");
-                // Not since the attempt was begun: what was in doubt for an hour may have been sent again just now.
+                // Not since the attempt was begun: what was in doubt for an hour may have been sent
+                // again just now.
                 self.follow(id, Some(clock::now())).await
             }
             Ok(Submitted::Done(asset)) => self.finish(id, asset).await,
@@ -121,7 +122,8 @@ impl Executor {
     async fn failed(&self, id: AttemptId, failure: Failure) -> Result<StepResult, StateCacheError> {
         let message = chain(&failure);
         match failure.class {
-            // The file changed under the upload: looked at again, it is another content, without a rest.
+            // The file changed under the upload: looked at again, it is another content, without a
+            // rest.
             Class::NeverSent(Unsent::Content) => {
                 self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
                 Ok(superseded(&message))
@@ -130,7 +132,8 @@ impl Executor {
                 self.not_carried_out(id, message).await
             }
             Class::Refused(refusal) => self.refused(id, refusal, &failure).await,
-            // Roblox said yes, in words that this version doesn't know: sent again, it would most likely be a copy.
+            // Roblox said yes, in words that this version doesn't know: sent again, it would most
+            // likely be a copy.
             Class::InDoubt if is_unknown_success(&failure) => self.hold(id, &message).await,
             // The last two can't come from a failed write; if they did, nothing would be known.
             Class::InDoubt | Class::CouldNotAsk => self.doubt(id, &message).await,
@@ -158,7 +161,8 @@ impl Executor {
                 let Some(creator) = creator else { return Ok(superseded("it has no record")) };
                 Ok(StepResult::Ended(forbidden_outcome(creator, message)))
             }
-            // The API's address is wrong, or something on the way turned it away: that says nothing of the asset.
+            // The API's address is wrong, or something on the way turned it away: that says nothing
+            // of the asset.
             Refusal::NoRoute | Refusal::Intercepted => {
                 self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
                 Ok(StepResult::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) }))
@@ -168,8 +172,8 @@ impl Executor {
                 self.not_found(&attempt.address, asset_id).await
             }
             Refusal::Invalid if let Some((asset_id, aim)) = Aim::of(&attempt.intent) => {
-                // A request before this one may have arrived though its answer was lost, and Roblox may refuse the
-                // second.
+                // A request before this one may have arrived though its answer was lost, and Roblox
+                // may refuse the second.
                 match self.look(&attempt.address, asset_id).await? {
                     Lookup::Present(asset) if aim.is_reached(&asset) => self.finish(id, *asset).await,
                     Lookup::Present(_) | Lookup::Gone | Lookup::Unknown(_) => {
@@ -278,8 +282,8 @@ impl Executor {
             about: attempt.intent.asset_id(),
             since: since.unwrap_or(attempt.begun_at),
         };
-        // Whoever wants something else of the address has the right to it once the operation takes longer
-        // than any that ends.
+        // Whoever wants something else of the address has the right to it once the operation takes
+        // longer than any that ends.
         let called_off = async {
             self.superseded.or(std::future::pending::<()>()).await;
             tokio::time::sleep(in_doubt::patience_left(&attempt, clock::now())).await;
@@ -369,7 +373,8 @@ impl Executor {
                 let asset = before.map_or(asset.clone(), |seen| effects::since(&attempt.intent, &seen.asset, &asset));
                 let done = effects::completed(id, attempt, record, &asset, now);
                 let mut changes = done.changes.clone();
-                // An operation that ended long ago describes the asset as it was then: a later look knows better.
+                // An operation that ended long ago describes the asset as it was then: a later look
+                // knows better.
                 let later = |asset: &RemoteAsset| {
                     let seen = recorded.seen.get(&asset.asset_id);
                     seen.is_some_and(|seen| seen.asset.revision > asset.revision)

@@ -54,8 +54,8 @@ impl Executor {
             if !is_wrong_form(&reply) {
                 return submitted(asset_id, reply);
             }
-            // V1's schema says a form, its sample and all clients JSON. A definite no to the one is the time
-            // for the other; it was handed over before.
+            // V1's schema says a form, its sample and all clients JSON. A definite no to the one is
+            // the time for the other; it was handed over before.
             let recorded = std::future::ready(Ok(()));
             submitted(asset_id, self.client.rollback(asset_id, to, RollbackForm::Multipart, recorded).await)
         };

@@ -201,8 +201,8 @@ mod tests {
         let script = Script { failing, ..Script::default() };
         let reports = execute(&script, steps).await;
         let log = script.log.lock().unwrap().clone();
-        // Addresses run side by side: only the order within one, and of a sharer after its owner, is
-        // promised.
+        // Addresses run side by side: only the order within one, and of a sharer after its owner,
+        // is promised.
         for pair in ran.windows(2) {
             let at = |line: &str| log.iter().position(|logged| logged == line);
             let (first, second) = (pair[0], pair[1]);

@@ -2,7 +2,8 @@
 //!
 //! It only asks: it takes no lock, writes nothing, and concludes nothing. Revisions that were made
 //! elsewhere are shown, not adopted; adopting them is a sync's business. A revision that Roblox
-//! doesn't mention is not a missing one: [`RemoteStatus::Unknown`] and [`RemoteStatus::Missing`] differ.
+//! doesn't mention is not a missing one: [`RemoteStatus::Unknown`] and [`RemoteStatus::Missing`]
+//! differ.
 
 use std::collections::BTreeMap;
 

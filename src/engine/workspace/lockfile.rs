@@ -234,7 +234,8 @@ impl Lockfile {
         state_cache: &StateCache,
         in_manifest: &BTreeSet<Address>,
     ) -> Result<bool, KeepError> {
-        // Somebody may have changed it meanwhile: git, for one. Its facts are never overwritten unread.
+        // Somebody may have changed it meanwhile: git, for one. Its facts are never overwritten
+        // unread.
         self.read(state_cache).await?;
         let in_manifest = &self.with_absent(in_manifest);
         let ledger = state_cache.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest));

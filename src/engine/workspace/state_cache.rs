@@ -94,8 +94,8 @@ impl StateCache {
         if self.hold.check().is_ok() {
             return Ok(());
         }
-        // In a task of its own: whoever waits here may not be polled for a while (a branch of a `select!`
-        // waits for something else), and would keep the turn from all others.
+        // In a task of its own: whoever waits here may not be polled for a while (a branch of a
+        // `select!` waits for something else), and would keep the turn from all others.
         let state_cache = Arc::clone(self);
         match tokio::spawn(async move { state_cache.regain().await }).await {
             Ok(regained) => regained,
@@ -133,7 +133,8 @@ impl StateCache {
     }
 
     fn known(&self) -> MutexGuard<'_, CachedState> {
-        // A panic while the lock was held closes the book below, so its content is never trusted again.
+        // A panic while the lock was held closes the book below, so its content is never trusted
+        // again.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -221,8 +222,8 @@ impl StateCache {
             };
             let mut changes = if replaces.iter().all(open) { replaces.to_vec() } else { Vec::new() };
             changes.push(Change::SetIdentity { address: address.clone(), identity });
-            // What is made here is this checkout's, also where its address leaves before the lockfile is
-            // written. Another branch's can be archived by hand.
+            // What is made here is this checkout's, also where its address leaves before the
+            // lockfile is written. Another branch's can be archived by hand.
             if !matches!(intent, Intent::Archive { .. } | Intent::Restore { .. }) {
                 changes.push(Change::SetInLockfile { address: address.clone(), in_lockfile: true });
             }

@@ -410,8 +410,8 @@ fn a_create_under_way_goes_along_with_its_address() {
 
 #[test]
 fn every_address_of_a_model_knows_its_head() {
-    // Moved on one branch after an update; the other's lockfile has it under its old name, as it was
-    // before.
+    // Moved on one branch after an update; the other's lockfile has it under its old name, as it
+    // was before.
     let known = || left("b.fbx", 10, 1).revision("b.fbx", 10, 2, 2).revision("a.fbx", 10, 1, 1).points_to("a.fbx", 10);
     check(
         vec![want("a.fbx", 1)],

@@ -1,5 +1,5 @@
-//! Commands that can't be carried out, and commands that are given twice: nothing is half done, and the
-//! message names the way out.
+//! Commands that can't be carried out, and commands that are given twice: nothing is half done, and
+//! the message names the way out.
 
 use serde_json::json;
 
@@ -95,7 +95,8 @@ fn an_import_can_be_corrected_by_saying_that_the_content_matches() {
 #[test]
 fn assets_that_use_each_other_are_archived_by_one_command() {
     let (remote, project) = shown();
-    // The icon is in use as long as its model is, and a shared picture as long as the other address is.
+    // The icon is in use as long as its model is, and a shared picture as long as the other address
+    // is.
     let (message, _) = refused(&project, &["archive", "--yes", "ui/icon.png"], 1);
     assert!(message.contains("also used by"), "{message}");
     let (code, document) = project.json(&["archive", "--yes", "**"]);

@@ -96,7 +96,8 @@ fn a_whole_project_gets_new_assets_for_its_new_owner() {
     let text = project.read("table.csv");
     assert!(text.starts_with("address,old_creator,old_asset_id,new_asset_id\n") && text.contains(&line), "{text}");
     is_migrated(&remote, &project, &old);
-    // Given again it makes nothing, and tells the same; also on a machine that has only the lockfile.
+    // Given again it makes nothing, and tells the same; also on a machine that has only the
+    // lockfile.
     project.remove(".macadam");
     let requests = remote.requests(ApiEndpoint::CreateAsset);
     let (code, document) = project.json(&["recreate", "--creator"]);

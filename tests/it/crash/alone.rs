@@ -57,7 +57,8 @@ fn a_models_asset_is_kept_and_a_revision_nobody_knows_is_held() {
             stage.audit();
             updated = true;
         } else {
-            // It may be a deploy from elsewhere: that nobody here knows better is what the lost state costs.
+            // It may be a deploy from elsewhere: that nobody here knows better is what the lost
+            // state costs.
             assert_eq!(code, 1, "{point}: {document:#}");
             assert_eq!(action(&document, "models/a.rbxmx")["outcome"], "held", "{point}: {document:#}");
             assert_eq!(stage.remote.assets()[0].asset.versions.len(), versions, "{point}: nothing is overwritten");
@@ -116,8 +117,8 @@ fn doubts_in_a_row_are_counted_across_machines() {
     for doubts in 0..3 {
         let mut run = stage.spawn_with(&["--patience", "2s"]);
         wait_until("the create to hang", || stage.remote.control().fired(hang) > doubts);
-        // The first signal waits for the wire, which gives up: the create is in doubt, and nothing is sent
-        // again by this machine.
+        // The first signal waits for the wire, which gives up: the create is in doubt, and nothing
+        // is sent again by this machine.
         run.send(Signal::TERM);
         // After the third nothing is left to do but for a person.
         run.end().unwrap().expect(if doubts < 2 { 143 } else { 1 });

@@ -35,7 +35,8 @@ fn at_random_while_thirty_files_go_up() {
     let wire = FaultAction::Delay { before_commit_ms: 20, before_reply_ms: 40 };
     stage.fault(ApiEndpoint::CreateAsset, wire);
     let (mut deaths, mut in_doubt) = (0, 0);
-    // On a slow machine the first deaths may come before anything is on the wire: then there are more.
+    // On a slow machine the first deaths may come before anything is on the wire: then there are
+    // more.
     for round in 0..rounds + PATIENCE {
         if round >= rounds && in_doubt > 0 {
             break;

@@ -18,8 +18,8 @@ use crate::support::{Project, Ran, Remote};
 /// SIGKILL's number.
 const KILLED: i32 = 9;
 
-/// The number of runs that a death may need: one settles the request in doubt, and one continues from
-/// there.
+/// The number of runs that a death may need: one settles the request in doubt, and one continues
+/// from there.
 const RUNS_TO_CONVERGE: usize = 2;
 
 /// A project, its remote, and what the audit has seen so far.
@@ -167,8 +167,8 @@ impl Stage {
         panic!("not in sync after {RUNS_TO_CONVERGE} runs: {:#}", self.project.json(&["sync", "--once"]).1);
     }
 
-    /// Checks the state right after a death: the state is sound, the lockfile whole. Returns the work
-    /// that the death left open.
+    /// Checks the state right after a death: the state is sound, the lockfile whole. Returns the
+    /// work that the death left open.
     #[track_caller]
     pub fn examine_the_dead(&self) -> Vec<Open> {
         self.quiet();
@@ -288,8 +288,8 @@ impl Stage {
             }
         }
         let path = folder.path().join("assets.db");
-        // A run may die before it made the state: then there is no file, an empty one, or one without its
-        // tables.
+        // A run may die before it made the state: then there is no file, an empty one, or one
+        // without its tables.
         let connection = path.exists().then(|| Connection::open(path).unwrap()).filter(|connection| {
             let check: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
             assert_eq!(check, "ok");

@@ -96,8 +96,8 @@ fn desired_job(what: &str, remote: &Remote) {
         shown.social_links.iter().map(|(name, link)| (name.as_str(), link.uri.as_str())).collect();
     assert_eq!(links.get("twitterSocialLink"), Some(&"https://twitter.com/us"), "{what}");
 
-    // Another picture is another asset, and the icon follows; a picture that moved is the same asset,
-    // and is not shown anew.
+    // Another picture is another asset, and the icon follows; a picture that moved is the same
+    // asset, and is not shown anew.
     project.write("ui/a.png", png(3));
     check(what, &project, remote, &["update_metadata crate", "replace ui/a.png"]);
     assert_eq!(asset(&project, remote, "crate").asset.metadata.icon, Some(asset_id(&project, "ui/a.png")), "{what}");

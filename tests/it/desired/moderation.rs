@@ -1,5 +1,5 @@
-//! Moderation and the text filter: Macadam waits for verdicts, remembers them, and never answers them
-//! with a second upload.
+//! Moderation and the text filter: Macadam waits for verdicts, remembers them, and never answers
+//! them with a second upload.
 
 use macadam::emulator::{ApiEndpoint, ModerationRule, ModerationVerdict, TextAction, TextField, TextRule, VerdictStep};
 

@@ -36,8 +36,8 @@ fn a_branch_that_has_the_old_name_and_one_that_has_the_new_share_the_asset() {
     std::fs::rename(project.file("ui/a.png"), project.file("ui/b.png")).unwrap();
     check("moved", &project, &remote, &["move ui/b.png"]);
     let new_lockfile = project.read("assets.lock.toml");
-    // Within a while of a write nothing that is read is believed, and what a lockfile made out of date
-    // is read again.
+    // Within a while of a write nothing that is read is believed, and what a lockfile made out of
+    // date is read again.
     project.let_reads_catch_up();
     for (name, lockfile) in [("ui/a.png", &old_lockfile), ("ui/b.png", &new_lockfile), ("ui/a.png", &old_lockfile)] {
         project.remove("ui");

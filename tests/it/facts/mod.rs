@@ -1,5 +1,5 @@
-//! The joint knowledge of state, lockfile and the lockfiles of other branches and machines, with the
-//! real binary.
+//! The joint knowledge of state, lockfile and the lockfiles of other branches and machines, with
+//! the real binary.
 
 mod contradictions;
 mod damage;

@@ -117,8 +117,8 @@ fn an_operation_that_an_old_state_follows_is_older_than_the_lockfile() {
     trial.settle();
     trial.project.write("models/sword.rbxmx", rbxmx("two"));
     trial.settle();
-    // Nobody made the first revision current again: the answer is about the day on which it was. The
-    // asset is looked at until reads can't be older than that.
+    // Nobody made the first revision current again: the answer is about the day on which it was.
+    // The asset is looked at until reads can't be older than that.
     let before = come_back(&trial, &backup);
     trial.project.sync();
     trial.project.let_reads_catch_up();
@@ -175,7 +175,8 @@ fn what_an_old_state_has_in_doubt_was_sent_again_since_and_its_history_says_so()
     let events = history["events"].as_array().unwrap();
     let told: Vec<_> = events.iter().filter(|event| event["kind"] == "possible_duplicate").collect();
     assert_eq!(told.len(), 1, "{history:#}");
-    // Once a person has found the other copy, an older state that comes back has nothing more to say.
+    // Once a person has found the other copy, an older state that comes back has nothing more to
+    // say.
     let used = status["assets"][0]["asset_id"].as_u64().unwrap();
     let assets = trial.remote.assets();
     let is_copy = |name: &str, id: u64| name == "a" && id != used;

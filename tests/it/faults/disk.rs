@@ -105,8 +105,8 @@ fn a_state_folder_that_can_not_be_written_is_named() {
     std::fs::set_permissions(&folder, mode(0o555)).unwrap();
     let mut command = trial.project.command(&["sync", "--once", "--json"]);
     if owner == 0 {
-        // Nothing is read-only for root: somebody else looks, with a copy of the program that they can
-        // reach.
+        // Nothing is read-only for root: somebody else looks, with a copy of the program that they
+        // can reach.
         let program = trial.project.file("macadam");
         copy_program(&program);
         std::fs::set_permissions(trial.project.path(), mode(0o755)).unwrap();
@@ -127,8 +127,8 @@ fn a_state_folder_that_can_not_be_written_is_named() {
 
 #[test]
 fn a_disk_that_is_full_stops_the_run_and_loses_nothing() {
-    // The size of files is limited in blocks of 512 bytes, and the signal for that is ignored: writes
-    // past it fail, as on a full disk.
+    // The size of files is limited in blocks of 512 bytes, and the signal for that is ignored:
+    // writes past it fail, as on a full disk.
     for blocks in [0, 40, 120, 200, 400] {
         let trial = Trial::new();
         trial.project.write("ui/a.png", crate::support::png(9));
@@ -191,7 +191,8 @@ fn a_file_that_changes_or_vanishes_before_its_turn_is_looked_at_again() {
     let trial = Trial::new().fault(slow);
     std::thread::scope(|scope| {
         let run = scope.spawn(|| trial.project.json(&["sync", "--once", "--uploads", "1", "--timeout", "60s"]));
-        // Its whole body has arrived: a file that changes before that makes an upload that never was.
+        // Its whole body has arrived: a file that changes before that makes an upload that never
+        // was.
         while !trial.has_fired() && !run.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -84,8 +84,8 @@ fn no_file_takes_more_memory_than_it_may() {
     project.write("b.mp4", [&b"\0\0\0\x18ftypisom\0\0\0\0isomiso2"[..], &b"\0\0\0\x08moov".repeat(100_000)].concat());
     project.write("a.rbxm", lz4_bomb());
     project.write("z.rbxm", zstd_bomb());
-    // Every byte may begin a frame, and none does; pages without packets; headers of frames and nothing
-    // else.
+    // Every byte may begin a frame, and none does; pages without packets; headers of frames and
+    // nothing else.
     project.write("a.mp3", b"\xff\xfb\x00\x00".repeat(500_000));
     project.write("b.mp3", b"\xff".repeat(2_000_000));
     project.write("a.ogg", [&b"OggS\0\x02"[..], &[0; 21]].concat().repeat(70_000));

@@ -149,8 +149,8 @@ fn a_folder_that_can_not_be_written_keeps_no_lockfile_and_uploads_nothing() {
 fn a_disk_without_room_for_the_lockfile_uploads_nothing() {
     let trial = Trial::new();
     std::fs::create_dir(trial.project.file("disk")).unwrap();
-    // A small disk of its own, seen by this run alone: the project is copied to it, and something else
-    // fills it. The state is elsewhere.
+    // A small disk of its own, seen by this run alone: the project is copied to it, and something
+    // else fills it. The state is elsewhere.
     let script = "mount -t tmpfs -o size=256k tmpfs disk || exit 77; cp -r assets.toml ui models disk/ || exit 77; \
                   cat /dev/zero > disk/full 2>/dev/null; exec \"$0\" \"$@\"";
     let elsewhere = ["--manifest", "disk/assets.toml", "--state", ".macadam/assets.db"];

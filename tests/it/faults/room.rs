@@ -29,8 +29,8 @@ fn wait_for(trial: &Trial, made: usize) {
 
 #[test]
 fn a_disk_that_fills_up_in_the_middle_doubles_nothing() {
-    // A small disk of its own, seen by these runs alone; something else fills it while the first one
-    // uploads.
+    // A small disk of its own, seen by these runs alone; something else fills it while the first
+    // one uploads.
     const SCRIPT: &str = r#"
         mount -t tmpfs -o size=24m tmpfs disk || exit 77
         "$0" "$@" > first.json & run=$!
@@ -115,7 +115,8 @@ fn what_could_not_be_written_down_is_held() {
         rows.iter().filter(|row| row["state"] == "held").count()
     };
     let (_, status) = trial.project.json(&["status"]);
-    // The one that was sent last was still to be answered; a quicker one may have been answered before.
+    // The one that was sent last was still to be answered; a quicker one may have been answered
+    // before.
     let count = held(&status);
     assert!(count > 0, "{status:#}");
     for _ in 0..3 {

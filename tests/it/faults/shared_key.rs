@@ -49,8 +49,8 @@ fn who_share_a_key_converge_and_share_its_windows() {
     for request in creates.iter().filter(|request| request.status == Some(429)) {
         *refused.entry(request.at_ms / WINDOW_MS).or_default() += 1;
     }
-    // Processes that start at the same moment can't know of each other: the first request of each, and
-    // the volley after its answer.
+    // Processes that start at the same moment can't know of each other: the first request of each,
+    // and the volley after its answer.
     assert!(refused.values().all(|count| *count <= PROJECTS * 9), "{refused:?}");
     let windows: BTreeSet<u64> = creates.iter().map(|request| request.at_ms / WINDOW_MS).collect();
     let exceeded = remote.control().counters().windows_exceeded.values().sum::<u64>();

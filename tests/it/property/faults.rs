@@ -126,7 +126,8 @@ fn reply(rng: &mut fastrand::Rng) -> FaultAction {
         status,
         shape,
         retry_after: (status == 429 || rng.bool()).then_some(RetryAfter::Seconds(1)),
-        // Without them a 429 stops its budget for a whole minute, which is right, and too long for a test.
+        // Without them a 429 stops its budget for a whole minute, which is right, and too long for
+        // a test.
         headers: if status == 429 { window() } else { BTreeMap::new() },
         // A final refusal was not carried out; anything else may have been.
         commit: may_commit && rng.bool(),

@@ -1,8 +1,9 @@
 //! Requires modules in the Luau VM and compares what they return, key by key.
 //!
 //! `outputs-real same ONE TWO [NAME]`: two files give the same table. A `.json` file stands for itself, without the key that marks it
-//! as generated; a `.luau` file is run, and where NAME is given, the table is the member NAME of what it returns (a compiled
-//! TypeScript module). Numbers and strings of digits are equal, since JSON writes IDs as strings.
+//! as generated; a `.luau` file is run, and where NAME is given, the table is the member NAME of
+//! what it returns (a compiled TypeScript module). Numbers and strings of digits are equal, since
+//! JSON writes IDs as strings.
 
 use std::path::Path;
 use std::process::ExitCode;
