@@ -110,7 +110,7 @@ fn a_save_is_released_when_it_is_quiet_and_complete() {
     check("0 written a\n 5 written a\n 9 closed a", &["109 a"]);
     // In many pieces, closed at the end.
     check("0 created a\n 10..3000/10 written a\n 3000 closed a", &["3100 a"]);
-    // Closed after each piece, whole only at the end.
+    // Closed after each piece, complete only at the end.
     check("0 partial a\n 0..1500/150 closed a\n 1500 whole a", &["1600 a"]);
     // Opened, written, and kept open.
     check("0 written a", &["2000 a"]);

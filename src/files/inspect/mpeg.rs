@@ -22,7 +22,7 @@ pub(super) struct MpegFrame {
     pub(super) samples: u32,
     /// The length in bytes, with the header; `None` in the free format, which doesn't say.
     pub(super) length: Option<u32>,
-    /// Bytes that this frame is longer than others.
+    /// The extra bytes of this frame.
     pub(super) padding: u32,
     /// The length of a layer 3 frame's side information; a VBR header stands behind it.
     pub(super) side: usize,

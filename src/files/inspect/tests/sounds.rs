@@ -287,7 +287,7 @@ fn riff(mark: &[u8; 4], chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     out
 }
 
-/// A `fmt ` chunk at 8000 samples a second.
+/// A `fmt ` chunk at 8000 samples per second.
 fn format(kind: u16, channels: u16, bytes_a_second: u32, block: u16, bits: u16, more: &[u8]) -> Vec<u8> {
     let rate = 8000_u32.to_le_bytes();
     let fields = [&kind.to_le_bytes()[..], &channels.to_le_bytes(), &rate, &bytes_a_second.to_le_bytes()].concat();
