@@ -61,7 +61,7 @@ impl Credential {
     /// White space around it is dropped.
     ///
     /// # Errors
-    /// If the text can't be a key.
+    /// When the text can't be a key.
     pub fn api_key(text: &str) -> Result<Self, CredentialError> {
         Self::new(CredentialKind::ApiKey, text)
     }
@@ -69,7 +69,7 @@ impl Credential {
     /// Makes a credential from an OAuth 2.0 access token, in the same way.
     ///
     /// # Errors
-    /// If the text can't be a token.
+    /// When the text can't be a token.
     pub fn oauth(text: &str) -> Result<Self, CredentialError> {
         Self::new(CredentialKind::OAuth, text)
     }

@@ -99,7 +99,7 @@ impl Control {
     /// Adds fault rules and returns their IDs.
     ///
     /// # Errors
-    /// If one of the rules is invalid. Then none is added.
+    /// When one of the rules is invalid. Then none is added.
     pub fn add_faults(&self, rules: Vec<FaultRule>) -> Result<Vec<u64>, ScriptError> {
         self.shared.lock().faults.add(rules)
     }
@@ -127,7 +127,7 @@ impl Control {
     /// Sets one switch.
     ///
     /// # Errors
-    /// If the switch doesn't exist, or doesn't have that value.
+    /// When the switch doesn't exist, or doesn't have that value.
     pub fn set_switch(&self, name: &str, value: &str) -> Result<(), SwitchError> {
         self.set_switches([(name, value)])
     }
@@ -135,7 +135,7 @@ impl Control {
     /// Sets all of these switches, or none if one of them is invalid.
     ///
     /// # Errors
-    /// If a switch doesn't exist, or doesn't have that value.
+    /// When a switch doesn't exist, or doesn't have that value.
     pub fn set_switches<'a>(&self, values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<(), SwitchError> {
         let mut inner = self.shared.lock();
         let mut switches = inner.world.settings.switches.clone();

@@ -122,7 +122,7 @@ pub struct Running {
 /// Starts an emulator. It listens when this returns, and serves in tasks of the current runtime.
 ///
 /// # Errors
-/// If a switch, the world file or the address can't be used.
+/// When a switch, the world file or the address can't be used.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let mut switches = Switches::of(config.profile);
     config.switches.iter().try_for_each(|(name, value)| switches.set(name, value))?;

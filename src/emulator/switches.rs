@@ -150,7 +150,7 @@ macro_rules! switches {
             /// Sets one switch from text.
             ///
             /// # Errors
-            /// If the switch doesn't exist, or doesn't have that value.
+            /// When the switch doesn't exist, or doesn't have that value.
             pub fn set(&mut self, name: &str, value: &str) -> Result<(), SwitchError> {
                 match name {
                     $( stringify!($name) => self.$name = $kind::parse(value)?, )+

@@ -82,7 +82,7 @@ impl Client {
     /// Prepares connections; the first request opens one.
     ///
     /// # Errors
-    /// If TLS can't be set up on this machine.
+    /// When TLS can't be set up on this machine.
     pub fn new(base: BaseUrl, credential: Credential, timeouts: Timeouts) -> Result<Self, ClientError> {
         let wire =
             HttpTransport::new(&base, timeouts).map_err(|source| ClientError { remote: base.to_string(), source })?;

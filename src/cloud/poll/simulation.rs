@@ -85,13 +85,13 @@ fn check(assets: u64, latency: impl Fn(u64) -> Duration, longest: Option<Duratio
 }
 
 #[test]
-fn three_hundred_assets_of_three_seconds() {
+fn three_hundred_assets_stay_within_the_poll_budget() {
     let three = Duration::from_secs(3);
     check(300, |_| three, Some(three), 1.5, 1.1);
 }
 
 #[test]
-fn other_numbers_and_latencies() {
+fn syncs_of_other_sizes_stay_within_the_poll_budget() {
     for (assets, millis) in [(60, 500), (90, 1500), (170, 8000), (430, 3000), (1000, 12_000)] {
         let latency = Duration::from_millis(millis);
         check(assets, |_| latency, Some(latency), 1.5, 1.1);

@@ -238,7 +238,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(body in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn no_bytes_panic_the_readers(body in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = VersionList::new(asset()).add(&body);
             let _ = read_version(&body, asset());
         }
