@@ -326,8 +326,8 @@ impl OpenKeys {
             other => return Err(format!("`{}` is no action", other.chars().take(40).collect::<String>())),
         };
         let before = if matches!(intent, Intent::Create { .. }) { doubts.take().unwrap_or(0) } else { 0 };
-        // Work on a known asset needs no operation: Roblox knows its result. Only a create in doubt
-        // is written down without one.
+        // Work on a known asset is written down only with its operation: without one, reading the
+        // asset shows the result. Only a create in doubt has none.
         if operation.is_none() && !matches!(intent, Intent::Create { .. }) {
             return Err(missing("operation"));
         }

@@ -45,7 +45,7 @@ use crate::model::recorded::{Attempt, AttemptId, Blocked, PossibleDuplicate, Rec
 ///   set since, and its fields are asserted again.
 /// - Possible duplicates: the union, without those that were forgotten with their address. An
 ///   upload in doubt here that another machine abandoned or resolved is closed here too.
-/// - Number of creates of one upload that were abandoned in a row: the higher one.
+/// - Number of creates of the same input that were abandoned in a row: the higher one.
 pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Change> {
     let mut attempts: BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> = BTreeMap::new();
     for (id, attempt) in &recorded.attempts {

@@ -82,7 +82,7 @@ pub struct OpenWork {
     /// The polling of the operation has ended. Without an operation: the work waits for a person,
     /// and is not sent again before that.
     pub set_aside: bool,
-    /// For a create: how many of the same upload were abandoned in doubt in a row before it.
+    /// For a create: how many creates of the same input were abandoned in doubt in a row before it.
     /// Another machine continues this count. Otherwise a remote that creates assets and never
     /// answers would get copies from every machine.
     pub doubts: u32,
