@@ -357,6 +357,57 @@ fn links_between_pages_lead_somewhere() {
     assert!(links > 30, "the pages have only {links} links: are they still read right?");
 }
 
+/// A text of the repository.
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+#[test]
+fn the_documentation_names_every_command_and_option() {
+    let args = read("src/cli/args.rs");
+    let commands = read("docs/commands.md");
+    let page: String = pages().into_iter().filter(|(path, _)| path != "CHANGELOG.md").map(|(_, text)| text).collect();
+    let (_, list) = args.split_once("enum Command {").unwrap();
+    let (list, _) = list.split_once("\n}").unwrap();
+    let variants = list.lines().filter_map(|line| line.strip_prefix("    ").and_then(first_word));
+    let variants: Vec<String> = variants.map(str::to_lowercase).collect();
+    assert!(variants.len() > 15, "the commands are not read right any more: {variants:?}");
+    let row = |name: &String| {
+        [format!("| `{name}`"), format!("| `{name} "), format!("`{name} ")].map(|r| commands.contains(&r))
+    };
+    let missing: Vec<&String> = variants.iter().filter(|name| !row(name).contains(&true)).collect();
+    assert!(missing.is_empty(), "docs/commands.md lacks {missing:?}");
+    // Options: a field behind an `arg` with `long`, unless it is hidden.
+    let (mut attribute, mut options) = (String::new(), Vec::new());
+    for line in args.lines().map(str::trim) {
+        if let Some(field) = line.strip_prefix("pub ").filter(|_| !attribute.is_empty()) {
+            let is_long = attribute.contains("(long") || attribute.contains(" long");
+            if is_long && !attribute.contains("hide") {
+                let explicit = attribute.split_once("long = \"").and_then(|(_, rest)| rest.split_once('"'));
+                let name =
+                    explicit.map_or_else(|| first_word(field).unwrap().replace('_', "-"), |(name, _)| name.to_owned());
+                options.push(format!("--{name}"));
+            }
+            attribute.clear();
+        } else if line.starts_with("#[arg(") || !attribute.is_empty() && !line.starts_with("///") {
+            attribute.push_str(line);
+        }
+    }
+    assert!(options.len() > 25, "the options are not read right any more: {options:?}");
+    options.retain(|option| !page.contains(option.as_str()));
+    assert_eq!(options, Vec::<String>::new(), "options that no page names");
+}
+
+#[test]
+fn the_documentation_names_every_route_of_the_emulator() {
+    let (code, page) = (read("src/emulator/control_api.rs"), read("docs/emulator.md"));
+    let routes: BTreeSet<&str> =
+        code.split('"').filter(|text| text.starts_with("/emulator/") && !text.contains('*')).collect();
+    assert!(routes.len() > 12, "the routes are not read right any more: {routes:?}");
+    let missing: Vec<&&str> = routes.iter().filter(|route| !page.contains(*route)).collect();
+    assert!(missing.is_empty(), "docs/emulator.md lacks {missing:?}");
+}
+
 #[test]
 fn promises_name_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
