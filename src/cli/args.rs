@@ -49,7 +49,7 @@ pub(super) struct Global {
     /// Manifest file [default: assets.toml here or in a parent folder]
     #[arg(long, global = true, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
-    /// State database [default: .git/macadam/assets.db, or .macadam/assets.db without git]
+    /// State database [default: .git/macadam/assets.toml.db, or .macadam/assets.db without git]
     #[arg(long, global = true, value_name = "PATH")]
     pub state: Option<PathBuf>,
     /// Address of the Roblox API: https://…, or http:// for a server on this machine
