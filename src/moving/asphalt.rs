@@ -1,5 +1,5 @@
-//! Asphalt 1 and 2: inputs of files with a glob each, and a lockfile by hash (version 2), by path
-//! and hash (1), or by path alone (0).
+//! Asphalt 1 and 2: inputs with one glob each, and a lockfile by hash (version 2), by path and hash
+//! (1), or by path alone (0).
 
 use std::collections::BTreeMap;
 
@@ -92,7 +92,7 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     Ok(source)
 }
 
-/// Reads the lockfile; a project without one has nothing uploaded.
+/// Reads the lockfile. A project without one has uploaded nothing.
 pub(super) fn lockfile(fetch: &Fetch<'_>) -> Result<AsphaltLockfile, ReadError> {
     let Some(text) = fetch(LOCKFILE)? else { return Ok(AsphaltLockfile::default()) };
     let lockfile: AsphaltLockfile = toml(LOCKFILE, &text)?;
@@ -125,7 +125,7 @@ fn read_input(
             _ => Row::of_path(&within(key), entry.hash.as_deref(), id),
         });
     }
-    // Version 0 knows no inputs, and its hashes are not those of the files.
+    // Version 0 has no inputs, and its hashes are not those of the files.
     for (path, entry) in lockfile.entries.iter().map(|(path, entry)| (slashed(path), entry)) {
         if glob.is_match(&path) {
             rows.push(Row::of_path(&path, None, asset_id(LOCKFILE, entry.asset_id)?));

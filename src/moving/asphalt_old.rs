@@ -1,4 +1,4 @@
-//! Asphalt before 1.0: one folder of assets, and a lockfile by path, whose hashes are of processed
+//! Asphalt before 1.0: one folder of assets, and a lockfile by path whose hashes are of processed
 //! bytes.
 
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ struct OldAsphaltCodegen {
     strip_extension: bool,
 }
 
-/// Whether a config is of these versions.
+/// Returns whether a config belongs to these versions.
 pub(super) fn is_old(main: &str) -> bool {
     toml::<toml::Table>(CONFIG, main).is_ok_and(|table| table.contains_key("asset_dir"))
 }
@@ -78,7 +78,7 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     Ok(Source { tool: Tool::Asphalt, creator: config.creator.creator(CONFIG)?, inputs: vec![input], findings })
 }
 
-/// Where the module is: these versions wrote `.lua` or `.luau`.
+/// Returns the path of the module: these versions wrote `.lua` or `.luau`.
 fn module(folder: &str, name: &str, fetch: &Fetch<'_>, findings: &mut Vec<Finding>) -> Result<String, ReadError> {
     let [luau, lua] = ["luau", "lua"].map(|extension| joined(folder, &format!("{name}.{extension}")));
     let (path, text) = match fetch(&luau)? {

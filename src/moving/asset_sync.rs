@@ -1,6 +1,6 @@
-//! asset-sync (rbxts-asset-sync): a cache from the SHA-1 of a file to its asset, with a suffix
-//! where the file was processed. Its folder and its module are arguments of its command, as a rule
-//! in `package.json`.
+//! asset-sync (rbxts-asset-sync): a cache from the SHA-1 of a file to its asset, with a suffix if
+//! the file was processed. Its folder and module are arguments of its command, usually in
+//! `package.json`.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ const CONVERTED: &str = "(wav->ogg)";
 /// SHA-1 in hex.
 const HEX_DIGITS: usize = 40;
 
-/// Reads the cache, and from `package.json` the arguments.
+/// Reads the cache, and the arguments from `package.json`.
 pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     let cache: Value = serde_json::from_str(main).map_err(|error| ReadError::malformed(CACHE, error))?;
     let cache = cache.as_object().ok_or_else(|| ReadError::malformed(CACHE, "it is no table of hashes"))?;
@@ -27,7 +27,7 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     for (key, value) in cache {
         rows.push(row(key, value)?);
     }
-    // Of a file that was uploaded both ways the way of today comes first.
+    // For a file that was uploaded both ways, the current way comes first.
     rows.sort_by_key(|row| row.treated != arguments.bleeds);
     let folder = arguments.folder.as_deref().unwrap_or("assets");
     let module = arguments.module.as_deref().unwrap_or("assetMap.ts");
@@ -79,7 +79,7 @@ fn row(key: &str, value: &Value) -> Result<Row, ReadError> {
     Ok(Row { treated: !suffix.is_empty(), ..Row::of_hash(hash, id) })
 }
 
-/// What the command was told.
+/// The arguments of the command.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct ScriptArguments {
     folder: Option<String>,
@@ -88,7 +88,7 @@ struct ScriptArguments {
 }
 
 impl ScriptArguments {
-    /// Those of the first script that runs it.
+    /// Returns the arguments in the first script that runs it.
     fn of_package(text: &str) -> Self {
         let package: Value = serde_json::from_str(text).unwrap_or_default();
         let scripts = package.get("scripts").and_then(Value::as_object);

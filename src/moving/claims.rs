@@ -1,7 +1,7 @@
-//! Which file is which asset, by what the tool's records prove.
+//! Matches files with assets, by what the tool's records prove.
 //!
-//! A file is an asset's where the tool's hash of it says so, or where the tool knows files by name
-//! alone. Where two files claim one asset, neither is believed.
+//! A file gets an asset if the tool's hash proves it, or if the tool knows files by name alone. If
+//! two files claim one asset, neither gets it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,52 +16,52 @@ use crate::model::ids::{AssetId, ContentHash, Creator};
 pub(crate) struct TheirFile {
     /// Its path, relative to the project's folder.
     pub path: String,
-    /// Its hashes; `None` where it can't be read.
+    /// Its hashes; `None` if it can't be read.
     pub hashes: Option<FileHashes>,
 }
 
-/// How sure it is that an asset is a file's.
+/// How certain it is that an asset belongs to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Proof {
-    /// The tool's hash is that of the file.
+    /// The tool's hash matches the file.
     Hash,
-    /// The tool names the file; whether that changed since can't be told.
+    /// The tool names the file; it may have changed since.
     Name,
-    /// The tool names the file, and it changed since.
+    /// The tool names the file, and it has changed since.
     Outdated,
 }
 
 /// A file's asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
-    /// The input, by its place.
+    /// The index of the input.
     pub input: usize,
     /// The asset.
     pub asset_id: AssetId,
-    /// Its owner, where the tool says so.
+    /// Its owner, if the tool states it.
     pub creator: Option<Creator>,
-    /// How sure it is.
+    /// How certain the match is.
     pub proof: Proof,
-    /// The file's bytes.
+    /// The hash of the file's content.
     pub content: ContentHash,
 }
 
-/// What all files came to.
+/// The result of matching all files.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Claims {
-    /// The assets that come along, by path.
+    /// The assets to manage, by path.
     pub assets: BTreeMap<String, Claim>,
-    /// Paths whose asset is used and not managed, with their input.
+    /// Paths whose asset is used but not managed, with their input.
     pub existing: BTreeMap<String, (AssetId, usize)>,
     /// Files that are not to be uploaded.
     pub left_out: BTreeSet<String>,
-    /// Every file that comes along, by path, with its input: also those without an asset.
+    /// Every file to manage, by path, with its input; also those without an asset.
     pub files: BTreeMap<String, usize>,
-    /// What a person should know.
+    /// Findings for a person.
     pub findings: Findings,
 }
 
-/// Whether an input has the file at `path`. A drawing counts where the tool draws it.
+/// Returns whether an input has the file at `path`. An SVG counts if the tool renders it.
 pub(crate) fn is_theirs(files: &FileSet, path: &str) -> bool {
     let FileSet::Glob { glob, groups, exact_case, exclude } = files else { return false };
     let Some(extension) = extension::of(path) else { return false };
@@ -70,7 +70,7 @@ pub(crate) fn is_theirs(files: &FileSet, path: &str) -> bool {
     known && glob.is_match(path) && !exclude.iter().any(|exclude| exclude.is_match(path))
 }
 
-/// Brings the tool's records and the files together. `files` are those of each input, in order.
+/// Matches the tool's records with the files. `files` holds the files of each input, in order.
 pub(crate) fn claims(source: &Source, files: &[Vec<TheirFile>]) -> Claims {
     let mut claims = Claims::default();
     claims.findings.extend(source.findings.iter().cloned());
@@ -84,7 +84,7 @@ pub(crate) fn claims(source: &Source, files: &[Vec<TheirFile>]) -> Claims {
     claims
 }
 
-/// The assets that records name under two hashes.
+/// Returns the assets that the records name under two hashes.
 fn under_two_hashes<'a>(rows: impl Iterator<Item = &'a Row>) -> BTreeSet<AssetId> {
     let mut hashes: BTreeMap<AssetId, BTreeSet<&str>> = BTreeMap::new();
     for row in rows {
@@ -93,7 +93,7 @@ fn under_two_hashes<'a>(rows: impl Iterator<Item = &'a Row>) -> BTreeSet<AssetId
     hashes.into_iter().filter(|(_, hashes)| hashes.len() > 1).map(|(id, _)| id).collect()
 }
 
-/// The assets that several inputs of Tarmac's have: sheets.
+/// Returns the assets that several of Tarmac's inputs have: packed sheets.
 fn several_inputs<'a>(rows: impl Iterator<Item = &'a Row>) -> BTreeSet<AssetId> {
     let mut paths: BTreeMap<AssetId, BTreeSet<&str>> = BTreeMap::new();
     for row in rows {
@@ -119,14 +119,14 @@ impl Matching<'_> {
                 (Some(path), _) => {
                     by_path.entry(path).or_insert(row);
                 }
-                // The first of several counts: a reader puts the likeliest first.
+                // The first of several counts: readers put the likeliest first.
                 (None, Some(hash)) => {
                     by_hash.entry(hash).or_insert(row);
                 }
                 (None, None) => {}
             }
         }
-        // Of files that moved since, the hash tells more than the name.
+        // For a renamed file, the hash says more than the name.
         let moved: BTreeMap<&str, &Row> = self
             .input
             .rows
@@ -163,7 +163,7 @@ impl Matching<'_> {
         }
     }
 
-    /// How many files have a path without its extension; a module knows no more.
+    /// Counts the files for each path without extension, since a module doesn't record extensions.
     fn names_without_extension<'f>(&self, files: &'f [TheirFile]) -> BTreeMap<&'f str, usize> {
         let mut names = BTreeMap::new();
         if self.source.tool == Tool::Tungsten {
@@ -185,7 +185,7 @@ impl Matching<'_> {
         let findings = &mut self.claims.findings;
         let is_drawing = extension::of(path) == Some(DRAWN);
         let is_sheet = |row: &Row| row.is_slice || self.packed.contains(&row.asset_id);
-        // Of a packed input only sheets are uploaded, also where the records don't say so.
+        // A packed input uploads only sheets, even where the records don't say so.
         let is_packed = self.input.is_packed || found.is_some_and(|(row, _)| is_sheet(row));
         if is_packed && extension::is_picture(path) {
             findings.add(FindingKind::PackedSheet, path);
@@ -229,7 +229,7 @@ impl Matching<'_> {
 }
 
 impl Claims {
-    /// Files with different bytes that claim one asset: none of them is believed.
+    /// Drops assets that files with different bytes claim: no file gets them.
     fn drop_contested(&mut self) {
         let mut contents: BTreeMap<AssetId, BTreeSet<ContentHash>> = BTreeMap::new();
         for claim in self.assets.values() {
@@ -243,7 +243,7 @@ impl Claims {
         }
     }
 
-    /// A file's asset is used as it is, and not managed.
+    /// Makes a file's asset used but not managed.
     pub(crate) fn claim_existing(&mut self, path: &str, kind: FindingKind, subject: &str) {
         if let Some(claim) = self.assets.remove(path) {
             self.files.remove(path);
@@ -253,7 +253,7 @@ impl Claims {
     }
 }
 
-/// A path without its extension.
+/// Returns a path without its extension.
 fn stem(path: &str) -> &str {
     match extension::of(path) {
         Some(extension) => path.strip_suffix(extension).and_then(|rest| rest.strip_suffix('.')).unwrap_or(path),
@@ -271,7 +271,7 @@ mod tests {
         AssetId::new(number).unwrap()
     }
 
-    /// A file whose bytes are told by a letter, which is also its foreign hash.
+    /// Creates a file whose content is a letter, which is also its foreign hash.
     fn file(path: &str, letter: char) -> TheirFile {
         let content = ContentHash::from_bytes([u8::try_from(letter).unwrap(); 32]);
         TheirFile { path: path.to_owned(), hashes: Some(FileHashes { content, foreign: letter.to_string() }) }
@@ -294,7 +294,7 @@ mod tests {
         Source { tool, creator: None, inputs: vec![input(rows)], findings: Vec::new() }
     }
 
-    /// The claims of one input, as `path=asset proof`, and the findings as `kind subject`.
+    /// Checks the claims of one input, as `path=asset proof`, and the findings as `kind subject`.
     fn check(source: &Source, files: &[TheirFile], expected: &[&str], findings: &[&str]) -> Claims {
         let claims = claims(source, &[files.to_vec()]);
         let told: Vec<String> =

@@ -1,4 +1,4 @@
-//! The manifest that follows from a move, and its text.
+//! The manifest that a move writes, and its text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,15 +12,15 @@ use super::source::{ExtensionGroup, FileSet, OutputDraft, Source, Tool};
 use crate::model::asset::AssetType;
 use crate::model::ids::{AssetId, Creator};
 
-/// A manifest in the making.
+/// A draft of the manifest.
 #[derive(Debug, Clone)]
 pub(crate) struct ManifestDraft {
     tool: Tool,
     creator: Creator,
     globs: Vec<GlobDraft>,
-    /// Entries of their own, by path.
+    /// Files with an entry of their own, by path.
     assets: BTreeMap<String, EntryDraft>,
-    /// Assets that are used and not managed, with their input.
+    /// Assets that are used but not managed, with their input.
     existing: BTreeMap<String, (AssetId, usize)>,
     outputs: Vec<(OutputDraft, BTreeSet<usize>)>,
     inputs: usize,
@@ -44,7 +44,8 @@ struct EntryDraft {
 }
 
 impl ManifestDraft {
-    /// The manifest for what came along. What its code outputs can't express goes to `findings`.
+    /// Creates the manifest for the matched assets. Settings of the tool's outputs without an
+    /// equivalent go to `findings`.
     pub(crate) fn new(source: &Source, creator: Creator, claims: &Claims, findings: &mut Findings) -> Self {
         let (tool, inputs) = (source.tool, source.inputs.len());
         let (assets, existing) = (BTreeMap::new(), claims.existing.clone());
@@ -54,8 +55,8 @@ impl ManifestDraft {
                 && !input.is_packed
             {
                 let exclude: BTreeSet<String> = exclude.iter().map(|exclude| exclude.translated(&[])).collect();
-                // A glob that finds nothing is told at every run: of several, those with files are
-                // enough.
+                // A glob without files causes a note at every run, so of several only those with
+                // files are kept.
                 let has_files = |group: &ExtensionGroup| {
                     groups.len() == 1 || claims.files.iter().any(|(path, of)| *of == place && group.fits(path))
                 };
@@ -89,7 +90,7 @@ impl ManifestDraft {
         draft
     }
 
-    /// Several inputs may write one file.
+    /// Adds an output. Several inputs may write one file.
     fn add_output(&mut self, output: &OutputDraft, input: usize, findings: &mut Findings) {
         match self.outputs.iter_mut().find(|(known, _)| known.path == output.path) {
             Some((known, inputs)) if known == output => {
@@ -106,14 +107,14 @@ impl ManifestDraft {
         }
     }
 
-    /// Leaves a file out of the globs that find it.
+    /// Excludes a file from the globs that match it.
     pub(crate) fn exclude(&mut self, path: &str) {
         for glob in self.globs.iter_mut().filter(|glob| glob.finds(path)) {
             glob.exclude.insert(escaped(path));
         }
     }
 
-    /// Gives a file an entry of its own, in place of a glob; `creator` where its owner is another.
+    /// Gives a file an entry of its own, in place of a glob; `creator` if its owner differs.
     pub(crate) fn own_entry(&mut self, path: &str, input: usize, source: &Source, creator: Option<Creator>) {
         let groups = match source.inputs.get(input).map(|input| &input.files) {
             Some(FileSet::Glob { groups, .. }) => groups,
@@ -123,7 +124,7 @@ impl ManifestDraft {
         self.assets.insert(path.to_owned(), EntryDraft { input, asset_type, creator });
     }
 
-    /// The text of the manifest.
+    /// Returns the text of the manifest.
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "# Written by `macadam import --from {}`: see docs/moving.md of Macadam, and assets.toml.example for every key.\n\n[creator]\n",
@@ -175,14 +176,14 @@ impl ManifestDraft {
                 text.push('\n');
             }
         }
-        // One that has everything needs no list.
+        // An output with every address needs no list.
         if inputs.len() < self.inputs {
             let include = self.addresses_of(inputs);
             let _ = writeln!(text, "include = {}", list(&include));
         }
     }
 
-    /// Patterns of the addresses that inputs have.
+    /// Returns patterns for the addresses of these inputs.
     fn addresses_of(&self, inputs: &BTreeSet<usize>) -> BTreeSet<String> {
         let globs = self.globs.iter().filter(|glob| inputs.contains(&glob.input)).map(|glob| glob.path.clone());
         let assets =
@@ -208,7 +209,7 @@ impl GlobDraft {
     }
 }
 
-/// An owner as the manifest writes it.
+/// Returns an owner as the manifest writes it.
 fn owner(creator: Creator) -> String {
     match creator {
         Creator::User(id) => format!("user_id = {id}"),
@@ -216,25 +217,25 @@ fn owner(creator: Creator) -> String {
     }
 }
 
-/// A pattern as the manifest reads it.
+/// Returns a pattern as the manifest reads it.
 fn matcher(path: &str) -> Option<GlobMatcher> {
     GlobBuilder::new(path).literal_separator(true).build().ok().map(|glob| glob.compile_matcher())
 }
 
-/// A TOML array of texts; one that is long has a line for each.
+/// Returns a TOML array of strings, with one line for each if it is long.
 fn list(texts: &BTreeSet<String>) -> String {
     let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
     let one_line = format!("[{}]", texts.join(", "));
     if one_line.len() < 100 { one_line } else { format!("[\n    {},\n]", texts.join(",\n    ")) }
 }
 
-/// A TOML key: bare where it can be.
+/// Returns a TOML key, bare if possible.
 fn key(text: &str) -> String {
     let is_bare = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     if is_bare { text.to_owned() } else { quoted(text) }
 }
 
-/// A TOML string.
+/// Returns a TOML string.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');

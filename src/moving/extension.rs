@@ -1,9 +1,9 @@
-//! Which files each tool takes, by extension, and the type that it asks Roblox for.
+//! The files that each tool takes, by extension, and the asset type that it requests.
 
 use super::source::ExtensionGroup;
 use crate::model::asset::AssetType;
 
-/// What an [`ExtensionGroup`] of the types that Macadam infers holds.
+/// Creates a group of extensions whose types Macadam infers.
 const fn inferred(extensions: &'static [&'static str]) -> ExtensionGroup {
     ExtensionGroup { extensions, asset_type: None, suffix: "" }
 }
@@ -20,7 +20,7 @@ pub(super) const TARMAC: &[ExtensionGroup] = &[inferred(&["png", "jpg"])];
 /// asset-sync.
 pub(super) const ASSET_SYNC: &[ExtensionGroup] = &[inferred(&["png", "jpg", "jpeg", "mp3", "ogg", "wav", "fbx"])];
 
-/// Tungsten, which uploads pictures as Decals and animations as Models.
+/// Tungsten, which uploads images as Decals and animations as Models.
 pub(super) const TUNGSTEN: &[ExtensionGroup] = &[
     ExtensionGroup {
         extensions: &["png", "jpg", "jpeg", "bmp", "tga"],
@@ -35,16 +35,16 @@ pub(super) const TUNGSTEN: &[ExtensionGroup] = &[
     ExtensionGroup { extensions: &["mp3", "ogg", "wav", "flac"], asset_type: None, suffix: "_sounds" },
 ];
 
-/// A picture that a tool draws before it uploads it, and that Macadam can't upload.
+/// The extension of images that a tool renders before the upload, and that Macadam can't upload.
 pub(super) const DRAWN: &str = "svg";
 
-/// The extension of a path, without the dot.
+/// Returns the extension of a path, without the dot.
 pub(super) fn of(path: &str) -> Option<&str> {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, extension)| extension)
 }
 
-/// Whether a path is that of a picture.
+/// Returns whether the path is that of an image.
 pub(super) fn is_picture(path: &str) -> bool {
     let pictures = ["png", "jpg", "jpeg", "bmp", "tga", DRAWN];
     of(path).is_some_and(|extension| pictures.iter().any(|picture| extension.eq_ignore_ascii_case(picture)))

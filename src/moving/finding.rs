@@ -1,25 +1,26 @@
-//! What a person has to know of a move: what came along with a reservation, and what did not.
+//! Findings of a move for a person: assets that were taken over with reservations, and things that
+//! were not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A kind of thing that was found. The order is that of the report.
+/// A kind of finding, in the order of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum FindingKind {
     /// The tool has no asset for a file.
     NotUploaded,
-    /// The file is another than the one that was uploaded.
+    /// The file changed since its upload.
     Changed,
-    /// The tool has an asset for which no file is left.
+    /// The tool has an asset whose file is gone.
     FileGone,
     /// Two files claim one asset.
     SharedId,
     /// A file is part of a packed sheet.
     PackedSheet,
-    /// A drawing that was never uploaded, and that Macadam can't draw.
+    /// An SVG that was never uploaded, and that Macadam can't render.
     Drawing,
     /// Macadam can't upload the file.
     Unusable,
-    /// Roblox says that the asset is another's, or of another type.
+    /// Roblox says that the asset has another owner or type.
     Mismatch,
     /// Roblox doesn't find the asset.
     NotFound,
@@ -31,20 +32,20 @@ pub(crate) enum FindingKind {
     Treated,
     /// The file was matched by its name alone.
     Unchecked,
-    /// The tool's pattern and Macadam's find different files.
+    /// The tool's pattern and Macadam's match different files.
     GlobDiffers,
     /// A file is in two inputs.
     TwoInputs,
-    /// A record of the tool's that means nothing.
+    /// A placeholder record of the tool.
     FakeRecord,
-    /// The tool's records may be wrong without showing it.
+    /// The tool's records may be wrong without any sign of it.
     MayBePoisoned,
-    /// Something that the tool does and Macadam doesn't.
+    /// A feature of the tool that Macadam doesn't have.
     CantComeAlong,
 }
 
 impl FindingKind {
-    /// The name in `--json`.
+    /// Returns the name in `--json`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::NotUploaded => "not_uploaded",
@@ -68,7 +69,7 @@ impl FindingKind {
         }
     }
 
-    /// What `count` of them are.
+    /// Returns a title for `count` findings of this kind.
     pub(crate) fn title(self, count: usize) -> String {
         let files = if count == 1 { "file" } else { "files" };
         let assets = if count == 1 { "asset" } else { "assets" };
@@ -94,7 +95,7 @@ impl FindingKind {
         }
     }
 
-    /// What that means, and what to do about it.
+    /// Returns what the finding means, and what to do about it.
     pub(crate) const fn advice(self) -> &'static str {
         match self {
             Self::NotUploaded => "the next sync uploads them",
@@ -139,38 +140,38 @@ impl FindingKind {
     }
 }
 
-/// One thing that was found.
+/// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
-    /// What kind.
+    /// Its kind.
     pub kind: FindingKind,
-    /// What it is about: a path, an asset, or a sentence.
+    /// Its subject: a path, an asset, or a sentence.
     pub subject: String,
 }
 
 impl Finding {
-    /// A finding.
+    /// Creates a finding.
     pub(crate) fn new(kind: FindingKind, subject: impl Into<String>) -> Self {
         Self { kind, subject: subject.into() }
     }
 }
 
-/// Everything that was found, by kind, in order.
+/// All findings, by kind, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Findings(BTreeMap<FindingKind, BTreeSet<String>>);
 
 impl Findings {
-    /// Adds one; a second one about the same says nothing new.
+    /// Adds a finding. A second one about the same subject adds nothing.
     pub(crate) fn add(&mut self, kind: FindingKind, subject: impl Into<String>) {
         self.0.entry(kind).or_default().insert(subject.into());
     }
 
-    /// Every kind with what it is about.
+    /// Iterates over the kinds and their subjects.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (FindingKind, &BTreeSet<String>)> {
         self.0.iter().map(|(kind, subjects)| (*kind, subjects))
     }
 
-    /// What one kind is about.
+    /// Returns the subjects of one kind.
     #[cfg(test)]
     pub(crate) fn of(&self, kind: FindingKind) -> Vec<&str> {
         self.0.get(&kind).into_iter().flatten().map(String::as_str).collect()

@@ -1,10 +1,9 @@
-//! Patterns of other tools. Theirs find hidden files, and in most of them `*` crosses `/`;
-//! Macadam's don't.
+//! Patterns of other tools. They match hidden files, and in most of them `*` matches `/`; neither
+//! holds for Macadam's.
 
 use globset::{GlobBuilder, GlobMatcher};
 
-/// More stars in one part of a path than this are left as they are: each of them doubles the
-/// pattern.
+/// The most stars in one part of a path that are translated: each of them doubles the pattern.
 const MAX_STARS: usize = 3;
 
 /// A pattern as another tool reads it.
@@ -12,23 +11,24 @@ const MAX_STARS: usize = 3;
 pub(crate) struct TheirGlob {
     text: String,
     matcher: GlobMatcher,
-    /// `*` and `?` match a `/`.
+    /// Whether `*` and `?` match a `/`.
     crosses: bool,
 }
 
 impl TheirGlob {
-    /// A pattern of the crate `globset` with its defaults, in which `*` crosses `/`.
+    /// Reads a pattern of the crate `globset` with its defaults, in which `*` matches `/`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Returns what is wrong with it.
     pub(crate) fn crossing(text: &str) -> Result<Self, String> {
         Self::new(text, text, true)
     }
 
-    /// A pattern of the crate `glob`, in which `*` doesn't cross `/` and braces mean nothing.
+    /// Reads a pattern of the crate `glob`, in which `*` doesn't match `/` and braces have no
+    /// meaning.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Returns what is wrong with it.
     pub(crate) fn plain(text: &str) -> Result<Self, String> {
         let without_braces = text.replace('{', "[{]").replace('}', "[}]");
         Self::new(text, &without_braces, false)
@@ -39,27 +39,27 @@ impl TheirGlob {
         Ok(Self { text: text.to_owned(), matcher: glob.compile_matcher(), crosses })
     }
 
-    /// Whether it finds a path.
+    /// Returns whether it matches a path.
     pub(crate) fn is_match(&self, path: &str) -> bool {
         self.matcher.is_match(path)
     }
 
-    /// The folders at its front that have no wildcards.
+    /// Returns the leading folders without wildcards.
     pub(crate) fn prefix(&self) -> String {
         let is_fixed = |part: &&str| !part.contains(['*', '?', '{', '}', '[', ']']);
         let parts: Vec<&str> = self.text.split('/').collect();
         let fixed: Vec<&str> = parts.iter().copied().take_while(is_fixed).collect();
-        // A pattern without wildcards is one file, and its folder is what is cut off.
+        // A pattern without wildcards is one file; the file's name is not part of the prefix.
         let folders = if fixed.len() == parts.len() { fixed.len().saturating_sub(1) } else { fixed.len() };
         fixed.get(..folders).unwrap_or_default().join("/")
     }
 
-    /// Whether its last part takes any extension.
+    /// Returns whether its last part accepts any extension.
     pub(crate) fn takes_any_extension(&self) -> bool {
         self.text.ends_with('*')
     }
 
-    /// Whether it can find a file with this extension.
+    /// Returns whether it can match a file with this extension.
     pub(crate) fn can_have(&self, extension: &str) -> bool {
         let last = self.text.rsplit('/').next().unwrap_or_default();
         self.takes_any_extension()
@@ -67,8 +67,8 @@ impl TheirGlob {
             || last.rsplit_once('.').is_none_or(|(_, written)| written.eq_ignore_ascii_case(extension))
     }
 
-    /// The same pattern for Macadam, which finds files of these extensions alone where theirs takes
-    /// any.
+    /// Returns the same pattern for Macadam. If the original accepts any extension, the result
+    /// matches only these extensions.
     pub(crate) fn translated(&self, extensions: &[&str]) -> String {
         let text = if self.crosses { crossed(&self.text) } else { self.text.replace('{', "[{]").replace('}', "[}]") };
         if !self.takes_any_extension() {
@@ -83,9 +83,9 @@ impl TheirGlob {
     }
 }
 
-/// A pattern in which each `*` crosses `/`, as one in which only `**` does.
+/// Rewrites a pattern in which each `*` matches `/` to one in which only `**` does.
 fn crossed(text: &str) -> String {
-    // Braces around a `/` are left alone: what they find differently is found by comparing.
+    // Braces around a `/` stay: a comparison of the matched files finds the differences.
     if braces_hold_a_slash(text) {
         return text.to_owned();
     }
@@ -109,7 +109,7 @@ fn crossed(text: &str) -> String {
     parts.join("/")
 }
 
-/// One part of a crossing pattern: whether any folders may come before it, and what it can be.
+/// Returns whether folders may precede this part of a crossing pattern, and its alternatives.
 fn cross_part(part: &str) -> (bool, Vec<String>) {
     if let Some(inside) = part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'))
         && inside.split(',').all(|alternative| alternative.starts_with('*'))
@@ -130,7 +130,7 @@ fn cross_part(part: &str) -> (bool, Vec<String>) {
     (leads, found)
 }
 
-/// A part cut at its stars, but for those in a class or in braces.
+/// Splits a part at its stars, except those in a class or in braces.
 fn stars(part: &str) -> Vec<&str> {
     let (mut pieces, mut start, mut depth) = (Vec::new(), 0, 0_usize);
     for (at, character) in part.char_indices() {
@@ -162,7 +162,7 @@ fn braces_hold_a_slash(text: &str) -> bool {
     })
 }
 
-/// A path as a pattern that finds it alone.
+/// Returns a pattern that matches only this path.
 pub(crate) fn escaped(path: &str) -> String {
     path.chars().fold(String::with_capacity(path.len()), |mut text, character| {
         if matches!(character, '*' | '?' | '[' | ']' | '{' | '}') {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// What the translation finds of plain names is what theirs finds.
+        /// The translation matches the same ordinary names as the original.
         #[test]
         fn ours_find_what_theirs_find(
             theirs in "a/(\\*\\*/)?[bc]?\\*?[bc]?(/[bc]?\\*[bc]?)?\\.png",

@@ -1,5 +1,5 @@
-//! The asset IDs of a module that Tungsten wrote: a line an entry, a table in a table for folders
-//! and for parts of a sheet. No Luau in general.
+//! Reads asset IDs from a module that Tungsten wrote: one line per entry, nested tables for folders
+//! and for parts of a sheet. It doesn't read Luau in general.
 
 use crate::model::ids::AssetId;
 
@@ -10,11 +10,11 @@ pub(super) struct TableEntry {
     pub key: String,
     /// Its asset.
     pub asset_id: AssetId,
-    /// It is a part of a packed sheet.
+    /// Whether it is part of a packed sheet.
     pub is_slice: bool,
 }
 
-/// Reads every asset of the module. A line that is none of Tungsten's is passed over.
+/// Reads every asset of the module. Lines that Tungsten doesn't write are skipped.
 pub(super) fn read(text: &str) -> Vec<TableEntry> {
     let (mut open, mut leaves) = (Vec::<String>::new(), Vec::new());
     let mut lines = text.lines().map(str::trim).peekable();
@@ -29,9 +29,9 @@ pub(super) fn read(text: &str) -> Vec<TableEntry> {
             continue;
         }
         let Some(asset_id) = id(value) else { continue };
-        // The table of the module itself has its name for a key: `local NAME = {`.
+        // The module's own table has its name as a key: `local NAME = {`.
         let folders = open.get(1..).unwrap_or_default();
-        // A folder with a picture of that name reads the same; of a sheet the next line tells.
+        // A folder with an image of that name reads the same; the next line distinguishes a sheet.
         let is_slice =
             key == "Image" && !folders.is_empty() && lines.peek().is_some_and(|next| next.starts_with("ImageRect"));
         let key = if is_slice { folders.join("/") } else { [folders, &[key]].concat().join("/") };

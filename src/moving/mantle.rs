@@ -1,5 +1,5 @@
-//! Mantle's state of version 6: every resource of every environment, of which pictures and sounds
-//! are assets.
+//! Mantle's state of version 6: every resource of every environment, of which images and sounds are
+//! assets.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::model::ids::{Creator, GroupId};
 
 const STATE: &str = ".mantle-state.yml";
 const VERSION: &str = "6";
-/// What Mantle writes for an asset that it only heard of.
+/// The values that Mantle writes for an asset that it imported.
 const FAKE: [&str; 2] = ["fake-hash", "fake-path"];
 
 /// Reads one environment of the state.
@@ -34,7 +34,7 @@ fn require_version(state: &Value) -> Result<(), ReadError> {
     let version = match state.get("version") {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Number(number)) => number.to_string(),
-        // The first version had none.
+        // The first version had no number.
         _ => "1".to_owned(),
     };
     if version == VERSION {
@@ -68,13 +68,13 @@ fn choose<'a>(
 struct Reading {
     rows: Vec<Row>,
     findings: Vec<Finding>,
-    /// How many resources of each kind are none of Macadam's business.
+    /// The number of resources of each kind that Macadam doesn't manage.
     others: BTreeMap<String, usize>,
 }
 
 impl Reading {
     fn resource(&mut self, resource: &Value) -> Result<(), ReadError> {
-        // A kind without values is a text, one with values a table of one key.
+        // A kind without values is a string, one with values a table with one key.
         let (kind, inputs) = match resource.get("inputs") {
             Some(Value::Object(table)) => match table.iter().next() {
                 Some((kind, inputs)) => (kind.as_str(), inputs),
@@ -93,7 +93,7 @@ impl Reading {
         let (Some(path), Some(hash)) = (text("filePath"), text("fileHash")) else {
             return Err(ReadError::malformed(STATE, format!("a resource `{kind}` has no file")));
         };
-        // Without outputs it was never made.
+        // Without outputs it was never created.
         let Some(id) = id else { return Ok(()) };
         if FAKE.contains(&path) || FAKE.contains(&hash) {
             let name = resource.get("id").and_then(Value::as_str).unwrap_or_default();
@@ -122,7 +122,7 @@ impl Reading {
                 "{aliases} names such as rbxgameasset://Images/logo: keep Mantle for them, or add an [[outputs]] and use its module"
             ));
         }
-        // The owner that all of them have; one that differs says so itself.
+        // The common owner; a row whose owner differs states it.
         let creator = rows.first().and_then(|row| row.creator);
         let input = Input {
             name: "assets".to_owned(),

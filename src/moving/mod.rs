@@ -1,14 +1,14 @@
-//! Moving in from another tool: from what its files say to a manifest and the assets that come
-//! along. Pure: texts and hashes in, values out.
+//! Moving in from another tool: turns its files into a manifest and the assets to manage. Pure:
+//! texts and hashes in, values out.
 //!
-//! A reader for each tool makes one neutral [`Source`] of its files. [`claims()`] brings that
-//! together with the files of the project: a file is an asset's only where the tool's own record
-//! says so. [`ManifestDraft`] is the manifest that follows. Must never guess: what can't be told is
-//! a [`Finding`], with what a person can do about it.
+//! A reader for each tool turns its files into a neutral [`Source`]. [`claims()`] matches that with
+//! the files of the project: a file gets an asset only if the tool's own record proves it.
+//! [`Draft`] is the resulting manifest. No code here may guess: an unknown becomes a [`Finding`],
+//! with what a person can do about it.
 //!
-//! Read next: `source` for the neutral form, `asphalt` for the simplest reader, `glob` for how
-//! their patterns differ from Macadam's; `src/engine/moving/mod.rs` for the files, Roblox and the
-//! lockfile.
+//! Read next: `source` for the neutral form, `asphalt` for the simplest reader, `glob` for how the
+//! tools' patterns differ from Macadam's; `src/engine/commands/moving/mod.rs` for the files, Roblox
+//! and the lockfile.
 
 mod asphalt;
 mod asphalt_old;
@@ -31,11 +31,11 @@ pub(crate) use finding::{FindingKind, Findings};
 pub(crate) use read::{Fetch, ReadError, SourceOptions};
 pub(crate) use source::{FileSet, Source, Tool};
 
-/// Reads a project of another tool. `main` is the text of the file that tells of it, `fetch` gives
-/// the text of another file in its folder.
+/// Reads a project of another tool. `main` is the text of its main file; `fetch` returns the text
+/// of another file in its folder.
 ///
 /// # Errors
-/// When a file is not what the tool writes, or is of a version that can't be read.
+/// When a file doesn't have the tool's format, or has a version that can't be read.
 pub(crate) fn read(tool: Tool, main: &str, options: &SourceOptions, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     match tool {
         Tool::Asphalt => asphalt::read(main, fetch),

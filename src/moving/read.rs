@@ -1,32 +1,32 @@
-//! What the readers share: the other files of a project, and what is wrong with one.
+//! Shared by the readers: access to the project's other files, and errors.
 
 use serde::de::DeserializeOwned;
 
 use crate::model::ids::{AssetId, Creator, GroupId, UserId};
 
-/// Gives the text of a file in the tool's folder, by its path there; `None` where there is no such
+/// Returns the text of a file in the tool's folder, by its path there; `None` if there is no such
 /// file.
 pub(crate) type Fetch<'a> = dyn Fn(&str) -> Result<Option<String>, ReadError> + 'a;
 
-/// What a person said on the command line.
+/// The options of the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct SourceOptions {
-    /// Which environment, of a tool that has several.
+    /// The environment to read, for a tool with several.
     pub environment: Option<String>,
 }
 
 /// Why a tool's project can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReadError {
-    /// A file is not what the tool writes.
+    /// A file doesn't have the tool's format.
     #[error("{file} can't be read: {why}")]
     Malformed {
         /// The file's name.
         file: String,
-        /// What is wrong.
+        /// The problem.
         why: String,
     },
-    /// A file is of a version that is not known.
+    /// A file has an unknown version.
     #[error("{file} has version {version}, which Macadam can't read")]
     Version {
         /// The file's name.
@@ -42,20 +42,20 @@ pub(crate) enum ReadError {
         |wanted| format!("this state has no environment `{wanted}`"),
     ))]
     Environment {
-        /// The one that was asked for.
+        /// The requested environment.
         wanted: Option<String>,
-        /// Those that are there.
+        /// The existing environments.
         known: Vec<String>,
     },
 }
 
 impl ReadError {
-    /// That a file is not what the tool writes.
+    /// Creates the error for a file that doesn't have the tool's format.
     pub(crate) fn malformed(file: impl Into<String>, why: impl std::fmt::Display) -> Self {
         Self::Malformed { file: file.into(), why: why.to_string().trim_end().to_owned() }
     }
 
-    /// What would mend it.
+    /// Returns how to fix it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Malformed { .. } => None,
@@ -76,7 +76,7 @@ pub(super) fn toml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Rea
     toml::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| ReadError::malformed(file, error))
 }
 
-/// An asset ID as a tool wrote it.
+/// Checks an asset ID that a tool wrote.
 pub(super) fn asset_id(file: &str, number: u64) -> Result<AssetId, ReadError> {
     AssetId::new(number).map_err(|error| ReadError::malformed(file, error))
 }
@@ -90,7 +90,7 @@ pub(super) struct CreatorText {
 }
 
 impl CreatorText {
-    /// The creator; none where the ID is the 0 of a config that was never filled in.
+    /// Returns the creator; `None` for the ID 0 of a config that was never filled in.
     pub(super) fn creator(&self, file: &str) -> Result<Option<Creator>, ReadError> {
         if self.id == 0 {
             return Ok(None);
@@ -104,13 +104,13 @@ impl CreatorText {
     }
 }
 
-/// A path as a tool wrote it, with `/` on every system and without a leading `./`.
+/// Returns a path of a tool with `/` on every system and without a leading `./`.
 pub(super) fn slashed(path: &str) -> String {
     let path = path.replace('\\', "/");
     path.strip_prefix("./").unwrap_or(&path).trim_end_matches('/').to_owned()
 }
 
-/// Two paths, one below the other.
+/// Joins two paths.
 pub(super) fn joined(folder: &str, path: &str) -> String {
     let (folder, path) = (slashed(folder), slashed(path));
     match (folder.as_str(), path.as_str()) {

@@ -1,4 +1,4 @@
-//! What every tool's files come to: which files it looks at, which asset IDs it knows, which code
+//! The neutral form of a tool's project: its files, the asset IDs that it knows, and the code that
 //! it writes.
 
 use super::finding::Finding;
@@ -7,7 +7,7 @@ use crate::model::asset::AssetType;
 use crate::model::foreign_hash::HashKind;
 use crate::model::ids::{AssetId, Creator};
 
-/// A tool from which one can move in.
+/// A tool to move in from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Tool {
     /// jackTabsCode's Asphalt.
@@ -26,7 +26,7 @@ impl Tool {
     /// Every tool.
     pub(crate) const ALL: [Self; 5] = [Self::Asphalt, Self::Tarmac, Self::Mantle, Self::AssetSync, Self::Tungsten];
 
-    /// The tool whose file has this name.
+    /// Returns the tool whose main file has this name.
     pub(crate) fn of_file_name(name: &str) -> Option<Self> {
         if name.ends_with(".mantle-state.yml") {
             return Some(Self::Mantle);
@@ -34,7 +34,7 @@ impl Tool {
         Self::ALL.into_iter().find(|tool| tool.file_name() == name)
     }
 
-    /// The name of the file from which one moves in.
+    /// Returns the name of its main file.
     pub(crate) const fn file_name(self) -> &'static str {
         match self {
             Self::Asphalt => "asphalt.toml",
@@ -45,7 +45,7 @@ impl Tool {
         }
     }
 
-    /// The tool's own name.
+    /// Returns the tool's own name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Asphalt => "Asphalt",
@@ -56,7 +56,7 @@ impl Tool {
         }
     }
 
-    /// The hash by which it knows a file.
+    /// Returns the hash by which it knows a file.
     pub(crate) const fn hash(self) -> HashKind {
         match self {
             Self::Asphalt | Self::Tarmac => HashKind::Blake3,
@@ -69,13 +69,13 @@ impl Tool {
 /// A project of another tool.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    /// Which tool's.
+    /// The tool.
     pub tool: Tool,
-    /// Who owns its assets, where its files say so.
+    /// The owner of its assets, if its files state one.
     pub creator: Option<Creator>,
-    /// Its groups of files, in the order in which they are written.
+    /// Its groups of files, in their order.
     pub inputs: Vec<Input>,
-    /// What was found on the way that can't come along.
+    /// Findings of the reader.
     pub findings: Vec<Finding>,
 }
 
@@ -84,35 +84,35 @@ pub(crate) struct Source {
 pub(crate) struct Input {
     /// Its name: the key of its glob.
     pub name: String,
-    /// Which files it has.
+    /// Its files.
     pub files: FileSet,
     /// The asset IDs that the tool knows.
     pub rows: Vec<Row>,
-    /// Addresses whose asset is used and not managed.
+    /// Addresses whose asset is used but not managed.
     pub existing: Vec<(String, AssetId)>,
     /// The code that it writes.
     pub outputs: Vec<OutputDraft>,
-    /// What is done to a picture before it is uploaded.
+    /// How an image is processed before its upload.
     pub images: Treatment,
-    /// The files are packed into sheets: none of them is an asset of its own.
+    /// Whether the files are packed into sheets, so that none of them is an asset of its own.
     pub is_packed: bool,
 }
 
-/// Which files an input has.
+/// The files of an input.
 #[derive(Debug, Clone)]
 pub(crate) enum FileSet {
-    /// Those that a pattern finds, as far as the tool knows their extension.
+    /// Those that a pattern matches, if the tool takes their extension.
     Glob {
         /// The pattern, relative to the project's folder.
         glob: TheirGlob,
-        /// The extensions that the tool takes; the first of equal ones that fit decides.
+        /// The extensions that the tool takes; the first group that fits decides.
         groups: &'static [ExtensionGroup],
-        /// An extension's case counts.
+        /// Whether an extension's case counts.
         exact_case: bool,
-        /// Patterns of files that it leaves out.
+        /// Patterns of files that it excludes.
         exclude: Vec<TheirGlob>,
     },
-    /// These alone.
+    /// The files that the rows name.
     Paths,
 }
 
@@ -121,14 +121,14 @@ pub(crate) enum FileSet {
 pub(crate) struct ExtensionGroup {
     /// In lower case, without the dot.
     pub extensions: &'static [&'static str],
-    /// The type that the tool asks for, where Macadam would not infer the same.
+    /// The type that the tool requests, if Macadam would infer another.
     pub asset_type: Option<AssetType>,
-    /// Added to the input's name, where an input becomes several globs.
+    /// Added to the input's name, if one input becomes several globs.
     pub suffix: &'static str,
 }
 
 impl ExtensionGroup {
-    /// Whether a file belongs to it.
+    /// Returns whether a file belongs to it.
     pub(super) fn fits(&self, path: &str) -> bool {
         let extension = super::extension::of(path).unwrap_or_default();
         self.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension))
@@ -138,61 +138,61 @@ impl ExtensionGroup {
 /// An asset that the tool knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
-    /// The file, where the tool says.
+    /// Its file, if the tool states it.
     pub path: Option<String>,
-    /// The tool's hash of the file, where it says; in lower-case hex.
+    /// The tool's hash of the file, if it states one, in lower-case hex.
     pub hash: Option<String>,
     /// The asset.
     pub asset_id: AssetId,
-    /// Its owner, where the tool says so for each asset.
+    /// Its owner, if the tool states one for each asset.
     pub creator: Option<Creator>,
-    /// It is part of a packed sheet.
+    /// Whether it is part of a packed sheet.
     pub is_slice: bool,
-    /// The asset holds other bytes than the file.
+    /// Whether the asset holds other bytes than the file.
     pub treated: bool,
 }
 
 impl Row {
-    /// An asset with a hash and no path.
+    /// Creates an asset with a hash and no path.
     pub(super) fn of_hash(hash: &str, asset_id: AssetId) -> Self {
         let hash = Some(hash.to_ascii_lowercase());
         Self { path: None, hash, asset_id, creator: None, is_slice: false, treated: false }
     }
 
-    /// An asset with a path and maybe a hash.
+    /// Creates an asset with a path and perhaps a hash.
     pub(super) fn of_path(path: &str, hash: Option<&str>, asset_id: AssetId) -> Self {
         let hash = hash.filter(|hash| !hash.is_empty()).map(str::to_ascii_lowercase);
         Self { path: Some(path.to_owned()), hash, asset_id, creator: None, is_slice: false, treated: false }
     }
 }
 
-/// What a tool does to a picture before it uploads it.
+/// How a tool processes an image before its upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Treatment {
-    /// Nothing: the asset holds the file.
+    /// Not at all: the asset holds the file.
     #[default]
     AsItIs,
-    /// It bleeds the colours of transparent pixels, and writes the picture anew.
+    /// It bleeds the colours of transparent pixels, and encodes the image again.
     Bleeds,
-    /// It writes the picture anew.
+    /// It encodes the image again.
     Reencodes,
 }
 
 /// A code file that the tool writes, as an entry of `[[outputs]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct OutputDraft {
-    /// Where.
+    /// Its path.
     pub path: String,
-    /// A table in a table for each folder.
+    /// Whether folders become nested tables.
     pub nested: bool,
-    /// What is cut off the front of each address.
+    /// The prefix that is removed from each address.
     pub base: Option<String>,
-    /// The name of the table, where it is an identifier.
+    /// The name of the table, if it is an identifier.
     pub name: Option<String>,
-    /// Keys have no extension.
+    /// Whether keys have no extension.
     pub strip_extensions: bool,
-    /// `Content` in place of text.
+    /// Whether values are `Content` instead of strings.
     pub content: bool,
-    /// TypeScript types of the values themselves.
+    /// Whether the TypeScript types are literal.
     pub literal: bool,
 }

@@ -1,5 +1,5 @@
-//! Tarmac: inputs with a glob each, in one or several `tarmac.toml`, and `tarmac-manifest.toml` by
-//! path and hash.
+//! Tarmac: inputs with one glob each, in one or several `tarmac.toml`, and `tarmac-manifest.toml`
+//! by path and hash.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::model::ids::{Creator, GroupId};
 
 const CONFIG: &str = "tarmac.toml";
 const MANIFEST: &str = "tarmac-manifest.toml";
-/// Configs that include one another in a circle end here.
+/// The most configs of one project: configs that include one another in a circle end here.
 const MAX_CONFIGS: usize = 200;
 
 #[derive(Deserialize)]
@@ -27,7 +27,7 @@ struct TarmacConfig {
     inputs: Vec<TarmacInputText>,
 }
 
-/// A path, or as older versions wrote it a table with one.
+/// A path, or as older versions wrote it, a table with one.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Include {
@@ -92,7 +92,7 @@ struct TarmacEntry {
     slice: Option<toml::Value>,
 }
 
-/// Reads `tarmac.toml`, those that it includes, and the manifest beside it.
+/// Reads `tarmac.toml`, the configs that it includes, and the manifest beside it.
 pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     let mut findings = vec![Finding::new(FindingKind::MayBePoisoned, MANIFEST)];
     let configs = configs(main, fetch, &mut findings)?;
@@ -117,7 +117,7 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     Ok(Source { tool: Tool::Tarmac, creator: creator.map(Creator::Group), inputs, findings })
 }
 
-/// The config and all that it includes, each with its folder.
+/// Reads the config and all that it includes, each with its folder.
 fn configs(
     main: &str,
     fetch: &Fetch<'_>,
@@ -184,14 +184,14 @@ fn read_input(
     })
 }
 
-/// Whether a picture is one for a scale: `logo@2x.png`.
+/// Returns whether an image is for one scale: `logo@2x.png`.
 fn is_scaled(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let scale = name.split_once('@').and_then(|(_, rest)| rest.split_once('x'));
     scale.is_some_and(|(digits, _)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Tarmac's inputs have no names: the last folder of its pattern says most.
+/// Returns a name for the input, which has none in Tarmac: the last fixed folder of its pattern.
 fn name(place: usize, glob: &TheirGlob) -> String {
     let prefix = glob.prefix();
     let last = prefix.rsplit('/').next().unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Tungsten: inputs with a glob each, and a lockfile by the SHA-256 of what was uploaded. Sounds
-//! and models are uploaded as they are; pictures are written anew, so that their hash says nothing
-//! about the file: these are found by their name in the module that Tungsten wrote.
+//! Tungsten: inputs with one glob each, and a lockfile by the SHA-256 of the uploaded bytes. Sounds
+//! and models are uploaded unchanged. Images are encoded again, so their hash says nothing about
+//! the file; they are found by their name in the module that Tungsten wrote.
 
 use std::collections::BTreeMap;
 
@@ -101,7 +101,7 @@ fn read_input(
     }
     let module = slashed(&input.output_path);
     for leaf in fetch(&module)?.map(|text| luau_table::read(&text)).unwrap_or_default() {
-        // The module leaves the extension out: it is that of the file which has this name.
+        // The module omits the extension: the file with this name decides.
         let row = Row::of_path(&joined(&prefix, &leaf.key), None, leaf.asset_id);
         rows.push(Row { is_slice: leaf.is_slice, ..row });
     }

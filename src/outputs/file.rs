@@ -1,8 +1,7 @@
-//! A generated file on disk: how it compares with the text that it should hold, and its
-//! replacement.
+//! A generated file on disk: its comparison with the wanted text, and its replacement.
 //!
-//! Must never write over a file that Macadam didn't make, unless it is told to, and never where the
-//! text is there already: every write is a change that git and Rojo see.
+//! It must never overwrite a file that Macadam didn't make, unless the user asks for it, and never
+//! one that is up to date: git and Rojo see every write.
 
 use std::io;
 use std::path::Path;
@@ -12,27 +11,27 @@ use crate::model::path::ProjectPath;
 use crate::platform::atomic_file::{AtomicWriteError, write_atomic_if};
 use crate::platform::own_file::{self, Access};
 
-/// A generated file of a project with every asset that Roblox lets one account make in years is
-/// smaller.
+/// The limit of a generated file, in bytes. One with every asset that Roblox lets an account make
+/// in years is smaller.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// How a file compares with the text that it should hold.
+/// The result of comparing a file with the wanted text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FileComparison {
     /// It holds that text.
     Same,
-    /// It isn't there.
+    /// It doesn't exist.
     Absent,
-    /// It holds something else.
+    /// It differs.
     Differs {
         /// Who made it.
         maker: Maker,
-        /// What it holds.
+        /// Its content.
         content: Vec<u8>,
     },
 }
 
-/// Why a file could not be looked at or written. It is as it was.
+/// Why a file could not be read or written. It is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
     /// It could not be read.
@@ -40,21 +39,21 @@ pub(crate) enum FileError {
     Read {
         /// The file.
         path: ProjectPath,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Its folder could not be made.
+    /// Its folder could not be created.
     #[error("can't make the folder of `{path}`")]
     Folder {
         /// The file.
         path: ProjectPath,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// It could not be replaced.
     #[error(transparent)]
     Write(#[from] AtomicWriteError),
-    /// Somebody else wrote it at the same moment.
+    /// Another program wrote it at the same time.
     #[error("`{path}` was changed by something else while it was written")]
     Busy {
         /// The file.
@@ -63,7 +62,7 @@ pub(crate) enum FileError {
 }
 
 impl FileError {
-    /// What to do about it.
+    /// Returns what to do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Read { source, .. } | Self::Folder { source, .. } if own_file::hint(source).is_some() => {
@@ -80,11 +79,11 @@ impl FileError {
     }
 }
 
-/// Compares the file at `path` below `root` with the text that it should hold. Line ends of a
-/// checkout on Windows make no difference.
+/// Compares the file at `path` below `root` with the wanted text. Line ends of a checkout on
+/// Windows make no difference.
 ///
 /// # Errors
-/// When it can't be read, is no plain file, or is reached through a link.
+/// When it can't be read, is not a regular file, or is reached through a link.
 pub(crate) fn compare(root: &Path, path: &ProjectPath, text: &str) -> Result<FileComparison, FileError> {
     match read(root, path)? {
         None => Ok(FileComparison::Absent),
@@ -93,11 +92,11 @@ pub(crate) fn compare(root: &Path, path: &ProjectPath, text: &str) -> Result<Fil
     }
 }
 
-/// Replaces the file by `text`, if it is still as `seen`; new folders are for those of `access`.
-/// Blocks until it is durable.
+/// Replaces the file with `text`, if it is still as `seen`. New folders get `access`. Blocks until
+/// it is durable.
 ///
 /// # Errors
-/// When it can't be written, or is another file by now.
+/// When it can't be written, or has changed since.
 pub(crate) fn replace(
     root: &Path,
     path: &ProjectPath,
@@ -135,7 +134,7 @@ fn read(root: &Path, path: &ProjectPath) -> Result<Option<Vec<u8>>, FileError> {
     }
 }
 
-/// Whether a file holds a text, but for line ends: git may have written `\r\n`.
+/// Returns whether a file holds a text, apart from line ends: git may have written `\r\n`.
 fn is_same(content: &[u8], text: &str) -> bool {
     let mut text = text.as_bytes();
     let mut lines = content.split_inclusive(|byte| *byte == b'\n');

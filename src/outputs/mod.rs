@@ -1,13 +1,13 @@
 //! Files with asset IDs for the game's code: `[[outputs]]` of the manifest.
 //!
-//! Two halves. [`render`] is pure: an output and the asset ID of each address in, the text of the
-//! file out, the same bytes on every machine. [`mod@file`] is the edge: it compares that text with
-//! the disk and replaces a file whole, only where it differs, and never one that somebody else
-//! made. Neither decides which asset ID an address has: that is `plan/current.rs`, from desired
+//! There are two halves. [`render`] is pure: it turns an output and the asset ID of each address
+//! into the text of the file, with the same bytes on every machine. [`mod@file`] compares that text
+//! with the disk and replaces a file as a whole, only where it differs, and never one that someone
+//! else made. Neither decides which asset ID an address has: `plan/current.rs` does, from desired
 //! content and history.
 //!
-//! Read next: [`tree`] for how addresses become keys, [`mod@print`] for the three languages,
-//! [`quote`] for keys that are no identifiers, [`mark`] for how a generated file is known.
+//! Read next: [`tree`] for how addresses become keys, [`mod@print`] for the languages, [`quote`]
+//! for keys that are not identifiers, [`mark`] for how a generated file is recognized.
 
 pub(crate) mod file;
 pub(crate) mod mark;
@@ -25,34 +25,34 @@ use crate::model::shown::foreign;
 
 pub(crate) use tree::Collision;
 
-/// The asset of each address that an output holds; `None`: it has none yet.
+/// The asset of each address of an output; `None` if it has none yet.
 pub(crate) type AssetIds = BTreeMap<Address, Option<AssetId>>;
 
-/// So many addresses are named in one message.
+/// The number of addresses that one message names.
 const NAMED: usize = 3;
 
-/// A table can lie in so many others: Luau's parser takes a few hundred, and no project has as many
+/// The deepest nesting of tables: Luau's parser accepts a few hundred, and no project has as many
 /// folders.
 const DEEPEST: usize = 100;
 
 /// The largest ID that a number of Luau or JavaScript holds exactly: 2^53.
 const LARGEST_NUMBER: u64 = 1 << 53;
 
-/// Why the text of an output can't be made. Its file stays as it is.
+/// Why the text of an output can't be made. Its file stays unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RenderError {
-    /// Two addresses get one key, or one gets the key of a table that holds another.
+    /// Two addresses get the same key, or one gets the key of a table that holds another.
     Collisions(Vec<Collision>),
-    /// An address with more `/` than tables can lie in each other, where `style = "nested"`.
+    /// An address with more `/` than tables can be nested, with `style = "nested"`.
     TooDeep {
-        /// Which.
+        /// The address.
         address: Address,
     },
-    /// Addresses without an asset, where `missing = "error"`.
+    /// Addresses without an asset, with `missing = "error"`.
     Missing(Vec<Address>),
-    /// An ID that a number can't hold, where `value = "id"`.
+    /// An ID that a number can't hold, with `value = "id"`.
     NoNumber {
-        /// Whose.
+        /// The address.
         address: Address,
         /// The asset.
         asset_id: AssetId,
@@ -60,7 +60,7 @@ pub(crate) enum RenderError {
 }
 
 impl RenderError {
-    /// What to do about it.
+    /// Returns what to do about it.
     pub(crate) fn hint(&self) -> String {
         match self {
             Self::Collisions(all) if all.iter().any(|collision| collision.is_table) => {
@@ -115,7 +115,8 @@ fn more(count: usize) -> String {
     }
 }
 
-/// The text of an output that holds these addresses; `manifest` is the name of the manifest's file.
+/// Returns the text of an output with these addresses. `manifest` is the name of the manifest's
+/// file.
 ///
 /// # Errors
 /// See [`RenderError`].

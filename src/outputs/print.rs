@@ -1,5 +1,5 @@
-//! A tree as text: Luau, TypeScript, the types of a Luau module, JSON. Tabs, trailing commas where
-//! the language has them, a line break at the end.
+//! Prints a tree as Luau, TypeScript, the types of a Luau module, or JSON. Uses tabs, trailing
+//! commas where the language has them, and a final line break.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::tree::{JSON_MARK_KEY, Node, Table, Tree};
 use crate::model::ids::AssetId;
 use crate::model::output::{Language, Output, TypeWidth, ValueForm};
 
-/// A whole file.
+/// Returns a whole file.
 pub(super) fn file(output: &Output, manifest: &str, tree: &Tree<'_>) -> String {
     let mut text = String::new();
     let name = &output.name;
@@ -40,7 +40,7 @@ pub(super) fn file(output: &Output, manifest: &str, tree: &Tree<'_>) -> String {
     text
 }
 
-/// A table in its braces, without a line break at the end.
+/// Appends a table in braces, without a final line break.
 fn push_table(text: &mut String, output: &Output, table: &Table<'_>, depth: usize) {
     if table.is_empty() {
         text.push_str("{}");
@@ -78,18 +78,18 @@ fn push_tabs(text: &mut String, count: usize) {
     text.extend(std::iter::repeat_n('\t', count));
 }
 
-/// What stands for an asset, or its type; without an asset what shows nothing.
+/// Returns the value of an asset, or its type; for a missing asset, an empty value.
 fn value(output: &Output, asset_id: Option<AssetId>) -> String {
     let uri = asset_id.map(|asset_id| format!("rbxassetid://{asset_id}")).unwrap_or_default();
     let number = asset_id.map_or(0, AssetId::get);
     match (output.language, output.value, output.types) {
         (Language::TypeScriptDeclaration, ValueForm::Uri, TypeWidth::Wide) => "string".to_owned(),
         (Language::TypeScriptDeclaration, ValueForm::Id, TypeWidth::Wide) => "number".to_owned(),
-        // TypeScript has no type of one content.
+        // TypeScript has no literal type for `Content`.
         (Language::TypeScriptDeclaration, ValueForm::Content, _) => "Content".to_owned(),
         (Language::Json, ValueForm::Id, _) => json_string(&asset_id.map(|id| id.to_string()).unwrap_or_default()),
         (_, ValueForm::Id, _) => number.to_string(),
-        // The manifest lets no JSON have it.
+        // The manifest doesn't allow this form for JSON.
         (_, ValueForm::Content, _) if asset_id.is_none() => "Content.none".to_owned(),
         (_, ValueForm::Content, _) => format!("Content.fromUri({})", json_string(&uri)),
         (Language::Luau, ValueForm::Uri, _) => luau_string(&uri),

@@ -1,11 +1,12 @@
-//! Keys and strings as each language writes them.
+//! Keys and strings in each language.
 
 use std::fmt::Write as _;
 
 use crate::model::identifier::{LUAU_RESERVED, has_identifier_letters};
 use crate::model::shown::turns_text;
 
-/// A key of a Luau table, as it stands in front of ` = `: bare only where Luau's grammar takes it.
+/// Returns a key of a Luau table, for use before ` = `. It is bare only if Luau's grammar allows
+/// that.
 pub(super) fn luau_key(key: &str) -> String {
     if has_identifier_letters(key) && !LUAU_RESERVED.contains(&key) {
         return key.to_owned();
@@ -13,8 +14,8 @@ pub(super) fn luau_key(key: &str) -> String {
     format!("[{}]", luau_string(key))
 }
 
-/// A string of Luau, with the quotes that need fewer escapes: double ones where both are equal, as
-/// StyLua has it.
+/// Returns a Luau string, with the quotes that need fewer escapes; double quotes if both are equal,
+/// like StyLua.
 pub(super) fn luau_string(text: &str) -> String {
     let count = |quote: char| text.chars().filter(|c| *c == quote).count();
     let quote = if count('"') > count('\'') { '\'' } else { '"' };
@@ -34,20 +35,20 @@ pub(super) fn luau_string(text: &str) -> String {
     string
 }
 
-/// A property name of TypeScript. Reserved words are no matter there.
+/// Returns a TypeScript property name. Reserved words are allowed there.
 pub(super) fn typescript_key(key: &str) -> String {
     match key {
-        // Written plainly it would set the object's prototype.
+        // A plain `__proto__` would set the object's prototype.
         "__proto__" => "[\"__proto__\"]".to_owned(),
         key if has_identifier_letters(key) => key.to_owned(),
         key => typescript_string(key),
     }
 }
 
-/// A string of TypeScript that roblox-ts turns into the same string of Luau. It copies what stands
-/// between the quotes as it is, and where both kinds of quotes stand there it writes a long string,
-/// in which nothing is an escape. So only escapes that both languages have are written,
-/// and never both quotes.
+/// Returns a TypeScript string that roblox-ts turns into the same Luau string. roblox-ts copies the
+/// text between the quotes; if it contains both kinds of quotes, it writes a long string, in which
+/// escapes have no meaning. So this writes only escapes that both languages have, and never both
+/// quotes.
 fn typescript_string(text: &str) -> String {
     let quote = if text.contains('"') && !text.contains('\'') { '\'' } else { '"' };
     let mut string = String::with_capacity(text.len() + 2);
@@ -65,14 +66,14 @@ fn typescript_string(text: &str) -> String {
     string
 }
 
-/// A string of JSON.
+/// Returns a JSON string.
 pub(super) fn json_string(text: &str) -> String {
     let mut string = String::with_capacity(text.len() + 2);
     string.push('"');
     for c in text.chars() {
         match c {
             '"' | '\\' => string.extend(['\\', c]),
-            // Only what has one UTF-16 unit is unsafe.
+            // Every unsafe character has one UTF-16 unit.
             c if is_unsafe(c) => {
                 let _ = write!(string, "\\u{:04X}", u32::from(c)); // writing to a String can't fail
             }
@@ -83,7 +84,7 @@ pub(super) fn json_string(text: &str) -> String {
     string
 }
 
-/// Whether a character would break a line or make code look like other code than it is.
+/// Returns whether a character would break a line, or make code look like other code.
 const fn is_unsafe(c: char) -> bool {
     c.is_ascii_control() || turns_text(c) || matches!(c, '\u{80}'..='\u{9f}' | '\u{feff}')
 }

@@ -1,4 +1,4 @@
-//! What each output looks like, as tables of text.
+//! The text of each output, as tables.
 
 use super::*;
 use crate::model::output::{OutputStyle, TypeWidth};
@@ -19,7 +19,7 @@ fn nested(output: &mut Output) {
     output.style = OutputStyle::Nested;
 }
 
-/// An output of these addresses, 0 for no asset; the mark's line is left out.
+/// Checks an output of these addresses, with 0 for no asset; the mark's line is left out.
 #[track_caller]
 fn check(output: &Output, entries: &[(&str, u64)], expected: &str) {
     let text = match render(output, "assets.toml", &assets(entries)) {
@@ -176,7 +176,7 @@ fn an_address_without_an_asset() {
 fn keys_that_collide_are_an_error_that_names_both_addresses() {
     let strip = output("a.luau", |output| output.strip_extensions = true);
     check(&strip, &[("ui/a.jpg", 1), ("ui/a.png", 2)], "`ui/a.jpg` and `ui/a.png` both get the key `ui/a`");
-    // Also where one has no asset yet: it would begin with its upload.
+    // This includes one without an asset: the collision would begin with its upload.
     check(&strip, &[("ui/a.jpg", 0), ("ui/a.png", 2)], "`ui/a.jpg` and `ui/a.png` both get the key `ui/a`");
     let nested = output("a.luau", |output| (output.strip_extensions, output.style) = (true, OutputStyle::Nested));
     let expected = "`ui.png` and `ui/a.png` collide: `ui` can't be an asset and a table";

@@ -1,4 +1,4 @@
-//! How addresses become keys: what is cut off, where tables begin, and which keys collide.
+//! Turns addresses into keys: removes prefixes, nests tables, and finds collisions.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -9,18 +9,18 @@ use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::output::{Language, Output, OutputStyle};
 
-/// The key in JSON that holds the mark, since JSON has no comments.
+/// The key that holds the mark in JSON, which has no comments.
 pub(super) const JSON_MARK_KEY: &str = "@generated";
 
 /// A table of an output; its keys are in byte order.
 pub(super) type Table<'a> = BTreeMap<String, Node<'a>>;
 
-/// What a key of an output has.
+/// The value of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node<'a> {
-    /// More keys.
+    /// A nested table.
     Table(Table<'a>),
-    /// The asset of an address, where it has one.
+    /// The asset of an address, if it has one.
     Asset(&'a Address, Option<AssetId>),
 }
 
@@ -28,16 +28,16 @@ pub(super) enum Node<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Tree<'a>(pub(super) Table<'a>);
 
-/// Two addresses that can't both be in one output.
+/// Two addresses that can't be in the same output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Collision {
-    /// The key, with `/` between the tables that lead to it.
+    /// The key, with `/` between nested tables.
     pub key: String,
     /// The first address in byte order.
     pub first: Address,
-    /// The other; `None`: the key is Macadam's own.
+    /// The other address; `None` if the key is Macadam's own.
     pub second: Option<Address>,
-    /// One of them needs a table where the other needs a value.
+    /// Whether one of them needs a table where the other needs a value.
     pub is_table: bool,
 }
 
@@ -55,10 +55,10 @@ impl fmt::Display for Collision {
     }
 }
 
-/// Arranges addresses as an output asks for it.
+/// Arranges addresses as an output requests.
 ///
 /// # Errors
-/// Every collision, in the order of the addresses, or an address that lies too deep.
+/// Every collision, in the order of the addresses, or an address that is nested too deeply.
 pub(super) fn build<'a>(output: &Output, assets: &'a AssetIds) -> Result<Tree<'a>, RenderError> {
     let mut tree = Tree::default();
     let mut collisions = Vec::new();
@@ -85,8 +85,8 @@ pub(super) fn build<'a>(output: &Output, assets: &'a AssetIds) -> Result<Tree<'a
     if collisions.is_empty() { Ok(tree) } else { Err(RenderError::Collisions(collisions)) }
 }
 
-/// The key of an address: without `base` in front, and without its last extension where that is
-/// asked for.
+/// Returns the key of an address: without `base`, and without the last extension if the output
+/// requests that.
 fn key(output: &Output, address: &Address) -> String {
     let whole = address.as_str();
     let below = |base: &String| whole.strip_prefix(base.as_str())?.strip_prefix('/').filter(|rest| !rest.is_empty());
@@ -95,22 +95,22 @@ fn key(output: &Output, address: &Address) -> String {
         return key.to_owned();
     }
     let (folder, name) = key.rsplit_once('/').map_or(("", key), |(folder, name)| (folder, name));
-    // A hidden file's name is all stem.
+    // The name of a hidden file has no extension.
     let stem = name.rsplit_once('.').map(|(stem, _)| stem).filter(|stem| !stem.is_empty()).unwrap_or(name);
     if folder.is_empty() && !key.starts_with('/') { stem.to_owned() } else { format!("{folder}/{stem}") }
 }
 
-/// What is in the way of an address.
+/// An obstacle to an address.
 struct Clash {
-    /// Whose asset.
+    /// The address that has the key.
     with: Address,
-    /// One of the two needs a table there.
+    /// Whether one of the two needs a table there.
     is_table: bool,
-    /// How many parts of the key come after the place.
+    /// The number of the key's parts after the collision.
     rest: usize,
 }
 
-/// Puts an asset where `parts` lead, unless something is in the way.
+/// Inserts an asset at `parts`, unless another is in the way.
 fn insert<'a>(
     table: &mut Table<'a>,
     parts: &[&str],
@@ -124,7 +124,7 @@ fn insert<'a>(
             Ok(())
         }
         (Entry::Vacant(place), rest) => {
-            // Nothing is in the way in a new table.
+            // A new table has no collision.
             match place.insert(Node::Table(Table::new())) {
                 Node::Table(inner) => insert(inner, rest, address, asset_id),
                 Node::Asset(with, _) => Err(clash(with, rest)),
@@ -140,12 +140,12 @@ fn insert<'a>(
     }
 }
 
-/// The asset of another address is where a key has `rest` to go.
+/// Creates the collision with the asset of another address, where `rest` of the key is left.
 fn clash(with: &Address, rest: &[&str]) -> Clash {
     Clash { with: with.clone(), is_table: !rest.is_empty(), rest: rest.len() }
 }
 
-/// The first address in a table, which is never empty.
+/// Returns the first address in a table, which is never empty.
 fn any_address<'a>(table: &Table<'a>) -> Option<&'a Address> {
     table.values().find_map(|node| match node {
         Node::Asset(address, _) => Some(*address),
@@ -154,7 +154,7 @@ fn any_address<'a>(table: &Table<'a>) -> Option<&'a Address> {
 }
 
 impl Tree<'_> {
-    /// Leaves out the addresses that have no asset, and the tables that are empty then.
+    /// Removes addresses without an asset, and tables that become empty.
     pub(super) fn without_missing(self) -> Self {
         Self(prune(self.0))
     }

@@ -1,12 +1,12 @@
-//! Archiving and restoring an asset because a person says so: one step, through the same journal as
-//! those of a plan.
+//! `macadam archive` and `macadam restore`: one step, through the same journal as the steps of a
+//! plan.
 //!
-//! It is checked before anybody is asked ([`prepare`]), and carried out after ([`carry_out`]). That
-//! an asset is archived by hand is written down before the request, so that no sync takes it for
-//! somebody else's doing, whatever happens in between.
+//! [`prepare`] checks the command before the user confirms it, [`carry_out`] executes it. The
+//! archiving is recorded as done by hand before the request, so no sync takes it for someone else's
+//! change, whatever happens in between.
 //!
-//! Read next: [`crate::engine::execute::context`], and `src/plan/drift.rs` for how a sync leaves
-//! alone what was archived by hand.
+//! Read next: [`crate::engine::execute::context`], and `src/plan/drift.rs` for how a sync treats
+//! assets that were archived by hand.
 
 use std::collections::BTreeSet;
 
@@ -33,10 +33,11 @@ use crate::plan::rule::Rule;
 use crate::plan::{Action, Step, input_digest};
 use crate::platform::clock;
 
-/// So often a step in doubt is settled and begun again before that is left to the next sync.
+/// The number of times that a step in doubt is settled and sent again before the next sync has to
+/// do it.
 const TRIES: usize = 3;
 
-/// Which way.
+/// The direction of the change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// Out of use.
@@ -45,7 +46,7 @@ pub(crate) enum Direction {
     Restore,
 }
 
-/// What is to be done, and may be.
+/// A checked command.
 #[derive(Debug, Clone)]
 pub(crate) struct Prepared {
     address: Address,
@@ -54,16 +55,16 @@ pub(crate) struct Prepared {
     pub key: RevisionKey,
     /// The revision's number, as people see it.
     pub number: u64,
-    /// Roblox has done it already: there is only something to write down.
+    /// Roblox has done it already, so it only needs recording.
     pub at_roblox: bool,
 }
 
-/// What came of it.
+/// The result of the command.
 #[derive(Debug)]
 pub(crate) struct CommandEnd {
     /// How the step ended.
     pub outcome: Outcome,
-    /// What stopped it.
+    /// Why it was stopped, if it was.
     pub stop: Option<Stop>,
 }
 
@@ -73,37 +74,37 @@ pub enum ByHandError {
     /// The address is unknown.
     #[error("no asset has the address `{address}`")]
     Unknown {
-        /// As given.
+        /// The address as given.
         address: Address,
-        /// The addresses that are known, for whoever looks for the nearest.
+        /// The known addresses, for suggestions.
         known: Vec<Address>,
     },
     /// The address has no asset.
     #[error("`{address}` has no asset yet")]
     NoAsset {
-        /// Which.
+        /// The address.
         address: Address,
     },
-    /// Something of the address is open.
+    /// A change of the address is open.
     #[error("a change of `{address}` is under way")]
     UnderWay {
-        /// Which.
+        /// The address.
         address: Address,
     },
-    /// Something else in the manifest needs the asset.
+    /// Another entry of the manifest needs the asset.
     #[error("asset {asset_id} of `{address}` is also used by {by}")]
     InUse {
-        /// Which address.
+        /// The address.
         address: Address,
         /// Its asset.
         asset_id: AssetId,
-        /// By what, for a person.
+        /// The user of the asset, for a person.
         by: String,
     },
-    /// It is archived.
+    /// It is archived already.
     #[error("asset {asset_id} of `{address}` is archived already")]
     Archived {
-        /// Which address.
+        /// The address.
         address: Address,
         /// Its asset.
         asset_id: AssetId,
@@ -111,21 +112,21 @@ pub enum ByHandError {
     /// It is not archived.
     #[error("asset {asset_id} of `{address}` is not archived")]
     NotArchived {
-        /// Which address.
+        /// The address.
         address: Address,
         /// Its asset.
         asset_id: AssetId,
     },
-    /// It is another asset than the record means.
+    /// It is a different asset from the one recorded.
     #[error("{mismatch}")]
     Foreign {
-        /// What differs.
+        /// The difference.
         mismatch: Mismatch,
     },
-    /// Roblox answered that it doesn't have it, which alone proves nothing.
+    /// Roblox responded that it doesn't have the asset, which a single time proves nothing.
     #[error("Roblox answered that it has no asset {asset_id} of `{address}`")]
     NotFound {
-        /// Which address.
+        /// The address.
         address: Address,
         /// Its asset.
         asset_id: AssetId,
@@ -133,20 +134,20 @@ pub enum ByHandError {
     /// Roblox doesn't have it.
     #[error("Roblox no longer has asset {asset_id} of `{address}`")]
     Gone {
-        /// Which address.
+        /// The address.
         address: Address,
         /// Its asset.
         asset_id: AssetId,
     },
-    /// Roblox could not be asked.
+    /// The asset could not be fetched.
     #[error("look at asset {asset_id}")]
     Look {
-        /// Which.
+        /// The asset.
         asset_id: AssetId,
-        /// Why.
+        /// The cause.
         source: Box<Failure>,
     },
-    /// A signal came before Roblox's answer.
+    /// A signal came before Roblox's response.
     #[error("interrupted before anything was changed")]
     Interrupted,
     /// The state could not be written.
@@ -155,7 +156,7 @@ pub enum ByHandError {
 }
 
 impl ByHandError {
-    /// What would mend it.
+    /// Returns how to fix it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoAsset { .. } | Self::UnderWay { .. } => {
@@ -177,11 +178,11 @@ impl ByHandError {
     }
 }
 
-/// Looks whether it can be done, here and at Roblox. What an earlier command left in doubt is
-/// settled first. `together` are all addresses that one command names.
+/// Checks whether the command is possible, locally and at Roblox. An earlier command that is in
+/// doubt is settled first. `together` holds all addresses of the command.
 ///
 /// # Errors
-/// When it can't be done, or there is nothing to do.
+/// When it is not possible, or there is nothing to do.
 pub(crate) async fn prepare(
     context: &ExecutionContext,
     desired: &Desired,
@@ -217,8 +218,8 @@ pub(crate) async fn prepare(
         let retirements = recorded.assets.get(address)?.retirements.get(&asset_id)?;
         retirements.archived_at
     });
-    // What was just read may be older than what Macadam wrote a moment ago, and what it wrote may
-    // be undone by now. Where they differ, the request is sent.
+    // The read may be older than Macadam's last write, and that write may have been undone. Where
+    // they differ, the request is sent.
     let seen = context.state_cache.read(|recorded| recorded.observed(asset_id).and_then(|seen| seen.asset.archived));
     let both = [seen, asset.archived];
     let archived = match direction {
@@ -234,13 +235,13 @@ pub(crate) async fn prepare(
             return Err(ByHandError::NotArchived { address: address.clone(), asset_id });
         }
         Direction::Archive => archived,
-        // Somebody else has done it, and it is still known as archived here.
+        // Someone else restored it, and the record still says archived.
         Direction::Restore => !archived,
     };
     Ok(Prepared { address: address.clone(), direction, key, number, at_roblox })
 }
 
-/// Which asset is meant, and whether it may be taken out of use.
+/// Returns the asset of the address, if it may be taken out of use.
 fn find(
     recorded: &Recorded,
     desired: &Desired,
@@ -266,8 +267,8 @@ fn find(
     Ok((key, record.history.number(key)))
 }
 
-/// What else in the manifest uses an asset, for a person. Whatever goes out of use in the same
-/// command doesn't.
+/// Returns what else in the manifest uses an asset, for a person. Addresses of the same command
+/// don't count.
 fn user(
     recorded: &Recorded,
     desired: &Desired,
@@ -291,8 +292,8 @@ fn user(
     existing.map(|(name, _)| format!("`{name}` of [existing]"))
 }
 
-/// Settles what an earlier archiving or restoring left in doubt. Whether one of them turned out to
-/// be what is asked for.
+/// Settles earlier archivings and restorings that are in doubt. Returns whether one of them did
+/// what this command asks for.
 async fn settle_open(
     context: &ExecutionContext,
     desired: &Desired,
@@ -319,8 +320,8 @@ async fn settle_open(
     Ok(settled)
 }
 
-/// Archives or restores, and writes down what came of it; the lockfile is its caller's. Dropped in
-/// the middle, it leaves what a crash would leave.
+/// Archives or restores, and records the outcome. The caller writes the lockfile. Cancelling this
+/// leaves what a crash would leave.
 ///
 /// # Errors
 /// When the state can't be written.
@@ -345,7 +346,7 @@ pub(crate) async fn carry_out(
     Ok(CommandEnd { outcome, stop: context.stop.why() })
 }
 
-/// What is known once Roblox has done it.
+/// Returns the changes to record once Roblox has done it.
 fn written_down(recorded: &Recorded, prepared: &Prepared) -> Vec<Change> {
     let Prepared { address, direction, key, .. } = prepared;
     let asset_id = key.asset_id;
@@ -389,14 +390,14 @@ async fn journalled(
         changes.push(retire(retirements));
     }
     if !is_open {
-        // Neither success nor failure of this says anything of what the manifest wants.
+        // The outcome of the command says nothing about the manifest's steps.
         changes.push(Change::SetBlocked { address: address.clone(), blocked });
     }
     context.state_cache.commit(changes).await?;
     Ok(outcome)
 }
 
-/// Runs a step; where its outcome is unknown, looks, and begins again if nothing happened.
+/// Runs a step. While it is in doubt, fetches the asset, and runs it again if nothing happened.
 async fn until_known(context: &ExecutionContext, desired: &Desired, step_asked: Step) -> Outcome {
     let mut outcome = run(context, desired, step_asked.clone()).await;
     for _ in 0..TRIES {

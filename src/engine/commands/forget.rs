@@ -1,7 +1,7 @@
-//! Dropping an address from state and lockfile. The assets at Roblox stay as they are, and nobody
-//! here knows of them any more.
+//! `macadam forget`: drops an address from state and lockfile. Its assets at Roblox stay as they
+//! are.
 //!
-//! Read next: [`crate::engine::commands::import`] for the way back.
+//! Read next: [`crate::engine::commands::import`] for the reverse.
 
 use jiff::Timestamp;
 
@@ -16,17 +16,17 @@ use crate::model::recorded::Recorded;
 use crate::plan::in_doubt::is_overdue;
 use crate::platform::clock;
 
-/// What was forgotten.
+/// The result of the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ForgetReport {
-    /// Each address, in the order in which they were named.
+    /// Each address, in the order given.
     pub each: Vec<ForgottenAddress>,
-    /// The lockfile was written.
+    /// Whether the lockfile was written.
     pub lockfile_written: bool,
 }
 
 impl ForgottenAddress {
-    /// What a person should look for, where uploads of the address may have made assets whose IDs
+    /// Returns what to look for at Roblox, if uploads of the address may have made assets whose IDs
     /// are unknown.
     pub(crate) fn advice(&self) -> Option<String> {
         let copies = match self.suspected {
@@ -40,17 +40,17 @@ impl ForgottenAddress {
     }
 }
 
-/// What one address had.
+/// A forgotten address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ForgottenAddress {
-    /// Which.
+    /// The address.
     pub address: Address,
-    /// The assets that the address had, in the order in which it had them.
+    /// Its assets, in the order in which it had them.
     pub asset_ids: Vec<AssetId>,
-    /// Of these the ones that other addresses have too, and that stay known by them.
+    /// Those of its assets that other addresses keep.
     pub shared: Vec<AssetId>,
-    /// How many uploads of it may have made assets whose IDs are unknown: forgotten with it, since
-    /// a person said so.
+    /// The number of its uploads that may have made assets whose IDs are unknown. They are
+    /// forgotten too.
     pub suspected: u64,
 }
 
@@ -60,29 +60,29 @@ pub enum ForgetError {
     /// The address is unknown.
     #[error("no asset has the address `{address}`")]
     Unknown {
-        /// As given.
+        /// The address as given.
         address: Address,
-        /// The addresses that are known, for whoever looks for the nearest.
+        /// The known addresses, for suggestions.
         known: Vec<Address>,
     },
     /// It was forgotten before.
     #[error("`{address}` is forgotten already; it had {}", names(.asset_ids))]
     Already {
-        /// Which.
+        /// The address.
         address: Address,
-        /// What it had.
+        /// The assets that it had.
         asset_ids: Vec<AssetId>,
     },
-    /// Roblox works on it, or its outcome can still be learned: what comes of it would be lost.
+    /// A change is open whose result would be lost.
     #[error("a change of `{address}` is under way: what comes of it would be lost")]
     UnderWay {
-        /// Which.
+        /// The address.
         address: Address,
     },
-    /// A create may have made an asset that nobody would know of.
+    /// A create in doubt may have made an asset that would be lost.
     #[error("nobody knows yet whether a create of `{address}` was carried out")]
     InDoubt {
-        /// Which.
+        /// The address.
         address: Address,
     },
     /// The state could not be written.
@@ -94,7 +94,7 @@ pub enum ForgetError {
 }
 
 impl ForgetError {
-    /// What would mend it.
+    /// Returns how to fix it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::UnderWay { .. } => Some("run `macadam sync --once` first".to_owned()),
@@ -112,7 +112,7 @@ fn names(asset_ids: &[AssetId]) -> String {
     names.join(", ")
 }
 
-/// How a forgotten address gets its asset back, for a person.
+/// Returns the command that restores a forgotten address, for a person.
 pub(crate) fn way_back(address: &Address, asset_ids: &[AssetId]) -> String {
     match asset_ids {
         [asset_id] => format!("`macadam import {address} {asset_id} --content-matches` takes it back"),
@@ -120,7 +120,7 @@ pub(crate) fn way_back(address: &Address, asset_ids: &[AssetId]) -> String {
     }
 }
 
-/// The assets that an address had when it was forgotten; none where it is known, or never was.
+/// Returns the assets that an address had when it was forgotten; none if it is known, or never was.
 pub(crate) fn forgotten_assets(recorded: &Recorded, address: &Address) -> Vec<AssetId> {
     if recorded.assets.contains_key(address) {
         return Vec::new();
@@ -132,10 +132,9 @@ pub(crate) fn forgotten_assets(recorded: &Recorded, address: &Address) -> Vec<As
 /// Drops addresses from state and lockfile, all of them or none.
 ///
 /// # Errors
-/// When one of them is unknown, or something of it is open.
+/// When one of them is unknown, or a change of it is open.
 pub(crate) async fn forget(session: &mut Session, addresses: &[Address]) -> Result<ForgetReport, ForgetError> {
-    // What the lockfile says is known before it is forgotten: read later, it would bring the
-    // address back.
+    // The lockfile is read before the address is forgotten: a later read would bring it back.
     session.lockfile.read(&session.state_cache).await?;
     let may = |recorded: &Recorded| {
         let each = addresses.iter().map(|address| may_forget(recorded, address, addresses, clock::now()));
@@ -154,7 +153,7 @@ pub(crate) async fn forget(session: &mut Session, addresses: &[Address]) -> Resu
     Ok(ForgetReport { each, lockfile_written })
 }
 
-/// What `address` has that is about to be forgotten with all of `together`.
+/// Checks that `address` may be forgotten with all of `together`, and returns what it has.
 fn may_forget(
     recorded: &Recorded,
     address: &Address,
@@ -171,9 +170,9 @@ fn may_forget(
     };
     for attempt in recorded.attempts.values().filter(|attempt| attempt.address == *address) {
         match (&attempt.phase, &attempt.intent) {
-            // It never left.
+            // It was never sent.
             (Phase::Intended | Phase::Closed(_), _) => {}
-            // Nobody can wait for ever for what never ends.
+            // An operation that never ends must not block the command for ever.
             (Phase::SetAside(_), _) => {}
             (Phase::Submitted(_), _) if is_overdue(attempt, now) => {}
             (Phase::HandedOver | Phase::InDoubt | Phase::Held, Intent::Create { .. }) => {

@@ -1,7 +1,7 @@
-//! Taking an asset that is at Roblox already under management. Nothing is changed there: it is
-//! read, checked against the manifest, and written down.
+//! `macadam import`: manages an asset that Roblox already has. Nothing changes there: the asset is
+//! fetched, checked against the manifest, and recorded.
 //!
-//! Read next: [`super::resolve`] for what else a person decides, `src/plan/moves.rs` for the
+//! Read next: [`super::resolve`] for other decisions of a person, `src/plan/moves.rs` for the
 //! choices that an import makes.
 
 use crate::cloud::class::{Class, Refusal};
@@ -25,18 +25,18 @@ use crate::plan::current::last;
 use crate::plan::input_digest;
 use crate::platform::clock;
 
-/// What a person asks for.
+/// The arguments of an import.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ImportRequest<'a> {
-    /// The address that is to have it.
+    /// The address that receives the asset.
     pub address: &'a Address,
     /// The asset.
     pub asset_id: AssetId,
-    /// The file is what the asset holds.
+    /// Whether the user says that the asset holds the file's content.
     pub content_matches: bool,
 }
 
-/// What came of it.
+/// The result of an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Imported {
     /// The revision that the address has now.
@@ -45,20 +45,20 @@ pub(crate) struct Imported {
     pub number: u64,
     /// The address that had the asset and left the manifest.
     pub moved_from: Option<Address>,
-    /// Its bytes are known.
+    /// Whether its content is known.
     pub content_known: bool,
-    /// It is archived.
+    /// Whether it is archived.
     pub archived: bool,
-    /// Moderation has not decided on it.
+    /// Whether it is under review.
     pub reviewing: bool,
-    /// The asset that the address was until now.
+    /// The asset that the address had until now.
     pub instead_of: Option<AssetId>,
     /// Addresses whose icon or preview it is.
     pub shown_by: Vec<Address>,
 }
 
 impl Imported {
-    /// What a person should know of it, a line each.
+    /// Returns notes for a person, one per line.
     pub(crate) fn notes(&self, address: &Address) -> Vec<String> {
         let unknown = || {
             format!(
@@ -78,29 +78,29 @@ impl Imported {
     }
 }
 
-/// Why an asset was not taken under management. Nothing was changed.
+/// Why an asset was not imported. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The manifest doesn't want the address.
+    /// The manifest doesn't have the address.
     #[error("`{address}` is not in the manifest")]
     NotInManifest {
-        /// As given.
+        /// The address as given.
         address: Address,
-        /// The manifest's addresses, for whoever looks for the nearest.
+        /// The manifest's addresses, for suggestions.
         known: Vec<Address>,
     },
-    /// The file can't be used, so nothing tells what the asset should be.
+    /// The file can't be used, so the asset's type is unknown.
     #[error("the file of `{address}` can't be used: {why}")]
     File {
-        /// Whose.
+        /// The address.
         address: Address,
-        /// What is wrong.
+        /// The problem.
         why: String,
     },
     /// A change of the address is open.
     #[error("a change of `{address}` is under way")]
     UnderWay {
-        /// Which.
+        /// The address.
         address: Address,
     },
     /// The asset is this address's already.
@@ -108,7 +108,7 @@ pub enum ImportError {
     Already {
         /// The asset as given.
         asset_id: AssetId,
-        /// Whose it is.
+        /// Its address.
         address: Address,
     },
     /// The asset is another address's already.
@@ -116,28 +116,28 @@ pub enum ImportError {
     Taken {
         /// The asset as given.
         asset_id: AssetId,
-        /// Whose it is.
+        /// Its address.
         owner: Address,
     },
-    /// The asset is not what the manifest wants.
+    /// The asset differs from the manifest.
     #[error("asset {asset_id} can't be `{address}`: {why}")]
     NotTheSame {
-        /// Which address.
+        /// The address.
         address: Address,
         /// The asset as given.
         asset_id: AssetId,
-        /// What differs.
+        /// The difference.
         why: String,
     },
-    /// Roblox could not be asked.
+    /// The asset could not be fetched.
     #[error("look at asset {asset_id}")]
     Look {
         /// The asset as given.
         asset_id: AssetId,
-        /// Why.
+        /// The cause.
         source: Box<Failure>,
     },
-    /// A signal came before Roblox's answer.
+    /// A signal came before Roblox's response.
     #[error("interrupted before anything was imported")]
     Interrupted,
     /// The state could not be written.
@@ -146,7 +146,7 @@ pub enum ImportError {
 }
 
 impl ImportError {
-    /// What would mend it.
+    /// Returns how to fix it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotInManifest { .. } => Some("write it into the manifest first".to_owned()),
@@ -168,10 +168,10 @@ impl ImportError {
     }
 }
 
-/// Takes an asset under management; the lockfile is the caller's.
+/// Imports an asset. The caller writes the lockfile.
 ///
 /// # Errors
-/// When it is not what the manifest wants, is another address's, or can't be read.
+/// When the asset differs from the manifest, is another address's, or can't be fetched.
 pub(crate) async fn import(
     context: &ExecutionContext,
     desired: &Desired,
@@ -222,7 +222,7 @@ pub(crate) async fn import(
     })
 }
 
-/// The address as the manifest wants it, with the type and bytes of its file.
+/// Returns the desired asset of an address, with the type and hash of its file.
 fn usable<'a>(
     desired: &'a Desired,
     address: &Address,
@@ -240,14 +240,14 @@ fn has(record: &Record, asset_id: AssetId) -> bool {
     record.history.of_asset(asset_id).next().is_some()
 }
 
-/// What is known here already speaks against it.
+/// Checks the local records for reasons against the import.
 fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) -> Result<(), ImportError> {
     let ImportRequest { address, asset_id, .. } = wish;
     if recorded.attempts.values().any(|attempt| attempt.address == *address) {
         return Err(ImportError::UnderWay { address: address.clone() });
     }
-    // Its own asset that was gone, and may be found again, is no other's; neither is one whose
-    // content becomes known now.
+    // An asset of this address that was gone may be found again, and one with unknown content may
+    // become known: neither is another's.
     let is_again = |owner: &Address, record: &Record| {
         let is_unknown = || record.history.of_asset(asset_id).all(|(_, fact)| fact.content.is_none());
         owner == address && (record.history.is_gone(asset_id) || (wish.content_matches && is_unknown()))
@@ -260,8 +260,8 @@ fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>)
     }
 }
 
-/// The address that left the manifest with this very asset; of several that share it, the one that
-/// made it.
+/// Returns the address that left the manifest with this asset; of several that share it, the one
+/// that made it.
 fn left_with(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) -> Option<Address> {
     let ImportRequest { address, asset_id, .. } = wish;
     if recorded.assets.get(address).is_some_and(|record| !record.history.is_empty()) {
@@ -278,8 +278,8 @@ fn left_with(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) ->
     with.min().map(|(_, other)| other.clone())
 }
 
-/// What speaks against an asset being what the manifest wants. What Roblox doesn't tell can't be
-/// checked, and is not believed.
+/// Returns how the asset differs from the manifest. A fact that Roblox doesn't state can't be
+/// checked, so it counts as a difference.
 fn difference(want: &DesiredAsset, asset_type: AssetType, asset: &RemoteAsset) -> Option<String> {
     match Mismatch::of(Kind { asset_type, creator: want.creator }, asset) {
         Some(Mismatch::Creator { meant, found, .. }) => return Some(format!("it belongs to {found}, not to {meant}")),
@@ -295,13 +295,13 @@ fn difference(want: &DesiredAsset, asset_type: AssetType, asset: &RemoteAsset) -
     (asset.moderation == Some(Moderation::Rejected)).then(|| "moderation rejected it".to_owned())
 }
 
-/// An asset that is what the manifest wants.
+/// A checked import.
 struct Import<'a> {
     wish: ImportRequest<'a>,
     identity: Identity,
-    /// What a person says that it holds.
+    /// The content, as stated by the user.
     content: Option<ContentHash>,
-    /// What is wanted of its metadata.
+    /// The desired metadata.
     fields: FieldDigests,
     asset: &'a RemoteAsset,
 }
@@ -312,7 +312,7 @@ impl Import<'_> {
         let address = || Address::clone(address);
         let now = clock::now();
         let key = effects::key_of(identity.asset_type, asset);
-        // Another branch may have made it: its bytes are known then, whoever asks.
+        // If another branch made it, its content is known.
         let known = recorded.assets.values().find_map(|record| record.history.get(key)?.content);
         let fact = RevisionFact {
             ordinal: 1,
@@ -358,7 +358,7 @@ impl Import<'_> {
         if history.of_asset(*asset_id).next().is_none() {
             history.add(key, RevisionFact { ordinal: history.next_ordinal(), kind: Some(identity.kind()), ..fact });
         }
-        // A person's word counts more than the lockfile's, until it is written there.
+        // The user's choice counts for more than the lockfile's, until it is written there.
         let preferred = history.prefer(*asset_id, identity.kind()).into_iter();
         changes.extend(preferred.map(|(asset_id, listing)| Change::SetListing {
             address: address(),

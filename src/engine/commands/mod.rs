@@ -1,4 +1,4 @@
-//! What a person asks for by hand: import, forget, archive, pin, recreate, resolve.
+//! The commands of a person: import, forget, archive, pin, recreate, resolve.
 
 pub(crate) mod by_hand;
 pub(crate) mod forget;

@@ -1,6 +1,6 @@
-//! Pins by hand: which revision a person means, and writing it into the manifest or taking it out.
+//! `macadam pin`: finds the revision that a person means, and edits the pins of the manifest.
 //!
-//! What a pin leads to is planned and carried out as everything else: `src/plan/pin.rs`.
+//! Pins are planned and executed like everything else: `src/plan/pin.rs`.
 
 use std::collections::BTreeSet;
 
@@ -18,58 +18,58 @@ use crate::model::recorded::{Record, Recorded};
 use crate::plan::current::last;
 use crate::plan::pin::{Unusable, find, known, numbered};
 
-/// Why an address can't be pinned. The manifest is as it was.
+/// Why an address can't be pinned. The manifest is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PinError {
-    /// Neither manifest nor history know the address.
+    /// Neither manifest nor history has the address.
     #[error("no asset has the address `{address}`")]
     Unknown {
-        /// As given.
+        /// The address as given.
         address: Address,
     },
-    /// The address is known, but the manifest doesn't want it.
+    /// The address is known, but not in the manifest.
     #[error("`{address}` is not in the manifest")]
     NotInManifest {
-        /// Which.
+        /// The address.
         address: Address,
     },
-    /// Nothing was uploaded for the address yet.
+    /// The address has no revision yet.
     #[error("`{address}` has no revisions yet")]
     NoRevisions {
-        /// Which.
+        /// The address.
         address: Address,
     },
     /// Roblox doesn't have the version, or moderation rejected it.
     #[error("`{address}` can't be pinned to revision {number}: {why}")]
     AtRemote {
-        /// Which address.
+        /// The address.
         address: Address,
         /// The revision as given.
         number: u64,
-        /// What Roblox says of it.
+        /// The reason.
         why: String,
     },
-    /// The revision can't be gone back to.
+    /// The revision can't be used.
     #[error("`{address}` can't be pinned to revision {number}, {why}")]
     Unusable {
-        /// Which address.
+        /// The address.
         address: Address,
         /// The revision as given.
         number: u64,
-        /// What is wrong with it.
+        /// The reason.
         why: Unusable,
-        /// The revisions that can be used, for a person.
+        /// The usable revisions, for a person.
         known: String,
     },
 }
 
 impl PinError {
-    /// What Roblox says against it.
+    /// Creates the error for a reason that Roblox gave.
     fn at_remote(address: &Address, number: u64, why: String) -> Self {
         Self::AtRemote { address: address.clone(), number, why }
     }
 
-    /// What would mend it.
+    /// Returns how to fix it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { .. } => None,
@@ -83,7 +83,7 @@ impl PinError {
     }
 }
 
-/// Which revision of an address is meant by the number that people see.
+/// Returns the revision of an address that has this number for people.
 ///
 /// # Errors
 /// When the address can't be pinned to it.
@@ -108,9 +108,8 @@ pub(crate) fn choose(
     found.map_err(|why| PinError::Unusable { address: address(), number, why, known: known(record) })
 }
 
-/// In a fresh clone nobody has said yet which asset an address is. It is the newest until the pin
-/// is carried out, which looks first that the pinned one still lives; otherwise it would be taken
-/// for carried out, unseen.
+/// Records the newest asset as current, if a fresh clone hasn't recorded any. Without that, the pin
+/// would count as carried out before any check that the pinned asset still exists.
 ///
 /// # Errors
 /// When the state can't be written.
@@ -123,11 +122,11 @@ pub(crate) async fn remember_where_it_was(state_cache: &StateCache, address: &Ad
     state_cache.commit_with(|recorded| point(recorded).into_iter().collect()).await.map(|_| ())
 }
 
-/// Reads the version that a Model is to go back to, before the manifest says so. Where Roblox can't
-/// be asked, the rollback asks again.
+/// Fetches the version of a Model to go back to, before the manifest is edited. If that fails, the
+/// rollback checks it again.
 ///
 /// # Errors
-/// When Roblox doesn't have it, or moderation rejected it; the latter is known from then on.
+/// When Roblox doesn't have it, or moderation rejected it. The rejection is recorded.
 pub(crate) async fn check_version(
     context: &ExecutionContext,
     address: &Address,
@@ -156,7 +155,7 @@ pub(crate) async fn check_version(
 /// Why a pin is not written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckError {
-    /// Roblox says no.
+    /// Roblox rules it out.
     #[error(transparent)]
     Pin(#[from] PinError),
     /// The state could not be written.
@@ -164,11 +163,11 @@ pub(crate) enum CheckError {
     Book(#[from] StateCacheError),
 }
 
-/// Writes pins into the manifest, in place of earlier ones, all of them or none. Returns whether
-/// the file was changed. Blocks: it waits for the disk.
+/// Writes pins into the manifest and replaces earlier ones, all of them or none. Returns whether
+/// the file changed. Blocks: it waits for the disk.
 ///
 /// # Errors
-/// When the manifest can't be edited; it is as it was then.
+/// When the manifest can't be edited; it is unchanged then.
 pub(crate) fn write(project: &Project, pins: &[(Address, Pin)]) -> Result<bool, EditManifestError<EditError>> {
     project.edit_manifest(|text| {
         let edited = pins.iter().try_fold(text.to_owned(), |text, (address, pin)| set_pin(&text, address, *pin));
@@ -176,11 +175,11 @@ pub(crate) fn write(project: &Project, pins: &[(Address, Pin)]) -> Result<bool, 
     })
 }
 
-/// Takes pins out of the manifest, all of them or none. Returns whether there was one. Blocks: it
+/// Removes pins from the manifest, all of them or none. Returns whether there was one. Blocks: it
 /// waits for the disk.
 ///
 /// # Errors
-/// As [`write()`].
+/// As for [`write()`].
 pub(crate) fn remove(project: &Project, addresses: &[Address]) -> Result<bool, EditManifestError<EditError>> {
     project.edit_manifest(|text| {
         let mut edited = None;
@@ -192,19 +191,18 @@ pub(crate) fn remove(project: &Project, addresses: &[Address]) -> Result<bool, E
     })
 }
 
-/// Every address that the manifest pins.
+/// Returns every address that the manifest pins.
 ///
 /// # Errors
-/// When the text is no manifest.
+/// When the text is not a manifest.
 pub(crate) fn pinned(text: &str) -> Result<BTreeSet<Address>, EditError> {
     manifest::pinned(text)
 }
 
-/// Whether the manifest pins an address, also one that is in it for nothing else; an error says
-/// that the pin can't be taken out.
+/// Returns whether the manifest pins an address, even one that has no other entry.
 ///
 /// # Errors
-/// When the text is no manifest, or the pin can't be cut out of it.
+/// When the text is not a manifest, or the pin can't be removed from it.
 pub(crate) fn is_pinned(text: &str, address: &Address) -> Result<bool, EditError> {
     remove_pin(text, address).map(|edited| edited.is_some())
 }

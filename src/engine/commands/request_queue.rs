@@ -1,9 +1,10 @@
-//! What other commands ask of the service that holds the state: the side that asks, and the desk of
-//! the service.
+//! Requests of other commands to the service that holds the state: the client, and the service's
+//! request queue.
 //!
-//! A request is a row of the state. Whoever asks rings a bell beside the state and then looks at
-//! its row until it is answered; the service looks when the bell rings, and now and then in case a
-//! ring was lost. A request is carried out once or not at all: the row is marked before the service
+//! A request is a row of the state. The client wakes the service through a socket beside the state,
+//! then polls its row for the response. The service reads the queue on each wakeup, and now and
+//! then in case one was lost. A request is carried out at most once: its row is marked before the
+//! service begins, a marked request is never begun again, and an unmarked one can be withdrawn.
 //! begins, a marked one is never begun again, and one that isn't can be taken back.
 
 use std::path::{Path, PathBuf};
@@ -19,55 +20,55 @@ use crate::state::handle::StoreHandle;
 use crate::state::lock::{self, LockError};
 use crate::state::store::{RequestClient, RequestProgress};
 
-/// How soon the answer is looked for first; most requests are answered within milliseconds.
+/// The first poll's delay: most requests are answered within milliseconds.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 
-/// How often it is looked for in the end: a person waits, and a look costs microseconds.
+/// The longest delay between polls: a person waits, and a poll costs microseconds.
 const LATER_LOOKS: Duration = Duration::from_millis(500);
 
-/// How often the service looks though no bell rang: a ring can get lost.
+/// How often the service reads the queue without a wakeup: one can get lost.
 const UNRUNG: Duration = Duration::from_secs(30);
 
-/// The same where no bell can be hung.
+/// The same without a wakeup socket.
 const WITHOUT_BELL: Duration = Duration::from_secs(2);
 
-/// What came of asking.
+/// The result of a request.
 pub(crate) type RequestOutcome = Result<RequestDone, AskError>;
 
 /// Why a request was not carried out, as far as is known.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
-    /// Nobody holds the state, or no service: nothing was asked.
+    /// No service holds the state, so no request was made.
     #[error("no service holds the state")]
     NoService,
-    /// The service answered that it could not.
+    /// The service refused it or failed.
     #[error(transparent)]
     Problem(RequestProblem),
     /// The service ended before it answered.
     #[error("the service ended {}", if *begun { "while it carried this out" } else { "before it began with this" })]
     Ended {
-        /// Whether it had begun; if not, the request is taken back and never carried out.
+        /// Whether it had begun. If not, the request is withdrawn and never carried out.
         begun: bool,
     },
-    /// The patience is over.
+    /// The patience ran out.
     #[error("the service has not {} within {} s", if *begun { "finished this" } else { "begun with this" }, waited.as_secs())]
     Patience {
-        /// Whether it has begun, and goes on; if not, the request is taken back and never carried
+        /// Whether it has begun, and continues. If not, the request is withdrawn and never carried
         /// out.
         begun: bool,
-        /// How long it was waited for.
+        /// The time waited.
         waited: Duration,
     },
     /// The state could not be read or written.
     #[error("leave a request for the service")]
     State(#[from] StateError),
-    /// The lock could not be looked at.
+    /// The lock could not be inspected.
     #[error(transparent)]
     Lock(#[from] LockError),
 }
 
 impl AskError {
-    /// What would mend it.
+    /// Returns how to fix it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::NoService => None,
@@ -86,10 +87,10 @@ impl AskError {
     }
 }
 
-/// Asks the service that holds the state of `project`, and waits for its answer.
+/// Sends a request to the service that holds the state of `project`, and waits for the response.
 ///
 /// # Errors
-/// See [`AskError`]; each says whether anything may have been done.
+/// See [`AskError`]; each variant says whether anything may have been done.
 pub(crate) async fn ask(project: &Project, remote: &str, request: &Request, patience: Duration) -> RequestOutcome {
     let begun_at = clock::elapsed();
     let serves = || Ok::<_, LockError>(lock::holder(&project.state)?.is_service());
@@ -97,27 +98,28 @@ pub(crate) async fn ask(project: &Project, remote: &str, request: &Request, pati
         return Err(AskError::NoService);
     }
     let mut counter = match RequestClient::open(&project.state, remote) {
-        // It has only just begun and is not ready for anybody.
+        // A process that is just starting serves no requests yet.
         Err(StateError::Busy { .. }) => return Err(AskError::NoService),
         opened => opened?,
     };
     let id = counter.ask(request, clock::now())?;
-    // Without a bell the service looks by itself after a while.
+    // Without a wakeup, the service reads the queue after a while.
     let _ = wakeup::wake(&wakeup_path(&project.state));
     let mut pause = FIRST_LOOK;
     loop {
-        // In this order: what the service answered before it ended is found by the look after.
+        // In this order: a response that came before the service ended is found by the poll after
+        // it.
         let (serves, waited) = (serves()?, clock::elapsed().saturating_sub(begun_at));
         match counter.progress(id)? {
             RequestProgress::Answered(result) => return result.map_err(AskError::Problem),
-            // Somebody removed it; what was done is anybody's guess.
+            // The row was removed, so the outcome is unknown.
             RequestProgress::Gone => return Err(AskError::Ended { begun: true }),
             RequestProgress::Waiting | RequestProgress::Taken => {}
         }
         if !serves || waited >= patience {
             let begun = !counter.withdraw(id)?;
             return match counter.progress(id)? {
-                // In the very last moment.
+                // It was answered at the last moment.
                 RequestProgress::Answered(result) => result.map_err(AskError::Problem),
                 _ if serves => Err(AskError::Patience { begun, waited }),
                 _ => Err(AskError::Ended { begun }),
@@ -128,8 +130,8 @@ pub(crate) async fn ask(project: &Project, remote: &str, request: &Request, pati
     }
 }
 
-/// Where the service takes requests and answers them. One a session, and dropped before it: the
-/// bell's place is its own only while the lock is held.
+/// The service's end of the request queue. There is one per session, dropped before it: the
+/// socket's path is its own only while the lock is held.
 #[derive(Debug)]
 pub struct RequestQueue {
     store: StoreHandle,
@@ -138,8 +140,8 @@ pub struct RequestQueue {
 }
 
 impl RequestQueue {
-    /// Opens the desk of a session that names itself [`lock::SERVICE`]; others are not asked. Needs
-    /// a runtime.
+    /// Opens the queue of a session named [`lock::SERVICE`]; other sessions receive no requests.
+    /// Needs a runtime.
     pub fn open(session: &Session) -> Self {
         let wakeup = Wakeup::hang(&wakeup_path(&session.project.state));
         if let Err(error) = &wakeup {
@@ -148,8 +150,8 @@ impl RequestQueue {
         Self { store: session.state_cache.store().clone(), wakeup: wakeup.ok(), look_at: Duration::ZERO }
     }
 
-    /// Waits until there may be requests; at once the first time. May be dropped and called again
-    /// at any point.
+    /// Waits until there may be requests; returns at once the first time. May be cancelled at any
+    /// point and called again.
     pub async fn woken(&mut self) {
         let wait = self.look_at.saturating_sub(clock::elapsed());
         let heard = async {
@@ -164,15 +166,15 @@ impl RequestQueue {
             heard = heard => heard.is_err(),
         };
         if deaf {
-            // Never in a circle: without a bell the clock remains.
+            // A broken socket must not cause a busy loop; the timer remains.
             self.wakeup = None;
         }
         let pause = if self.wakeup.is_some() { UNRUNG } else { WITHOUT_BELL };
         self.look_at = clock::elapsed().saturating_add(pause);
     }
 
-    /// Takes the oldest request that waits, if there is one: ask until there is none. Not to be
-    /// dropped half-way: a request that was taken and is not answered is told as interrupted.
+    /// Takes the oldest waiting request, if there is one; call it until there is none. Must not be
+    /// cancelled: a request that was taken and not answered is reported as interrupted.
     ///
     /// # Errors
     /// When the state can't be read or written.
@@ -180,7 +182,7 @@ impl RequestQueue {
         self.store.take_request(clock::now()).await
     }
 
-    /// Answers a request; whoever asked sees it.
+    /// Answers a request.
     ///
     /// # Errors
     /// When the state can't be written.

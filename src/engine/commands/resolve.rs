@@ -1,5 +1,5 @@
-//! What a person decides about one address: a create whose outcome nobody knows, and a refusal that
-//! may no longer hold. The lockfile is the caller's.
+//! `macadam resolve` and `macadam retry`: a person decides about an upload in doubt, or about a
+//! refusal that may no longer hold. The caller writes the lockfile.
 
 use jiff::Timestamp;
 
@@ -25,35 +25,35 @@ pub enum RepairError {
     /// The address is unknown.
     #[error("no asset has the address `{address}`")]
     Unknown {
-        /// As given.
+        /// The address as given.
         address: Address,
     },
     /// There is nothing to decide.
     #[error("`{address}` has no upload whose outcome is unknown")]
     NotInDoubt {
-        /// Whose.
+        /// The address.
         address: Address,
     },
-    /// Nothing may exist twice.
+    /// There is no possible duplicate.
     #[error("nothing of `{address}` may exist twice")]
     NoDuplicate {
-        /// Whose.
+        /// The address.
         address: Address,
     },
     /// There is nothing to try again.
     #[error("`{address}` is not refused and does not wait for another try")]
     NotResting {
-        /// Which.
+        /// The address.
         address: Address,
     },
-    /// The asset can't be what the create made.
+    /// The asset can't be the result of the create.
     #[error("asset {asset_id} can't be what the create of `{address}` made: {why}")]
     NotTheSame {
-        /// Which address.
+        /// The address.
         address: Address,
         /// The asset as given.
         asset_id: AssetId,
-        /// What differs.
+        /// The difference.
         why: String,
     },
     /// The asset belongs to another address.
@@ -61,18 +61,18 @@ pub enum RepairError {
     Taken {
         /// The asset as given.
         asset_id: AssetId,
-        /// Whose it is.
+        /// Its address.
         owner: Address,
     },
-    /// Roblox could not be asked.
+    /// The asset could not be fetched.
     #[error("look at asset {asset_id}")]
     Look {
         /// The asset as given.
         asset_id: AssetId,
-        /// Why.
+        /// The cause.
         source: Box<Failure>,
     },
-    /// A signal came before Roblox's answer.
+    /// A signal came before Roblox's response.
     #[error("interrupted before anything was changed")]
     Interrupted,
     /// The state could not be written.
@@ -81,7 +81,7 @@ pub enum RepairError {
 }
 
 impl RepairError {
-    /// What would mend it.
+    /// Returns how to fix it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { .. } | Self::NotInDoubt { .. } | Self::NoDuplicate { .. } | Self::NotResting { .. } => {
@@ -95,20 +95,20 @@ impl RepairError {
         }
     }
 
-    /// Whether Roblox refused the key.
+    /// Returns whether Roblox refused the key.
     pub fn is_credential(&self) -> bool {
         matches!(self, Self::Look { source, .. } if source.is_credential())
     }
 }
 
-/// An upload of `address` made `asset_id`: checks creator, type and name at the remote before it
-/// believes.
+/// Records that an upload of `address` made `asset_id`, after checking the asset's creator, type
+/// and name.
 ///
-/// The upload that keeps the address waiting comes first. Without one it is a duplicate, which is
-/// recorded beside the asset that is used.
+/// The upload that the address waits for comes first. Without one, the asset is a duplicate and is
+/// recorded beside the one that is used.
 ///
 /// # Errors
-/// When nothing is unsettled, the asset can't be the one, or can't be looked at.
+/// When nothing is unsettled, or the asset can't be the result or can't be fetched.
 pub(crate) async fn resolve_with(
     context: &ExecutionContext,
     address: &Address,
@@ -118,8 +118,8 @@ pub(crate) async fn resolve_with(
     let (in_progress, record) = in_progress(state_cache, address)?;
     let taken = state_cache.read(|recorded| {
         let owns = |record: &Record| record.history.iter().any(|(key, _)| key.asset_id == asset_id);
-        // Also this address's own: the asset that the create was to replace has the same name and
-        // type.
+        // This includes the address itself: the asset that the create was to replace has the same
+        // name and type.
         recorded.assets.iter().find(|(_, record)| owns(record)).map(|(other, _)| other.clone())
     });
     if let Some(owner) = taken {
@@ -172,11 +172,11 @@ pub(crate) async fn resolve_with(
     Ok(())
 }
 
-/// The upload that keeps `address` waiting made nothing, or is waited for no longer: the next sync
-/// uploads it again.
+/// Records that the upload that `address` waits for made nothing, or is no longer waited for: the
+/// next sync uploads it again.
 ///
 /// # Errors
-/// When nothing keeps it waiting, or the state can't be written.
+/// When the address waits for no upload, or the state can't be written.
 pub(crate) async fn recreate(state_cache: &StateCache, address: &Address) -> Result<(), RepairError> {
     let (in_progress, _) = in_progress(state_cache, address)?;
     let mut changes = match &in_progress {
@@ -186,7 +186,7 @@ pub(crate) async fn recreate(state_cache: &StateCache, address: &Address) -> Res
             changes.push(told(address, "recreated", "a person said that the create in doubt made nothing".to_owned()));
             changes
         }
-        // It may still end: what it makes then is recorded.
+        // The operation may still end; its result is recorded then.
         OpenUpload::Overdue(id, attempt) => {
             let mut changes = vec![Change::Advance { attempt: *id, event: PhaseEvent::SetAside }];
             changes.extend(suspect(address, attempt));
@@ -204,11 +204,10 @@ pub(crate) async fn recreate(state_cache: &StateCache, address: &Address) -> Res
     Ok(())
 }
 
-/// A person looked: the uploads of `address` whose outcome is unknown made nothing that isn't
-/// known.
+/// Records that the uploads of `address` in doubt made no unknown asset, as a person has checked.
 ///
 /// # Errors
-/// When nothing is suspected, or the state can't be written.
+/// When there is no possible duplicate, or the state can't be written.
 pub(crate) async fn no_duplicate(state_cache: &StateCache, address: &Address) -> Result<(), RepairError> {
     let changes = state_cache.read(|recorded| {
         let record = recorded.assets.get(address).ok_or_else(|| RepairError::Unknown { address: address.clone() })?;
@@ -228,11 +227,11 @@ fn settled(address: &Address, upload: UploadId, duplicate: PossibleDuplicate) ->
     Change::AddPossibleDuplicate { address: address.clone(), upload, duplicate }
 }
 
-/// What was refused, or waits for another try, is due again now; what Roblox didn't find is asked
-/// for again.
+/// Ends the refusal or back-off of these addresses; assets that Roblox didn't find are fetched
+/// again.
 ///
 /// # Errors
-/// When an address is unknown or does not rest; then none is changed.
+/// When an address is unknown, or neither refused nor backing off. Nothing is changed then.
 pub(crate) async fn retry(state_cache: &StateCache, addresses: &[Address]) -> Result<(), RepairError> {
     let mut changes = Vec::new();
     for address in addresses {
@@ -252,23 +251,23 @@ pub(crate) async fn retry(state_cache: &StateCache, addresses: &[Address]) -> Re
     Ok(state_cache.commit(changes).await?)
 }
 
-/// The assets of an address that Roblox said it doesn't have: the next sync asks again.
+/// Returns the assets of an address that Roblox didn't find.
 fn lost(recorded: &Recorded, record: &Record) -> Vec<AssetId> {
     let lost = |asset_id: &AssetId| record.history.is_gone(*asset_id) || recorded.not_found.contains_key(asset_id);
     record.history.assets().into_iter().filter(lost).collect()
 }
 
-/// What of an address a person can settle.
+/// An upload that a person can settle.
 enum OpenUpload {
-    /// A new asset whose outcome is unknown: the address waits.
+    /// A new asset in doubt: the address waits.
     Waiting(AttemptId, Attempt),
-    /// A new asset on which Roblox has been working for too long: the address waits.
+    /// A new asset whose operation takes too long: the address waits.
     Overdue(AttemptId, Attempt),
-    /// A change of a known asset on which Roblox has been working for too long.
+    /// A change of a known asset whose operation takes too long.
     Update(AttemptId),
-    /// The same as the second, but that nobody waits for it any more.
+    /// A new asset whose operation was set aside: nothing waits for it.
     SetAside(AttemptId, Attempt),
-    /// An upload that was given up: nothing waits for it.
+    /// An upload that was abandoned: nothing waits for it.
     Suspected(UploadId, PossibleDuplicate),
 }
 
@@ -280,7 +279,8 @@ impl OpenUpload {
         }
     }
 
-    /// What this attempt is, if a person can settle it, and how much it keeps others waiting.
+    /// Returns the attempt as an open upload, if a person can settle it, with its rank: lower ranks
+    /// block more.
     fn of(id: AttemptId, attempt: &Attempt, now: Timestamp) -> Option<(u8, Self)> {
         let creates = attempt.intent.upload().is_some();
         match &attempt.phase {
@@ -311,8 +311,8 @@ fn in_progress(state_cache: &StateCache, address: &Address) -> Result<(OpenUploa
     })
 }
 
-/// What speaks against an asset being what an attempt made. Its name may have been changed by the
-/// text filter, so only its absence says nothing.
+/// Returns how the asset differs from the result of the attempt. The text filter may have changed
+/// its name, so a name of hashes counts as equal.
 fn difference(attempt: Option<&Attempt>, record: &Record, asset: &RemoteAsset) -> Option<String> {
     let identity = &record.identity;
     match Mismatch::of(identity.kind(), asset) {
@@ -323,7 +323,7 @@ fn difference(attempt: Option<&Attempt>, record: &Record, asset: &RemoteAsset) -
     let asked = match attempt.map(|attempt| &attempt.intent) {
         Some(Intent::Create { fields, .. }) => fields.get(&crate::model::metadata::Field::DisplayName).copied(),
         Some(_) => None,
-        // What was asked for then is not known any more.
+        // The requested name is unknown then.
         None => return None,
     };
     let stem = crate::model::metadata::DisplayName::from_stem(identity.path.stem());

@@ -1,8 +1,7 @@
-//! What carries out steps: a client, the gate and the poller of one run or command, and what they
-//! learn.
+//! The execution context of one run or command: client, throttle and poller, and what they learn.
 //!
 //! Read next: [`crate::engine::reconcile::once`] for a run, [`crate::engine::commands::by_hand`]
-//! for steps that a person asks for.
+//! for steps that a person requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -28,10 +27,10 @@ use crate::model::ids::Creator;
 use crate::plan::input_digest;
 use crate::platform::clock;
 
-/// What ends creates in doubt, by address: written down when the next create begins.
+/// The changes that abandon creates in doubt, by address: recorded when the next create begins.
 pub(in crate::engine) type GivenUp = BTreeMap<Address, Vec<Change>>;
 
-/// Everything that requests go through. A clone is the same hands.
+/// Everything that a request needs. Clones share it.
 #[derive(Clone)]
 pub(crate) struct ExecutionContext {
     pub(in crate::engine) state_cache: Arc<StateCache>,
@@ -48,8 +47,8 @@ pub(crate) struct ExecutionContext {
 }
 
 impl ExecutionContext {
-    /// Hands that know what earlier runs learned of limits and latencies, and upload so many files
-    /// at once.
+    /// Creates a context with the limits and latencies that earlier runs learned, and with
+    /// `uploads` uploads at once.
     ///
     /// # Errors
     /// When the state can't be read.
@@ -80,12 +79,12 @@ impl ExecutionContext {
         })
     }
 
-    /// The same, but that a panic in a step goes on to whoever runs it.
+    /// Lets a panic in a step propagate to its caller.
     pub(in crate::engine) fn letting_panics_go_on(self) -> Self {
         Self { panics: Panics::GoOn, ..self }
     }
 
-    /// Looks at what the key may do for these creators; false ends the run.
+    /// Checks what the key may do for these creators. Returns `false` if the run must end.
     pub(in crate::engine) async fn may_begin(&self, creators: &BTreeSet<Creator>) -> bool {
         let looked = key::look(&self.client, &self.throttle, &self.stop, creators, clock::now()).await;
         let key::KeyVerdict { stop, forbidden, warning, expires_at } = looked;
@@ -100,12 +99,13 @@ impl ExecutionContext {
         !self.stop.is_triggered()
     }
 
-    /// Why the key may make nothing for a creator, as far as is known.
+    /// Returns why the key may not create assets for a creator, if that is known.
     pub(in crate::engine) fn forbidden(&self, creator: Creator) -> Option<String> {
         self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).get(&creator).cloned()
     }
 
-    /// What runs the steps of a plan for `desired`, made for the state of `generation`.
+    /// Returns an executor for the steps of a plan for `desired`, made for the state of
+    /// `generation`.
     pub(in crate::engine) fn steps(&self, desired: &Desired, abandoned_creates: GivenUp, generation: u64) -> Executor {
         let files: LookedAt = desired
             .assets
@@ -136,12 +136,12 @@ impl ExecutionContext {
         }
     }
 
-    /// What was refused to a creator may be allowed by now.
+    /// Forgets refused permissions: they may have been granted.
     pub(in crate::engine) fn reset_backoff(&self) {
         self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Limits and latencies, for the next run.
+    /// Saves limits and latencies for the next run.
     ///
     /// # Errors
     /// When the state can't be written.

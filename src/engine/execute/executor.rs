@@ -1,13 +1,13 @@
-//! Carrying out one step: which requests it takes, and what their outcomes mean for it.
+//! Executes one step: its requests, and what their outcomes mean.
 //!
-//! Every write of the remote goes through [`Executor::write`]: intent durable, hand-over durable
-//! before the last byte, operation durable before the first poll, outcome and all that it changes
-//! in one transaction. Nothing else sends writes, and what an answer means is decided in
-//! [`super::response`].
+//! Every write to the remote goes through [`Executor::write`]. The intent is durable before the
+//! request, the hand-over before the last byte, the operation before the first poll; the outcome
+//! and all its changes are one transaction. No other code sends writes, and [`super::response`]
+//! decides what a response means.
 //!
 //! Read next: [`super::sharing`], [`crate::engine::execute::rollback`] and
-//! [`crate::engine::execute::metadata`] for the steps that upload nothing, [`super::effects`] for
-//! what an outcome makes known.
+//! [`crate::engine::execute::metadata`] for steps that upload nothing, [`super::effects`] for the
+//! changes that follow from an outcome.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -46,10 +46,10 @@ use crate::plan::input_digest::Subjects;
 use crate::plan::{Action, NewAsset, Step};
 use crate::platform::{clock, failpoint};
 
-/// A file as it was looked at before the plan.
+/// The files as they were scanned before the plan, by address.
 pub(crate) type LookedAt = BTreeMap<Address, (ProjectPath, FileFacts)>;
 
-/// Carries out steps against one remote.
+/// Executes steps against one remote.
 #[derive(Clone)]
 pub(crate) struct Executor {
     pub(in crate::engine) state_cache: Arc<StateCache>,
@@ -60,67 +60,67 @@ pub(crate) struct Executor {
     pub(in crate::engine) stop: Shutdown,
     pub(in crate::engine) root: PathBuf,
     pub(in crate::engine) uploads: Arc<Semaphore>,
-    /// What was looked at for this plan, by address.
+    /// The files of this plan.
     pub(in crate::engine) files: Arc<LookedAt>,
-    /// What is wanted of each address, as a refusal is remembered against.
+    /// The digests of each address's desired state, against which a refusal is recorded.
     pub(in crate::engine) input_digests: Arc<BTreeMap<Address, Subjects>>,
-    /// Creators for whom the key has no permission.
+    /// Creators for which the key has no permission.
     pub(in crate::engine) forbidden: Forbidden,
     /// Whether the results of uploads can be read.
     pub(in crate::engine) results: ResultBreaker,
-    /// The end of creates in doubt, by address: written down when the next one begins.
+    /// The changes that abandon creates in doubt, by address: recorded when the next create begins.
     pub(in crate::engine) abandoned_creates: Arc<BTreeMap<Address, Vec<Change>>>,
-    /// Thrown when something newer is wanted of the address: a wait between two tries ends.
+    /// Triggered when the desired state of the address changes: ends a wait between two tries.
     pub(in crate::engine) superseded: Shutdown,
-    /// What a panic in a try does.
+    /// The effect of a panic in a step.
     pub(in crate::engine) panics: Panics,
-    /// The state for which this was planned, see [`StateCache::generation`].
+    /// The state's generation at the time of the plan, see [`StateCache::generation`].
     pub(in crate::engine) generation: u64,
-    /// A person's command sends again what it settles: no plan would.
+    /// A person's command repeats the request that it settles; no plan would.
     pub(in crate::engine) by_hand: bool,
 }
 
-/// What a panic in a try of a step does: a defect of Macadam in any case.
+/// The effect of a panic in a step, which is a defect of Macadam in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Panics {
     /// Ends the run in order, with a reason.
     EndTheRun,
-    /// Goes on to whoever runs the step, who catches it: other addresses are not touched by it.
+    /// Propagates to the caller, which catches it: other addresses are not affected.
     GoOn,
 }
 
-/// Creators for whom the key has no permission, with what Roblox said; known to the whole run.
+/// Creators for which the key has no permission, with Roblox's message. Shared by the whole run.
 pub(crate) type Forbidden = Arc<Mutex<BTreeMap<Creator, String>>>;
 
-/// How one try of a step ended.
+/// The result of one try of a step.
 pub(in crate::engine) enum StepResult {
     /// The step is over.
     Ended(Outcome),
-    /// It may go better: the state says when it is due.
+    /// It may succeed later: the state says when it is due.
     Again {
         /// What happened.
         message: String,
     },
 }
 
-/// What a look at the remote found.
+/// The result of fetching an asset for a step.
 pub(in crate::engine) enum Lookup {
     Present(Box<RemoteAsset>),
     Gone,
-    /// Why the step can't go on now.
+    /// Why the step can't continue now.
     Unknown(StepResult),
 }
 
-/// Writes down that the last byte is about to leave; the client awaits it before that byte does.
+/// Records that the last byte is about to be sent. The client awaits it before that byte.
 pub(in crate::engine) type HandOver = Pin<Box<dyn Future<Output = Result<(), RecordError>> + Send>>;
 
-/// One write of the remote.
+/// One write to the remote.
 pub(in crate::engine) struct Write<'a> {
     pub(in crate::engine) address: &'a Address,
     pub(in crate::engine) identity: Identity,
     pub(in crate::engine) intent: Intent,
     pub(in crate::engine) endpoint: Endpoint,
-    /// The right to upload, and how many bytes.
+    /// The permit to upload, and the number of bytes.
     pub(in crate::engine) upload: Option<(SemaphorePermit<'a>, u64)>,
 }
 
@@ -133,8 +133,8 @@ impl Runner for Executor {
                 return last.map_or(Outcome::NotBegun, |message| Outcome::TryLater { message });
             }
             let outcome = match self.caught(step).await {
-                // The run ended while it stood in a queue to be tried again: why it had to is still
-                // to be told.
+                // The run ended while the step waited for its next try; the reason of that wait is
+                // still reported.
                 Ok(StepResult::Ended(Outcome::NotBegun)) if let Some(message) = last => Outcome::TryLater { message },
                 Ok(StepResult::Ended(outcome)) => outcome,
                 Ok(StepResult::Again { message }) if self.stop.is_triggered() => Outcome::TryLater { message },
@@ -156,7 +156,7 @@ impl Runner for Executor {
     }
 }
 
-/// What ends a run whose state can't be written any more.
+/// Returns why a run ends when its state can't be written.
 pub(in crate::engine) fn stop_for(error: &StateCacheError) -> Stop {
     let message = chain(error);
     match error {
@@ -171,15 +171,14 @@ pub(in crate::engine) fn stop_for(error: &StateCacheError) -> Stop {
     }
 }
 
-/// An error and its causes in one line.
+/// Returns an error and its causes in one line.
 pub(in crate::engine) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 impl Executor {
-    /// Tries once. A panic ends the run in order, or, where each address is alone, goes on to
-    /// whoever runs this one.
+    /// Tries the step once. A panic ends the run in order, or propagates to the caller.
     async fn caught(&self, step: &Step) -> Result<StepResult, StateCacheError> {
         match self.panics {
             Panics::EndTheRun => match self.stop.catch(self.try_step(step)).await {
@@ -257,9 +256,9 @@ impl Executor {
         head: Option<Revision>,
         content: ContentHash,
     ) -> Result<StepResult, StateCacheError> {
-        // Looked at when the upload's turn has come: what was seen before a long queue is old.
+        // Fetched after the wait for the upload slot: an earlier observation could be old by then.
         let Some(slot) = self.slot().await else { return Ok(self.called_off()) };
-        // A newer revision may be a deploy that this checkout has not pulled: it is never
+        // A newer revision may be a deploy that this checkout has not pulled. It is never
         // overwritten unseen.
         let seen = match self.look(address, asset_id).await? {
             Lookup::Present(asset) => asset,
@@ -287,7 +286,7 @@ impl Executor {
         self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
     }
 
-    /// Sends one write of the remote with its journal around it.
+    /// Sends one write to the remote, with its journal entries.
     pub(in crate::engine) async fn write(
         &self,
         write: Write<'_>,
@@ -299,7 +298,8 @@ impl Executor {
             self.throttle.release_unsent(pass);
             return Ok(self.called_off());
         }
-        // Asked at the last moment: Roblox may have said so while this one stood in the queue.
+        // Checked at the last moment: a response to another step may have decided it during the
+        // wait.
         let new_asset = write.intent.upload().is_some();
         let stopped = self
             .forbidden_to(write.identity.creator)
@@ -318,8 +318,8 @@ impl Executor {
             .await;
         let attempt = match begun {
             Ok(Some(attempt)) => attempt,
-            // Another process may have been at work in between: whether this is still wanted is for
-            // the next plan to say.
+            // Another process may have worked in between: the next plan decides whether this is
+            // still wanted.
             Ok(None) => {
                 self.throttle.release_unsent(pass);
                 return Ok(superseded("the state was written anew, and everything is planned again"));
@@ -346,29 +346,29 @@ impl Executor {
         let reply = send(hand_over).await;
         failpoint::hit("answered");
         self.throttle.release(pass, &reply);
-        // Roblox may work on it for minutes: others upload meanwhile.
+        // Roblox may process it for minutes; others upload meanwhile.
         drop(write.upload);
         self.answer(attempt, reply).await
     }
 
-    /// The right to upload, when its turn has come; `None` when the run ends first. Have it before
-    /// the file is opened: few are open at once.
+    /// Waits for an upload slot; `None` if the run ends first. Acquire it before opening the file,
+    /// so that few files are open at once.
     pub(in crate::engine) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
         self.turn(self.uploads.acquire()).await?.ok()
     }
 
-    /// Waits for a turn: nothing is sent before it, so that something newer that is wanted ends it,
-    /// as the end of the run does.
+    /// Waits before anything is sent. A newer desired state ends the wait, and so does the end of
+    /// the run.
     async fn turn<T>(&self, turn: impl Future<Output = T>) -> Option<T> {
         self.stop.or(self.superseded.or(turn)).await.flatten()
     }
 
-    /// Why a turn was not waited for.
+    /// Returns why a wait ended without a slot or permit.
     pub(in crate::engine) fn called_off(&self) -> StepResult {
         if self.stop.is_triggered() { run_ends() } else { superseded("something newer is wanted") }
     }
 
-    /// Opens the file of an address as the bytes that were hashed.
+    /// Opens the file of an address for upload, as the bytes that were hashed.
     pub(in crate::engine) fn open(&self, address: &Address) -> Result<UploadBody, StepResult> {
         let Some((path, facts)) = self.files.get(address) else {
             return Err(superseded("its file can no longer be used"));
@@ -388,7 +388,7 @@ impl Executor {
         self.state_cache.read(|recorded| recorded.assets.get(address).cloned())
     }
 
-    /// The number that people see for a revision of an address.
+    /// Returns the outcome of a completed step, with the revision number that people see.
     pub(in crate::engine) fn done(&self, address: &Address, key: RevisionKey) -> Outcome {
         let number = self.record(address).map(|record| record.history.number(key)).filter(|number| *number > 0);
         Outcome::Done { asset_id: key.asset_id, revision: number }
@@ -399,8 +399,7 @@ impl Executor {
         Some(crate::engine::execute::response::forbidden_outcome(creator, message))
     }
 
-    /// Why no new asset of this kind is made now: its quota was used up while this one stood in the
-    /// queue.
+    /// Returns why no new asset of this kind is uploaded now: the quota was spent during the wait.
     fn quota_of(&self, identity: &Identity) -> Option<Outcome> {
         let message = self.state_cache.read(|recorded| {
             let spent = recorded.spent_quota(identity.creator, identity.asset_type, clock::now())?;
@@ -409,7 +408,7 @@ impl Executor {
         Some(Outcome::TryLater { message })
     }
 
-    /// Why no new asset is made now: nobody would know its ID.
+    /// Returns why no new asset is uploaded now: its ID would be lost.
     fn unreadable(&self) -> Option<Outcome> {
         let count = self.results.stops(clock::elapsed())?;
         let message = format!(
@@ -420,7 +419,7 @@ impl Executor {
         Some(Outcome::Refused { message, hint: Some(hint) })
     }
 
-    /// When the address is due again, as the state says.
+    /// Returns when the address is due again, according to the state.
     fn due(&self, address: &Address) -> Option<Timestamp> {
         match self.record(address)?.blocked? {
             Blocked::Retrying { next_at, .. } => Some(next_at),
@@ -428,7 +427,7 @@ impl Executor {
         }
     }
 
-    /// Waits until a time of day; false when the run ends first.
+    /// Waits until `due`. Returns `false` if the run ends first.
     async fn wait_until(&self, due: Option<Timestamp>) -> bool {
         let now = clock::now();
         let wait = due.map(|due| due.duration_since(now)).filter(|wait| wait.is_positive());
@@ -437,7 +436,7 @@ impl Executor {
                 let rest = self.superseded.or(tokio::time::sleep(wait));
                 self.stop.or(rest).await.flatten().is_some()
             }
-            // No rest is longer: this one was begun by a clock that was put back since.
+            // No back-off is longer: this one was recorded by a clock that was set back since.
             Some(_) | None => !self.stop.is_triggered(),
         }
     }

@@ -1,4 +1,4 @@
-//! Changing metadata: which assets the icon and previews are now, and then one update that names
+//! Changes metadata: resolves icon and previews to their current assets, then sends one update with
 //! exactly the fields that change.
 //!
 //! Read next: [`super::executor`].
@@ -20,7 +20,7 @@ use crate::plan::FieldChange;
 use crate::platform::clock;
 
 impl Executor {
-    /// Changes metadata fields of an asset; `None`: of the one that the steps before made.
+    /// Changes metadata fields of an asset; `None` for the asset that the steps before made.
     pub(in crate::engine) async fn update_metadata(
         &self,
         address: &Address,
@@ -38,8 +38,8 @@ impl Executor {
                 Err(missing) => return Ok(superseded(&format!("`{missing}`, which it shows, has no asset"))),
             }
         }
-        // Of a Model a change of metadata may make a revision as well; whose it is can only be told
-        // by who knows the head before.
+        // A change of a Model's metadata may make a revision as well. Only the head before the
+        // change tells whose a revision is.
         let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
         if !made_just_now && (in_place || !self.state_cache.read(|recorded| is_vouched_for(recorded, asset_id))) {
             match self.look(address, asset_id).await? {
@@ -51,7 +51,7 @@ impl Executor {
             }
         }
         if repairs {
-            // Counted before it is sent: a bound that a crash can't lift.
+            // Counted before it is sent, so that a crash can't lift the limit.
             self.state_cache
                 .commit(vec![Change::RecordRepair { address: address.clone(), repair: DriftRepair::Metadata }])
                 .await?;
@@ -64,7 +64,7 @@ impl Executor {
         self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
     }
 
-    /// A field as it is sent; or the address that it shows and that has no asset.
+    /// Returns the field as it is sent, or the address that it refers to and that has no asset.
     fn resolve(&self, change: &FieldChange) -> Result<FieldUpdate, Address> {
         let id = |reference: &AssetRef| match reference {
             AssetRef::Id(id) => Ok(*id),
@@ -85,8 +85,8 @@ impl Executor {
     }
 }
 
-/// Whether Roblox has said whose an asset is and what, since Macadam last wrote to it. The plan
-/// holds an asset that it says is somebody else's, so that nothing is sent to it.
+/// Returns whether Roblox has confirmed the asset's owner and type since Macadam's last write. The
+/// plan holds an asset of another owner, so nothing is sent to it.
 fn is_vouched_for(recorded: &Recorded, asset_id: AssetId) -> bool {
     let written = recorded.written.get(&asset_id);
     recorded.observed(asset_id).is_some_and(|seen| {
@@ -95,7 +95,7 @@ fn is_vouched_for(recorded: &Recorded, asset_id: AssetId) -> bool {
     })
 }
 
-/// What is asked of a field, as it is remembered.
+/// Returns the digest by which the requested value is remembered.
 fn asked(update: &FieldUpdate) -> (Field, FieldDigest) {
     let digest = match update {
         FieldUpdate::DisplayName(name) => FieldDigest::of_text(name.as_str()),

@@ -1,4 +1,4 @@
-//! Carries out the steps of a plan, and records what becomes known by them.
+//! Executes the steps of a plan, and records the changes that follow.
 
 pub(crate) mod context;
 pub(crate) mod effects;

@@ -1,8 +1,8 @@
-//! Whether Roblox has recovered since the answer to an upload was lost: before that the upload is
-//! not sent again.
+//! Checks whether Roblox has recovered since the response to an upload was lost; before that, the
+//! upload is not sent again.
 //!
-//! That it rests for a while is the plan's (`src/plan/asset.rs`); here is the question that a quiet
-//! run has to ask, since nothing else would tell.
+//! The plan makes the upload wait for a while (`src/plan/asset.rs`). Here is the request that a
+//! quiet run sends, since no other request would show it.
 
 use jiff::Timestamp;
 
@@ -16,10 +16,10 @@ use crate::model::recorded::Recorded;
 use crate::platform::clock;
 
 impl Executor {
-    /// What to do instead of sending an upload of `address` again; `None`: send it.
+    /// Returns the result that replaces sending an upload of `address` again; `None` to send it.
     pub(in crate::engine) async fn recovered(&self, address: &Address) -> Result<Option<StepResult>, StateCacheError> {
         let lost = self.state_cache.read(|recorded| lost_at(recorded, address));
-        // A clock that was put back since must not make it wait for ever.
+        // A clock that was set back must not make it wait for ever.
         let Some(lost) = lost.map(|at| at.min(clock::now())) else { return Ok(None) };
         if self.throttle.has_answered_since(lost) {
             return Ok(None);
@@ -33,8 +33,8 @@ impl Executor {
         }
     }
 
-    /// Without an asset there is nothing else to ask about. A token can't be asked about: then the
-    /// rest has to do.
+    /// Introspects the key, where there is no asset to fetch. A token can't be introspected; then
+    /// the back-off has to do.
     async fn ask_about_the_key(&self, address: &Address) -> Result<Option<StepResult>, StateCacheError> {
         let Some(pass) = self.stop.or(self.throttle.acquire(Endpoint::Introspect)).await else {
             return Ok(Some(run_ends()));
@@ -51,14 +51,14 @@ impl Executor {
     }
 }
 
-/// When the last answer to an upload of `address` was lost, where one was.
+/// Returns when the last response to an upload of `address` was lost, if one was.
 fn lost_at(recorded: &Recorded, address: &Address) -> Option<Timestamp> {
     let of_address = recorded.attempts.values().filter(|attempt| attempt.address == *address);
     let lost = of_address.filter(|a| a.phase == Phase::InDoubt && a.intent.upload().is_some());
     lost.map(|attempt| attempt.since).max()
 }
 
-/// An asset to ask about, and the address that it is: another address' record says nothing of its
+/// Returns an asset to fetch, and its own address: another address's record says nothing about its
 /// owner and type.
 fn any_asset(recorded: &Recorded) -> Option<(Address, AssetId)> {
     recorded.assets.iter().find_map(|(address, record)| Some((address.clone(), record.points_to?)))

@@ -1,7 +1,7 @@
-//! What an answer, or the want of one, means for the step that asked.
+//! Decides what a response, or a missing one, means for its step.
 //!
-//! The client has classified it; here the classes become phases of the journal, rests of the
-//! address, and outcomes. Read next: [`super::effects`].
+//! The client has classified the response. Here the classes become phases of the journal, back-off
+//! of the address, and outcomes. Read next: [`super::effects`].
 
 use std::sync::PoisonError;
 
@@ -32,22 +32,22 @@ use crate::model::remote::RemoteAsset;
 use crate::plan::in_doubt;
 use crate::platform::{clock, failpoint};
 
-/// How often the remote is read again for the texts of an update before they are taken as they are:
-/// reads lag behind writes. An old text that is remembered beside the one that was asked for does
-/// no harm.
+/// The number of times that an asset is fetched again for the texts of an update, since reads lag
+/// behind writes. After that the texts are accepted: an old text recorded beside the requested one
+/// does no harm.
 const READS_OF_TEXTS: u32 = 5;
 
-/// How often it is read again before a content or a rollback counts as refused. The waits between
-/// them add up to more than [`READ_LAG`](crate::model::observation::READ_LAG).
+/// The number of times that it is fetched again before a content or a rollback counts as refused.
+/// The waits between them add up to more than [`READ_LAG`](crate::model::observation::READ_LAG).
 const READS_OF_CONTENT: u32 = 8;
 
-/// A used-up quota is asked for again after so long, unless Roblox tells a longer time: the quotas
-/// that are known last a day (videos) and a month (sounds), and which day they began is not known.
-/// At most a few uploads an hour find out.
+/// The least time until a spent quota is tried again, unless Roblox names a longer one. The known
+/// quotas last a day (videos) and a month (sounds), and their start is unknown. So at most a few
+/// uploads an hour try it.
 const QUOTA_ASKED_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 impl Executor {
-    /// Takes the answer to a write.
+    /// Handles the response to a write.
     pub(in crate::engine) async fn answer(
         &self,
         id: AttemptId,
@@ -58,8 +58,8 @@ impl Executor {
             Ok(Submitted::Operation(operation)) => {
                 self.state_cache.advance(id, PhaseEvent::Accept(operation)).await?;
                 failpoint::hit("accepted");
-                // Not since the attempt was begun: what was in doubt for an hour may have been sent
-                // again just now.
+                // Not since the attempt began: an attempt in doubt for an hour may just have been
+                // sent again.
                 self.follow(id, Some(clock::now())).await
             }
             Ok(Submitted::Done(asset)) => self.finish(id, asset).await,
@@ -77,8 +77,8 @@ impl Executor {
         }
     }
 
-    /// The creator's quota for the type is used up: nothing of the kind is uploaded until it may be
-    /// over, and the file is not to blame.
+    /// Records that the creator's quota for the type is spent. Uploads of the kind wait until it
+    /// may be over; the file is not at fault.
     async fn quota_spent(
         &self,
         id: AttemptId,
@@ -105,12 +105,13 @@ impl Executor {
         Ok(StepResult::Ended(Outcome::TryLater { message: format!("an upload quota is used up: {said}") }))
     }
 
-    /// The answer was the changed fields alone: what was stored is read from the asset.
+    /// Completes an attempt whose response holds only the changed fields: the stored values are
+    /// fetched.
     async fn finish_by_looking(&self, id: AttemptId, asset_id: AssetId) -> Result<StepResult, StateCacheError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
         let asset = match self.look(&attempt.address, asset_id).await? {
             Lookup::Present(asset) => *asset,
-            // It was just changed: not being able to look doesn't undo that.
+            // The asset was just changed; a failed fetch doesn't undo that.
             Lookup::Gone | Lookup::Unknown(_) => self
                 .state_cache
                 .read(|recorded| recorded.seen.get(&asset_id).map(|seen| seen.asset.clone()))
@@ -122,8 +123,8 @@ impl Executor {
     async fn failed(&self, id: AttemptId, failure: Failure) -> Result<StepResult, StateCacheError> {
         let message = chain(&failure);
         match failure.class {
-            // The file changed under the upload: looked at again, it is another content, without a
-            // rest.
+            // The file changed during the upload. The next scan sees new content, without a
+            // back-off.
             Class::NeverSent(Unsent::Content) => {
                 self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
                 Ok(superseded(&message))
@@ -132,10 +133,11 @@ impl Executor {
                 self.not_carried_out(id, message).await
             }
             Class::Refused(refusal) => self.refused(id, refusal, &failure).await,
-            // Roblox said yes, in words that this version doesn't know: sent again, it would most
-            // likely be a copy.
+            // Roblox accepted it in a form that this version doesn't know: a repeated upload would
+            // probably be a duplicate.
             Class::InDoubt if is_unknown_success(&failure) => self.hold(id, &message).await,
-            // The last two can't come from a failed write; if they did, nothing would be known.
+            // A failed write has neither of the last two classes; if it had, nothing would be
+            // known.
             Class::InDoubt | Class::CouldNotAsk => self.doubt(id, &message).await,
         }
     }
@@ -145,7 +147,7 @@ impl Executor {
         let message = failure.to_string();
         match refusal {
             Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated => {
-                // First of all: whoever waits for a place on the wire must not get it.
+                // Before anything else, so that no waiting request gets a permit.
                 self.stop_for_credential(failure);
                 self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
                 Ok(StepResult::Again { message })
@@ -153,7 +155,7 @@ impl Executor {
             Refusal::PermissionDenied => {
                 let creator = self.record(&attempt.address).map(|record| record.identity.creator);
                 if let Some(creator) = creator {
-                    // Before anything is awaited: who comes next must know it.
+                    // Before any await, so that the next step knows it.
                     let mut forbidden = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
                     forbidden.insert(creator, message.clone());
                 }
@@ -161,8 +163,8 @@ impl Executor {
                 let Some(creator) = creator else { return Ok(superseded("it has no record")) };
                 Ok(StepResult::Ended(forbidden_outcome(creator, message)))
             }
-            // The API's address is wrong, or something on the way turned it away: that says nothing
-            // of the asset.
+            // The API's address is wrong, or a proxy refused the request: that says nothing about
+            // the asset.
             Refusal::NoRoute | Refusal::Intercepted => {
                 self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
                 Ok(StepResult::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) }))
@@ -172,8 +174,8 @@ impl Executor {
                 self.not_found(&attempt.address, asset_id).await
             }
             Refusal::Invalid if let Some((asset_id, aim)) = Aim::of(&attempt.intent) => {
-                // A request before this one may have arrived though its answer was lost, and Roblox
-                // may refuse the second.
+                // An earlier request may have arrived although its response was lost, and Roblox
+                // may refuse the second one.
                 match self.look(&attempt.address, asset_id).await? {
                     Lookup::Present(asset) if aim.is_reached(&asset) => self.finish(id, *asset).await,
                     Lookup::Present(_) | Lookup::Gone | Lookup::Unknown(_) => {
@@ -194,7 +196,7 @@ impl Executor {
         }
     }
 
-    /// Roblox said no to what was asked: it waits for a change or for `retry`.
+    /// Records that Roblox refused the step: it waits for a change or for `retry`.
     async fn refuse(
         &self,
         id: AttemptId,
@@ -213,20 +215,21 @@ impl Executor {
         Ok(StepResult::Ended(Outcome::Refused { message: format!("Roblox refused it: {said}"), hint }))
     }
 
-    /// It did not happen, and may be tried again when its rest is over.
+    /// Records that the request had no effect. The step may be tried again after its back-off.
     async fn not_carried_out(&self, id: AttemptId, message: String) -> Result<StepResult, StateCacheError> {
         self.rest_after(id, PhaseEvent::NotCarriedOut, &message).await?;
         Ok(StepResult::Again { message })
     }
 
-    /// Nobody knows whether it happened: the next plan decides, by looking or by the policy.
+    /// Records that the outcome is in doubt: the next plan decides, by fetching the asset or by the
+    /// policy.
     async fn doubt(&self, id: AttemptId, message: &str) -> Result<StepResult, StateCacheError> {
         self.rest_after(id, PhaseEvent::Doubt, message).await?;
         Ok(StepResult::Ended(Outcome::InDoubt { message: message.to_owned() }))
     }
 
-    /// Something came of it, and nobody can read what: a new asset waits for a person, a change of
-    /// a known one is looked at.
+    /// Records a success that can't be read: a new asset waits for a person, a changed one is
+    /// fetched.
     async fn hold(&self, id: AttemptId, message: &str) -> Result<StepResult, StateCacheError> {
         let upload = self.attempt(id).and_then(|attempt| attempt.intent.upload());
         if upload.is_none() {
@@ -237,7 +240,7 @@ impl Executor {
         Ok(StepResult::Ended(Outcome::InDoubt { message: message.to_owned() }))
     }
 
-    /// Moves an attempt on and lets its address rest, in one transaction.
+    /// Advances an attempt and makes its address back off, in one transaction.
     async fn rest_after(&self, id: AttemptId, event: PhaseEvent, message: &str) -> Result<(), StateCacheError> {
         let jitter = fastrand::f64();
         let decide = |recorded: &Recorded| {
@@ -256,8 +259,8 @@ impl Executor {
         self.state_cache.commit_with(decide).await.map(|_| ())
     }
 
-    /// Follows the operation of an attempt to its end; one that an earlier run submitted, since
-    /// about when the attempt was begun.
+    /// Follows the operation of an attempt to its end. `since` is its submission; `None` if an
+    /// earlier run submitted it, about when the attempt began.
     pub(in crate::engine) async fn follow(
         &self,
         id: AttemptId,
@@ -282,8 +285,8 @@ impl Executor {
             about: attempt.intent.asset_id(),
             since: since.unwrap_or(attempt.begun_at),
         };
-        // Whoever wants something else of the address has the right to it once the operation takes
-        // longer than any that ends.
+        // Once the operation takes longer than any that succeeds, a newer desired state of the
+        // address ends the wait.
         let called_off = async {
             self.superseded.or(std::future::pending::<()>()).await;
             tokio::time::sleep(in_doubt::patience_left(&attempt, clock::now())).await;
@@ -313,8 +316,8 @@ impl Executor {
         }
     }
 
-    /// The operation ended with an error: it is over, and what it means decides whether it is
-    /// started again.
+    /// Handles an operation that ended with an error: its class decides whether the step is sent
+    /// again.
     async fn operation_failed(
         &self,
         id: AttemptId,
@@ -345,7 +348,7 @@ impl Executor {
         }
     }
 
-    /// Writes down that an attempt is done, and everything that it changed.
+    /// Records that an attempt is done, with all changes that follow.
     pub(in crate::engine) async fn finish(
         &self,
         id: AttemptId,
@@ -373,8 +376,8 @@ impl Executor {
                 let asset = before.map_or(asset.clone(), |seen| effects::since(&attempt.intent, &seen.asset, &asset));
                 let done = effects::completed(id, attempt, record, &asset, now);
                 let mut changes = done.changes.clone();
-                // An operation that ended long ago describes the asset as it was then: a later look
-                // knows better.
+                // An operation that ended long ago describes the asset of that time; a later
+                // observation counts instead.
                 let later = |asset: &RemoteAsset| {
                     let seen = recorded.seen.get(&asset.asset_id);
                     seen.is_some_and(|seen| seen.asset.revision > asset.revision)
@@ -394,7 +397,7 @@ impl Executor {
         failpoint::hit("settled");
         let Some((settled, attempt)) = settled else { return Ok(superseded("it is no longer under way")) };
         let asset_id = settled.key.asset_id;
-        // Its ID is kept, and the plan uses it for nothing.
+        // Its ID is kept, but the plan doesn't use it.
         if let Some(mismatch) = mismatch {
             let (message, hint) = (mismatch.to_string(), Some(mismatch.hint().to_owned()));
             return Ok(StepResult::Ended(Outcome::Refused { message, hint }));
@@ -411,8 +414,8 @@ impl Executor {
         Ok(StepResult::Ended(self.done(&attempt.address, settled.key)))
     }
 
-    /// An answer that shows the asset as it was before is a read that lags behind, or Roblox did
-    /// not do what it said. It is read again before anything is concluded.
+    /// Fetches the asset again while it still shows the values of before: the read may lag, or
+    /// Roblox may not have done what it said.
     async fn newest_after_update(
         &self,
         id: AttemptId,
@@ -429,7 +432,7 @@ impl Executor {
                 let message = match attempt.intent {
                     Intent::UpdateContent { .. } => "Roblox took the content without making a new revision of it",
                     Intent::Rollback { .. } => "Roblox agreed to the rollback without making the revision current",
-                    // It stored the old text again: that is remembered beside what was asked.
+                    // It stored the old text again, which is recorded beside the requested one.
                     _ => return Ok(Ok(asset)),
                 };
                 return self.refuse(id, &attempt, RefusalKind::Other, message, None).await.map(Err);
@@ -445,7 +448,7 @@ impl Executor {
         Ok(Ok(asset))
     }
 
-    /// Reads an asset once, for a step of `address`, which rests when that fails.
+    /// Fetches an asset once, for a step of `address`, which backs off on failure.
     pub(in crate::engine) async fn look(
         &self,
         address: &Address,
@@ -466,7 +469,7 @@ impl Executor {
         })
     }
 
-    /// What a read that says nothing of what was asked for means for a step of `address`.
+    /// Returns what a failed fetch means for a step of `address`.
     pub(in crate::engine) async fn could_not_look(
         &self,
         address: &Address,
@@ -488,7 +491,8 @@ impl Executor {
         })
     }
 
-    /// What was read speaks against what an address wants: it waits for a change, or for `retry`.
+    /// Records that an observation rules out the desired state of an address: it waits for a
+    /// change, or for `retry`.
     pub(in crate::engine) async fn refuse_rest(
         &self,
         address: &Address,
@@ -502,8 +506,7 @@ impl Executor {
         self.state_cache.commit(vec![Change::SetBlocked { address: address.clone(), blocked: Some(blocked) }]).await
     }
 
-    /// An answer about an asset, unless it describes another one than the record of `address`
-    /// means.
+    /// Returns the fetched asset, unless it is a different one from the record of `address`.
     async fn vouched(&self, address: &Address, meant: AssetId, asset: RemoteAsset) -> Result<Lookup, StateCacheError> {
         match self.mismatch(address, Some(meant), &asset) {
             Some(mismatch) => Ok(Lookup::Unknown(self.foreign(address, mismatch, asset).await?)),
@@ -511,16 +514,16 @@ impl Executor {
         }
     }
 
-    /// What speaks against an answer being about the asset of `address`, asset `meant` where one
-    /// was.
+    /// Returns why a response can't be about the asset of `address`, or about asset `meant` if one
+    /// was requested.
     fn mismatch(&self, address: &Address, meant: Option<AssetId>, asset: &RemoteAsset) -> Option<Mismatch> {
         let found = asset.asset_id;
         let other = meant.filter(|meant| *meant != found).map(|meant| Mismatch::Asset { meant, found });
         other.or_else(|| Mismatch::of(self.record(address)?.kind_of(found), asset))
     }
 
-    /// Writes down what an answer says of an asset that is not the record's: the plan holds its
-    /// address from now on.
+    /// Records an observation of an asset that is not the recorded one: the plan holds its address
+    /// from now on.
     pub(in crate::engine) async fn foreign(
         &self,
         address: &Address,
@@ -541,7 +544,7 @@ impl Executor {
         Ok(StepResult::Ended(Outcome::Refused { message, hint: Some(mismatch.hint().to_owned()) }))
     }
 
-    /// A refused key, a missing scope and a moderated account stop everything.
+    /// Ends the run: the key was refused, lacks a scope, or its account is moderated.
     fn stop_for_credential(&self, failure: &Failure) {
         let hint = failure.hint().unwrap_or_default().to_owned();
         self.stop.trigger(Stop::Credential { message: failure.to_string(), hint });
@@ -551,8 +554,8 @@ impl Executor {
         self.state_cache.read(|recorded| recorded.attempts.get(&id).cloned())
     }
 
-    /// What a failure of an attempt is remembered against: what is wanted of that part of its
-    /// address, or, when nothing is, the bytes in question.
+    /// Returns the digest against which a failure of an attempt is recorded: of that part of the
+    /// address's desired state, or without one, of the attempt's content.
     fn input_digest(&self, attempt: &Attempt) -> FieldDigest {
         let known = self.input_digests.get(&attempt.address).map(|input_digests| match attempt.intent {
             Intent::UpdateMetadata { .. } => input_digests.metadata,
@@ -561,7 +564,7 @@ impl Executor {
         known.unwrap_or_else(|| digest::input_digest(attempt.intent.content(), &FieldDigests::new()))
     }
 
-    /// Lets an address rest after a request that changed nothing failed.
+    /// Makes an address back off after a failed request that changed nothing.
     pub(in crate::engine) async fn rest(&self, address: &Address, message: &str) -> Result<(), StateCacheError> {
         let known = self.input_digests.get(address).map(|input_digests| input_digests.asset);
         let input_digest = known.unwrap_or_else(|| digest::input_digest(None, &FieldDigests::new()));
@@ -575,7 +578,8 @@ impl Executor {
     }
 }
 
-/// A key without permission for a creator: that creator's assets rest for this run.
+/// Returns the outcome for a creator that the key has no permission for. Its assets wait for the
+/// rest of the run.
 pub(in crate::engine) fn forbidden_outcome(creator: Creator, message: String) -> Outcome {
     let hint = format!(
         "give the key access to {}, or set another creator: https://create.roblox.com/dashboard/credentials",
@@ -584,27 +588,27 @@ pub(in crate::engine) fn forbidden_outcome(creator: Creator, message: String) ->
     Outcome::Refused { message, hint: Some(hint) }
 }
 
-/// How long Roblox says to wait, where it says so in seconds; a month is the longest quota that is
-/// known.
+/// Returns how long Roblox says to wait, if it says so in seconds. The limit is a month, the
+/// longest known quota.
 fn told_wait(limits: &RawLimitHeaders) -> Option<SignedDuration> {
     let seconds = limits.retry_after.iter().filter_map(|text| text.trim().parse::<u32>().ok()).max()?;
     Some(SignedDuration::from_secs(i64::from(seconds)).min(SignedDuration::from_hours(30 * 24)))
 }
 
-/// Whether a whole answer of success holds something that is not understood.
+/// Returns whether a complete successful response has an unknown form.
 fn is_unknown_success(failure: &Failure) -> bool {
     let success = failure.status.is_some_and(|status| (200..300).contains(&status));
     success && matches!(failure.shape, Some(Shape::OtherJson | Shape::Service | Shape::Problem))
 }
 
-/// What an asset shall be in the end, where Roblox may refuse to make it what it is already.
+/// The state that a request aims at, where Roblox may refuse to repeat it.
 enum Aim {
     Archived(bool),
     Current(Revision),
 }
 
 impl Aim {
-    /// Of which asset an attempt wants it.
+    /// Returns the aim of an attempt, and its asset.
     const fn of(intent: &Intent) -> Option<(AssetId, Self)> {
         match intent {
             Intent::Archive { asset_id } => Some((*asset_id, Self::Archived(true))),
@@ -622,7 +626,7 @@ impl Aim {
     }
 }
 
-/// What Roblox objected to.
+/// Returns the kind of a refusal.
 const fn refusal_kind(refusal: Refusal) -> RefusalKind {
     match refusal {
         Refusal::NameModerated => RefusalKind::DisplayName,
@@ -630,8 +634,8 @@ const fn refusal_kind(refusal: Refusal) -> RefusalKind {
     }
 }
 
-/// The attempt, when `asset` is as it was before: its content a revision which is known to hold
-/// other bytes, its head the old one, a text the old one.
+/// Returns the attempt if `asset` still shows the values of before: a revision with other content,
+/// the old head, or an old text.
 fn clashes(recorded: &Recorded, id: AttemptId, asset: &RemoteAsset) -> Option<Attempt> {
     let attempt = recorded.attempts.get(&id)?;
     let record = recorded.assets.get(&attempt.address)?;

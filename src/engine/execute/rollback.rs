@@ -1,8 +1,8 @@
-//! Making an earlier version of a Model current again.
+//! Makes an earlier version of a Model current again.
 //!
-//! What Roblox makes of it is contested: the head moves back, or a new version has the old bytes.
-//! So the asset is read before and after, and only what is read counts. Read next:
-//! [`super::executor`].
+//! Sources disagree on the result of a rollback at Roblox: the head moves back, or a new version
+//! has the old bytes. So the asset is fetched before and after, and only observations count. Read
+//! next: [`super::executor`].
 
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::RollbackForm;
@@ -25,8 +25,7 @@ use crate::model::remote::RemoteAsset;
 use crate::platform::clock;
 
 impl Executor {
-    /// Makes version `to` of a Model current again, unless somebody else made a newer one
-    /// meanwhile.
+    /// Makes version `to` of a Model current again, unless someone else made a newer one meanwhile.
     pub(in crate::engine) async fn roll_back(
         &self,
         address: &Address,
@@ -54,8 +53,8 @@ impl Executor {
             if !is_wrong_form(&reply) {
                 return submitted(asset_id, reply);
             }
-            // V1's schema says a form, its sample and all clients JSON. A definite no to the one is
-            // the time for the other; it was handed over before.
+            // V1's schema says a form, its sample and all clients say JSON. A definite refusal of
+            // one allows the other; the attempt was handed over before.
             let recorded = std::future::ready(Ok(()));
             submitted(asset_id, self.client.rollback(asset_id, to, RollbackForm::Multipart, recorded).await)
         };
@@ -64,8 +63,8 @@ impl Executor {
 }
 
 impl Executor {
-    /// Why a version can't be made current, before anything is sent: Roblox doesn't have it,
-    /// moderation rejected it, or it can't be read now.
+    /// Returns why a version can't be made current, before anything is sent: Roblox doesn't have
+    /// it, moderation rejected it, or it can't be fetched now.
     async fn objection_to_version(
         &self,
         address: &Address,
@@ -94,15 +93,15 @@ impl Executor {
     }
 }
 
-/// What reading a version says of going back to it.
+/// Whether a version can be made current, according to Roblox.
 pub(in crate::engine) enum VersionVerdict {
-    /// Nothing speaks against it.
+    /// It can.
     Usable,
     /// Moderation rejected it.
     Rejected,
-    /// Roblox has the asset, and no such version of it.
+    /// Roblox has the asset, but not this version.
     Missing,
-    /// It could not be asked about.
+    /// The version could not be fetched.
     Unknown(Box<Failure>),
 }
 
@@ -117,12 +116,12 @@ impl VersionVerdict {
     }
 }
 
-/// That Roblox has no such version, for a person.
+/// Returns the message for a missing version.
 pub(in crate::engine) fn missing(asset_id: AssetId, revision: Revision) -> String {
     format!("Roblox has no version {revision} of asset {asset_id}")
 }
 
-/// What is known of a revision that moderation rejected.
+/// Returns the change that records a rejected revision.
 pub(in crate::engine) fn rejected(
     recorded: &Recorded,
     address: &Address,
@@ -144,7 +143,7 @@ fn is_wrong_form(reply: &ApiReply<RemoteVersion>) -> bool {
     failure.status == Some(400) && failure.class == Class::Refused(Refusal::Invalid)
 }
 
-/// The answer names a version, but not reliably the head: that is read from the asset.
+/// The response names a version, but not reliably the head, which is fetched from the asset.
 fn submitted(asset_id: AssetId, ApiReply { head, result }: ApiReply<RemoteVersion>) -> ApiReply<Submitted> {
     ApiReply { head, result: result.map(|_| Submitted::Fields(RemoteAsset::unknown(asset_id))) }
 }

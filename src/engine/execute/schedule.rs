@@ -1,8 +1,8 @@
-//! Carrying out a plan: the steps of one address after one another, addresses side by side, an
-//! asset before what shares or shows it.
+//! Executes a plan: the steps of one address in sequence, addresses in parallel, and an asset
+//! before those that share or show it.
 //!
-//! What is waited for is an address's asset, never its metadata; so a picture may be the icon of
-//! the asset whose bytes it shares.
+//! Steps wait for an address's asset, never for its metadata, so an image may be the icon of the
+//! asset whose bytes it shares.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,18 +14,18 @@ use crate::engine::report::run_report::{Outcome, StepReport};
 use crate::model::address::Address;
 use crate::plan::Step;
 
-/// How many addresses are in the works at once. Most of them wait for an operation, which can take
-/// minutes; the uploads have a limit of their own.
+/// The number of addresses in progress at once. Most of them wait for an operation, which can take
+/// minutes; uploads have a limit of their own.
 const ADDRESSES_AT_ONCE: usize = 4096;
 
-/// Runs one step to its outcome.
+/// Executes one step to its outcome.
 pub(crate) trait Runner {
-    /// Carries out `step`; the last step of an address that waits for others comes after theirs.
+    /// Executes `step`. A step that waits for other addresses comes after theirs.
     fn run(&self, step: &Step) -> impl Future<Output = Outcome>;
 }
 
-/// By address whether its asset is as its plan wants it; what is not in here is not under way.
-/// Shared by all who wait for one another.
+/// The result of each address's asset, as far as it is part of the plan. Shared by all that wait
+/// for one another.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Finished {
     under_way: Arc<Mutex<HashMap<Address, watch::Sender<Option<bool>>>>>,
@@ -36,29 +36,30 @@ impl Finished {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The asset of an address is under way from now on.
+    /// Marks the asset of an address as in progress.
     pub(crate) fn begin(&self, address: Address) {
         self.under_way().insert(address, watch::Sender::new(None));
     }
 
-    /// It no longer is; whoever waits learns whether it is there.
+    /// Records the result of an address, and tells those that wait for it.
     fn end(&self, address: &Address, done: bool) {
         if let Some(sender) = self.under_way().get(address) {
             sender.send_replace(Some(done));
         }
     }
 
-    /// Who worked on it is gone without a word: whoever waits must not wait for ever.
+    /// Records that the worker of an address is gone without a result, so that no one waits for
+    /// ever.
     pub(crate) fn give_up(&self, address: &Address) {
         self.end(address, false);
     }
 
-    /// Nobody works and nobody waits: what was done is in the plan's hands.
+    /// Clears all results, while nothing runs: the next plan knows what was done.
     pub(crate) fn clear(&self) {
         self.under_way().clear();
     }
 
-    /// That it was not done counts no longer.
+    /// Forgets a failure of an address.
     pub(crate) fn forget_undone(&self, address: &Address) {
         let mut under_way = self.under_way();
         if under_way.get(address).is_some_and(|sender| *sender.borrow() == Some(false)) {
@@ -66,12 +67,12 @@ impl Finished {
         }
     }
 
-    /// Whether an address was begun.
+    /// Returns whether an address was begun.
     pub(crate) fn has(&self, address: &Address) -> bool {
         self.under_way().contains_key(address)
     }
 
-    /// Waits for an address; false also where nobody works on it.
+    /// Waits for an address. Returns `false` also if no worker has it.
     async fn is_done(&self, address: &Address) -> bool {
         let Some(mut receiver) = self.under_way().get(address).map(watch::Sender::subscribe) else { return false };
         let result = receiver.wait_for(Option::is_some).await;
@@ -88,8 +89,8 @@ impl Finished {
     }
 }
 
-/// Carries out `steps` and tells how each ended, in their order. After a step that is not done, the
-/// rest of its address is not tried.
+/// Executes `steps` and returns how each ended, in their order. After a step that is not done, the
+/// later steps of its address are skipped.
 pub(crate) async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepReport> {
     let finished = Finished::default();
     let chains = chains(steps);
@@ -104,13 +105,13 @@ pub(crate) async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepR
     reports.into_iter().flatten().collect()
 }
 
-/// The address whose asset a chain is about; none for metadata, for which nobody waits.
+/// Returns the address whose asset a chain is about; `None` for metadata, for which no step waits.
 pub(crate) fn asset_of(chain: &[Step]) -> Option<&Address> {
     chain.first().filter(|step| !step.action.is_metadata()).map(|step| &step.address)
 }
 
-/// Groups steps by address, metadata apart, keeping their order. Those who wait come last, so that
-/// they never keep those whom they wait for from starting: assets, those that share one, metadata.
+/// Groups steps by address, metadata apart, keeping their order. Chains that wait come last, so
+/// that they never keep the others from starting: assets, those that share one, metadata.
 pub(crate) fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
     let belongs = |last: &Step, step: &Step| {
         last.address == step.address && last.action.is_metadata() == step.action.is_metadata()
@@ -126,7 +127,7 @@ pub(crate) fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
     chains
 }
 
-/// Carries out the steps of one address, one after another, until one is not done.
+/// Executes the steps of one address in sequence, until one is not done.
 pub(crate) async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: &Finished) -> Vec<StepReport> {
     let asset = asset_of(&chain).cloned();
     let own = chain.first().map(|step| step.address.clone());
@@ -134,7 +135,7 @@ pub(crate) async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: 
         && finished.has(address)
         && !finished.is_done(address).await
     {
-        // The step that failed tells of it.
+        // The failed step reports it.
         return Vec::new();
     }
     let mut reports = Vec::with_capacity(chain.len());
@@ -201,8 +202,8 @@ mod tests {
         let script = Script { failing, ..Script::default() };
         let reports = execute(&script, steps).await;
         let log = script.log.lock().unwrap().clone();
-        // Addresses run side by side: only the order within one, and of a sharer after its owner,
-        // is promised.
+        // Addresses run in parallel: only the order within one, and of a sharer after its owner, is
+        // guaranteed.
         for pair in ran.windows(2) {
             let at = |line: &str| log.iter().position(|logged| logged == line);
             let (first, second) = (pair[0], pair[1]);

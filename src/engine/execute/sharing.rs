@@ -1,8 +1,8 @@
-//! Steps that upload nothing: using an asset that another address has, and going back to one that
-//! this address had.
+//! Steps that upload nothing: using an asset of another address, and going back to an earlier asset
+//! of this one.
 //!
-//! Both look first that the asset still lives; what they find out otherwise is learned for every
-//! address that has it. Read next: [`super::executor`].
+//! Both first check that the asset still exists; other findings are recorded for every address that
+//! has it. Read next: [`super::executor`].
 
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::ApiReply;
@@ -23,8 +23,7 @@ use crate::model::recorded::{DriftRepair, Identity, Record, Recorded};
 use crate::platform::clock;
 
 impl Executor {
-    /// Uses another address's asset, after looking that it still lives unless it was made in this
-    /// run.
+    /// Uses another address's asset, after checking that it still exists unless this run made it.
     pub(in crate::engine) async fn share(
         &self,
         address: &Address,
@@ -76,8 +75,8 @@ impl Executor {
         Ok(StepResult::Ended(self.done(address, to)))
     }
 
-    /// Looks whether an asset can be that of `address`, restores it where it is archived, and
-    /// writes down what came of it.
+    /// Checks whether an asset can be that of `address`, restores it if it is archived, and records
+    /// the result.
     async fn check_alive(
         &self,
         address: &Address,
@@ -97,21 +96,21 @@ impl Executor {
             return Ok(Err(superseded("moderation rejected the asset that it had")));
         }
         if asset.archived == Some(true) {
-            // What the answer says is newer than what was just read.
+            // The response to the restore is newer than this observation.
             return self.restore(address, identity, asset_id).await;
         }
         self.state_cache.commit_with(|recorded| observe::observed(recorded, &asset, clock::now())).await?;
         Ok(Ok(()))
     }
 
-    /// Archives an asset that nobody wants any more.
+    /// Archives an asset that no address uses any more.
     pub(in crate::engine) async fn archive(
         &self,
         address: &Address,
         asset_id: AssetId,
     ) -> Result<StepResult, StateCacheError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
-        // Nothing is archived unseen: whose it is may be otherwise than the lockfile says.
+        // Nothing is archived unseen: its owner may differ from the lockfile.
         match self.look(address, asset_id).await? {
             Lookup::Present(asset) => {
                 self.state_cache.commit_with(|recorded| observe::observed(recorded, &asset, clock::now())).await?;
@@ -142,7 +141,7 @@ impl Executor {
             Lookup::Unknown(tried) => return Ok(tried),
         }
         if repairs {
-            // Counted before it is sent: a bound that a crash can't lift.
+            // Counted before it is sent, so that a crash can't lift the limit.
             self.state_cache
                 .commit(vec![Change::RecordRepair { address: address.clone(), repair: DriftRepair::Archived }])
                 .await?;
@@ -153,7 +152,7 @@ impl Executor {
         })
     }
 
-    /// The address took over another's assets with the plan's marks.
+    /// Returns the result for an address that took over another's assets with the plan's marks.
     pub(in crate::engine) fn moved(&self, address: &Address) -> StepResult {
         match self.record(address).and_then(|record| crate::plan::current::last(&record)) {
             Some((key, _)) => StepResult::Ended(self.done(address, key)),
@@ -161,13 +160,13 @@ impl Executor {
         }
     }
 
-    /// The outcome of a step that left an asset as some revision of it.
+    /// Returns the outcome of a step that left an asset at some revision.
     fn done_with(&self, address: &Address, asset_id: AssetId) -> Outcome {
         let newest = self.record(address).and_then(|record| Some(record.history.of_asset(asset_id).next_back()?.0));
         newest.map_or(Outcome::Done { asset_id, revision: None }, |key| self.done(address, key))
     }
 
-    /// Restores an archived asset that is wanted again, as a change of the address that wants it.
+    /// Restores an archived asset that is in use again, as a change of the address that uses it.
     async fn restore(
         &self,
         address: &Address,
@@ -188,8 +187,8 @@ impl Executor {
         })
     }
 
-    /// Roblox answered that it doesn't have an asset: once is no proof, so the step waits for more
-    /// answers, and the plan says so.
+    /// Records that Roblox doesn't find an asset. A single 404 proves nothing, so the step waits
+    /// for more, and the plan says so.
     pub(in crate::engine) async fn not_found(
         &self,
         address: &Address,
@@ -201,7 +200,7 @@ impl Executor {
         Ok(StepResult::Ended(Outcome::TryLater { message }))
     }
 
-    /// Writes down what is true of an asset, whichever addresses have it.
+    /// Records facts about an asset for every address that has it.
     async fn learn(
         &self,
         asset_id: AssetId,

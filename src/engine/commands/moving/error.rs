@@ -1,4 +1,4 @@
-//! Why one can't move in from another tool.
+//! The errors of moving in from another tool.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,27 +9,27 @@ use crate::moving::{ReadError, Tool};
 use crate::platform::atomic_file::AtomicWriteError;
 use crate::state::lockfile::LockfileError;
 
-/// Why one can't move in. Nothing was written, unless [`MoveError::Write`] says otherwise.
+/// Why moving in failed. Nothing was written, unless [`MoveError::Write`] says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MoveError {
     /// A file of the tool can't be read.
     #[error("read {}", .path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file of the tool is not what the tool writes.
+    /// A file of the tool doesn't have the tool's format.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// Who owns the assets is not known.
+    /// The owner of the assets is unknown.
     #[error("{} doesn't say who owns the assets", .tool.file_name())]
     NoCreator {
         /// The tool.
         tool: Tool,
     },
-    /// Two owners were named.
+    /// Two owners were given.
     #[error("--creator says {given}, and the files of {} say {found}", .tool.name())]
     OtherCreator {
         /// The tool.
@@ -39,27 +39,27 @@ pub(crate) enum MoveError {
         /// As found.
         found: Creator,
     },
-    /// Something is there already.
+    /// A file exists already.
     #[error("{} is there already, and nothing is overwritten", .path.display())]
     Exists {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
     /// Roblox refused the key.
     #[error("{message}")]
     Credential {
-        /// What it said.
+        /// What Roblox said.
         message: String,
         /// What to do.
         hint: String,
     },
-    /// What would be written would upload what is uploaded.
+    /// The new manifest would upload existing assets again.
     #[error("this would upload again what is on Roblox: {}; nothing was written", .addresses.join(", "))]
     WouldUpload {
-        /// Which.
+        /// Their addresses.
         addresses: Vec<String>,
     },
-    /// The manifest that would be written is not valid.
+    /// The new manifest would not be valid.
     #[error(transparent)]
     Gather(#[from] GatherError),
     /// The lockfile can't be written.
@@ -68,15 +68,15 @@ pub(crate) enum MoveError {
     /// The manifest can't be written.
     #[error("write {}", .path.display())]
     Write {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: AtomicWriteError,
     },
 }
 
 impl MoveError {
-    /// What would mend it.
+    /// Returns how to fix it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Read(error) => error.hint(),

@@ -1,9 +1,9 @@
-//! Moving in from another tool: its files and the project's are read, what Roblox says of the
-//! assets is compared, and manifest and lockfile are written.
+//! Moving in from another tool: reads its files and the project's, compares the assets with Roblox,
+//! and writes manifest and lockfile.
 //!
-//! Nothing is changed at Roblox, nothing is overwritten, and nothing is written that would upload
-//! again what is uploaded: the plan for what would be written is made first, in memory. What is
-//! decided is decided in [`crate::moving`]. Read next: `src/moving/claims.rs`.
+//! It changes nothing at Roblox, overwrites nothing, and writes nothing that would upload existing
+//! assets again: it first plans, in memory, for what it would write. [`crate::moving`] makes the
+//! decisions. Read next: `src/moving/claims.rs`.
 #![expect(clippy::disallowed_methods, reason = "this module reads the files of other tools")]
 
 mod error;
@@ -43,12 +43,12 @@ use crate::state::lockfile::{self, Ledger, LockfileEntry};
 
 pub(crate) use error::MoveError;
 
-/// The largest file of another tool that is read: no tool writes a larger one.
+/// The largest file of another tool that is read, in bytes: no tool writes a larger one.
 const MAX_FILE: u64 = 256 << 20;
-/// How often what can't come along is taken out of the manifest before that must be right.
+/// The number of times that unusable files are removed from the manifest before it must be right.
 const ROUNDS: usize = 8;
-/// What every tool here uploads: new assets, which Roblox counts from 1. None of them updates an
-/// asset in place.
+/// The version of every asset that these tools upload. They make new assets, which Roblox counts
+/// from 1, and never update one in place.
 const FIRST_VERSION: u64 = 1;
 
 /// A project of another tool, read and matched; nothing is written yet.
@@ -59,37 +59,37 @@ pub(crate) struct ToolProject {
     source: Source,
     creator: Creator,
     claims: Claims,
-    /// What Roblox said of assets, by asset.
+    /// The moderation states that Roblox reported.
     states: BTreeMap<AssetId, RevisionState>,
-    /// Files that their pattern finds and the manifest's doesn't.
+    /// Files that only the tool's pattern finds.
     own_entries: BTreeMap<String, usize>,
-    /// Files that the manifest's pattern finds and theirs doesn't.
+    /// Files that only the manifest's pattern finds.
     excluded: BTreeSet<String>,
-    /// Looks at files, so that each is read once.
+    /// Cached facts about files, so that each is read once.
     cache: FileCache,
-    /// Assets that could not be asked for, with the reason.
+    /// Assets that could not be fetched, with the reason.
     pub unasked: Vec<(AssetId, String)>,
 }
 
-/// What is ready to be written.
+/// A manifest and lockfile that are ready to be written.
 #[derive(Debug)]
 pub(crate) struct PreparedImport {
     project: Project,
     manifest: String,
     ledger: Ledger,
-    /// What came along: address and asset, and whether Roblox confirmed it.
+    /// The assets that are moved: address, asset, and whether Roblox confirmed it.
     pub assets: Vec<(Address, AssetId, bool)>,
-    /// How many assets are used and not managed.
+    /// The number of assets that are used but not managed.
     pub existing: usize,
-    /// What a person should know.
+    /// Findings for a person.
     pub findings: Findings,
     /// The owner.
     pub creator: Creator,
-    /// Assets that could not be asked for, with the reason.
+    /// Assets that could not be fetched, with the reason.
     pub unasked: Vec<(AssetId, String)>,
 }
 
-/// Reads the files of a tool. `main` is the one that a person named.
+/// Reads the files of a tool. `main` is the file that the user named.
 ///
 /// # Errors
 /// When they can't be read.
@@ -98,7 +98,7 @@ pub(crate) fn read(tool: Tool, main: &Path, options: &SourceOptions) -> Result<S
         .ok_or_else(|| MoveError::File { path: main.to_owned(), source: io::Error::from(io::ErrorKind::NotFound) })?;
     let folder = main.parent().unwrap_or(Path::new("."));
     let fetch = |path: &str| {
-        // What lies outside the project's folder is none of its files.
+        // A path outside the project's folder is not a file of the project.
         let Ok(path) = ProjectPath::new(path) else { return Ok(None) };
         read_text(&folder.join(path.as_str())).map_err(|error| ReadError::malformed(path.as_str(), chain(&error)))
     };
@@ -119,7 +119,7 @@ fn read_text(path: &Path) -> Result<Option<String>, MoveError> {
             return Err(failed(io::Error::other("it is larger than any tool writes it")));
         }
         Ok(metadata) if metadata.is_dir() => return Ok(None),
-        // What can't be read to its end is no file of a tool.
+        // A FIFO or device is never a file of a tool, and may have no end.
         Ok(metadata) if !metadata.is_file() => return Err(failed(io::Error::other("it is no plain file"))),
         Ok(_) => std::fs::read_to_string(path),
         Err(error) => Err(error),
@@ -131,10 +131,10 @@ fn read_text(path: &Path) -> Result<Option<String>, MoveError> {
     }
 }
 
-/// The owner of the assets: as the tool's files say, or as `given`.
+/// Returns the owner of the assets: from the tool's files, or as `given`.
 ///
 /// # Errors
-/// When neither says it, or they differ.
+/// When neither names one, or they differ.
 pub(crate) fn creator(source: &Source, given: Option<Creator>) -> Result<Creator, MoveError> {
     match (source.creator, given) {
         (Some(found), Some(given)) if found != given => {
@@ -145,10 +145,10 @@ pub(crate) fn creator(source: &Source, given: Option<Creator>) -> Result<Creator
     }
 }
 
-/// That neither manifest nor lockfile is there.
+/// Checks that neither manifest nor lockfile exists.
 ///
 /// # Errors
-/// When one of them is.
+/// When one of them does.
 pub(crate) fn refuse_existing(project: &Project) -> Result<(), MoveError> {
     match [&project.manifest, &project.lockfile].into_iter().find(|path| path.symlink_metadata().is_ok()) {
         Some(path) => Err(MoveError::Exists { path: path.clone() }),
@@ -157,7 +157,7 @@ pub(crate) fn refuse_existing(project: &Project) -> Result<(), MoveError> {
 }
 
 impl ToolProject {
-    /// Finds and hashes the files, and matches them with what the tool knows. Blocks: it reads the
+    /// Finds and hashes the files, and matches them with the tool's records. Blocks: it reads the
     /// disk.
     pub(crate) fn new(project: &Project, remote: &str, source: Source, creator: Creator) -> Self {
         let mut unread = Vec::new();
@@ -207,8 +207,8 @@ impl ToolProject {
         }
     }
 
-    /// Makes the manifest right: what the two patterns find differently, and files that Macadam
-    /// can't upload.
+    /// Corrects the manifest until its patterns find the tool's files and Macadam can upload all of
+    /// them.
     fn settle(&mut self, listener: &Listener) -> Result<(String, Gathered), MoveError> {
         for _ in 0..ROUNDS {
             let text = self.draft().text();
@@ -240,7 +240,8 @@ impl ToolProject {
         draft
     }
 
-    /// What the manifest's patterns find, against what theirs do. Whether there was a difference.
+    /// Compares the files that the manifest's patterns find with the tool's. Returns whether they
+    /// differ.
     fn compare(&mut self, walk: &files::Walk) -> bool {
         let ours: BTreeSet<&str> = walk.files.keys().map(ProjectPath::as_str).collect();
         let mut differ = false;
@@ -275,13 +276,13 @@ impl ToolProject {
         differ
     }
 
-    /// Files whose asset comes along and that Macadam can't use. Whether there was one.
+    /// Removes files that Macadam can't use. Returns whether there were any.
     fn drop_unusable(&mut self, gathered: &Gathered) -> bool {
         let mut dropped = Vec::new();
         for (path, claim) in &mut self.claims.assets {
             let want = address(path).and_then(|address| gathered.desired.assets.get(&address));
             match want.map(|want| (&want.content, want.asset_type)) {
-                // It changed while this went on: its asset is that of the bytes of before.
+                // It changed during the move: its asset holds the earlier bytes.
                 Some((Ok(facts), Some(_))) if facts.hash != claim.content => {
                     (claim.proof, claim.content) = (Proof::Outdated, facts.hash);
                     self.claims.findings.add(FindingKind::Changed, format!("{path} (asset {})", claim.asset_id));
@@ -297,7 +298,7 @@ impl ToolProject {
         !dropped.is_empty()
     }
 
-    /// Reads each asset at Roblox once, and compares its owner and type.
+    /// Fetches each asset once, and compares its owner and type.
     ///
     /// # Errors
     /// When Roblox refuses the key, or the manifest would not be valid.
@@ -343,18 +344,17 @@ impl ToolProject {
         Ok(())
     }
 
-    /// Decides what is written, and makes sure that it uploads nothing again. Blocks: it reads the
-    /// disk.
+    /// Decides what to write, and checks that it uploads no asset again. Blocks: it reads the disk.
     ///
     /// # Errors
-    /// When the manifest would not be valid, or something would be uploaded again.
+    /// When the manifest would not be valid, or an asset would be uploaded again.
     pub(crate) fn finish(mut self, listener: &Listener) -> Result<PreparedImport, MoveError> {
         let (manifest, gathered) = self.settle(listener)?;
         let ledger = self.ledger(&gathered);
         let mut recorded = Recorded::default();
         let now = clock::now();
         for change in lockfile::import(&recorded, &ledger, now) {
-            // It fits: there was nothing before.
+            // It always fits: nothing was recorded before.
             let _ = recorded.apply(&change, now);
         }
         let planned = plan(&gathered.desired, &recorded, &PlanOptions::default(), now);
@@ -391,7 +391,7 @@ impl ToolProject {
         })
     }
 
-    /// What the lockfile says of what came along.
+    /// Returns the lockfile of the assets that are moved.
     fn ledger(&self, gathered: &Gathered) -> Ledger {
         let mut ledger = Ledger::new(self.remote.clone());
         let mut owned = BTreeSet::new();
@@ -411,7 +411,7 @@ impl ToolProject {
                 content: (claim.proof != Proof::Outdated).then_some(claim.content),
                 state: self.states.get(&claim.asset_id).copied().unwrap_or(RevisionState::Unverified),
                 round: 0,
-                // Equal files have one asset, whose metadata is the first one's.
+                // Equal files share one asset, with the metadata of the first.
                 shared: !owned.insert(claim.asset_id),
                 kind: Some(identity.kind()),
                 disputed: false,
@@ -428,11 +428,11 @@ impl ToolProject {
 }
 
 impl PreparedImport {
-    /// Writes lockfile and manifest; in this order, since a manifest without its lockfile would
-    /// upload everything again. Blocks.
+    /// Writes the lockfile, then the manifest: a manifest without its lockfile would upload
+    /// everything again. Blocks.
     ///
     /// # Errors
-    /// When one is there by now, or can't be written.
+    /// When one exists by now, or can't be written.
     pub(crate) fn write(&self) -> Result<(), MoveError> {
         let Self { project, manifest, ledger, .. } = self;
         refuse_existing(project)?;
@@ -447,12 +447,12 @@ impl PreparedImport {
     }
 }
 
-/// The address of a file that a glob finds.
+/// Returns the address of a file that a glob finds.
 fn address(path: &str) -> Option<Address> {
     Address::new(path).ok()
 }
 
-/// What Roblox said of an asset that is what the tool says.
+/// Records Roblox's state of an asset that matches the tool's records.
 fn told(
     findings: &mut Findings,
     states: &mut BTreeMap<AssetId, RevisionState>,
@@ -470,7 +470,7 @@ fn told(
     states.insert(claim.asset_id, state);
 }
 
-/// What differs, without the lockfile that is not written yet.
+/// Describes the mismatch, without mentioning the lockfile, which is not written yet.
 fn said(mismatch: Mismatch) -> String {
     match mismatch {
         Mismatch::Asset { meant, found } => format!("asked about asset {meant}, Roblox answered about asset {found}"),
