@@ -3,7 +3,7 @@
 //!
 //! A reader for each tool turns its files into a neutral [`Source`]. [`claims()`] matches that with
 //! the files of the project: a file gets an asset only if the tool's own record proves it.
-//! [`Draft`] is the resulting manifest. No code here may guess: an unknown becomes a [`Finding`],
+//! [`ManifestDraft`] is the resulting manifest. No code here may guess: an unknown becomes a [`Finding`],
 //! with what a person can do about it.
 //!
 //! Read next: `source` for the neutral form, `asphalt` for the simplest reader, `glob` for how the
