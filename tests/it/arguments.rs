@@ -1,4 +1,5 @@
-//! Any arguments: a command or wrong usage, with an exit code of the table, and never a panic.
+//! Random arguments are a command or wrong usage, with an exit code of the table, and never a
+//! panic.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;

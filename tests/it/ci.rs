@@ -44,8 +44,8 @@ impl Ci {
         self.hub.clone(&format!("machine-{}", self.machines.get()))
     }
 
-    /// The program on a machine: nobody's home, no identity of git's, and nothing installed but
-    /// git.
+    /// The program on a machine without a home, without a git identity, and with nothing installed
+    /// but git.
     pub fn command(&self, machine: &Clone, args: &[&str]) -> Command {
         let mut command = clean(env!("CARGO_BIN_EXE_macadam"), &machine.path);
         for who in ["AUTHOR", "COMMITTER"] {
@@ -125,7 +125,7 @@ fn the_document_says_how_the_command_went_and_is_alone_on_standard_output() {
     let env = machine.read("env.txt");
     assert!(!env.contains(SECRET) && env.contains("assets.lock.toml"), "{env}");
 
-    // Nothing changed, but nobody was told well yet.
+    // Nothing changed, but the last command failed.
     let ran = ci.run(&machine, &args).expect(1);
     assert!(
         ran.stderr.contains("said\n") && ran.stderr.contains("the next run uploads everything again"),
@@ -166,7 +166,7 @@ fn a_refused_push_is_an_error_and_the_next_run_pushes_though_nothing_changed() {
     assert_eq!((ci.creates(), ci.pushed().matches("ui/").count()), (3, 3));
 }
 
-/// A runner that keeps its state, and whose checkout takes back what was not pushed.
+/// A runner that keeps its state, and whose checkout reverts commits that were not pushed.
 #[test]
 fn what_a_checkout_took_back_is_pushed_by_the_next_run() {
     let ci = Ci::new(2);
@@ -203,7 +203,7 @@ fn an_ignored_lockfile_is_an_error_and_a_warning() {
     machine.write(".gitignore", ".macadam/\n");
     assert!(warned(&machine, "true", &plain).contains("is not in git"));
     assert_eq!(warned(&ci.machine(), "false", &plain), "");
-    // Nothing was uploaded: nothing is new to say.
+    // Nothing was uploaded, so there is no news.
     assert_eq!(warned(&machine, "true", &plain), "");
     // The command adds it.
     author.write(".gitignore", ".macadam/\n");

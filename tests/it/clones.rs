@@ -1,5 +1,4 @@
-//! Clones that have a state of their own, and what they make of the commits of others: git alone
-//! says what the assets are.
+//! Clones with states of their own, and other people's commits: git alone says what the assets are.
 
 use std::path::Path;
 use std::process::Command;
@@ -171,8 +170,8 @@ fn an_older_commit_makes_its_assets_current_and_asserts_its_metadata() {
     assert_eq!(shared.remote.requests(ApiEndpoint::CreateAsset), 4);
 }
 
-/// Roblox has one name. Who checks a branch out wants that branch's, whatever another branch asked
-/// for meanwhile.
+/// Roblox has one name. A checkout gets its branch's name, whatever another branch asked for
+/// meanwhile.
 #[test]
 fn a_name_of_another_branch_that_was_asked_for_later_is_put_right() {
     let (shared, a) = Shared::new();

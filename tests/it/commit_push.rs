@@ -1,5 +1,5 @@
-//! `systemd/macadam-commit-push` with the real git: what it commits, what it leaves alone, and two
-//! machines that push at once.
+//! `systemd/macadam-commit-push` with the real git: files that it commits, files that it leaves alone,
+//! and two machines that push at once.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -210,7 +210,7 @@ fn it_does_nothing_where_it_should_not() {
     assert!(a.run(&["assets.lock.toml"], false).contains("no branch"));
     assert_eq!(hub.log(), ["first"]);
     a.git(&["checkout", "-q", "-b", "local"]);
-    // Pushing a branch that nobody has pushed yet is a person's choice.
+    // Only a person decides to push a new branch.
     assert!(a.run(&["assets.lock.toml"], false).contains("git push -u origin local"));
     assert_eq!(a.git(&["log", "-1", "--format=%s"]), "assets: sync\n");
     // The hub is gone: the commit stays.

@@ -1,5 +1,5 @@
-//! The state is deleted or replaced under a running process, with and without a second one in
-//! between: nothing is lost, and there are never two writers.
+//! The state is deleted or replaced under a running process, with and without a second process:
+//! nothing is lost, and there are never two writers.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

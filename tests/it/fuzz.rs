@@ -1,13 +1,13 @@
-//! The fuzzing targets as plain tests: each over its corpus, and, where somebody asks for that,
-//! over random changes of it.
+//! The fuzzing targets as plain tests: each over its corpus, and on request over random mutations
+//! of it.
 
 #[path = "../../fuzz/bodies.rs"]
 mod bodies;
 
 use std::path::Path;
 
-/// How many changed inputs each target gets: none unless `MACADAM_FUZZ` asks for some, so that a
-/// run of the tests says the same twice.
+/// How many mutated inputs each target gets: none unless `MACADAM_FUZZ` asks for some, so that a
+/// test run is repeatable.
 fn rounds() -> u64 {
     std::env::var("MACADAM_FUZZ").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(0)
 }
@@ -21,7 +21,7 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// One of the changes that a fuzzer makes.
+/// One of the mutations of a fuzzer.
 fn mutate(random: &mut fastrand::Rng, mut data: Vec<u8>, other: &[u8]) -> Vec<u8> {
     for _ in 0..random.usize(1..=4) {
         let at = random.usize(0..=data.len());

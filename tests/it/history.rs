@@ -1,5 +1,4 @@
-//! `history --remote`: what Roblox lists beside what Macadam knows, and that asking changes
-//! nothing.
+//! `history --remote`: Roblox's list beside Macadam's history, without changing anything.
 
 use std::process::Stdio;
 

@@ -1,4 +1,4 @@
-//! A server that means ill: it sends the key back in whatever it says, and lists that never end.
+//! A hostile server: it sends the key back in its answers, and lists that never end.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;

@@ -1,5 +1,5 @@
-//! Text and surroundings that somebody made to mislead: names that give commands to a build log,
-//! an output that can't be written, an environment that makes a library panic.
+//! Misleading text and surroundings: names that give commands to a build log, an output that can't
+//! be written, an environment that makes a library panic.
 
 use std::fs::File;
 use std::process::Stdio;

@@ -1,5 +1,5 @@
-//! A lockfile that lost single entries: what git or the state still has of them comes back, and no
-//! asset is made twice.
+//! A lockfile that lost single entries: Macadam restores them from git or the state, and uploads no
+//! asset twice.
 
 use super::ci::{Ci, push};
 use super::commit_push::Clone;

@@ -1,5 +1,4 @@
-//! A lockfile that is missing, and was lost: nothing new is created until a person decides,
-//! everything else goes on.
+//! A lost lockfile: Macadam makes no new asset until a person decides; everything else continues.
 
 use std::process::Command;
 

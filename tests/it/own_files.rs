@@ -1,6 +1,5 @@
-//! Macadam's own files are plain files at their own paths: no link among them is followed, nothing
-//! waits for a FIFO, a huge one is not read, and a file that is something else is not repeated in a
-//! log.
+//! Macadam's own files are plain files at their own paths: Macadam follows no link among them,
+//! waits for no FIFO, reads no huge file, and quotes no other file in a log.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! The main job under both profiles of the emulator, and once for each value of each of its
-//! switches: what nobody knows about the remote must not matter.
+//! switches: open questions about the remote must not matter.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

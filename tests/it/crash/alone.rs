@@ -1,9 +1,9 @@
-//! The state is lost with the machine: the lockfile alone.
+//! The state is lost with the machine, and only the lockfile is left.
 //!
-//! What the lockfile knows is never uploaded again, open work that it carries is resumed, and what
-//! is held stays held. It is written at most 5 s after an outcome; a create that was handed over
-//! later than that is known to nobody any more, and its content is uploaded again. No journal can
-//! change that when its disk is gone.
+//! Assets in the lockfile are never uploaded again, open work in it is resumed, and held uploads
+//! stay held. Macadam writes the lockfile at most 5 s after an outcome; an upload that was handed
+//! over later is lost, and its content is uploaded again. No journal can change that when its disk
+//! is gone.
 
 use macadam::emulator::{ApiEndpoint, FaultAction, OperationFault, Point};
 use rustix::process::Signal;
@@ -30,7 +30,7 @@ fn what_the_lockfile_knows_is_not_doubled() {
         stage.lose_the_state();
         stage.converge();
         stage.audit();
-        // Only what the lockfile did not know yet is uploaded (again).
+        // Only uploads that the lockfile lacks are repeated.
         assert_eq!(stage.copies(&content), if known { 1 } else { made + 1 }, "point {point}");
         ended.map(|ran| ran.expect(0)).is_some()
     });
@@ -107,8 +107,7 @@ fn what_is_held_stays_held_on_another_machine() {
     assert_eq!(stage.copies(&png(1)), 1);
 }
 
-/// The count was the state's alone: every machine that starts without one fed the remote two more
-/// copies.
+/// Once only the state had the count: every machine without a state made two more copies.
 #[test]
 fn doubts_in_a_row_are_counted_across_machines() {
     let mut stage = Stage::new(IMAGES);
@@ -120,7 +119,7 @@ fn doubts_in_a_row_are_counted_across_machines() {
         // The first signal waits for the wire, which gives up: the create is in doubt, and nothing
         // is sent again by this machine.
         run.send(Signal::TERM);
-        // After the third nothing is left to do but for a person.
+        // After the third, only a person can decide.
         run.end().unwrap().expect(if doubts < 2 { 143 } else { 1 });
         let open = stage.lockfile()["assets"]["ui/a.png"]["open"].clone();
         let counted = open[0].get("doubts").and_then(toml::Value::as_integer).unwrap_or(0);

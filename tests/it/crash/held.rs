@@ -1,4 +1,4 @@
-//! Creates in doubt that nobody sends again: what is costly, and everything where the policy says
+//! Uploads in doubt that are not sent again: costly ones, and all of them if the policy says
 //! `hold`. A person settles them.
 
 use macadam::emulator::ApiEndpoint;
@@ -42,7 +42,7 @@ fn expect_held(stage: &Stage, address: &str) {
     assert!(lockfile["assets"][address]["open"].as_array().is_some_and(|open| open.len() == 1), "{lockfile}");
 }
 
-/// Settles a create in doubt as a person does who looked whether the asset is there.
+/// Settles an upload in doubt like a person who looked for the asset.
 fn settle(stage: &Stage, address: &str, content: &[u8]) {
     let hash = super::stage::hash(content);
     let assets = stage.remote.assets();

@@ -14,14 +14,14 @@ pub(super) const MODELS: &str = "[creator]\nuser_id = 1\n[globs.models]\npath = 
 /// The number of stages that move the crash point together: most of a run is waiting.
 const STAGES: usize = 4;
 
-/// Kills runs at every step: each sets out to do what `edit` of the point's number makes necessary,
-/// on top of what `base` set up and earlier points left.
+/// Kills runs at every step: each begins the work that `edit` of the point's number makes
+/// necessary, on top of the project that `base` set up and earlier points left.
 pub(super) fn sweep(manifest: &str, base: fn(&mut Stage), edit: fn(&mut Stage, usize)) {
     let start = || {
         let mut stage = Stage::new(manifest);
         base(&mut stage);
         stage.converge();
-        // Once without a death: from now on it is known how long such an operation takes.
+        // Once without a death: now the program knows how long such an operation takes.
         edit(&mut stage, 0);
         stage.converge();
         stage.audit();
@@ -34,7 +34,7 @@ pub(super) fn sweep(manifest: &str, base: fn(&mut Stage), edit: fn(&mut Stage, u
     });
 }
 
-/// Hands out the points 1, 2, … until `run` of one got to its end, which it says.
+/// Hands out the points 1, 2, … until `run` returns that a run completed.
 pub(super) fn move_the_point(run: impl Fn(&mut Option<Stage>, usize) -> bool + Sync) {
     let (next, over) = (AtomicUsize::new(1), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -54,8 +54,8 @@ pub(super) fn move_the_point(run: impl Fn(&mut Option<Stage>, usize) -> bool + S
     assert!(points > 9, "only {points} points");
 }
 
-/// Kills a run at a point and checks what comes after; true when the run ended before it came
-/// there.
+/// Kills a run at a point and checks the state after it; true if the run ended before it reached
+/// the point.
 pub(super) fn die_and_recover(stage: &mut Stage, point: usize) -> bool {
     let ended = stage.crash(&point.to_string());
     let open = stage.examine_the_dead();
@@ -126,7 +126,7 @@ fn pointing_back_to_an_archived_asset() {
         stage.write("ui/a.png", png(1));
     };
     sweep(IMAGES, base, |stage, _| {
-        // The asset that was left is archived by somebody, and wanted again.
+        // Somebody archives the asset that the address left, and the address wants it again.
         let current = std::fs::read(stage.project.file("ui/a.png")).unwrap();
         let other = if current == png(0) { png(1) } else { png(0) };
         let wanted = super::stage::hash(&other);

@@ -1,5 +1,5 @@
-//! Ending in order: the first signal lets the wire finish, the second ends at once; a stopped
-//! process goes on; a second one stays out.
+//! Ending in order: the first signal lets requests finish, the second ends at once; a stopped
+//! process continues; a second process stays out.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn sigterm_lets_uploads_finish() {
     let delay = FaultAction::Delay { before_commit_ms: 300, before_reply_ms: 300 };
     let slow = stage.fault(ApiEndpoint::CreateAsset, delay);
     let mut run = stage.spawn();
-    // The first goes alone, so at the second several are on the wire.
+    // The first request goes alone, so several are on the wire after the second.
     wait_until("uploads", || stage.remote.requests(ApiEndpoint::CreateAsset) > 1);
     run.send(Signal::TERM);
     run.end().unwrap().expect(143);

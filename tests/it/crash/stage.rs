@@ -1,4 +1,4 @@
-//! A project and a remote that a crash happens to, and the audit of what must hold afterwards.
+//! A project and a remote under crashes, and the audit after each of them.
 //!
 //! The state is only ever read from a copy, so that looking at it neither recovers nor tidies what
 //! the crash left behind.
@@ -22,7 +22,7 @@ const KILLED: i32 = 9;
 /// from there.
 const RUNS_TO_CONVERGE: usize = 2;
 
-/// A project, its remote, and what the audit has seen so far.
+/// A project, its remote, and the findings of the audit so far.
 pub struct Stage {
     pub remote: Remote,
     pub project: Project,
@@ -47,12 +47,12 @@ pub struct Open {
     pub id: i64,
     pub address: String,
     pub action: String,
-    /// The last thing that its journal tells.
+    /// The last event of its journal.
     pub last: Option<String>,
 }
 
 impl Open {
-    /// Whether nobody can know whether an asset was made.
+    /// Whether it is unknown whether an asset was made.
     pub fn is_create_in_doubt(&self) -> bool {
         let handed_over = matches!(self.last.as_deref(), Some("hand_over" | "doubt" | "recover"));
         handed_over && matches!(self.action.as_str(), "create" | "replace")
@@ -95,7 +95,7 @@ impl Drop for Beside {
     }
 }
 
-/// Limits and delays that no test here is about are out of the way.
+/// Switches off limits and delays, which these tests don't need.
 pub fn remote() -> Remote {
     let endpoints = ApiEndpoint::ALL.into_iter().map(|endpoint| (endpoint, Limit::of(1_000_000))).collect();
     Remote::with(Config {
@@ -149,7 +149,7 @@ impl Stage {
         Beside(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
     }
 
-    /// Waits until the remote has dealt with what a dead process left on the wire.
+    /// Waits until the remote has handled the requests that a dead process left on the wire.
     pub fn quiet(&self) {
         wait_until("the remote to be quiet", || self.remote.control().counters().in_flight == 0);
     }
@@ -188,7 +188,7 @@ impl Stage {
         let before = self.told.clone();
         self.converge();
         self.audit();
-        // One that outlived two deaths is still one.
+        // An attempt that outlived two deaths counts once.
         let in_doubt: BTreeMap<i64, &Open> =
             open.iter().filter(|open| open.is_create_in_doubt()).map(|open| (open.id, open)).collect();
         let mut expected = before.duplicates.clone();
@@ -214,7 +214,7 @@ impl Stage {
         assert_eq!(self.remote.all_requests(), before, "a second run sends nothing");
     }
 
-    /// That lockfile, status and remote agree with the files. Returns all asset IDs of the
+    /// Checks that lockfile, status and remote agree with the files. Returns all asset IDs of the
     /// lockfile.
     #[track_caller]
     fn matches_the_files(&self) -> BTreeSet<u64> {
@@ -321,7 +321,7 @@ impl Stage {
         rows.map(Result::unwrap).collect()
     }
 
-    /// Takes the state away, as a CI machine that is thrown away does.
+    /// Deletes the state, as on a CI machine that is thrown away.
     pub fn lose_the_state(&self) {
         self.project.remove_state();
     }

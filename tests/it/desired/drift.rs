@@ -77,7 +77,7 @@ fn content_made_elsewhere_yields_only_to_overwrite() {
     edit(&project, &remote, ForeignEdit { content_hash: Some(theirs.clone()), ..ForeignEdit::default() });
     refresh(&project, 0, &[]);
     assert_eq!(row(&project, "sword")["state"], "drifted");
-    // A changed file has to wait: what is up there may be a deploy that wasn't pulled.
+    // A changed file has to wait: the remote content may be a deploy that wasn't pulled.
     project.write("sword.rbxmx", rbxmx("two"));
     refresh(&project, 1, &["hold sword"]);
     let head = || {
@@ -125,7 +125,7 @@ fn could_not_ask_is_never_gone() {
     assert!(remote.control().fired(rule) > 0);
     assert_eq!(document["unasked"].as_array().unwrap().len(), 1, "{document:#}");
     assert_eq!(row(&project, "sword")["state"], "synced");
-    // Asked, and gone: told, and not made anew.
+    // The asset is gone: Macadam says so, and uploads nothing.
     remote.control().clear_faults();
     let gone = ScriptedReply {
         status: 404,

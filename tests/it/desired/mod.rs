@@ -76,7 +76,8 @@ fn head_of(asset: &AssetReport) -> String {
     head.unwrap().content.hash.clone()
 }
 
-/// Icons and links, moves, pins and back, on the machine that made it all and on a fresh one.
+/// Icons and links, moves, pins and unpins, on the machine that uploaded everything and on a fresh
+/// one.
 fn desired_job(what: &str, remote: &Remote) {
     let project = Project::new(&manifest(SHOWN, "")).at(&remote.url());
     project.write("crate.rbxmx", rbxmx("one"));
@@ -107,7 +108,7 @@ fn desired_job(what: &str, remote: &Remote) {
     check(what, &project, remote, &["move ui/c.png"]);
     assert_eq!((asset_id(&project, "ui/c.png"), remote.requests(ApiEndpoint::CreateAsset)), (b, creates), "{what}");
 
-    // A removed key clears.
+    // A removed key clears the field.
     project.write("assets.toml", manifest("description = \"A crate\"", ""));
     check(what, &project, remote, &["update_metadata crate"]);
     let cleared = asset(&project, remote, "crate").asset.metadata;
@@ -116,7 +117,7 @@ fn desired_job(what: &str, remote: &Remote) {
     pin_and_back(what, &project, remote, a);
 }
 
-/// Three revisions of a model and two of a picture; the first of each is pinned, and let go again.
+/// Three revisions of a model and two of a picture; the first of each is pinned and unpinned.
 fn pin_and_back(what: &str, project: &Project, remote: &Remote, first_picture: u64) {
     let keys = "description = \"A crate\"";
     let first = head_of(&asset(project, remote, "crate"));
@@ -132,7 +133,7 @@ fn pin_and_back(what: &str, project: &Project, remote: &Remote, first_picture: u
     assert_eq!(asset_id(project, "ui/a.png"), first_picture, "{what}");
     assert_eq!(row(project, "crate")["state"], "pinned", "{what}");
 
-    // It is left there: by a fresh machine, and by files that change.
+    // It stays there: on a fresh machine, and while files change.
     project.remove_state();
     check_converged(what, project, remote);
     project.write("crate.rbxmx", rbxmx("four"));

@@ -27,7 +27,8 @@ fn under_review_is_done_and_followed_by_later_runs() {
     let document = project.sync();
     assert_eq!(document["under_review"], 1, "{document:#}");
     assert_eq!(row(&project, "ui/a.png")["moderation"], "reviewing");
-    // It is looked at again only when it is due, and never uploaded again; another machine goes on.
+    // Macadam looks again only when a look is due, and never uploads it again; another machine
+    // continues.
     project.remove_state();
     let document = project.sync();
     assert_eq!(
@@ -65,7 +66,7 @@ fn a_late_rejection_is_waited_for_and_stays_on_every_machine() {
         assert_eq!((code, actions(&document)), (1, vec!["hold ui/a.png".to_owned()]), "{document:#}");
     }
     assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 1);
-    // Other content goes on.
+    // Other content is uploaded.
     remote.control().clear_moderation();
     project.write("ui/a.png", png(2));
     project.sync();

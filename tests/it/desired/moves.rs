@@ -20,7 +20,7 @@ fn a_glob_file_that_is_promoted_and_edited_at_once_keeps_its_id() {
     check("promoted", &project, &remote, &["move sword", "update_content sword"]);
     assert_eq!(asset_id(&project, "sword"), before);
     assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 2);
-    // Another machine knows the new name alone.
+    // Another machine knows only the new name.
     project.remove_state();
     check_converged("promoted", &project, &remote);
     assert!(!project.read("assets.lock.toml").contains("[assets.\"models/sword.rbxmx\"]"));
@@ -80,7 +80,7 @@ fn what_still_names_the_old_address_is_held_with_the_new_name() {
     let entry = &document["actions"][0];
     assert!(entry["reason"].as_str().unwrap().contains("[pins] still names `blade`"), "{entry:#}");
     assert!(entry["hint"].as_str().unwrap().contains("write `sword`"), "{entry:#}");
-    // A typing error is still one.
+    // A typing error is still an error.
     project.write("assets.toml", format!("{EXPLICIT}\n[pins]\nblode = 1\n"));
     assert_eq!(project.json(&["sync", "--once"]).0, 3);
     project.write("assets.toml", format!("{EXPLICIT}\n[pins]\nsword = 1\n"));

@@ -1,4 +1,4 @@
-//! A state that lost rows vouches for nothing: it isn't used, and the lockfile stays as it is.
+//! A state that lost rows proves nothing: it isn't used, and the lockfile stays as it is.
 
 use macadam::emulator::ApiEndpoint;
 use rusqlite::Connection;

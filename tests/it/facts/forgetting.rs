@@ -72,14 +72,13 @@ fn a_forgotten_asset_that_is_imported_again_is_known_everywhere() {
     here.sync();
     assert_eq!((asset_id(&here, "ui/a.png"), asset_id(&there, "ui/a.png")), (id, id));
     assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates);
-    // Forgotten once more, it is forgotten again.
+    // A second `forget` forgets it again.
     here.run(&["forget", "ui/a.png"]).expect(0);
     there.write(LOCKFILE, here.read(LOCKFILE));
     assert_eq!(there.json(&["status", "ui/a.png"]).1["assets"][0]["asset_id"], json!(null));
 }
 
-/// Another copy may be at Roblox: who forgets the address is told, and on no machine does it count
-/// any more.
+/// Another copy may be at Roblox: `forget` says so, and no machine counts it any more.
 #[test]
 fn what_may_exist_twice_is_forgotten_with_its_address_on_every_machine() {
     let remote = remote();

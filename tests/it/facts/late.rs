@@ -1,4 +1,4 @@
-//! An upload that ends late, where the lockfile has an asset for its content already.
+//! An upload that ends late, when the lockfile has an asset for its content already.
 
 use macadam::emulator::ApiEndpoint;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{LOCKFILE, asset_id, machine, remote, row};
 use crate::support::png;
 
-/// The lockfile's asset was another address's, so the late one took its place without a word.
+/// Once the late asset silently displaced the lockfile's asset, which belonged to another address.
 #[test]
 fn a_late_replacement_does_not_displace_an_asset_that_is_shared_by_now() {
     let remote = remote();
@@ -46,8 +46,8 @@ fn a_late_replacement_does_not_displace_an_asset_that_is_shared_by_now() {
     assert_eq!(asset_id(&new, address), kept);
 }
 
-/// An address that is to have metadata of its own gets an asset of its own, also where its upload
-/// ends in a later run.
+/// An address with metadata of its own gets an asset of its own, also if its upload ends in a later
+/// run.
 #[test]
 fn an_asset_of_ones_own_takes_the_place_of_the_shared_one_after_a_crash() {
     let remote = remote();

@@ -1,5 +1,5 @@
-//! Two asset IDs for one content: which of them is used is the checked-out lockfile's choice, and
-//! the other is never forgotten.
+//! Two asset IDs for one content: the checked-out lockfile decides which one is used, and the other
+//! is never forgotten.
 
 use std::process::Command;
 
@@ -143,7 +143,7 @@ fn merged_before_any_visit_both_ids_stay_and_every_machine_uses_one() {
     assert_eq!(row(&fresh, PICTURE)["duplicates"].as_array().unwrap().len(), 1);
 }
 
-/// A revived CI runner: all of its assets became current, on every machine, without a word.
+/// Once all assets of a revived CI runner became current, on every machine and silently.
 #[test]
 fn an_upload_that_an_old_state_resumes_does_not_displace_the_lockfiles_asset() {
     let remote = remote();

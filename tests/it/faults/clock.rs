@@ -1,4 +1,4 @@
-//! Clocks: the time of day jumps between runs, and files have times that can't be.
+//! Clocks: the time of day jumps between runs, and files have impossible times.
 
 use std::fs::File;
 use std::time::{Duration, SystemTime};

@@ -49,7 +49,7 @@ fn a_state_that_can_not_be_used_is_left_alone() {
         let before = std::fs::read(trial.project.state()).unwrap();
         let requests = trial.remote.all_requests();
         let ran = trial.run(10);
-        // Nothing at all is a new state, which the lockfile fills.
+        // An empty file is a new state, which the lockfile fills.
         if !before.is_empty() {
             let document: Value = serde_json::from_str(&ran.expect(3).stdout).unwrap();
             assert!(document["errors"][0]["hint"].is_string(), "{document:#}");

@@ -1,5 +1,5 @@
-//! Operations that never end: what is told of them, how a person gets rid of one, and what becomes
-//! of one that ends after all.
+//! Operations that never end: how Macadam reports them, how a person gives one up, and one that
+//! ends after all.
 
 use serde_json::{Value, json};
 

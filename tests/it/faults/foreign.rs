@@ -1,11 +1,11 @@
-//! Answers whose body is nobody's: what the status alone settles, and what it doesn't.
+//! Answers with a foreign body: cases that the status alone settles, and cases that it doesn't.
 
 use macadam::emulator::{Config, EndpointLimits};
 use serde_json::{Value, json};
 
 use super::{MANIFEST, Trial, generous, side_by_side};
 
-/// The first creates of one picture answered by `status`, with each body that says nothing.
+/// Answers the first uploads of one picture with `status` and each body that says nothing.
 fn bodies(status: u16, times: u64) -> Vec<(&'static str, Value)> {
     let reply = |body: &str| {
         let action = json!({"kind": "reply", "status": status, "body": body, "headers": {"x-ratelimit-reset": "1", "x-ratelimit-remaining": "0", "x-ratelimit-limit": "60"}});

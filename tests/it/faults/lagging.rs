@@ -1,5 +1,5 @@
-//! Requests whose answers are lost while Roblox's reads lag behind its writes: what came of them is
-//! not judged by a read that may be older.
+//! Requests whose answers are lost while Roblox's reads lag behind its writes: a read that may be
+//! older doesn't settle them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Trial;
 use crate::support::{Project, rbxmx};
 
-/// The asset that came of a file of this name.
+/// The asset that was made of a file of this name.
 fn asset(trial: &Trial, name: &str) -> AssetReport {
     let assets = trial.remote.assets();
     assets.into_iter().find(|report| report.asset.metadata.display_name == name).unwrap()
@@ -22,7 +22,7 @@ fn stale(trial: Trial) -> Trial {
     trial.fault(json!({"action": {"kind": "stale_reads", "for_ms": 60_000}}))
 }
 
-/// As patient as without a test.
+/// Uses the timeouts of production.
 fn patient(mut trial: Trial) -> Trial {
     trial.project.set_env("MACADAM_REST", "120");
     trial

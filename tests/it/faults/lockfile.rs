@@ -13,7 +13,7 @@ use crate::support::{Ran, SECRET, copy_program};
 
 const LOCKFILE: &str = "assets.lock.toml";
 
-/// A run that ends with exit code 3 for the lockfile's sake, which says so.
+/// A run that ends with exit code 3 because of the lockfile, and says so.
 #[track_caller]
 fn unusable(ran: Ran) -> Value {
     let ran = ran.expect(3);
@@ -24,7 +24,7 @@ fn unusable(ran: Ran) -> Value {
     document
 }
 
-/// The lockfile could not be written, which was found out before anything was sent.
+/// The run finds out that the lockfile can't be written before it sends anything.
 #[track_caller]
 fn nothing_was_uploaded(trial: &Trial) {
     assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 0);

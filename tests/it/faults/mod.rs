@@ -44,12 +44,11 @@ pub struct Trial {
     pub project: Project,
     /// The rules whose counters must tell that they fired.
     rules: Vec<u64>,
-    /// How many windows may be exceeded: none, unless a limit is lowered under a client that can't
-    /// know.
+    /// How many windows may be exceeded: none, unless a limit is lowered and the client can't know.
     pub exceeded: u64,
 }
 
-/// Limits that no test of something else meets.
+/// Limits so high that tests of other things never reach them.
 pub fn generous() -> EndpointLimits {
     let mut limits = EndpointLimits::documented();
     limits.endpoints.values_mut().for_each(|limit| *limit = Limit::of(10_000));
@@ -93,13 +92,13 @@ impl Trial {
         self
     }
 
-    /// Runs under the faults: for so many seconds, with little patience for the remote.
+    /// Runs under the faults for this many seconds, with short timeouts.
     pub fn run(&self, seconds: u32) -> Ran {
         let timeout = format!("{seconds}s");
         self.project.run(&["sync", "--once", "--json", "--patience", "2s", "--timeout", &timeout])
     }
 
-    /// The same, and what it printed.
+    /// The same, and returns its output.
     pub fn document(&self, seconds: u32, code: i32) -> Value {
         let ran = self.run(seconds).expect(code);
         serde_json::from_str(&ran.stdout).unwrap()
@@ -110,7 +109,7 @@ impl Trial {
         self.rules.iter().all(|id| self.remote.control().fired(*id) > 0)
     }
 
-    /// That every scripted fault has fired.
+    /// Checks that every scripted fault has fired.
     #[track_caller]
     pub fn fired(&self) {
         for id in &self.rules {
@@ -126,7 +125,7 @@ impl Trial {
         self.settle();
     }
 
-    /// Lets the project converge, and holds it to what must be true then.
+    /// Lets the project converge, and checks the invariants.
     #[track_caller]
     pub fn settle(&self) {
         let (code, document) = self.project.json(&["sync", "--once", "--timeout", "60s"]);

@@ -1,4 +1,4 @@
-//! Many uploads: under the limits by itself, and quiet while Roblox is down.
+//! Many uploads: Macadam stays under the limits, and quiet while Roblox is down.
 
 use macadam::emulator::{ApiEndpoint, Config, EndpointLimits, Limit};
 use serde_json::json;

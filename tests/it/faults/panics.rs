@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Trial, side_by_side};
 
-/// Where it panics, and the exit code: 3 where the state is lost to the run.
+/// The place of the panic, and the exit code: 3 if the run loses its state.
 const PLACES: [(&str, (&str, i32)); 12] = [
     ("looking at files", ("gather:1", 1)),
     ("looking at files again", ("gather:2", 1)),

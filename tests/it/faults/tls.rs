@@ -1,4 +1,4 @@
-//! TLS: a remote that can't prove who it is gets nothing.
+//! TLS: a remote that can't prove its identity gets nothing.
 //!
 //! The certificates are made here, of an authority that the program is told to trust, so that only
 //! the fault of the case is wrong with them.
@@ -41,7 +41,7 @@ impl Gateway {
                         return;
                     };
                     let mut behind = TcpStream::connect(behind).await.unwrap();
-                    // Either side may end a connection as it likes.
+                    // Either side may end a connection in its own way.
                     let _ = tokio::io::copy_bidirectional(&mut stream, &mut behind).await;
                 });
             }

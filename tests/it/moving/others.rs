@@ -48,7 +48,7 @@ fn tarmac_moves_in_by_path_and_hash() {
         row("sheets/two.png", &png(50), 88, "slice = [[1, 0], [2, 1]]\n"),
     ];
     project.write("tarmac-manifest.toml", manifest.concat());
-    // Tarmac doesn't say which user.
+    // Tarmac doesn't record the user.
     let ran = without_key(&project, &["import", "--from", "tarmac.toml"]).expect(64);
     assert!(ran.stderr.contains("--creator user:ID"), "{}", ran.stderr);
     let told = move_in(&project, &["tarmac.toml", "--creator", "user:1"]);

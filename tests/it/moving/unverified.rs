@@ -41,7 +41,7 @@ fn a_change_is_held_until_the_look_and_then_carried_out() {
     let remote = Remote::start();
     let project = moved(&remote, "user_id = 1");
     project.write("assets/sword.rbxmx", rbxmx("two"));
-    // Offline nobody has looked.
+    // Offline, no asset has been compared.
     assert_eq!(planned(&project), json!({"hold": 1}));
     let creates = remote.requests(ApiEndpoint::CreateAsset);
     project.sync();

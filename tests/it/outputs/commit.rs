@@ -1,4 +1,4 @@
-//! `--on-change macadam-commit-push` takes the outputs along.
+//! `--on-change macadam-commit-push` commits the outputs too.
 
 use super::LUAU;
 use crate::ci::{Ci, MANIFEST, push};
@@ -21,7 +21,7 @@ fn outputs_are_committed_with_the_lockfile_and_files_of_others_are_not() {
     assert_eq!(ci.hub.show("mine.json"), "");
     assert_eq!(ci.hub.log(), ["assets: sync", "outputs", "first"]);
 
-    // The lockfile says all, and only an output is missing.
+    // The lockfile is complete, and only an output is missing.
     let other = ci.machine();
     std::fs::remove_file(other.path.join(LUAU)).unwrap();
     ci.run(&other, &ON_CHANGE).expect(0);

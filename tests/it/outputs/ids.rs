@@ -5,7 +5,7 @@ use macadam::emulator::{ForeignEdit, ModerationRule, ModerationVerdict, VerdictS
 use super::{LUAU, MANIFEST, id, project, refuse_uploads, states};
 use crate::support::{Project, Remote, png};
 
-/// The ID that the game gets for `ui/a.png`; 0: none.
+/// The ID that the game gets for `ui/a.png`, or 0.
 fn in_game(project: &Project) -> u64 {
     let text = project.read(LUAU);
     let value = text.split("[\"ui/a.png\"] = \"rbxassetid://").nth(1).and_then(|rest| rest.split('"').next());
@@ -123,7 +123,7 @@ fn what_is_absent_and_not_removed_stays() {
     project.json(&["sync", "--once"]);
     assert_eq!(project.read(LUAU), before);
     check_clone(&project);
-    // One file alone was removed.
+    // Only one file was removed.
     std::fs::rename(project.file("elsewhere"), project.file("ui")).unwrap();
     project.remove("ui/a.png");
     project.sync();

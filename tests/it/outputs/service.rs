@@ -1,4 +1,4 @@
-//! The outputs of a running service: written after uploads, and no reason to look again.
+//! The outputs of a running service: it writes them after uploads, and doesn't react to them.
 
 use super::{LUAU, MANIFEST, id, project};
 use crate::service::Service;
@@ -19,7 +19,7 @@ fn the_service_writes_them_and_does_not_answer_to_them() {
     let has_it = |name: &str, text: &str| project.file(name).exists() && project.read(name).contains(text);
     service.until("the other picture", || has_it("ui/assets.json", "\"c\":") && has_it(LUAU, "ui/c.png"));
     service.until("the command is told", || has_it("told.txt", LUAU) && has_it("told.txt", "ui/assets.json"));
-    // An edit by hand is put right at the next look, of which another file is the reason.
+    // The next look, caused by another file, undoes an edit by hand.
     project.write(LUAU, format!("{}-- mine\n", project.read(LUAU)));
     project.write("ui/d.png", png(4));
     service.until("the last picture", || has_it(LUAU, "ui/d.png"));

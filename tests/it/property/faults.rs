@@ -1,4 +1,4 @@
-//! Random faults of the remote. Each ends by itself after a few requests, so that a run goes on.
+//! Random faults of the remote. Each ends after a few requests, so that a run continues.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub fn random(rng: &mut fastrand::Rng) -> FaultRule {
     FaultRule::on(endpoint, action).nth(rng.u64(1..4)).nth(rng.u64(1..5)).times(2)
 }
 
-/// A rule after which nobody can wonder whether something was done.
+/// A rule after which it is clear whether a request was carried out.
 pub fn clear(rng: &mut fastrand::Rng) -> FaultRule {
     let endpoints =
         [ApiEndpoint::CreateAsset, ApiEndpoint::UpdateAsset, ApiEndpoint::GetOperation, ApiEndpoint::GetAsset];
@@ -67,14 +67,14 @@ pub fn clear(rng: &mut fastrand::Rng) -> FaultRule {
     FaultRule::on(endpoint, action).nth(rng.u64(1..4)).nth(rng.u64(1..5)).times(2)
 }
 
-/// One answer alone says that an asset isn't there.
+/// A single answer says that an asset doesn't exist.
 fn single_404(rng: &mut fastrand::Rng) -> FaultRule {
     let reply = ScriptedReply { status: 404, shape: BodyShape::Service, ..scripted() };
     let endpoint = pick(rng, &[ApiEndpoint::GetAsset, ApiEndpoint::UpdateAsset]);
     FaultRule::on(endpoint, FaultAction::Reply(reply)).nth(rng.u64(1..4)).times(1)
 }
 
-/// Too many requests, as something in between says it.
+/// Too many requests, in the words of a proxy.
 fn foreign_429(rng: &mut fastrand::Rng) -> FaultAction {
     let body = (rng.u8(..4) == 0).then(|| "{\"errors\":[]}".to_owned());
     let shape = pick(rng, &[BodyShape::Empty, BodyShape::Html, BodyShape::Garbage, BodyShape::UnknownObject]);

@@ -22,7 +22,7 @@ pub struct Fact {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Possible {
     pub content: String,
-    /// It is known by now what came of it.
+    /// Its outcome is known by now.
     pub settled: bool,
 }
 
@@ -183,8 +183,8 @@ impl Known {
             .collect()
     }
 
-    /// That each upload which was given up is told: as one that may have made a second asset, and
-    /// in the history of its address.
+    /// Checks that each abandoned upload is recorded: as a possible duplicate, and in the history
+    /// of its address.
     #[track_caller]
     pub fn has_told_all(&self) {
         assert!(self.untold().is_empty(), "uploads were given up without a word: {:?} of {self:?}", self.untold());
@@ -201,7 +201,7 @@ impl Known {
         self.facts.keys().any(|(known, ..)| known == address)
     }
 
-    /// That `self` knows all that `before` knew.
+    /// Checks that `self` knows everything that `before` knew.
     #[track_caller]
     pub fn has_lost_nothing_of(&self, before: &Self, what: &str) {
         for (key, fact) in &before.facts {
