@@ -363,6 +363,33 @@ fn read(path: &str) -> String {
 }
 
 #[test]
+fn every_page_is_linked_from_another_one() {
+    let pages = pages();
+    let lonely = pages.iter().map(|(path, _)| path).filter(|path| {
+        let name = path.rsplit('/').next().unwrap();
+        let is_linked = |(other, text): &(String, String)| {
+            other != *path
+                && text.split("](").skip(1).any(|link| link.split([')', '#']).next().unwrap().ends_with(name))
+        };
+        *path != "README.md" && !pages.iter().any(is_linked)
+    });
+    assert_eq!(lonely.collect::<Vec<_>>(), ["CHANGELOG.md"]);
+}
+
+/// A tag of an action can be moved to other code; a commit can't.
+#[test]
+fn the_hosted_workflow_runs_what_decides_with_pinned_actions() {
+    let workflow = read(".github/workflows/ci.yml");
+    assert!(workflow.contains("- run: .ci/run\n"), "it doesn't run .ci/run");
+    assert!(workflow.contains("permissions:\n  contents: read\n"), "it may do more than read");
+    assert!(!workflow.contains("secrets."), "it has a secret");
+    for action in workflow.lines().filter_map(|line| line.trim().strip_prefix("- uses: ")) {
+        let commit = action.split(['@', ' ']).nth(1).unwrap_or_default();
+        assert!(commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit()), "{action} is not pinned");
+    }
+}
+
+#[test]
 fn the_documentation_names_every_command_and_option() {
     let args = read("src/cli/args.rs");
     let commands = read("docs/commands.md");
