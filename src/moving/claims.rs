@@ -14,7 +14,7 @@ use crate::model::ids::{AssetId, ContentHash, Creator};
 /// A file of an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TheirFile {
-    /// Its path, relative to the project's folder.
+    /// The path, relative to the project's folder.
     pub path: String,
     /// Its hashes; `None` if it can't be read.
     pub hashes: Option<FileHashes>,
@@ -36,7 +36,6 @@ pub(crate) enum Proof {
 pub(crate) struct Claim {
     /// The index of the input.
     pub input: usize,
-    /// The asset.
     pub asset_id: AssetId,
     /// Its owner, if the tool states it.
     pub creator: Option<Creator>,

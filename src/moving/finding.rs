@@ -143,7 +143,6 @@ impl FindingKind {
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
-    /// Its kind.
     pub kind: FindingKind,
     /// Its subject: a path, an asset, or a sentence.
     pub subject: String,

@@ -8,7 +8,6 @@ use crate::model::ids::AssetId;
 pub(super) struct TableEntry {
     /// Its keys, joined by `/`.
     pub key: String,
-    /// Its asset.
     pub asset_id: AssetId,
     /// Whether it is part of a packed sheet.
     pub is_slice: bool,

@@ -20,18 +20,11 @@ pub(crate) struct SourceOptions {
 pub(crate) enum ReadError {
     /// A file doesn't have the tool's format.
     #[error("{file} can't be read: {why}")]
-    Malformed {
-        /// The file's name.
-        file: String,
-        /// The problem.
-        why: String,
-    },
+    Malformed { file: String, why: String },
     /// A file has an unknown version.
     #[error("{file} has version {version}, which Macadam can't read")]
     Version {
-        /// The file's name.
         file: String,
-        /// Its version.
         version: String,
         /// What to do.
         hint: String,

@@ -69,7 +69,6 @@ impl Tool {
 /// A project of another tool.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    /// The tool.
     pub tool: Tool,
     /// The owner of its assets, if its files state one.
     pub creator: Option<Creator>,
@@ -142,7 +141,6 @@ pub(crate) struct Row {
     pub path: Option<String>,
     /// The tool's hash of the file, if it states one, in lower-case hex.
     pub hash: Option<String>,
-    /// The asset.
     pub asset_id: AssetId,
     /// Its owner, if the tool states one for each asset.
     pub creator: Option<Creator>,
@@ -181,7 +179,6 @@ pub(crate) enum Treatment {
 /// A code file that the tool writes, as an entry of `[[outputs]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct OutputDraft {
-    /// Its path.
     pub path: String,
     /// Whether folders become nested tables.
     pub nested: bool,

@@ -26,7 +26,6 @@ pub(crate) enum FileComparison {
     Differs {
         /// Who made it.
         maker: Maker,
-        /// Its content.
         content: Vec<u8>,
     },
 }
@@ -36,29 +35,16 @@ pub(crate) enum FileComparison {
 pub(crate) enum FileError {
     /// It could not be read.
     #[error("can't read `{path}`")]
-    Read {
-        /// The file.
-        path: ProjectPath,
-        /// The cause.
-        source: io::Error,
-    },
+    Read { path: ProjectPath, source: io::Error },
     /// Its folder could not be created.
     #[error("can't make the folder of `{path}`")]
-    Folder {
-        /// The file.
-        path: ProjectPath,
-        /// The cause.
-        source: io::Error,
-    },
+    Folder { path: ProjectPath, source: io::Error },
     /// It could not be replaced.
     #[error(transparent)]
     Write(#[from] AtomicWriteError),
     /// Another program wrote it at the same time.
     #[error("`{path}` was changed by something else while it was written")]
-    Busy {
-        /// The file.
-        path: ProjectPath,
-    },
+    Busy { path: ProjectPath },
 }
 
 impl FileError {

@@ -44,19 +44,11 @@ pub(crate) enum RenderError {
     /// Two addresses get the same key, or one gets the key of a table that holds another.
     Collisions(Vec<Collision>),
     /// An address with more `/` than tables can be nested, with `style = "nested"`.
-    TooDeep {
-        /// The address.
-        address: Address,
-    },
+    TooDeep { address: Address },
     /// Addresses without an asset, with `missing = "error"`.
     Missing(Vec<Address>),
     /// An ID that a number can't hold, with `value = "id"`.
-    NoNumber {
-        /// The address.
-        address: Address,
-        /// The asset.
-        asset_id: AssetId,
-    },
+    NoNumber { address: Address, asset_id: AssetId },
 }
 
 impl RenderError {

@@ -43,7 +43,6 @@ impl ForgottenAddress {
 /// A forgotten address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ForgottenAddress {
-    /// The address.
     pub address: Address,
     /// Its assets, in the order in which it had them.
     pub asset_ids: Vec<AssetId>,

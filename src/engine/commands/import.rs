@@ -30,7 +30,6 @@ use crate::platform::clock;
 pub(crate) struct ImportRequest<'a> {
     /// The address that receives the asset.
     pub address: &'a Address,
-    /// The asset.
     pub asset_id: AssetId,
     /// Whether the user says that the asset holds the file's content.
     pub content_matches: bool,

@@ -29,34 +29,24 @@ pub(crate) enum PinError {
     },
     /// The address is known, but not in the manifest.
     #[error("`{address}` is not in the manifest")]
-    NotInManifest {
-        /// The address.
-        address: Address,
-    },
+    NotInManifest { address: Address },
     /// The address has no revision yet.
     #[error("`{address}` has no revisions yet")]
-    NoRevisions {
-        /// The address.
-        address: Address,
-    },
+    NoRevisions { address: Address },
     /// Roblox doesn't have the version, or moderation rejected it.
     #[error("`{address}` can't be pinned to revision {number}: {why}")]
     AtRemote {
-        /// The address.
         address: Address,
         /// The revision as given.
         number: u64,
-        /// The reason.
         why: String,
     },
     /// The revision can't be used.
     #[error("`{address}` can't be pinned to revision {number}, {why}")]
     Unusable {
-        /// The address.
         address: Address,
         /// The revision as given.
         number: u64,
-        /// The reason.
         why: Unusable,
         /// The usable revisions, for a person.
         known: String,

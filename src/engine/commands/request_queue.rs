@@ -5,7 +5,6 @@
 //! then polls its row for the response. The service reads the queue on each wakeup, and now and
 //! then in case one was lost. A request is carried out at most once: its row is marked before the
 //! service begins, a marked request is never begun again, and an unmarked one can be withdrawn.
-//! begins, a marked one is never begun again, and one that isn't can be taken back.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

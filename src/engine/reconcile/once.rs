@@ -78,7 +78,6 @@ pub(crate) enum SyncError {
     /// Manifest, state or lockfile became unusable during the run.
     #[error("the run could not go on")]
     Midway {
-        /// The error.
         source: Box<SyncError>,
         /// The work done before it.
         report: Box<RunReport>,

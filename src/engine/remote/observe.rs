@@ -49,10 +49,7 @@ pub(crate) enum QueryResult {
     /// Roblox doesn't have it.
     Gone,
     /// It could not be fetched.
-    Unknown {
-        /// The reason.
-        why: String,
-    },
+    Unknown { why: String },
 }
 
 /// Returns a query for every asset that is in use, or was when its address left this checkout's

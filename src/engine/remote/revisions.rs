@@ -53,7 +53,6 @@ pub(crate) struct RemoteFacts {
 /// One revision, in the history and at Roblox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RemoteRevision {
-    /// Its key.
     pub key: RevisionKey,
     /// The history's fact; `None` for a revision that was made elsewhere.
     pub fact: Option<RevisionFact>,

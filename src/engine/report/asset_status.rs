@@ -49,7 +49,6 @@ impl ArchivedBy {
 /// The status of one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AssetStatus {
-    /// The address.
     pub address: Address,
     /// Its file.
     pub path: ProjectPath,
@@ -63,7 +62,6 @@ pub(crate) struct AssetStatus {
     pub content_hash: Option<ContentHash>,
     /// The hash of the file, if it is cached and the file is unchanged.
     pub file_hash: Option<ContentHash>,
-    /// Its state.
     pub state: AssetState,
     /// The last known moderation state.
     pub moderation: Option<Moderation>,

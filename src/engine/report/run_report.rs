@@ -12,7 +12,6 @@ use crate::plan::{Action, Drift, HeldPart, Hold, HoldKind, Note, Step};
 pub(crate) enum Outcome {
     /// It was carried out.
     Done {
-        /// The asset.
         asset_id: AssetId,
         /// Roblox's revision number, or the asset's position in the address's history.
         revision: Option<u64>,
@@ -58,9 +57,7 @@ impl Outcome {
 /// One step with its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StepReport {
-    /// The step.
     pub step: Step,
-    /// How it ended.
     pub outcome: Outcome,
 }
 

@@ -22,7 +22,6 @@ const SHOWN: usize = 150;
 /// The result of scanning manifest and files.
 #[derive(Debug)]
 pub(crate) struct Gathered {
-    /// The manifest.
     pub manifest: Manifest,
     /// The desired state, with the current files.
     pub desired: Desired,

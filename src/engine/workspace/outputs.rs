@@ -88,7 +88,6 @@ impl OutputState {
 pub(crate) struct OutputFile {
     /// The path of its file.
     pub path: ProjectPath,
-    /// Its state.
     pub state: OutputState,
 }
 

@@ -4,7 +4,6 @@
 //!
 //! The user chooses the manifest's folder, and its links are resolved here, once. From then on no
 //! path of the project leads through a link ([`crate::platform::own_file`]).
-//! then on no path of the project leads through a link ([`crate::platform::own_file`]).
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -131,7 +131,6 @@ pub(crate) struct PlanPreview {
     pub gathered: Gathered,
     /// The recorded state, with the plan's marks.
     pub recorded: Recorded,
-    /// The plan.
     pub plan: Plan,
     /// Whether the lockfile would change even without a step.
     pub lockfile_changes: bool,
@@ -209,7 +208,6 @@ pub(crate) async fn preview_refreshed(
 
 /// Fetches assets for a preview.
 pub(crate) struct Asker {
-    /// The client.
     pub client: Client,
     /// Ends the fetches.
     pub stop: Shutdown,

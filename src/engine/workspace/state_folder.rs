@@ -155,10 +155,10 @@ mod tests {
         check(&MAIN, "main/game/a.b", "main/.git/macadam/game/a%2eb");
         let linked = [&MAIN[..], &["w/.git", "w/x/", "main/.git/worktrees/w/HEAD", "main/.git/worktrees/w/commondir"]];
         check(&linked.concat(), "w/x", "main/.git/worktrees/w/macadam/x");
-        // An empty `.git` is nothing to git, which looks further up.
+        // An empty `.git` is not a git folder; git looks further up.
         check(&["a/.git/"], "a", "a/.macadam");
         check(&[&MAIN[..], &["main/game/.git/"]].concat(), "main/game", "main/.git/macadam/game");
-        // Who reads the manifest says that the folder is not there.
+        // Reading the manifest reports the missing folder.
         check(&MAIN, "main/gone", "main/gone/.macadam");
     }
 

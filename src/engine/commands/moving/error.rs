@@ -14,25 +14,16 @@ use crate::state::lockfile::LockfileError;
 pub(crate) enum MoveError {
     /// A file of the tool can't be read.
     #[error("read {}", .path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     /// A file of the tool doesn't have the tool's format.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The owner of the assets is unknown.
     #[error("{} doesn't say who owns the assets", .tool.file_name())]
-    NoCreator {
-        /// The tool.
-        tool: Tool,
-    },
+    NoCreator { tool: Tool },
     /// Two owners were given.
     #[error("--creator says {given}, and the files of {} say {found}", .tool.name())]
     OtherCreator {
-        /// The tool.
         tool: Tool,
         /// As given.
         given: Creator,
@@ -41,10 +32,7 @@ pub(crate) enum MoveError {
     },
     /// A file exists already.
     #[error("{} is there already, and nothing is overwritten", .path.display())]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
+    Exists { path: PathBuf },
     /// Roblox refused the key.
     #[error("{message}")]
     Credential {
@@ -67,12 +55,7 @@ pub(crate) enum MoveError {
     Lockfile(#[from] LockfileError),
     /// The manifest can't be written.
     #[error("write {}", .path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: AtomicWriteError,
-    },
+    Write { path: PathBuf, source: AtomicWriteError },
 }
 
 impl MoveError {

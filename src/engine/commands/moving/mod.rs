@@ -83,7 +83,6 @@ pub(crate) struct PreparedImport {
     pub existing: usize,
     /// Findings for a person.
     pub findings: Findings,
-    /// The owner.
     pub creator: Creator,
     /// Assets that could not be fetched, with the reason.
     pub unasked: Vec<(AssetId, String)>,

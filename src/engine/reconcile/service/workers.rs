@@ -38,7 +38,6 @@ pub(super) enum End {
 /// The end of one address's steps.
 #[derive(Debug)]
 pub(super) struct WorkerResult {
-    /// The address.
     pub(super) address: Address,
     /// The steps that were tried; empty after a panic.
     pub(super) reports: Vec<StepReport>,
