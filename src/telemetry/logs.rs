@@ -176,9 +176,9 @@ mod tests {
     use crate::telemetry::change::ChangeIds;
 
     #[derive(Clone, Default)]
-    struct Paper(Arc<Mutex<Vec<u8>>>);
+    struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Paper {
+    impl Write for LogBuffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -188,8 +188,8 @@ mod tests {
     }
 
     fn logged(form: LogForm, level: Level, reader: Reader) -> String {
-        let paper = Paper::default();
-        let to = paper.clone();
+        let buffer = LogBuffer::default();
+        let to = buffer.clone();
         tracing::subscriber::with_default(subscriber(form, level, reader, move || to.clone()), || {
             tracing::error!(target: "macadam::x", address = "sword", "refused\n::error::\u{202e}\u{9b}2J");
             ChangeIds::new(0).next_id().span().in_scope(|| {
@@ -199,7 +199,7 @@ mod tests {
             tracing::debug!(target: "macadam::x", "asked");
             tracing::error!(target: "hyper", "authorization: secret");
         });
-        String::from_utf8(paper.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
     }
 
     #[test]

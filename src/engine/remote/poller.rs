@@ -70,10 +70,10 @@ struct PollerState {
 
 struct PollQueue {
     schedule: PollSchedule,
-    followed: HashMap<u64, Ticket>,
+    followed: HashMap<u64, FollowedOperation>,
 }
 
-struct Ticket {
+struct FollowedOperation {
     operation: OperationId,
     about: Option<AssetId>,
     reply: oneshot::Sender<Followed>,
@@ -100,7 +100,9 @@ impl Poller {
         {
             let mut queue = self.inner.queue();
             queue.schedule.insert(id.0, subject.kind, moment() - age);
-            queue.followed.insert(id.0, Ticket { operation: subject.operation, about: subject.about, reply });
+            queue
+                .followed
+                .insert(id.0, FollowedOperation { operation: subject.operation, about: subject.about, reply });
         }
         let _guard = RemoveOnDrop { inner: &self.inner, key: id.0 };
         self.inner.changed.notify_one();
@@ -159,7 +161,7 @@ impl PollerState {
             match queue.schedule.due(moment()) {
                 PollTarget::Now(key) => {
                     queue.schedule.begin(key, moment());
-                    queue.followed.get(&key).map(|ticket| (key, ticket.operation.clone(), ticket.about))
+                    queue.followed.get(&key).map(|of| (key, of.operation.clone(), of.about))
                 }
                 PollTarget::At(_) | PollTarget::Nothing => None,
             }
@@ -190,11 +192,11 @@ impl PollerState {
             (Some(OperationStatus::Waiting(_) | OperationStatus::Settled) | None, None) => None,
         };
         if let Some(followed) = followed
-            && let Some(ticket) = queue.followed.remove(&key)
+            && let Some(operation) = queue.followed.remove(&key)
         {
             queue.schedule.remove(key);
             // The follower may be gone at the end of the run.
-            drop(ticket.reply.send(followed));
+            drop(operation.reply.send(followed));
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use crate::cloud::breaker::{Breaker, BreakerGate as Barrier, HealthSignal, RequestRole as Ticket};
+use crate::cloud::breaker::{Breaker, BreakerGate, HealthSignal, RequestRole};
 use crate::cloud::class::{Class, Later, Refusal};
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::ApiReply;
@@ -59,7 +59,7 @@ pub(crate) struct ThrottlePermit {
 
 struct SendRight {
     permit: Option<Permit>,
-    ticket: Ticket,
+    role: RequestRole,
 }
 
 impl Drop for ThrottlePermit {
@@ -148,12 +148,12 @@ impl Throttle {
             },
         };
         match rules.breaker.ask(now) {
-            Barrier::Go(ticket) => Admittance::Open(ThrottlePermit {
+            BreakerGate::Go(role) => Admittance::Open(ThrottlePermit {
                 endpoint,
-                right: Some(SendRight { permit, ticket }),
+                right: Some(SendRight { permit, role }),
                 throttle: self.clone(),
             }),
-            Barrier::WaitUntil(until) => {
+            BreakerGate::WaitUntil(until) => {
                 if let Some(permit) = permit {
                     rules.limits.release_unsent(permit);
                 }
@@ -201,7 +201,7 @@ impl Throttle {
 
     /// `signal` is `None` for a request that was never sent.
     fn take_back(&self, right: SendRight, signal: Option<LimitSignal>, health: HealthSignal) {
-        let SendRight { permit, ticket } = right;
+        let SendRight { permit, role } = right;
         let (now, jitter) = (moment(), fastrand::f64());
         {
             let mut rules = self.rules();
@@ -210,7 +210,7 @@ impl Throttle {
                 (Some(permit), None) => rules.limits.release_unsent(permit),
                 (None, _) => {}
             }
-            rules.breaker.report(ticket, health, jitter, now);
+            rules.breaker.report(role, health, jitter, now);
         }
         self.inner.changed.notify_waiters();
     }

@@ -23,7 +23,7 @@ use crate::plan::{Action, FieldChange, NewAsset, Plan, Step};
 
 /// How the remote behaves while one plan is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Mood {
+pub(super) enum FaultMode {
     #[default]
     Fine,
     /// Operations of creates take longer than the run.
@@ -40,7 +40,7 @@ pub(super) struct SimulatedExecutor<'a> {
     pub world: &'a mut SimulatedRemote,
     pub recorded: &'a mut Recorded,
     pub desired: &'a Desired,
-    pub fault_mode: Mood,
+    pub fault_mode: FaultMode,
     pub now: Timestamp,
 }
 
@@ -203,13 +203,13 @@ impl SimulatedExecutor<'_> {
             self.world.things.get_mut(&asset_id).unwrap().description = filtered(description.as_str());
         }
         match self.fault_mode {
-            Mood::Fine => self.finish(id, asset_id),
-            Mood::Slow => {
+            FaultMode::Fine => self.finish(id, asset_id),
+            FaultMode::Slow => {
                 let operation = OperationId::new(&asset_id.to_string()).unwrap();
                 self.commit(&[Change::Advance { attempt: id, event: PhaseEvent::Accept(operation) }]);
                 false
             }
-            Mood::Silent => {
+            FaultMode::Silent => {
                 self.commit(&[Change::Advance { attempt: id, event: PhaseEvent::Doubt }]);
                 false
             }

@@ -24,7 +24,7 @@ use crate::model::recorded::Recorded;
 use crate::plan::current::current;
 use crate::plan::{Action, Plan, PlanOptions, input_digest, lint, plan};
 use crate::state::lockfile::{Ledger, export, import, locked};
-use executor::{Mood, SimulatedExecutor, stored};
+use executor::{FaultMode, SimulatedExecutor, stored};
 use scenarios::{Meddling, ScenarioEvent, any_scenario, hash, without_dangling};
 use world::{RollbackMakes, SimulatedRemote};
 
@@ -39,7 +39,7 @@ struct SimulationFixture {
     desired: Desired,
     ledger: Ledger,
     commits: Vec<(Desired, Ledger)>,
-    fault_mode: Mood,
+    fault_mode: FaultMode,
     now: Timestamp,
     /// The last content made elsewhere, which no file has.
     strange: u8,
@@ -53,7 +53,7 @@ impl SimulationFixture {
             desired: Desired::default(),
             ledger: Ledger::new(REMOTE.to_owned()),
             commits: Vec::new(),
-            fault_mode: Mood::Fine,
+            fault_mode: FaultMode::Fine,
             now: Timestamp::UNIX_EPOCH,
             strange: 100,
         }
@@ -104,7 +104,7 @@ impl SimulationFixture {
             ScenarioEvent::Meddle(at, what) => self.edit_elsewhere(at, what),
             ScenarioEvent::Refresh => self.context().refresh(),
             ScenarioEvent::Days(days) => self.now += SignedDuration::from_hours(24 * days),
-            ScenarioEvent::Mood(fault_mode) => self.fault_mode = fault_mode,
+            ScenarioEvent::Fault(fault_mode) => self.fault_mode = fault_mode,
             ScenarioEvent::FreshMachine => {
                 self.recorded = Recorded::default();
                 self.read_lockfile();

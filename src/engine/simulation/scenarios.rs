@@ -5,7 +5,7 @@ use std::fmt;
 
 use proptest::prelude::*;
 
-use super::executor::Mood;
+use super::executor::FaultMode;
 use crate::model::address::Address;
 use crate::model::asset::{FileFormat, Privacy};
 use crate::model::desired::{Desired, DesiredAsset, Pin};
@@ -31,7 +31,7 @@ pub(super) enum ScenarioEvent {
     /// Days pass.
     Days(i64),
     /// The remote has this fault during the next plan.
-    Mood(Mood),
+    Fault(FaultMode),
     /// The state is lost; only the lockfile is left.
     FreshMachine,
 }
@@ -56,7 +56,7 @@ impl fmt::Debug for ScenarioEvent {
             Self::Meddle(at, what) => write!(f, "Meddle {at:?} {what:?}"),
             Self::Refresh => write!(f, "Refresh"),
             Self::Days(days) => write!(f, "Days {days}"),
-            Self::Mood(fault_mode) => write!(f, "Mood {fault_mode:?}"),
+            Self::Fault(fault_mode) => write!(f, "Fault {fault_mode:?}"),
             Self::FreshMachine => write!(f, "FreshMachine"),
         }
     }
@@ -224,7 +224,7 @@ fn any_event() -> impl Strategy<Value = ScenarioEvent> {
         4 => (any::<prop::sample::Index>(), prop::sample::select(all)).prop_map(|(at, what)| ScenarioEvent::Meddle(at, what)),
         4 => Just(ScenarioEvent::Refresh),
         2 => (1_i64..30).prop_map(ScenarioEvent::Days),
-        2 => prop::sample::select(vec![Mood::Slow, Mood::Silent]).prop_map(ScenarioEvent::Mood),
+        2 => prop::sample::select(vec![FaultMode::Slow, FaultMode::Silent]).prop_map(ScenarioEvent::Fault),
         1 => Just(ScenarioEvent::FreshMachine),
     ]
 }

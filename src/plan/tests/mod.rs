@@ -3,17 +3,17 @@
 
 mod content;
 mod cost;
-mod doubt;
 mod drift;
 mod for_game;
+mod in_doubt;
 mod meetings;
 mod metadata;
 mod moderation;
 mod moves;
 mod pins;
 mod properties;
+mod retirement;
 mod sharing;
-mod shelf;
 
 use super::*;
 use crate::model::asset::{AssetType, FileFormat, Privacy};
