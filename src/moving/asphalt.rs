@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_config_tells_creator_files_and_code() {
+    fn the_config_gives_creator_files_and_code() {
         let source = source(CONFIG_TEXT, None).unwrap();
         assert_eq!(source.creator.unwrap().to_string(), "group:7");
         let input = &source.inputs[0];
@@ -209,19 +209,19 @@ mod tests {
     }
 
     #[test]
-    fn bleeding_is_what_asphalt_does_unless_told_otherwise() {
+    fn asphalt_bleeds_images_unless_the_config_says_no() {
         let config = CONFIG_TEXT.replace("bleed = false", "");
         assert_eq!(source(&config, None).unwrap().inputs[0].images, Treatment::Bleeds);
     }
 
     #[test]
-    fn an_input_that_left_the_config_is_told() {
+    fn an_input_that_left_the_config_is_reported() {
         let source = source(CONFIG_TEXT, Some("version = 2\n[inputs.old.ab]\nasset_id = 5\n")).unwrap();
         assert!(source.findings[0].subject.contains("asset 5") && source.findings[0].subject.contains("`old`"));
     }
 
     #[test]
-    fn what_cannot_be_read_is_an_error_with_the_files_name() {
+    fn an_unreadable_file_is_an_error_with_its_name() {
         let check = |config: &str, lockfile: Option<&str>, expected: &str| {
             let error = source(config, lockfile).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

@@ -89,9 +89,9 @@ fn module(folder: &str, name: &str, fetch: &Fetch<'_>, findings: &mut Vec<Findin
         },
     };
     if text.is_some_and(|text| text.contains("[\"/")) {
-        let told =
+        let message =
             format!("the keys of {path} begin with `/`; Macadam's don't: take the `/` away where your code uses them");
-        findings.push(Finding::new(FindingKind::CantComeAlong, told));
+        findings.push(Finding::new(FindingKind::CantComeAlong, message));
     }
     Ok(path)
 }

@@ -32,7 +32,7 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     let folder = arguments.folder.as_deref().unwrap_or("assets");
     let module = arguments.module.as_deref().unwrap_or("assetMap.ts");
     let glob = TheirGlob::crossing(&joined(&escaped(folder), "**/*"));
-    let told = [
+    let messages = [
         format!("`getAsset(x)` of {module}: write `assets[x]` in its place"),
         "text files, which asset-sync copies into its module: Macadam's holds asset IDs alone".to_owned(),
     ];
@@ -55,7 +55,7 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
         images: Treatment::AsItIs,
         is_packed: false,
     };
-    let findings = told.map(|what| Finding::new(FindingKind::CantComeAlong, what)).into();
+    let findings = messages.map(|what| Finding::new(FindingKind::CantComeAlong, what)).into();
     Ok(Source { tool: Tool::AssetSync, creator: None, inputs: vec![input], findings })
 }
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_arguments_stand_in_package_json() {
+    fn the_arguments_come_from_package_json() {
         let package = r#"{"scripts": {"build": "rbxtsc", "assets": "rbxts-asset-sync --path=./art --output=src/map.ts --bleed"}}"#;
         let cache = format!(r#"{{"{SHA}": "5", "{SHA}(bleed)": "6"}}"#);
         let source = source(&cache, Some(package)).unwrap();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cache_is_an_error() {
+    fn a_file_that_is_not_a_cache_is_an_error() {
         for cache in
             ["[]", "{\"abc\": \"1\"}", &format!("{{\"{SHA}(x)\": \"1\"}}"), &format!("{{\"{SHA}\": \"x\"}}"), "{"]
         {

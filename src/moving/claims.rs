@@ -186,7 +186,7 @@ impl Matching<'_> {
         let is_sheet = |row: &Row| row.is_slice || self.packed.contains(&row.asset_id);
         // A packed input uploads only sheets, even where the records don't say so.
         let is_packed = self.input.is_packed || found.is_some_and(|(row, _)| is_sheet(row));
-        if is_packed && extension::is_picture(path) {
+        if is_packed && extension::is_image(path) {
             findings.add(FindingKind::PackedSheet, path);
             self.claims.left_out.insert(path.to_owned());
             return;
@@ -217,7 +217,7 @@ impl Matching<'_> {
             Proof::Name => findings.add(FindingKind::Unchecked, path),
             Proof::Outdated => findings.add(FindingKind::Changed, format!("{path} (asset {})", row.asset_id)),
         }
-        let treated = row.treated || (self.input.images != Treatment::AsItIs && extension::is_picture(path));
+        let treated = row.treated || (self.input.images != Treatment::AsItIs && extension::is_image(path));
         if treated && proof != Proof::Outdated {
             findings.add(FindingKind::Treated, path);
         }
@@ -296,15 +296,15 @@ mod tests {
     /// Checks the claims of one input, as `path=asset proof`, and the findings as `kind subject`.
     fn check(source: &Source, files: &[TheirFile], expected: &[&str], findings: &[&str]) -> Claims {
         let claims = claims(source, &[files.to_vec()]);
-        let told: Vec<String> =
+        let actual: Vec<String> =
             claims.assets.iter().map(|(path, claim)| format!("{path}={} {:?}", claim.asset_id, claim.proof)).collect();
-        assert_eq!(told, expected);
-        let told: Vec<String> = claims
+        assert_eq!(actual, expected);
+        let actual: Vec<String> = claims
             .findings
             .iter()
             .flat_map(|(kind, subjects)| subjects.iter().map(move |subject| format!("{} {subject}", kind.name())))
             .collect();
-        assert_eq!(told, findings);
+        assert_eq!(actual, findings);
         claims
     }
 
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_believed_as_far_as_its_hash_goes() {
+    fn a_named_file_counts_as_unchanged_only_with_the_same_hash() {
         let rows = vec![
             Row::of_path("a/1.png", Some("x"), id(5)),
             Row::of_path("a/2.png", Some("y"), id(6)),
@@ -338,18 +338,18 @@ mod tests {
     }
 
     #[test]
-    fn an_asset_under_two_hashes_is_nobodys() {
+    fn an_asset_under_two_hashes_is_given_to_no_file() {
         let source = source(Tool::Asphalt, vec![Row::of_hash("x", id(5)), Row::of_hash("y", id(5))]);
         let claims = check(&source, &[file("a/1.png", 'x')], &[], &["shared_id a/1.png"]);
         assert_eq!(claims.existing["a/1.png"], (id(5), 0));
     }
 
     #[test]
-    fn two_files_that_are_one_asset_by_name_are_nobodys() {
+    fn an_asset_that_two_files_claim_by_name_is_given_to_neither() {
         let rows = vec![Row::of_path("a/1.png", None, id(5)), Row::of_path("a/2.png", None, id(5))];
         let files = [file("a/1.png", 'x'), file("a/2.png", 'y')];
-        let told = ["shared_id a/1.png", "shared_id a/2.png", "unchecked a/1.png", "unchecked a/2.png"];
-        check(&source(Tool::Asphalt, rows), &files, &[], &told);
+        let findings = ["shared_id a/1.png", "shared_id a/2.png", "unchecked a/1.png", "unchecked a/2.png"];
+        check(&source(Tool::Asphalt, rows), &files, &[], &findings);
     }
 
     #[test]
@@ -363,15 +363,15 @@ mod tests {
     }
 
     #[test]
-    fn drawings_stay_as_they_are() {
+    fn svg_files_keep_their_assets_unmanaged() {
         let source = source(Tool::Asphalt, vec![Row::of_hash("x", id(5))]);
-        let told = ["drawing a/2.svg", "unusable a/1.svg", "treated a/1.svg"];
-        let claims = check(&source, &[file("a/1.svg", 'x'), file("a/2.svg", 'y')], &[], &told);
+        let findings = ["drawing a/2.svg", "unusable a/1.svg", "treated a/1.svg"];
+        let claims = check(&source, &[file("a/1.svg", 'x'), file("a/2.svg", 'y')], &[], &findings);
         assert_eq!(claims.existing["a/1.svg"], (id(5), 0));
     }
 
     #[test]
-    fn a_bled_picture_is_told_and_a_sound_beside_it_is_not() {
+    fn a_bled_image_is_reported_and_a_sound_beside_it_is_not() {
         let mut source = source(Tool::Asphalt, vec![Row::of_hash("x", id(5)), Row::of_hash("y", id(6))]);
         source.inputs[0].images = Treatment::Bleeds;
         let files = [file("a/1.png", 'x'), file("a/2.ogg", 'y')];
@@ -382,12 +382,12 @@ mod tests {
     fn a_module_names_files_without_their_extension() {
         let rows = vec![Row::of_path("a/1", None, id(5)), Row::of_path("a/2", None, id(6)), Row::of_hash("h", id(5))];
         let files = [file("a/1.png", 'x'), file("a/2.png", 'y'), file("a/2.jpg", 'z')];
-        let told = ["not_uploaded a/2.jpg", "not_uploaded a/2.png", "file_gone asset 6 (a/2)", "unchecked a/1.png"];
-        check(&source(Tool::Tungsten, rows), &files, &["a/1.png=5 Name"], &told);
+        let findings = ["not_uploaded a/2.jpg", "not_uploaded a/2.png", "file_gone asset 6 (a/2)", "unchecked a/1.png"];
+        check(&source(Tool::Tungsten, rows), &files, &["a/1.png=5 Name"], &findings);
     }
 
     #[test]
-    fn a_file_of_two_inputs_is_the_firsts() {
+    fn the_first_of_two_inputs_gets_the_file() {
         let mut source = source(Tool::Asphalt, vec![Row::of_hash("x", id(5))]);
         source.inputs.push(input(vec![Row::of_hash("x", id(6))]));
         let files = vec![file("a/1.png", 'x')];
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_theirs_is_told_by_pattern_and_extension() {
+    fn pattern_and_extension_decide_which_files_are_theirs() {
         let files = &input(Vec::new()).files;
         let theirs = ["a/1.png", "a/.x/1.ogg", "a/1.svg"];
         assert!(theirs.iter().all(|path| is_theirs(files, path)));

@@ -97,11 +97,11 @@ impl ManifestDraft {
                 inputs.insert(input);
             }
             Some(_) => {
-                let told = format!(
+                let message = format!(
                     "{}: two inputs write it with different bases or styles; only the first is taken over",
                     output.path
                 );
-                findings.add(FindingKind::CantComeAlong, told);
+                findings.add(FindingKind::CantComeAlong, message);
             }
             None => self.outputs.push((output.clone(), BTreeSet::from([input]))),
         }
@@ -330,6 +330,6 @@ include = [\"assets/sounds/**/*.ogg\", \"assets/sounds/a \\\"b\\\".ogg\"]
             (draft.text().matches("[[outputs]]").count(), findings.of(FindingKind::CantComeAlong).len())
         };
         assert_eq!(outputs("assets"), (1, 0));
-        assert_eq!(outputs("assets/b"), (1, 1), "keys that one file can't have are told");
+        assert_eq!(outputs("assets/b"), (1, 1), "keys that one file can't have are reported");
     }
 }

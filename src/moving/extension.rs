@@ -45,7 +45,7 @@ pub(super) fn of(path: &str) -> Option<&str> {
 }
 
 /// Returns whether the path is that of an image.
-pub(super) fn is_picture(path: &str) -> bool {
-    let pictures = ["png", "jpg", "jpeg", "bmp", "tga", DRAWN];
-    of(path).is_some_and(|extension| pictures.iter().any(|picture| extension.eq_ignore_ascii_case(picture)))
+pub(super) fn is_image(path: &str) -> bool {
+    let images = ["png", "jpg", "jpeg", "bmp", "tga", DRAWN];
+    of(path).is_some_and(|extension| images.iter().any(|image| extension.eq_ignore_ascii_case(image)))
 }

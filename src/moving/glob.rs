@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_for_any_extension_names_the_tools_own() {
+    fn a_pattern_for_any_extension_is_limited_to_the_tools_extensions() {
         let check = |theirs: &str, ours: &str| {
             assert_eq!(TheirGlob::crossing(theirs).unwrap().translated(&["png", "ogg"]), ours, "{theirs}");
         };

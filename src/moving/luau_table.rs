@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_sheet_are_told() {
+    fn parts_of_a_sheet_are_recognized() {
         check(
             "local icons = {\n\tup = {\n\t\tImage = \"rbxassetid://5\",\n\t\tImageRectOffset = Vector2.new(0, 0),\n\t},\n}\n",
             &[("up", 5, true)],
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_passed_over() {
+    fn other_lines_are_skipped() {
         check("return {}", &[]);
         check("}\n}\nx = \"rbxassetid://0\"\n[\"a\n", &[]);
     }

@@ -110,15 +110,15 @@ impl Reading {
     fn into_source(self) -> Source {
         let Self { rows, mut findings, others } = self;
         let aliases = others.get("assetAlias").copied().unwrap_or_default();
-        let told =
+        let kinds =
             others.iter().filter(|(kind, _)| *kind != "assetAlias").map(|(kind, count)| format!("{count} {kind}"));
-        let told: Vec<String> = told.collect();
-        let mut tell = |what: String| findings.push(Finding::new(FindingKind::CantComeAlong, what));
-        if !told.is_empty() {
-            tell(format!("Macadam manages assets alone; keep Mantle for: {}", told.join(", ")));
+        let kinds: Vec<String> = kinds.collect();
+        let mut report = |what: String| findings.push(Finding::new(FindingKind::CantComeAlong, what));
+        if !kinds.is_empty() {
+            report(format!("Macadam manages assets alone; keep Mantle for: {}", kinds.join(", ")));
         }
         if aliases > 0 {
-            tell(format!(
+            report(format!(
                 "{aliases} names such as rbxgameasset://Images/logo: keep Mantle for them, or add an [[outputs]] and use its module"
             ));
         }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_and_sounds_are_rows_and_the_rest_is_counted() {
+    fn images_and_sounds_are_rows_and_other_kinds_are_counted() {
         let state = format!(
             "{HEAD}  production:\n{IMAGE}{}    - id: assetAlias_a\n      inputs:\n        assetAlias:\n          name: Images/a\n      outputs:\n        assetAlias:\n          name: Images/a\n      dependencies: []\n    \
              - id: experience_singleton\n      inputs:\n        experience:\n          groupId: ~\n      outputs:\n        experience:\n          assetId: 1\n          startPlaceId: 2\n      dependencies: []\n    \
@@ -175,9 +175,9 @@ mod tests {
             .map(|row| (row.path.as_deref().unwrap(), row.hash.as_deref().unwrap(), row.asset_id.get()))
             .collect();
         assert_eq!(rows, [("assets/a.png", "05ebaa21", 5), ("assets/a.ogg", "05ebaa21", 6)]);
-        let told: Vec<_> = source.findings.iter().map(|finding| finding.subject.as_str()).collect();
-        assert!(told[0].contains("1 experience, 1 experienceThumbnailOrder"), "{told:?}");
-        assert!(told[1].contains("1 names such as rbxgameasset"), "{told:?}");
+        let subjects: Vec<_> = source.findings.iter().map(|finding| finding.subject.as_str()).collect();
+        assert!(subjects[0].contains("1 experience, 1 experienceThumbnailOrder"), "{subjects:?}");
+        assert!(subjects[1].contains("1 names such as rbxgameasset"), "{subjects:?}");
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn fake_records_are_told_and_left_out() {
+    fn fake_records_are_reported_and_left_out() {
         let state = format!("{HEAD}  production:\n{}", IMAGE.replace("05EBAA21", "fake-hash"));
         let source = read_one(&state).unwrap();
         assert_eq!(source.inputs[0].rows, []);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_refused_with_the_way_out() {
+    fn another_version_is_refused_with_a_hint() {
         let check = |version: &str, hint: &str| {
             let state = format!("{HEAD}  production: []\n").replace("version: '6'", version);
             let error = read_one(&state).unwrap_err();

@@ -137,10 +137,10 @@ fn configs(
             match fetch(&file)? {
                 Some(text) if configs.len() < MAX_CONFIGS => configs.push((folder, toml(&file, &text)?)),
                 _ => {
-                    let told = format!(
+                    let message = format!(
                         "`{include}` of `includes` has no tarmac.toml of its own: the folders in it were not searched"
                     );
-                    findings.push(Finding::new(FindingKind::CantComeAlong, told));
+                    findings.push(Finding::new(FindingKind::CantComeAlong, message));
                 }
             }
         }
@@ -164,10 +164,10 @@ fn read_input(
         let path = [joined(folder, path), slashed(path)].into_iter().find(|path| glob.is_match(path));
         if let (Some(path), Some(id)) = (path, entry.id) {
             if is_scaled(&path) {
-                let told = format!(
+                let message = format!(
                     "{path}: Tarmac's module has a function that picks a picture by its scale; Macadam's has a key for each"
                 );
-                findings.push(Finding::new(FindingKind::CantComeAlong, told));
+                findings.push(Finding::new(FindingKind::CantComeAlong, message));
             }
             let row = Row::of_path(&path, entry.hash.as_deref(), asset_id(MANIFEST, id)?);
             rows.push(Row { is_slice: entry.slice.is_some(), ..row });
@@ -204,11 +204,11 @@ fn output(folder: &str, input: &TarmacInputText, findings: &mut Vec<Finding>) ->
     if !input.codegen.is_on() {
         return None;
     }
-    let told =
+    let report =
         |findings: &mut Vec<Finding>, what: String| findings.push(Finding::new(FindingKind::CantComeAlong, what));
     let Some(path) = &input.codegen_path else {
         let what = "code files beside each picture; add an [[outputs]] and require that one module";
-        told(
+        report(
             findings,
             format!("`{}` writes a code file beside each picture: Macadam writes one module ({what})", input.glob),
         );
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn code_beside_each_picture_cannot_come_along() {
+    fn code_beside_each_image_is_reported() {
         let config = "name = \"game\"\n[[inputs]]\nglob = \"assets/*.png\"\ncodegen = \"asset-url\"\n";
         let source = source(&[(CONFIG, config)]).unwrap();
         assert_eq!(source.inputs[0].outputs, []);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_for_a_scale_are_told() {
+    fn images_for_a_scale_are_reported() {
         for (path, scaled) in
             [("a/logo@2x.png", true), ("a/logo@10x.png", true), ("a/logo@x.png", false), ("a@2x/logo.png", false)]
         {

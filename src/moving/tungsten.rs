@@ -106,8 +106,8 @@ fn read_input(
         rows.push(Row { is_slice: leaf.is_slice, ..row });
     }
     if !input.convert.is_empty() {
-        let told = format!("`convert` of [inputs.{name}]: Macadam uploads files as they are");
-        findings.push(Finding::new(FindingKind::CantComeAlong, told));
+        let message = format!("`convert` of [inputs.{name}]: Macadam uploads files as they are");
+        findings.push(Finding::new(FindingKind::CantComeAlong, message));
     }
     let existing = input.web.iter().map(|(key, web)| Ok((joined(&prefix, key), asset_id(CONFIG, web.id)?)));
     let output = OutputDraft {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_inputs_and_conversions_are_told() {
+    fn packed_inputs_and_conversions_are_reported() {
         let config = format!("{CONFIG_TEXT}packable = true\nconvert = [\"jpg -> png\"]\n");
         let source = source(&config, &[]).unwrap();
         assert!(source.inputs[0].is_packed && source.inputs[0].outputs.is_empty());

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_compared_by_what_it_says() {
+    fn a_file_is_compared_by_its_text() {
         let check = |content: &[u8], expected: Option<Maker>| {
             let (folder, path) = place();
             std::fs::create_dir_all(folder.path().join("src/shared")).unwrap();

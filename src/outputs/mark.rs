@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_made_a_file_is_known_by_its_first_line() {
+    fn the_first_line_identifies_the_maker() {
         let check = |content: &str, expected: Maker| assert_eq!(maker(content.as_bytes()), expected, "{content:?}");
         for language in [Language::Luau, Language::TypeScript, Language::TypeScriptDeclaration] {
             check(&line(language, "assets.toml"), Maker::Macadam);

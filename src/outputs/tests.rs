@@ -128,7 +128,7 @@ fn an_id_that_no_number_holds_is_an_error() {
 }
 
 #[test]
-fn what_is_cut_off_the_front_and_the_end() {
+fn base_and_extensions_are_removed_from_keys() {
     let key = |base: Option<&str>, strip: bool, address: &str, expected: &str| {
         let output = output("a.ts", |output| {
             (output.base, output.strip_extensions) = (base.map(str::to_owned), strip);
@@ -192,7 +192,7 @@ fn keys_that_collide_are_an_error_that_names_both_addresses() {
 }
 
 #[test]
-fn keys_are_in_byte_order_whatever_was_cut_off() {
+fn keys_are_in_byte_order_after_the_base_is_removed() {
     let strip = output("a.json", |output| output.strip_extensions = true);
     let text =
         render(&strip, "assets.toml", &assets(&[("a.png", 1), ("a-b.png", 2), ("B.png", 3), ("é.png", 4)])).unwrap();

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sharers_come_after_their_owner_and_fall_with_it() {
+    async fn sharers_run_after_their_owner_and_fail_with_it() {
         let steps = || vec![step("a", "share", Some("b")), step("b", "b1", None), step("b", "b2", None)];
         check(steps(), vec![], &["b b1", "b b2", "a share"], &[("share", true), ("b1", true), ("b2", true)]).await;
         check(steps(), vec!["b2"], &["b b1", "b b2"], &[("share", false), ("b1", true), ("b2", false)]).await;

@@ -291,7 +291,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn every_story_ends_in_an_empty_plan(scenario in any_scenario(), new_version: bool) {
+    fn every_scenario_ends_in_an_empty_plan(scenario in any_scenario(), new_version: bool) {
         play(if new_version { RollbackMakes::NewVersion } else { RollbackMakes::Repoint }, scenario);
     }
 }

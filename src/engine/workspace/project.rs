@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_writes_meanwhile_is_kept() {
+    fn concurrent_changes_by_others_are_kept() {
         let (_folder, project) = written("a\n");
         let calls = Cell::new(0);
         let others = |text: &str| {
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_that_vanishes_or_is_no_text_is_not_made_anew() {
+    fn a_manifest_that_vanishes_or_is_not_utf8_is_not_recreated() {
         let (folder, project) = written("a\n");
         let vanishes = |text: &str| {
             std::fs::remove_file(&project.manifest).unwrap();

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_in_the_git_folder_of_the_work_tree_or_beside_the_manifest() {
+    fn the_state_is_in_the_git_folder_or_beside_the_manifest() {
         check(&["a/"], "a", "a/.macadam");
         check(&MAIN, "main", "main/.git/macadam");
         check(&MAIN, "main/game", "main/.git/macadam/game");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_git_file_that_leads_nowhere_is_an_error_and_not_another_place() {
+    fn a_git_file_that_leads_nowhere_is_an_error() {
         let folder = checkout(&["w/.git"]);
         let error = StateFolder::of(&folder.path().join("w")).unwrap_err();
         assert!(matches!(error, WorkTreeError::Broken { .. }), "{error:?}");
@@ -215,7 +215,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_name_that_is_no_text_is_spelled() {
+    fn a_name_that_is_not_utf8_is_escaped_by_byte() {
         use std::os::unix::ffi::OsStrExt as _;
         assert_eq!(without_dots(OsStr::from_bytes(b"a\xff.")), "a%ff%2e");
         assert_eq!(without_dots(OsStr::from_bytes(b"a%ff.")), "a%25ff%2e");

@@ -64,7 +64,7 @@ fn a_sparse_checkout_is_found_however_git_keeps_it() {
 }
 
 #[test]
-fn what_cant_be_read_is_not_taken_for_whole() {
+fn an_unreadable_checkout_does_not_count_as_complete() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join(".git/config")).unwrap();
     let why = partial(root.path()).unwrap();
@@ -87,7 +87,7 @@ fn place(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 #[test]
-fn git_is_busy_where_it_left_a_sign() {
+fn git_is_busy_while_its_marker_exists() {
     let check = |at: &str, files: &[(&str, &str)], expected: Option<&str>| {
         let root = place(files);
         let why = busy(&root.path().join(at));
@@ -121,7 +121,7 @@ fn git_is_busy_where_it_left_a_sign() {
 }
 
 #[test]
-fn a_lock_that_was_left_behind_is_said_to_be_old() {
+fn a_stale_index_lock_is_reported_as_old() {
     let root = place(&[(".git/index.lock", "")]);
     let at = |seconds: i64| {
         let now = Timestamp::from_second(clock::now().as_second() + seconds).unwrap();
