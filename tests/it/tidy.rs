@@ -426,6 +426,28 @@ fn the_documentation_names_every_command_and_option() {
 }
 
 #[test]
+fn the_documentation_names_every_key_of_json_output() {
+    let page = read("docs/json.md");
+    let mut keys = BTreeSet::new();
+    for (_, text) in sources().iter().filter(|(file, _)| file.starts_with("src/cli/")) {
+        let code = code(text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default());
+        // `"key": value` of a `json!`, `insert("key"`, and `("key", json!(…))`.
+        let quoted: Vec<&str> = code.split('"').collect();
+        for parts in quoted.windows(3) {
+            let [before, key, after] = parts else { continue };
+            let is_key = after.starts_with(": ") || before.ends_with(".insert(") || after.starts_with(", json!(");
+            let is_word = !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            if is_key && is_word {
+                keys.insert((*key).to_owned());
+            }
+        }
+    }
+    assert!(keys.len() > 90, "the keys are not read right any more: {keys:?}");
+    let missing: Vec<&String> = keys.iter().filter(|key| !page.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "docs/json.md lacks {missing:?}");
+}
+
+#[test]
 fn the_documentation_names_every_route_of_the_emulator() {
     let (code, page) = (read("src/emulator/control_api.rs"), read("docs/emulator.md"));
     let routes: BTreeSet<&str> =
