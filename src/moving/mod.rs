@@ -7,8 +7,8 @@
 //! [`Finding`], with what a person can do about it.
 //!
 //! Read next: `source` for the neutral form, `asphalt` for the simplest reader, `glob` for how the
-//! tools' patterns differ from Macadam's; `src/engine/commands/moving/mod.rs` for the files, Roblox
-//! and the lockfile.
+//! tools' patterns differ from Macadam's. `src/engine/commands/moving/mod.rs` reads the files, asks
+//! Roblox and writes the lockfile.
 
 mod asphalt;
 mod asphalt_old;

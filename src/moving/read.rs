@@ -26,7 +26,7 @@ pub(crate) enum ReadError {
     Version {
         file: String,
         version: String,
-        /// What to do.
+        /// The remedy.
         hint: String,
     },
     /// The project has several environments.

@@ -1,7 +1,7 @@
 //! A generated file on disk: its comparison with the wanted text, and its replacement.
 //!
-//! It must never overwrite a file that Macadam didn't make, unless the user asks for it, and never
-//! one that is up to date: git and Rojo see every write.
+//! It must never overwrite a file that Macadam didn't make, unless the user asks for it. It must
+//! never rewrite one that is up to date: git and Rojo see every write.
 
 use std::io;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(crate) enum FileComparison {
     Absent,
     /// It differs.
     Differs {
-        /// Who made it.
+        /// Its maker.
         maker: Maker,
         content: Vec<u8>,
     },

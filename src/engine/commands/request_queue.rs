@@ -3,8 +3,8 @@
 //!
 //! A request is a row of the state. The client wakes the service through a socket beside the state,
 //! then polls its row for the response. The service reads the queue on each wakeup, and now and
-//! then in case one was lost. A request is carried out at most once: its row is marked before the
-//! service begins, a marked request is never begun again, and an unmarked one can be withdrawn.
+//! then in case one was lost. A request is carried out at most once. Its row is marked before the
+//! service begins, and a marked request is never begun again; an unmarked one can be withdrawn.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

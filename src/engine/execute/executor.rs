@@ -1,9 +1,9 @@
 //! Executes one step: its requests, and what their outcomes mean.
 //!
 //! Every write to the remote goes through [`Executor::write`]. The intent is durable before the
-//! request, the hand-over before the last byte, the operation before the first poll; the outcome
-//! and all its changes are one transaction. No other code sends writes, and [`super::response`]
-//! decides what a response means.
+//! request, the hand-over before the last byte, and the operation before the first poll. The
+//! outcome and all its changes are one transaction. No other code sends writes, and
+//! [`super::response`] decides what a response means.
 //!
 //! Read next: [`super::sharing`], [`crate::engine::execute::rollback`] and
 //! [`crate::engine::execute::metadata`] for steps that upload nothing, [`super::effects`] for the
@@ -98,7 +98,7 @@ pub(in crate::engine) enum StepResult {
     Ended(Outcome),
     /// It may succeed later: the state says when it is due.
     Again {
-        /// What happened.
+        /// The failure.
         message: String,
     },
 }

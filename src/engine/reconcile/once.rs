@@ -143,8 +143,8 @@ fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<AssetQuery> {
 
 /// Splits the plan's marks. The marks that abandon a create in doubt are kept for the step that
 /// replaces it; all others are returned to be recorded now. Until that step begins, the create
-/// stays in doubt, also in the lockfile: a run that ends before, during a back-off or by a signal,
-/// leaves it to the next machine with its count.
+/// stays in doubt, also in the lockfile. A run that ends before leaves it to the next machine, with
+/// its count.
 pub(in crate::engine) fn abandoned_creates(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
     let address_of = |change: &Change| match change {
         Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| attempt.address.clone()),

@@ -11,7 +11,7 @@ use std::time::Duration;
 const UNREADABLE_TO_STOP: u32 = 3;
 
 /// The time after which one upload is tried again. A service that runs for weeks continues by
-/// itself once Roblox is mended; until then it makes at most six assets an hour that wait for a
+/// itself once Roblox is mended. Until then it makes at most six assets an hour that wait for a
 /// person.
 const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 

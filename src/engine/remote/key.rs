@@ -1,5 +1,5 @@
-//! Checks what the API key may do before the first write of a run, so that a key that can't do the
-//! work is known at the start.
+//! Checks what the API key may do before the first write of a run, so that an unsuitable key is
+//! known at the start.
 //!
 //! The check must never fail a run by itself: where the key can't be introspected, Roblox's
 //! responses to the work decide, as they do in any case. Read next:
@@ -30,7 +30,7 @@ const WARN_BEFORE: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 const DASHBOARD: &str = "https://create.roblox.com/dashboard/credentials";
 
-/// What the facts about a key mean for a run.
+/// The consequences of a key's facts for a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct KeyVerdict {
     /// Set if the key can do none of the work.
@@ -44,8 +44,8 @@ pub(crate) struct KeyVerdict {
 }
 
 /// Asks Roblox what the key may do, and judges it for a run that concerns these creators. The
-/// verdict is empty for a credential that has no introspection (an OAuth token), and if the request
-/// fails for any reason: Roblox's responses to the work decide then.
+/// verdict is empty for a credential without introspection (an OAuth token), and if the request
+/// fails for any reason. Roblox's responses to the work decide then.
 pub(crate) async fn look(
     client: &Client,
     throttle: &Throttle,

@@ -1,6 +1,6 @@
-//! When an asset under review is fetched again: soon at first, since most reviews take seconds,
-//! then ever more rarely, since the others take hours (creator-docs: projects/assets/index.md,
-//! "generally within a few hours").
+//! When an asset under review is fetched again. The first fetches come soon, since most reviews
+//! take seconds. They become ever rarer, since the others take hours (creator-docs:
+//! projects/assets/index.md, "generally within a few hours").
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,8 +29,8 @@ pub(crate) struct Review {
 }
 
 impl Review {
-    /// Returns when to fetch the asset next: after a quarter of the time that it had been under
-    /// review at the last observation, or at once if there is none.
+    /// Returns when to fetch the asset next, or the past if there is no observation yet. The wait
+    /// is a quarter of the review's age at the last observation.
     pub(crate) fn due(self) -> Timestamp {
         let Some(fetched) = self.fetched else { return Timestamp::MIN };
         let age = self.begun.map_or(SignedDuration::ZERO, |begun| fetched.duration_since(begun));

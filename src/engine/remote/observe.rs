@@ -229,7 +229,7 @@ pub(crate) fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) 
 }
 
 /// Returns the `queries` to fetch before the first plan: outdated assets, those that only another
-/// tool's records mention, and those that Roblox didn't find, when they are due.
+/// tool's records mention, and due ones that Roblox didn't find.
 pub(crate) fn urgent(queries: Vec<AssetQuery>, recorded: &Recorded, now: Timestamp) -> Vec<AssetQuery> {
     let facts = recorded.assets.values().flat_map(|record| record.history.iter());
     let unverified: BTreeSet<AssetId> =

@@ -28,7 +28,7 @@ const TRIES: u32 = 3;
 /// waits for it at a terminal.
 const MAX_PAGES: u32 = 40;
 
-/// What Roblox says about one revision.
+/// Roblox's statement about one revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RemoteStatus {
     /// Roblox was not asked, or didn't say.
@@ -56,7 +56,7 @@ pub(crate) struct RemoteRevision {
     pub key: RevisionKey,
     /// The history's fact; `None` for a revision that was made elsewhere.
     pub fact: Option<RevisionFact>,
-    /// What Roblox says.
+    /// Roblox's statement.
     pub remote: RemoteStatus,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct RemoteRevision {
 pub(crate) struct RemoteHistory {
     /// Every revision that either side knows, in the order in which people count them.
     pub revisions: Vec<RemoteRevision>,
-    /// What could not be found out, and why.
+    /// Gaps in the result, with the reason.
     pub notes: Vec<String>,
 }
 

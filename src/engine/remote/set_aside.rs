@@ -98,8 +98,8 @@ fn ended(recorded: &Recorded, id: AttemptId, attempt: &Attempt, state: &Operatio
     }
 }
 
-/// Returns the changes for a late result: a new asset is recorded beside the one that is used, a
-/// revision of a known asset with the bytes that it was made of.
+/// Returns the changes for a late result. A new asset is recorded beside the one that is used; a
+/// revision of a known asset, with the content that it was made of.
 fn made_late(recorded: &Recorded, attempt: &Attempt, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
     let Some(record) = recorded.assets.get(&attempt.address) else { return Vec::new() };
     match &attempt.intent {

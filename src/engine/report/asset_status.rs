@@ -24,7 +24,7 @@ use crate::plan::pin::find;
 use crate::plan::retirement::{self, ScheduledArchiving};
 use crate::plan::{Drift, HeldPart, Hold, HoldKind, Plan, Step};
 
-/// Who archived an asset.
+/// The origin of an archiving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ArchivedBy {
     /// Macadam, because no address uses it any more.
@@ -71,17 +71,17 @@ pub(crate) struct AssetStatus {
     pub pin: Option<Pin>,
     /// The number that people see for the pinned revision; `None` also if the address never had it.
     pub pinned_revision: Option<u64>,
-    /// Who archived its asset, if it is archived.
+    /// The origin of its archiving, if it is archived.
     pub archived_by: Option<ArchivedBy>,
     /// Its assets that will be archived, and when.
     pub coming: Vec<ScheduledArchiving>,
     /// Changes made by others.
     pub drifts: Vec<Drift>,
-    /// What the next sync will do, or what waits for a person.
+    /// The next sync's steps, or the decision that waits for a person.
     pub waits: Option<String>,
     /// Why it is not in sync, if there is a reason.
     pub error: Option<String>,
-    /// How to fix it.
+    /// The remedy.
     pub hint: Option<String>,
     /// Other assets that another branch made for it; they are not used.
     pub duplicates: Vec<AssetId>,

@@ -25,24 +25,24 @@ pub(crate) enum Outcome {
     },
     /// Roblox refused it; it waits for a change or for `retry`.
     Refused {
-        /// What Roblox said, or what is wrong.
+        /// Roblox's message, or the problem.
         message: String,
-        /// How to fix it.
+        /// The remedy.
         hint: Option<String>,
     },
     /// It failed and will be tried again.
     TryLater {
-        /// What happened.
+        /// The failure.
         message: String,
     },
     /// It is unknown whether Roblox carried it out.
     InDoubt {
-        /// What happened.
+        /// The failure.
         message: String,
     },
     /// Something changed meanwhile; the next plan decides again.
     Superseded {
-        /// What changed.
+        /// The change.
         reason: String,
     },
 }
@@ -66,9 +66,9 @@ pub(crate) struct StepReport {
 pub(crate) enum Stop {
     /// Roblox refused the key, a scope, or the account.
     Credential {
-        /// What Roblox said.
+        /// Roblox's message.
         message: String,
-        /// How to fix it.
+        /// The remedy.
         hint: String,
     },
     /// The time limit of the run was reached.
@@ -77,14 +77,14 @@ pub(crate) enum Stop {
     Signal(u8),
     /// State, lockfile or manifest became unusable.
     State {
-        /// What happened.
+        /// The failure.
         message: String,
     },
     /// The state was deleted or replaced, and another process holds it by now.
     Taken {
-        /// What happened.
+        /// The failure.
         message: String,
-        /// What to do next.
+        /// The next step.
         hint: String,
     },
     /// A defect of Macadam: it panicked.
@@ -99,7 +99,7 @@ pub(crate) enum Stop {
 pub(crate) struct Warning {
     /// The problem: lower case, no full stop.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     pub hint: String,
 }
 

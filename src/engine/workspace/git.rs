@@ -1,5 +1,5 @@
-//! The state of this checkout according to git's own files: whether files of the branch may be
-//! missing, whether git is busy, and which branch is checked out.
+//! The state of this checkout, from git's own files: whether files of the branch may be missing,
+//! whether git is busy, and the checked-out branch.
 //!
 //! It runs no program and never writes: it runs before every plan, and git itself would take locks.
 //! An unreadable file is reported, never guessed at. [`ask`] answers questions that git's files
@@ -85,8 +85,8 @@ pub(crate) fn own_folder(folder: &Path) -> Option<PathBuf> {
 pub(crate) struct WorkTree {
     /// Its top folder, without links in the path.
     pub top: PathBuf,
-    /// The folder in which git keeps the data of this work tree alone: `.git`, or for a linked work
-    /// tree or a submodule the folder that this file names.
+    /// The folder with git's data of this work tree alone: `.git`, or the folder that it names in a
+    /// linked work tree or a submodule.
     pub git_folder: PathBuf,
 }
 
@@ -169,11 +169,11 @@ fn is_git_folder(folder: &Path) -> io::Result<bool> {
     Ok(is_there("HEAD")? && (is_there("objects")? || is_there("commondir")?))
 }
 
-/// Returns the operation that git has in progress in the checkout around `folder`, during which its
-/// files must not be used; `None` if there is none, or no repository.
+/// Returns the operation that git has in progress in the checkout around `folder`; `None` if there
+/// is none, or no repository. Its files must not be used meanwhile.
 ///
 /// An index lock counts however old it is. Git too refuses to continue until a person has removed a
-/// stale one, so there is nothing to gain by ignoring it; and a checkout that takes hours (large
+/// stale one, so there is nothing to gain by ignoring it. And a checkout that takes hours (large
 /// files) mixes two branches. The message about an old lock says so, with the remedy.
 pub(crate) fn busy(folder: &Path) -> Option<String> {
     busy_at(folder, clock::now())

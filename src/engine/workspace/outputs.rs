@@ -2,7 +2,7 @@
 //! disk, and written where they differ.
 //!
 //! The asset ID of an address follows from the file's content, the pins and the history
-//! ([`for_game`]), so a clone with only the lockfile writes the same bytes as the machine that
+//! ([`for_game`]). So a clone with only the lockfile writes the same bytes as the machine that
 //! uploaded. Outputs are independent: a failed or refused one doesn't stop the others.
 //!
 //! Read next: [`crate::outputs`] for the contents of a file.
@@ -38,7 +38,7 @@ pub(crate) struct RenderedOutput {
 pub(crate) struct OutputProblem {
     /// The problem: lower case, no full stop.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     pub hint: Option<String>,
 }
 
@@ -91,9 +91,9 @@ pub(crate) struct OutputFile {
     pub state: OutputState,
 }
 
-/// Returns the asset ID that the game gets for each address: those of the manifest and of
-/// `[existing]`, and those that are absent here without having been removed, such as files of a
-/// folder that isn't mounted.
+/// Returns the asset ID that the game gets for each address of the manifest and of `[existing]`.
+/// Includes addresses that are absent here but not removed, such as files of a folder that isn't
+/// mounted.
 pub(crate) fn asset_ids(desired: &Desired, recorded: &Recorded) -> AssetIds {
     let wanted = desired.assets.iter().map(|(address, want)| {
         let record = recorded.assets.get(address);

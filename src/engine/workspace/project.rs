@@ -287,7 +287,7 @@ impl Project {
     /// changed. Blocks: it waits for the disk.
     ///
     /// The file is replaced as a whole and durably, and keeps its permissions. Changes by others
-    /// meanwhile are not lost: right before the replacement the file is read again, and if it
+    /// meanwhile are not lost. Right before the replacement the file is read again, and if it
     /// differs, the edit is applied to the new text.
     ///
     /// # Errors

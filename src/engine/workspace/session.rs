@@ -158,9 +158,9 @@ pub(in crate::engine) fn recover(recorded: &Recorded, of: impl Fn(&Address) -> b
         .collect()
 }
 
-/// Returns the changes that hold uploads of new assets that were handed over when the last process
-/// could not record all outcomes: sent again, they would probably be duplicates. Changes of known
-/// assets are settled by fetching the asset, as after a crash.
+/// Returns the changes that hold handed-over uploads of new assets, if the last process could not
+/// record all outcomes. Sent again, they would probably be duplicates. Changes of known assets are
+/// settled by fetching the asset, as after a crash.
 pub(in crate::engine) fn hold_lost(recorded: &Recorded, now: Timestamp) -> Vec<Change> {
     let open = recorded.attempts.iter().filter(|(_, attempt)| attempt.phase == Phase::HandedOver);
     open.filter(|(_, attempt)| attempt.intent.upload().is_some())

@@ -1,14 +1,14 @@
 //! The place of a manifest's state, and of everything else that isn't for git. No other code knows
 //! it.
 //!
-//! In a git checkout it is `.git/macadam/` of that work tree; for a linked work tree or a
+//! In a git checkout it is `.git/macadam/` of that work tree. For a linked work tree or a
 //! submodule, it is in the folder that its `.git` names. `git clean` doesn't reach it there, and
 //! git checks nothing out into it, so no pull request can plant a file or a link. Elsewhere it is
 //! `.macadam/` beside the manifest.
 //!
 //! Each manifest has its own path: below the git folder, it mirrors the manifest's path from the
-//! top of the work tree. Dots in the names of folders are escaped there (as `%2e`), so that no
-//! folder has the name of a file of Macadam's, which all contain a dot.
+//! top of the work tree. Dots in the names of folders are escaped there (as `%2e`). So no folder
+//! has the name of a file of Macadam's, which all contain a dot.
 //!
 //! It only reads and never writes. Read next: [`crate::engine::workspace::git`] for how a checkout
 //! is found, [`crate::engine::workspace::project`] for the caller.

@@ -36,9 +36,9 @@ pub(crate) enum MoveError {
     /// Roblox refused the key.
     #[error("{message}")]
     Credential {
-        /// What Roblox said.
+        /// Roblox's message.
         message: String,
-        /// What to do.
+        /// The remedy.
         hint: String,
     },
     /// The new manifest would upload existing assets again.

@@ -100,7 +100,7 @@ impl Service<'_> {
     }
 }
 
-/// What an observation adds.
+/// The novelty of an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Novelty {
     /// Nothing.

@@ -25,7 +25,7 @@ pub(super) struct FileMonitor {
     blind: Option<String>,
 }
 
-/// What hints ask of the loop.
+/// The work that hints ask of the loop.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Wake {
     /// Scan manifest and files.

@@ -112,15 +112,15 @@ pub(crate) enum ServiceError {
     /// The state was deleted or replaced, and another process holds it by now.
     #[error("{message}")]
     Taken {
-        /// What happened.
+        /// The failure.
         message: String,
-        /// What to do next.
+        /// The next step.
         hint: String,
     },
     /// A defect of Macadam.
     #[error("{message}")]
     Defect {
-        /// What happened.
+        /// The failure.
         message: String,
     },
 }
@@ -192,7 +192,7 @@ struct Service<'a> {
     unreadable: Option<String>,
     /// The last plan was made without a lockfile.
     lockfile_was_missing: bool,
-    /// What was reported about the outputs.
+    /// Reports the outputs' state.
     outputs: OutputReporter,
     /// Why nothing is written: the key was refused.
     refused: Option<String>,
@@ -275,7 +275,7 @@ async fn context(
     Ok(context.letting_panics_go_on())
 }
 
-/// What woke the loop.
+/// The reason for a wakeup of the loop.
 enum Woken {
     Command(ServiceCommand),
     Hints(Vec<crate::files::Hint>),

@@ -1,5 +1,5 @@
-//! What operators see of the service: logs, metrics, health, and the status for systemd. It follows
-//! the loop's progress, never a timer.
+//! The operators' view of the service: logs, metrics, health, and the status for systemd. It
+//! follows the loop's progress, never a timer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

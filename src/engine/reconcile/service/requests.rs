@@ -1,7 +1,7 @@
 //! Requests of other commands: taken one after another, carried out alongside everything else, then
 //! answered.
 //!
-//! A request that needs the remote is a job of the workers: the loop goes on scanning, and at
+//! A request that needs the remote is a job of the workers, so the loop goes on scanning. At
 //! shutdown the job has as long as any upload. It begins when no worker is busy with its addresses,
 //! which are kept free for it from the start.
 

@@ -98,7 +98,7 @@ pub(crate) fn versions(file: &Path) -> Result<Versions, String> {
 }
 
 /// Returns the files of a batch, in the order of the queries. Each follows a line with its name,
-/// type and size, and ends with a line break; for a missing file there is only a line that says so.
+/// type and size, and ends with a line break. For a missing file there is only a line that says so.
 fn contents(mut batch: &[u8]) -> Vec<Option<Vec<u8>>> {
     let mut contents = Vec::new();
     while let Some(end) = batch.iter().position(|byte| *byte == b'\n') {
