@@ -49,10 +49,10 @@ fn the_cost_of_a_lockfile_grows_with_its_length() {
     for (what, make) in table {
         grows_with_its_input(what, |count| {
             let ours = make(count);
-            let theirs = read_back(&text_of(&ours)).unwrap();
+            let theirs = parse_text(&text_of(&ours)).unwrap();
             let merged = merge(None, &ours, &theirs).unwrap();
             let mut recorded = imported(&merged);
-            take_in(&mut recorded, &ours);
+            import_into(&mut recorded, &ours);
             export(REMOTE, &recorded, &BTreeSet::new());
             for record in recorded.assets.values() {
                 record.history.duplicates(record.identity.kind());
