@@ -555,7 +555,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cant_be_edited_is_refused() {
+    fn a_manifest_that_cannot_be_edited_is_refused() {
         let sword = address("sword");
         let check = |text: &str, expected: &str| {
             let errors = [set_pin(text, &sword, revision(3)).unwrap_err(), remove_pin(text, &sword).unwrap_err()];

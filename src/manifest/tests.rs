@@ -506,7 +506,7 @@ fn at_most_three_social_links_are_set_and_any_number_cleared() {
 }
 
 #[test]
-fn what_is_chosen_at_creation_is_read_and_checked() {
+fn keys_for_creation_only_are_read_and_checked() {
     let asset = |keys: &str| {
         let text = format!("[defaults]\nexpected_price = 7\n[assets.a]\npath = 'a.png'\n{keys}\n");
         resolved(&text, FoundFiles::new()).assets.remove(&address("a")).unwrap()
@@ -867,7 +867,7 @@ fn a_reference_to_what_left_is_no_error_where_that_is_known() {
 }
 
 #[test]
-fn what_is_known_excuses_no_other_mistake() {
+fn a_known_address_excuses_no_other_mistake() {
     let known: BTreeSet<Address> = ["music", "m", "i"].map(address).into_iter().collect();
     let told = |text: &str| {
         let manifest = good(&format!("{CREATOR}{text}"));
@@ -953,7 +953,7 @@ fn unset_cleared_and_default_are_three_things() {
 }
 
 #[test]
-fn what_finds_nothing_is_noted() {
+fn a_glob_or_pattern_without_matches_is_a_note() {
     let text = format!("{CREATOR}{GLOBS}[[outputs]]\npath = \"x.json\"\ninclude = [\"a/**\", \"sowrd\"]\n");
     let manifest = good(&text);
     let notes = manifest.resolve(&findings([("a/x.ogg", png(&[0]))]), &BTreeSet::new()).unwrap().notes;

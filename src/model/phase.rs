@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_closed_stays_closed_and_recovery_is_idempotent() {
+    fn a_closed_phase_stays_closed_and_recovery_is_idempotent() {
         use PhaseEvent as E;
         let events = [
             E::HandOver,

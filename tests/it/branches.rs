@@ -267,7 +267,7 @@ fn a_lockfile_with_conflict_markers_is_left_alone() {
 /// A folder that is not mounted, a manifest that was emptied, a checkout that leaves files out:
 /// each looks like a removal and is none.
 #[test]
-fn what_vanishes_as_a_whole_is_not_removed() {
+fn a_vanished_folder_removes_nothing() {
     let repository = Repository::new();
     let project = &repository.project;
     let (manifest, lockfile) = (project.read("assets.toml"), project.read("assets.lock.toml"));
@@ -301,7 +301,7 @@ fn what_vanishes_as_a_whole_is_not_removed() {
 }
 
 #[test]
-fn a_model_that_was_renamed_on_one_branch_kept_its_bytes_on_the_other() {
+fn a_branch_with_the_old_name_of_a_model_puts_its_own_bytes_back() {
     let repository = Repository::new();
     let project = &repository.project;
     repository.git(&["branch", "other"]);

@@ -168,7 +168,7 @@ fn a_refused_push_is_an_error_and_the_next_run_pushes_though_nothing_changed() {
 
 /// A runner that keeps its state, and whose checkout reverts commits that were not pushed.
 #[test]
-fn what_a_checkout_took_back_is_pushed_by_the_next_run() {
+fn a_lockfile_that_a_checkout_reverted_is_pushed_by_the_next_run() {
     let ci = Ci::new(2);
     let machine = ci.machine();
     refuse(&ci, true);

@@ -358,7 +358,7 @@ fn readers_work_in_a_read_only_folder() {
 }
 
 #[test]
-fn wrong_usage_is_64() {
+fn wrong_usage_exits_with_64() {
     let (remote, project) = new();
     for args in [
         &["frobnicate"][..],
@@ -402,7 +402,7 @@ fn help_version_and_completions_go_to_standard_output() {
 }
 
 #[test]
-fn no_manifest_is_3() {
+fn a_missing_manifest_exits_with_3() {
     let project = Project::new("");
     project.remove("assets.toml");
     for command in [&["check"][..], &["plan"], &["status"], &["sync", "--once"]] {

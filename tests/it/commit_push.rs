@@ -119,7 +119,7 @@ impl Clone {
 }
 
 #[test]
-fn it_commits_what_macadam_wrote_and_nothing_else() {
+fn commit_push_commits_only_files_that_macadam_wrote() {
     let hub = Hub::new();
     let a = hub.clone("a");
     assert_eq!(a.run(&["assets.lock.toml"], true), "", "nothing changed");
@@ -199,7 +199,7 @@ fn a_conflict_leaves_the_commit_in_place() {
 }
 
 #[test]
-fn it_does_nothing_where_it_should_not() {
+fn commit_push_does_nothing_in_the_wrong_checkout() {
     let hub = Hub::new();
     let a = hub.clone("a");
     a.write("game/assets.lock.toml", "two = 2\n");

@@ -155,7 +155,7 @@ fn a_run_whose_state_is_deleted_in_the_middle_goes_on_with_a_new_one() {
 }
 
 #[test]
-fn what_a_second_process_made_in_between_is_taken_over_and_not_made_again() {
+fn uploads_of_a_second_process_are_taken_over_and_not_repeated() {
     let remote = Remote::start();
     let project = checkout(&remote);
     (3..7).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));

@@ -146,7 +146,7 @@ fn an_outage_is_tried_again_and_then_told() {
 }
 
 #[test]
-fn what_roblox_lacks_is_missing() {
+fn a_revision_that_roblox_lacks_is_shown_as_missing() {
     let (remote, project) = synced(Profile::Observed);
     project.write("sword.rbxmx", rbxmx("two"));
     project.sync();
@@ -183,7 +183,7 @@ fn a_list_that_is_refused_or_empty_says_so_and_fails_nothing() {
 }
 
 #[test]
-fn of_a_replaced_type_each_asset_is_asked_for() {
+fn history_remote_reads_each_asset_of_a_replaced_type() {
     for profile in [Profile::Observed, Profile::Documented] {
         let (remote, project) = synced(profile);
         let first = asset_id(&project, "icon");
@@ -208,7 +208,7 @@ fn of_a_replaced_type_each_asset_is_asked_for() {
 }
 
 #[test]
-fn it_needs_a_key_that_roblox_takes() {
+fn history_remote_needs_a_key_that_roblox_accepts() {
     let (remote, project) = synced(Profile::Observed);
     let requests = remote.all_requests();
     let mut command = project.command(&["history", "sword", "--remote", "--json"]);
@@ -225,7 +225,7 @@ fn it_needs_a_key_that_roblox_takes() {
 }
 
 #[test]
-fn it_works_beside_a_run_and_with_the_emulator() {
+fn history_remote_works_beside_a_run_and_with_the_emulator() {
     let (remote, project) = synced(Profile::Observed);
     project.write("sword.rbxmx", rbxmx("two"));
     let stuck = json!({"kind": "operation", "outcome": "stuck"});

@@ -205,7 +205,7 @@ fn a_key_in_place_of_its_file_is_not_repeated() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn its_memory_is_in_no_core_dump() {
+fn the_memory_of_the_process_is_in_no_core_dump() {
     let (_remote, project) = start(None);
     let mut service = project.command(&["sync"]);
     service.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());

@@ -68,7 +68,7 @@ fn an_entry_that_a_merge_dropped_is_taken_from_what_was_merged() {
 
 /// Also with a state that knows them: nothing of another branch comes back, and nothing is held.
 #[test]
-fn what_an_older_branch_never_had_is_not_taken_back() {
+fn an_entry_that_an_older_branch_never_had_is_not_taken_back() {
     let (ci, machine) = synced();
     ci.run(&machine, &ONCE).expect(0);
     machine.git(&["branch", "older"]);
@@ -91,7 +91,7 @@ fn what_an_older_branch_never_had_is_not_taken_back() {
 }
 
 #[test]
-fn what_was_renamed_is_not_taken_back_under_its_old_name() {
+fn a_renamed_entry_is_not_taken_back_under_its_old_name() {
     let (ci, machine) = synced();
     ci.run(&machine, &ONCE).expect(0);
     std::fs::rename(machine.path.join("ui/0.png"), machine.path.join("ui/moved.png")).unwrap();

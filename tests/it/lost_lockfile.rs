@@ -66,7 +66,7 @@ fn a_lockfile_that_head_has_holds_creates_until_it_is_back() {
 }
 
 #[test]
-fn what_needs_no_new_asset_goes_on_without_the_lockfile() {
+fn work_without_new_assets_continues_without_the_lockfile() {
     let (ci, machine) = synced();
     ci.run(&machine, &ONCE).expect(0);
     delete(&machine);
@@ -84,7 +84,7 @@ fn what_needs_no_new_asset_goes_on_without_the_lockfile() {
 }
 
 #[test]
-fn who_accepts_a_new_lockfile_gets_new_assets() {
+fn accepting_a_new_lockfile_uploads_new_assets() {
     let (ci, machine) = synced();
     delete(&machine);
     ci.run(&machine, &ACCEPT).expect(0);
@@ -281,7 +281,7 @@ fn until(what: &str, reached: impl Fn() -> bool) {
 
 /// Outside of git nothing is asked, and a first sync is a first sync.
 #[test]
-fn a_first_sync_needs_nobody() {
+fn a_first_sync_needs_no_confirmation() {
     let ci = Ci::new(1);
     let machine = ci.machine();
     assert!(ci.json(&machine, &["status"], 0)["lost_lockfile"].is_null());

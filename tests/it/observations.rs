@@ -81,7 +81,7 @@ fn own_writes_are_not_taken_for_somebody_elses_while_reads_lag() {
 }
 
 #[test]
-fn what_somebody_else_changed_is_healed_once_reads_have_caught_up() {
+fn drift_is_healed_once_reads_have_caught_up() {
     let (remote, project) = synced();
     let edit = ForeignEdit { archived: Some(true), ..ForeignEdit::default() };
     remote.control().edit(asset_id(&project, "sword"), &edit).unwrap();

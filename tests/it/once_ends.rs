@@ -42,7 +42,7 @@ fn ends(endpoint: ApiEndpoint, action: FaultAction, args: &[&str]) -> (Remote, P
 }
 
 #[test]
-fn whatever_does_not_answer() {
+fn sync_once_ends_in_time_whatever_does_not_answer() {
     let hang = |at| FaultAction::Hang { at };
     let cases: [(ApiEndpoint, FaultAction, &[&str]); 5] = [
         (ApiEndpoint::CreateAsset, hang(Point::AfterCommit), &[]),
@@ -71,7 +71,7 @@ fn whatever_does_not_answer() {
 }
 
 #[test]
-fn what_was_not_answered_is_in_the_lockfile_and_the_result() {
+fn an_unanswered_upload_is_in_the_lockfile_and_the_result() {
     let (_remote, project, document) =
         ends(ApiEndpoint::CreateAsset, FaultAction::Hang { at: Point::AfterCommit }, &[]);
     let actions = document["actions"].as_array().unwrap();

@@ -241,7 +241,7 @@ fn a_sync_names_what_it_did() {
 }
 
 #[test]
-fn what_drifted_is_a_warning_and_no_failure() {
+fn drift_is_a_warning_and_no_failure() {
     let (remote, project) = synced(MANIFEST);
     let edit = ForeignEdit { display_name: Some("Axe".to_owned()), ..ForeignEdit::default() };
     remote.control().edit(asset_id(&project, "sword"), &edit).unwrap();
@@ -258,7 +258,7 @@ fn what_drifted_is_a_warning_and_no_failure() {
 }
 
 #[test]
-fn what_is_under_review_is_counted_and_no_failure() {
+fn assets_under_review_are_counted_and_no_failure() {
     let (remote, project) = new(MANIFEST);
     let verdicts = vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Reviewing }];
     remote.control().moderate(ModerationRule { verdicts, ..ModerationRule::default() });
@@ -269,7 +269,7 @@ fn what_is_under_review_is_counted_and_no_failure() {
 }
 
 #[test]
-fn what_could_not_be_looked_at_is_told() {
+fn a_failed_look_is_reported() {
     let (remote, project) = synced(MANIFEST);
     let script = json!({"match": {"endpoint": "get_asset"}, "action": {"kind": "reply", "status": 404}});
     remote.control().add_faults(vec![serde_json::from_value(script).unwrap()]).unwrap();

@@ -40,7 +40,7 @@ fn asset_id(project: &Project, address: &str) -> u64 {
 }
 
 #[test]
-fn every_asset_of_a_creator_without_permission_was_asked_for() {
+fn a_refused_creator_stops_requests_for_its_other_assets() {
     let remote = unlimited();
     let project = Project::new(UI).at(&remote.url());
     (0..60).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
@@ -52,7 +52,7 @@ fn every_asset_of_a_creator_without_permission_was_asked_for() {
 }
 
 #[test]
-fn a_look_that_roblox_refuses_was_repeated_without_end() {
+fn a_refused_look_is_not_repeated_without_end() {
     let remote = unlimited();
     let project = Project::new(MODELS).at(&remote.url());
     project.write("models/a.rbxmx", rbxmx("a"));
@@ -68,7 +68,7 @@ fn a_look_that_roblox_refuses_was_repeated_without_end() {
 }
 
 #[test]
-fn a_look_that_fails_was_repeated_without_a_pause() {
+fn a_failed_look_is_repeated_only_after_a_pause() {
     let remote = unlimited();
     let project = Project::new(MODELS).at(&remote.url());
     project.write("models/a.rbxmx", rbxmx("a"));
@@ -84,7 +84,7 @@ fn a_look_that_fails_was_repeated_without_a_pause() {
 }
 
 #[test]
-fn all_files_were_open_while_few_were_uploaded() {
+fn only_files_under_upload_are_open() {
     let remote = unlimited();
     let project = Project::new(UI).at(&remote.url());
     (0..90).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
@@ -102,7 +102,7 @@ fn all_files_were_open_while_few_were_uploaded() {
 /// Roblox stored hash signs for the new name, so the update in doubt was taken for not carried out,
 /// and the old name, wanted again, for stored.
 #[test]
-fn a_name_in_doubt_that_was_censored_stayed_when_the_old_one_was_wanted_again() {
+fn a_censored_name_in_doubt_is_put_back_when_the_old_name_is_wanted_again() {
     let remote = unlimited();
     let manifest =
         |name: &str| format!("[creator]\nuser_id = 1\n\n[assets.a]\npath = \"a.png\"\ndisplay_name = \"{name}\"\n");
@@ -128,7 +128,7 @@ fn a_name_in_doubt_that_was_censored_stayed_when_the_old_one_was_wanted_again() 
 }
 
 #[test]
-fn an_asset_that_came_back_kept_a_name_that_nobody_wants_any_more() {
+fn an_asset_that_comes_back_gets_its_current_name() {
     let remote = unlimited();
     let manifest =
         |name: &str| format!("[creator]\nuser_id = 1\n\n[assets.a]\npath = \"a.png\"\ndisplay_name = \"{name}\"\n");
@@ -150,7 +150,7 @@ fn an_asset_that_came_back_kept_a_name_that_nobody_wants_any_more() {
 }
 
 #[test]
-fn who_shares_an_asset_that_one_answer_does_not_find_keeps_it() {
+fn one_answer_of_not_found_replaces_no_shared_asset() {
     let remote = unlimited();
     let project = Project::new(UI).at(&remote.url());
     project.write("ui/a.png", png(1));
@@ -177,7 +177,7 @@ fn who_shares_an_asset_that_one_answer_does_not_find_keeps_it() {
 }
 
 #[test]
-fn a_create_in_doubt_was_resolved_with_the_asset_that_it_replaces() {
+fn an_upload_in_doubt_is_not_resolved_with_the_asset_that_it_replaces() {
     let remote = unlimited();
     let manifest = format!("{UI}\n[policy]\nambiguous_create = \"hold\"\n");
     let project = Project::new(&manifest).at(&remote.url());
@@ -199,7 +199,7 @@ fn a_create_in_doubt_was_resolved_with_the_asset_that_it_replaces() {
 }
 
 #[test]
-fn what_was_done_before_the_key_was_refused_went_unsaid() {
+fn a_refused_key_reports_the_work_done_before() {
     let remote = unlimited();
     let project = Project::new(UI).at(&remote.url());
     (0..3).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
@@ -219,7 +219,7 @@ fn what_was_done_before_the_key_was_refused_went_unsaid() {
 
 /// An address that shared a refused upload was in the document twice, as waiting and as held.
 #[test]
-fn who_shares_a_refused_upload_was_told_twice() {
+fn a_refused_shared_upload_is_reported_once() {
     let remote = unlimited();
     let project = Project::new(UI).at(&remote.url());
     project.write("ui/a.png", png(1));
@@ -239,7 +239,7 @@ fn who_shares_a_refused_upload_was_told_twice() {
 /// A manifest that broke during the run ended it with "nothing was attempted", though assets had
 /// been made.
 #[test]
-fn what_was_done_before_the_manifest_broke_went_unsaid() {
+fn a_broken_manifest_reports_the_work_done_before() {
     let remote = unlimited();
     remote.control().set_latency(LatencyModel::Fixed(1500));
     let project = Project::new(UI).at(&remote.url());
@@ -262,7 +262,7 @@ fn what_was_done_before_the_manifest_broke_went_unsaid() {
 
 /// A run without a manifest that can be used, or without a key, made a state all the same.
 #[test]
-fn a_run_that_attempted_nothing_left_a_state() {
+fn a_run_that_attempts_nothing_leaves_no_state() {
     let project = Project::new("[creator\n");
     project.run(&["sync", "--once"]).expect(3);
     project.write("assets.toml", UI);

@@ -140,7 +140,7 @@ fn git(project: &Project, args: &[&str]) {
 }
 
 #[test]
-fn what_changes_on_disk_is_at_roblox_without_another_command() {
+fn a_changed_file_reaches_roblox_without_another_command() {
     let (remote, project) = start(Config::default());
     let service = Service::start(&project, &[]);
     service.until_synced("ui/a.png");
@@ -448,7 +448,7 @@ fn a_defect_ends_the_work_on_one_address_alone() {
 }
 
 #[test]
-fn what_left_is_archived_when_its_time_has_come_and_not_at_the_interval() {
+fn a_removed_asset_is_archived_when_due_and_not_at_the_interval() {
     let (remote, project) = start(Config::default());
     let policy = "\n[policy]\nremoved = \"archive\"\narchive_after = \"3s\"\n";
     project.write("assets.toml", format!("{MANIFEST}{policy}"));
@@ -462,7 +462,7 @@ fn what_left_is_archived_when_its_time_has_come_and_not_at_the_interval() {
 }
 
 #[test]
-fn what_somebody_else_changed_is_told_without_a_refresh() {
+fn drift_is_reported_without_a_refresh() {
     let (remote, project) = start(Config::default());
     project.sync();
     let id = remote.assets().iter().map(|report| report.asset.id).min().unwrap();

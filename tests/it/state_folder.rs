@@ -140,7 +140,7 @@ fn each_work_tree_and_each_manifest_has_a_state_of_its_own() {
 }
 
 #[test]
-fn what_a_pull_request_plants_beside_the_manifest_has_no_effect() {
+fn files_planted_beside_the_manifest_have_no_effect() {
     let remote = Remote::start();
     let project = checkout(&remote);
     let outside = tempfile::tempdir().unwrap();

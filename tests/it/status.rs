@@ -77,7 +77,7 @@ fn a_pinned_address_tells_its_revision_and_what_waits() {
 }
 
 #[test]
-fn what_somebody_else_did_is_drifted_or_archived() {
+fn status_shows_foreign_changes_as_drifted_or_archived() {
     let (remote, project) = synced(MANIFEST);
     let (sword, icon) = (asset_id(&project, "sword"), asset_id(&project, "icon"));
     remote
@@ -105,7 +105,7 @@ fn what_somebody_else_did_is_drifted_or_archived() {
 }
 
 #[test]
-fn what_is_under_review_tells_since_when() {
+fn status_says_since_when_an_asset_is_under_review() {
     let (remote, project) = new(MANIFEST);
     let verdicts = vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Reviewing }];
     remote.control().moderate(ModerationRule { verdicts, ..ModerationRule::default() });
@@ -137,7 +137,7 @@ fn coming_archivings_have_a_date_and_past_ones_a_reason() {
 }
 
 #[test]
-fn what_the_text_filter_stored_is_told_beside_what_was_asked() {
+fn status_shows_the_filtered_text_beside_the_one_asked_for() {
     let (remote, project) = new(&MANIFEST.replace("A sword", "A darn sword"));
     let rule = |action| TextRule { contains: "darn".to_owned(), field: TextField::Both, action };
     remote.control().add_text_rule(rule(TextAction::Censor));

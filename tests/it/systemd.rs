@@ -126,7 +126,7 @@ fn the_service_is_watched_and_comes_back() {
 }
 
 #[test]
-fn one_run_ends_in_good_order_before_it_is_ended() {
+fn the_timer_unit_gives_a_run_time_to_end_in_order() {
     let unit = Unit::read(&text("macadam-once.service"));
     assert_eq!(unit.one("Service", "Type"), "oneshot");
     let command = unit.one("Service", "ExecStart");

@@ -20,7 +20,7 @@ fn rename(project: &Project, from: &str, to: &str) {
 }
 
 #[test]
-fn what_is_renamed_during_its_upload_was_uploaded_twice() {
+fn renaming_during_an_upload_keeps_the_asset() {
     let (remote, project) = slow(3_000);
     let service = Service::start(&project, &[]);
     project.write("ui/new.png", png(5));
@@ -35,7 +35,7 @@ fn what_is_renamed_during_its_upload_was_uploaded_twice() {
 }
 
 #[test]
-fn what_is_renamed_before_the_lockfile_is_written_was_uploaded_twice() {
+fn renaming_before_the_lockfile_is_written_keeps_the_asset() {
     let (remote, project) = slow(0);
     // Its upload keeps the lockfile waiting.
     let slow = FaultAction::Delay { before_commit_ms: 3_000, before_reply_ms: 0 };
@@ -52,7 +52,7 @@ fn what_is_renamed_before_the_lockfile_is_written_was_uploaded_twice() {
 }
 
 #[test]
-fn what_is_renamed_after_a_kill_in_the_middle_takes_its_operation_along() {
+fn renaming_after_a_kill_takes_the_operation_along() {
     let (remote, project) = start(Config::default());
     remote.control().set_latency(LatencyModel::Fixed(2_000));
     let mut service = Service::start(&project, &[]);
@@ -66,7 +66,7 @@ fn what_is_renamed_after_a_kill_in_the_middle_takes_its_operation_along() {
 }
 
 #[test]
-fn what_waits_for_its_turn_is_not_sent_once_it_is_gone() {
+fn a_queued_upload_whose_file_is_gone_is_not_sent() {
     // One create a window: of two the second waits for a whole one.
     let mut limits = EndpointLimits { window_ms: 6_000, ..EndpointLimits::default() };
     limits.endpoints.insert(ApiEndpoint::CreateAsset, Limit::of(1));
@@ -85,7 +85,7 @@ fn what_waits_for_its_turn_is_not_sent_once_it_is_gone() {
 }
 
 #[test]
-fn an_update_whose_answer_is_lost_was_blamed_on_somebody_else() {
+fn an_update_whose_answer_is_lost_is_not_taken_for_drift() {
     let (remote, project) = start(Config::default());
     remote.control().set_latency(LatencyModel::Fixed(2_500));
     project.sync();
@@ -101,7 +101,7 @@ fn an_update_whose_answer_is_lost_was_blamed_on_somebody_else() {
 }
 
 #[test]
-fn a_look_in_the_middle_of_an_update_was_blamed_on_somebody_else() {
+fn a_look_during_an_update_is_not_taken_for_drift() {
     let (remote, project) = start(Config::default());
     project.sync();
     remote.control().set_latency(LatencyModel::Fixed(3_000));
@@ -119,7 +119,7 @@ fn a_look_in_the_middle_of_an_update_was_blamed_on_somebody_else() {
 }
 
 #[test]
-fn a_manifest_that_breaks_while_git_works_ended_the_service() {
+fn a_manifest_that_breaks_while_git_works_does_not_end_the_service() {
     let (remote, project) = start(Config::default());
     project.write(".git/index.lock", "");
     let service = Service::start(&project, &[]);

@@ -569,7 +569,7 @@ mod tests {
     /// The description was changed together with the content: back at the first content, the first
     /// asset's old description counted as the new one.
     #[test]
-    fn who_points_back_believes_the_old_asset_and_not_what_was_asked_of_another() {
+    fn pointing_back_trusts_the_old_asset_and_not_requests_for_another() {
         let address = Address::new("a").unwrap();
         let mut recorded = Recorded::default();
         let now = Timestamp::UNIX_EPOCH;

@@ -44,7 +44,7 @@ fn an_asset_is_archived_and_a_sync_leaves_it_alone() {
 }
 
 #[test]
-fn whatever_archived_it_is_undone() {
+fn restore_undoes_every_kind_of_archiving() {
     let (remote, project) = three(&[]);
     let id = asset_id(&project, "sword");
     let archive = |archived: bool| {
@@ -78,7 +78,7 @@ fn an_address_that_left_is_archived_too() {
 }
 
 #[test]
-fn what_others_use_is_not_archived() {
+fn an_asset_in_use_elsewhere_is_not_archived() {
     let remote = remote(&[]);
     let manifest = "\
 [creator]
@@ -117,7 +117,7 @@ path = \"ui/*.png\"
 
 /// A refusal says nothing of what the manifest wants: the address goes on as before.
 #[test]
-fn what_roblox_refuses_changes_nothing_here() {
+fn a_refused_archiving_changes_nothing_here() {
     let (remote, project) = three(&[]);
     let keyless = project.command(&["archive", "sword"]).env_remove("ROBLOX_API_KEY").output().unwrap();
     drop(Ran::of(keyless).expect(4));

@@ -52,7 +52,7 @@ fn the_last_address_leaves_an_empty_lockfile() {
 }
 
 #[test]
-fn who_shared_the_asset_keeps_it() {
+fn forgetting_one_address_keeps_the_shared_asset_of_the_other() {
     let remote = remote(&[]);
     let project =
         Project::new(MANIFEST.replace("[assets.sword]\npath = \"sword.rbxmx\"\n", "").as_str()).at(&remote.url());
@@ -78,7 +78,7 @@ fn stuck(fault: FaultAction, policy: &str) -> (Remote, Project) {
 }
 
 #[test]
-fn what_is_open_is_not_forgotten() {
+fn an_address_with_open_work_is_not_forgotten() {
     let (_remote, project) = stuck(FaultAction::Operation(OperationFault::Stuck { for_ms: None }), "");
     project.run(&["sync", "--once", "--timeout", "2s"]).expect(1);
     let told = refused(&project, &["forget", "sword"], 1);

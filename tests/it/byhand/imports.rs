@@ -53,7 +53,7 @@ fn a_model_is_imported_and_updated_by_the_next_sync() {
 }
 
 #[test]
-fn what_matches_is_not_uploaded_and_only_metadata_that_differs_is_sent() {
+fn a_matching_import_uploads_nothing_and_sends_only_differing_metadata() {
     let remote = remote(&[]);
     let manifest = format!("{MANIFEST}display_name = \"Theirs\"\ndescription = \"same\"\n");
     let (_, picture) = made_elsewhere(&remote, &manifest);
@@ -91,7 +91,7 @@ fn a_picture_whose_content_is_unknown_is_replaced() {
 }
 
 #[test]
-fn what_is_not_the_same_is_refused() {
+fn an_import_that_does_not_match_is_refused() {
     let remote = remote(&[]);
     let (sword, picture) = made_elsewhere(&remote, MANIFEST);
     let (foreign, _) = made_elsewhere(&remote, &MANIFEST.replace("user_id = 1", "group_id = 5"));

@@ -66,7 +66,7 @@ fn recreate_refuses_unknown_addresses_and_a_table_that_can_not_be_written_before
 }
 
 #[test]
-fn what_is_forgotten_says_so_and_how_to_take_it_back() {
+fn forget_says_how_to_take_the_asset_back() {
     let (remote, project) = shown();
     let other = asset_id(&project, "ui/other.png");
     project.run(&["forget", "ui/other.png"]).expect(0);

@@ -77,7 +77,7 @@ fn a_picture_is_pinned_from_a_fresh_clone_and_restored() {
 }
 
 #[test]
-fn only_that_address_is_carried_out() {
+fn pin_carries_out_only_its_address() {
     let (remote, project) = three(&[]);
     project.write("ui/a.png", png(7));
     project.write("ui/new.png", png(8));
@@ -91,7 +91,7 @@ fn only_that_address_is_carried_out() {
 }
 
 #[test]
-fn no_sync_only_writes() {
+fn pin_with_no_sync_only_writes_the_manifest() {
     let (remote, project) = three(&[]);
     let requests = remote.all_requests();
     let mut command = project.command(&["pin", "sword", "1", "--no-sync", "--json"]);
@@ -108,7 +108,7 @@ fn no_sync_only_writes() {
 
 /// A refused pin leaves the manifest as it was, and sends nothing.
 #[test]
-fn what_can_refuse_comes_first() {
+fn pin_checks_everything_before_it_writes() {
     let (remote, project) = three(&[]);
     project.write("ui/other.png", png(40));
     project.sync();
@@ -138,7 +138,7 @@ fn what_can_refuse_comes_first() {
 }
 
 #[test]
-fn what_is_rejected_or_gone_is_refused() {
+fn pinning_a_rejected_or_missing_revision_is_refused() {
     let (remote, project) = three(&[]);
     let (_, history) = project.json(&["history", "ui/a.png"]);
     let first = history["revisions"][0]["asset_id"].as_u64().unwrap();
@@ -155,7 +155,7 @@ fn what_is_rejected_or_gone_is_refused() {
 }
 
 #[test]
-fn beside_a_running_process_it_is_5_and_changes_nothing() {
+fn pin_beside_a_running_sync_exits_with_5_and_changes_nothing() {
     let (remote, project) = three(&[]);
     project.write("ui/b.png", png(30));
     let stuck = FaultAction::Operation(OperationFault::Stuck { for_ms: None });

@@ -154,7 +154,7 @@ fn it_goes_on_where_a_crash_left_it() {
 }
 
 #[test]
-fn what_can_not_be_made_anew_is_left_and_named() {
+fn recreate_names_the_addresses_that_it_leaves_out() {
     let (remote, project) = migrating();
     project.run(&["pin", "sword", "1"]).expect(0);
     let pins = "\n[pins]\nsword = 1\n";
@@ -195,7 +195,7 @@ fn a_running_service_carries_it_out() {
 }
 
 #[test]
-fn a_rehearsal_is_one() {
+fn recreate_in_a_rehearsal_leaves_the_real_lockfile_alone() {
     let project = Project::new(&format!("{USER}{TAIL}"));
     for (name, content) in [("sword.rbxmx", rbxmx("1").into_bytes()), ("ui/icon.png", png(1))] {
         project.write(name, content);

@@ -13,7 +13,7 @@ use super::stage::{Stage, action, hash, wait_until};
 use crate::support::{png, rbxmx};
 
 #[test]
-fn what_the_lockfile_knows_is_not_doubled() {
+fn an_upload_that_the_lockfile_knows_is_not_repeated() {
     move_the_point(|stage, point| {
         let stage = stage.get_or_insert_with(|| {
             let mut stage = Stage::new(IMAGES);
@@ -91,7 +91,7 @@ fn an_operation_is_resumed_on_another_machine() {
 }
 
 #[test]
-fn what_is_held_stays_held_on_another_machine() {
+fn a_held_upload_stays_held_on_another_machine() {
     let mut stage = Stage::new(&format!("{IMAGES}[policy]\nambiguous_create = \"hold\"\n"));
     stage.write("ui/a.png", png(1));
     assert!(stage.crash("answered:1").is_none());

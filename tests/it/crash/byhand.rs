@@ -114,7 +114,7 @@ fn restoring_by_hand() {
 /// After a death on the wire an asset that left by policy was taken for one that a person archived,
 /// and did not come back with its file.
 #[test]
-fn what_left_by_policy_was_taken_for_archived_by_hand() {
+fn archiving_by_policy_is_not_taken_for_archiving_by_hand() {
     let manifest = format!("[policy]\nremoved = \"archive\"\narchive_after = \"1s\"\n{IMAGES}");
     for point in ["begun:1", "handed_over:1", "answered:1", "settled:1", "lockfile:1"] {
         let mut stage = Stage::new(&manifest);

@@ -139,7 +139,7 @@ fn pointing_back_to_an_archived_asset() {
 }
 
 #[test]
-fn an_asset_restored_by_pointing_back_was_still_called_archived() {
+fn an_asset_restored_by_pointing_back_is_not_called_archived() {
     let mut stage = Stage::new(IMAGES);
     for shade in [0, 1] {
         stage.write("ui/a.png", png(shade));

@@ -85,7 +85,7 @@ fn an_approval_is_waited_for() {
 }
 
 #[test]
-fn what_is_taken_down_later_is_noticed_on_refresh() {
+fn a_later_takedown_is_noticed_on_refresh() {
     let remote = prompt();
     let project = Project::new(GLOBS).at(&remote.url());
     project.write("ui/a.png", png(1));

@@ -68,7 +68,7 @@ fn two_that_may_have_moved_are_held_until_a_person_says_which() {
 }
 
 #[test]
-fn what_still_names_the_old_address_is_held_with_the_new_name() {
+fn a_pin_that_names_the_old_address_holds_the_new_one() {
     let remote = prompt();
     let old = "[creator]\nuser_id = 1\n\n[assets.blade]\npath = \"models/sword.rbxmx\"\n\n[pins]\nblade = 1\n";
     let project = Project::new(&old.replace("\n[pins]\nblade = 1\n", "")).at(&remote.url());

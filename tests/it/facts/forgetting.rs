@@ -80,7 +80,7 @@ fn a_forgotten_asset_that_is_imported_again_is_known_everywhere() {
 
 /// Another copy may be at Roblox: `forget` says so, and no machine counts it any more.
 #[test]
-fn what_may_exist_twice_is_forgotten_with_its_address_on_every_machine() {
+fn forgetting_an_address_forgets_its_possible_duplicates_on_every_machine() {
     let remote = remote();
     let lost = json!({"match": {"endpoint": "create_asset", "name": "a"}, "times": 1, "action": {"kind": "reset", "at": "after_commit"}});
     remote.control().add_faults(vec![serde_json::from_value(lost).unwrap()]).unwrap();

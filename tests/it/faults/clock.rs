@@ -29,7 +29,7 @@ fn set_clock(trial: &mut Trial, ahead: i64) {
 }
 
 #[test]
-fn what_rests_and_what_is_polled_goes_on_when_the_clock_jumps() {
+fn waiting_and_polling_continue_when_the_clock_jumps() {
     side_by_side(&JUMPS, |(before, after)| {
         let mut trial = Trial::new().fault(json!([
             {"match": {"endpoint": "create_asset", "name": "a"}, "action": {"kind": "reply", "status": 409, "shape": "service"}},

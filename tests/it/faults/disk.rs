@@ -146,7 +146,7 @@ fn a_disk_that_is_full_stops_the_run_and_loses_nothing() {
 }
 
 #[test]
-fn what_is_sent_is_what_was_hashed_though_the_file_never_rests() {
+fn the_hashed_bytes_are_sent_though_the_file_keeps_changing() {
     let trial = Trial::new();
     // Large enough that a writer meets its upload.
     let text = |letter: &str| rbxmx(&letter.repeat(3_000_000));

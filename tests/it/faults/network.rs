@@ -102,7 +102,7 @@ fn connections_reset_at_once_are_never_in_doubt() {
 }
 
 #[test]
-fn nobody_listens_until_later() {
+fn an_unreachable_remote_leaves_uploads_waiting_and_never_in_doubt() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let project = Project::new(MANIFEST).at(&format!("http://{port}"));
     project.write("ui/a.png", crate::support::png(1));

@@ -102,7 +102,7 @@ fn a_create_in_doubt_is_resolved_with_the_asset_that_it_made() {
 }
 
 #[test]
-fn a_server_that_makes_and_never_answers_was_fed_copies_without_end() {
+fn a_server_that_never_answers_gets_at_most_three_copies() {
     let lost =
         json!({"match": {"endpoint": "create_asset", "name": "a"}, "action": {"kind": "reset", "at": "after_commit"}});
     let trial = Trial::new().fault(lost);

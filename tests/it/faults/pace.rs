@@ -54,7 +54,7 @@ fn the_queue_goes_on_within_the_run_in_which_roblox_recovers() {
 }
 
 #[test]
-fn every_file_that_waited_for_its_turn_was_open() {
+fn files_that_wait_for_their_turn_are_not_open() {
     // Few polls at once: a connection is an open file too.
     let mut limits = EndpointLimits { window_ms: 4_000, ..generous() };
     limits.endpoints.insert(ApiEndpoint::GetOperation, Limit::of(60));

@@ -90,7 +90,7 @@ fn a_disk_without_room_for_outcomes_sends_nothing() {
 }
 
 #[test]
-fn what_could_not_be_written_down_is_held() {
+fn an_upload_whose_outcome_could_not_be_written_is_held() {
     let trial = slow();
     let ran = std::thread::scope(|scope| {
         let run = scope.spawn(|| limited(&trial, "echo $$ > pid"));

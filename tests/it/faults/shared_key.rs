@@ -19,7 +19,7 @@ const LIMIT: u32 = 12;
 const WINDOW_MS: u64 = 4_000;
 
 #[test]
-fn who_share_a_key_converge_and_share_its_windows() {
+fn processes_with_one_key_converge_and_share_its_windows() {
     let mut limits = EndpointLimits { window_ms: WINDOW_MS, ..generous() };
     limits.endpoints.insert(ApiEndpoint::CreateAsset, Limit::of(LIMIT));
     let remote = Remote::with(Config { limits, ..Config::default() });

@@ -103,7 +103,7 @@ fn an_edited_picture_gets_a_new_asset_and_an_edited_model_keeps_its_own() {
 }
 
 #[test]
-fn what_was_never_uploaded_is_told_and_uploaded_by_the_next_sync_alone() {
+fn a_file_never_uploaded_is_listed_and_uploaded_by_the_next_sync() {
     let remote = Remote::start();
     let project = project(&remote);
     project.write("assets/new.png", png(9));

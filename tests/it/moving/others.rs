@@ -63,7 +63,7 @@ fn tarmac_moves_in_by_path_and_hash() {
 }
 
 #[test]
-fn what_changed_since_tarmac_uploaded_it_is_told_and_uploaded() {
+fn a_file_changed_since_tarmac_uploaded_it_is_listed_and_uploaded() {
     let remote = Remote::start();
     let (project, a, _) = pictures(&remote, "");
     project.write("tarmac.toml", "name = \"game\"\nupload-to-group-id = 7\n\n[[inputs]]\nglob = \"assets/*.png\"\n");

@@ -113,7 +113,7 @@ fn a_rename_shows_before_the_next_sync() {
 
 /// A folder that isn't mounted takes nothing out of the game.
 #[test]
-fn what_is_absent_and_not_removed_stays() {
+fn an_absent_file_stays_in_the_output() {
     let remote = Remote::start();
     let project = project(&MANIFEST.replace("ui/assets.json", "assets.json"), &remote);
     project.sync();
