@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_is_new_is_created_and_what_is_known_is_left() {
+fn a_new_asset_is_created_and_a_known_one_is_left_alone() {
     check(
         vec![want("a.png", 1), want("b.fbx", 2)],
         KnownBuilder::default(),

@@ -150,7 +150,7 @@ fn a_held_address_kept_the_asset_of_another_from_being_healed() {
 }
 
 #[test]
-fn what_vanished_is_told_and_not_made_anew_by_itself() {
+fn a_vanished_asset_is_reported_and_not_uploaded_again() {
     let gone = |known: KnownBuilder, path: &str, asset: u64| known.state(path, asset, 1, RevisionState::Gone);
     let model = || gone(model().points_to("b.fbx", 11), "b.fbx", 11);
     check(vec![want("b.fbx", 1)], model(), "drift b.fbx: Roblox no longer has asset 11");

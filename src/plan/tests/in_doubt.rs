@@ -41,7 +41,7 @@ fn a_create_that_is_never_answered_is_not_fed_copies_without_end() {
 }
 
 #[test]
-fn what_is_under_way_is_followed_and_doubt_follows_the_policy() {
+fn open_operations_are_followed_and_doubt_follows_the_policy() {
     let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
     let known = KnownBuilder::default().create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, accepted]);
     check(

@@ -108,7 +108,7 @@ fn a_branch_switch_under_a_pin() {
 }
 
 #[test]
-fn what_is_pinned_is_healed_and_restored() {
+fn a_pinned_asset_is_healed_and_restored() {
     let wanted = || repair(desired(vec![named(pinned(want("b.fbx", 1), 1), "Sword")]));
     let known = || {
         let known = model().rolled_back("b.fbx", 11, 1, 1, 3).asked(&named(want("b.fbx", 1), "Sword"));
@@ -134,7 +134,7 @@ fn the_asset_that_a_pin_left_is_not_archived_with_the_replaced_ones() {
 }
 
 #[test]
-fn what_shares_with_a_pinned_one_goes_its_own_way() {
+fn an_address_that_shares_with_a_pinned_one_is_independent_of_the_pin() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
     let waits = "note a.png: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin a.png`";
     check(
@@ -151,7 +151,7 @@ fn a_changed_file_and_a_changed_owner_and_a_pin_to_what_never_was() {
 }
 
 #[test]
-fn what_is_under_way_comes_before_a_pin_and_a_move() {
+fn open_work_comes_before_a_pin_and_a_move() {
     let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
     let intent = Intent::UpdateContent { asset_id: id(11), content: hash(4), head: Revision::new(3).ok() };
     let under_way = |known: KnownBuilder, event: PhaseEvent| {

@@ -28,7 +28,7 @@ fn metadata_is_updated_by_exactly_what_changed() {
 /// A branch cleared a description, and forgot that it had: back on the other branch its lockfile's
 /// description was believed to be stored.
 #[test]
-fn what_was_asked_for_is_remembered_though_it_is_no_longer_managed() {
+fn requested_metadata_is_remembered_after_the_key_is_removed() {
     let asked = described(named(want("b.fbx", 1), "Sword"), "A sword").metadata.digests();
     let MetadataDiff { fields, .. } = compare(&FieldDigests::new(), &asked, None);
     let cleared = described(named(want("b.fbx", 1), "Sword"), "").metadata.digests();
@@ -101,7 +101,7 @@ fn each_field_is_sent_when_it_changes_and_cleared_when_its_key_goes() {
 }
 
 #[test]
-fn what_a_create_can_not_send_follows_it() {
+fn fields_that_a_create_cannot_send_follow_it() {
     let wanted = with_link(described(named(want("b.fbx", 1), "Sword"), "A"), Some("https://x.com/a"));
     check(
         vec![with_icon(wanted, Some("assets/7"))],
@@ -163,7 +163,7 @@ fn steps_that_show_an_image_wait_for_it() {
 }
 
 #[test]
-fn what_the_text_filter_stored_is_no_change_and_no_drift() {
+fn a_filtered_text_is_no_change_and_no_drift() {
     let wanted = described(want("b.fbx", 1), "rude");
     let stored = [(Field::Description, FieldDigest::of_text("####"))];
     let known = || {

@@ -32,7 +32,7 @@ fn rejected_content_was_uploaded_again_under_another_address() {
 }
 
 #[test]
-fn what_is_under_review_is_used_and_shared() {
+fn an_asset_under_review_is_used_and_shared() {
     let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
     let known = || {
         let mut known = known();

@@ -59,7 +59,7 @@ fn the_same_bytes_elsewhere_are_the_same_asset() {
 }
 
 #[test]
-fn what_an_address_last_was_tells_before_what_it_ever_had() {
+fn the_last_content_of_an_address_outweighs_earlier_contents() {
     let known = left("a.png", 10, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
     let moved =
         "move c.png: `b.png` left, and had the same bytes\nnote a.png: left the manifest; its asset at Roblox is kept";
@@ -269,7 +269,7 @@ fn another_type_or_owner_is_no_move_by_bytes_and_held_by_path() {
 }
 
 #[test]
-fn what_names_the_old_address_is_held_with_the_new_name() {
+fn a_reference_to_the_old_address_holds_the_new_one() {
     let stray = |place: StrayPlace| vec![Stray { to: address("a.png"), place }];
     let check = |desired: Desired, stray: Vec<Stray>, held: &[&str], hint: &str| {
         let plan = plan(&Desired { stray, ..desired }, &left("a.png", 10, 1).0, NOW);
@@ -306,7 +306,7 @@ fn what_names_the_old_address_is_held_with_the_new_name() {
 }
 
 #[test]
-fn what_names_an_address_that_left_for_good_is_held() {
+fn a_reference_to_a_removed_address_is_held() {
     let stray = vec![Stray { to: address("a.png"), place: StrayPlace::Pin }];
     let wanted = Desired { stray, ..desired(vec![]) };
     let plan = plan(&wanted, &left("a.png", 10, 1).0, NOW);
@@ -330,7 +330,7 @@ fn absences_that_do_not_count_hold_moves_by_bytes_and_not_by_path() {
 }
 
 #[test]
-fn what_only_another_branch_knows_does_not_move() {
+fn an_address_that_only_another_branch_knows_does_not_move() {
     let known = KnownBuilder::default().revision("m.fbx", 10, 1, 1).points_to("m.fbx", 10);
     check(vec![want("n.fbx", 1)], known, "create n.fbx: it is new");
 }
@@ -351,7 +351,7 @@ fn a_move_takes_everything_along() {
 }
 
 #[test]
-fn what_may_have_moved_was_archived_while_a_person_was_asked() {
+fn an_asset_that_may_have_moved_is_not_archived_while_a_person_is_asked() {
     let known = also_left(left("a.png", 10, 1), "b.png", 11, 1);
     let at_once = |desired: Desired| with_policy(archiving(desired), |policy| policy.archive_after = Duration::ZERO);
     let held = "held c.png: it may be any of `a.png`, `b.png`, which left and had the same bytes";
@@ -363,7 +363,7 @@ fn what_may_have_moved_was_archived_while_a_person_was_asked() {
 }
 
 #[test]
-fn what_is_in_hand_under_its_old_name_waits_under_the_new_one() {
+fn work_in_progress_under_the_old_name_blocks_the_new_one() {
     let in_progress = |path: &str| PlanOptions { in_progress: [address(path)].into(), ..PlanOptions::default() };
     let on_its_way =
         |path: &str| KnownBuilder::default().create_under_way(path, 1, false, &[PhaseEvent::HandOver]).locked(path);

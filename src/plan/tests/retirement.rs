@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_left_the_manifest_is_marked_and_another_branchs_is_left_alone() {
+fn an_asset_that_left_the_manifest_is_marked_and_one_of_another_branch_is_not() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("b.png", 11, 1, 2);
     let known = known.tell(Change::SetInLockfile { address: address("a.png"), in_lockfile: true });
     let plan = plan(&desired(vec![]), &known.0, NOW);
@@ -12,7 +12,7 @@ fn what_left_the_manifest_is_marked_and_another_branchs_is_left_alone() {
 }
 
 #[test]
-fn what_is_absent_is_not_removed_where_something_is_missing_as_a_whole() {
+fn an_absent_asset_is_not_removed_while_a_whole_folder_is_missing() {
     let known = ["a.png", "b.png", "c.png", "d.png"].into_iter().zip(10..);
     let known =
         known.fold(KnownBuilder::default(), |known, (path, id)| known.revision(path, id, 1, 1).points_to(path, id));
@@ -52,7 +52,7 @@ fn staying(known: KnownBuilder, number: u64) -> (Vec<DesiredAsset>, KnownBuilder
 }
 
 #[test]
-fn what_left_is_archived_after_its_time() {
+fn a_removed_asset_is_archived_after_its_time() {
     let since = |days: i64, why: RetireReason| gone(&["a.png"]).retirements("a.png", 10, why, days_ago(days), None);
     let wanted = || archiving(desired(vec![]));
     check_desired(&desired(vec![]), gone(&["a.png"]), "");
@@ -74,7 +74,7 @@ fn what_left_is_archived_after_its_time() {
 }
 
 #[test]
-fn what_was_replaced_is_archived_after_its_time() {
+fn a_replaced_asset_is_archived_after_its_time() {
     let known =
         || KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
     let wanted = || desired(vec![want("a.png", 2)]);
@@ -100,7 +100,7 @@ fn another_branchs_addresses_are_never_archived() {
 }
 
 #[test]
-fn what_the_game_still_uses_is_never_archived() {
+fn an_asset_in_use_is_never_archived() {
     let existing = Desired { existing: [(address("theme"), id(10))].into(), ..desired(vec![]) };
     check_desired(&at_once(existing), gone(&["a.png"]), "");
     let shown = |want: DesiredAsset| {
@@ -139,7 +139,7 @@ fn more_than_a_third_and_three_within_a_day_wait_for_a_person() {
 }
 
 #[test]
-fn what_was_archived_today_counts_and_what_was_archived_yesterday_does_not() {
+fn only_archivings_within_a_day_count_against_the_limit() {
     let is_archived = |asset: &mut RemoteAsset| asset.archived = Some(true);
     let known = |archived: Timestamp, seen: bool| {
         let known = gone(&["a.png", "b.png", "c.png"]);
@@ -155,7 +155,7 @@ fn what_was_archived_today_counts_and_what_was_archived_yesterday_does_not() {
 }
 
 #[test]
-fn what_comes_back_is_restored_with_its_id() {
+fn an_asset_that_comes_back_is_restored_with_its_id() {
     let archived = |why: RetireReason| gone(&["a.png"]).retirements("a.png", 10, why, days_ago(20), Some(days_ago(5)));
     let wanted = || archiving(desired(vec![want("a.png", 10)]));
     let restored = "restore a.png 10: it was archived while it was not wanted, and is wanted again";
@@ -211,7 +211,7 @@ fn an_asset_was_told_archived_before_it_was() {
 
 /// It was restored for another address, and this one went on believing that it was archived.
 #[test]
-fn what_was_brought_back_was_restored_again() {
+fn a_restored_asset_is_not_restored_again() {
     let known = gone(&["a.png"]).retirements("a.png", 10, RetireReason::Removed, days_ago(20), Some(days_ago(5)));
     let plan =
         plan(&archiving(desired(vec![want("a.png", 10)])), &known.seen(10, |seen| seen.archived = Some(false)).0, NOW);

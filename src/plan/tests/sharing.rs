@@ -31,7 +31,7 @@ fn equal_bytes_of_an_immutable_type_are_uploaded_once() {
 }
 
 #[test]
-fn whoever_shares_says_nothing_about_metadata_until_it_differs() {
+fn a_sharing_address_sends_no_metadata_until_it_differs() {
     let shared = || {
         let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
         known
@@ -51,7 +51,7 @@ fn whoever_shares_says_nothing_about_metadata_until_it_differs() {
 }
 
 #[test]
-fn whoever_shares_what_is_in_hand_waits_for_it() {
+fn a_sharing_address_waits_for_the_upload_in_progress() {
     let wanted = desired(vec![want("a.png", 1), want("b.png", 1)]);
     let check = |known: KnownBuilder, path: &str, expected: &str, owner: &str| {
         let options = PlanOptions { in_progress: [address(path)].into(), ..PlanOptions::default() };
@@ -69,7 +69,7 @@ fn whoever_shares_what_is_in_hand_waits_for_it() {
 }
 
 #[test]
-fn whoever_waits_for_a_held_upload_is_held() {
+fn an_address_that_waits_for_a_held_upload_is_held() {
     let mut known = KnownBuilder::default().enrolled("a.png");
     let refused = Blocked::Refused {
         input_digest: digest::input_digest(Some(hash(1)), &FieldDigests::new()),
@@ -115,7 +115,7 @@ fn an_address_that_can_not_upload_held_whoever_has_the_same_bytes() {
 }
 
 #[test]
-fn who_says_something_else_splits_off_and_who_says_the_same_does_not() {
+fn different_metadata_splits_a_shared_asset_and_equal_metadata_does_not() {
     let shared = |asked: &DesiredAsset| {
         let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).asked(asked);
         known.sharing("b.png", 10, 1)
