@@ -96,6 +96,15 @@ impl Intent {
         }
     }
 
+    /// Whether it may make a revision that only its own attempt can tell from somebody else's: where
+    /// its outcome is unknown, other machines have to know of it.
+    pub const fn may_make_a_revision(&self) -> bool {
+        match self {
+            Self::Create { .. } | Self::UpdateContent { .. } | Self::Rollback { .. } => true,
+            Self::UpdateMetadata { .. } | Self::Archive { .. } | Self::Restore { .. } => false,
+        }
+    }
+
     /// The bytes that it uploads.
     pub const fn content(&self) -> Option<ContentHash> {
         match self {

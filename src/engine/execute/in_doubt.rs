@@ -167,11 +167,8 @@ impl Executor {
         attempt: &Attempt,
         asset: RemoteAsset,
     ) -> Result<StepResult, StateCacheError> {
-        // An attempt of the future was begun by a clock that was put right since: it tells nothing.
-        let begun_at = Some(attempt.begun_at).filter(|begun_at| *begun_at <= clock::now());
-        let earliest =
-            begun_at.and_then(|begun_at| begun_at.checked_sub(effects::CLOCK_SKEW).ok()).unwrap_or(Timestamp::MIN);
-        if asset.revision_created_at.is_some_and(|created| created < earliest) {
+        let newest = self.record(&attempt.address).and_then(|record| record.newest()?.0.version);
+        if !may_have_made(attempt, newest, &asset, clock::now()) {
             self.state_cache
                 .commit_with(|recorded| {
                     let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
@@ -190,7 +187,7 @@ impl Executor {
             // Equal bytes make no second version (seen by public clients), so sending them again
             // tells whose the revision is.
             Some(size) => self.send_again(id, attempt, size).await,
-            // The file has moved on. The revision is as old as the attempt: it is the attempt's.
+            // The file has moved on, and nothing speaks against it: the revision is the attempt's.
             None => self.finish(id, asset).await,
         }
     }
@@ -248,6 +245,25 @@ fn unknown(attempt: &Attempt, record: &Record) -> Option<Change> {
     let mut asked = record.asked.clone();
     asked.extend(fields.keys().map(|field| (*field, FieldDigest::UNKNOWN)));
     Some(Change::SetMetadata { address: attempt.address.clone(), fields: asked, stored: record.stored.clone() })
+}
+
+/// Whether the revision that `asset` shows may be what an update or a rollback in doubt made, where
+/// `newest` is the newest one that is known.
+fn may_have_made(attempt: &Attempt, newest: Option<Revision>, asset: &RemoteAsset, now: Timestamp) -> bool {
+    if attempt.taken_over {
+        // A lockfile has no times. The revision right after the one that the request was to follow is
+        // its own; a later one shows that somebody else was there too.
+        let followed = match &attempt.intent {
+            Intent::UpdateContent { head, .. } => *head,
+            _ => newest,
+        };
+        return asset.revision.map(Revision::get) == Some(followed.map_or(0, Revision::get) + 1);
+    }
+    // An attempt of the future was begun by a clock that was put right since: it tells nothing.
+    let begun_at = Some(attempt.begun_at).filter(|begun_at| *begun_at <= now);
+    let earliest =
+        begun_at.and_then(|begun_at| begun_at.checked_sub(effects::CLOCK_SKEW).ok()).unwrap_or(Timestamp::MIN);
+    asset.revision_created_at.is_none_or(|created| created >= earliest)
 }
 
 /// As [`observation::may_lag`](crate::model::observation::may_lag), with the patience of tests.
@@ -345,6 +361,41 @@ fn updated(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::address::Address;
+    use crate::model::phase::Phase;
+
+    #[test]
+    fn only_the_next_revision_may_be_that_of_an_update_from_another_machine() {
+        let now = Timestamp::from_second(100_000).unwrap();
+        let asset_id = AssetId::new(7).unwrap();
+        let (content, head) = (ContentHash::from_bytes([1; 32]), Revision::new(4).ok());
+        let update = Intent::UpdateContent { asset_id, content, head };
+        let attempt = |taken_over: bool| Attempt {
+            address: Address::new("a").unwrap(),
+            intent: update.clone(),
+            phase: Phase::InDoubt,
+            begun_at: now,
+            taken_over,
+            since: now,
+        };
+        let shown = |revision: u64, seconds_ago: i64| RemoteAsset {
+            revision: Revision::new(revision).ok(),
+            revision_created_at: Timestamp::from_second(100_000 - seconds_ago).ok(),
+            ..RemoteAsset::unknown(asset_id)
+        };
+        let newest = Revision::new(4).ok();
+        for (taken_over, revision, seconds_ago, expected) in [
+            (true, 5, 5000, true),
+            (true, 6, 5000, false),
+            (true, 6, 0, false),
+            // Here it is known when the request was sent.
+            (false, 5, 5000, false),
+            (false, 6, 0, true),
+        ] {
+            let made = may_have_made(&attempt(taken_over), newest, &shown(revision, seconds_ago), now);
+            assert_eq!(made, expected, "{taken_over} {revision} {seconds_ago}");
+        }
+    }
 
     #[test]
     fn a_read_that_may_be_older_decides_only_what_an_older_one_can_not_show() {

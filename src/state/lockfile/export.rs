@@ -83,14 +83,14 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
     entry
 }
 
-/// Returns the open work that another machine must continue. Work on a known asset without an
+/// Returns the open work that another machine must continue. An archiving or a restore without an
 /// operation is left out: that machine asks Roblox about the asset. So are metadata updates in
 /// progress: the lockfile doesn't have their values yet, so that machine asserts them.
 fn open_work(attempt: &Attempt, record: Option<&Record>) -> Option<OpenWork> {
     let operation = match (&attempt.phase, &attempt.intent) {
         (_, Intent::UpdateMetadata { .. }) => return None,
         (Phase::Submitted(operation) | Phase::SetAside(operation), _) => Some(operation.clone()),
-        (Phase::HandedOver | Phase::InDoubt | Phase::Held, Intent::Create { .. }) => None,
+        (Phase::HandedOver | Phase::InDoubt | Phase::Held, intent) if intent.may_make_a_revision() => None,
         (Phase::Intended | Phase::HandedOver | Phase::InDoubt | Phase::Held | Phase::Closed(_), _) => return None,
     };
     let set_aside = matches!(attempt.phase, Phase::SetAside(_) | Phase::Held);

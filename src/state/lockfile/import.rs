@@ -15,6 +15,7 @@ use super::{Ledger, LockfileEntry, OpenWork};
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::change::{Change, Event};
+use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
 use crate::model::forgotten::Forgotten;
 use crate::model::history::{History, RevisionFact, RevisionKey, RevisionState};
@@ -41,8 +42,9 @@ use crate::model::recorded::{Attempt, AttemptId, Blocked, PossibleDuplicate, Rec
 /// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Archived: the assets that
 ///   either side archived; the time is unknown, so it is `now`.
 /// - Open work that neither the journal nor the history has is taken over: operations to poll,
-///   creates in doubt to hold or retry. An operation on metadata is not: later values may have been
-///   set since, and its fields are asserted again.
+///   creates in doubt to hold or retry, updates and rollbacks in doubt to look for, so that their
+///   revisions aren't taken for somebody else's. An operation on metadata is not: later values may
+///   have been set since, and its fields are asserted again.
 /// - Possible duplicates: the union, without those that were forgotten with their address. An
 ///   upload in doubt here that another machine abandoned or resolved is closed here too.
 /// - Number of creates of the same input that were abandoned in a row: the higher one.
@@ -425,7 +427,7 @@ impl AddressImport<'_> {
                 vec![PhaseEvent::Accept(operation.clone())]
             }
             None if same.is_some() => return true,
-            None if ours => return false,
+            None if ours || self.is_overtaken(intent) => return false,
             // Two branches were merged: one has the asset, and it is unknown whether the other's
             // upload made another one.
             None if theirs => {
@@ -456,6 +458,25 @@ impl AddressImport<'_> {
         };
         changes.extend(events.into_iter().map(|event| Change::Advance { attempt, event }));
         true
+    }
+
+    /// Returns whether either side has something later than an update or a rollback in doubt. Its
+    /// outcome then no longer matters.
+    fn is_overtaken(&self, intent: &Intent) -> bool {
+        let ours = self.known.map(|known| (&known.history, known.pinned));
+        let mut sides = ours.into_iter().chain([(&self.entry.history, self.entry.pinned)]);
+        sides.any(|(history, pinned)| match intent {
+            Intent::UpdateContent { asset_id, content: _, head } => {
+                history.of_asset(*asset_id).any(|(key, fact)| key.version > *head && fact.content.is_some())
+            }
+            Intent::Rollback { asset_id, to } => {
+                pinned.is_some_and(|pinned| pinned.pin == Pin::Revision(*to) && pinned.at.asset_id == *asset_id)
+            }
+            Intent::Create { .. }
+            | Intent::UpdateMetadata { .. }
+            | Intent::Archive { .. }
+            | Intent::Restore { .. } => false,
+        })
     }
 
     /// Returns whether either side shows that the work was carried out.

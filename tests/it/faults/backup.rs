@@ -158,6 +158,47 @@ fn an_update_that_an_old_state_has_in_doubt_was_overtaken() {
     });
 }
 
+/// The lockfile tells of an update in doubt, so that neither an older state nor a machine without one
+/// takes what it made for somebody else's.
+#[test]
+fn an_update_in_doubt_is_known_to_an_older_state_and_to_a_new_machine() {
+    let cases = [
+        ("an older state", (true, "two")),
+        ("an older state, and another file", (true, "three")),
+        ("a new machine", (false, "two")),
+        ("a new machine, and another file", (false, "three")),
+    ];
+    side_by_side(&cases, |(has_state, content)| {
+        let trial = Trial::new();
+        trial.project.sync();
+        let backup = back_up(&trial);
+        trial.project.write("models/sword.rbxmx", rbxmx("two"));
+        // The answer is lost, and then nothing can be looked at.
+        let trial = trial.fault(json!([
+            {"match": {"endpoint": "update_asset"}, "times": 1, "action": {"kind": "reset", "at": "after_commit"}},
+            {"match": {"endpoint": "get_asset", "nth": [2, 3, 4, 5, 6, 7, 8, 9]}, "action": {"kind": "reply", "status": 503, "shape": "html"}},
+        ]));
+        trial.document(2, 1);
+        trial.fired();
+        trial.remote.control().clear_faults();
+        let lockfile = trial.project.read("assets.lock.toml");
+        assert!(lockfile.contains("action = \"update_content\""), "{lockfile}");
+        trial.project.remove_state();
+        if *has_state {
+            copy(backup.path(), &trial.project.state_folder());
+        }
+        trial.project.write("models/sword.rbxmx", rbxmx(content));
+        trial.settle();
+        let (_, history) = trial.project.json(&["history", "sword"]);
+        let events = history["events"].to_string();
+        assert!(!events.contains("made_elsewhere"), "{history:#}");
+        let revisions = history["revisions"].as_array().unwrap();
+        assert!(revisions.iter().all(|revision| revision["content_hash"].is_string()), "{history:#}");
+        assert_eq!(revisions.len(), if *content == "two" { 2 } else { 3 }, "{history:#}");
+        assert_eq!(open(&trial), 0);
+    });
+}
+
 #[test]
 fn what_an_old_state_has_in_doubt_was_sent_again_since_and_its_history_says_so() {
     let lost = json!({"match": {"endpoint": "create_asset", "name": "a"}, "times": 1, "action": {"kind": "reset", "at": "after_commit"}});
