@@ -237,10 +237,11 @@ CREATE TABLE not_found (
     at       TEXT NOT NULL
 ) STRICT;
 
--- When Macadam last changed an asset: what is read of it soon after may be how it was before.
+-- When Macadam last changed an asset: what is read of it soon after may be how it was before. And when it last restored it, if ever.
 CREATE TABLE own_writes (
-    asset_id INTEGER PRIMARY KEY CHECK (asset_id > 0),
-    at       TEXT NOT NULL
+    asset_id    INTEGER PRIMARY KEY CHECK (asset_id > 0),
+    at          TEXT NOT NULL,
+    restored_at TEXT
 ) STRICT;
 
 -- Assets of which what was seen is older than something that became known since: they are looked at again before anything is concluded.

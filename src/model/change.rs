@@ -187,6 +187,8 @@ pub enum Change {
     RecordWrite {
         /// Which.
         asset_id: AssetId,
+        /// It was archived, and is no longer.
+        restores: bool,
     },
     /// What was seen of an asset is older than something that became known since, or a person
     /// doubts it: nothing is concluded from it until the asset is looked at again.

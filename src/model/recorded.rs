@@ -397,6 +397,8 @@ pub struct Recorded {
     pub not_found: BTreeMap<AssetId, NotFound>,
     /// When Macadam last changed an asset.
     pub written: BTreeMap<AssetId, Timestamp>,
+    /// When Macadam last restored an asset that was archived.
+    pub restored: BTreeMap<AssetId, Timestamp>,
     /// Assets of which what was seen is out of date.
     pub outdated: BTreeSet<AssetId>,
     /// The upload quotas that are used up.
@@ -455,6 +457,11 @@ impl Recorded {
     /// Whether a read at `now` may show an asset as it was before Macadam's own last write.
     pub fn may_lag(&self, asset_id: AssetId, now: Timestamp) -> bool {
         self.written.get(&asset_id).is_some_and(|written| observation::may_lag(*written, now))
+    }
+
+    /// Whether Macadam restored an asset so shortly before `now` that no read can tell otherwise yet.
+    pub fn was_just_restored(&self, asset_id: AssetId, now: Timestamp) -> bool {
+        self.restored.get(&asset_id).is_some_and(|restored| observation::may_lag(*restored, now))
     }
 
     /// The quota that keeps new assets of a type of a creator from being uploaded now.
@@ -564,8 +571,11 @@ impl Recorded {
                 self.not_found.insert(*asset_id, NotFound::again(known, now));
                 self.outdated.remove(asset_id);
             }
-            Change::RecordWrite { asset_id } => {
+            Change::RecordWrite { asset_id, restores } => {
                 self.written.insert(*asset_id, now);
+                if *restores {
+                    self.restored.insert(*asset_id, now);
+                }
             }
             Change::MarkOutdated { asset_id } => {
                 self.outdated.insert(*asset_id);

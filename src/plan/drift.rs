@@ -115,7 +115,7 @@ pub(super) fn holds_archived(
     let ours = record
         .retirements
         .get(&asset_id)
-        .filter(|retirements| retirements.archived_at.is_some() && !is_back(case.recorded, asset_id, **retirements));
+        .filter(|retirements| retirements.archived_at.is_some() && !is_back(case.recorded, asset_id, **retirements, case.now));
     let archived = match ours {
         // It is restored by the step before.
         Some(retirements) => retirements.why == RetireReason::ByHand,
@@ -162,7 +162,7 @@ pub(super) fn gone_hint(address: &Address) -> String {
 pub(super) fn archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
     let address = || case.address.clone();
     match record.retirements.get(&asset_id) {
-        Some(retirements) if retirements.archived_at.is_none() || is_back(case.recorded, asset_id, *retirements) => {
+        Some(retirements) if retirements.archived_at.is_none() || is_back(case.recorded, asset_id, *retirements, case.now) => {
             plan.marks.push(Change::SetRetirement { address: address(), asset_id, retirements: None });
         }
         Some(retirements) if retirements.why == RetireReason::ByHand => {
@@ -191,13 +191,18 @@ pub(super) fn archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Recor
     }
 }
 
-/// What Macadam archived was restored by somebody else since, or for another address. A lockfile
-/// doesn't say when an asset was archived, but it was before the lockfile was read, so that a look
-/// since then counts; only after a write of this state's own a look may lag.
-pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, retirements: Retirement) -> bool {
-    let Some(Observation { asset, at }) = recorded.observed(asset_id) else { return false };
-    let counts = |archived: Timestamp| *at >= archived && !recorded.may_lag(asset_id, *at);
-    asset.archived == Some(false) && retirements.archived_at.is_some_and(counts)
+/// What Macadam archived was restored since: by somebody else, for another address, or on another
+/// branch.
+///
+/// A lockfile doesn't say when an asset was archived, but it was before the lockfile was read, so that
+/// a look since then counts; only after a write of this state's own a look may lag. If that write was
+/// the restore itself, what it answered counts until a look can tell: the lockfile may be an older one.
+pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, retirement: Retirement, now: Timestamp) -> bool {
+    let Some(archived_at) = retirement.archived_at else { return false };
+    let Some(Observation { asset, at }) = recorded.seen.get(&asset_id) else { return false };
+    let is_outdated = recorded.outdated.contains(&asset_id);
+    let was_looked_at = !is_outdated && *at >= archived_at && !recorded.may_lag(asset_id, *at);
+    asset.archived == Some(false) && (was_looked_at || recorded.was_just_restored(asset_id, now))
 }
 
 fn is_archived(case: &AddressInputs<'_>, asset_id: AssetId) -> bool {

@@ -80,8 +80,8 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
     let may_have_moved = undecided.iter().filter_map(|address| recorded.assets.get(address));
     needed.extend(may_have_moved.flat_map(|record| record.history.assets()));
     needed.extend(kept(desired, recorded));
-    let archived: BTreeSet<AssetId> = archived(recorded).map(|(asset_id, _)| asset_id).collect();
-    let is_back = |asset_id: AssetId, retirements: &Retirement| drift::is_back(recorded, asset_id, *retirements);
+    let archived: BTreeSet<AssetId> = archived(recorded, now).map(|(asset_id, _)| asset_id).collect();
+    let is_back = |asset_id: AssetId, retirements: &Retirement| drift::is_back(recorded, asset_id, *retirements, now);
     let mut due: BTreeMap<AssetId, DueArchiving<'_>> = BTreeMap::new();
     let mut waiting: BTreeSet<AssetId> = BTreeSet::new();
     // What came of it is not known yet; why it is on its way out, and since when, stays until then.
@@ -246,10 +246,10 @@ pub(crate) const fn why_text(why: RetireReason) -> &'static str {
 }
 
 /// Every asset that Macadam archived by itself, and when.
-fn archived(recorded: &Recorded) -> impl Iterator<Item = (AssetId, Timestamp)> {
-    recorded.assets.values().flat_map(|record| &record.retirements).filter_map(|(asset_id, retirements)| {
+fn archived(recorded: &Recorded, now: Timestamp) -> impl Iterator<Item = (AssetId, Timestamp)> {
+    recorded.assets.values().flat_map(|record| &record.retirements).filter_map(move |(asset_id, retirements)| {
         match retirements.why {
-            _ if drift::is_back(recorded, *asset_id, *retirements) => None,
+            _ if drift::is_back(recorded, *asset_id, *retirements, now) => None,
             RetireReason::Replaced | RetireReason::Removed => Some((*asset_id, retirements.archived_at?)),
             RetireReason::ByHand => None,
         }
@@ -268,7 +268,7 @@ fn carry_out(
     // Of what the lockfile alone tells nobody here saw when it was archived; a new machine must not
     // count all that ever was as today's.
     let saw = |asset_id: &AssetId| recorded.observed(*asset_id).is_some_and(|seen| seen.asset.archived == Some(true));
-    let lately = archived(recorded).filter(|(id, at)| now.duration_since(*at) < GUARD_SPAN && saw(id));
+    let lately = archived(recorded, now).filter(|(id, at)| now.duration_since(*at) < GUARD_SPAN && saw(id));
     let mut together: BTreeSet<AssetId> = lately.map(|(asset_id, _)| asset_id).collect();
     together.extend(due.iter().map(|due| due.asset_id));
     let all = ours(desired, recorded);

@@ -32,6 +32,7 @@
 //! files, `property/known.rs` for what the program knows, `property/faults.rs`.
 
 mod edges;
+mod endless;
 mod faults;
 mod known;
 mod tree;
@@ -179,7 +180,7 @@ impl Walk {
 
     fn run(&mut self) {
         for _ in 0..STEPS {
-            match self.rng.u8(..30) {
+            match self.rng.u8(..31) {
                 0..9 => self.edit(),
                 9..11 => self.switch(),
                 11 => self.clone_afresh(),
@@ -193,6 +194,7 @@ impl Walk {
                 23 => self.visit(),
                 24 => self.lag(),
                 25 => self.pin(),
+                26 if !self.clear => self.endless(),
                 _ => drop(self.sync(None)),
             }
         }
@@ -361,8 +363,12 @@ impl Walk {
 
     /// One run of the program, killed at a step if told so, and what must hold after it.
     fn sync(&mut self, crash: Option<u32>) -> Ran {
+        self.sync_within(&["--timeout", "2m"], crash)
+    }
+
+    fn sync_within(&mut self, limits: &[&str], crash: Option<u32>) -> Ran {
         let (state, lockfile) = (Known::state(&self.project), self.known_of_lockfile());
-        let mut command = self.project.command(&["sync", "--once", "--timeout", "2m", "--json"]);
+        let mut command = self.project.command(&[&["sync", "--once", "--json"], limits].concat());
         if std::mem::take(&mut self.agrees) {
             command.arg("--accept-new-lockfile");
         }

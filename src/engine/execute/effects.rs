@@ -60,7 +60,7 @@ pub(crate) fn completed(
                 changes.extend(passed_over(address, asset.asset_id, kept));
                 changes.extend(other_creator(address, record, asset));
                 changes.push(Change::RecordObservation { asset: asset.clone() });
-                changes.push(Change::RecordWrite { asset_id: asset.asset_id });
+                changes.push(Change::RecordWrite { asset_id: asset.asset_id, restores: false });
                 changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
                 return Settled { changes, key, rejected };
             }
@@ -107,7 +107,8 @@ pub(crate) fn completed(
     }
     changes.push(Change::RecordObservation { asset: as_written(&attempt.intent, asset) });
     changes.extend(answered_late(attempt, record, key));
-    changes.push(Change::RecordWrite { asset_id: asset.asset_id });
+    let restores = matches!(attempt.intent, Intent::Restore { .. });
+    changes.push(Change::RecordWrite { asset_id: asset.asset_id, restores });
     changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
     Settled { changes, key, rejected }
 }

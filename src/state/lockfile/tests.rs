@@ -191,7 +191,8 @@ prop_compose! {
         // An address has one count, that of the work that was abandoned last.
         let counted = open.iter().find(|(intent, ..)| matches!(intent, Intent::Create { .. })).map(|(intent, ..)| intent.input_digest());
         let doubts = |intent: &Intent| if matches!(intent, Intent::Create { .. }) && Some(intent.input_digest()) == counted { doubts } else { 0 };
-        // Only work that may make a revision is written down without an operation, and a metadata update never is.
+        // Only work that may make a revision is written down without an operation, and a metadata update
+        // never is.
         entry.open = open.into_iter().filter(|(intent, ..)| !matches!(intent, Intent::UpdateMetadata { .. }))
             .filter(|(intent, operation, _)| operation.is_some() || intent.may_make_a_revision())
             .map(|(intent, operation, set_aside)| {
@@ -462,40 +463,7 @@ fn errors_have_their_place() {
     check_error("[assets.\"/a\"]\ntype = \"Image\"\ncreator = \"user:1\"", "`/a` needs a `path`", 3, 9);
     check_error("[assets.\"\"]\ntype = \"Image\"\ncreator = \"user:1\"", "an address can't be empty", 3, 9);
     check_error("[assets.\u{e9}a", "unclosed table", 3, 11);
-    check_error(&format!("{entry}/// Only the attempt of an update in doubt tells whose the next revision is.
-#[test]
-fn an_update_in_doubt_is_taken_over_unless_something_later_is_known() {
-    let update = Intent::UpdateContent { asset_id: id(10), content: hash(2), head: Revision::new(1).ok() };
-    let rollback = Intent::Rollback { asset_id: id(10), to: Revision::new(1).unwrap() };
-    for intent in [update, rollback.clone()] {
-        let mut entry = LockfileEntry::new(identity(AssetType::Model, "a"));
-        entry.history.add(key(10, 1), fact(1));
-        let before = ledger([("a", entry.clone())]);
-        entry.open = vec![open(intent.clone(), None)];
-        let in_doubt = ledger([("a", entry.clone())]);
-        assert_eq!(read_back(&text_of(&in_doubt)).unwrap(), in_doubt);
-        let phases = |recorded: &Recorded| -> Vec<(Phase, bool)> {
-            recorded.attempts.values().map(|attempt| (attempt.phase.clone(), attempt.taken_over)).collect()
-        };
-        // On a machine without a state, and on one whose state is older than the update.
-        for mut recorded in [Recorded::default(), imported(&before)] {
-            take_in(&mut recorded, &in_doubt);
-            assert_eq!(phases(&recorded), [(Phase::InDoubt, true)], "{intent:?}");
-            let again = export(REMOTE, &recorded, &BTreeSet::new());
-            assert_eq!(again.entries[&address("a")].open, in_doubt.entries[&address("a")].open);
-        }
-        // A machine that has a later revision has nothing to find out.
-        let mut later = entry.clone();
-        later.open.clear();
-        later.history.add(key(10, 2), fact(3));
-        let pin = Pin::Revision(Revision::new(1).unwrap());
-        later.pinned = Some(PinnedAt { pin, at: key(10, 1), newest: Revision::new(2).ok() });
-        let mut recorded = imported(&ledger([("a", later)]));
-        take_in(&mut recorded, &in_doubt);
-        assert_eq!(phases(&recorded), [], "{intent:?}");
-    }
-}
-
+    check_error(&format!("{entry}<<<<<<< HEAD"), "conflict markers", 6, 1);
     check_error(&format!("{entry}=======\r"), "conflict markers", 6, 1);
 }
 
@@ -576,7 +544,42 @@ fn open_work_continues_on_another_machine() {
     assert_eq!(import(&recorded, &ledger, Timestamp::UNIX_EPOCH), []);
 }
 
-<<<<<<< HEAD
+/// Only the attempt of an update in doubt tells whose the next revision is.
+#[test]
+fn an_update_in_doubt_is_taken_over_unless_something_later_is_known() {
+    let update = Intent::UpdateContent { asset_id: id(10), content: hash(2), head: Revision::new(1).ok() };
+    let rollback = Intent::Rollback { asset_id: id(10), to: Revision::new(1).unwrap() };
+    for intent in [update, rollback] {
+        let mut entry = LockfileEntry::new(identity(AssetType::Model, "a"));
+        let kind = Some(entry.identity.kind());
+        entry.history.add(key(10, 1), RevisionFact { kind, ..fact(1) });
+        entry.history.list(id(10), Some(Listing::Listed));
+        let before = ledger([("a", entry.clone())]);
+        entry.open = vec![open(intent.clone(), None)];
+        let in_doubt = ledger([("a", entry.clone())]);
+        assert_eq!(read_back(&text_of(&in_doubt)).unwrap(), in_doubt);
+        let phases = |recorded: &Recorded| -> Vec<(Phase, bool)> {
+            recorded.attempts.values().map(|attempt| (attempt.phase.clone(), attempt.taken_over)).collect()
+        };
+        // On a machine without a state, and on one whose state is older than the update.
+        for mut recorded in [Recorded::default(), imported(&before)] {
+            take_in(&mut recorded, &in_doubt);
+            assert_eq!(phases(&recorded), [(Phase::InDoubt, true)], "{intent:?}");
+            let again = export(REMOTE, &recorded, &BTreeSet::new());
+            assert_eq!(again.entries[&address("a")].open, in_doubt.entries[&address("a")].open);
+        }
+        // A machine that has a later revision has nothing to find out.
+        let mut later = entry.clone();
+        later.open.clear();
+        later.history.add(key(10, 2), RevisionFact { kind, ..fact(3) });
+        let pin = Pin::Revision(Revision::new(1).unwrap());
+        later.pinned = Some(PinnedAt { pin, at: key(10, 1), newest: Revision::new(2).ok() });
+        let mut recorded = imported(&ledger([("a", later)]));
+        take_in(&mut recorded, &in_doubt);
+        assert_eq!(phases(&recorded), [], "{intent:?}");
+    }
+}
+
 /// A CI machine starts without a state. If each one counted from zero, a remote that creates assets
 /// and never answers would get two copies from each.
 #[test]

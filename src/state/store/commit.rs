@@ -161,7 +161,7 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
         }
         Change::RecordObservation { asset } => Ok(observations::write(connection, asset, now)?),
         Change::RecordNotFound { asset_id } => Ok(observations::not_found(connection, *asset_id, at)?),
-        Change::RecordWrite { asset_id } => Ok(observations::wrote(connection, *asset_id, now)?),
+        Change::RecordWrite { asset_id, restores } => Ok(observations::wrote(connection, *asset_id, *restores, now)?),
         Change::MarkOutdated { asset_id } => Ok(observations::outdate(connection, *asset_id)?),
         Change::LogEvent { address, event } => Ok(events::write(connection, address.as_ref(), event, now)?),
     }

@@ -43,6 +43,7 @@ impl Store {
                 seen: observations::load(&snapshot)?,
                 not_found: observations::load_not_found(&snapshot)?,
                 written: observations::load_written(&snapshot)?,
+                restored: observations::load_restored(&snapshot)?,
                 outdated: observations::load_outdated(&snapshot)?,
                 quotas: load_quotas(&snapshot)?,
                 next_attempt: snapshot.query_row("SELECT next_attempt FROM meta", [], |row| {

@@ -94,10 +94,13 @@ pub(super) fn not_found(connection: &Connection, asset_id: AssetId, now: Timesta
     clear_outdated(connection, asset_id)
 }
 
-pub(super) fn wrote(connection: &Connection, asset_id: AssetId, now: &str) -> Result<()> {
+pub(super) fn wrote(connection: &Connection, asset_id: AssetId, restores: bool, now: &str) -> Result<()> {
     connection
-        .prepare_cached("INSERT OR REPLACE INTO own_writes (asset_id, at) VALUES (?1, ?2)")?
-        .execute((rows::number(asset_id.get()), now))?;
+        .prepare_cached(
+            "INSERT INTO own_writes (asset_id, at, restored_at) VALUES (?1, ?2, iif(?3, ?2, NULL))
+             ON CONFLICT (asset_id) DO UPDATE SET at = excluded.at, restored_at = coalesce(excluded.restored_at, restored_at)",
+        )?
+        .execute((rows::number(asset_id.get()), now, restores))?;
     Ok(())
 }
 
@@ -117,6 +120,12 @@ pub(super) fn load_not_found(connection: &Connection) -> Result<BTreeMap<AssetId
 
 pub(super) fn load_written(connection: &Connection) -> Result<BTreeMap<AssetId, Timestamp>> {
     let mut all = connection.prepare_cached("SELECT asset_id, at FROM own_writes ORDER BY asset_id")?;
+    all.query_map([], |row| Ok((rows::asset_id(row, 0)?, rows::time(row, 1)?)))?.collect()
+}
+
+pub(super) fn load_restored(connection: &Connection) -> Result<BTreeMap<AssetId, Timestamp>> {
+    let mut all = connection
+        .prepare_cached("SELECT asset_id, restored_at FROM own_writes WHERE restored_at IS NOT NULL ORDER BY asset_id")?;
     all.query_map([], |row| Ok((rows::asset_id(row, 0)?, rows::time(row, 1)?)))?.collect()
 }
 

@@ -231,7 +231,7 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
         }
         22 if number.is_multiple_of(2) => Change::RecordRepair { address, repair: DriftRepair::Metadata },
         22 => Change::RecordRepair { address, repair: DriftRepair::Archived },
-        23 => Change::RecordWrite { asset_id: id(number % 16) },
+        23 => Change::RecordWrite { asset_id: id(number % 16), restores: number.is_multiple_of(2) },
         24 if number.is_multiple_of(3) => Change::MarkOutdated { asset_id: id(number % 16) },
         24 => Change::RecordNotFound { asset_id: id(number % 3) },
         _ => Change::RecordObservation { asset: remote_asset(number % 16) },

@@ -146,3 +146,23 @@ fn a_rehearsal_archives_in_the_emulators_world() {
     let (_, status) = project.json(&["status", "--emulator"]);
     assert_eq!(status["assets"][0]["state"], "synced");
 }
+
+/// On another branch it was restored a moment ago: no read can contradict that yet, and the lockfile
+/// of the branch that archived it may be older.
+#[test]
+fn an_older_lockfile_does_not_archive_again_what_was_restored_since() {
+    let (remote, project) = three(&[]);
+    for address in ["sword", "ui/a.png"] {
+        let id = asset_id(&project, address);
+        project.run(&["archive", address]).expect(0);
+        let older = project.read("assets.lock.toml");
+        project.run(&["restore", address]).expect(0);
+        project.write("assets.lock.toml", older);
+        project.sync();
+        let told = row(&project, address);
+        assert_eq!((&told["state"], &told["archived_by"]), (&json!("synced"), &json!(null)), "{told:#}");
+        assert!(!project.read("assets.lock.toml").contains("archived"));
+        assert!(!remote.control().asset(id).unwrap().asset.archived);
+        is_settled(&remote, &project);
+    }
+}

@@ -93,22 +93,31 @@ impl Walk {
         if self.others.len() > 1 {
             return;
         }
+        self.remote.control().clear_faults();
         let second = Project::new("").at(&self.remote.url());
         self.tree.check_out(&second);
         if let Some(text) = self.lockfiles.first() {
             second.write(LOCKFILE, text);
         }
-        let ran = Ran::of(second.command(&["sync", "--once", "--timeout", "2m", "--json"]).output().unwrap());
+        let at_remote =
+            |walk: &Self| -> BTreeSet<u64> { walk.remote.assets().iter().map(|report| report.asset.id).collect() };
+        let before = at_remote(self);
+        let args = ["sync", "--once", "--patience", "5s", "--timeout", "2m", "--json"];
+        let ran = Ran::of(second.command(&args).output().unwrap());
         self.told.push(format!("a second machine with a stale lockfile: exit code {}", ran.code));
         self.told.extend(actions(&ran.stdout));
         self.remote.control().advance(Duration::from_secs(2));
-        self.seen = self.remote.assets().iter().map(|report| report.asset.id).collect();
+        let lockfile = second.file(LOCKFILE).exists().then(|| second.read(LOCKFILE));
+        let known = lockfile.as_deref().map(Known::lockfile).unwrap_or_default();
+        self.seen = at_remote(self);
+        let made: BTreeSet<u64> = self.seen.difference(&before).copied().collect();
+        assert!(made.is_subset(&known.assets()), "it made {made:?}, and its lockfile has {known:?}\n{}", ran.stdout);
+        // It holds what the first machine went on with, whose revisions a stale lockfile doesn't have, and
+        // what that lockfile has in doubt: its exit code is 1 then, rightly.
         if ran.code != 0 {
-            // What it has open is not this story.
-            self.strangers.extend(self.remote.assets().iter().map(|report| report.asset.id));
+            self.strangers.extend(made);
             return;
         }
-        let lockfile = second.file(LOCKFILE).exists().then(|| second.read(LOCKFILE));
         self.others.push(Branch { tree: self.tree.clone(), lockfile, lockfiles: Vec::new(), orderly: true });
         self.is_twofold = true;
         self.visit();

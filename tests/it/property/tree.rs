@@ -132,6 +132,16 @@ impl Tree {
         text
     }
 
+    /// The file of this address gets another content.
+    pub fn change(&mut self, at: &str, rng: &mut fastrand::Rng) -> String {
+        let mut changed = Vec::new();
+        for (slot, entry) in self.entries.iter_mut().filter(|(slot, entry)| address(**slot, entry) == at) {
+            entry.content = (entry.content + rng.u8(1..CONTENTS)) % CONTENTS;
+            changed.push(format!("write content {} to {slot}", entry.content));
+        }
+        changed.concat()
+    }
+
     /// Pins this address to this revision.
     pub fn pin(&mut self, at: &str, revision: u64, hash: &str) {
         for (slot, entry) in &mut self.entries {
