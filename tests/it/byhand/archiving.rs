@@ -163,6 +163,10 @@ fn an_older_lockfile_does_not_archive_again_what_was_restored_since() {
         assert_eq!((&told["state"], &told["archived_by"]), (&json!("synced"), &json!(null)), "{told:#}");
         assert!(!project.read("assets.lock.toml").contains("archived"));
         assert!(!remote.control().asset(id).unwrap().asset.archived);
+        // A look that can tell says the same.
+        project.let_reads_catch_up();
+        project.sync();
+        assert_eq!(row(&project, address)["state"], "synced");
         is_settled(&remote, &project);
     }
 }
