@@ -25,7 +25,7 @@ impl Walk {
         self.remote.control().advance(Duration::from_secs(60 * u64::from(FORTY_MINUTES)));
         let known = Known::state(&self.project);
         let (wanted, kept) = (self.tree.wanted(), self.known_of_lockfile());
-        for (address, submitted, _) in &known.open {
+        for (address, submitted, content) in &known.open {
             if !submitted || !wanted.contains_key(address) {
                 continue;
             }
@@ -40,6 +40,8 @@ impl Walk {
                 1 if is_new => {
                     self.told.push(format!("{address} never ends: forget it"));
                     self.project.run(&["forget", address]).expect(0);
+                    // What it makes late belongs to nobody by a person's own word.
+                    self.left.push(content.clone());
                 }
                 _ => {
                     self.told.push(format!("{address} never ends: send it again"));
