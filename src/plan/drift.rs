@@ -112,10 +112,9 @@ pub(super) fn holds_archived(
     asset_id: AssetId,
     why: &str,
 ) -> bool {
-    let ours = record
-        .retirements
-        .get(&asset_id)
-        .filter(|retirements| retirements.archived_at.is_some() && !is_back(case.recorded, asset_id, **retirements, case.now));
+    let ours = record.retirements.get(&asset_id).filter(|retirements| {
+        retirements.archived_at.is_some() && !is_back(case.recorded, asset_id, **retirements, case.now)
+    });
     let archived = match ours {
         // It is restored by the step before.
         Some(retirements) => retirements.why == RetireReason::ByHand,
@@ -162,7 +161,9 @@ pub(super) fn gone_hint(address: &Address) -> String {
 pub(super) fn archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
     let address = || case.address.clone();
     match record.retirements.get(&asset_id) {
-        Some(retirements) if retirements.archived_at.is_none() || is_back(case.recorded, asset_id, *retirements, case.now) => {
+        Some(retirements)
+            if retirements.archived_at.is_none() || is_back(case.recorded, asset_id, *retirements, case.now) =>
+        {
             plan.marks.push(Change::SetRetirement { address: address(), asset_id, retirements: None });
         }
         Some(retirements) if retirements.why == RetireReason::ByHand => {

@@ -530,7 +530,7 @@ impl Walk {
                     self.told.push(format!("retry {address}"));
                     self.project.run(&["retry", &address]).expect(0);
                 }
-                "held" if text(row, "error").contains("create") => self.resolve(&address),
+                "held" if text(row, "hint").contains("`macadam resolve ") => self.resolve(&address),
                 // Renamed while its create is in doubt: the old address is the one to settle.
                 "held" if text(row, "error").starts_with("it shares the upload of") => {
                     sharing.extend(text(row, "error").split('`').nth(1).map(str::to_owned));

@@ -472,10 +472,9 @@ impl AddressImport<'_> {
             Intent::Rollback { asset_id, to } => {
                 pinned.is_some_and(|pinned| pinned.pin == Pin::Revision(*to) && pinned.at.asset_id == *asset_id)
             }
-            Intent::Create { .. }
-            | Intent::UpdateMetadata { .. }
-            | Intent::Archive { .. }
-            | Intent::Restore { .. } => false,
+            Intent::Create { .. } | Intent::UpdateMetadata { .. } | Intent::Archive { .. } | Intent::Restore { .. } => {
+                false
+            }
         })
     }
 

@@ -124,8 +124,9 @@ pub(super) fn load_written(connection: &Connection) -> Result<BTreeMap<AssetId, 
 }
 
 pub(super) fn load_restored(connection: &Connection) -> Result<BTreeMap<AssetId, Timestamp>> {
-    let mut all = connection
-        .prepare_cached("SELECT asset_id, restored_at FROM own_writes WHERE restored_at IS NOT NULL ORDER BY asset_id")?;
+    let mut all = connection.prepare_cached(
+        "SELECT asset_id, restored_at FROM own_writes WHERE restored_at IS NOT NULL ORDER BY asset_id",
+    )?;
     all.query_map([], |row| Ok((rows::asset_id(row, 0)?, rows::time(row, 1)?)))?.collect()
 }
 

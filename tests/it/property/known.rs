@@ -85,7 +85,7 @@ impl Known {
         });
         known.facts.extend(facts.unwrap().map(Result::unwrap));
         let creates = "SELECT upload, lower(hex(content)), ending, address, \
-             coalesce((SELECT event FROM journal WHERE attempt = id ORDER BY step DESC LIMIT 1), '') FROM attempts WHERE asset_id IS NULL";
+             coalesce((SELECT event FROM journal WHERE attempt = id ORDER BY step DESC LIMIT 1), '') FROM attempts WHERE upload IS NOT NULL";
         let mut rows = db.prepare(creates).unwrap();
         let attempts = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)));
         for attempt in attempts.unwrap() {
@@ -134,7 +134,7 @@ impl Known {
                 let possible = Possible { content: text(work, "content_hash"), settled: flag(work, "settled") };
                 (text(work, "upload"), possible)
             }));
-            for work in list(&entry, "open").into_iter().filter(|work| work.get("asset_id").is_none()) {
+            for work in list(&entry, "open").into_iter().filter(|work| work.get("upload").is_some()) {
                 let (content, submitted) = (text(&work, "content_hash"), work.get("operation").is_some());
                 if submitted && flag(&work, "set_aside") {
                     known.set_aside.insert(text(&work, "upload"), content);
