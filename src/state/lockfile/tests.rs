@@ -557,13 +557,13 @@ fn an_update_in_doubt_is_taken_over_unless_something_later_is_known() {
         let before = ledger([("a", entry.clone())]);
         entry.open = vec![open(intent.clone(), None)];
         let in_doubt = ledger([("a", entry.clone())]);
-        assert_eq!(read_back(&text_of(&in_doubt)).unwrap(), in_doubt);
+        assert_eq!(parse_text(&text_of(&in_doubt)).unwrap(), in_doubt);
         let phases = |recorded: &Recorded| -> Vec<(Phase, bool)> {
             recorded.attempts.values().map(|attempt| (attempt.phase.clone(), attempt.taken_over)).collect()
         };
         // On a machine without a state, and on one whose state is older than the update.
         for mut recorded in [Recorded::default(), imported(&before)] {
-            take_in(&mut recorded, &in_doubt);
+            import_into(&mut recorded, &in_doubt);
             assert_eq!(phases(&recorded), [(Phase::InDoubt, true)], "{intent:?}");
             let again = export(REMOTE, &recorded, &BTreeSet::new());
             assert_eq!(again.entries[&address("a")].open, in_doubt.entries[&address("a")].open);
@@ -575,7 +575,7 @@ fn an_update_in_doubt_is_taken_over_unless_something_later_is_known() {
         let pin = Pin::Revision(Revision::new(1).unwrap());
         later.pinned = Some(PinnedAt { pin, at: key(10, 1), newest: Revision::new(2).ok() });
         let mut recorded = imported(&ledger([("a", later)]));
-        take_in(&mut recorded, &in_doubt);
+        import_into(&mut recorded, &in_doubt);
         assert_eq!(phases(&recorded), [], "{intent:?}");
     }
 }
