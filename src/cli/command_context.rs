@@ -14,6 +14,7 @@ use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint};
 use super::progress::Bars;
 use super::sync::{confirm, end_after, listen_to_signals};
+use super::tally::done_word;
 use super::target::{self, ProjectTarget};
 use crate::cloud::client::Client;
 use crate::engine::reconcile::once::{OnceOptions, SyncError, sync_once};
@@ -34,8 +35,8 @@ const TIMEOUT: Duration = Duration::from_mins(60);
 /// As many as `sync` uploads at once where nothing else is said.
 const UPLOADS: usize = 8;
 
-/// How every one of these commands ends when it changed what other machines have to know.
-pub(super) const COMMIT: &str = "commit the manifest and the lockfile, or the next deploy undoes this";
+/// The last line of a command that other machines have to know of.
+pub(super) const COMMIT: &str = "Commit the manifest and the lockfile, or the next sync elsewhere undoes this.";
 
 /// The state and the remote, open for one command.
 pub(super) struct Hand {
@@ -86,7 +87,7 @@ impl Hand {
         let options = OnceOptions {
             // One address has one upload at a time.
             uploads: only.len().clamp(1, UPLOADS),
-            confirm: confirm(output, yes, self.bars.clone()),
+            confirm: confirm(output, yes || self.embedded.is_some(), self.bars.clone()),
             listener: self.bars.listener(),
             options: PlanOptions::default(),
             only: Some(only),
@@ -160,12 +161,12 @@ pub(super) fn show(output: Printer, report: &RunReport) {
     for entry in &report.steps {
         if let Outcome::Done { asset_id, revision } = &entry.outcome {
             let revision = revision.map(|number| format!(", revision {number}")).unwrap_or_default();
-            let name = paint(TextStyle::Good, format!("{:<15}", entry.step.action.name()));
+            let name = paint(TextStyle::Good, format!("{:<15}", done_word(&entry.step.action)));
             output.line(format!("{name} {} (asset {asset_id}{revision})", entry.step.address));
         }
     }
     for drift in &report.drifts {
-        output.line(format!("{} {}: {}", paint(TextStyle::Warning, "drift"), drift.address, drift.what));
+        output.line(format!("{} {}: {}", paint(TextStyle::Warning, "note"), drift.address, drift.what));
     }
     for note in &report.notes {
         let address = note.address.as_ref().map(|address| format!("{address}: ")).unwrap_or_default();
@@ -238,7 +239,7 @@ impl Shortfall {
         let shortfall = Self::of_outcome(outcome)?;
         match stop {
             Some(Stop::Signal(code)) => {
-                Some(Self::new("waiting", Exit::Signal(*code), "interrupted; what was begun is recorded", None))
+                Some(Self::new("waiting", Exit::Signal(*code), "interrupted. Nothing is lost: run the same command again to continue", None))
             }
             stop => Self::of_stop(stop).or(Some(shortfall)),
         }
@@ -248,7 +249,7 @@ impl Shortfall {
     fn of_outcome(outcome: &Outcome) -> Option<Self> {
         let (outcome, message, hint) = match outcome {
             Outcome::Done { .. } => return None,
-            Outcome::NotBegun => ("waiting", "it was not begun", None),
+            Outcome::NotBegun => ("waiting", "the run ended before its turn", None),
             Outcome::Running { reason } | Outcome::Superseded { reason } => ("waiting", reason.as_str(), None),
             Outcome::TryLater { message } => ("waiting", message.as_str(), None),
             Outcome::InDoubt { message } => ("held", message.as_str(), None),

@@ -35,6 +35,7 @@ mod service;
 mod service_client;
 mod status;
 mod sync;
+mod tally;
 mod target;
 
 use std::ffi::OsString;

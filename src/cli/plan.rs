@@ -1,4 +1,4 @@
-//! `macadam plan`: what `sync` would do, and why.
+//! `macadam plan`: previews a sync, with reasons.
 
 use super::args::{Global, PlanArgs};
 use super::document;
@@ -21,7 +21,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Re
     if output.is_json() {
         output.document(&document::plan(&preview));
     } else {
-        show(output, &preview, global.verbose > 0);
+        show(output, &preview, global, &target);
     }
     let changes = !preview.plan.steps.is_empty() || preview.lockfile_changes || preview.outputs_change();
     if args.detailed_exitcode && changes {
@@ -30,7 +30,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Re
     Ok(Exit::Success)
 }
 
-/// What a sync would do, after a look at the remote where that is asked for.
+/// Previews a sync, and with `refresh` asks Roblox about every asset first.
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used, or with `refresh` Roblox refuses the key.
@@ -60,22 +60,24 @@ pub(super) async fn preview(
     Ok(preview)
 }
 
-/// That an asset could not be looked at.
+/// The warning about an asset that Roblox could not be asked about.
 pub(super) fn unasked(asset_id: AssetId, why: &str) -> String {
-    format!("asset {asset_id} could not be looked at, and is taken as it was: {why}")
+    format!("asset {asset_id} couldn't be checked; assuming that it hasn't changed: {why}")
 }
 
-/// Prints what is planned for a person.
-pub(super) fn show(output: Printer, preview: &PlanPreview, all: bool) {
+/// Prints a plan for a person.
+pub(super) fn show(output: Printer, preview: &PlanPreview, global: &Global, target: &ProjectTarget) {
     for note in &preview.gathered.notes {
         output.warning(&note.message);
     }
     let PlanPreview { gathered, recorded, plan, lockfile_changes, outputs } = preview;
-    for line in (Outline { plan, desired: &gathered.desired, recorded, all }).lines() {
+    let (all, rehearsal) = (global.verbose > 0, global.emulator);
+    let outline = Outline { plan, desired: &gathered.desired, recorded, all, rehearsal };
+    for line in outline.lines() {
         output.line(line);
     }
     if *lockfile_changes && plan.steps.is_empty() {
-        output.line("the lockfile would be written");
+        output.line(format!("{} would change.", target.project.lockfile_name()));
     }
     outputs::show_planned(output, outputs, plan);
 }

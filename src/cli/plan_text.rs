@@ -1,12 +1,13 @@
-//! A plan as a person reads it: grouped by what is done, then what isn't and why, what drifted, and
-//! what is good to know.
+//! A plan as a person reads it: the actions in groups, then the holds with their reasons, changes
+//! made on Roblox, and notes.
 //!
-//! It only makes lines; who prints them is [`super::plan`] and [`super::sync`]. Meant for 80
-//! columns, with and without colours. Read next: `src/plan/diff.rs` for what a step changes.
+//! It only makes lines; [`super::plan`] and [`super::sync`] print them. Meant for 80 columns, with
+//! and without colours. Read next: `src/plan/diff.rs` for the changes of a step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::output::{TextStyle, paint, plural};
+use super::tally::{Tally, Tense, heading, hold_word, tally};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
@@ -18,27 +19,29 @@ use crate::plan::{Action, Drift, HeldPart, Hold, HoldKind, Note, Plan, Step};
 /// A group with more entries than this is cut.
 const LONG: usize = 20;
 
-/// So many entries of a group that is cut are shown.
+/// The number of entries that a cut group shows.
 const SHOWN: usize = 10;
 
-/// Columns of a line. Longer sentences are left to the terminal, which wraps them without breaking
-/// a command that is to be copied.
+/// Columns of a line. The terminal wraps longer sentences, without breaking a command that a person
+/// copies.
 const COLUMNS: usize = 80;
 
 /// Stands under an address.
 const INDENT: &str = "      ";
 
-/// What a plan is shown with.
+/// A plan with everything that its text needs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outline<'a> {
     /// The plan.
     pub plan: &'a Plan,
-    /// What is wanted.
+    /// The assets that the manifest wants.
     pub desired: &'a Desired,
-    /// What is known, with the plan's marks.
+    /// The recorded assets, with the plan's marks applied.
     pub recorded: &'a Recorded,
-    /// Every entry, however many there are.
+    /// Shows every entry, and the rules (`-v`).
     pub all: bool,
+    /// The plan is of a rehearsal with `--emulator`.
+    pub rehearsal: bool,
 }
 
 impl Outline<'_> {
@@ -57,11 +60,11 @@ impl Outline<'_> {
         lines
     }
 
-    /// The steps by what they do, in the order in which they are shown.
+    /// Groups the steps by their action, in the order in which they are shown.
     fn groups(&self) -> Vec<(&'static str, Vec<&Step>)> {
         let mut groups: BTreeMap<(usize, &'static str), Vec<&Step>> = BTreeMap::new();
         for step in &self.plan.steps {
-            groups.entry((place(&step.action), step.action.name())).or_default().push(step);
+            groups.entry((place(&step.action), heading(&step.action))).or_default().push(step);
         }
         groups.into_iter().map(|((_, name), steps)| (name, steps)).collect()
     }
@@ -76,43 +79,57 @@ impl Outline<'_> {
         }
         let reason = without_values(&step.reason, &changes);
         lines.extend(table(&changes, is_new));
-        lines.push(format!("{INDENT}{reason} {}", paint(TextStyle::Quiet, format!("[{}]", step.rule))));
+        let rule = if self.all { format!(" {}", paint(TextStyle::Quiet, format!("[{}]", step.rule))) } else { String::new() };
+        lines.push(format!("{INDENT}{reason}{rule}"));
         if !step.after.is_empty() {
             let names: Vec<&str> = step.after.iter().map(Address::as_str).collect();
             lines.push(format!("{INDENT}{}", paint(TextStyle::Quiet, format!("after {}", names.join(", ")))));
         }
         if let Some(time) = step.not_before {
-            let text = format!("not before {}: an earlier try failed", time.strftime("%Y-%m-%d %H:%M:%S UTC"));
+            let text = format!("an earlier try failed; Macadam tries again at {}", time.strftime("%Y-%m-%d %H:%M UTC"));
             lines.push(format!("{INDENT}{}", paint(TextStyle::Quiet, text)));
         }
         lines
     }
 
+    /// `Plan: 180 to upload, 21 waiting for Roblox, 99 unchanged.`
     fn summary(&self) -> String {
-        let assets = plural(self.desired.assets.len() as u64, "asset");
-        let counted = |name: &str, count: usize| (count > 0).then(|| format!("{count} {name}"));
-        let mut parts: Vec<String> =
-            self.groups().into_iter().filter_map(|(name, steps)| counted(name, steps.len())).collect();
-        for kind in KINDS {
-            let count = self.plan.held.iter().filter(|hold| hold.kind == kind).count();
-            parts.extend(counted(&kind.to_string(), count));
-        }
-        let quiet = parts.is_empty();
-        parts.extend(counted("drifted", self.plan.drifts.len()));
-        match (quiet, parts.is_empty()) {
-            (true, true) => format!("{} {assets}, nothing to do", paint(TextStyle::Good, "in sync:")),
-            (true, false) => {
-                format!("{} {assets}, nothing to do, {}", paint(TextStyle::Good, "in sync:"), parts.join(", "))
-            }
-            (false, _) => format!("{} of {assets}", parts.join(", ")),
-        }
+        let Plan { steps, held, drifts, .. } = self.plan;
+        let all = self.desired.assets.len() as u64;
+        let touched: BTreeSet<&Address> =
+            steps.iter().map(|step| &step.address).chain(held.iter().map(|hold| &hold.address)).collect();
+        let touched = &touched | &drifts.iter().map(|drift| &drift.address).collect();
+        let unchanged = self.desired.assets.keys().filter(|address| !touched.contains(address)).count() as u64;
+        let mut tallies = tally(steps, Tense::ToDo);
+        tallies.extend(KINDS.map(|kind| {
+            let count = held.iter().filter(|hold| hold.kind == kind).count();
+            Tally::assets(count as u64, hold_word(kind))
+        }));
+        let drifted = match drifts.len() {
+            0 => String::new(),
+            count => format!(" {count} changed on Roblox."),
+        };
+        let counts = Tally::list(&tallies, None);
+        let counts = if counts.is_empty() {
+            format!("{}, {} up to date.", paint(TextStyle::Good, "nothing to do"), are(all))
+        } else {
+            tallies.push(Tally::assets(unchanged, "unchanged"));
+            format!("{}.", Tally::list(&tallies, None))
+        };
+        let (plan, sent) = if self.rehearsal { ("Rehearsal plan", " Nothing was sent to Roblox.") } else { ("Plan", "") };
+        format!("{plan}: {counts}{drifted}{sent}")
     }
+}
+
+/// `1 asset is`, `2 assets are`.
+pub(super) fn are(count: u64) -> String {
+    format!("{} {}", plural(count, "asset"), if count == 1 { "is" } else { "are" })
 }
 
 /// The order in which holds are shown.
 const KINDS: [HoldKind; 4] = [HoldKind::Held, HoldKind::Rejected, HoldKind::Failed, HoldKind::Waiting];
 
-/// Where the group of an action stands.
+/// The place of an action's group.
 const fn place(action: &Action) -> usize {
     match action {
         Action::Create(_) | Action::Share { from: None, .. } => 0,
@@ -127,31 +144,31 @@ const fn place(action: &Action) -> usize {
     }
 }
 
-/// What is not done, and what would free it.
+/// The actions that are not done, with reasons and hints.
 pub(super) fn holds(held: &[Hold], all: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for kind in KINDS {
         if kind == HoldKind::Waiting {
-            section(&mut lines, TextStyle::Warning, &kind.to_string(), waiting(held), all);
+            section(&mut lines, TextStyle::Warning, hold_word(kind), waiting(held), all);
             continue;
         }
         let entries = held.iter().filter(|hold| hold.kind == kind).map(|hold| {
             let part = match hold.part {
                 HeldPart::Asset => "",
-                HeldPart::Metadata => " (its metadata)",
-                HeldPart::Archiving => " (the archiving of an asset)",
+                HeldPart::Metadata => ": its name, description, icon or previews",
+                HeldPart::Archiving => ": archiving is on hold",
             };
             let mut lines = vec![format!("  {}{part}", hold.address), format!("{INDENT}{}", hold.reason)];
             lines.extend(hold.hint.as_deref().map(hint));
             lines
         });
         let tone = if kind == HoldKind::Held { TextStyle::Warning } else { TextStyle::Bad };
-        section(&mut lines, tone, &kind.to_string(), entries.collect(), all);
+        section(&mut lines, tone, hold_word(kind), entries.collect(), all);
     }
     lines
 }
 
-/// What waits for the same is one entry, however many wait.
+/// One entry for all assets that wait for the same thing.
 fn waiting(held: &[Hold]) -> Vec<Vec<String>> {
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     for hold in held.iter().filter(|hold| hold.kind == HoldKind::Waiting) {
@@ -160,7 +177,7 @@ fn waiting(held: &[Hold]) -> Vec<Vec<String>> {
     reasons.into_iter().map(|(reason, count)| vec![format!("  {}: {reason}", plural(count, "asset"))]).collect()
 }
 
-/// What somebody else changed.
+/// Changes that were made on Roblox, outside of Macadam.
 fn drifts(drifts: &[Drift], all: bool) -> Vec<String> {
     let entries = drifts.iter().map(|drift| {
         let Drift { address, asset_id, what, hint: advice } = drift;
@@ -169,11 +186,11 @@ fn drifts(drifts: &[Drift], all: bool) -> Vec<String> {
         lines
     });
     let mut lines = Vec::new();
-    section(&mut lines, TextStyle::Warning, "drifted", entries.collect(), all);
+    section(&mut lines, TextStyle::Warning, "changed on Roblox", entries.collect(), all);
     lines
 }
 
-/// What is good to know.
+/// Good to know.
 pub(super) fn notes(notes: &[Note], all: bool) -> Vec<String> {
     let entries = notes.iter().map(|note| match &note.address {
         Some(address) => vec![format!("  {address} {}", note.text)],

@@ -1,4 +1,4 @@
-//! The progress display: only on a terminal, and only while something takes time.
+//! The progress display. It appears only on a terminal, and only while something takes time.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
@@ -12,13 +12,13 @@ use crate::engine::report::progress::{Listener, ProgressEvent, silent};
 use crate::model::address::Address;
 use crate::platform::clock;
 
-/// Fewer bytes than this are hashed before anybody could read a display.
+/// Macadam hashes fewer files than this before anybody could read a display.
 const WORTH_SHOWING: u64 = 64;
 
 /// How often the display moves.
 const TICK: Duration = Duration::from_millis(120);
 
-/// One line that tells what goes on.
+/// One line with the progress.
 #[derive(Debug, Clone)]
 pub(super) struct Bars {
     line: Option<Arc<Mutex<Line>>>,
@@ -29,7 +29,7 @@ struct Line {
     bar: ProgressBar,
     uploading: BTreeSet<Address>,
     at_roblox: BTreeSet<Address>,
-    /// What the last request to be held back waits for, and until when.
+    /// Why the latest delayed request waits, and until when.
     waiting: Option<(&'static str, Duration)>,
     done: u64,
     steps: u64,
@@ -50,7 +50,7 @@ impl Bars {
         Self { line }
     }
 
-    /// What the engine tells its progress to.
+    /// Returns the listener for the engine's progress.
     pub(super) fn listener(&self) -> Listener {
         match &self.line {
             None => silent(),
@@ -99,11 +99,11 @@ impl Line {
     fn tell(&mut self, progress: ProgressEvent) {
         match progress {
             ProgressEvent::Files { done, total, bytes } if total > WORTH_SHOWING || bytes > 0 => {
-                self.bar.set_message(format!("looking at files: {done} of {total}, {} MB hashed", bytes / 1_000_000));
+                self.bar.set_message(format!("checking files: {done} of {total}, {} MB read", bytes / 1_000_000));
                 return;
             }
             ProgressEvent::Listed { asset_id, versions } => {
-                self.bar.set_message(format!("reading Roblox's list of asset {asset_id}: {versions} versions so far"));
+                self.bar.set_message(format!("reading the versions of asset {asset_id} on Roblox: {versions} so far"));
                 return;
             }
             ProgressEvent::Files { .. }
@@ -131,10 +131,10 @@ impl Line {
             ProgressEvent::Waiting { reason, wait } => self.waiting = Some((reason, clock::elapsed() + wait)),
         }
         let (uploading, at_roblox) = (self.uploading.len(), self.at_roblox.len());
-        let counts = format!("{} of {} done, {uploading} uploading, {at_roblox} in the works", self.done, self.steps);
+        let counts = format!("{} of {} done · {uploading} uploading · {at_roblox} processing at Roblox", self.done, self.steps);
         let left = self.waiting.map(|(reason, until)| (reason, until.saturating_sub(clock::elapsed()).as_secs()));
         self.bar.set_message(match left {
-            Some((reason, seconds @ 1..)) => format!("{counts}; {reason} ({seconds} s)"),
+            Some((reason, seconds @ 1..)) => format!("{counts} · {reason} ({seconds} s)"),
             Some((_, 0)) | None => counts,
         });
     }

@@ -1,4 +1,4 @@
-//! `macadam status`: what is known of each address.
+//! `macadam status`: the state of each asset.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use crate::plan::retirement::{self, ScheduledArchiving};
 /// Stands under an address.
 const INDENT: &str = "             ";
 
-/// Shows the rows that are asked for, or all.
+/// Shows the named assets, or all.
 pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let Status { mut rows, lost_lockfile } = status(&target.project, &target.remote)?;
@@ -39,21 +39,21 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
         output.document(&json!({ "assets": rows, "lost_lockfile": lost }));
         return Ok(Exit::Success);
     }
-    show(output, &rows);
+    show(output, &rows, global.emulator);
     if let Some(LostLockfile { reason, hint }) = lost_lockfile {
-        output.warning(format!("nothing new is uploaded: {reason}"));
+        output.warning(format!("Macadam uploads nothing new, because {reason}"));
         output.warning(hint);
     }
     Ok(Exit::Success)
 }
 
-/// An address that nothing is known of, with the nearest that is.
+/// An unknown address, with the nearest known one as hint.
 pub(super) fn unknown_address<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> CommandFailure {
-    let failure = CommandFailure::new(Exit::Unreconciled, format!("no asset has the address `{wanted}`"));
+    let failure = CommandFailure::new(Exit::Unreconciled, format!("there is no asset named `{wanted}`"));
     let nearest = known.map(|name| (strsim::jaro_winkler(wanted, name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {
         Some((likeness, name)) if likeness > 0.8 => failure.hint(format!("did you mean `{name}`?")),
-        Some(_) | None => failure.hint("`macadam status` lists all addresses"),
+        Some(_) | None => failure.hint("`macadam status` lists all names"),
     }
 }
 
@@ -115,7 +115,7 @@ fn row_json(row: &AssetStatus) -> Value {
     })
 }
 
-fn show(output: Printer, rows: &[AssetStatus]) {
+fn show(output: Printer, rows: &[AssetStatus], rehearsal: bool) {
     let width = rows.iter().map(|row| row.address.as_str().chars().count()).max().unwrap_or(0).clamp(7, 48);
     output.line(paint(
         TextStyle::Quiet,
@@ -124,7 +124,7 @@ fn show(output: Printer, rows: &[AssetStatus]) {
     let mut counts: BTreeMap<AssetState, u64> = BTreeMap::new();
     for row in rows {
         *counts.entry(row.state).or_default() += 1;
-        let state = paint(tone(row.state), format!("{:<12}", row.state.name()));
+        let state = paint(tone(row.state), format!("{:<12}", label(row.state)));
         let asset = row.asset_id.map_or_else(|| "-".to_owned(), |id| id.to_string());
         let revision = row.revision.map_or_else(|| "-".to_owned(), |number| number.to_string());
         let kind = row.asset_type.map_or("-", |t| t.name());
@@ -137,46 +137,48 @@ fn show(output: Printer, rows: &[AssetStatus]) {
             output.line(format!("{INDENT}{} {hint}", paint(TextStyle::Change, "hint:")));
         }
     }
-    let counts: Vec<String> = counts.into_iter().map(|(state, count)| format!("{count} {}", state.name())).collect();
-    output.line(if counts.is_empty() { "no assets".to_owned() } else { format!("\n{}", counts.join(", ")) });
+    let counts: Vec<String> = counts.into_iter().map(|(state, count)| format!("{count} {}", label(state))).collect();
+    let counts = if counts.is_empty() { "no assets".to_owned() } else { counts.join(", ") };
+    let rehearsal = if rehearsal { "Rehearsal (nothing was sent to Roblox): " } else { "" };
+    output.line(format!("\n{rehearsal}{counts}"));
     let twice: Vec<&str> =
         rows.iter().filter(|row| row.possible_duplicates > 0).map(|row| row.address.as_str()).collect();
     if let Some(first) = twice.first() {
         let count = plural(twice.len() as u64, "asset");
         let what = format!(
-            "{count} may exist twice at Roblox: see `macadam history {first}`, then `macadam resolve {first} --asset-id N`, or `--no-duplicate`"
+            "{count} may have a second copy on Roblox, because the first answer got lost. `macadam history {first}` shows when; then `macadam resolve {first} --asset-id N`, or `--no-duplicate`"
         );
         output.line(paint(TextStyle::Warning, what));
     }
 }
 
-/// What there is to say of a row beyond its columns.
+/// The remarks under a row.
 fn remarks(row: &AssetStatus) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(moderation) = row.moderation.filter(|moderation| *moderation != Moderation::Approved) {
         let since = row.under_review_since.map(|at| format!(" since {}", minute(at))).unwrap_or_default();
         remarks.push(format!("moderation: {}{since}", moderation.name()));
     }
-    // What drifted says so itself.
+    // A drift says so itself.
     remarks.extend(row.archived_by.filter(|_| row.drifts.is_empty()).map(|by| {
         let by = match by {
-            ArchivedBy::Policy => "by the policy",
-            ArchivedBy::Hand => "by hand",
-            ArchivedBy::Elsewhere => "by somebody else",
+            ArchivedBy::Policy => "by Macadam, as [policy] says",
+            ArchivedBy::Hand => "with `macadam archive`",
+            ArchivedBy::Elsewhere => "on Roblox, outside of Macadam",
         };
         format!("archived {by}")
     }));
     remarks.extend(row.pinned_revision.map(|number| format!("pinned to revision {number}")));
     remarks.extend(row.error.clone());
     remarks.extend(row.drifts.iter().map(|drift| drift.what.clone()));
-    // That what has no asset will be created needn't be said.
+    // Without an asset it is plain that the next sync uploads the file.
     let told = row.asset_id.is_some() || row.state == AssetState::InProgress;
     remarks.extend(row.waits.clone().filter(|_| told));
     remarks.extend(row.coming.iter().map(|ScheduledArchiving { asset_id, why, at }| {
-        format!("asset {asset_id} {}; it is archived after {}", retirement::why_text(*why), minute(*at))
+        format!("asset {asset_id} {}; Macadam archives it after {}", retirement::why_text(*why), minute(*at))
     }));
     for (what, stored) in [("name", &row.stored_display_name), ("description", &row.stored_description)] {
-        remarks.extend(stored.as_ref().map(|text| format!("Roblox stored another {what}: `{}`", shown::foreign(text))));
+        remarks.extend(stored.as_ref().map(|text| format!("Roblox changed the {what} to `{}`", shown::foreign(text))));
     }
     if !row.duplicates.is_empty() {
         let ids: Vec<String> = row.duplicates.iter().map(ToString::to_string).collect();
@@ -187,6 +189,22 @@ fn remarks(row: &AssetStatus) -> Vec<String> {
 
 fn minute(at: Timestamp) -> impl std::fmt::Display {
     at.strftime("%Y-%m-%d %H:%M UTC")
+}
+
+/// The word of a state for a person; `--json` has [`AssetState::name`].
+const fn label(state: AssetState) -> &'static str {
+    match state {
+        AssetState::Held => "on hold",
+        AssetState::InProgress => "processing",
+        AssetState::Drifted => "differs",
+        AssetState::Rejected
+        | AssetState::Failed
+        | AssetState::Archived
+        | AssetState::Removed
+        | AssetState::Pinned
+        | AssetState::Pending
+        | AssetState::Synced => state.name(),
+    }
 }
 
 const fn tone(state: AssetState) -> TextStyle {

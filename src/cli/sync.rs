@@ -1,5 +1,6 @@
-//! `macadam sync`: reconcile until the remote matches the files.
+//! `macadam sync`: uploads changes until Roblox matches the files.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +9,11 @@ use serde_json::json;
 
 use super::args::{Global, SyncArgs};
 use super::document;
-use super::exit::{CommandFailure, Exit};
+use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::on_change::{self, Ran};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::progress::Bars;
+use super::tally::{Tally, Tense, done_word, hold_word, tally};
 use super::{ci, outputs, plan, plan_text, service, target};
 use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
@@ -19,15 +21,15 @@ use crate::engine::report::run_report::{Outcome, RunReport, Stop, Warning};
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::session::Session;
 use crate::model::asset::Privacy;
-use crate::model::ids::AssetId;
+use crate::model::ids::{AssetId, Creator};
 use crate::plan::step::LOST_ANSWER_REST;
 use crate::plan::{Action, HoldKind, Plan, PlanOptions, Step};
 use crate::platform::{failpoint, signals};
 
-/// More creates than this are asked about at a terminal.
-const CREATES_WITHOUT_ASKING: usize = 50;
+/// Macadam asks at a terminal before it uploads more new assets than this.
+const UPLOADS_WITHOUT_ASKING: usize = 50;
 
-/// Reconciles once.
+/// Syncs once.
 pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Result<Exit, CommandFailure> {
     if !args.once {
         return service::run(output, global, args).await;
@@ -40,7 +42,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     let stop = Shutdown::default();
     listen_to_signals(&stop)?;
     end_after(&stop, args.timeout);
-    // Without a manifest or a key nothing is attempted, and no state is made.
+    // Without a manifest or a key Macadam attempts nothing, and makes no state.
     read_manifest(&target.project)?;
     let credential = target::credential(global)?;
     on_change::may_publish(output, command, &target.project, &stop).await?;
@@ -49,7 +51,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     let bars = Bars::new(output);
     let options = OnceOptions {
         uploads: args.uploads as usize,
-        confirm: confirm(output, args.yes, bars.clone()),
+        confirm: confirm(output, args.yes || global.emulator, bars.clone()),
         listener: bars.listener(),
         options: options(args)?,
         only: None,
@@ -63,14 +65,14 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     if !output.is_json() {
         ended.print(output, global, command.is_some());
     }
-    // Under the lock: nobody else changes the lockfile meanwhile.
+    // Under the lock, so that no other process changes the lockfile meanwhile.
     let outputs = ended.report.as_ref().map(|report| report.outputs.clone()).unwrap_or_default();
     let ran = on_change::run(output, command, &mut session, &outputs, &stop).await;
     session.close().await;
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }
-    // After the command, which may have added it.
+    // After the command, which may have added the lockfile to git.
     if let Some(report) = ended.report.as_mut().filter(|_| !global.emulator) {
         let warning = tokio::task::block_in_place(|| ci::lockfile_warning(&target.project, report));
         report.warnings.extend(warning);
@@ -103,7 +105,7 @@ impl SyncEnd {
         }
     }
 
-    /// For a person: what was done is told in any case.
+    /// Prints it for a person, with everything that was done before a failure.
     fn print(&self, output: Printer, global: &Global, passed_on: bool) {
         if let Some(report) = &self.report {
             show(output, report, global, passed_on);
@@ -133,7 +135,7 @@ impl SyncEnd {
     }
 }
 
-/// What stopped a run, where that is a failure of its own.
+/// Returns the failure that stopped a run, if one did.
 fn stopped(report: &RunReport) -> Option<CommandFailure> {
     match report.stop.as_ref()? {
         Stop::Credential { message, hint } => {
@@ -147,7 +149,7 @@ fn stopped(report: &RunReport) -> Option<CommandFailure> {
     }
 }
 
-/// `--locked`: nothing is changed; anything that would change is a failure.
+/// `--locked`: changes nothing, and fails if anything would change.
 async fn locked(
     output: Printer,
     global: &Global,
@@ -159,17 +161,20 @@ async fn locked(
     if output.is_json() {
         output.document(&document::locked(&preview, violated));
     } else {
-        plan::show(output, &preview, global.verbose > 0);
+        plan::show(output, &preview, global, target);
         if violated {
-            output.warning(
-                "--locked: the remote, the lockfile or an output would change; run `macadam sync --once` and commit what it writes",
-            );
+            let lockfile = target.project.lockfile_name();
+            Printer::problem(&ReportedProblem {
+                message: "--locked: changes are waiting (above)".to_owned(),
+                hint: Some(format!("run `macadam sync --once` and commit {lockfile}")),
+                ..ReportedProblem::default()
+            });
         }
     }
     Ok(if violated || !preview.plan.held.is_empty() { Exit::Unreconciled } else { Exit::Success })
 }
 
-/// What a person asks of this run.
+/// The plan options of this run.
 fn options(args: &SyncArgs) -> Result<PlanOptions, CommandFailure> {
     let overwrite = args.overwrite.iter().map(|text| target::address(text)).collect::<Result<_, _>>()?;
     let (confirmed, accept_new_lockfile) = (args.confirm.clone(), args.accept_new_lockfile);
@@ -177,15 +182,15 @@ fn options(args: &SyncArgs) -> Result<PlanOptions, CommandFailure> {
     Ok(PlanOptions { overwrite, confirmed, accept_new_lockfile, lost_answer_rest, ..PlanOptions::default() })
 }
 
-/// What is on the wire at the first signal has so long to be answered. CI kills 7.5 s after it
-/// (GitHub) or 10 s (most others); the rest of [`END`] is for writing down what happened.
+/// The time for Roblox to answer requests that are on the wire at the first signal. CI kills the
+/// process 7.5 s after it (GitHub) or 10 s (most others). The rest of [`END`] is for recording.
 const WIRE: Duration = Duration::from_millis(4500);
 
-/// The process ends at most so long after the first signal, even if a disk keeps it from writing
-/// anything down. The journal is made for this.
+/// The longest time from the first signal to the end of the process, even if a disk hangs. The
+/// next run recovers from the state's journal.
 const END: Duration = Duration::from_millis(5700);
 
-/// The first signal ends the run in order, within [`END`]; a second one ends the process.
+/// Ends the run in order at the first signal, within [`END`], and the process at the second.
 pub(super) fn listen_to_signals(stop: &Shutdown) -> Result<(), CommandFailure> {
     let mut signals = signals::catch_end_signals()
         .map_err(|error| CommandFailure::new(Exit::Unusable, format!("catch signals: {error}")))?;
@@ -216,18 +221,26 @@ pub(super) fn end_after(stop: &Shutdown, timeout: Duration) {
     });
 }
 
-/// Whether somebody sits there who can be asked.
+/// Whether there is a person to ask.
 pub(super) fn asks(output: Printer, yes: bool) -> bool {
     !yes && !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// At a person's terminal many creates, a fee and what can't be undone are asked about.
+/// Asks at a terminal before many uploads, a fee, or a step that can't be undone.
 pub(super) fn confirm(output: Printer, yes: bool, bars: Bars) -> Confirm {
     let asks = asks(output, yes);
     Arc::new(move |plan| {
         let questions = if asks { questions(plan) } else { Vec::new() };
         questions.is_empty() || bars.pause(|| ask(output, &questions))
     })
+}
+
+/// `user 1234567`.
+fn owner(creator: Creator) -> String {
+    match creator {
+        Creator::User(id) => format!("user {id}"),
+        Creator::Group(id) => format!("group {id}"),
+    }
 }
 
 fn questions(plan: &Plan) -> Vec<String> {
@@ -249,37 +262,45 @@ fn questions(plan: &Plan) -> Vec<String> {
         })
         .collect();
     let mut questions = Vec::new();
-    if new.len() > CREATES_WITHOUT_ASKING {
-        questions.push(format!("{} will be created; Roblox can't delete assets", plural(new.len() as u64, "asset")));
+    if new.len() > UPLOADS_WITHOUT_ASKING {
+        let owners: BTreeSet<String> = new.iter().map(|(_, new)| owner(new.identity.creator)).collect();
+        let owners = owners.into_iter().collect::<Vec<_>>().join(" and ");
+        questions.push(format!(
+            "This uploads {} new assets to Roblox as {owners}. They can be archived later, but not deleted.",
+            new.len()
+        ));
     }
     let fees: u64 = new.iter().filter_map(|(_, new)| new.expected_price).sum();
     if fees > 0 {
-        questions.push(format!("up to {fees} Robux may be spent"));
+        questions.push(format!("This may cost up to {fees} Robux."));
     }
     for (step, new) in new {
         if new.identity.privacy == Privacy::OpenUse {
-            questions.push(format!("{} becomes open for everybody's use, for ever", step.address));
+            questions.push(format!(
+                "Everybody will be able to use \"{}\" in their own games. This can't be undone.",
+                step.address
+            ));
         }
     }
     questions
 }
 
-/// Asks before something is changed at Roblox.
+/// Asks before Macadam changes anything on Roblox.
 pub(super) fn ask(output: Printer, questions: &[String]) -> bool {
-    ask_or(output, questions, "nothing is changed at Roblox")
+    ask_or(output, questions, "Nothing was changed on Roblox.")
 }
 
-/// Asks, and says what is so if a person doesn't agree.
+/// Asks, and prints `declined` if the person doesn't agree.
 pub(super) fn ask_or(output: Printer, questions: &[String], declined: &str) -> bool {
     for question in questions {
         output.warning(question);
     }
-    let _ = write!(std::io::stderr(), "Go on? [y/N] ");
+    let _ = write!(std::io::stderr(), "Continue? [y/N] ");
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     let agreed = read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes");
     if !agreed {
-        output.warning(format!("not confirmed: {declined}"));
+        output.aside(&format!("Cancelled. {declined}"));
     }
     agreed
 }
@@ -292,7 +313,7 @@ fn exit(report: &RunReport) -> Exit {
     }
 }
 
-/// Prints what came of a run; a command is `passed_on` the lockfile afterwards.
+/// Prints the result of a run; a command is `passed_on` the lockfile afterwards.
 fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
     for entry in &report.steps {
         if let Outcome::Done { asset_id, revision } = &entry.outcome {
@@ -300,7 +321,7 @@ fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
         }
     }
     let unfinished = show_failures(output, report);
-    let mut above = report.done().values().sum::<u64>() + unfinished.iter().map(|(count, _)| count).sum::<u64>() > 0;
+    let mut above = report.done().values().sum::<u64>() + unfinished.iter().map(|tally| tally.count).sum::<u64>() > 0;
     let all = global.verbose > 0;
     for section in [plan_text::holds(&report.held, all), plan_text::notes(&report.notes, all)] {
         if section.is_empty() {
@@ -316,17 +337,16 @@ fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
     }
     for drift in &report.drifts {
         let hint = drift.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        output.warning(format!("{} (asset {}) drifted: {}{hint}", drift.address, drift.asset_id, drift.what));
+        output.warning(format!("{} (asset {}): {}{hint}", drift.address, drift.asset_id, drift.what));
     }
     for (asset_id, why) in &report.unasked {
         output.warning(plan::unasked(*asset_id, why));
     }
     outputs::show(output, &report.outputs);
-    // The emulator's lockfile lies among its own files, and nobody commits it.
-    show_summary(output, report, unfinished, !global.emulator && !passed_on);
+    show_summary(output, report, &unfinished, global.emulator, passed_on);
 }
 
-/// What was done, to which address and asset.
+/// One line about an action that was done, with its address and asset.
 fn done(step: &Step, asset_id: AssetId, revision: Option<u64>) -> String {
     let revision = revision.map(|number| format!(", revision {number}")).unwrap_or_default();
     let about = match &step.action {
@@ -337,20 +357,19 @@ fn done(step: &Step, asset_id: AssetId, revision: Option<u64>) -> String {
         Action::Move { from } => format!(", from {from}"),
         _ => String::new(),
     };
-    let name = paint(TextStyle::Good, format!("{:<15}", step.action.name()));
+    let name = paint(TextStyle::Good, format!("{:<15}", done_word(&step.action)));
     format!("{name} {} (asset {asset_id}{revision}){about}", step.address)
 }
 
-/// Prints what did not end well, and counts it by how.
-fn show_failures(output: Printer, report: &RunReport) -> [(u64, &'static str); 3] {
+/// Prints the actions that did not end well, and counts them.
+fn show_failures(output: Printer, report: &RunReport) -> [Tally; 3] {
     let (mut waiting, mut not_begun, mut running) = (0, 0, 0);
     for entry in report.failures() {
         let (tone, word, message, hint) = match &entry.outcome {
-            // What holds it now says more.
+            // The hold says more.
             _ if report.is_held(&entry.step) => continue,
             Outcome::Refused { message, hint } => (TextStyle::Bad, "failed", message, hint.as_ref()),
-            // An interrupted run has many of these: their number tells enough, and `macadam status`
-            // the rest.
+            // An interrupted run has many of these: their number is enough here.
             Outcome::NotBegun => {
                 not_begun += 1;
                 continue;
@@ -360,7 +379,7 @@ fn show_failures(output: Printer, report: &RunReport) -> [(u64, &'static str); 3
                 continue;
             }
             Outcome::TryLater { message } => (TextStyle::Warning, "waiting", message, None),
-            Outcome::InDoubt { message } => (TextStyle::Warning, "in doubt", message, None),
+            Outcome::InDoubt { message } => (TextStyle::Warning, "unknown", message, None),
             Outcome::Superseded { reason } => (TextStyle::Warning, "changed", reason, None),
             Outcome::Done { .. } => continue,
         };
@@ -371,34 +390,52 @@ fn show_failures(output: Printer, report: &RunReport) -> [(u64, &'static str); 3
             output.line(format!("                {} {hint}", paint(TextStyle::Change, "hint:")));
         }
     }
-    [(waiting, "not done"), (running, "in the works at Roblox"), (not_begun, "not begun")]
+    [
+        Tally::assets(waiting, "not done"),
+        Tally::assets(running, "still processing at Roblox"),
+        Tally::assets(not_begun, "not started"),
+    ]
 }
 
-fn show_summary(output: Printer, report: &RunReport, unfinished: [(u64, &str); 3], by_hand: bool) {
-    let mut parts: Vec<String> = report.done().into_iter().map(|(name, count)| format!("{count} {name}")).collect();
+/// `Done. 8 assets are up to date: 8 uploaded, 1 icon set.`, with what a person has to do next.
+fn show_summary(output: Printer, report: &RunReport, unfinished: &[Tally], rehearsal: bool, passed_on: bool) {
+    let done = report.steps.iter().filter(|entry| entry.outcome.is_done()).map(|entry| &entry.step);
+    let mut tallies = tally(done, Tense::Done);
     for kind in [HoldKind::Failed, HoldKind::Rejected, HoldKind::Held, HoldKind::Waiting] {
-        let count = report.held_by(kind);
-        if count > 0 {
-            parts.push(format!("{count} {kind}"));
-        }
+        tallies.push(Tally::assets(report.held_by(kind) as u64, hold_word(kind)));
     }
-    parts.extend(unfinished.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
-    for (count, what) in [(report.under_review, "under review"), (report.drifts.len() as u64, "drifted")] {
-        parts.extend((count > 0).then(|| format!("{count} {what}")));
-    }
-    let assets = plural(report.assets, "asset");
-    let lockfile = if report.lockfile_written && by_hand { "; the lockfile was written: commit it" } else { "" };
+    tallies.extend(unfinished.iter().cloned());
+    tallies.push(Tally::assets(report.under_review, "in moderation"));
+    tallies.push(Tally::assets(report.drifts.len() as u64, "changed on Roblox"));
     match &report.stop {
-        Some(Stop::TimedOut) => output.warning("the time given with --timeout is over; run it again to go on"),
-        Some(Stop::Signal(_)) => output.warning("interrupted; what was begun is recorded, run it again to go on"),
+        Some(Stop::TimedOut) => output.warning("stopped, because the time of --timeout is over. Nothing is lost"),
+        Some(Stop::Signal(_)) => output.warning("interrupted. Nothing is lost"),
         Some(Stop::Credential { .. } | Stop::State { .. } | Stop::Taken { .. } | Stop::Defect { .. }) | None => {}
     }
-    if report.in_sync() && parts.is_empty() {
-        output.line(format!("{} {assets}, nothing to do{lockfile}", paint(TextStyle::Good, "in sync:")));
-    } else if report.in_sync() {
-        output.line(format!("{} {assets}: {}{lockfile}", paint(TextStyle::Good, "in sync:"), parts.join(", ")));
-    } else {
-        let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-        output.line(format!("{} {assets}{parts}{lockfile}", paint(TextStyle::Warning, "not in sync:")));
+    let in_sync = report.in_sync();
+    let counts = Tally::list(&tallies, Some(report.assets).filter(|_| !in_sync));
+    let (style, head) = match (in_sync, &report.stop, rehearsal) {
+        (true, _, false) => (TextStyle::Good, "Done."),
+        (true, _, true) => (TextStyle::Good, "Rehearsal done. Nothing was sent to Roblox."),
+        (false, Some(_), false) => (TextStyle::Warning, "Stopped:"),
+        (false, Some(_), true) => (TextStyle::Warning, "Rehearsal stopped. Nothing was sent to Roblox."),
+        (false, None, false) => (TextStyle::Warning, "Not finished:"),
+        (false, None, true) => (TextStyle::Warning, "Rehearsal not finished. Nothing was sent to Roblox."),
+    };
+    let (assets, colon) = (plan_text::are(report.assets), if counts.is_empty() { ", nothing to do" } else { ": " });
+    let rest = match (in_sync, rehearsal) {
+        (true, false) => format!("{assets} up to date{colon}{counts}."),
+        (true, true) => format!("{}{colon}{counts}.", plural(report.assets, "asset")),
+        (false, _) if counts.is_empty() => format!("{assets} not up to date."),
+        (false, _) => format!("{counts}."),
+    };
+    let again = match &report.stop {
+        Some(Stop::TimedOut | Stop::Signal(_)) if !in_sync => " Run it again to go on.",
+        _ => "",
+    };
+    output.line(format!("{} {rest}{again}", paint(style, head)));
+    // The emulator's lockfile lies among its own files, and nobody commits it.
+    if report.lockfile_written && !rehearsal && !passed_on {
+        output.line("The lockfile has changed: commit it.");
     }
 }

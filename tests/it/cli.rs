@@ -212,7 +212,7 @@ fn plan_shows_and_changes_nothing() {
     assert_eq!(actions.len(), 2);
     actions.iter().for_each(|action| has_keys(action, ACTION));
     assert_eq!((&actions[0]["asset_id"], &actions[0]["revision"]), (&Value::Null, &Value::Null));
-    assert!(project.run(&["plan"]).expect(0).stdout.contains("create"));
+    assert!(project.run(&["plan"]).expect(0).stdout.contains("to upload"));
     project.run(&["plan", "--detailed-exitcode"]).expect(2);
     // No key is needed.
     let mut command = project.command(&["plan"]);

@@ -66,29 +66,31 @@ fn a_plan_of_new_assets() {
         new(&format!("{manifest}\n[assets.again]\npath = \"again.png\"\nprivacy = \"open_use\"\n"));
     project.write("again.png", png(1));
     insta::assert_snapshot!(plan(&project), @r#"
-    create (3)
+    new (2)
       again
           Image "again" from again.png for user:1
           privacy  open_use
-          it is new [new]
+          it is new
+      sword
+          Model "Sword" from sword.rbxmx for user:1
+          description  A sword
+          it is new
+
+    new (same file as another asset, so no upload) (1)
       icon
           Image from icon.png for user:1
           privacy  open_use
           asset    again
-          it is new; the same bytes are uploaded for `again` [same_bytes]
+          it is new; the same bytes are uploaded for `again`
           after again
-      sword
-          Model "Sword" from sword.rbxmx for user:1
-          description  A sword
-          it is new [new]
 
-    update_metadata (1)
+    settings changed (1)
       sword
           icon  (none) -> icon
-          Roblox takes icon only once the asset is there [after_create]
+          Roblox takes icon only once the asset is there
           after icon
 
-    3 create, 1 update_metadata of 3 assets
+    Plan: 2 to upload, 1 to share an asset ID, 1 icon to set.
     "#);
 }
 
@@ -106,26 +108,26 @@ fn a_plan_of_changes() {
     );
     project.write("assets.toml", manifest.replace("{ uri", "{ title = \"us\", uri"));
     insta::assert_snapshot!(plan(&project), @r#"
-    update_content (1)
+    updated (1)
       sword (asset ID)
           content   6fe6befa -> 65e2d7e1
           revision  1 -> (new)
-          its content changed [content_changed]
+          its content changed
 
-    replace (1)
+    replaced (new asset ID) (1)
       icon (asset ID)
           content  304d322c -> 39307ffe
           asset    assets/ID -> (new)
-          its content changed, and this type can't be updated in place [content_changed]
+          its content changed, and this type can't be updated in place
 
-    update_metadata (1)
+    settings changed (1)
       sword (asset ID)
           display_name          Sword -> Long sword
           description           A sword -> A sword that is longer than any other sw…
           social_links.twitter  (unknown) -> us <https://twitter.com/us>
-          display_name and description and social_links.twitter changed [metadata_changed]
+          display_name and description and social_links.twitter changed
 
-    1 update_content, 1 replace, 1 update_metadata of 2 assets
+    Plan: 1 to update, 1 to replace, 1 name to set, 1 description to set, 1 social link to set.
     "#);
     let (_, document) = project.json(&["plan"]);
     let actions = document["actions"].as_array().unwrap();
@@ -155,13 +157,13 @@ fn a_plan_tells_what_is_held_and_what_drifted() {
           the content is not what a name that ends in .png promises
           hint: export it again, and see that it opens elsewhere
 
-    drifted (1)
+    changed on Roblox (1)
       sword (asset ID)
           somebody else made revision 2 of asset ID
           hint: if it is a deploy that this checkout hasn't pulled, pull it; `macadam sync --once --overwrite sword` puts the file over it
 
-    1 failed, 1 drifted of 2 assets
-    the lockfile would be written
+    Plan: 1 failed. 1 changed on Roblox.
+    assets.lock.toml would change.
     "#);
     let (_, document) = project.json(&["plan", "--refresh"]);
     let drift = &document["drifts"][0];
@@ -183,15 +185,15 @@ fn a_moved_file_and_a_removed_one() {
     project.remove("ui/a.png");
     project.remove("ui/c.png");
     insta::assert_snapshot!(plan(&project), @r#"
-    move (1)
+    moved (same asset ID) (1)
       ui/d.png (asset ID)
           address  ui/a.png -> ui/d.png
-          `ui/a.png` left, and had the same bytes [moved_by_content]
+          `ui/a.png` left, and had the same bytes
 
     notes (1)
       ui/c.png left the manifest; its asset at Roblox is kept
 
-    1 move of 3 assets
+    Plan: 1 to move, 2 unchanged.
     "#);
     let (_, document) = project.json(&["plan"]);
     assert!(document["actions"][0]["asset_id"].is_u64(), "{document:#}");
@@ -204,7 +206,7 @@ fn a_long_plan_is_cut_for_people_and_whole_in_json() {
         project.write(&format!("ui/{shade:02}.png"), png(shade));
     }
     let text = plan(&project);
-    assert!(text.contains("create (21)") && text.contains("ui/09.png"), "{text}");
+    assert!(text.contains("new (21)") && text.contains("ui/09.png"), "{text}");
     assert!(text.contains("and 11 more; -v shows all") && !text.contains("ui/10.png"), "{text}");
     let whole = project.run(&["plan", "-v"]).expect(0).stdout;
     assert!(whole.contains("ui/20.png") && !whole.contains("more"), "{whole}");
@@ -224,19 +226,21 @@ fn a_sync_names_what_it_did() {
     let (_remote, project) = new(MANIFEST);
     let (text, _) = sync(&project, &[], 0);
     insta::assert_snapshot!(text, @r#"
-    create          icon (asset ID, revision 1)
-    create          sword (asset ID, revision 1)
+    uploaded        icon (asset ID, revision 1)
+    uploaded        sword (asset ID, revision 1)
 
-    in sync: 2 assets: 2 create; the lockfile was written: commit it
+    Done. 2 assets are up to date: 2 uploaded.
+    The lockfile has changed: commit it.
     "#);
     project.write("sword.rbxmx", rbxmx("another sword"));
     project.write("assets.toml", project.read("assets.toml").replace("\"Sword\"", "\"Axe\"").replace("A sw", "Sw"));
     let (text, _) = sync(&project, &[], 0);
     insta::assert_snapshot!(text, @r#"
-    update_content  sword (asset ID, revision 2)
-    update_metadata sword (asset ID, revision 2): display_name, description
+    updated         sword (asset ID, revision 2)
+    changed         sword (asset ID, revision 2): display_name, description
 
-    in sync: 2 assets: 1 update_content, 1 update_metadata; the lockfile was written: commit it
+    Done. 2 assets are up to date: 1 updated, 1 name set, 1 description set.
+    The lockfile has changed: commit it.
     "#);
 }
 
@@ -248,8 +252,8 @@ fn drift_is_a_warning_and_no_failure() {
     project.let_reads_catch_up();
     let (text, warnings) = sync(&project, &["--refresh"], 0);
     insta::assert_snapshot!(format!("{text}{warnings}"), @r#"
-    in sync: 2 assets: 1 drifted
-    warning: sword (asset ID) drifted: somebody else changed display_name; change it here as well, or set `policy.drift = "heal"` to have it put back
+    Done. 2 assets are up to date: 1 changed on Roblox.
+    warning: sword (asset ID): somebody else changed display_name; change it here as well, or set `policy.drift = "heal"` to have it put back
     "#);
     let (code, document) = project.json(&["sync", "--once", "--refresh"]);
     assert_eq!((code, &document["in_sync"], &document["under_review"]), (0, &json!(true), &json!(0)));
@@ -265,7 +269,7 @@ fn assets_under_review_are_counted_and_no_failure() {
     let (code, document) = project.json(&["sync", "--once"]);
     assert_eq!((code, &document["under_review"]), (0, &json!(2)), "{document:#}");
     let (text, _) = sync(&project, &[], 0);
-    insta::assert_snapshot!(text, @"in sync: 2 assets: 2 under review");
+    insta::assert_snapshot!(text, @"Done. 2 assets are up to date: 2 in moderation.");
 }
 
 #[test]
@@ -278,7 +282,7 @@ fn a_failed_look_is_reported() {
     assert_eq!((code, unasked.len()), (0, 2), "{document:#}");
     assert!(unasked[0]["asset_id"].is_u64() && unasked[0]["reason"].is_string(), "{document:#}");
     let (_, warnings) = sync(&project, &["--refresh"], 0);
-    assert!(warnings.contains("asset ID could not be looked at"), "{warnings}");
+    assert!(warnings.contains("asset ID couldn't be checked"), "{warnings}");
 }
 
 #[test]

@@ -96,11 +96,11 @@ fn status_shows_foreign_changes_as_drifted_or_archived() {
     archived     icon    Image          ID    1
                  somebody archived asset ID
                  hint: `macadam restore icon`
-    drifted      sword   Model          ID    1
+    differs      sword   Model          ID    1
                  somebody else changed display_name
                  hint: change it here as well, or set `policy.drift = "heal"` to have it put back
 
-    1 archived, 1 drifted
+    1 archived, 1 differs
     "#);
 }
 

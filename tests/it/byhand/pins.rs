@@ -9,7 +9,7 @@ use super::{asset_id, content, is_settled, refused, row, three};
 use crate::crash::stage::{hash, wait_until};
 use crate::support::{Project, Ran, png, rbxmx};
 
-const COMMIT: &str = "commit the manifest and the lockfile, or the next deploy undoes this";
+const COMMIT: &str = "Commit the manifest and the lockfile, or the next sync elsewhere undoes this.";
 
 /// Under both behaviours that the remote may show.
 #[test]
@@ -56,7 +56,7 @@ fn a_picture_is_pinned_from_a_fresh_clone_and_restored() {
     remote.control().edit(first, &ForeignEdit { archived: Some(true), ..ForeignEdit::default() }).unwrap();
     project.remove_state();
     let ran = project.run(&["pin", "ui/a.png", "1"]).expect(0);
-    assert!(ran.stdout.contains("rollback") && ran.stdout.trim_end().ends_with(COMMIT), "{}", ran.stdout);
+    assert!(ran.stdout.contains("rolled back") && ran.stdout.trim_end().ends_with(COMMIT), "{}", ran.stdout);
     assert!(project.read("assets.toml").contains(&format!("[pins]\n\"ui/a.png\" = {{ asset_id = {first} }}\n")));
     assert_eq!(asset_id(&project, "ui/a.png"), first);
     assert!(!remote.control().asset(first).unwrap().asset.archived);

@@ -113,7 +113,7 @@ fn a_sync_writes_them_and_the_next_one_leaves_them_alone() {
     let before = seen();
     assert_eq!(states(&project.sync()), ["up_to_date", "up_to_date", "up_to_date"]);
     assert_eq!((seen(), remote.assets().len()), (before, 2));
-    assert!(project.run(&["sync", "--once"]).expect(0).stdout.starts_with("in sync"), "nothing to tell");
+    assert!(project.run(&["sync", "--once"]).expect(0).stdout.starts_with("Done."), "nothing to tell");
 }
 
 #[test]

@@ -1,0 +1,172 @@
+//! The actions of a plan or a run in a person's words, and how many there are of each.
+//!
+//! `--json` has the names of [`Action::name`] instead. Read next: [`super::plan_text`] and
+//! [`super::sync`], which print these words.
+
+use std::collections::BTreeMap;
+
+use super::output::plural;
+use crate::model::metadata::Field;
+use crate::plan::{Action, HoldKind, Step};
+
+/// Whether the actions are planned or done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tense {
+    /// `8 to upload`.
+    ToDo,
+    /// `8 uploaded`.
+    Done,
+}
+
+/// The heading of a group of planned actions.
+pub(super) const fn heading(action: &Action) -> &'static str {
+    match action {
+        Action::Create(_) => "new",
+        Action::Share { from: None, .. } => "new (same file as another asset, so no upload)",
+        Action::Move { .. } => "moved (same asset ID)",
+        Action::UpdateContent { .. } => "updated",
+        Action::Replace { .. } => "replaced (new asset ID)",
+        Action::Share { from: Some(_), .. } => "replaced (same file as another asset, so no upload)",
+        Action::PointBack { pinned: false, .. } => "replaced (earlier asset ID, no upload)",
+        Action::PointBack { pinned: true, .. } | Action::Rollback { .. } => "rolled back",
+        Action::UpdateMetadata { .. } => "settings changed",
+        Action::Restore { .. } => "restored",
+        Action::Archive { .. } => "archived",
+        Action::Settle { .. } | Action::Wait { .. } => "waiting for Roblox",
+    }
+}
+
+/// The word for an action that is done, at the start of its line.
+pub(super) const fn done_word(action: &Action) -> &'static str {
+    match action {
+        Action::Create(_) => "uploaded",
+        Action::Share { .. } => "shared",
+        Action::Move { .. } => "moved",
+        Action::UpdateContent { .. } => "updated",
+        Action::Replace { .. } => "replaced",
+        Action::PointBack { pinned: false, .. } => "switched back",
+        Action::PointBack { pinned: true, .. } | Action::Rollback { .. } => "rolled back",
+        Action::UpdateMetadata { .. } => "changed",
+        Action::Restore { .. } => "restored",
+        Action::Archive { .. } => "archived",
+        Action::Settle { .. } | Action::Wait { .. } => "finished",
+    }
+}
+
+/// The heading and the word in a summary for what is not done.
+pub(super) const fn hold_word(kind: HoldKind) -> &'static str {
+    match kind {
+        HoldKind::Held => "on hold",
+        HoldKind::Rejected => "rejected by moderation",
+        HoldKind::Failed => "failed",
+        HoldKind::Waiting => "waiting",
+    }
+}
+
+/// One count of a summary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// How many.
+    pub count: u64,
+    /// The words after the number.
+    pub what: String,
+    /// It counts assets, so that "of 300" may follow the number.
+    pub is_of_assets: bool,
+}
+
+impl Tally {
+    /// A number of assets.
+    pub(super) fn assets(count: u64, what: impl Into<String>) -> Self {
+        Self { count, what: what.into(), is_of_assets: true }
+    }
+
+    /// The counts in one line, without those that are zero; the first says of how many assets it
+    /// is, where `total` is given.
+    pub(super) fn list(tallies: &[Self], total: Option<u64>) -> String {
+        let shown = tallies.iter().filter(|tally| tally.count > 0);
+        let texts: Vec<String> = shown
+            .enumerate()
+            .map(|(at, Self { count, what, is_of_assets })| match total {
+                Some(total) if at == 0 && *is_of_assets => format!("{count} of {total} {what}"),
+                Some(_) | None => format!("{count} {what}"),
+            })
+            .collect();
+        texts.join(", ")
+    }
+}
+
+/// Counts actions by what they do, in the order in which a summary names them. Metadata counts by
+/// field: "1 icon set".
+pub(super) fn tally<'a>(steps: impl IntoIterator<Item = &'a Step>, tense: Tense) -> Vec<Tally> {
+    let (mut actions, mut fields) = (BTreeMap::<_, u64>::new(), BTreeMap::<_, u64>::new());
+    for step in steps {
+        match &step.action {
+            Action::UpdateMetadata { changes, .. } => {
+                for change in changes {
+                    *fields.entry(field_noun(change.field())).or_default() += 1;
+                }
+            }
+            action => *actions.entry(phrase(action, tense)).or_default() += 1,
+        }
+    }
+    let of_assets = actions.into_iter().map(|((_, what), count)| Tally::assets(count, what));
+    let verb = match tense {
+        Tense::ToDo => "to set",
+        Tense::Done => "set",
+    };
+    let of_fields = fields.into_iter().map(|((_, noun), count)| {
+        let what = plural(count, noun);
+        let noun = what.split_once(' ').map_or(noun, |(_, noun)| noun);
+        Tally { count, what: format!("{noun} {verb}"), is_of_assets: false }
+    });
+    of_assets.chain(of_fields).collect()
+}
+
+/// The place of an action in a summary, and the words after the number.
+const fn phrase(action: &Action, tense: Tense) -> (u8, &'static str) {
+    let (place, to_do, done) = match action {
+        Action::Create(_) => (0, "to upload", "uploaded"),
+        Action::Share { .. } => (1, "to share an asset ID", "sharing an asset ID"),
+        Action::UpdateContent { .. } => (2, "to update", "updated"),
+        Action::Replace { .. } => (3, "to replace", "replaced"),
+        Action::PointBack { pinned: false, .. } => (4, "to switch back", "switched back"),
+        Action::PointBack { pinned: true, .. } | Action::Rollback { .. } => (5, "to roll back", "rolled back"),
+        Action::Move { .. } => (6, "to move", "moved"),
+        Action::Restore { .. } => (7, "to restore", "restored"),
+        Action::Archive { .. } => (8, "to archive", "archived"),
+        Action::UpdateMetadata { .. } => (9, "to change", "changed"),
+        Action::Settle { .. } | Action::Wait { .. } => (10, "waiting for Roblox", "finished processing"),
+    };
+    (
+        place,
+        match tense {
+            Tense::ToDo => to_do,
+            Tense::Done => done,
+        },
+    )
+}
+
+/// The place of a field in a summary, and its name for a person.
+const fn field_noun(field: Field) -> (u8, &'static str) {
+    match field {
+        Field::DisplayName => (0, "name"),
+        Field::Description => (1, "description"),
+        Field::Icon => (2, "icon"),
+        Field::Previews => (3, "preview list"),
+        Field::SocialLink(_) => (4, "social link"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_count_says_of_how_many() {
+        let tallies = [Tally::assets(0, "uploaded"), Tally::assets(99, "updated"), Tally::assets(2, "failed")];
+        assert_eq!(Tally::list(&tallies, Some(300)), "99 of 300 updated, 2 failed");
+        assert_eq!(Tally::list(&tallies, None), "99 updated, 2 failed");
+        let fields = [Tally { count: 1, what: "icon set".to_owned(), is_of_assets: false }];
+        assert_eq!(Tally::list(&fields, Some(300)), "1 icon set");
+    }
+}
