@@ -116,7 +116,7 @@ async fn run_one(
 ) -> Result<Exit, CommandFailure> {
     let (request, word) = (request_of(address, direction, &BTreeSet::new()), word_of(direction));
     if direction == Direction::Archive && asks(output, yes) && is_served(target)? {
-        let question = format!("the asset of {address} is archived: games that use it lose it");
+        let question = format!("This archives the asset of {address}. Games can't use it until you restore it.");
         // Nothing is held or begun: a signal ends the process.
         if !tokio::task::block_in_place(|| ask(output, &[question])) {
             return Ok(Exit::Unreconciled);
@@ -163,8 +163,8 @@ async fn run_all(
     let together: BTreeSet<Address> = selection.addresses.iter().cloned().collect();
     if direction == Direction::Archive && asks(output, yes) {
         let question = match selection.addresses.as_slice() {
-            [address] => format!("the asset of {address} is archived: games that use it lose it"),
-            several => format!("{} assets are archived: games that use them lose them", several.len()),
+            [address] => format!("This archives the asset of {address}. Games can't use it until you restore it."),
+            several => format!("This archives {} assets. Games can't use them until you restore them.", several.len()),
         };
         if !tokio::task::block_in_place(|| ask(output, &[question])) {
             return Ok(Exit::Unreconciled);
@@ -245,7 +245,7 @@ async fn alone(
                 }
             }
         }
-        Ok(None) => failed("waiting", CommandFailure::new(Exit::Unreconciled, "it was not begun")),
+        Ok(None) => failed("waiting", CommandFailure::new(Exit::Unreconciled, "it was not started")),
         Err(CarryOutError::ByHand(error @ (ByHandError::Archived { .. } | ByHandError::NotArchived { .. })))
             if selection.by_glob.contains(address) =>
         {
@@ -291,10 +291,10 @@ fn tell_all(
         }
     }
     if not_begun > 0 {
-        output.warning(format!("{} not begun", plural(not_begun as u64, "asset")));
+        output.warning(format!("{} not started", plural(not_begun as u64, "asset")));
     }
     if written && !rehearsal {
-        output.line("commit the lockfile");
+        output.line("Commit the lockfile.");
     }
     exit
 }
@@ -374,7 +374,7 @@ async fn carry_out_typed(
     let context = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop.clone(), 1).await?;
     let prepared = by_hand::prepare(&context, desired, address, direction, together).await?;
     if direction == Direction::Archive && !prepared.at_roblox && asks(output, yes) {
-        let question = format!("asset {} of {address} is archived: games that use it lose it", prepared.key.asset_id);
+        let question = format!("This archives asset {} of {address}. Games can't use it until you restore it.", prepared.key.asset_id);
         let bars = hand.bars.clone();
         let answer = tokio::task::spawn_blocking(move || bars.pause(|| ask(output, &[question])));
         // Asked aside, so that a signal ends it though nobody answers.
@@ -404,12 +404,12 @@ fn tell(output: Printer, address: &Address, direction: Direction, done: &Archive
             return Exit::Success;
         }
         let (word, then) = match direction {
-            Direction::Archive => ("archived:", format!("; `macadam restore {address}` brings it back")),
+            Direction::Archive => ("archived:", format!("; undo with `macadam restore {address}`")),
             Direction::Restore => ("restored:", String::new()),
         };
         output.line(format!("{} {address} (asset {asset_id}){then}", paint(TextStyle::Good, word)));
         if *lockfile_written && !rehearsal {
-            output.line("commit the lockfile");
+            output.line("Commit the lockfile.");
         }
         return Exit::Success;
     };

@@ -77,12 +77,12 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
     }
     if problems.is_empty() {
         output.line(format!(
-            "{} the manifest is valid, and the files of {assets} can be used",
-            paint(TextStyle::Good, "ok")
+            "{} {assets}, no problems found",
+            paint(TextStyle::Good, "OK:")
         ));
         return Ok(Exit::Success);
     }
-    output.line(format!("{} of {assets} can't be used", plural(problems.len() as u64, "file")));
+    output.line(format!("{} can't be used, of {assets}", plural(problems.len() as u64, "file")));
     Ok(Exit::Unreconciled)
 }
 
@@ -116,6 +116,6 @@ fn left(stray: &Stray, desired: &Desired, before: &Recorded) -> String {
     let renamed = desired.assets.iter().find(|(_, want)| Some(&want.path) == path);
     match renamed {
         Some((now, _)) => format!("{place} `{to}`, which is called `{now}` now: write `{now}`"),
-        None => format!("{place} `{to}`, which left the manifest: `macadam plan` shows what becomes of it"),
+        None => format!("{place} `{to}`, which is no longer in the manifest; `macadam plan` shows what happens to it"),
     }
 }

@@ -90,7 +90,7 @@ impl From<SessionError> for CommandFailure {
                 let cause = chain(&error);
                 let mut failure = Self::from(error);
                 if let Some(problem) = failure.problems.last_mut() {
-                    problem.message = format!("recover what an earlier run left: {cause}");
+                    problem.message = format!("can't recover from an earlier run: {cause}");
                 }
                 failure
             }

@@ -74,8 +74,8 @@ impl CommandFailure {
 
     /// Macadam itself went wrong.
     pub(super) fn defect(message: impl Into<String>) -> Self {
-        let hint = "this is a defect of macadam: please report it with what it printed to standard error; what was begun is recorded, \
-                    run it again to go on";
+        let hint = "this is a bug in Macadam: please report it, with the text above. Nothing is lost: run the same command \
+                    again to continue";
         Self::new(Exit::Unreconciled, message).hint(hint)
     }
 

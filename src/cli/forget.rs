@@ -90,21 +90,27 @@ fn tell(
     for one in each {
         let ForgottenAddress { address, asset_ids, shared, suspected: _ } = one;
         let what =
-            if asset_ids.is_empty() { "it had no asset".to_owned() } else { format!("it had {}", names(asset_ids)) };
-        output.line(format!("{} {address}; {what}, which Roblox keeps", paint(TextStyle::Good, "forgotten:")));
+            match asset_ids.as_slice() {
+                [] => "It had no asset.".to_owned(),
+                [_] => format!("Its asset {} stays on Roblox.", names(asset_ids)),
+                _ => format!("Its assets {} stay on Roblox.", names(asset_ids)),
+            };
+        output.line(format!("{} {address}. {what}", paint(TextStyle::Good, "Forgot")));
         if !shared.is_empty() {
-            output.line(format!("{} other addresses still have {}", paint(TextStyle::Quiet, "note"), names(shared)));
+            output.line(format!("{} other assets in the manifest still use {}", paint(TextStyle::Quiet, "note"), names(shared)));
         }
         if let Some(advice) = one.advice() {
             output.line(format!("{} {advice}", paint(TextStyle::Warning, "note")));
         }
         if wanted.is_some_and(|wanted| wanted.contains(address)) {
-            let text = "it is in the manifest: the next `macadam sync --once` creates it anew";
+            let text = format!(
+                "{address} is still in the manifest, so the next sync uploads it as a new asset. Remove the entry if you don't want that"
+            );
             output.line(format!("{} {text}", paint(TextStyle::Warning, "note")));
         }
     }
     if *lockfile_written && !rehearsal {
-        output.line("commit the lockfile, or the next machine remembers it");
+        output.line("Commit the lockfile, or other machines still remember it.");
     }
 }
 

@@ -181,7 +181,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &HistoryArgs) -> Resul
 }
 
 fn never_had(known: &KnownHistory, number: u64) -> CommandFailure {
-    CommandFailure::new(Exit::Unreconciled, format!("`{}` never had a revision {number}", known.address))
+    CommandFailure::new(Exit::Unreconciled, format!("`{}` has no revision {number}", known.address))
         .hint(pin::known(&known.record))
 }
 
@@ -215,7 +215,7 @@ pub(super) async fn run_remote(output: Printer, global: &Global, args: &HistoryA
     for (known, answer) in all.iter().zip(answers) {
         let RemoteHistory { revisions, mut notes } = answer?;
         if known.view.recorded.attempts.values().any(|attempt| attempt.address == known.address) {
-            notes.push("a change of it is under way: what it made may be listed as made elsewhere".to_owned());
+            notes.push("Macadam is changing this asset right now, so a new revision may be listed as made elsewhere".to_owned());
         }
         if output.is_json() {
             let entries: Vec<Value> = revisions.iter().map(|seen| remote_entry(known, seen)).collect();

@@ -28,7 +28,7 @@ impl From<ImportError> for CommandFailure {
                 if let Some(problem) = failure.problems.first_mut() {
                     problem.message = format!("`{address}` is not in the manifest");
                     let guess = problem.hint.take().filter(|hint| hint.starts_with("did you mean"));
-                    problem.hint = guess.or_else(|| Some("write it into the manifest first".to_owned()));
+                    problem.hint = guess.or_else(|| Some("add it to the manifest first".to_owned()));
                 }
                 failure
             }
@@ -91,7 +91,7 @@ fn tell(output: Printer, address: &Address, imported: &Imported, lockfile_writte
         output.document(&told.document(address));
         return;
     }
-    let from = moved_from.as_ref().map(|from| format!(", taken over from {from}, which left")).unwrap_or_default();
+    let from = moved_from.as_ref().map(|from| format!(", taken over from {from}, which is no longer in the manifest")).unwrap_or_default();
     output.line(format!(
         "{} {address} is asset {}, revision {number}{from}",
         paint(TextStyle::Good, "imported:"),
@@ -101,6 +101,6 @@ fn tell(output: Printer, address: &Address, imported: &Imported, lockfile_writte
         output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
     }
     if lockfile_written && !rehearsal {
-        output.line("commit the lockfile");
+        output.line("Commit the lockfile.");
     }
 }

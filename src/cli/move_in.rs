@@ -91,7 +91,7 @@ fn tool(from: &Path) -> Result<(Tool, PathBuf), CommandFailure> {
     let name = from.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let tool = Tool::of_file_name(name).ok_or_else(|| {
         let known: Vec<&str> = Tool::ALL.iter().map(|tool| tool.file_name()).collect();
-        let message = format!("{} is no file that Macadam can move in from", from.display());
+        let message = format!("Macadam can't import from {}", from.display());
         CommandFailure::new(Exit::Usage, message).hint(format!("name one of {}", known.join(", ")))
     })?;
     Ok((tool, main))
@@ -125,8 +125,8 @@ fn ask_creator(source: &Source) -> Result<Creator, CommandFailure> {
     let read = std::io::stdin().read_line(&mut line);
     let creator = read.ok().and_then(|_| line.trim().parse::<Creator>().ok());
     creator.ok_or_else(|| {
-        CommandFailure::new(Exit::Usage, "that is no owner; nothing was written")
-            .hint("write user:ID or group:ID, for example user:1234567")
+        CommandFailure::new(Exit::Usage, "that is not an owner; nothing was written")
+            .hint("write user:ID or group:ID, such as user:1234567")
     })
 }
 

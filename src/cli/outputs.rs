@@ -18,7 +18,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &OutputsArgs) -> Resul
     let target = target::find(global)?;
     let (drafts, notes) = snapshot::outputs(&target.project, &target.remote)?;
     if drafts.is_empty() && !output.is_json() {
-        output.line("the manifest has no [[outputs]]");
+        output.line("The manifest has no [[outputs]].");
         return Ok(Exit::Success);
     }
     if !output.is_json() {
@@ -45,7 +45,7 @@ fn settle(output: Printer, target: &ProjectTarget, args: &OutputsArgs, draft: Re
             Some(Maker::Unknown | Maker::Macadam) if args.yes => true,
             Some(Maker::Unknown | Maker::Macadam) if asks(output, args.yes) => {
                 let path = &draft.path;
-                ask_to_overwrite(output, &format!("Macadam didn't make {path}: what it holds now is lost"))
+                ask_to_overwrite(output, &format!("Macadam didn't make {path}. Its content gets lost."))
             }
             Some(_) | None => false,
         };
@@ -53,7 +53,7 @@ fn settle(output: Printer, target: &ProjectTarget, args: &OutputsArgs, draft: Re
 }
 
 fn ask_to_overwrite(output: Printer, question: &str) -> bool {
-    ask_or(output, &[question.to_owned()], "the file is left as it is")
+    ask_or(output, &[question.to_owned()], "The file is unchanged.")
 }
 
 /// Prints every output, for `macadam outputs`.
@@ -69,7 +69,7 @@ fn show_all(output: Printer, files: &[OutputFile], rehearsal: bool) {
         show_problem(output, file);
     }
     if rehearsal && !output.is_quiet() {
-        output.line("a rehearsal's outputs are among the emulator's files, never in the game");
+        output.line("Rehearsal: these files are in the emulator's folder, not in your game. Nothing was sent to Roblox.");
     }
     let due = files.iter().filter(|file| file.state == OutputState::OutOfDate).count() as u64;
     if due > 0 {

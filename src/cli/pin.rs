@@ -119,7 +119,7 @@ pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Res
         Ok(Candidates {
             eligible: known.cloned().collect(),
             known: view.known(),
-            what: "can be pinned: they left the manifest",
+            what: "can be pinned: they aren't in the manifest any more",
         })
     };
     let selection = AddressSelection::read(&args.addresses, pinnable)?;
@@ -166,7 +166,7 @@ pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Res
         is_single: selection.is_single,
         changed,
         what: format!("{names} {verb} pinned to revision {}{asset}", args.revision),
-        undo: format!("`macadam unpin {}` takes the pin back", args.addresses.join(" ")),
+        undo: format!("`macadam unpin {}` removes the pin", args.addresses.join(" ")),
         rehearsal: global.emulator,
     };
     if served {
@@ -241,7 +241,7 @@ pub(super) async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) ->
         is_single: selection.is_single,
         changed,
         what: format!("{names} {verb} no longer pinned"),
-        undo: "the file counts again".to_owned(),
+        undo: "Macadam uses the file again".to_owned(),
         rehearsal: global.emulator,
     };
     if served {
@@ -281,7 +281,7 @@ async fn finish(
         } else {
             let manifest = target.project.manifest_name();
             output.line(format!("{} {} in {manifest}", paint(TextStyle::Good, "written:"), edited.what));
-            output.line("`macadam sync --once` carries it out");
+            output.line("`macadam sync --once` does the rest");
             last_line(output, &edited);
         }
         return Ok(Exit::Success);
@@ -307,7 +307,7 @@ async fn finish(
         if output.is_json() {
             output.document(&edited.document("done", more));
         } else {
-            let nothing = if report.steps.is_empty() { "; nothing had to be done at Roblox" } else { "" };
+            let nothing = if report.steps.is_empty() { "; nothing had to change on Roblox" } else { "" };
             output.line(format!("{} {}{nothing}", paint(TextStyle::Good, "done:"), edited.what));
             last_line(output, &edited);
         }
@@ -332,7 +332,7 @@ async fn finish_through_service(
     if output.is_json() {
         output.document(&edited.document("done", more));
     } else {
-        output.line(format!("{} {}; the service saw to it", paint(TextStyle::Good, "done:"), edited.what));
+        output.line(format!("{} {} (done by the running `macadam sync`)", paint(TextStyle::Good, "done:"), edited.what));
         last_line(output, &edited);
     }
     Ok(Exit::Success)
@@ -356,7 +356,7 @@ fn tell_shortfall(
 
 /// The manifest says it, and Roblox doesn't yet.
 fn not_carried_out(target: &ProjectTarget, edited: &Edited, failure: CommandFailure) -> CommandFailure {
-    let what = format!("{} in {}, but that could not be carried out", edited.what, target.project.manifest_name());
+    let what = format!("{} in {}, but that isn't done yet", edited.what, target.project.manifest_name());
     let then = format!("`macadam sync --once` tries it again; {}", edited.undo);
     command_context::although(failure, &what, &then)
 }
@@ -367,5 +367,5 @@ fn last_line(output: Printer, edited: &Edited) {
         return;
     }
     // The emulator's state and lockfile are its own, and the manifest is the real one.
-    output.warning("the rehearsal changed [pins] in the real manifest: put it back before the next real sync");
+    output.warning("the rehearsal changed [pins] in the real manifest: undo that before the next real sync");
 }

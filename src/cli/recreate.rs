@@ -164,7 +164,7 @@ async fn served(
     if !choice.renamed.is_empty() {
         let request = Request::Recreate { addresses: choice.renamed.keys().cloned().collect() };
         if through_service(output, global, target, &request).await?.is_none() {
-            return Err(CommandFailure::new(Exit::Unreconciled, "the service ended before it began with this")
+            return Err(CommandFailure::new(Exit::Unreconciled, "the running `macadam sync` ended before it started this")
                 .hint("nothing was done; try again"));
         }
     }
@@ -253,12 +253,12 @@ fn tell(output: Printer, ended: &RecreateResult, table: Option<&Path>, rehearsal
         }
     } else {
         if rows.is_empty() && choice.left_out.is_empty() {
-            output.line("no asset has another owner than the manifest says: there is nothing to recreate");
+            output.line("nothing to do: every asset already belongs to the owner in the manifest");
             return Exit::Success;
         }
         show(output, rows);
         for (address, why) in left_out {
-            output.warning(format!("{address} is left as it is: {why}"));
+            output.warning(format!("{address} is unchanged: {why}"));
         }
         if let Some(note) = note {
             output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
@@ -269,7 +269,7 @@ fn tell(output: Printer, ended: &RecreateResult, table: Option<&Path>, rehearsal
         match failure {
             Some(failure) => {
                 output.failure(failure);
-                output.line("`macadam recreate --creator` goes on with what is left");
+                output.line("Run `macadam recreate --creator` again to go on.");
             }
             None if !choice.renamed.is_empty() && !rehearsal => output.line(COMMIT),
             None => {}

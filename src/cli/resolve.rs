@@ -54,8 +54,8 @@ pub(super) async fn resolve(output: Printer, global: &Global, args: &ResolveArgs
         }));
     } else {
         let done = match found {
-            Resolution::Asset(asset_id) => format!("asset {asset_id} is recorded for {address}; commit the lockfile"),
-            Resolution::NoDuplicate => format!("there is no duplicate of {address}; commit the lockfile"),
+            Resolution::Asset(asset_id) => format!("{address} is asset {asset_id}. Commit the lockfile"),
+            Resolution::NoDuplicate => format!("{address} has no duplicate. Commit the lockfile"),
             Resolution::Nothing => format!("{} uploads {address} again", next(by_service)),
         };
         output.line(format!("{} {done}", paint(TextStyle::Good, "resolved:")));
@@ -65,7 +65,7 @@ pub(super) async fn resolve(output: Printer, global: &Global, args: &ResolveArgs
 
 /// Who does the rest.
 const fn next(by_service: bool) -> &'static str {
-    if by_service { "the service" } else { "the next `macadam sync --once`" }
+    if by_service { "the running `macadam sync`" } else { "the next `macadam sync --once`" }
 }
 
 async fn resolve_alone(
@@ -111,7 +111,7 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
         let view = StateSnapshot::open(&target.project, &target.remote)?;
         let resting = view.recorded.assets.iter().filter(|(_, record)| record.blocked.is_some());
         let eligible = resting.map(|(address, _)| address.clone()).collect();
-        Ok(Candidates { eligible, known: view.known(), what: "waits for `macadam retry`: nothing of them was refused" })
+        Ok(Candidates { eligible, known: view.known(), what: "needs `macadam retry`: Roblox refused none of them" })
     };
     let addresses = AddressSelection::read(&args.addresses, resting)?.addresses;
     let request = Request::Retry { addresses: addresses.clone() };
@@ -126,7 +126,7 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
         let names: Vec<&str> = addresses.iter().map(Address::as_str).collect();
         output.document(&json!({ "addresses": names, "by_service": by_service }));
     } else {
-        output.line(format!("{} {} tries again", paint(TextStyle::Good, "due:"), next(by_service)));
+        output.line(format!("{} {} tries again", paint(TextStyle::Good, "OK:"), next(by_service)));
     }
     Ok(Exit::Success)
 }

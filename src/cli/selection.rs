@@ -67,12 +67,12 @@ impl AddressSelection {
                 if fitting.peek().is_none() {
                     let others = known.iter().filter(|address| pattern.fits(address)).count() as u64;
                     if others > 0 {
-                        let of_them = format!("none of the {} that fit `{text}` {what}", plural(others, "asset"));
+                        let of_them = format!("none of the {} that match `{text}` {what}", plural(others, "asset"));
                         return Err(CommandFailure::new(Exit::Unreconciled, of_them)
-                            .hint("`macadam status` shows what is known of them"));
+                            .hint("`macadam status` shows them"));
                     }
-                    return Err(CommandFailure::new(Exit::Unreconciled, format!("no address fits the glob `{text}`"))
-                        .hint("`*` doesn't cross `/`, `**` does; `macadam status` lists all addresses"));
+                    return Err(CommandFailure::new(Exit::Unreconciled, format!("no asset matches the pattern `{text}`"))
+                        .hint("`*` doesn't cross `/`, `**` does; `macadam status` lists all names"));
                 }
                 for address in fitting {
                     by_glob.insert(address.clone());
@@ -126,7 +126,7 @@ mod tests {
         check(&["**@user:1"], &["sword@user:1"], &["sword@user:1"], false);
         // A name that looks like a glob.
         check(&["odd[1].png"], &["odd[1].png"], &[], true);
-        assert_eq!(read(&["x/*"]), Err("no address fits the glob `x/*`".to_owned()));
-        assert!(read(&["x/[a"]).unwrap_err().contains("`x/[a` is no glob"));
+        assert_eq!(read(&["x/*"]), Err("no asset matches the pattern `x/*`".to_owned()));
+        assert!(read(&["x/[a"]).unwrap_err().contains("`x/[a` is not a valid pattern"));
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn through_service(
         answered = &mut asking => answered,
         () = tokio::time::sleep(SILENCE) => {
             if !output.is_quiet() {
-                output.warning("a service holds the state; waiting for it to carry this out");
+                output.warning("`macadam sync` is running in this project; waiting for it to do this");
             }
             asking.await
         }
@@ -88,12 +88,12 @@ pub(super) fn tell(output: Printer, address: &Address, answer: RequestDone, word
         return;
     }
     let asset = asset_id.map(|asset_id| format!(" (asset {asset_id})")).unwrap_or_default();
-    output.line(format!("{} {address}{asset}, by the service", paint(TextStyle::Good, word)));
+    output.line(format!("{} {address}{asset} (done by the running `macadam sync`)", paint(TextStyle::Good, word)));
     for note in notes {
         output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
     }
     if lockfile_written && !rehearsal {
-        output.line("commit the lockfile");
+        output.line("Commit the lockfile.");
     }
 }
 
@@ -111,13 +111,13 @@ pub(super) fn tell_all(output: Printer, addresses: &[Address], answer: &RequestD
         return;
     }
     for address in addresses {
-        output.line(format!("{} {address}, by the service", paint(TextStyle::Good, word)));
+        output.line(format!("{} {address} (done by the running `macadam sync`)", paint(TextStyle::Good, word)));
     }
     for note in notes {
         output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
     }
     if *lockfile_written && !rehearsal {
-        output.line("commit the lockfile");
+        output.line("Commit the lockfile.");
     }
 }
 
@@ -164,16 +164,16 @@ pub(super) async fn until_all_carried_out(
             }
         }
         if !served {
-            return Err(CommandFailure::new(Exit::Unreconciled, "the service ended before it was done"));
+            return Err(CommandFailure::new(Exit::Unreconciled, "the running `macadam sync` ended before it was done"));
         }
         if now.saturating_sub(began) >= patience {
-            let message = "the service has not done it in time; it may wait for git, for Roblox, or for a valid key";
+            let message = "the running `macadam sync` has not done it in time. It may be waiting for git, for Roblox, or for a valid key";
             return Err(CommandFailure::new(Exit::Unreconciled, message)
-                .hint("its log says why; `macadam status` how it stands"));
+                .hint("its log says why; `macadam status` shows the state of each asset"));
         }
         if silent_still && now.saturating_sub(began) >= SILENCE {
             silent_still = false;
-            output.warning("the manifest is written; waiting for the service to carry it out");
+            output.warning("the manifest is written; waiting for the running `macadam sync`");
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

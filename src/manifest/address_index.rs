@@ -60,7 +60,7 @@ pub(super) fn read_pins(fields: TableReader<'_>, report: &mut ErrorSink) -> BTre
             table.finish(report);
             let Some(id) = id else {
                 let fault = field.fault(format!("the pin of {} has no `asset_id`", shown(field.name)));
-                report.add(fault.hint("write { asset_id = 123 }; an address with a dot is written in quotes"));
+                report.add(fault.hint("write { asset_id = 123 }; a name with a dot must be in quotes"));
                 return None;
             };
             Pin::Asset(id.id(AssetId::new, report)?)
@@ -84,7 +84,7 @@ fn read_by_address<T>(
         let entry = read(&field, &address, report);
         if let Some(first) = places.get(&address) {
             let fault = ManifestError::new(field.key.clone(), format!("{} is set twice", shown(address.as_str())));
-            let hint = "they look different and are one name in Unicode's normal form; remove one";
+            let hint = "they look different but are the same name in Unicode; remove one";
             report.add(fault.also(first.clone(), "it is set here first").hint(hint));
             continue;
         }
@@ -100,7 +100,7 @@ fn read_asset_id(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<AssetId
     match field.value.get_ref() {
         DeValue::Table(_) => {
             report.add(
-                field.wrong_kind("an asset ID").hint("an address with a dot is written in quotes: \"close.png\" = 123"),
+                field.wrong_kind("an asset ID").hint("a name with a dot must be in quotes: \"close.png\" = 123"),
             );
             None
         }
@@ -173,7 +173,7 @@ impl<'b> AddressBook<'b> {
         absent: &mut Absent,
         otherwise: &str,
     ) -> ManifestError {
-        let fault = ManifestError::new(place, format!("no asset has the address {}", shown(address.as_str())));
+        let fault = ManifestError::new(place, format!("there is no asset named {}", shown(address.as_str())));
         let addresses = self.assets.keys().map(|address| address.as_str());
         match nearest_within(&mut absent.patience, address.as_str(), addresses) {
             Some(near) => fault.hint(format!("did you mean {}?", shown(near))),

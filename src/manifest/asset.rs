@@ -37,22 +37,22 @@ impl KeyPlace {
         match self {
             Self::Asset => &[],
             Self::Glob => &[
-                ("icon", "one icon for many assets is hardly meant; give those that need one an entry under [assets]"),
+                ("icon", "set it for single assets, under [assets.NAME]"),
                 (
                     "previews",
-                    "the same previews for many assets are hardly meant; give those that need some an entry under [assets]",
+                    "set them for single assets, under [assets.NAME]",
                 ),
             ],
             Self::Defaults => &[
-                ("path", "every asset has a file of its own; set it under [assets] or [globs]"),
+                ("path", "set it under [assets.NAME] or [globs.NAME]"),
                 (
                     "type",
-                    "the type follows from each file; set it under [assets] or [globs] where another one is meant",
+                    "Macadam takes the type from each file; to choose another, set it under [assets.NAME] or [globs.NAME]",
                 ),
-                ("display_name", "one name for all assets is hardly meant; set it under [assets] or [globs]"),
-                ("privacy", "it can't be undone for every asset at once; set it under [assets] or [globs]"),
-                ("icon", "one icon for all assets is hardly meant; set it under [assets]"),
-                ("previews", "the same previews for all assets are hardly meant; set them under [assets]"),
+                ("display_name", "set it under [assets.NAME] or [globs.NAME]"),
+                ("privacy", "it can't be undone, so set it under [assets.NAME] or [globs.NAME]"),
+                ("icon", "set it for single assets, under [assets.NAME]"),
+                ("previews", "set them for single assets, under [assets.NAME]"),
             ],
         }
     }
@@ -100,7 +100,7 @@ impl AssetKeys {
     pub(super) fn read(fields: &mut TableReader<'_>, role: KeyPlace, report: &mut ErrorSink) -> Self {
         for (name, reason) in role.refused() {
             if let Some(field) = fields.take_unlisted(name) {
-                let fault = ManifestError::new(field.key, format!("`{name}` makes no sense in {}", fields.what()));
+                let fault = ManifestError::new(field.key, format!("`{name}` can't be set in {}", fields.what()));
                 report.add(fault.hint(*reason));
             }
         }
@@ -178,7 +178,7 @@ fn read_display_name(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<Dis
     let name = DisplayName::new(text);
     name.map_err(|error| {
         let hint = if text.is_empty() {
-            "Roblox keeps no empty name; leave the key out, and the name is not managed".to_owned()
+            "a name can't be empty; leave the key out and Macadam doesn't touch the name".to_owned()
         } else {
             let cut: String = text.chars().take(MAX_DISPLAY_NAME).collect();
             format!("cut to that it would be {}", shown(&cut))

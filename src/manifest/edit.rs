@@ -21,7 +21,7 @@ use crate::model::desired::Pin;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// The manifest is no TOML.
-    #[error("the manifest can't be read: line {line}: {message}")]
+    #[error("the manifest has an error in line {line}: {message}")]
     Syntax {
         /// The line, from 1.
         line: usize,
@@ -29,7 +29,7 @@ pub enum EditError {
         message: String,
     },
     /// `pins` is there and no table.
-    #[error("`pins` is no table")]
+    #[error("`pins` is not a table")]
     NoTable,
     /// The pin is written in a way that no pin is.
     #[error("the pin of {} is written in a way that can't be edited", shown(.address.as_str()))]
@@ -103,7 +103,7 @@ pub fn remove_pin(text: &str, address: &Address) -> Result<Option<String>, EditE
 /// The addresses that `[pins]` names, also those that the manifest has for nothing else.
 ///
 /// # Errors
-/// When the text is no TOML, or `pins` is no table.
+/// When the text is no TOML, or `pins` is not a table.
 pub(crate) fn pinned(text: &str) -> Result<BTreeSet<Address>, EditError> {
     let document = parse(text)?;
     Ok(Home::of(&document).ok_or(EditError::NoTable)?.addresses())
@@ -564,11 +564,11 @@ mod tests {
                 assert!(!error.hint().is_empty());
             }
         };
-        check("pins = 5\n", "`pins` is no table");
-        check("[[pins]]\n", "`pins` is no table");
+        check("pins = 5\n", "`pins` is not a table");
+        check("[[pins]]\n", "`pins` is not a table");
         check(
             "a = 1\nb = \n",
-            "the manifest can't be read: line 2: string values must be quoted, expected literal string",
+            "the manifest has an error in line 2: string values must be quoted, expected literal string",
         );
         let form = "the pin of `sword` is written in a way that can't be edited";
         check("[[pins.sword]]\nasset_id = 1\n", form);

@@ -92,7 +92,7 @@ pub(super) fn read_assets(fields: TableReader<'_>, defaults: &AssetKeys, report:
         {
             let fault = ManifestError::new(
                 field.key.clone(),
-                format!("the address {} reads as an asset ID", shown(field.name)),
+                format!("the name {} looks like an asset ID", shown(field.name)),
             );
             report.add(fault.hint("give it another name"));
         }
@@ -159,7 +159,7 @@ fn check_type(path: Option<&Spanned<ProjectPath>>, keys: &AssetKeys, report: &mu
     let Some(format) = format_of(path.get_ref()) else {
         let fault = ManifestError::new(
             path.span(),
-            format!("{} has no extension that Roblox takes", shown(path.get_ref().as_str())),
+            format!("{}: Roblox doesn't accept this kind of file", shown(path.get_ref().as_str())),
         );
         report.add(fault.hint(extensions_hint()));
         return;
@@ -197,7 +197,7 @@ pub(super) fn article(asset_type: AssetType) -> &'static str {
 
 fn extensions_hint() -> String {
     let all = FileFormat::ALL.into_iter().flat_map(FileFormat::extensions).map(|extension| format!(".{extension}"));
-    format!("it takes {}", all.collect::<Vec<_>>().join(" "))
+    format!("Roblox accepts {}", all.collect::<Vec<_>>().join(" "))
 }
 
 /// Two entries that give one address, or two addresses for one path: the first of each is in force
@@ -211,7 +211,7 @@ fn check_clashes(drafts: &[DraftEntry], report: &mut ErrorSink) {
                 draft.key.clone(),
                 format!("two assets have the address {}", shown(draft.address.as_str())),
             );
-            let hint = "they look different and are one name in Unicode's normal form; rename one";
+            let hint = "they look different but are the same name in Unicode; rename one";
             report.add(fault.also((*first).clone(), "the first one").hint(hint));
         } else {
             addresses.insert(&draft.address, &draft.key);
@@ -220,7 +220,7 @@ fn check_clashes(drafts: &[DraftEntry], report: &mut ErrorSink) {
         let same = normalized(path.get_ref());
         if let Some((first, place)) = paths.get(&same) {
             let (one, two) = (shown(first.as_str()), shown(draft.address.as_str()));
-            let fault = ManifestError::new(path.span(), format!("{one} and {two} have one path, {}", shown(&same)));
+            let fault = ManifestError::new(path.span(), format!("{one} and {two} have the same path, {}", shown(&same)));
             report.add(fault.also(place.clone(), format!("the path of {one}")).hint("keep one address for each file"));
         } else {
             paths.insert(same, (&draft.address, path.span()));
@@ -275,7 +275,7 @@ fn check_glob_type(pattern: &Spanned<&str>, keys: &AssetKeys, report: &mut Error
     let Some(format) = FileFormat::of_extension(&extension) else {
         let fault = ManifestError::new(
             pattern.span(),
-            format!("{} finds no files that Roblox takes", shown(pattern.get_ref())),
+            format!("{} finds no files that Roblox accepts", shown(pattern.get_ref())),
         );
         report.add(fault.hint(extensions_hint()));
         return;

@@ -12,7 +12,7 @@ use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::metadata::{AssetRef, Preview, SocialLink, SocialNetwork};
 
-const REF_HINT: &str = "name the address of an Image in this manifest, or an asset ID as \"assets/123\"";
+const REF_HINT: &str = "write the name of an Image in this manifest, or an asset ID as \"assets/123\"";
 
 /// The digits of a text that reads as an asset ID, `assets/123`.
 pub(super) fn asset_id_digits(text: &str) -> Option<&str> {
@@ -31,7 +31,7 @@ pub(super) fn read_icon(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<
 
 fn read_ref(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<AssetRef> {
     if let DeValue::Integer(number) = field.value.get_ref() {
-        report.add(field.wrong_kind("a text").hint(format!("for an asset ID write \"assets/{number}\"")));
+        report.add(field.wrong_kind("a string in quotes").hint(format!("for an asset ID write \"assets/{number}\"")));
         return None;
     }
     let text = field.text(report)?;
@@ -91,7 +91,7 @@ pub(super) fn read_social_links(
         let Some(network) = SocialNetwork::ALL.into_iter().find(|network| network.key() == link.name) else {
             let keys = || SocialNetwork::ALL.into_iter().map(SocialNetwork::key);
             let fault =
-                ManifestError::new(link.key, format!("{} is no social link that Roblox knows", shown(link.name)));
+                ManifestError::new(link.key, format!("{} is not a social link that Roblox knows", shown(link.name)));
             report.add(match nearest(link.name, keys()) {
                 Some(near) => fault.hint(format!("did you mean `{near}`?")),
                 None => fault.hint(format!("it can be {}", either(keys()))),
@@ -131,7 +131,7 @@ fn read_social_link(link: &KeyValue<'_>, report: &mut ErrorSink) -> Option<Optio
         } else {
             "write the whole URL, such as \"https://twitter.com/us\"".to_owned()
         };
-        report.add(uri.fault(format!("{} is no https URL", shown(text))).hint(hint));
+        report.add(uri.fault(format!("{} is not an https:// address", shown(text))).hint(hint));
         return None;
     }
     Some(Some(SocialLink { title: title.map(str::to_owned), uri: text.to_owned() }))

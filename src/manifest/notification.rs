@@ -22,7 +22,7 @@ pub(super) fn read_notify(mut fields: TableReader<'_>, report: &mut ErrorSink) -
     }
     let first = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
     if !first || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') || name.len() > 200 {
-        let fault = field.fault(format!("{} is no name of an environment variable", shown(name)));
+        let fault = field.fault(format!("{} can't be the name of an environment variable", shown(name)));
         report.add(fault.hint("use letters, digits and `_`, such as \"MACADAM_WEBHOOK\""));
         return None;
     }

@@ -54,7 +54,7 @@ struct ParsedOutput {
 /// Reads the list of outputs.
 pub(super) fn read_outputs(field: &KeyValue<'_>, taken: &Taken<'_>, report: &mut ErrorSink) -> Outputs {
     if let toml::de::DeValue::Table(_) = field.value.get_ref() {
-        let fault = ManifestError::new(field.key.clone(), "`outputs` has to be a list, not a table");
+        let fault = ManifestError::new(field.key.clone(), "`outputs` must be a list, not a table");
         report.add(fault.hint("write [[outputs]] with two brackets, once for each output"));
         return Outputs::default();
     }
@@ -171,7 +171,7 @@ fn open(path: ProjectPath, place: &Range<usize>, taken: &Taken<'_>, report: &mut
     if output.is_none() {
         let extensions = Language::EXTENSIONS.into_iter().map(|(extension, _)| extension);
         report.add(
-            fault(format!("{} has no extension of an output", shown(&name)))
+            fault(format!("{} has an unknown extension", shown(&name)))
                 .hint(format!("it can be {}", either(extensions))),
         );
     }

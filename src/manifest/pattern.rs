@@ -38,7 +38,7 @@ pub(super) fn read_pattern(text: toml::Spanned<&str>, report: &mut ErrorSink) ->
     match compiled {
         Ok(_) => Some(path.as_str().to_owned()),
         Err(error) => {
-            let message = format!("{} is no pattern: {}", shown(text), error.kind());
+            let message = format!("{} is not a valid pattern: {}", shown(text), error.kind());
             report.add(ManifestError::new(span, message));
             None
         }
@@ -74,7 +74,7 @@ impl AddressPattern {
         if text.len() > MAX_PATTERN {
             return Err(format!("the glob has {} bytes, at most {MAX_PATTERN} are allowed", text.len()));
         }
-        set([text]).map(Self).map_err(|error| format!("`{text}` is no glob: {}", error.kind()))
+        set([text]).map(Self).map_err(|error| format!("`{text}` is not a valid pattern: {}", error.kind()))
     }
 
     /// Whether an address fits it.
@@ -135,10 +135,10 @@ mod tests {
         check("../*.png", Err("the pattern `../*.png` leaves the manifest's folder with `..`"));
         check("ui\\*.png", Err("the pattern `ui\\*.png` holds a backslash; write `/` between folders on every system"));
         check("ui/", Err("the pattern `ui/` has an empty part, a `.` part or a NUL"));
-        check("ui/[a.png", Err("`ui/[a.png` is no pattern: unclosed character class; missing ']'"));
+        check("ui/[a.png", Err("`ui/[a.png` is not a valid pattern: unclosed character class; missing ']'"));
         check(
             "ui/{a.png",
-            Err("`ui/{a.png` is no pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)"),
+            Err("`ui/{a.png` is not a valid pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)"),
         );
         check(&"x".repeat(1025), Err("the pattern has 1025 bytes, at most 1024 are allowed"));
     }

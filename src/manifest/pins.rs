@@ -77,7 +77,7 @@ pub(super) enum Home<'d> {
 }
 
 impl<'d> Home<'d> {
-    /// Where a document has its pins, or `None` when `pins` is no table.
+    /// Where a document has its pins, or `None` when `pins` is not a table.
     pub(super) fn of(document: &'d Document<&str>) -> Option<Self> {
         let Some((name, item)) = document.as_table().get_key_value("pins") else { return Some(Self::Nowhere) };
         let name = name.span()?;

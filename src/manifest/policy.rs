@@ -40,7 +40,7 @@ pub(super) fn read_policy(mut fields: TableReader<'_>, report: &mut ErrorSink) -
 fn read_duration(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<Duration> {
     const HINT: &str = "a whole number with `s`, `m`, `h`, `d` or `w` after it, such as \"14d\", at most ten years; \"0d\" means at once";
     if let toml::de::DeValue::Integer(_) = field.value.get_ref() {
-        report.add(field.wrong_kind("a text").hint(HINT));
+        report.add(field.wrong_kind("a string in quotes").hint(HINT));
         return None;
     }
     let text = field.text(report)?;

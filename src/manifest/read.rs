@@ -117,7 +117,7 @@ impl<'t> TableReader<'t> {
     pub(super) fn finish(self, report: &mut ErrorSink) {
         let Self { what, left, known, .. } = self;
         for field in left {
-            let fault = ManifestError::new(field.key.clone(), format!("{} is no key of {what}", shown(field.name)));
+            let fault = ManifestError::new(field.key.clone(), format!("unknown key {} in {what}", shown(field.name)));
             let hint = if report.is_crowded() { None } else { Some(unknown_key_hint(&field, &what, &known)) };
             report.add(hint.into_iter().fold(fault, ManifestError::hint));
         }
@@ -135,10 +135,10 @@ fn unknown_key_hint(field: &KeyValue<'_>, what: &str, known: &[&'static str]) ->
             .to_owned();
     }
     if REMOTE_KEYS.contains(&letters.as_str()) {
-        return "nothing in a manifest can say where the key is sent; the option --api-url can".to_owned();
+        return "the manifest can't choose the server; use the option --api-url".to_owned();
     }
     if let (DeValue::Table(_), true) = (field.value.get_ref(), what.contains("[assets.")) {
-        return "an address with a dot is written in quotes: [assets.\"close.png\"]".to_owned();
+        return "a name with a dot must be in quotes: [assets.\"close.png\"]".to_owned();
     }
     if let Some((_, home)) = HOMES.iter().find(|(key, _)| *key == field.name) {
         return format!("it belongs under {home}");
@@ -148,7 +148,7 @@ fn unknown_key_hint(field: &KeyValue<'_>, what: &str, known: &[&'static str]) ->
 
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
-        DeValue::String(_) => "a text",
+        DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a number",
         DeValue::Float(_) => "a number with a fraction",
         DeValue::Boolean(_) => "true or false",
@@ -198,7 +198,7 @@ impl<'t> KeyValue<'t> {
         match self.value.get_ref() {
             DeValue::String(text) => Some(text.as_ref()),
             _ => {
-                report.add(self.wrong_kind("a text"));
+                report.add(self.wrong_kind("a string in quotes"));
                 None
             }
         }
@@ -211,7 +211,7 @@ impl<'t> KeyValue<'t> {
         for value in list.iter() {
             match value.get_ref() {
                 DeValue::String(text) => texts.push(Spanned::new(value.span(), text.as_ref())),
-                _ => report.add(wrong_kind(self.name, value, "a list of texts")),
+                _ => report.add(wrong_kind(self.name, value, "a list of strings in quotes")),
             }
         }
         Some(texts)
@@ -235,7 +235,7 @@ impl<'t> KeyValue<'t> {
                 let number = number.and_then(|number| u64::try_from(number).ok());
                 if number.is_none() {
                     report.add(self.fault(format!(
-                        "{} has to be a whole number from 0 to {}, not {}",
+                        "{} must be a whole number from 0 to {}, not {}",
                         shown(self.name),
                         i64::MAX,
                         shown(&digits.to_string())
@@ -283,5 +283,5 @@ fn digits_shown(text: &str) -> String {
 
 /// The value of `name` is of another kind than `wanted`.
 pub(super) fn wrong_kind(name: &str, value: &Value<'_>, wanted: &str) -> ManifestError {
-    ManifestError::new(value.span(), format!("{} has to be {wanted}, not {}", shown(name), kind(value.get_ref())))
+    ManifestError::new(value.span(), format!("{} must be {wanted}, not {}", shown(name), kind(value.get_ref())))
 }

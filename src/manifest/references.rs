@@ -76,8 +76,8 @@ pub(super) fn check_targets<'k>(
             AddressUse::Asset(None) if !state_cache.is_complete() => {}
             AddressUse::Asset(found) => {
                 let fault = at(match found {
-                    Some(found) => format!("the {field} has to be an Image, {name} is {} {found}", article(found)),
-                    None => format!("the {field} has to be an Image, {name} is none"),
+                    Some(found) => format!("the {field} must be an Image, {name} is {} {found}", article(found)),
+                    None => format!("the {field} must be an Image, and {name} isn't one"),
                 });
                 report.add(fault.hint("name an Image, or another asset's ID as \"assets/123\""));
             }
@@ -93,7 +93,7 @@ pub(super) fn check_targets<'k>(
                 absent.faults.add(fault.hint(hint));
             }
             AddressUse::Missing => {
-                let hint = "name the address of an Image in this manifest, or an asset ID as \"assets/123\"";
+                let hint = "write the name of an Image in this manifest, or an asset ID as \"assets/123\"";
                 let fault = state_cache.missing(edge.to, edge.place.clone(), absent, hint);
                 absent.faults.add(fault);
             }
@@ -159,8 +159,8 @@ fn circle(path: &[ReferenceStep<'_, '_>], to: &Address) -> ManifestError {
     names.push(shown(to.as_str()));
     let mut places = around.iter().filter_map(|step| step.followed);
     let first = places.next().map_or(0..0, |edge| edge.place.clone());
-    let message = format!("icons and previews lead in a circle: {}", names.join(" -> "));
+    let message = format!("icons and previews form a circle: {}", names.join(" -> "));
     let fault = ManifestError::new(first, message)
-        .hint("each asset has to be there before the one that shows it; remove one of these");
-    places.take(MAX_CIRCLE).fold(fault, |fault, edge| fault.also(edge.place.clone(), "and on from here"))
+        .hint("Macadam uploads each asset before the one that shows it; remove one of these");
+    places.take(MAX_CIRCLE).fold(fault, |fault, edge| fault.also(edge.place.clone(), "and continues here"))
 }

@@ -141,7 +141,7 @@ impl<'m> Gathering<'m> {
                     let spelled = |path: &ProjectPath| path.as_str().escape_default().to_string();
                     let message = format!("two files have the address {}", name());
                     let hint = format!(
-                        "their names are one in Unicode's normal form: {} and {}",
+                        "their names are the same in Unicode: {} and {}",
                         spelled(other),
                         spelled(path)
                     );
@@ -207,7 +207,7 @@ impl<'m> Gathering<'m> {
                 && width != height
             {
                 let message =
-                    format!("an icon has to be square, {} has {width} by {height} pixels", shown(target.as_str()));
+                    format!("an icon must be square, {} has {width} by {height} pixels", shown(target.as_str()));
                 self.report.add(ManifestError::new(place, message).hint("name a square Image"));
             }
         }
@@ -234,7 +234,7 @@ fn fitting(facts: FileFacts, asset_type: Option<AssetType>, keys: &AssetKeys) ->
         && facts.content == (ContentFacts::Instances { root: ModelRoot::Other })
     {
         return problem(
-            "the file holds no animation".to_owned(),
+            "the file contains no animation".to_owned(),
             "an Animation's only root is a KeyframeSequence or a CurveAnimation; leave `type` out for a Model"
                 .to_owned(),
         );

@@ -83,7 +83,7 @@ pub(super) fn decode(bytes: &[u8], file: &str) -> Result<ManifestSource, Vec<Dia
 fn report_conflicts(text: &str, report: &mut ErrorSink) {
     let mut ours: Option<Range<usize>> = None;
     let message = "a merge conflict is not resolved here";
-    let hint = "resolve it in git; macadam does nothing until then";
+    let hint = "resolve it in git first";
     let mut at = 0;
     for line in text.split_inclusive('\n') {
         let place = at..at + line.trim_end().len();
@@ -157,7 +157,7 @@ pub(super) fn foreign_file(source: &ManifestSource, report: &ErrorSink) -> Optio
         return None;
     }
     let fault = ManifestError::new(first.start..first.start, "the file is not TOML from here on").unquoted();
-    Some(fault.hint("its lines are not shown, in case it is another file than the manifest"))
+    Some(fault.hint("Macadam doesn't show its lines, in case this isn't a manifest"))
 }
 
 /// Whether the extent of an error is known, and the rest of the document is as written.
@@ -213,7 +213,7 @@ fn unquoted(at: usize, word: &str) -> ManifestError {
         }
     }
     let plain = word.len() <= 60 && !word.chars().any(|c| c.is_control() || c == '"' || c == '\\');
-    let fault = fault("a text has to be in quotes");
+    let fault = fault("text must be in quotes");
     if plain { fault.hint(format!("write \"{word}\"")) } else { fault }
 }
 
@@ -277,16 +277,16 @@ mod tests {
     #[test]
     fn syntax_errors_are_told_line_by_line() {
         check("a = 1\n", true, &[]);
-        check("a = Model\nb = \n", true, &["1:5 a text has to be in quotes", "2:5 the value is missing"]);
+        check("a = Model\nb = \n", true, &["1:5 text must be in quotes", "2:5 the value is missing"]);
         check("a = 1\nb = 2\n a = 3\n", true, &["3:2 `a` is set twice @(1, 1)"]);
         check(
             "a = image\nb = True\nc = ./x.png\nd = 14d # x\n",
             true,
             &[
-                "1:5 a text has to be in quotes",
+                "1:5 text must be in quotes",
                 "2:5 true and false are written in lower case",
-                "3:5 a text has to be in quotes",
-                "4:5 a text has to be in quotes",
+                "3:5 text must be in quotes",
+                "4:5 text must be in quotes",
             ],
         );
         check(

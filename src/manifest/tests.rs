@@ -124,18 +124,18 @@ path = "ui/[.png"
 "#;
     let all = parse(text.as_bytes(), "assets.toml").unwrap_err();
     let expected = [
-        "2:11 `user_id` has to be a number, not a text | write it without quotes: 123",
-        "4:2 `polcy` is no key of a manifest | did you mean `policy`?",
+        "2:11 `user_id` must be a number, not a string | write it without quotes: 123",
+        "4:2 unknown key `polcy` in a manifest | did you mean `policy`?",
         "8:11 `removed` can't be `archived` | did you mean `archive`?",
         "11:8 the path `../sword.fbx` leaves the manifest's folder with `..`",
-        "12:1 `typ` is no key of `[assets.sword]` | did you mean `type`?",
+        "12:1 unknown key `typ` in `[assets.sword]` | did you mean `type`?",
         "15:16 a display name has 1 to 50 characters, this one has 0 | \
-         Roblox keeps no empty name; leave the key out, and the name is not managed",
-        "16:8 `shield.exe` has no extension that Roblox takes | it takes .fbx .gltf .glb .rbxm .rbxmx .png .jpg .jpeg \
+         a name can't be empty; leave the key out and Macadam doesn't touch the name",
+        "16:8 `shield.exe`: Roblox doesn't accept this kind of file | Roblox accepts .fbx .gltf .glb .rbxm .rbxmx .png .jpg .jpeg \
          .bmp .tga .mp3 .ogg .wav .flac .mp4 .mov .mesh",
         "20:11 the privacy of an Audio can't be chosen | it can for `Image`, `Decal` and `Mesh`; leave it out for all others",
-        "21:8 no asset has the address `swrd` | did you mean `sword`?",
-        "24:8 `ui/[.png` is no pattern: unclosed character class; missing ']'",
+        "21:8 there is no asset named `swrd` | did you mean `sword`?",
+        "24:8 `ui/[.png` is not a valid pattern: unclosed character class; missing ']'",
     ];
     assert_eq!(expected.len(), 10);
     assert_eq!(told(&all, text, 0), expected);
@@ -147,7 +147,7 @@ fn errors_are_rendered_with_their_lines() {
     let text = "[creator]\nuser_id = 1\napi_key = \"abc\"\n\n[assets.\"\u{e9}p\u{e9}e\"]\npath = \"a.png\"\n[assets.b]\npath = \"a.png\"\n";
     let all = parse(text.as_bytes(), "game/assets.toml").unwrap_err();
     let expected = "\
-error: `api_key` is no key of [creator]
+error: unknown key `api_key` in [creator]
  --> game/assets.toml:3:1
   |
 3 | api_key = *****
@@ -155,7 +155,7 @@ error: `api_key` is no key of [creator]
   |
   = hint: a manifest holds no credentials: they come from --api-key-file or the environment; revoke one that was committed
 
-error: `\u{e9}p\u{e9}e` and `b` have one path, `a.png`
+error: `\u{e9}p\u{e9}e` and `b` have the same path, `a.png`
  --> game/assets.toml:8:8
   |
 6 | path = \"a.png\"
@@ -293,7 +293,7 @@ fn a_policy_is_read_in_full() {
     check(
         "[policy]\narchive_after = 14\n",
         &[
-            "2:17 `archive_after` has to be a text, not a number | a whole number with `s`, `m`, `h`, `d` or `w` after it, such as \"14d\", at most ten years; \"0d\" means at once",
+            "2:17 `archive_after` must be a string in quotes, not a number | a whole number with `s`, `m`, `h`, `d` or `w` after it, such as \"14d\", at most ten years; \"0d\" means at once",
         ],
     );
     check(
@@ -307,7 +307,7 @@ fn a_policy_is_read_in_full() {
         "[policy]\narchive_after = '11y'\nremoved = true\n",
         &[
             "2:17 `archive_after` can't be `11y` | a whole number with `s`, `m`, `h`, `d` or `w` after it, such as \"14d\", at most ten years; \"0d\" means at once",
-            "3:11 `removed` has to be a text, not true or false",
+            "3:11 `removed` must be a string in quotes, not true or false",
         ],
     );
 }
@@ -334,17 +334,17 @@ fn a_manifest_names_one_owner() {
     check("[creator]\nuser_id = 0\n", &[&format!("2:11 `0` is no user ID | {number}")]);
     check(
         "[creator]\nuser_id = -5\n",
-        &["2:11 `user_id` has to be a whole number from 0 to 9223372036854775807, not `-5`"],
+        &["2:11 `user_id` must be a whole number from 0 to 9223372036854775807, not `-5`"],
     );
     check(
         "[creator]\nuser_id = 99999999999999999999\n",
-        &["2:11 `user_id` has to be a whole number from 0 to 9223372036854775807, not `99999999999999999999`"],
+        &["2:11 `user_id` must be a whole number from 0 to 9223372036854775807, not `99999999999999999999`"],
     );
-    check("[creator]\nuser_id = 1.5\n", &["2:11 `user_id` has to be a number, not a number with a fraction"]);
-    check("creator = 5\n", &["1:11 `creator` has to be a table, not a number"]);
+    check("[creator]\nuser_id = 1.5\n", &["2:11 `user_id` must be a number, not a number with a fraction"]);
+    check("creator = 5\n", &["1:11 `creator` must be a table, not a number"]);
     check(
         "user_id = 1\n[creator]\nuser_id = 1\n",
-        &["1:1 `user_id` is no key of a manifest | it belongs under [creator]"],
+        &["1:1 unknown key `user_id` in a manifest | it belongs under [creator]"],
     );
 }
 
@@ -353,9 +353,9 @@ fn syntax_errors_stand_beside_others_where_the_rest_is_sure() {
     check(
         "[assets.a]\npath = a.png\ntype = Image\nicn = \"\"\n[assets.a]\n",
         &[
-            "2:8 a text has to be in quotes | write \"a.png\"",
-            "3:8 a text has to be in quotes | write \"Image\"",
-            "4:1 `icn` is no key of `[assets.a]` | did you mean `icon`?",
+            "2:8 text must be in quotes | write \"a.png\"",
+            "3:8 text must be in quotes | write \"Image\"",
+            "4:1 unknown key `icn` in `[assets.a]` | did you mean `icon`?",
             "5:9 `a` is set twice | remove one of the two @1:1",
         ],
     );
@@ -374,11 +374,11 @@ fn assets_are_checked_key_by_key() {
     );
     asset(
         "expected_price = -1",
-        &["3:18 `expected_price` has to be a whole number from 0 to 9223372036854775807, not `-1`"],
+        &["3:18 `expected_price` must be a whole number from 0 to 9223372036854775807, not `-1`"],
     );
     asset(
         "prevent_replace = \"yes\"",
-        &["3:19 `prevent_replace` has to be true or false, not a text | write it without quotes: true or false"],
+        &["3:19 `prevent_replace` must be true or false, not a string | write it without quotes: true or false"],
     );
     asset(
         &format!("display_name = \"{}\"", "x".repeat(51)),
@@ -398,29 +398,29 @@ fn assets_are_checked_key_by_key() {
     asset(
         "grants = [{ universe = 0 }, { user = 1, group = 2 }, {}, 5]",
         &[
-            "3:24 `0` is no universe ID | a universe ID is a positive number that Roblox gave",
+            "3:24 `0` is not a universe ID | a universe ID is a positive number that Roblox gave",
             "3:29 a grant names more than one | write one of `universe`, `user` or `group` in each grant",
             "3:54 a grant names nobody | write one of `universe`, `user` or `group` in each grant",
-            "3:58 `grants` has to be a table, not a number",
+            "3:58 `grants` must be a table, not a number",
         ],
     );
     asset(
         "png = {}",
-        &["3:1 `png` is no key of `[assets.a]` | an address with a dot is written in quotes: [assets.\"close.png\"]"],
+        &["3:1 unknown key `png` in `[assets.a]` | a name with a dot must be in quotes: [assets.\"close.png\"]"],
     );
     asset(
         "url = \"https://x\"",
         &[
-            "3:1 `url` is no key of `[assets.a]` | nothing in a manifest can say where the key is sent; the option --api-url can",
+            "3:1 unknown key `url` in `[assets.a]` | the manifest can't choose the server; use the option --api-url",
         ],
     );
     check(
         "[assets]\na = \"a.png\"\nb = {}\n\"\" = { path = \"c.png\" }\n\"assets/1\" = { path = \"d.png\" }\n",
         &[
-            "2:5 `a` has to be a table, not a text | write { path = \"a.png\" }",
+            "2:5 `a` must be a table, not a string | write { path = \"a.png\" }",
             "3:1 the asset `b` has no `path` | set `path` to its file, relative to the manifest's folder",
             "4:1 an address can't be empty",
-            "5:1 the address `assets/1` reads as an asset ID | give it another name",
+            "5:1 the name `assets/1` looks like an asset ID | give it another name",
         ],
     );
     check(
@@ -438,17 +438,17 @@ fn social_links_are_known_few_and_https() {
     links(
         "twiter = \"\"\nmyspace = \"\"",
         &[
-            "4:1 `twiter` is no social link that Roblox knows | did you mean `twitter`?",
-            "5:1 `myspace` is no social link that Roblox knows | it can be `facebook`, `twitter`, `youtube`, `twitch`, `discord`, \
+            "4:1 `twiter` is not a social link that Roblox knows | did you mean `twitter`?",
+            "5:1 `myspace` is not a social link that Roblox knows | it can be `facebook`, `twitter`, `youtube`, `twitch`, `discord`, \
          `github`, `roblox`, `guilded` or `devforum`",
         ],
     );
     links(
         "twitter = \"https://twitter.com/us\"\ntwitch = { title = \"x\" }\ngithub = { uri = \"github.com/us\" }",
         &[
-            "4:11 `twitter` has to be a table, not a text | write twitter = { uri = \"https://…\" }, or \"\" to clear the link",
+            "4:11 `twitter` must be a table, not a string | write twitter = { uri = \"https://…\" }, or \"\" to clear the link",
             "5:1 a social link needs a `uri` | to clear the link write twitch = \"\"",
-            "6:18 `github.com/us` is no https URL | write the whole URL, such as \"https://twitter.com/us\"",
+            "6:18 `github.com/us` is not an https:// address | write the whole URL, such as \"https://twitter.com/us\"",
         ],
     );
     let link = |name: &str| format!("{name} = {{ uri = \"https://x.org/us\" }}\n");
@@ -530,9 +530,9 @@ fn keys_for_creation_only_are_read_and_checked() {
     wrong("privacy = 'open'", &["3:11 `privacy` can't be `open` | it can be `default`, `restricted` or `open_use`"]);
     wrong(
         "expected_price = '5'",
-        &["3:18 `expected_price` has to be a number, not a text | write it without quotes: 5"],
+        &["3:18 `expected_price` must be a number, not a string | write it without quotes: 5"],
     );
-    wrong("expected_price = 1.5", &["3:18 `expected_price` has to be a number, not a number with a fraction"]);
+    wrong("expected_price = 1.5", &["3:18 `expected_price` must be a number, not a number with a fraction"]);
 }
 
 #[test]
@@ -562,7 +562,7 @@ fn an_icon_is_square_and_a_preview_need_not_be() {
         check_resolve(&text("icon = 'i'"), findings([("i.png", file)]), expected);
     };
     icon(image(64, 64), &[]);
-    icon(image(64, 63), &["5:8 an icon has to be square, `i` has 64 by 63 pixels | name a square Image"]);
+    icon(image(64, 63), &["5:8 an icon must be square, `i` has 64 by 63 pixels | name a square Image"]);
     // An icon whose file can't be used is a problem of that asset.
     icon(FoundFile { globs: vec![], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) }, &[]);
     check_resolve(&text("icon = 'i'"), FoundFiles::new(), &[]);
@@ -574,14 +574,14 @@ fn keys_that_make_no_sense_for_many_say_why() {
     check(
         "[defaults]\nprivacy = \"restricted\"\ndisplay_name = \"x\"\n",
         &[
-            "2:1 `privacy` makes no sense in [defaults] | it can't be undone for every asset at once; set it under [assets] or [globs]",
-            "3:1 `display_name` makes no sense in [defaults] | one name for all assets is hardly meant; set it under [assets] or [globs]",
+            "2:1 `privacy` can't be set in [defaults] | it can't be undone, so set it under [assets.NAME] or [globs.NAME]",
+            "3:1 `display_name` can't be set in [defaults] | set it under [assets.NAME] or [globs.NAME]",
         ],
     );
     check(
         "[globs.g]\npath = \"*.png\"\nicon = \"assets/1\"\n",
         &[
-            "3:1 `icon` makes no sense in `[globs.g]` | one icon for many assets is hardly meant; give those that need one an entry under [assets]",
+            "3:1 `icon` can't be set in `[globs.g]` | set it for single assets, under [assets.NAME]",
         ],
     );
 }
@@ -591,10 +591,10 @@ fn an_unknown_key_is_told_what_is_known() {
     check(
         "[notify]\ncolour = 1\nurl = 1\nicon = 1\nx-api-key = 1\n",
         &[
-            "2:1 `colour` is no key of [notify] | the keys here are `webhook_env`",
-            "3:1 `url` is no key of [notify] | nothing in a manifest can say where the key is sent; the option --api-url can",
-            "4:1 `icon` is no key of [notify] | it belongs under [assets.NAME]",
-            "5:1 `x-api-key` is no key of [notify] | a manifest holds no credentials: they come from --api-key-file or the \
+            "2:1 unknown key `colour` in [notify] | the keys here are `webhook_env`",
+            "3:1 unknown key `url` in [notify] | the manifest can't choose the server; use the option --api-url",
+            "4:1 unknown key `icon` in [notify] | it belongs under [assets.NAME]",
+            "5:1 unknown key `x-api-key` in [notify] | a manifest holds no credentials: they come from --api-key-file or the \
              environment; revoke one that was committed",
         ],
     );
@@ -604,19 +604,19 @@ fn an_unknown_key_is_told_what_is_known() {
 fn clashes_name_both_places() {
     check(
         "[assets.a]\npath = \"x.png\"\n[assets.b]\npath = \"./x.png\"\n",
-        &["4:8 `a` and `b` have one path, `x.png` | keep one address for each file @2:8"],
+        &["4:8 `a` and `b` have the same path, `x.png` | keep one address for each file @2:8"],
     );
     check(
         "[assets.\"\u{e9}\"]\npath = \"x.png\"\n[assets.\"e\u{301}\"]\npath = \"y.png\"\n",
         &[
-            "3:9 two assets have the address `\u{e9}` | they look different and are one name in Unicode's normal form; rename one @1:9",
+            "3:9 two assets have the address `\u{e9}` | they look different but are the same name in Unicode; rename one @1:9",
         ],
     );
     check(
         "[assets.a]\npath = \"x.png\"\n[existing]\na = 1\n\"\u{e9}\" = 1\n\"e\u{301}\" = 2\n",
         &[
             "4:1 `a` is an asset of this manifest | remove one of the two @1:9",
-            "6:1 `\u{e9}` is set twice | they look different and are one name in Unicode's normal form; remove one @5:1",
+            "6:1 `\u{e9}` is set twice | they look different but are the same name in Unicode; remove one @5:1",
         ],
     );
     check(
@@ -632,26 +632,26 @@ fn globs_outputs_and_notify_are_checked() {
         &[
             "1:8 the glob `g` has no `path` | set `path` to a pattern, such as \"ui/**/*.png\"",
             "3:8 the pattern `/x/*.png` is absolute; paths are relative to the manifest's folder",
-            "4:11 `exclude` has to be a list, not a text",
+            "4:11 `exclude` must be a list, not a string",
         ],
     );
     check(
         "[globs.g]\npath = \"*.png\"\ntype = \"Model\"\n[globs.h]\npath = \"*.psd\"\n[globs.i]\npath = \"*.ogg\"\nprivacy = \"restricted\"\n",
         &[
             "3:8 a Model can't be made from a .png file | a .png file becomes `Image` or `Decal`",
-            "5:8 `*.psd` finds no files that Roblox takes | it takes .fbx .gltf .glb .rbxm .rbxmx .png .jpg .jpeg .bmp .tga .mp3 .ogg .wav .flac .mp4 .mov .mesh",
+            "5:8 `*.psd` finds no files that Roblox accepts | Roblox accepts .fbx .gltf .glb .rbxm .rbxmx .png .jpg .jpeg .bmp .tga .mp3 .ogg .wav .flac .mp4 .mov .mesh",
             "8:11 the privacy of an Audio can't be chosen | it can for `Image`, `Decal` and `Mesh`; leave it out for all others",
         ],
     );
     check(
         "[outputs]\npath = \"x.luau\"\n",
-        &["1:2 `outputs` has to be a list, not a table | write [[outputs]] with two brackets, once for each output"],
+        &["1:2 `outputs` must be a list, not a table | write [[outputs]] with two brackets, once for each output"],
     );
     check(
         "[[outputs]]\n[[outputs]]\npath = \"x.py\"\n[[outputs]]\npath = \"x.ts\"\nstyle = \"tree\"\ninclude = []\n",
         &[
             "1:1 an output needs a `path` | such as path = \"src/shared/assets.luau\"",
-            "3:8 `x.py` has no extension of an output | it can be `.d.ts`, `.ts`, `.luau`, `.lua` or `.json`",
+            "3:8 `x.py` has an unknown extension | it can be `.d.ts`, `.ts`, `.luau`, `.lua` or `.json`",
             "6:9 `style` can't be `tree` | it can be `flat` or `nested`",
             "7:11 `include` holds no pattern | leave it out for all addresses",
         ],
@@ -662,14 +662,14 @@ fn globs_outputs_and_notify_are_checked() {
     check(
         "[notify]\nwebhook_env = \"MY-HOOK\"\n",
         &[
-            "2:15 `MY-HOOK` is no name of an environment variable | use letters, digits and `_`, such as \"MACADAM_WEBHOOK\"",
+            "2:15 `MY-HOOK` can't be the name of an environment variable | use letters, digits and `_`, such as \"MACADAM_WEBHOOK\"",
         ],
     );
     check(
         "[notify]\nwebhook_env = \"ROBLOX_API_KEY\"\nwebhook_url = \"x\"\n",
         &[
             "2:15 `ROBLOX_API_KEY` holds a credential, not a webhook's URL | use a variable of its own, such as \"MACADAM_WEBHOOK\"",
-            "3:1 `webhook_url` is no key of [notify] | did you mean `webhook_env`?",
+            "3:1 unknown key `webhook_url` in [notify] | did you mean `webhook_env`?",
         ],
     );
 }
@@ -679,8 +679,8 @@ fn existing_and_pins_are_checked() {
     check(
         "[existing]\nmusic.theme = 1\nb = \"rbxassetid://1\"\nc = 0\n",
         &[
-            "2:1 `music` has to be an asset ID, not a table | an address with a dot is written in quotes: \"close.png\" = 123",
-            "3:5 `b` has to be an asset ID, not a text | write the number alone, without quotes",
+            "2:1 `music` must be an asset ID, not a table | a name with a dot must be in quotes: \"close.png\" = 123",
+            "3:5 `b` must be an asset ID, not a string | write the number alone, without quotes",
             "4:5 `0` is no asset ID | an ID is a positive number that Roblox gave",
         ],
     );
@@ -689,15 +689,15 @@ fn existing_and_pins_are_checked() {
         &[
             "6:5 a Model is pinned at a revision, not at an asset ID | write the revision's number alone; `macadam history` lists them",
             "7:5 an Image is pinned at an asset ID, not at a revision | write { asset_id = 123 }; `macadam history` lists them",
-            "8:1 no asset has the address `i.png` | that is the path of `i`: pin that address",
-            "9:1 no asset has the address `n` | did you mean `i`?",
+            "8:1 there is no asset named `i.png` | that is the path of `i`: pin that address",
+            "9:1 there is no asset named `n` | did you mean `i`?",
         ],
     );
     check(
         "[existing]\ne = 1\n[pins]\ne = 1\nf = {}\ng = 0\n",
         &[
             "4:1 `e` is under [existing] | only assets that Macadam manages can be pinned",
-            "5:5 the pin of `f` has no `asset_id` | write { asset_id = 123 }; an address with a dot is written in quotes",
+            "5:5 the pin of `f` has no `asset_id` | write { asset_id = 123 }; a name with a dot must be in quotes",
             "6:5 `0` is no revision | an ID is a positive number that Roblox gave",
         ],
     );
@@ -711,24 +711,24 @@ fn icons_lead_to_images_and_never_in_a_circle() {
     let name = "name an Image, or another asset's ID as \"assets/123\"";
     icon("\"i\"", &[]);
     icon("\"assets/12\"", &[]);
-    icon("\"m\"", &[&format!("9:8 the icon has to be an Image, `m` is a Model | {name}")]);
+    icon("\"m\"", &[&format!("9:8 the icon must be an Image, `m` is a Model | {name}")]);
     icon("\"e\"", &["9:8 `e` is under [existing] | write \"assets/5\""]);
-    icon("\"i.png\"", &["9:8 no asset has the address `i.png` | that is the path of `i`: write that address"]);
-    icon("12", &["9:8 `icon` has to be a text, not a number | for an asset ID write \"assets/12\""]);
+    icon("\"i.png\"", &["9:8 there is no asset named `i.png` | that is the path of `i`: write that address"]);
+    icon("12", &["9:8 `icon` must be a string in quotes, not a number | for an asset ID write \"assets/12\""]);
     icon("\"rbxassetid://12\"", &["9:8 `icon` can't be `rbxassetid://12` | write \"assets/12\""]);
     icon("\"assets/0\"", &["9:8 `0` is no asset ID | an ID is a positive number that Roblox gave"]);
     icon(
         "\"a\"",
         &[
-            "9:8 icons and previews lead in a circle: `a` -> `a` | each asset has to be there before the one that shows it; remove one of these",
+            "9:8 icons and previews form a circle: `a` -> `a` | Macadam uploads each asset before the one that shows it; remove one of these",
         ],
     );
     check(
         "[assets.a]\npath = \"a.png\"\npreviews = [\"b\", { asset = \"c\" }, {}]\n[globs.g]\npath = \"c/*\"\n",
         &[
-            "3:13 `previews` has to be a list of tables, not a text | write { asset = \"b\" }",
-            "3:28 no asset has the address `c` | did you mean `a`?",
-            "3:35 a preview needs an `asset` | name the address of an Image in this manifest, or an asset ID as \"assets/123\"",
+            "3:13 `previews` must be a list of tables, not a string | write { asset = \"b\" }",
+            "3:28 there is no asset named `c` | did you mean `a`?",
+            "3:35 a preview needs an `asset` | write the name of an Image in this manifest, or an asset ID as \"assets/123\"",
         ],
     );
     let circle = "[assets.a]\npath = \"a.png\"\nicon = \"b\"\n[assets.b]\npath = \"b.png\"\npreviews = [{ asset = \"c\" }]\n\
@@ -736,7 +736,7 @@ fn icons_lead_to_images_and_never_in_a_circle() {
     check(
         circle,
         &[
-            "3:8 icons and previews lead in a circle: `a` -> `b` -> `c` -> `a` | each asset has to be there before the one that \
+            "3:8 icons and previews form a circle: `a` -> `b` -> `c` -> `a` | Macadam uploads each asset before the one that \
          shows it; remove one of these @6:23 @9:8",
         ],
     );
@@ -789,7 +789,7 @@ fn clashes_that_only_files_show_name_both() {
         GLOBS,
         findings([("b/\u{e9}.png", png(&[1])), ("b/e\u{301}.png", png(&[1]))]),
         &[
-            "4:8 two files have the address `b/\u{e9}.png` | their names are one in Unicode's normal form: b/e\\u{301}.png and b/\\u{e9}.png",
+            "4:8 two files have the address `b/\u{e9}.png` | their names are the same in Unicode: b/e\\u{301}.png and b/\\u{e9}.png",
         ],
     );
     check_resolve(
@@ -813,7 +813,7 @@ fn references_are_checked_against_what_the_globs_find() {
         &text,
         findings([("m.fbx", fbx()), ("a/x2.png", png(&[0])), ("a/y.rbxm", animation())]),
         &[
-            "7:8 no asset has the address `a/x.png` | did you mean `a/x2.png`?",
+            "7:8 there is no asset named `a/x.png` | did you mean `a/x2.png`?",
             "9:14 an Animation is pinned at an asset ID, not at a revision | write { asset_id = 123 }; `macadam history` lists them",
         ],
     );
@@ -822,8 +822,8 @@ fn references_are_checked_against_what_the_globs_find() {
         &text,
         findings([("m.fbx", fbx()), ("a/x.png", wide)]),
         &[
-            "7:8 an icon has to be square, `a/x.png` has 64 by 32 pixels | name a square Image",
-            "9:1 no asset has the address `a/y.rbxm` | remove the pin",
+            "7:8 an icon must be square, `a/x.png` has 64 by 32 pixels | name a square Image",
+            "9:1 there is no asset named `a/y.rbxm` | remove the pin",
         ],
     );
     let problem = FoundFile { globs: vec![0], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) };
@@ -859,8 +859,8 @@ fn a_reference_to_what_left_is_no_error_where_that_is_known() {
     assert_eq!(
         told(&look(&["old"]).unwrap_err(), &text, 2),
         [
-            format!("4:42 no asset has the address `b.png` | {path_of}: write that address"),
-            format!("9:1 no asset has the address `b.png` | {path_of}: pin that address"),
+            format!("4:42 there is no asset named `b.png` | {path_of}: write that address"),
+            format!("9:1 there is no asset named `b.png` | {path_of}: pin that address"),
         ]
     );
     assert_eq!(look(&[]).unwrap_err().len(), 6);
@@ -887,12 +887,12 @@ fn a_known_address_excuses_no_other_mistake() {
     assert_eq!(
         told(&format!("{glob}icon = 'm.fbx'\n")),
         [
-            "5:8 the icon has to be an Image, `m.fbx` is a Model | name an Image, or another asset's ID as \"assets/123\""
+            "5:8 the icon must be an Image, `m.fbx` is a Model | name an Image, or another asset's ID as \"assets/123\""
         ]
     );
     assert_eq!(
         told(&format!("{glob}icon = 'i.pngg'\n")),
-        ["5:8 no asset has the address `i.pngg` | did you mean `i.png`?"]
+        ["5:8 there is no asset named `i.pngg` | did you mean `i.png`?"]
     );
     // Beside another mistake the first look tells of an address that is not there: it can't know of
     // what left.
@@ -927,7 +927,7 @@ fn an_unusable_file_is_a_problem_of_its_asset_alone() {
         findings([("x.rbxm", still.clone())]),
         "a",
         Some(AssetType::Animation),
-        Some("the file holds no animation"),
+        Some("the file contains no animation"),
     );
     check(named, findings([("x.rbxm", moving.clone())]), "a", Some(AssetType::Animation), None);
     let inferred = "[assets.a]\npath = \"x.rbxm\"\n";
@@ -1125,7 +1125,7 @@ fn an_output_takes_no_other_files_place() {
     check(
         "[assets.a]\npath = \"a.json\"\n[[outputs]]\npath = \"a.json\"\n",
         &[
-            "2:8 `a.json` has no extension that Roblox takes | it takes .fbx .gltf .glb .rbxm .rbxmx .png .jpg .jpeg .bmp .tga .mp3 .ogg .wav .flac .mp4 .mov .mesh",
+            "2:8 `a.json`: Roblox doesn't accept this kind of file | Roblox accepts .fbx .gltf .glb .rbxm .rbxmx .png .jpg .jpeg .bmp .tga .mp3 .ogg .wav .flac .mp4 .mov .mesh",
             "4:8 `a.json` is the file of the asset `a` | write the output elsewhere @2:8",
         ],
     );

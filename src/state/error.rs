@@ -32,13 +32,13 @@ pub enum StateError {
         source: Arc<io::Error>,
     },
     /// The file contains something else.
-    #[error("`{}` is no database", path.display())]
+    #[error("`{}` is not a database", path.display())]
     NotADatabase {
         /// The file.
         path: PathBuf,
     },
     /// The file is a database of another program.
-    #[error("`{}` is a database of another program", path.display())]
+    #[error("`{}` is another program's database", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -52,7 +52,7 @@ pub enum StateError {
         detail: String,
     },
     /// Another program added to its schema, or changed it.
-    #[error("the state `{}` is not as Macadam made it: {what}", path.display())]
+    #[error("the state `{}` was changed by another program: {what}", path.display())]
     Altered {
         /// The database.
         path: PathBuf,
@@ -60,7 +60,7 @@ pub enum StateError {
         what: Alteration,
     },
     /// A later version of Macadam wrote it.
-    #[error("the state `{}` was written by a newer macadam (schema {found}; this one knows {known})", path.display())]
+    #[error("the state `{}` was written by a newer Macadam (schema {found}; this one knows {known})", path.display())]
     Newer {
         /// The database.
         path: PathBuf,
@@ -92,19 +92,19 @@ pub enum StateError {
         path: PathBuf,
     },
     /// Another process writes it, although its lock is free.
-    #[error("another macadam has the state `{}` open, and its lock file was deleted", path.display())]
+    #[error("another Macadam is using the state `{}`, and its lock file was deleted", path.display())]
     InUse {
         /// The database.
         path: PathBuf,
     },
     /// The disk is full.
-    #[error("no space is left for the state `{}`", path.display())]
+    #[error("the disk is full: no space for the state `{}`", path.display())]
     Full {
         /// The database.
         path: PathBuf,
     },
     /// There is no room for the outcome of an upload.
-    #[error("no room can be made beside the state `{}` for what comes of an upload, so nothing more was sent", path.display())]
+    #[error("the disk is full: no space beside the state `{}` to record an upload, so Macadam sent nothing more", path.display())]
     NoRoom {
         /// The database.
         path: PathBuf,
@@ -177,20 +177,20 @@ impl StateError {
         match self {
             Self::NotADatabase { path } | Self::Damaged { path, .. } | Self::Altered { path, .. } => Some(beside(path)),
             Self::Foreign { .. } => Some("point --state to another file".to_owned()),
-            Self::Newer { .. } => Some("use the newer macadam, or point --state to another file".to_owned()),
+            Self::Newer { .. } => Some("update Macadam, or point --state to another file".to_owned()),
             Self::OtherRemote { .. } => {
-                Some("each remote needs its own state and lockfile: use another manifest, or --state".to_owned())
+                Some("each server needs its own state and lockfile: use another manifest, or --state".to_owned())
             }
-            Self::ReadOnly { .. } => Some("allow this user to write the state and its folder".to_owned()),
+            Self::ReadOnly { .. } => Some("give this user write access to the state and its folder".to_owned()),
             Self::Unrecovered { .. } => {
                 Some("run `macadam status` once where the folder can be written, or point --state to a copy".to_owned())
             }
             Self::Full { .. } => Some(
-                "free space on this disk, then run it again; uploads that were under way are held then: see `macadam status`"
+                "free some disk space, then run it again; interrupted uploads may wait for you then: see `macadam status`"
                     .to_owned(),
             ),
             Self::InUse { .. } => Some(
-                "wait until the other one is done, or stop it; only one macadam at a time may write a state".to_owned(),
+                "wait for it, or stop it".to_owned(),
             ),
             Self::NoRoom { .. } => Some("free 10 MB on this disk, then run it again".to_owned()),
             Self::Busy { .. } => {

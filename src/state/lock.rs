@@ -89,7 +89,7 @@ pub(crate) fn holder(database: &Path) -> Result<Occupancy, LockError> {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process holds it.
-    #[error("another process holds the state `{}`{}", path.display(), describe(holder.as_ref()))]
+    #[error("{}", describe(holder.as_ref(), path))]
     Held {
         /// The database.
         path: PathBuf,
@@ -109,12 +109,13 @@ pub enum LockError {
     },
 }
 
-fn describe(holder: Option<&Holder>) -> String {
+fn describe(holder: Option<&Holder>, path: &Path) -> String {
     match holder {
-        None => String::new(),
+        None => format!("another Macadam is already running in this project (it uses `{}`)", path.display()),
         Some(Holder { pid, host, command, since }) => {
             let host = host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
-            format!(": `{command}` (process {pid}{host}, since {since})")
+            let since = since.strftime("%Y-%m-%d %H:%M UTC");
+            format!("`{command}` is already running in this project (process {pid}{host}, since {since})")
         }
     }
 }
@@ -124,7 +125,7 @@ impl LockError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Held { .. } => {
-                Some("wait until it is done, or stop it; one process at a time reconciles a state".to_owned())
+                Some("wait for it, or stop it".to_owned())
             }
             Self::Folder(error) => error.hint(),
             Self::Lock { source, .. } if own_file::refusal(source).is_some() => {
@@ -132,7 +133,7 @@ impl LockError {
             }
             Self::Lock { source, .. } => match source.kind() {
                 io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-                    Some("allow this user to write the state's folder".to_owned())
+                    Some("give this user write access to the state's folder".to_owned())
                 }
                 io::ErrorKind::Unsupported => Some("keep the state on a local disk, see --state".to_owned()),
                 _ => None,
@@ -240,8 +241,8 @@ mod tests {
         let error = StateLock::acquire(&database, "macadam pin", Timestamp::UNIX_EPOCH).unwrap_err();
         let LockError::Held { holder: Some(holder), .. } = &error else { panic!("{error:?}") };
         assert_eq!((holder.pid, holder.command.as_str()), (std::process::id(), "macadam sync"));
-        assert!(error.to_string().contains("`macadam sync` (process"), "{error}");
-        assert!(error.to_string().contains("since 1970-01-01T00:00:00Z"), "{error}");
+        assert!(error.to_string().contains("`macadam sync` is already running in this project (process"), "{error}");
+        assert!(error.to_string().contains("since 1970-01-01 00:00 UTC"), "{error}");
         drop(held);
         drop(StateLock::acquire(&database, "macadam pin", Timestamp::UNIX_EPOCH).unwrap());
     }

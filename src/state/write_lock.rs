@@ -55,13 +55,13 @@ impl fmt::Debug for WriteLock {
 #[derive(Debug, thiserror::Error)]
 pub enum Displaced {
     /// No file is there.
-    #[error("`{}` was deleted or moved away while macadam ran", path.display())]
+    #[error("`{}` was deleted or moved while Macadam was running", path.display())]
     Deleted {
         /// The path.
         path: PathBuf,
     },
     /// Another file is there.
-    #[error("`{}` was replaced by another file while macadam ran", path.display())]
+    #[error("`{}` was replaced by another file while Macadam was running", path.display())]
     Replaced {
         /// The path.
         path: PathBuf,
@@ -81,7 +81,7 @@ pub enum Displaced {
 #[derive(Debug, thiserror::Error)]
 pub enum RegainError {
     /// Another process holds it by now.
-    #[error("{displaced}, and another macadam has begun since")]
+    #[error("{displaced}, and another Macadam has started since")]
     Taken {
         /// The file that was deleted or replaced.
         displaced: Displaced,
@@ -122,7 +122,7 @@ impl RegainError {
 
     /// Returns what a person can do next.
     pub fn hint(&self) -> Option<String> {
-        let again = "run the command again: what was done is in the lockfile";
+        let again = "run the same command again: the lockfile has everything that was done";
         Some(match self {
             Self::Taken { .. } => format!("wait until the other one is done, then {again}"),
             Self::Elsewhere { .. } => again.to_owned(),

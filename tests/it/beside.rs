@@ -172,7 +172,7 @@ fn a_request_that_nobody_begins_with_is_taken_back() {
     let service = Service::start(&project, &remote);
     let (code, document) = ended(spawn(&project, &["retry", "ui/a.png", "--patience", "1s"]));
     assert_eq!(code, 5, "{document:#}");
-    assert!(message(&document).contains("has not begun with this"), "{document:#}");
+    assert!(message(&document).contains("has not started this"), "{document:#}");
     assert_eq!(requests(&project), 1);
     assert!(!service.has_request());
     service.die();

@@ -354,7 +354,7 @@ fn a_create_in_doubt_is_settled_by_it() {
     assert!(code == 1 && problem["message"].as_str().unwrap().contains("already known"), "{document:#}");
     assert!(problem["hint"].is_string(), "{document:#}");
     let (code, document) = project.json(&["retry", "ui/none.png"]);
-    assert_eq!((code, &document["errors"][0]["message"]), (1, &"no asset has the address `ui/none.png`".into()));
+    assert_eq!((code, &document["errors"][0]["message"]), (1, &"there is no asset named `ui/none.png`".into()));
 
     let (code, document) = project.json(&["resolve", "ui/a.png", "--asset-id", &made.to_string()]);
     assert_eq!((code, document["by_service"].as_bool()), (0, Some(true)), "{document:#}");

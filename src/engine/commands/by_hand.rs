@@ -72,7 +72,7 @@ pub(crate) struct CommandEnd {
 #[derive(Debug, thiserror::Error)]
 pub enum ByHandError {
     /// The address is unknown.
-    #[error("no asset has the address `{address}`")]
+    #[error("there is no asset named `{address}`")]
     Unknown {
         /// The address as given.
         address: Address,
@@ -85,8 +85,8 @@ pub enum ByHandError {
         /// The address.
         address: Address,
     },
-    /// A change of the address is open.
-    #[error("a change of `{address}` is under way")]
+    /// Something of the address is open.
+    #[error("Macadam is still changing `{address}`")]
     UnderWay {
         /// The address.
         address: Address,
@@ -101,8 +101,8 @@ pub enum ByHandError {
         /// The user of the asset, for a person.
         by: String,
     },
-    /// It is archived already.
-    #[error("asset {asset_id} of `{address}` is archived already")]
+    /// It is archived.
+    #[error("asset {asset_id} of `{address}` is already archived")]
     Archived {
         /// The address.
         address: Address,
@@ -123,8 +123,8 @@ pub enum ByHandError {
         /// The difference.
         mismatch: Mismatch,
     },
-    /// Roblox responded that it doesn't have the asset, which a single time proves nothing.
-    #[error("Roblox answered that it has no asset {asset_id} of `{address}`")]
+    /// Roblox answered that it doesn't have it, which alone proves nothing.
+    #[error("Roblox says that there is no asset {asset_id} (`{address}`)")]
     NotFound {
         /// The address.
         address: Address,
@@ -139,16 +139,16 @@ pub enum ByHandError {
         /// Its asset.
         asset_id: AssetId,
     },
-    /// The asset could not be fetched.
-    #[error("look at asset {asset_id}")]
+    /// Roblox could not be asked.
+    #[error("can't check asset {asset_id}")]
     Look {
         /// The asset.
         asset_id: AssetId,
         /// The cause.
         source: Box<Failure>,
     },
-    /// A signal came before Roblox's response.
-    #[error("interrupted before anything was changed")]
+    /// A signal came before Roblox's answer.
+    #[error("interrupted: nothing was changed")]
     Interrupted,
     /// The state could not be written.
     #[error(transparent)]
@@ -160,17 +160,17 @@ impl ByHandError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoAsset { .. } | Self::UnderWay { .. } => {
-                Some("run `macadam sync --once` first; `macadam status` shows what is open".to_owned())
+                Some("run `macadam sync --once` first; `macadam status` shows what is left to do".to_owned())
             }
-            Self::InUse { .. } => Some("take that out of the manifest first".to_owned()),
-            Self::Archived { address, .. } => Some(format!("`macadam restore {address}` brings it back")),
+            Self::InUse { .. } => Some("remove that from the manifest first".to_owned()),
+            Self::Archived { address, .. } => Some(format!("undo with `macadam restore {address}`")),
             Self::NotArchived { .. } => Some("`macadam status` shows what is archived".to_owned()),
             Self::Foreign { mismatch } => Some(mismatch.hint().to_owned()),
             Self::NotFound { .. } => {
-                Some("try again in some minutes: one such answer may be a hiccup of Roblox".to_owned())
+                Some("try again in a few minutes: Roblox may have a short outage".to_owned())
             }
             Self::Gone { address, .. } => Some(format!(
-                "`macadam retry {address}` has the next sync ask again; `macadam forget {address}` drops it, and the next sync uploads the file as a new asset"
+                "`macadam retry {address}` asks Roblox again with the next sync; after `macadam forget {address}` the next sync uploads the file as a new asset"
             )),
             Self::Look { source, .. } => source.hint().map(str::to_owned),
             Self::Unknown { .. } | Self::Interrupted | Self::Book(_) => None,
@@ -440,6 +440,6 @@ async fn run(context: &ExecutionContext, desired: &Desired, step: Step) -> Outco
 }
 
 fn step(address: &Address, action: Action, rule: Rule) -> Step {
-    let reason = "a person asked for it".to_owned();
+    let reason = "you asked for it".to_owned();
     Step { address: address.clone(), action, reason, rule, after: Vec::new(), not_before: None }
 }

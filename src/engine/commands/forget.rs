@@ -57,7 +57,7 @@ pub(crate) struct ForgottenAddress {
 #[derive(Debug, thiserror::Error)]
 pub enum ForgetError {
     /// The address is unknown.
-    #[error("no asset has the address `{address}`")]
+    #[error("there is no asset named `{address}`")]
     Unknown {
         /// The address as given.
         address: Address,
@@ -65,21 +65,21 @@ pub enum ForgetError {
         known: Vec<Address>,
     },
     /// It was forgotten before.
-    #[error("`{address}` is forgotten already; it had {}", names(.asset_ids))]
+    #[error("`{address}` is already forgotten; it had {}", names(.asset_ids))]
     Already {
         /// The address.
         address: Address,
         /// The assets that it had.
         asset_ids: Vec<AssetId>,
     },
-    /// A change is open whose result would be lost.
-    #[error("a change of `{address}` is under way: what comes of it would be lost")]
+    /// Roblox works on it, or its outcome can still be learned: what comes of it would be lost.
+    #[error("Macadam is still changing `{address}`, and would lose the result")]
     UnderWay {
         /// The address.
         address: Address,
     },
-    /// A create in doubt may have made an asset that would be lost.
-    #[error("nobody knows yet whether a create of `{address}` was carried out")]
+    /// A create may have made an asset that nobody would know of.
+    #[error("it is still unknown whether an upload of `{address}` arrived on Roblox")]
     InDoubt {
         /// The address.
         address: Address,
@@ -98,7 +98,7 @@ impl ForgetError {
         match self {
             Self::UnderWay { .. } => Some("run `macadam sync --once` first".to_owned()),
             Self::InDoubt { address } => {
-                Some(format!("settle it first: `macadam resolve {address} --asset-id N`, or `--recreate`"))
+                Some(format!("say whether it arrived: `macadam resolve {address} --asset-id N`, or `--recreate` if it didn't"))
             }
             Self::Already { address, asset_ids } => Some(way_back(address, asset_ids)),
             Self::Unknown { .. } | Self::Book(_) | Self::Lockfile(_) => None,

@@ -61,11 +61,11 @@ impl Imported {
     pub(crate) fn notes(&self, address: &Address) -> Vec<String> {
         let unknown = || {
             format!(
-                "what it holds is not known: the next sync puts the file of {address} there; `--content-matches` would have said that it is the same"
+                "Macadam can't compare this asset with the file of {address}, so the next sync uploads the file. If they are the same, run this again with `--content-matches`"
             )
         };
-        let archived = || format!("it is archived: `macadam restore {address}` brings it back");
-        let reviewing = || "moderation has not decided on it yet".to_owned();
+        let archived = || format!("the asset is archived: `macadam restore {address}` restores it");
+        let reviewing = || "moderation is still checking it".to_owned();
         let shown = self.shown_by.iter().map(|other| format!("`{other}` shows it: the next sync gives it this asset"));
         let instead = self.instead_of.map(|other| {
             format!(
@@ -97,13 +97,13 @@ pub enum ImportError {
         why: String,
     },
     /// A change of the address is open.
-    #[error("a change of `{address}` is under way")]
+    #[error("Macadam is still changing `{address}`")]
     UnderWay {
         /// The address.
         address: Address,
     },
     /// The asset is this address's already.
-    #[error("asset {asset_id} is already known as `{address}`, and nothing of it is open")]
+    #[error("asset {asset_id} already is `{address}`, and nothing is left to do")]
     Already {
         /// The asset as given.
         asset_id: AssetId,
@@ -111,7 +111,7 @@ pub enum ImportError {
         address: Address,
     },
     /// The asset is another address's already.
-    #[error("asset {asset_id} is already known as `{owner}`")]
+    #[error("asset {asset_id} already belongs to `{owner}`")]
     Taken {
         /// The asset as given.
         asset_id: AssetId,
@@ -128,16 +128,16 @@ pub enum ImportError {
         /// The difference.
         why: String,
     },
-    /// The asset could not be fetched.
-    #[error("look at asset {asset_id}")]
+    /// Roblox could not be asked.
+    #[error("can't check asset {asset_id}")]
     Look {
         /// The asset as given.
         asset_id: AssetId,
         /// The cause.
         source: Box<Failure>,
     },
-    /// A signal came before Roblox's response.
-    #[error("interrupted before anything was imported")]
+    /// A signal came before Roblox's answer.
+    #[error("interrupted: nothing was imported")]
     Interrupted,
     /// The state could not be written.
     #[error(transparent)]
@@ -148,15 +148,15 @@ impl ImportError {
     /// Returns how to fix it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotInManifest { .. } => Some("write it into the manifest first".to_owned()),
+            Self::NotInManifest { .. } => Some("add it to the manifest first".to_owned()),
             Self::File { .. } => Some("`macadam check` shows what is wrong with it".to_owned()),
             Self::UnderWay { .. } => {
-                Some("run `macadam sync --once` first; `macadam status` shows what is open".to_owned())
+                Some("run `macadam sync --once` first; `macadam status` shows what is left to do".to_owned())
             }
             Self::Already { address, .. } => Some(format!("`macadam history {address}` shows it")),
-            Self::Taken { owner, .. } => Some(format!("`macadam history {owner}` shows it; an asset has one address")),
+            Self::Taken { owner, .. } => Some(format!("`macadam history {owner}` shows it; one asset can't have two names")),
             Self::NotTheSame { .. } => {
-                Some("mend the manifest, or look for the right asset at create.roblox.com".to_owned())
+                Some("correct the manifest, or look for the right asset at create.roblox.com".to_owned())
             }
             Self::Look { source, .. } if source.class == Class::Refused(Refusal::NotFound) => {
                 Some("its ID is in the address of its page at create.roblox.com".to_owned())
@@ -282,14 +282,14 @@ fn left_with(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) ->
 fn difference(want: &DesiredAsset, asset_type: AssetType, asset: &RemoteAsset) -> Option<String> {
     match Mismatch::of(Kind { asset_type, creator: want.creator }, asset) {
         Some(Mismatch::Creator { meant, found, .. }) => return Some(format!("it belongs to {found}, not to {meant}")),
-        Some(Mismatch::Type { meant, found, .. }) => return Some(format!("it is of the type {found}, not {meant}")),
+        Some(Mismatch::Type { meant, found, .. }) => return Some(format!("its type is {found}, not {meant}")),
         Some(Mismatch::Asset { .. }) | None => {}
     }
     if asset.creator.is_none() {
-        return Some("Roblox doesn't tell whose it is".to_owned());
+        return Some("Roblox doesn't say who owns it".to_owned());
     }
     if asset.asset_type.is_none() {
-        return Some(format!("it is of a type that Macadam doesn't know, not {asset_type}"));
+        return Some(format!("Macadam doesn't know its type; it should be {asset_type}"));
     }
     (asset.moderation == Some(Moderation::Rejected)).then(|| "moderation rejected it".to_owned())
 }
@@ -368,8 +368,8 @@ impl Import<'_> {
         changes.push(Change::RecordObservation { asset: RemoteAsset::clone(asset) });
         changes.push(Change::SetBlocked { address: address(), blocked: None });
         let message = match moved_from {
-            Some(from) => format!("asset {asset_id} of `{from}`, which left, is taken over"),
-            None => format!("asset {asset_id} is taken under management"),
+            Some(from) => format!("asset {asset_id} was imported; before, it was `{from}`"),
+            None => format!("asset {asset_id} was imported"),
         };
         changes.push(Change::LogEvent { address: Some(address()), event: Event { kind: "imported", message } });
         changes

@@ -21,8 +21,8 @@ use crate::plan::pin::{Unusable, find, known, numbered};
 /// Why an address can't be pinned. The manifest is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PinError {
-    /// Neither manifest nor history has the address.
-    #[error("no asset has the address `{address}`")]
+    /// Neither manifest nor history know the address.
+    #[error("there is no asset named `{address}`")]
     Unknown {
         /// The address as given.
         address: Address,
@@ -66,8 +66,8 @@ impl PinError {
             Self::AtRemote { address, number, .. } => {
                 Some(format!("`macadam history {address} {number} --remote` shows what Roblox says of it"))
             }
-            Self::NotInManifest { address } => Some(format!("take `{address}` back into the manifest, then pin it")),
-            Self::NoRevisions { .. } => Some("`macadam sync --once` makes the first".to_owned()),
+            Self::NotInManifest { address } => Some(format!("add `{address}` to the manifest again, then pin it")),
+            Self::NoRevisions { .. } => Some("`macadam sync --once` uploads the first".to_owned()),
             Self::Unusable { known, .. } => Some(known.clone()),
         }
     }

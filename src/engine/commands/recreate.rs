@@ -42,7 +42,7 @@ impl Choice {
         for (address, name) in &self.renamed {
             let Some(record) = recorded.assets.get(address) else { continue };
             let asset = last(record).map(|(key, _)| format!(" asset {}", key.asset_id)).unwrap_or_default();
-            let message = format!("its creator changed: what it had,{asset}, is `{name}` from now on");
+            let message = format!("its owner changed: the old asset,{asset}, is called `{name}` from now on");
             changes.push(Change::Move { from: address.clone(), to: name.clone() });
             changes.push(Change::SetRemoved { address: name.clone(), removed: true });
             let event = Event { kind: "recreated", message };
@@ -82,7 +82,7 @@ pub(crate) fn choose(desired: &Desired, recorded: &Recorded, only: Option<&BTree
 /// What keeps an address from getting a new asset now.
 fn obstacle(address: &Address, want: &DesiredAsset, record: &Record, recorded: &Recorded) -> Option<String> {
     if recorded.attempts.values().any(|attempt| attempt.address == *address) {
-        return Some("a change of it is under way: `macadam sync --once` first".to_owned());
+        return Some("Macadam is still changing it: run `macadam sync --once` first".to_owned());
     }
     if want.pin.is_some() {
         return Some(format!("it is pinned to a revision of the old asset: `macadam unpin {address}` first"));
@@ -131,7 +131,7 @@ fn free_name(
 #[derive(Debug, thiserror::Error)]
 pub enum RecreateError {
     /// The key may not make assets for the new owner.
-    #[error("the key may not make assets for {creator}: {message}")]
+    #[error("the API key may not upload assets for {creator}: {message}")]
     Forbidden {
         /// The new owner.
         creator: Creator,
@@ -139,7 +139,7 @@ pub enum RecreateError {
         message: String,
     },
     /// What another machine uploaded is unknown without the lockfile.
-    #[error("nothing is made anew: {reason}")]
+    #[error("nothing was uploaded: {reason}")]
     LostLockfile {
         /// What shows that it was lost.
         reason: String,
@@ -209,7 +209,7 @@ pub(crate) async fn begin(
                 | Stop::Taken { message, .. }
                 | Stop::Defect { message },
             ) => message,
-            Some(Stop::Signal(_) | Stop::TimedOut) | None => "interrupted before anything was changed".to_owned(),
+            Some(Stop::Signal(_) | Stop::TimedOut) | None => "interrupted: nothing was changed".to_owned(),
         };
         return Err(RecreateError::Stopped { message, is_credential });
     }

@@ -37,20 +37,20 @@ pub(crate) type RequestOutcome = Result<RequestDone, AskError>;
 /// Why a request was not carried out, as far as is known.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
-    /// No service holds the state, so no request was made.
-    #[error("no service holds the state")]
+    /// Nobody holds the state, or no service: nothing was asked.
+    #[error("no `macadam sync` is running in this project")]
     NoService,
     /// The service refused it or failed.
     #[error(transparent)]
     Problem(RequestProblem),
     /// The service ended before it answered.
-    #[error("the service ended {}", if *begun { "while it carried this out" } else { "before it began with this" })]
+    #[error("the running `macadam sync` ended {}", if *begun { "while it was doing this" } else { "before it started this" })]
     Ended {
         /// Whether it had begun. If not, the request is withdrawn and never carried out.
         begun: bool,
     },
-    /// The patience ran out.
-    #[error("the service has not {} within {} s", if *begun { "finished this" } else { "begun with this" }, waited.as_secs())]
+    /// The patience is over.
+    #[error("the running `macadam sync` has not {} within {} s", if *begun { "finished this" } else { "started this" }, waited.as_secs())]
     Patience {
         /// Whether it has begun, and continues. If not, the request is withdrawn and never carried
         /// out.
@@ -73,12 +73,12 @@ impl AskError {
             Self::NoService => None,
             Self::Problem(problem) => problem.hint.clone(),
             Self::Ended { begun: true } => {
-                Some("`macadam status` shows what is known; try again where it was not done".to_owned())
+                Some("`macadam status` shows what is done; run the same command again for the rest".to_owned())
             }
             Self::Ended { begun: false } => Some("nothing was done; try again".to_owned()),
-            Self::Patience { begun: true, .. } => Some("it goes on; `macadam status` shows what came of it".to_owned()),
+            Self::Patience { begun: true, .. } => Some("it goes on; `macadam status` shows the result".to_owned()),
             Self::Patience { begun: false, .. } => {
-                Some("nothing was done; the service's log says what it is busy with".to_owned())
+                Some("nothing was done; its log says what it is busy with".to_owned())
             }
             Self::State(error) => error.hint(),
             Self::Lock(error) => error.hint(),

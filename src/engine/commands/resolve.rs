@@ -23,31 +23,31 @@ use crate::platform::clock;
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
     /// The address is unknown.
-    #[error("no asset has the address `{address}`")]
+    #[error("there is no asset named `{address}`")]
     Unknown {
         /// The address as given.
         address: Address,
     },
     /// There is nothing to decide.
-    #[error("`{address}` has no upload whose outcome is unknown")]
+    #[error("there is nothing to resolve: the outcome of every upload of `{address}` is known")]
     NotInDoubt {
         /// The address.
         address: Address,
     },
-    /// There is no possible duplicate.
-    #[error("nothing of `{address}` may exist twice")]
+    /// Nothing may exist twice.
+    #[error("`{address}` has no possible duplicate")]
     NoDuplicate {
         /// The address.
         address: Address,
     },
     /// There is nothing to try again.
-    #[error("`{address}` is not refused and does not wait for another try")]
+    #[error("there is nothing to retry: Roblox did not refuse `{address}`")]
     NotResting {
         /// The address.
         address: Address,
     },
-    /// The asset can't be the result of the create.
-    #[error("asset {asset_id} can't be what the create of `{address}` made: {why}")]
+    /// The asset can't be what the create made.
+    #[error("asset {asset_id} can't be the upload of `{address}`: {why}")]
     NotTheSame {
         /// The address.
         address: Address,
@@ -57,23 +57,23 @@ pub enum RepairError {
         why: String,
     },
     /// The asset belongs to another address.
-    #[error("asset {asset_id} is already known as `{owner}`")]
+    #[error("asset {asset_id} already belongs to `{owner}`")]
     Taken {
         /// The asset as given.
         asset_id: AssetId,
         /// Its address.
         owner: Address,
     },
-    /// The asset could not be fetched.
-    #[error("look at asset {asset_id}")]
+    /// Roblox could not be asked.
+    #[error("can't check asset {asset_id}")]
     Look {
         /// The asset as given.
         asset_id: AssetId,
         /// The cause.
         source: Box<Failure>,
     },
-    /// A signal came before Roblox's response.
-    #[error("interrupted before anything was changed")]
+    /// A signal came before Roblox's answer.
+    #[error("interrupted: nothing was changed")]
     Interrupted,
     /// The state could not be written.
     #[error(transparent)]
@@ -85,7 +85,7 @@ impl RepairError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { .. } | Self::NotInDoubt { .. } | Self::NoDuplicate { .. } | Self::NotResting { .. } => {
-                Some("`macadam status` shows what is held or failed, and why".to_owned())
+                Some("`macadam status` shows what is on hold or failed, and why".to_owned())
             }
             Self::NotTheSame { .. } | Self::Taken { .. } => {
                 Some("look for the right one at create.roblox.com; `--recreate` if it isn't there".to_owned())
@@ -183,14 +183,14 @@ pub(crate) async fn recreate(state_cache: &StateCache, address: &Address) -> Res
         OpenUpload::Waiting(id, attempt) => {
             let mut changes = vec![Change::Advance { attempt: *id, event: PhaseEvent::Abandon }];
             changes.extend(effects::accounted(attempt));
-            changes.push(told(address, "recreated", "a person said that the create in doubt made nothing".to_owned()));
+            changes.push(told(address, "recreated", "you said that the interrupted upload did not arrive".to_owned()));
             changes
         }
         // The operation may still end; its result is recorded then.
         OpenUpload::Overdue(id, attempt) => {
             let mut changes = vec![Change::Advance { attempt: *id, event: PhaseEvent::SetAside }];
             changes.extend(suspect(address, attempt));
-            let message = "a person decided to wait no longer for an upload that Roblox still works on".to_owned();
+            let message = "you decided to wait no longer for an upload that Roblox is still processing".to_owned();
             changes.push(told(address, Event::POSSIBLE_DUPLICATE, message));
             changes
         }
@@ -217,7 +217,7 @@ pub(crate) async fn no_duplicate(state_cache: &StateCache, address: &Address) ->
     if changes.is_empty() {
         return Err(RepairError::NoDuplicate { address: address.clone() });
     }
-    let told = told(address, "resolved", "a person said that there is no duplicate of it".to_owned());
+    let told = told(address, "resolved", "you said that it has no duplicate".to_owned());
     state_cache.commit(changes.into_iter().chain([told]).collect()).await?;
     Ok(())
 }
@@ -317,7 +317,7 @@ fn difference(attempt: Option<&Attempt>, record: &Record, asset: &RemoteAsset) -
     let identity = &record.identity;
     match Mismatch::of(identity.kind(), asset) {
         Some(Mismatch::Creator { meant, found, .. }) => return Some(format!("it belongs to {found}, not to {meant}")),
-        Some(Mismatch::Type { meant, found, .. }) => return Some(format!("it is of the type {found}, not {meant}")),
+        Some(Mismatch::Type { meant, found, .. }) => return Some(format!("its type is {found}, not {meant}")),
         Some(Mismatch::Asset { .. }) | None => {}
     }
     let asked = match attempt.map(|attempt| &attempt.intent) {

@@ -76,7 +76,7 @@ pub(crate) enum SyncError {
     #[error(transparent)]
     Gather(#[from] GatherError),
     /// Manifest, state or lockfile became unusable during the run.
-    #[error("the run could not go on")]
+    #[error("the run had to stop")]
     Midway {
         source: Box<SyncError>,
         /// The work done before it.
@@ -260,7 +260,7 @@ impl SyncRun<'_> {
             self.report.left.iter().filter(|step| open(&step.address)).cloned().collect()
         });
         self.report.steps.extend(unanswered.into_iter().map(|step| {
-            let message = "interrupted before Roblox answered; the next run looks what came of it".to_owned();
+            let message = "interrupted before Roblox answered; the next run checks the result".to_owned();
             StepReport { step, outcome: Outcome::InDoubt { message } }
         }));
         Ok(())

@@ -254,7 +254,7 @@ impl StatusInputs<'_> {
 
     fn waits(&self, record: Option<&Record>) -> Option<String> {
         if let Some(why) = self.uncounted(record) {
-            return Some(format!("it is absent here, and not taken for removed: {why}"));
+            return Some(format!("it is missing here, but Macadam doesn't treat it as removed: {why}"));
         }
         let mut parts: Vec<String> =
             self.steps().map(|step| format!("{}: {}", step.action.name(), step.reason)).collect();
@@ -265,10 +265,10 @@ impl StatusInputs<'_> {
         let unpin = format!("`macadam unpin {}`", self.address);
         parts.extend(match (is_pinned, self.unknown) {
             (true, Some(Unknown::Changed)) => {
-                Some(format!("its file changed since it was last looked at; its bytes wait for {unpin}"))
+                Some(format!("its file has changed; {unpin} uploads it"))
             }
-            (false, Some(Unknown::Changed)) => Some("its file changed since it was last looked at".to_owned()),
-            (true, None) if differs => Some(format!("its file has other bytes, which wait for {unpin}")),
+            (false, Some(Unknown::Changed)) => Some("its file has changed since the last sync".to_owned()),
+            (true, None) if differs => Some(format!("its file has changed since; {unpin} uploads it")),
             (true, None) | (false, None) | (_, Some(Unknown::NeverLooked)) => None,
         });
         (!parts.is_empty()).then(|| parts.join("; "))
@@ -280,13 +280,13 @@ impl StatusInputs<'_> {
         }
         match record.and_then(|record| record.blocked.as_ref()) {
             Some(Blocked::Refused { message, .. }) => {
-                let hint = format!("change the file or its metadata, or `macadam retry {}`", self.address);
+                let hint = format!("change the file or its settings, or run `macadam retry {}`", self.address);
                 (Some(message.clone()), Some(hint))
             }
             Some(Blocked::Retrying { message, next_at, failures, .. }) => {
                 let times = if *failures == 1 { "once".to_owned() } else { format!("{failures} times") };
                 let next = if *next_at > self.now {
-                    format!(", next try not before {}", next_at.strftime("%Y-%m-%d %H:%M:%S UTC"))
+                    format!(", next try at {}", next_at.strftime("%Y-%m-%d %H:%M UTC"))
                 } else {
                     String::new()
                 };

@@ -125,7 +125,7 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (FoundFil
         }
         let now = std::fs::metadata(project.root.join(path.as_str())).map(|found| fingerprint::of(&found));
         let content = match (cache.get(path), now) {
-            (_, Err(error)) => problem(&format!("can't look at it: {error}")),
+            (_, Err(error)) => problem(&format!("can't read it: {error}")),
             (Some(cached), Ok(now)) if cached.fingerprint == now => cached.content.clone(),
             (cached, Ok(_)) => {
                 unknown.insert(path.clone(), if cached.is_some() { Unknown::Changed } else { Unknown::NeverLooked });

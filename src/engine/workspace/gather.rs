@@ -40,7 +40,7 @@ pub enum GatherError {
     #[error(transparent)]
     Project(#[from] ProjectError),
     /// The manifest is not valid. Its text is kept so that lines can be shown.
-    #[error("the manifest has {} mistake(s)", .diagnostics.len())]
+    #[error("the manifest has {} error(s)", .diagnostics.len())]
     Manifest {
         /// Every error.
         diagnostics: Vec<Diagnostic>,
@@ -134,7 +134,7 @@ pub(in crate::engine) fn absences(project: &Project, walk: &files::Walk, desired
         return Absences::NothingWanted;
     }
     let missing = walk.missing.iter().map(|files::MissingFolder { glob, folder }| {
-        (folder.clone(), format!("there is no folder `{folder}`, in which the glob `{glob}` looks for files"))
+        (folder.clone(), format!("the folder `{folder}` of [globs.{glob}] doesn't exist"))
     });
     let folders: Vec<(String, String)> = missing.collect();
     if folders.is_empty() { Absences::Count } else { Absences::Missing { folders } }
@@ -207,7 +207,7 @@ mod tests {
         check(ui, &["ui/a.png"], Absences::Count);
         check(entry, &[], Absences::Count);
         check(&format!("{ui}{entry}"), &["ui/x.txt"], Absences::Count);
-        let why = "there is no folder `ui`, in which the glob `ui` looks for files".to_owned();
+        let why = "the folder `ui` of [globs.ui] doesn't exist".to_owned();
         check(&format!("{ui}{entry}"), &["a.png"], Absences::Missing { folders: vec![("ui".to_owned(), why)] });
         check(&format!("{ui}{entry}"), &["ui/a.png", ".git/config"], Absences::Count);
     }

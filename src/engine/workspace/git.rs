@@ -188,7 +188,7 @@ fn under_way(folder: &Path, now: Timestamp) -> Result<Option<String>, Unread> {
     // The lock comes last: each step of the other operations also holds it, and they say more.
     for (name, what, end) in UNDER_WAY {
         if found(&private.join(name))?.is_some() {
-            return Ok(Some(format!("git is in the middle of {what}, which {end} ends")));
+            return Ok(Some(format!("git is in the middle of {what}; finish it with {end}")));
         }
     }
     let lock = private.join("index.lock");

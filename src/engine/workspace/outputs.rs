@@ -176,11 +176,11 @@ impl RenderedOutput {
 fn not_ours(maker: Maker) -> OutputProblem {
     let (message, hint) = match maker {
         Maker::Other(tool) => (
-            format!("the file that is there was made by {tool}, so it is left alone"),
-            "`macadam outputs --adopt` lets Macadam take it over".to_owned(),
+            format!("{tool} made this file, so Macadam doesn't overwrite it"),
+            "`macadam outputs --adopt` overwrites it".to_owned(),
         ),
         Maker::Unknown | Maker::Macadam => (
-            "Macadam didn't make the file that is there, so it is left alone".to_owned(),
+            "Macadam didn't make this file, so it doesn't overwrite it".to_owned(),
             "move it away, give the output another `path`, or let Macadam overwrite it with `macadam outputs --adopt`"
                 .to_owned(),
         ),

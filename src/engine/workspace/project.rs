@@ -51,13 +51,13 @@ pub struct Project {
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// There is no manifest here or above.
-    #[error("no {DEFAULT_MANIFEST} in {} or a folder above it", .from.display())]
+    #[error("there is no {DEFAULT_MANIFEST} in {} or a parent folder", .from.display())]
     NotFound {
         /// The folder where the search began.
         from: PathBuf,
     },
     /// The manifest could not be read.
-    #[error("read the manifest {}", .path.display())]
+    #[error("can't read the manifest {}", .path.display())]
     Read {
         /// The manifest.
         path: PathBuf,
@@ -66,7 +66,7 @@ pub enum ProjectError {
     },
     /// A manifest in a folder above belongs to another user, and would decide what is uploaded with
     /// this user's key.
-    #[error("{} belongs to {owner}, and was only found because this folder lies below it", .path.display())]
+    #[error("{} belongs to {owner}, and Macadam found it only because it is in a parent folder", .path.display())]
     OthersManifest {
         /// The manifest.
         path: PathBuf,
@@ -74,7 +74,7 @@ pub enum ProjectError {
         owner: Owner,
     },
     /// The path names no file.
-    #[error("{} names no manifest", .path.display())]
+    #[error("{} is not a manifest file", .path.display())]
     NoName {
         /// The path as given.
         path: PathBuf,
@@ -89,10 +89,10 @@ impl ProjectError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotFound { .. } => {
-                Some("`macadam init` writes one; `--manifest PATH` names one elsewhere".to_owned())
+                Some("run `macadam init` to start one, or choose one with `--manifest PATH`".to_owned())
             }
             Self::WorkTree(_) => Some(
-                "mend the checkout (`git status` says what is wrong with it), or say with --state where the state should be"
+                "repair the checkout (`git status` says what is wrong), or choose another place with --state"
                     .to_owned(),
             ),
             Self::Read { source, .. } => match own_file::refusal(source) {
@@ -118,13 +118,13 @@ pub enum EditManifestError<E: std::error::Error + 'static> {
     #[error(transparent)]
     Read(ProjectError),
     /// It is not UTF-8.
-    #[error("edit the manifest {}: it is not UTF-8", .path.display())]
+    #[error("can't edit the manifest {}: it is not UTF-8", .path.display())]
     NoText {
         /// The manifest.
         path: PathBuf,
     },
     /// The edit refused its text.
-    #[error("edit the manifest {}", .path.display())]
+    #[error("can't edit the manifest {}", .path.display())]
     Edit {
         /// The manifest.
         path: PathBuf,
@@ -132,7 +132,7 @@ pub enum EditManifestError<E: std::error::Error + 'static> {
         source: E,
     },
     /// It could not be replaced.
-    #[error("write the manifest {}", .path.display())]
+    #[error("can't write the manifest {}", .path.display())]
     Write {
         /// The manifest.
         path: PathBuf,
@@ -140,7 +140,7 @@ pub enum EditManifestError<E: std::error::Error + 'static> {
         source: AtomicWriteError,
     },
     /// Another program wrote it each time.
-    #[error("edit the manifest {}: it was changed by something else {tries} times in a row while it was edited", .path.display())]
+    #[error("can't edit the manifest {}: another program changed it {tries} times meanwhile", .path.display())]
     Busy {
         /// The manifest.
         path: PathBuf,
@@ -158,7 +158,7 @@ impl<E: std::error::Error + 'static> EditManifestError<E> {
             Self::NoText { .. } => Some("save the file as UTF-8".to_owned()),
             Self::Edit { .. } => None,
             Self::Write { source, .. } => source.hint().map(str::to_owned),
-            Self::Busy { .. } => Some("close what writes it, and try again".to_owned()),
+            Self::Busy { .. } => Some("close the program that writes it, and try again".to_owned()),
         }
     }
 }

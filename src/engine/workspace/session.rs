@@ -46,10 +46,10 @@ pub enum SessionError {
     #[error(transparent)]
     State(#[from] StateError),
     /// The system gave no thread for the state.
-    #[error("start the state's thread")]
+    #[error("can't start a thread")]
     Thread(#[source] std::io::Error),
     /// Open attempts could not be recovered.
-    #[error("recover what an earlier run left")]
+    #[error("can't recover from an earlier run")]
     Recover(#[from] StateCacheError),
     /// The lockfile can't be used.
     #[error(transparent)]

@@ -58,7 +58,7 @@ pub(crate) enum ViewError {
     #[error(transparent)]
     Lockfile(#[from] LockfileError),
     /// The lockfile contradicts the state: a defect of Macadam or a damaged state.
-    #[error("bring state and lockfile together")]
+    #[error("can't combine the state and the lockfile")]
     Apply(#[from] ApplyError),
     /// The desired state is unknown.
     #[error(transparent)]

@@ -42,13 +42,13 @@ struct CachedState {
 #[derive(Debug, thiserror::Error)]
 pub enum StateCacheError {
     /// The change contradicts what is known: a defect of Macadam.
-    #[error("write down a change that does not fit what is known")]
+    #[error("a change doesn't fit the state")]
     Apply(#[from] ApplyError),
     /// The state could not be written.
-    #[error("write the state")]
+    #[error("can't write the state")]
     State(#[from] StateError),
     /// An earlier write failed.
-    #[error("the state could not be written before")]
+    #[error("the state could not be written earlier")]
     Closed,
     /// The files of the state are not those at their paths any more, and it could not be written
     /// anew.
@@ -66,7 +66,7 @@ pub enum HandOverError {
     #[error(transparent)]
     Displaced(#[from] Displaced),
     /// Another process may have done the same since it was begun.
-    #[error("the state was written anew since this was begun: it is planned again")]
+    #[error("the state was rewritten meanwhile: Macadam plans again")]
     WrittenAnew,
 }
 

@@ -41,7 +41,7 @@ pub enum LockfileError {
     #[error("can't write the lockfile")]
     Write(#[from] AtomicWriteError),
     /// It has no room for the result of the next upload.
-    #[error("the lockfile can't be written, so nothing is uploaded")]
+    #[error("can't write the lockfile, so nothing is uploaded")]
     NoRoom(#[source] AtomicWriteError),
     /// It could not be written, or could not be read before that, so it lacks facts that this
     /// machine knows.
@@ -77,7 +77,7 @@ pub enum LockfileError {
         place: LockfilePosition,
     },
     /// Git left a conflict for a person to merge.
-    #[error("the lockfile has conflict markers")]
+    #[error("the lockfile has merge conflicts")]
     ConflictMarkers {
         /// The first one.
         place: LockfilePosition,
@@ -89,7 +89,7 @@ pub enum LockfileError {
         place: LockfilePosition,
     },
     /// A later version of Macadam wrote it.
-    #[error("the lockfile was written by a newer macadam (version {found}; this one knows {known})")]
+    #[error("the lockfile was written by a newer Macadam (version {found}; this one knows {known})")]
     Newer {
         /// Its version.
         found: i64,
@@ -154,11 +154,11 @@ impl LockfileError {
                  %O %A %B\"` sets it up for this clone, `git checkout -m -- FILE` merges; the line for it in .gitattributes comes from `macadam init`",
             ),
             Self::TooLarge { .. } | Self::Empty { .. } | Self::CutOff { .. } | Self::Damaged { .. } => Some(
-                "take it back from git, for example with `git checkout HEAD -- FILE`; the next sync adds what the state knows",
+                "restore it with `git checkout HEAD -- FILE`; the next sync adds the rest from the state",
             ),
-            Self::Newer { .. } => Some("use the newer macadam"),
+            Self::Newer { .. } => Some("update Macadam"),
             Self::OtherRemote { .. } => {
-                Some("each remote needs its own lockfile: use another manifest, or the remote that this one belongs to")
+                Some("each server needs its own lockfile: use another manifest, or the server that this lockfile belongs to")
             }
         };
         hint.map(str::to_owned)

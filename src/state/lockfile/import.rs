@@ -357,7 +357,7 @@ impl AddressImport<'_> {
             if !attempt.intent.upload().is_some_and(is_settled) {
                 let at = attempt.begun_at;
                 let message = format!(
-                    "the lockfile says that the upload of {at} was sent again, since its answer was lost; it may exist twice"
+                    "the lockfile says that the upload of {at} was sent again because its answer got lost; there may be two copies on Roblox"
                 );
                 changes.push(self.event(Event::POSSIBLE_DUPLICATE, message));
             }
@@ -510,7 +510,7 @@ impl AddressImport<'_> {
     /// Returns the failures that another machine counted. The work is due at once, since their
     /// back-off is long over.
     fn elsewhere(&self, work: &OpenWork) -> (u32, Timestamp, String) {
-        let message = format!("its create had no known outcome {} times on another machine", work.doubts);
+        let message = format!("the outcome of its upload was unknown {} times on another machine", work.doubts);
         (work.doubts, Timestamp::UNIX_EPOCH, message)
     }
 

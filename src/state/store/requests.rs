@@ -56,8 +56,8 @@ impl Store {
                 Err(why) => {
                     let problem = RequestProblem {
                         kind: ProblemKind::Refused,
-                        message: format!("the service does not understand the request: {why}"),
-                        hint: Some("restart the service with the macadam that asks".to_owned()),
+                        message: format!("the running `macadam sync` doesn't understand this command: {why}"),
+                        hint: Some("stop it, and start it again with this version of Macadam".to_owned()),
                     };
                     self.answer_request(id, &Err(problem), now)?;
                 }
@@ -105,9 +105,9 @@ fn interrupted(begun: bool) -> RequestProblem {
     RequestProblem {
         kind: ProblemKind::Interrupted,
         message: if begun {
-            "the service ended while it carried this out: interrupted, try again".to_owned()
+            "the running `macadam sync` ended while it was doing this: interrupted, try again".to_owned()
         } else {
-            "the service ended before it began with this: interrupted, try again".to_owned()
+            "the running `macadam sync` ended before it started this: interrupted, try again".to_owned()
         },
         hint: Some("`macadam status` shows what is known now".to_owned()),
     }
@@ -270,7 +270,7 @@ mod tests {
         let (a, b) = (client.ask(&forget("a"), at(1)).unwrap(), client.ask(&forget("b"), at(1)).unwrap());
         store.take_request(at(2)).unwrap().unwrap();
         assert_eq!(store.end_requests(at(3)).unwrap(), 2);
-        for (id, part) in [(a, "while it carried"), (b, "before it began")] {
+        for (id, part) in [(a, "while it was doing"), (b, "before it started")] {
             let RequestProgress::Answered(Err(problem)) = client.progress(id).unwrap() else { panic!("{id}") };
             assert_eq!(problem.kind, ProblemKind::Interrupted);
             assert!(problem.message.contains(part) && problem.message.contains("interrupted, try again"), "{problem}");

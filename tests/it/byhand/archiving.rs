@@ -33,7 +33,7 @@ fn an_asset_is_archived_and_a_sync_leaves_it_alone() {
         assert!(told.0.contains("is archived already") && told.1.contains("macadam restore"), "{told:?}");
 
         let text = project.run(&["restore", address]).expect(0).stdout;
-        assert!(text.contains("restored:") && text.contains("commit the lockfile"), "{text}");
+        assert!(text.contains("restored:") && text.contains("Commit the lockfile"), "{text}");
         assert!(!remote.control().asset(id).unwrap().asset.archived);
         assert_eq!(row(&project, address)["state"], "synced");
         assert!(!project.read("assets.lock.toml").contains("archived"));

@@ -44,7 +44,7 @@ fn the_last_address_leaves_an_empty_lockfile() {
     project.remove("ui/a.png");
     project.write("ui/keep.txt", "");
     let told = project.run(&["forget", "ui/a.png"]).expect(0).stdout;
-    assert!(told.contains("commit the lockfile") && !told.contains("creates it anew"), "{told}");
+    assert!(told.contains("Commit the lockfile") && !told.contains("uploads it as a new asset"), "{told}");
     assert!(!project.read("assets.lock.toml").contains("[assets."));
     is_settled(&remote, &project);
     let told = refused(&project, &["forget", "ui/a.png"], 1);

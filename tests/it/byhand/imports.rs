@@ -61,7 +61,7 @@ fn a_matching_import_uploads_nothing_and_sends_only_differing_metadata() {
     let project = project(&remote, &mine);
     let before = (remote.requests(ApiEndpoint::CreateAsset), remote.requests(ApiEndpoint::UpdateAsset));
     let ran = project.run(&["import", "ui/a.png", &picture.to_string(), "--content-matches"]).expect(0);
-    assert!(ran.stdout.contains("imported:") && ran.stdout.contains("commit the lockfile"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("imported:") && ran.stdout.contains("Commit the lockfile"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("not known"), "{}", ran.stdout);
     let (_, plan) = project.json(&["plan"]);
     assert_eq!(plan["summary"], json!({"update_metadata": 1}));
@@ -116,7 +116,7 @@ fn an_import_that_does_not_match_is_refused() {
         ("ui/a.png", rejected, "moderation rejected it", ""),
         ("ui/a.png", 77, "look at asset 77", "create.roblox.com"),
         ("swrod", sword, "`swrod` is not in the manifest", "did you mean `sword`?"),
-        ("shield", sword, "`shield` is not in the manifest", "write it into the manifest first"),
+        ("shield", sword, "`shield` is not in the manifest", "add it to the manifest first"),
         ("ui/broken.png", picture, "can't be used", "macadam check"),
     ];
     for (address, asset, message, hint) in cases {

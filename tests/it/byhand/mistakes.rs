@@ -30,7 +30,7 @@ fn status_takes_globs_and_names_the_nearest_address() {
     let (message, hint) = refused(&project, &["status", "swrod"], 1);
     assert!(message.contains("`swrod`") && hint.contains("`sword`"), "{message} {hint}");
     let (message, _) = refused(&project, &["status", "x/*"], 1);
-    assert_eq!(message, "no address fits the glob `x/*`");
+    assert_eq!(message, "no asset matches the pattern `x/*`");
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn pin_checks_everything_before_it_writes() {
         ("sword", "9", "`sword` can't be pinned to revision 9, which it never had", "it has 1, 2, 3"),
         ("sword", "0", "which it never had", "it has 1, 2, 3"),
         ("ui/a.png", "4", "which it never had", "it has 1 (asset "),
-        ("swrod", "1", "no asset has the address `swrod`", "did you mean `sword`?"),
+        ("swrod", "1", "there is no asset named `swrod`", "did you mean `sword`?"),
         ("ui/young.png", "1", "has no revisions yet", "macadam sync --once"),
         ("ui/other.png", "1", "`ui/other.png` is not in the manifest", "take `ui/other.png` back"),
     ];

@@ -174,7 +174,7 @@ fn recreate_names_the_addresses_that_it_leaves_out() {
     assert_eq!(remote.control().asset(asset_id(&project, "sword")).unwrap().asset.versions.len(), 1);
     is_settled(&remote, &project);
     let (message, _) = refused(&project, &["recreate", "--creator", "nobody/*"], 1);
-    assert_eq!(message, "no address fits the glob `nobody/*`");
+    assert_eq!(message, "no asset matches the pattern `nobody/*`");
     refused(&project, &["recreate"], 64);
 }
 

@@ -99,5 +99,5 @@ fn one_revision_of_a_history_and_several_histories() {
     let text = project.run(&["history", "sword", "ui/*", "2"]).expect(0).stdout;
     assert!(text.contains("\nsword\n") && text.contains("\nui/a.png\n"), "{text}");
     let (message, _) = refused(&project, &["history", "nobody/*"], 1);
-    assert_eq!(message, "no address fits the glob `nobody/*`");
+    assert_eq!(message, "no asset matches the pattern `nobody/*`");
 }

@@ -156,7 +156,7 @@ fn nothing_is_overwritten() {
     for name in ["assets.toml", "assets.lock.toml"] {
         project.write(name, "mine");
         let ran = project.run(&["import", "--from", "asphalt.toml"]).expect(1);
-        assert!(ran.stderr.contains(&format!("{name} is there already")), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("{name} already exists")), "{}", ran.stderr);
         assert_eq!(project.read(name), "mine");
         project.remove(name);
     }

@@ -30,9 +30,12 @@ pub(crate) enum MoveError {
         /// As found.
         found: Creator,
     },
-    /// A file exists already.
-    #[error("{} is there already, and nothing is overwritten", .path.display())]
-    Exists { path: PathBuf },
+    /// Something is there already.
+    #[error("{} already exists, and Macadam overwrites nothing", .path.display())]
+    Exists {
+        /// Which file.
+        path: PathBuf,
+    },
     /// Roblox refused the key.
     #[error("{message}")]
     Credential {
@@ -41,8 +44,8 @@ pub(crate) enum MoveError {
         /// The remedy.
         hint: String,
     },
-    /// The new manifest would upload existing assets again.
-    #[error("this would upload again what is on Roblox: {}; nothing was written", .addresses.join(", "))]
+    /// What would be written would upload what is uploaded.
+    #[error("this would upload assets again that are on Roblox: {}; nothing was written", .addresses.join(", "))]
     WouldUpload {
         /// Their addresses.
         addresses: Vec<String>,
@@ -63,13 +66,13 @@ impl MoveError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Read(error) => error.hint(),
-            Self::NoCreator { .. } => Some("say it with `--creator user:ID` or `--creator group:ID`".to_owned()),
-            Self::OtherCreator { .. } => Some("leave --creator out, or mend the tool's file".to_owned()),
+            Self::NoCreator { .. } => Some("add `--creator user:ID` or `--creator group:ID`".to_owned()),
+            Self::OtherCreator { .. } => Some("leave --creator out, or correct the tool's file".to_owned()),
             Self::Exists { .. } => {
                 Some("move it away first, or choose another manifest with `--manifest PATH`".to_owned())
             }
             Self::Credential { hint, .. } => Some(hint.clone()).filter(|hint| !hint.is_empty()),
-            Self::WouldUpload { .. } => Some("this is a defect of macadam: please report it".to_owned()),
+            Self::WouldUpload { .. } => Some("this is a bug in Macadam: please report it".to_owned()),
             Self::Write { source, .. } => source.hint().map(str::to_owned),
             Self::File { .. } | Self::Gather(_) | Self::Lockfile(_) => None,
         }

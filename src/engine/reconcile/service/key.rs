@@ -12,7 +12,7 @@ impl Service<'_> {
         match self.context.stop.why() {
             Some(Stop::Credential { message, hint }) if self.refused.is_none() => {
                 tracing::error!(
-                    "Roblox refused the key, nothing more is written until it is changed: {message} ({hint})"
+                    "Roblox refused the API key, so nothing is uploaded until you change it: {message} ({hint})"
                 );
                 self.refused = Some(message);
             }
@@ -37,7 +37,7 @@ impl Service<'_> {
 
     /// Reads the key again and scans everything.
     pub(super) async fn reload(&mut self) -> Result<(), ServiceError> {
-        tracing::info!("reloading: the key is read anew, and everything is looked at");
+        tracing::info!("reloading the API key, and checking all files");
         self.observability.reloading();
         self.try_key_again().await?;
         (self.needs.scan, self.needs.all) = (true, true);
@@ -49,7 +49,7 @@ impl Service<'_> {
     pub(super) async fn try_key_again(&mut self) -> Result<(), ServiceError> {
         match (self.setting.key)() {
             Ok(credential) => self.client.renew(credential),
-            Err(why) => tracing::error!("the key can't be read anew, the one before stays: {why}"),
+            Err(why) => tracing::error!("can't reload the API key, still using the old one: {why}"),
         }
         self.checked_key = false;
         if self.refused.take().is_some() || self.context.stop.is_triggered() {

@@ -322,7 +322,7 @@ impl Service<'_> {
         self.times.pulse = now + PULSE;
         let failing = self.context.throttle.is_failing();
         match (std::mem::replace(&mut self.failing, failing), failing) {
-            (false, true) => tracing::warn!("Roblox fails: everything waits for it to recover"),
+            (false, true) => tracing::warn!("Roblox is failing: waiting for it to recover"),
             (true, false) => tracing::info!("Roblox answers again"),
             _ => {}
         }
@@ -473,7 +473,7 @@ impl Service<'_> {
             }
         };
         if let Some(message) = panicked {
-            tracing::error!(%address, "a defect of Macadam ended its work, and it rests until the interval: {message}");
+            tracing::error!(%address, "a bug in Macadam stopped this asset until the next full check: {message}");
             self.needs.recovery.insert(address);
         }
         for report in &reports {
@@ -581,13 +581,13 @@ impl Service<'_> {
         if running > 0 {
             tracing::info!(
                 operations = running,
-                "Roblox still works on some operations; the next start goes on waiting for them"
+                "Roblox is still processing some uploads; the next start waits for them"
             );
         }
         let answered = self.end_request().await;
         let unanswered = self.workers.in_progress().len();
         if unanswered > 0 {
-            tracing::warn!(assets = unanswered, "not answered in time: the next start looks what came of them");
+            tracing::warn!(assets = unanswered, "Roblox did not answer in time: the next start checks the results");
         }
         // The state has it too, and the next start writes it.
         let written = match &ended {

@@ -106,7 +106,7 @@ impl Observability {
         let LoopStatus { assets, in_progress, degraded } = loop_status;
         let detail = match &self.waits_for {
             Some(_) => "waiting for git".to_owned(),
-            None if *in_progress > 0 => format!("{assets} assets, {in_progress} in the works"),
+            None if *in_progress > 0 => format!("{assets} assets, {in_progress} in progress"),
             None => format!("{assets} assets, watching"),
         };
         self.health.send_replace(Health {
@@ -168,7 +168,7 @@ impl Observability {
                 "refused"
             }
             Outcome::InDoubt { message } => {
-                tracing::warn!(%address, action, "in doubt: {message}");
+                tracing::warn!(%address, action, "outcome unknown: {message}");
                 "in_doubt"
             }
             Outcome::TryLater { message } => {
@@ -221,7 +221,7 @@ impl Observability {
         let drifts: BTreeMap<Address, String> =
             plan.drifts.iter().map(|drift| (drift.address.clone(), drift.what.clone())).collect();
         for (address, what) in drifts.iter().filter(|(address, what)| self.drifts.get(*address) != Some(*what)) {
-            tracing::warn!(%address, "drift: {what}");
+            tracing::warn!(%address, "changed on Roblox: {what}");
         }
         self.drifts = drifts;
         let in_doubt_creates = state_cache.read(|recorded| {

@@ -88,7 +88,7 @@ impl Service<'_> {
             return Ok(false);
         }
         let Some((id, request)) = self.queue.next().await? else { return Ok(false) };
-        tracing::info!(command = request.command(), "carrying out a request");
+        tracing::info!(command = request.command(), "running a command");
         self.workers.keep_free(addresses(&request));
         // Its address may be new in the manifest.
         let needs_scan = matches!(request, Request::Import { .. } | Request::Recreate { .. });
@@ -184,7 +184,7 @@ impl Service<'_> {
     /// Records the result of a request's job.
     pub(super) fn job_ended(&mut self, result: Result<Result<RequestDone, RequestProblem>, String>) {
         let result = result.unwrap_or_else(|message| {
-            tracing::error!("a defect of Macadam ended a request: {message}");
+            tracing::error!("a bug in Macadam stopped a command: {message}");
             Err(refused(&message))
         });
         // A job that broke off leaves open attempts to recover; a finished one leaves none.
@@ -228,7 +228,7 @@ impl Service<'_> {
     ) -> Result<Result<(), RequestProblem>, ServiceError> {
         if self.must_wait() {
             self.needs.lockfile = Some(clock::elapsed());
-            answer.notes.push("the lockfile follows when git is done, or on its branch again".to_owned());
+            answer.notes.push("Macadam writes the lockfile once git is done, or on the right branch again".to_owned());
             return Ok(Ok(()));
         }
         let kept = match request {
@@ -258,11 +258,11 @@ impl Service<'_> {
         let Some(ActiveRequest { id, stage, .. }) = self.request.take() else { return Ok(()) };
         let (message, hint) = match stage {
             RequestStage::Waits => {
-                ("the service was told to stop before it began with this", "nothing was done; try again")
+                ("the running `macadam sync` was stopped before it started this", "nothing was done; try again")
             }
             RequestStage::Begun | RequestStage::Ended(_) => (
-                "the service was told to stop before Roblox answered",
-                "`macadam status` shows what is known; try again where it was not done",
+                "the running `macadam sync` was stopped before Roblox answered",
+                "`macadam status` shows what is done; run the same command again for the rest",
             ),
         };
         let problem =
@@ -298,7 +298,7 @@ async fn run(job: &CommandJob, context: &ExecutionContext, desired: &Desired) ->
         }
         CommandJob::Recreate { addresses, missing } => {
             let choice = recreate::begin(context, desired, Some(addresses), missing.as_ref()).await?;
-            let left_out = choice.left_out.iter().map(|(address, why)| format!("{address} is left as it is: {why}"));
+            let left_out = choice.left_out.iter().map(|(address, why)| format!("{address} is unchanged: {why}"));
             Ok(RequestDone { notes: left_out.collect(), ..RequestDone::default() })
         }
         CommandJob::ByHand { address, direction, together } => {
@@ -319,7 +319,7 @@ async fn by_hand(
             Ok(RequestDone { asset_id: Some(asset_id), revision, ..RequestDone::default() })
         }
         Outcome::Refused { message, hint } => Err(RequestProblem { kind: ProblemKind::Refused, message, hint }),
-        Outcome::NotBegun => Err(refused("the service could not begin with it")),
+        Outcome::NotBegun => Err(refused("the running `macadam sync` could not start it")),
         Outcome::Running { reason: message }
         | Outcome::TryLater { message }
         | Outcome::InDoubt { message }
@@ -340,7 +340,7 @@ fn unanswered() -> RequestProblem {
     RequestProblem {
         kind: ProblemKind::Interrupted,
         message: format!("Roblox has not answered within {} minutes", PATIENCE.as_secs() / 60),
-        hint: Some("`macadam status` shows what is known; try again where it was not done".to_owned()),
+        hint: Some("`macadam status` shows what is done; run the same command again for the rest".to_owned()),
     }
 }
 
