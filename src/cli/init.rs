@@ -1,4 +1,4 @@
-//! `macadam init`: the files of a new project, overwriting nothing.
+//! `macadam init`: writes the files of a new project, and overwrites nothing.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
@@ -25,8 +25,7 @@ pub(super) fn run(output: Printer, folder: &Path, manifest: Option<&Path>) -> Re
     let mut written = Vec::new();
     let mut kept = Vec::new();
     let mut files = vec![(manifest, MANIFEST, How::New), (root.join(".gitattributes"), ATTRIBUTES, How::New)];
-    // In a git checkout the state isn't here. Where that can't be told, whoever makes the state
-    // says so.
+    // In a git checkout the state isn't here. The command that makes the state reports problems.
     let existing = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
     if let Ok(StateFolder::Beside(_)) = StateFolder::of(existing) {
         own_file::create_usual_folder(&root).map_err(|error| failed(&root, &error))?;
@@ -47,16 +46,16 @@ pub(super) fn run(output: Printer, folder: &Path, manifest: Option<&Path>) -> Re
     }
     for path in &kept {
         output
-            .line(format!("{} {path} (it was there before; nothing is overwritten)", paint(TextStyle::Quiet, "kept")));
+            .line(format!("{} {path} (already there, not overwritten)", paint(TextStyle::Quiet, "kept")));
     }
     output.line("");
     output.line("Next:");
-    output.line("  1. set your user or group ID in assets.toml, and list your assets");
-    output.line("  2. macadam check                      # validates everything, offline");
-    output.line("  3. macadam sync --once --emulator     # a rehearsal, without a key");
+    output.line("  1. put your user or group ID into assets.toml, and list your assets");
+    output.line("  2. macadam check                      # checks everything, offline");
+    output.line("  3. macadam sync --once --emulator     # a rehearsal: sends nothing to Roblox");
     output.line("  4. ROBLOX_API_KEY=… macadam sync --once");
     output.line("");
-    output.line("In each clone, once, so that git can merge the lockfile:");
+    output.line("Run this once in each clone, so that git can merge the lockfile:");
     output.line(format!("  {DRIVER}"));
     Ok(Exit::Success)
 }
