@@ -117,7 +117,7 @@ async fn run_one(
     let (request, word) = (request_of(address, direction, &BTreeSet::new()), word_of(direction));
     if direction == Direction::Archive && asks(output, yes) && is_served(target)? {
         let question = format!("This archives the asset of {address}. Games can't use it until you restore it.");
-        // Nothing is held or begun: a signal ends the process.
+        // No lock is taken and nothing has started: a signal just ends the process.
         if !tokio::task::block_in_place(|| ask(output, &[question])) {
             return Ok(Exit::Unreconciled);
         }
@@ -138,13 +138,13 @@ async fn run_one(
     }
 }
 
-/// What became of one of several addresses.
+/// The result for one of several addresses.
 enum Each {
     Done {
         told: CommandResult,
         lockfile_written: bool,
     },
-    /// It was that way already, and only a glob named it.
+    /// The asset was in that state already, and only a glob named it.
     Unchanged(String),
     Failed(CommandResult, CommandFailure),
 }
@@ -319,7 +319,7 @@ fn told_of(each: &Each) -> CommandResult {
     }
 }
 
-/// What was done.
+/// A finished archiving or restoring.
 struct ArchiveResult {
     prepared: Prepared,
     ended: CommandEnd,
@@ -377,7 +377,7 @@ async fn carry_out_typed(
         let question = format!("This archives asset {} of {address}. Games can't use it until you restore it.", prepared.key.asset_id);
         let bars = hand.bars.clone();
         let answer = tokio::task::spawn_blocking(move || bars.pause(|| ask(output, &[question])));
-        // Asked aside, so that a signal ends it though nobody answers.
+        // On a thread of its own, so that a signal ends the run although nobody answers.
         if !stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false)) {
             return Ok(None);
         }

@@ -86,7 +86,7 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
     Ok(Exit::Unreconciled)
 }
 
-/// What the lockfile knows. One that can't be used stops a sync; here it tells nothing.
+/// Reads the lockfile. One that can't be used stops a sync; here it counts as empty.
 fn known(output: Printer, project: &Project) -> Recorded {
     let read = || {
         let bytes = lockfile::read(&project.lockfile)?;

@@ -1,4 +1,4 @@
-//! What only matters on a CI machine, which forgets everything that is not in git.
+//! Warnings for CI machines, which forget everything that is not in git.
 #![expect(clippy::disallowed_methods, reason = "CI machines say in the environment what they are")]
 
 use crate::engine::report::run_report::{RunReport, Warning};

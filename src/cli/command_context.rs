@@ -29,10 +29,10 @@ use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::plan::{HoldKind, PlanOptions};
 
-/// As long as `sync` takes at most where nothing else is said.
+/// The default of `sync --timeout`.
 const TIMEOUT: Duration = Duration::from_mins(60);
 
-/// As many as `sync` uploads at once where nothing else is said.
+/// The default of `sync --uploads`.
 const UPLOADS: usize = 8;
 
 /// The last line of a command that other machines have to know of.
@@ -98,7 +98,7 @@ impl Hand {
         sync_once(&mut self.session, Arc::clone(&self.client), options).await
     }
 
-    /// Lets go of everything.
+    /// Releases the lock, and stops the emulator.
     pub(super) async fn close(self) {
         self.bars.clear();
         self.session.close().await;
@@ -108,7 +108,7 @@ impl Hand {
     }
 }
 
-/// What is wanted, for a command that holds no lock. Blocks: it reads the disk.
+/// Reads the wanted assets, for a command that holds no lock. Blocks: it reads the disk.
 ///
 /// # Errors
 /// When the manifest can't be used.
@@ -118,7 +118,7 @@ pub(super) fn wanted(target: &ProjectTarget, view: &StateSnapshot) -> Result<Gat
     Ok(tokio::task::block_in_place(look)?)
 }
 
-/// What came of a command for one address.
+/// The result of a command for one address.
 #[derive(Debug, Default)]
 pub(super) struct CommandResult {
     /// The asset, where there is one.
@@ -148,7 +148,7 @@ impl CommandResult {
     }
 }
 
-/// What a report of one address adds to the document.
+/// The keys that a report of one address adds to the document.
 pub(super) fn more(report: &RunReport) -> Vec<(&'static str, Value)> {
     let document = document::report(report);
     let actions = document.get("actions").cloned().unwrap_or_default();
@@ -156,7 +156,7 @@ pub(super) fn more(report: &RunReport) -> Vec<(&'static str, Value)> {
     vec![("actions", actions), ("notes", json!(notes)), ("lockfile_written", json!(report.lockfile_written))]
 }
 
-/// Prints what was done for an address, and what a person should know beside it.
+/// Prints the actions of a run, its drifts and its notes.
 pub(super) fn show(output: Printer, report: &RunReport) {
     for entry in &report.steps {
         if let Outcome::Done { asset_id, revision } = &entry.outcome {
@@ -185,7 +185,7 @@ pub(super) fn documents(told: &[(Address, CommandResult)], more: Vec<(&'static s
     document
 }
 
-/// Why what was to be done for an address was not.
+/// Why a command did not finish for an address.
 #[derive(Debug)]
 pub(super) struct Shortfall {
     /// In the words of `sync --json`.
@@ -201,7 +201,7 @@ impl Shortfall {
         Self { outcome, failure: hint.map(|hint| CommandFailure::new(exit, message).hint(hint)).unwrap_or(failure) }
     }
 
-    /// What a run for one address left undone.
+    /// The first thing that a run for one address left undone.
     pub(super) fn of(report: &RunReport) -> Option<Self> {
         if let Some(fatal) = Self::of_stop(report.stop.as_ref()) {
             return Some(fatal);
@@ -223,7 +223,7 @@ impl Shortfall {
         }
     }
 
-    /// What ends everything, whatever was done before.
+    /// The failure that ends everything, whatever was done before.
     fn of_stop(stop: Option<&Stop>) -> Option<Self> {
         match stop? {
             Stop::Credential { message, hint } => Some(Self::new("failed", Exit::Credential, message, Some(hint))),
@@ -234,7 +234,7 @@ impl Shortfall {
         }
     }
 
-    /// What one step left undone, and what stopped it.
+    /// The failure of one step, or of the run that it was in.
     pub(super) fn of_step(outcome: &Outcome, stop: Option<&Stop>) -> Option<Self> {
         let shortfall = Self::of_outcome(outcome)?;
         match stop {
@@ -245,7 +245,7 @@ impl Shortfall {
         }
     }
 
-    /// What one step left undone.
+    /// The failure of one step.
     fn of_outcome(outcome: &Outcome) -> Option<Self> {
         let (outcome, message, hint) = match outcome {
             Outcome::Done { .. } => return None,
@@ -259,7 +259,7 @@ impl Shortfall {
     }
 }
 
-/// A failure of what came after something that stays: says what stays, and what to do now.
+/// A failure after a change that stays: names the change, and the next command.
 pub(super) fn although(mut failure: CommandFailure, what: &str, then: &str) -> CommandFailure {
     failure.rendered = None;
     if let Some(problem) = failure.problems.first_mut() {

@@ -19,7 +19,7 @@ const TOKEN_VARIABLE: &str = "ROBLOX_OAUTH_TOKEN";
 /// Finds the credential, if there is one.
 ///
 /// # Errors
-/// When the one found can't be used.
+/// When the credential that it found can't be used.
 pub(super) fn find_any(file: Option<&Path>) -> Result<Option<Credential>, CommandFailure> {
     let is_set =
         |variable: &str| std::env::var_os(variable).is_some_and(|text| !text.to_string_lossy().trim().is_empty());
@@ -32,7 +32,7 @@ pub(super) fn find_any(file: Option<&Path>) -> Result<Option<Credential>, Comman
 /// Finds the credential.
 ///
 /// # Errors
-/// With exit code 4 when there is none, or the one found can't be used. The message never holds it.
+/// Exit code 4 when there is none, or it can't be used. The message never contains the key.
 pub(super) fn find(file: Option<&Path>) -> Result<Credential, CommandFailure> {
     if let Some(path) = file {
         return read(path);

@@ -89,7 +89,7 @@ fn notes(notes: &[Note]) -> Value {
     notes.iter().map(note).collect()
 }
 
-/// What somebody else changed.
+/// Changes that were made on Roblox, outside of Macadam.
 pub(super) fn drifts(drifts: &[Drift]) -> Value {
     let drift = |drift: &Drift| {
         let Drift { address, asset_id, what, hint } = drift;

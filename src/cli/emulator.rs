@@ -1,4 +1,4 @@
-//! `macadam emulator`, and the embedded one of `--emulator`: the only file that starts it.
+//! `macadam emulator`, and the embedded one of `--emulator`. Only this file starts it.
 
 use std::path::Path;
 
@@ -29,12 +29,12 @@ impl Embedded {
         Ok(Self { running })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub(super) fn url(&self) -> String {
         self.running.url()
     }
 
-    /// Ends it and keeps its world.
+    /// Stops it and saves its assets.
     pub(super) async fn stop(self) {
         self.running.shutdown().await;
     }

@@ -1,4 +1,4 @@
-//! From the errors of the engine to exit codes and words.
+//! Turns the errors of the engine into exit codes and messages.
 
 use super::exit::{CommandFailure, Exit, ReportedProblem, chain, unusable_lockfile};
 use crate::cloud;
@@ -112,7 +112,7 @@ impl From<SyncError> for CommandFailure {
 }
 
 impl From<cloud::failure::Failure> for CommandFailure {
-    /// Of a command that only asks.
+    /// The failure of a command that only reads from Roblox.
     fn from(error: cloud::failure::Failure) -> Self {
         let exit = if error.is_credential() { Exit::Credential } else { Exit::Unreconciled };
         Self::of(exit, &error, error.hint().map(str::to_owned))

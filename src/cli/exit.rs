@@ -5,17 +5,17 @@ use crate::state::lockfile::LockfileError;
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// In sync, or done.
+    /// Everything is up to date, or the command is done.
     Success,
-    /// Some assets could not be reconciled, a violated `--locked`, a refused command.
+    /// Something is left to do, `--locked` found changes, or a command was refused.
     Unreconciled,
     /// `plan --detailed-exitcode` with changes.
     Changes,
-    /// Manifest, lockfile or state can't be used: nothing was attempted.
+    /// Manifest, lockfile or state has an error: nothing was changed.
     Unusable,
     /// No key, or Roblox refused it, or the account is moderated.
     Credential,
-    /// Another process holds the state.
+    /// Another Macadam is running in this project.
     Busy,
     /// Wrong usage.
     Usage,
@@ -42,11 +42,11 @@ impl Exit {
 /// One thing to tell a person or a script.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct ReportedProblem {
-    /// What was tried on what, and what came of it.
+    /// The message.
     pub message: String,
-    /// What to do next.
+    /// The next step for a person.
     pub hint: Option<String>,
-    /// The file that is at fault.
+    /// The file with the error.
     pub file: Option<String>,
     /// Its line, from 1.
     pub line: Option<usize>,
@@ -59,9 +59,9 @@ pub(super) struct ReportedProblem {
 pub(super) struct CommandFailure {
     /// The exit code.
     pub exit: Exit,
-    /// What happened, at least one.
+    /// The problems, at least one.
     pub problems: Vec<ReportedProblem>,
-    /// The same for a person, where it is more than a list: a manifest's errors with their lines.
+    /// Replaces the problems in text output: the errors of a manifest with their lines.
     pub rendered: Option<String>,
 }
 
@@ -72,14 +72,14 @@ impl CommandFailure {
         Self { exit, problems: vec![problem], rendered: None }
     }
 
-    /// Macadam itself went wrong.
+    /// A bug in Macadam.
     pub(super) fn defect(message: impl Into<String>) -> Self {
         let hint = "this is a bug in Macadam: please report it, with the text above. Nothing is lost: run the same command \
                     again to continue";
         Self::new(Exit::Unreconciled, message).hint(hint)
     }
 
-    /// With a remedy.
+    /// Adds a hint to the last problem.
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         if let Some(problem) = self.problems.last_mut() {

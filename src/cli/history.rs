@@ -30,10 +30,10 @@ use crate::plan::current::last;
 use crate::plan::pin;
 use crate::state::store::EventRow;
 
-/// What is known of an address without asking anybody.
+/// The recorded history of an address.
 struct KnownHistory {
     view: StateSnapshot,
-    /// What happened to it beside.
+    /// Its events.
     events: Vec<EventRow>,
     address: Address,
     record: Record,
@@ -50,7 +50,7 @@ struct KnownHistory {
     duplicates: BTreeSet<AssetId>,
 }
 
-/// Whose history is asked for, and which revision of it.
+/// The addresses and the revision that the person asked for.
 struct HistoryQuery {
     selection: AddressSelection,
     revision: Option<u64>,
@@ -250,7 +250,7 @@ async fn ask(
         return Ok(revisions::ask(client, throttle, &known.record, asset, listener).await?);
     };
     let found = known.record.history.in_order().into_iter().filter(|(key, _)| known.number(*key) == Some(number));
-    // Of several assets with a version of that number the one that is current.
+    // If several assets have a version with that number, take the current one.
     let found = found.max_by_key(|(key, _)| Some(key.asset_id) == asset);
     let key = match (found, known.record.identity.asset_type.on_content_change()) {
         (Some((key, _)), _) => Some(key),

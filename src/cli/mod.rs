@@ -100,7 +100,7 @@ fn colour(color: Color) {
 
 fn start_log(cli: &Cli) {
     let global = &cli.global;
-    // A service has nothing else to tell by.
+    // The service has no other output.
     let service = matches!(&cli.command, Command::Sync(args) if !args.once);
     let form = match global.log_format {
         LogFormat::Text => logs::LogForm::Text,

@@ -21,7 +21,7 @@ use crate::model::ids::Creator;
 use crate::moving::{Source, SourceOptions, Tool};
 use crate::plan::{Action, PlanOptions};
 
-/// So many of a kind are listed; `--json` and `-v` have all.
+/// The number of entries in a list; `--json` and `-v` have all.
 const LISTED: usize = 8;
 
 impl From<MoveError> for CommandFailure {
@@ -130,7 +130,7 @@ fn ask_creator(source: &Source) -> Result<Creator, CommandFailure> {
     })
 }
 
-/// What is told of a move.
+/// The result of a move.
 struct Told<'a> {
     tool: Tool,
     target: &'a ProjectTarget,

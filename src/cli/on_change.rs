@@ -32,11 +32,11 @@ pub(super) fn on_change_command<'a>(global: &Global, args: &'a SyncArgs) -> Resu
 /// How the command of a run went.
 #[derive(Debug)]
 pub(super) enum Ran {
-    /// Nothing changed since a command last ended well, or no command was given.
+    /// Nothing changed since a command last succeeded, or there is no command.
     NotDue,
-    /// It ended well.
+    /// The command succeeded.
     Well,
-    /// It did not.
+    /// The command failed.
     Failed(ReportedProblem),
 }
 
@@ -49,7 +49,7 @@ impl Ran {
         }
     }
 
-    /// For the document of a run.
+    /// Its part of the document of a run.
     pub(super) fn document(&self) -> Value {
         match self {
             Self::NotDue => Value::Null,
@@ -60,7 +60,7 @@ impl Ran {
         }
     }
 
-    /// What there is to tell beside the report.
+    /// The problem to print after the report.
     pub(super) fn problem(&self) -> Option<&ReportedProblem> {
         match self {
             Self::Failed(problem) => Some(problem),
@@ -105,7 +105,7 @@ pub(super) async fn run(
 /// them.
 ///
 /// # Errors
-/// When the command says that it can't; nothing was uploaded then.
+/// When the command says that it can't publish. Nothing was uploaded then.
 pub(super) async fn may_publish(
     output: Printer,
     command: Option<&str>,

@@ -19,22 +19,22 @@ const GREEN: Style = AnsiColor::Green.on_default();
 const CYAN: Style = AnsiColor::Cyan.on_default();
 const DIM: Style = Style::new().dimmed();
 
-/// What a text is about, which decides its colour.
+/// The meaning of a text, which decides its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextStyle {
-    /// It went well.
+    /// Success.
     Good,
-    /// It changes something.
+    /// A change.
     Change,
-    /// It wants attention.
+    /// A warning.
     Warning,
-    /// It went wrong.
+    /// An error.
     Bad,
-    /// It is less important.
+    /// A detail.
     Quiet,
 }
 
-/// Where a command's result goes.
+/// Prints the result of a command.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Printer {
     json: bool,
@@ -127,7 +127,7 @@ pub(super) fn put(to: &mut dyn Write, text: &str) {
     }
 }
 
-/// What becomes of a command's exit code when its result could not be written: success it is not.
+/// The exit code of a command, which is not success if its result could not be written.
 pub(super) fn exit_after_writing(exit: Exit) -> Exit {
     let Some(why) = LOST.get() else { return exit };
     let _ = writeln!(anstream::stderr(), "{RED}error{RED:#}: write the result to standard output: {why}");
@@ -153,7 +153,7 @@ fn problem_json(problem: &ReportedProblem) -> Value {
     json!({ "message": message, "hint": hint, "file": file, "line": line, "column": column })
 }
 
-/// A text in the colour of its tone; colours are stripped where nobody sees them.
+/// Colours a text. The streams strip colours where nobody sees them.
 pub(super) fn paint(tone: TextStyle, text: impl std::fmt::Display) -> String {
     let style = match tone {
         TextStyle::Good => GREEN,

@@ -56,14 +56,14 @@ fn refusal(error: PinError, desired: &Gathered, recorded: &Recorded) -> CommandF
     }
 }
 
-/// What the command did to the manifest, and what for.
+/// The edit of the manifest, and its purpose.
 struct Edited {
     each: Vec<(Address, CommandResult)>,
     is_single: bool,
     changed: bool,
-    /// For a person: what is written now.
+    /// The edit in words, for a person.
     what: String,
-    /// What takes it back.
+    /// How to undo it, for a person.
     undo: String,
     rehearsal: bool,
 }
@@ -105,7 +105,7 @@ impl Edited {
     }
 }
 
-/// Which revision each address is pinned to.
+/// The revision that each address is pinned to.
 type Chosen = Vec<(Address, Pin, RevisionKey)>;
 
 /// Pins addresses.
@@ -113,7 +113,7 @@ pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Res
     let target = target::find(global)?;
     let view = StateSnapshot::open(&target.project, &target.remote)?;
     let gathered = command_context::wanted(&target, &view)?;
-    // What left the manifest can't be pinned, and what has no revisions yet neither.
+    // An asset outside of the manifest, or without revisions, can't be pinned.
     let pinnable = || {
         let known = gathered.desired.assets.keys().filter(|address| view.recorded.assets.contains_key(*address));
         Ok(Candidates {
@@ -207,12 +207,12 @@ fn names(addresses: &[Address]) -> String {
     }
 }
 
-/// Takes pins back.
+/// Removes pins.
 pub(super) async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let bytes = target.project.read_manifest();
     let bytes = bytes.map_err(|error| CommandFailure::of(Exit::Unusable, &error, error.hint()))?;
-    // What is no text is refused by the edit, with its name.
+    // The edit refuses a file that is not text, with its name.
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let selection = AddressSelection::read(&args.addresses, || {
         let eligible =
@@ -225,7 +225,7 @@ pub(super) async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) ->
     let mut hand = None;
     let served = !args.no_sync && is_served(&target)?;
     if !args.no_sync {
-        // Nothing can be carried out by a manifest that is wrong elsewhere.
+        // A manifest with errors elsewhere can't be synced.
         read_manifest(&target.project)?;
     }
     if !args.no_sync && !served {
@@ -250,7 +250,7 @@ pub(super) async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) ->
     finish(output, &target, hand, edited, args.yes).await
 }
 
-/// Refuses to take back a pin that isn't there.
+/// Refuses to remove a pin that doesn't exist.
 fn refuse_unpinned(text: &str, address: &Address) -> Result<(), CommandFailure> {
     match pins::is_pinned(text, address) {
         Ok(true) => Ok(()),
@@ -267,7 +267,7 @@ async fn close<T>(hand: Option<Hand>, ended: T) -> T {
     ended
 }
 
-/// Carries out what the manifest says now, where that is asked for, and tells.
+/// Syncs the edited manifest, unless `--no-sync` was given, and prints the result.
 async fn finish(
     output: Printer,
     target: &ProjectTarget,
@@ -316,7 +316,7 @@ async fn finish(
     Ok(tell_shortfall(output, target, &edited, (outcome, more), failure))
 }
 
-/// Lets the service that holds the state carry out what the manifest says now, and tells.
+/// Waits until the running service has synced the edited manifest, and prints the result.
 async fn finish_through_service(
     output: Printer,
     global: &Global,
@@ -354,7 +354,7 @@ fn tell_shortfall(
     failure.exit
 }
 
-/// The manifest says it, and Roblox doesn't yet.
+/// The failure after the manifest was edited: Roblox doesn't have it yet.
 fn not_carried_out(target: &ProjectTarget, edited: &Edited, failure: CommandFailure) -> CommandFailure {
     let what = format!("{} in {}, but that isn't done yet", edited.what, target.project.manifest_name());
     let then = format!("`macadam sync --once` tries it again; {}", edited.undo);

@@ -44,7 +44,7 @@ impl From<RecreateError> for CommandFailure {
     }
 }
 
-/// What the command did.
+/// The result of the command.
 struct RecreateResult {
     choice: Choice,
     rows: Vec<RecreatedAsset>,
@@ -67,8 +67,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &RecreateArgs) -
     }
     let only: Option<BTreeSet<Address>> =
         (!args.addresses.is_empty()).then(|| selection.addresses.iter().cloned().collect());
-    // Before anything is asked or uploaded: a table that can't be written shall not be the end of
-    // it.
+    // Before any question or upload, because a table that can't be written must not end the run.
     if let Some(path) = &args.table {
         probe(path).map_err(|error| {
             let failure = CommandFailure::of(Exit::Unusable, &error, error.hint().map(str::to_owned));
@@ -93,7 +92,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &RecreateArgs) -
     Ok(if exit == Exit::Success { Exit::Unreconciled } else { exit })
 }
 
-/// Those that are new from now on, and those that an earlier run left without an asset.
+/// The addresses without an asset for the new owner: new ones, and ones of an earlier run.
 fn to_make(choice: &Choice, rows: &[RecreatedAsset], only: Option<&BTreeSet<Address>>) -> BTreeSet<Address> {
     let left = rows.iter().filter(|row| row.new.is_none()).map(|row| &row.address);
     let all = choice.renamed.keys().chain(left);
@@ -112,7 +111,7 @@ async fn alone(
     let plan = hand.session.state_cache.read(|recorded| recreate::preview(&desired, recorded, only, clock::now()));
     let agree = confirm(output, yes, hand.bars.clone());
     let answer = tokio::task::spawn_blocking(move || agree(&plan));
-    // Asked aside, so that a signal ends it though nobody answers.
+    // On a thread of its own, so that a signal ends the run although nobody answers.
     if !stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false)) {
         return Ok(None);
     }
@@ -142,7 +141,7 @@ async fn alone(
     Ok(Some(RecreateResult { choice, rows, policy: desired.policy, report, shortfall, by_service: false }))
 }
 
-/// Has the service do it, and waits until it has.
+/// Leaves the work to the service, and waits for the result.
 async fn served(
     output: Printer,
     global: &Global,
@@ -196,7 +195,7 @@ fn write_table(path: &Path, rows: &[RecreatedAsset]) -> Result<(), CommandFailur
     written.map_err(|error| CommandFailure::of(Exit::Unusable, &error, error.hint().map(str::to_owned)))
 }
 
-/// What becomes of the old assets, and who can do it.
+/// The future of the old assets, in words.
 fn old_assets(ended: &RecreateResult) -> Option<String> {
     let owners: BTreeSet<String> = ended.rows.iter().map(|row| row.owner.to_string()).collect();
     if owners.is_empty() {

@@ -31,7 +31,7 @@ impl From<RepairError> for CommandFailure {
     }
 }
 
-/// Settles a create in doubt.
+/// Records the outcome of an upload that was unknown.
 pub(super) async fn resolve(output: Printer, global: &Global, args: &ResolveArgs) -> Result<Exit, CommandFailure> {
     let address = address(&args.address)?;
     let asset_id =
@@ -63,7 +63,7 @@ pub(super) async fn resolve(output: Printer, global: &Global, args: &ResolveArgs
     Ok(Exit::Success)
 }
 
-/// Who does the rest.
+/// The process that does the rest.
 const fn next(by_service: bool) -> &'static str {
     if by_service { "the running `macadam sync`" } else { "the next `macadam sync --once`" }
 }
@@ -104,7 +104,7 @@ async fn settle(
     Ok(())
 }
 
-/// Makes refused assets due again.
+/// Lets the next sync try refused assets again.
 pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let resting = || {

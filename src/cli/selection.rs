@@ -12,14 +12,14 @@ use super::target;
 use crate::manifest::AddressPattern;
 use crate::model::address::Address;
 
-/// What globs may mean for one command.
+/// The addresses that globs may match, for one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Candidates {
-    /// The addresses for which there is something to do.
+    /// The addresses that the command can do something for.
     pub eligible: BTreeSet<Address>,
-    /// All addresses that are known.
+    /// All known addresses.
     pub known: BTreeSet<Address>,
-    /// What none of the others is, for a person: "is pinned".
+    /// The end of "none of the 3 assets …", for a person: "is pinned".
     pub what: &'static str,
 }
 
@@ -47,7 +47,7 @@ impl AddressSelection {
     /// for only where there is one.
     ///
     /// # Errors
-    /// When a text is no address, or a glob can't be read or fits nothing.
+    /// When a text is not an address, or a glob is not valid or matches nothing.
     pub(super) fn read<C: Into<Candidates>>(
         texts: &[String],
         candidates: impl FnOnce() -> Result<C, CommandFailure>,

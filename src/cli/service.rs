@@ -90,7 +90,7 @@ fn said(failure: &CommandFailure) -> String {
     failure.problems.first().map(|problem| problem.message.clone()).unwrap_or_default()
 }
 
-/// What signals ask for; a second one to end ends the process at once.
+/// Turns signals into commands. A second one to end ends the process at once.
 fn orders(switch: Shutdown) -> Result<mpsc::UnboundedReceiver<ServiceCommand>, CommandFailure> {
     let mut signals =
         signals::catch_all().map_err(|error| CommandFailure::new(Exit::Unusable, format!("catch signals: {error}")))?;
@@ -129,7 +129,7 @@ async fn listen(
     Ok(tokio::spawn(server::serve(listener, face, until)))
 }
 
-/// What happens to requests, as it is counted.
+/// Counts requests for the metrics.
 fn listener(metrics: Arc<Metrics>) -> Listener {
     Arc::new(move |progress| match progress {
         ProgressEvent::Answered { endpoint, status } => metrics.request(endpoint, status),

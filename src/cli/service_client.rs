@@ -23,7 +23,7 @@ use crate::state::lock::{self, LockError};
 /// A service answers between two of its rounds, and a round may upload for minutes.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// After so long without an answer a person is told what is waited for.
+/// After this time without an answer, a message says what Macadam waits for.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Has the service carry out `request`, where one holds the state. `None`: there is none, and
@@ -31,7 +31,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// state.
 ///
 /// # Errors
-/// With what the service said, or why it did not answer.
+/// The answer of the service, or the reason why there is none.
 pub(super) async fn through_service(
     output: Printer,
     global: &Global,
@@ -51,7 +51,7 @@ pub(super) async fn through_service(
     };
     match answered {
         Ok(answer) => Ok(Some(answer)),
-        // It is certain that the service never does it.
+        // The service certainly never does it.
         Err(AskError::NoService | AskError::Ended { begun: false }) => Ok(None),
         Err(error) => {
             let exit = match &error {
@@ -69,16 +69,16 @@ pub(super) async fn through_service(
     }
 }
 
-/// Whether a service holds the state.
+/// Whether a service is running in this project.
 ///
 /// # Errors
-/// When its lock can't be looked at.
+/// When the state's lock can't be read.
 pub(super) fn is_served(target: &ProjectTarget) -> Result<bool, CommandFailure> {
     let held = lock::holder(&target.project.state);
     Ok(held.map_err(|error: LockError| CommandFailure::of(Exit::Unusable, &error, None))?.is_service())
 }
 
-/// Prints what the service did for an address; `word` says what it is now.
+/// Prints the service's answer for one address; `word` is the new state.
 pub(super) fn tell(output: Printer, address: &Address, answer: RequestDone, word: &str, rehearsal: bool) {
     let RequestDone { asset_id, revision, lockfile_written, notes } = answer;
     if output.is_json() {
@@ -121,13 +121,13 @@ pub(super) fn tell_all(output: Printer, addresses: &[Address], answer: &RequestD
     }
 }
 
-/// How often is looked at what the service has made of an edited manifest.
+/// The interval between checks of the state, after the manifest was edited.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What is held so long is not what the service has yet to look at.
+/// A hold that lasts longer than this is final: the service has seen the new manifest.
 const HELD_FOR_GOOD: Duration = Duration::from_secs(10);
 
-/// Waits until the service has carried out what the manifest says of these addresses.
+/// Waits until the service has synced these addresses.
 ///
 /// # Errors
 /// When one is held, or the service ends, or patience does.
@@ -142,7 +142,7 @@ pub(super) async fn until_all_carried_out(
     let began = clock::elapsed();
     let mut held_since = None;
     loop {
-        // Asked first: a service that ended after its last word has done what it says.
+        // Checked first, because a service may finish the work and end right after.
         let served = is_served(target)?;
         let look = || snapshot::preview(&target.project, &target.remote, &silent(), &PlanOptions::default());
         let seen = tokio::task::block_in_place(look)?;

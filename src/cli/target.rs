@@ -1,4 +1,4 @@
-//! Which project and which remote a command works on.
+//! The project and the remote that a command works on.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,7 +30,7 @@ const EMBEDDED: &str = "emulator";
 /// The folder in which the program was started.
 ///
 /// # Errors
-/// When it is gone.
+/// When the folder doesn't exist any more.
 pub(super) fn here() -> Result<PathBuf, CommandFailure> {
     std::env::current_dir()
         .map_err(|error| CommandFailure::new(Exit::Unusable, format!("find the current folder: {error}")))
@@ -77,7 +77,7 @@ fn base(global: &Global) -> Result<BaseUrl, CommandFailure> {
 /// The credential for the remote.
 ///
 /// # Errors
-/// With exit code 4 without a usable one.
+/// Exit code 4 without a usable credential.
 pub(super) fn credential(global: &Global) -> Result<Credential, CommandFailure> {
     if global.emulator { credential::for_emulator() } else { credential::find(global.api_key_file.as_deref()) }
 }
@@ -105,10 +105,10 @@ pub(super) async fn connect(
     Ok((client, embedded))
 }
 
-/// An address as it was typed.
+/// Reads an address from the command line.
 ///
 /// # Errors
-/// As wrong usage, when it is none.
+/// Wrong usage, when the text is not an address.
 pub(super) fn address(text: &str) -> Result<Address, CommandFailure> {
     Address::new(text).map_err(|error| CommandFailure::of(Exit::Usage, &error, None))
 }

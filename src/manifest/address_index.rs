@@ -112,7 +112,7 @@ fn read_asset_id(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<AssetId
     }
 }
 
-/// What an address is.
+/// The meaning of an address.
 pub(super) enum AddressUse<'b> {
     /// An asset of the manifest, of this type where that is known.
     Asset(Option<AssetType>),
@@ -120,9 +120,9 @@ pub(super) enum AddressUse<'b> {
     Existing(AssetId),
     /// No address, but the path of the asset with this one.
     PathOf(&'b Address),
-    /// Nothing of the manifest, but an asset that was there before.
+    /// An asset that was in the manifest before.
     Left,
-    /// Nothing.
+    /// Unknown.
     Missing,
     /// A glob may find it.
     Undecided,
@@ -190,7 +190,7 @@ pub(super) struct Absent {
     pub(super) faults: ErrorSink,
     /// References to known ones.
     pub(super) strays: BTreeSet<Stray>,
-    /// What is left for suggestions.
+    /// The time that is left for suggestions.
     patience: Patience,
 }
 

@@ -23,7 +23,7 @@ const PRIVACY: [(&str, Privacy); 3] = [
     (Privacy::OpenUse.name(), Privacy::OpenUse),
 ];
 
-/// Where asset keys stand, which decides what makes sense there.
+/// The table of asset keys, which decides which of them are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyPlace {
     Asset,
@@ -61,7 +61,7 @@ impl KeyPlace {
 /// A type as the manifest gives it.
 #[derive(Debug, Clone, Default)]
 pub(super) enum NamedType {
-    /// Not: it is inferred.
+    /// Not set: inferred from the file.
     #[default]
     Unset,
     /// In a way that was reported: nothing can be said that depends on it.

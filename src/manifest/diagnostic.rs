@@ -24,22 +24,22 @@ pub(super) const BOM: &str = "\u{feff}";
 pub enum Severity {
     /// The manifest can't be used.
     Error,
-    /// It can, and something in it is hardly meant.
+    /// The manifest can be used, but something in it looks like a mistake.
     Note,
 }
 
-/// One thing that is wrong with a manifest.
+/// One error or note about a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Whether the manifest can be used all the same.
     pub severity: Severity,
-    /// What is wrong: lower case, no full stop.
+    /// The problem: lower case, no full stop.
     pub message: String,
-    /// What would be right.
+    /// How to correct it.
     pub hint: Option<String>,
     /// The manifest, as it was named to [`super::parse`].
     pub file: String,
-    /// Where, in bytes from the file's start; `None` speaks of the whole file.
+    /// Its place in bytes from the start of the file; `None`: the whole file.
     pub span: Option<Range<usize>>,
     /// The line in which the span starts, from 1.
     pub line: Option<usize>,

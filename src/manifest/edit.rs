@@ -25,7 +25,7 @@ pub enum EditError {
     Syntax {
         /// The line, from 1.
         line: usize,
-        /// What the parser said.
+        /// The parser's message.
         message: String,
     },
     /// `pins` is there and no table.
@@ -34,19 +34,19 @@ pub enum EditError {
     /// The pin is written in a way that no pin is.
     #[error("the pin of {} is written in a way that can't be edited", shown(.address.as_str()))]
     Form {
-        /// Whose.
+        /// The pinned address.
         address: Address,
     },
     /// The edited text would say something else, too.
     #[error("editing the pin of {} would change more than that pin", shown(.address.as_str()))]
     Changed {
-        /// Whose.
+        /// The pinned address.
         address: Address,
     },
 }
 
 impl EditError {
-    /// What would mend it.
+    /// How to correct it.
     pub fn hint(&self) -> String {
         match self {
             Self::Syntax { .. } => "`macadam check` shows the mistake with its line".to_owned(),
@@ -159,13 +159,13 @@ fn line_end_of(text: &str) -> &'static str {
     if windows * 2 > all { "\r\n" } else { "\n" }
 }
 
-/// Where the line of a byte begins; a byte order mark belongs to no line.
+/// The start of the line of a byte; a byte order mark belongs to no line.
 fn start_of_line(text: &str, at: usize) -> usize {
     let first = if text.starts_with(BOM) { BOM.len() } else { 0 };
     text.get(..at).and_then(|before| before.rfind('\n')).map_or(first, |br| br + 1)
 }
 
-/// Where the line of a byte is over, its line break included.
+/// The end of the line of a byte, with its line break.
 fn end_of_line(text: &str, at: usize) -> usize {
     text.get(at..).and_then(|after| after.find('\n')).map_or(text.len(), |br| at + br + 1)
 }
@@ -370,7 +370,7 @@ fn tidied(text: &str, mut cuts: Vec<Range<usize>>, headers: &[Range<usize>]) -> 
     merged
 }
 
-/// What a text says but for the pin of one address, and that pin.
+/// The content of a text without the pin of one address, and that pin.
 fn meaning(text: &str, address: &Address) -> Option<(toml::Table, Vec<toml::Value>)> {
     let mut all: toml::Table = text.parse().ok()?;
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! What leads from an asset elsewhere: its icon, its previews, its social links.
+//! The links of an asset: its icon, its previews, its social links.
 
 use std::collections::BTreeMap;
 

@@ -93,9 +93,9 @@ impl Manifest {
         self.source.text()
     }
 
-    /// Which files it speaks of: what the walk has to look for.
+    /// The files that it names, for the walk.
     pub fn selection(&self) -> FileSelection {
-        // What Macadam itself writes is no asset, whatever a glob says.
+        // Files that Macadam writes are never assets, whatever a glob says.
         let outputs = || self.document.outputs.iter().map(|output| globset::escape(output.path.as_str()));
         let glob = |glob: &entry::GlobEntry| GlobPattern {
             name: glob.name.clone(),

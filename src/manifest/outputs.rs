@@ -35,7 +35,7 @@ pub(super) struct Outputs {
     pub(super) includes: Vec<Spanned<String>>,
 }
 
-/// What an output must not be written over.
+/// The files that an output must not overwrite.
 pub(super) struct Taken<'a> {
     /// The name of the manifest's file.
     pub(super) manifest: &'a str,

@@ -1,4 +1,4 @@
-//! Who owns assets and who may use them: `[creator]`, `creator` and `grants`.
+//! Owners of assets, and the others that may use them: `[creator]`, `creator` and `grants`.
 
 use super::diagnostic::{ErrorSink, ManifestError};
 use super::read::{KeyValue, TableReader};

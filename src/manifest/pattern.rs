@@ -69,7 +69,7 @@ impl AddressPattern {
     /// Reads a glob.
     ///
     /// # Errors
-    /// What is wrong with it, for a person.
+    /// The reason in words, when it is not a valid pattern.
     pub(crate) fn new(text: &str) -> Result<Self, String> {
         if text.len() > MAX_PATTERN {
             return Err(format!("the glob has {} bytes, at most {MAX_PATTERN} are allowed", text.len()));

@@ -41,7 +41,7 @@ pub(super) struct Written<'d> {
     item: &'d Item,
 }
 
-/// Where all pins are written.
+/// The places of all pins.
 #[derive(Debug)]
 pub(super) enum Home<'d> {
     /// There are none.
@@ -77,7 +77,7 @@ pub(super) enum Home<'d> {
 }
 
 impl<'d> Home<'d> {
-    /// Where a document has its pins, or `None` when `pins` is not a table.
+    /// Finds the pins of a document; `None` when `pins` is not a table.
     pub(super) fn of(document: &'d Document<&str>) -> Option<Self> {
         let Some((name, item)) = document.as_table().get_key_value("pins") else { return Some(Self::Nowhere) };
         let name = name.span()?;

@@ -22,7 +22,7 @@ pub(super) const CREDENTIAL_WORDS: [&str; 8] =
     ["apikey", "token", "secret", "password", "cookie", "roblosecurity", "credential", "authorization"];
 /// Keys that elsewhere say where requests go.
 const REMOTE_KEYS: [&str; 6] = ["apiurl", "baseurl", "url", "endpoint", "host", "proxy"];
-/// Where a key belongs that stands elsewhere.
+/// The right tables for keys in a wrong one.
 const HOMES: [(&str, &str); 31] = [
     ("user_id", "[creator]"),
     ("group_id", "[creator]"),
@@ -73,7 +73,7 @@ pub(super) struct KeyValue<'t> {
 /// A table that is being read: what was not taken yet, in the document's order.
 #[derive(Debug)]
 pub(super) struct TableReader<'t> {
-    /// What a message calls the table.
+    /// The table's name in messages.
     what: String,
     /// Its header.
     pub(super) place: Range<usize>,
@@ -124,7 +124,7 @@ impl<'t> TableReader<'t> {
     }
 }
 
-/// What somebody may have meant with a key that nobody took.
+/// A hint for an unknown key.
 fn unknown_key_hint(field: &KeyValue<'_>, what: &str, known: &[&'static str]) -> String {
     let letters = bare_letters(field.name);
     if let Some(near) = nearest(field.name, known.iter().copied()) {
@@ -159,7 +159,7 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 }
 
 impl<'t> KeyValue<'t> {
-    /// Where the value stands.
+    /// The place of the value.
     pub(super) fn place(&self) -> Range<usize> {
         self.value.span()
     }

@@ -19,7 +19,7 @@ struct Edge<'e> {
     to: &'e Address,
 }
 
-/// What leads from an asset to another.
+/// A reference from one asset to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EdgeField {
     Icon,
@@ -42,7 +42,7 @@ impl EdgeField {
     }
 }
 
-/// Where an asset's icon and previews lead within the manifest.
+/// The references of an asset's icon and previews within the manifest.
 fn edges(keys: &AssetKeys) -> impl Iterator<Item = Edge<'_>> {
     let icon = keys.icon.iter().filter_map(|icon| match icon.get_ref() {
         Some(AssetRef::Address(to)) => Some(Edge { field: EdgeField::Icon, place: icon.span(), to }),
@@ -104,7 +104,7 @@ pub(super) fn check_targets<'k>(
 /// The most assets of a circle that a message names.
 const MAX_CIRCLE: usize = 8;
 
-/// Where the walk through the references stands with an asset.
+/// The progress of the walk through the references, for one asset.
 #[derive(Clone, Copy)]
 enum Visit {
     OnPath,

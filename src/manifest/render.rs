@@ -18,7 +18,7 @@ use crate::model::steps::step;
 pub fn render(diagnostics: &[Diagnostic], source: &str, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
-    // What speaks of the whole file and counts the rest comes last.
+    // The message about the whole file, which counts the rest, comes last.
     sorted.sort_by_key(|d| d.span.as_ref().map_or((usize::MAX, usize::MAX), |span| (span.start, span.end)));
     let mut text = String::new();
     for diagnostic in sorted {

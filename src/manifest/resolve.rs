@@ -21,7 +21,7 @@ use crate::model::desired::{Desired, DesiredAsset, FoundFile, FoundFiles, Stray}
 use crate::model::file::{ContentFacts, FileFacts, FileProblem, ModelRoot};
 use crate::model::path::ProjectPath;
 
-/// What came of a manifest and its files.
+/// A manifest combined with its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
     /// The desired state.
@@ -31,7 +31,7 @@ pub struct Resolved {
     pub notes: Vec<Diagnostic>,
 }
 
-/// Where an address comes from, for messages about clashes.
+/// The origin of an address, for messages about clashes.
 enum AddressOrigin<'m> {
     Entry(Range<usize>),
     Glob(&'m GlobEntry, &'m ProjectPath),
@@ -43,7 +43,7 @@ struct Gathering<'m> {
     findings: &'m FoundFiles,
     known: &'m BTreeSet<Address>,
     assets: BTreeMap<Address, (DesiredAsset, AddressOrigin<'m>)>,
-    /// For each glob whether it found a file.
+    /// Whether each glob found a file.
     used: Vec<bool>,
     report: ErrorSink,
 }
