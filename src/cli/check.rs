@@ -103,8 +103,8 @@ fn known(output: Printer, project: &Project) -> Recorded {
     recorded
 }
 
-/// What names an address that left the manifest, and the name that it has now where the same file
-/// tells it.
+/// A warning about a pin, icon or preview of an address that left the manifest. Names the new
+/// address if the file is the same.
 fn left(stray: &Stray, desired: &Desired, before: &Recorded) -> String {
     let Stray { to, place } = stray;
     let place = match place {

@@ -1,5 +1,5 @@
-//! What the commands share that change one address at once: the open session with a client, and how
-//! they tell what came of it.
+//! Shared parts of the commands that change single addresses: the open session with a client, and
+//! the output of the result.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Where the API key comes from: a file, the systemd credential, the environment, in this order.
-//! Never an argument.
+//! Finds the API key: in a file, in the systemd credential, in the environment, in this order. The
+//! key is never an argument.
 //!
 //! A link to the file is followed, since whoever starts Macadam names it: secrets are often mounted
 //! as links. But nothing is waited for, so a FIFO is refused, `<(…)` of a shell included.

@@ -97,8 +97,7 @@ impl KnownHistory {
             let known = view.recorded.assets.keys().map(|address| address.as_str());
             return Err(unknown_address(wanted.as_str(), known));
         };
-        // What the manifest wants decides what is current; without a usable manifest the last known
-        // asset does.
+        // The manifest decides which asset is current; without a usable manifest it is the last one.
         let rows = status(&target.project, &target.remote).map(|status| status.rows).unwrap_or_default();
         let row = rows.iter().find(|row| row.address == address);
         let known = || last(&record).map(|(key, _)| (key.asset_id, record.history.number(key)));

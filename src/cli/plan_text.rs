@@ -276,7 +276,7 @@ fn values(change: &Difference, is_new: bool, room: usize) -> String {
     if left + right <= room {
         return format!("{from} -> {to}");
     }
-    // Where both begin alike, what differs is what is shown.
+    // If both begin alike, the lines show the part that differs.
     let alike = from.chars().zip(to.chars()).take_while(|(a, b)| a == b).count();
     let (from, to) = if alike > 12 { (skip(&from, alike - 8), skip(&to, alike - 8)) } else { (from, to) };
     let (left, right) = (from.chars().count(), to.chars().count());

@@ -182,7 +182,7 @@ impl<'b> AddressBook<'b> {
     }
 }
 
-/// What pins, icons and previews name that is not in the manifest.
+/// Addresses of pins, icons and previews that are not in the manifest.
 #[derive(Debug, Default)]
 pub(super) struct Absent {
     /// Faults about addresses that nobody knows. Kept apart from all others: before state and

@@ -1,4 +1,4 @@
-//! What is wrong with a manifest, and where: the faults that the readers collect, and the
+//! The errors of a manifest and their places: the ones that the readers collect, and the
 //! diagnostics that people see.
 //!
 //! Must never show a text from the manifest unescaped: a key may hold an escape sequence of the

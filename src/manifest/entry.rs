@@ -264,7 +264,7 @@ pub(super) fn read_globs(fields: TableReader<'_>, defaults: &AssetKeys, report: 
     globs
 }
 
-/// Where the pattern ends in an extension, the type has to take its format. Other patterns are
+/// Checks the type against the extension at the end of the pattern. Patterns without one are
 /// checked file by file.
 fn check_glob_type(pattern: &Spanned<&str>, keys: &AssetKeys, report: &mut ErrorSink) {
     let named = keys.asset_type.named();

@@ -114,9 +114,9 @@ impl Manifest {
     /// `known`, to state or lockfile: it becomes a [`Stray`](crate::model::desired::Stray).
     ///
     /// # Errors
-    /// What only the files show to be wrong: two globs on one path, two files or entries with one
-    /// address, an icon that is no square Image, a pin or reference to an address that isn't
-    /// there.
+    /// Errors that only the files show: two globs on one path, two files or entries with one
+    /// address, an icon that isn't a square Image, a pin or reference to an address that doesn't
+    /// exist.
     pub fn resolve(&self, findings: &FoundFiles, known: &BTreeSet<Address>) -> Result<Resolved, Vec<Diagnostic>> {
         resolve::resolve(self, findings, known)
     }

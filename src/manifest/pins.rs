@@ -1,4 +1,4 @@
-//! Where the pins of a manifest are written, by their bytes: under a header, as dotted keys, in an
+//! The byte ranges of the pins in a manifest: under a header, as dotted keys, in an
 //! inline table, or each under a header of its own.
 //!
 //! Looks at the layout alone; what a pin means is read in `names`. Read next: `edit`, the caller.

@@ -16,8 +16,8 @@ use crate::model::ids::IdError;
 /// A value with its place.
 pub(super) type Value<'t> = Spanned<DeValue<'t>>;
 
-/// What a credential is called in other tools' files. A key that holds one of these words gets an
-/// explanation of its own.
+/// Names of credentials in other tools' files. A key that contains one of these words gets its own
+/// explanation.
 pub(super) const CREDENTIAL_WORDS: [&str; 8] =
     ["apikey", "token", "secret", "password", "cookie", "roblosecurity", "credential", "authorization"];
 /// Keys that elsewhere say where requests go.

@@ -125,8 +125,8 @@ fn without_secret(line: &str) -> String {
     format!("{before}={}", starred.collect::<String>())
 }
 
-/// Where the first `=` stands whose key, the letters since the last `,` or `{`, speaks of a
-/// credential. Goes through the line once: a line may be a whole manifest.
+/// Finds the first `=` after the key of a credential; a key is the letters since the last `,` or
+/// `{`. Reads the line once, because a line may be a whole manifest.
 fn secret_from(line: &str) -> Option<usize> {
     const WEBHOOK: &str = "webhook";
     let last_slash = line.rfind('/');

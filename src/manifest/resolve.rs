@@ -26,8 +26,8 @@ use crate::model::path::ProjectPath;
 pub struct Resolved {
     /// The desired state.
     pub desired: Desired,
-    /// What is no error and hardly meant: a glob that finds no file, an output pattern that fits no
-    /// address.
+    /// Likely mistakes that are not errors: a glob without files, an output pattern without
+    /// addresses.
     pub notes: Vec<Diagnostic>,
 }
 

@@ -224,8 +224,8 @@ fn line_around(text: &str, at: usize) -> Range<usize> {
     start..end
 }
 
-/// Where the key or header whose repetition stands at `at` was first: the parser doesn't say.
-/// Looked for among whole lines, which is how people write; what is not found so is left out.
+/// Finds the first occurrence of the key or header that is repeated at `at`, which the parser
+/// doesn't say. Compares whole lines only, because people write one key per line.
 fn first_of_duplicate(text: &str, at: usize) -> Option<Range<usize>> {
     let plain = |part: &str| -> String { part.chars().filter(|c| !matches!(c, '"' | '\'' | ' ' | '\t')).collect() };
     let is_header = |line: &str| line.trim_start().starts_with('[');
