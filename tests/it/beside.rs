@@ -126,7 +126,7 @@ fn a_service_that_dies_is_noticed_and_nothing_is_done_twice() {
     service.die();
     let (code, document) = ended(asking);
     assert_eq!(code, 1, "{document:#}");
-    assert!(message(&document).contains("ended while it carried this out"), "{document:#}");
+    assert!(message(&document).contains("ended while it was doing this"), "{document:#}");
     // The next one doesn't begin with it again.
     let service = Service::start(&project, &remote);
     assert!(!service.has_request());

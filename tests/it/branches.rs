@@ -246,7 +246,7 @@ fn a_lockfile_with_conflict_markers_is_left_alone() {
         let (code, document) = repository.project.json(command);
         assert_eq!(code, 3, "{command:?}: {document:#}");
         let error = &document["errors"][0];
-        assert!(error["message"].as_str().unwrap().contains("conflict markers"), "{command:?}: {error:#}");
+        assert!(error["message"].as_str().unwrap().contains("merge conflicts"), "{command:?}: {error:#}");
         let line = usize::try_from(error["line"].as_u64().unwrap()).unwrap();
         assert!(conflict.lines().nth(line - 1).unwrap().starts_with("<<<<<<<"), "{error:#}");
         assert!(error["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{error:#}");

@@ -125,7 +125,7 @@ fn a_service_whose_state_another_process_holds_by_now_ends_and_leaves_what_it_ma
     until("the first ends", || first.try_wait().unwrap().is_some());
     assert_eq!(first.wait().unwrap().code(), Some(5), "{}", project.read("first.log"));
     let log = project.read("first.log");
-    assert!(log.contains("another macadam has begun since"), "{log}");
+    assert!(log.contains("another Macadam has started since"), "{log}");
     second.until_synced("ui/c.png");
     let ids: Vec<String> = remote.assets().iter().map(|made| format!("asset_id = {}", made.asset.id)).collect();
     // The second did not know that the first had sent it: both copies are known.

@@ -351,7 +351,7 @@ fn a_create_in_doubt_is_settled_by_it() {
     // The service refuses in the same words as the command alone, with its exit code.
     let (code, document) = project.json(&["resolve", "ui/a.png", "--asset-id", &other.to_string()]);
     let problem = &document["errors"][0];
-    assert!(code == 1 && problem["message"].as_str().unwrap().contains("already known"), "{document:#}");
+    assert!(code == 1 && problem["message"].as_str().unwrap().contains("already belongs to"), "{document:#}");
     assert!(problem["hint"].is_string(), "{document:#}");
     let (code, document) = project.json(&["retry", "ui/none.png"]);
     assert_eq!((code, &document["errors"][0]["message"]), (1, &"there is no asset named `ui/none.png`".into()));
@@ -398,10 +398,10 @@ fn a_request_that_gets_no_answer_keeps_neither_files_nor_the_end_waiting() {
     assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 1, "it still waits for its answer");
 
     let log = service.end();
-    assert!(log.contains("not answered in time"), "{log}");
+    assert!(log.contains("did not answer in time"), "{log}");
     let told = archive.wait_with_output().unwrap();
     let message = String::from_utf8(told.stderr).unwrap();
-    assert!(message.contains("told to stop before Roblox answered"), "{message}");
+    assert!(message.contains("was stopped before Roblox answered"), "{message}");
     assert!(!remote.assets().iter().any(|report| report.asset.archived));
 
     // The next run looks what came of it: nothing.
@@ -436,7 +436,7 @@ fn a_defect_ends_the_work_on_one_address_alone() {
     let (remote, mut project) = start(Config::default());
     project.set_env("MACADAM_PANIC", "accepted:1");
     let service = Service::start(&project, &[]);
-    service.says("a defect of Macadam ended its work");
+    service.says("a bug in Macadam stopped this asset");
     let synced = || ["ui/a.png", "models/sword.rbxmx"].iter().filter(|a| service.state_of(a) == "synced").count();
     service.until("the other is synced", || synced() == 1);
 

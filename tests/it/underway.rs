@@ -126,7 +126,7 @@ fn a_manifest_that_breaks_while_git_works_does_not_end_the_service() {
     let manifest = project.read("assets.toml");
     project.write("assets.toml", format!("{manifest}\nbroken = = 1\n"));
     project.remove(".git/index.lock");
-    service.says("the last good one stays in force");
+    service.says("still using the last good version");
     service.until("it goes on by that one", || remote.assets().len() == 2);
     project.write("assets.toml", manifest);
     service.says("the manifest is valid again");

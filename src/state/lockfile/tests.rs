@@ -463,8 +463,8 @@ fn errors_have_their_place() {
     check_error("[assets.\"/a\"]\ntype = \"Image\"\ncreator = \"user:1\"", "`/a` needs a `path`", 3, 9);
     check_error("[assets.\"\"]\ntype = \"Image\"\ncreator = \"user:1\"", "an address can't be empty", 3, 9);
     check_error("[assets.\u{e9}a", "unclosed table", 3, 11);
-    check_error(&format!("{entry}<<<<<<< HEAD"), "conflict markers", 6, 1);
-    check_error(&format!("{entry}=======\r"), "conflict markers", 6, 1);
+    check_error(&format!("{entry}<<<<<<< HEAD"), "merge conflicts", 6, 1);
+    check_error(&format!("{entry}=======\r"), "merge conflicts", 6, 1);
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn the_last_address_leaves_an_empty_lockfile() {
     assert!(!project.read("assets.lock.toml").contains("[assets."));
     is_settled(&remote, &project);
     let told = refused(&project, &["forget", "ui/a.png"], 1);
-    assert!(told.0.contains("`ui/a.png` is forgotten already"), "{told:?}");
+    assert!(told.0.contains("`ui/a.png` is already forgotten"), "{told:?}");
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn forget_says_how_to_take_the_asset_back() {
     project.run(&["forget", "ui/other.png"]).expect(0);
     for command in ["forget", "history"] {
         let (message, hint) = refused(&project, &[command, "ui/other.png"], 1);
-        assert!(message.contains("is forgotten already") && message.contains(&other.to_string()), "{message}");
+        assert!(message.contains("is already forgotten") && message.contains(&other.to_string()), "{message}");
         assert_eq!(hint, format!("`macadam import ui/other.png {other} --content-matches` takes it back"));
     }
     project.run(&["import", "ui/other.png", &other.to_string(), "--content-matches"]).expect(0);
@@ -89,7 +89,7 @@ fn an_import_can_be_corrected_by_saying_that_the_content_matches() {
     project.run(&["import", "ui/other.png", &other.to_string(), "--content-matches"]).expect(0);
     is_settled(&remote, &project);
     let (message, _) = refused(&project, &["import", "ui/other.png", &other.to_string(), "--content-matches"], 1);
-    assert!(message.contains("already known as `ui/other.png`"), "{message}");
+    assert!(message.contains("already belongs to `ui/other.png`"), "{message}");
 }
 
 #[test]
