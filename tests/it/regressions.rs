@@ -191,7 +191,7 @@ fn an_upload_in_doubt_is_not_resolved_with_the_asset_that_it_replaces() {
     assert_eq!(remote.control().fired(rule), 1);
     let (code, document) = project.json(&["resolve", "ui/a.png", "--asset-id", &old]);
     assert_eq!(code, 1);
-    assert!(document["errors"][0]["message"].as_str().unwrap().contains("already known"), "{document:#}");
+    assert!(document["errors"][0]["message"].as_str().unwrap().contains("already belongs to"), "{document:#}");
     let made = remote.assets().iter().map(|report| report.asset.id).find(|id| id.to_string() != old).unwrap();
     assert_eq!(project.json(&["resolve", "ui/a.png", "--asset-id", &made.to_string()]).0, 0);
     project.sync();

@@ -103,7 +103,7 @@ pub enum ImportError {
         address: Address,
     },
     /// The asset is this address's already.
-    #[error("asset {asset_id} already is `{address}`, and nothing is left to do")]
+    #[error("asset {asset_id} already belongs to `{address}`, and nothing is left to do")]
     Already {
         /// The asset as given.
         asset_id: AssetId,
