@@ -47,6 +47,7 @@ mod profiles;
 mod property;
 mod regressions;
 mod service;
+mod snapshots;
 mod state_folder;
 mod status;
 mod support;

@@ -24,7 +24,7 @@ fn row(project: &Project, address: &str) -> Value {
     document["assets"][0].clone()
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
