@@ -85,7 +85,7 @@ pub enum ByHandError {
         /// The address.
         address: Address,
     },
-    /// Something of the address is open.
+    /// A change of the address is open.
     #[error("Macadam is still changing `{address}`")]
     UnderWay {
         /// The address.
@@ -101,7 +101,7 @@ pub enum ByHandError {
         /// The user of the asset, for a person.
         by: String,
     },
-    /// It is archived.
+    /// It is archived already.
     #[error("asset {asset_id} of `{address}` is already archived")]
     Archived {
         /// The address.
@@ -123,7 +123,7 @@ pub enum ByHandError {
         /// The difference.
         mismatch: Mismatch,
     },
-    /// Roblox answered that it doesn't have it, which alone proves nothing.
+    /// Roblox responded that it doesn't have the asset, which a single time proves nothing.
     #[error("Roblox says that there is no asset {asset_id} (`{address}`)")]
     NotFound {
         /// The address.
@@ -139,7 +139,7 @@ pub enum ByHandError {
         /// Its asset.
         asset_id: AssetId,
     },
-    /// Roblox could not be asked.
+    /// The asset could not be fetched.
     #[error("can't check asset {asset_id}")]
     Look {
         /// The asset.
@@ -147,7 +147,7 @@ pub enum ByHandError {
         /// The cause.
         source: Box<Failure>,
     },
-    /// A signal came before Roblox's answer.
+    /// A signal came before Roblox's response.
     #[error("interrupted: nothing was changed")]
     Interrupted,
     /// The state could not be written.

@@ -72,13 +72,13 @@ pub enum ForgetError {
         /// The assets that it had.
         asset_ids: Vec<AssetId>,
     },
-    /// Roblox works on it, or its outcome can still be learned: what comes of it would be lost.
+    /// A change is open whose result would be lost.
     #[error("Macadam is still changing `{address}`, and would lose the result")]
     UnderWay {
         /// The address.
         address: Address,
     },
-    /// A create may have made an asset that nobody would know of.
+    /// A create in doubt may have made an asset that would be lost.
     #[error("it is still unknown whether an upload of `{address}` arrived on Roblox")]
     InDoubt {
         /// The address.

@@ -128,7 +128,7 @@ pub enum ImportError {
         /// The difference.
         why: String,
     },
-    /// Roblox could not be asked.
+    /// The asset could not be fetched.
     #[error("can't check asset {asset_id}")]
     Look {
         /// The asset as given.
@@ -136,7 +136,7 @@ pub enum ImportError {
         /// The cause.
         source: Box<Failure>,
     },
-    /// A signal came before Roblox's answer.
+    /// A signal came before Roblox's response.
     #[error("interrupted: nothing was imported")]
     Interrupted,
     /// The state could not be written.

@@ -21,7 +21,7 @@ use crate::plan::pin::{Unusable, find, known, numbered};
 /// Why an address can't be pinned. The manifest is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PinError {
-    /// Neither manifest nor history know the address.
+    /// Neither manifest nor history has the address.
     #[error("there is no asset named `{address}`")]
     Unknown {
         /// The address as given.

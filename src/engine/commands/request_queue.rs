@@ -37,7 +37,7 @@ pub(crate) type RequestOutcome = Result<RequestDone, AskError>;
 /// Why a request was not carried out, as far as is known.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
-    /// Nobody holds the state, or no service: nothing was asked.
+    /// No service holds the state, so no request was made.
     #[error("no `macadam sync` is running in this project")]
     NoService,
     /// The service refused it or failed.
@@ -49,7 +49,7 @@ pub(crate) enum AskError {
         /// Whether it had begun. If not, the request is withdrawn and never carried out.
         begun: bool,
     },
-    /// The patience is over.
+    /// The patience ran out.
     #[error("the running `macadam sync` has not {} within {} s", if *begun { "finished this" } else { "started this" }, waited.as_secs())]
     Patience {
         /// Whether it has begun, and continues. If not, the request is withdrawn and never carried

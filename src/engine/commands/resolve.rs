@@ -34,7 +34,7 @@ pub enum RepairError {
         /// The address.
         address: Address,
     },
-    /// Nothing may exist twice.
+    /// There is no possible duplicate.
     #[error("`{address}` has no possible duplicate")]
     NoDuplicate {
         /// The address.
@@ -46,7 +46,7 @@ pub enum RepairError {
         /// The address.
         address: Address,
     },
-    /// The asset can't be what the create made.
+    /// The asset can't be the result of the create.
     #[error("asset {asset_id} can't be the upload of `{address}`: {why}")]
     NotTheSame {
         /// The address.
@@ -64,7 +64,7 @@ pub enum RepairError {
         /// Its address.
         owner: Address,
     },
-    /// Roblox could not be asked.
+    /// The asset could not be fetched.
     #[error("can't check asset {asset_id}")]
     Look {
         /// The asset as given.
@@ -72,7 +72,7 @@ pub enum RepairError {
         /// The cause.
         source: Box<Failure>,
     },
-    /// A signal came before Roblox's answer.
+    /// A signal came before Roblox's response.
     #[error("interrupted: nothing was changed")]
     Interrupted,
     /// The state could not be written.

@@ -30,12 +30,9 @@ pub(crate) enum MoveError {
         /// As found.
         found: Creator,
     },
-    /// Something is there already.
+    /// A file exists already.
     #[error("{} already exists, and Macadam overwrites nothing", .path.display())]
-    Exists {
-        /// Which file.
-        path: PathBuf,
-    },
+    Exists { path: PathBuf },
     /// Roblox refused the key.
     #[error("{message}")]
     Credential {
@@ -44,7 +41,7 @@ pub(crate) enum MoveError {
         /// The remedy.
         hint: String,
     },
-    /// What would be written would upload what is uploaded.
+    /// The new manifest would upload existing assets again.
     #[error("this would upload assets again that are on Roblox: {}; nothing was written", .addresses.join(", "))]
     WouldUpload {
         /// Their addresses.
