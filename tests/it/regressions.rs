@@ -236,7 +236,7 @@ fn a_refused_shared_upload_is_reported_once() {
     assert_eq!(told, [("ui/a.png", "failed"), ("ui/b.png", "held")], "{document:#}");
 }
 
-/// A manifest that broke during the run ended it with "nothing was attempted", though assets had
+/// A manifest that broke during the run ended it as if nothing had been tried, though assets had
 /// been made.
 #[test]
 fn a_broken_manifest_reports_the_work_done_before() {
