@@ -22,21 +22,21 @@ pub struct BaseUrl {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BaseUrlError {
     /// Not a URL.
-    #[error("the API's address is no URL: {0}")]
+    #[error("`--api-url` must start with https:// ({0})")]
     NoUrl(String),
     /// Neither https nor http to this machine.
     #[error(
-        "the API's address must begin with https://, or with http:// for this machine (127.0.0.1, [::1], localhost)"
+        "`--api-url` must start with https://, or with http:// for this machine (127.0.0.1, [::1], localhost)"
     )]
     Insecure,
     /// Contains a user name or password.
-    #[error("the API's address must not hold a user name or password")]
+    #[error("`--api-url` must not contain a user name or password")]
     UserInfo,
     /// Contains a line break, tab or other control character. A URL parser would drop it silently.
-    #[error("the API's address must not hold control characters")]
+    #[error("`--api-url` must not contain control characters")]
     Control,
     /// Contains a query or fragment.
-    #[error("the API's address must end before `?` and `#`")]
+    #[error("`--api-url` must not contain `?` or `#`")]
     Tail,
 }
 
