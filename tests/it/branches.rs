@@ -281,7 +281,7 @@ fn a_vanished_folder_removes_nothing() {
     };
 
     std::fs::rename(project.file("ui"), project.file("unmounted")).unwrap();
-    nothing_is_removed("there is no folder `ui`");
+    nothing_is_removed("the folder `ui` of [globs.ui]");
     std::fs::rename(project.file("unmounted"), project.file("ui")).unwrap();
 
     project.write("assets.toml", "[creator]\nuser_id = 1\n");

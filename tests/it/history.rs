@@ -238,7 +238,7 @@ fn history_remote_works_beside_a_run_and_with_the_emulator() {
     }
     let (numbers, _, notes) = asked(&project, "sword");
     assert_eq!(numbers[0], 1);
-    assert!(notes[0].as_str().unwrap().contains("under way"), "{notes}");
+    assert!(notes[0].as_str().unwrap().contains("changing this asset right now"), "{notes}");
     remote.control().clear_faults();
     assert!(run.wait().unwrap().success());
 

@@ -186,7 +186,7 @@ fn an_absence_that_does_not_count_is_not_removed() {
     project.remove("ui");
     let found = row(&project, "ui/a.png");
     assert_eq!(found["state"], "synced", "{found:#}");
-    assert!(found["waits"].as_str().unwrap().contains("not taken for removed: there is no folder `ui`"), "{found:#}");
+    assert!(found["waits"].as_str().unwrap().contains("doesn't treat it as removed: the folder `ui`"), "{found:#}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn an_asset_is_archived_and_a_sync_leaves_it_alone() {
         }
         assert!(remote.control().asset(id).unwrap().asset.archived);
         let told = refused(&project, &["archive", address], 1);
-        assert!(told.0.contains("is archived already") && told.1.contains("macadam restore"), "{told:?}");
+        assert!(told.0.contains("is already archived") && told.1.contains("macadam restore"), "{told:?}");
 
         let text = project.run(&["restore", address]).expect(0).stdout;
         assert!(text.contains("restored:") && text.contains("Commit the lockfile"), "{text}");

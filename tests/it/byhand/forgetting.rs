@@ -82,7 +82,7 @@ fn an_address_with_open_work_is_not_forgotten() {
     let (_remote, project) = stuck(FaultAction::Operation(OperationFault::Stuck { for_ms: None }), "");
     project.run(&["sync", "--once", "--timeout", "2s"]).expect(1);
     let told = refused(&project, &["forget", "sword"], 1);
-    assert!(told.0.contains("under way") && told.1.contains("macadam sync --once"), "{told:?}");
+    assert!(told.0.contains("still changing") && told.1.contains("macadam sync --once"), "{told:?}");
 
     let reset = FaultAction::Reset { at: Point::AfterCommit };
     let (_remote, project) = stuck(reset, "\n[policy]\nambiguous_create = \"hold\"\n");

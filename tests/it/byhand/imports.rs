@@ -112,9 +112,9 @@ fn an_import_that_does_not_match_is_refused() {
     let before = remote.assets().len();
     let cases = [
         ("sword", foreign, "it belongs to group:5, not to user:1", ""),
-        ("sword", picture, "it is of the type Image, not Model", ""),
+        ("sword", picture, "its type is Image, not Model", ""),
         ("ui/a.png", rejected, "moderation rejected it", ""),
-        ("ui/a.png", 77, "look at asset 77", "create.roblox.com"),
+        ("ui/a.png", 77, "can't check asset 77", "create.roblox.com"),
         ("swrod", sword, "`swrod` is not in the manifest", "did you mean `sword`?"),
         ("shield", sword, "`shield` is not in the manifest", "add it to the manifest first"),
         ("ui/broken.png", picture, "can't be used", "macadam check"),

@@ -121,7 +121,7 @@ fn pin_checks_everything_before_it_writes() {
         ("ui/a.png", "4", "which it never had", "it has 1 (asset "),
         ("swrod", "1", "there is no asset named `swrod`", "did you mean `sword`?"),
         ("ui/young.png", "1", "has no revisions yet", "macadam sync --once"),
-        ("ui/other.png", "1", "`ui/other.png` is not in the manifest", "take `ui/other.png` back"),
+        ("ui/other.png", "1", "`ui/other.png` is not in the manifest", "add `ui/other.png` to the manifest"),
     ];
     for (address, revision, message, hint) in cases {
         for more in [&[][..], &["--no-sync"]] {

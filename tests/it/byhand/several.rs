@@ -88,7 +88,7 @@ fn each_is_archived_and_restored_for_itself() {
     let told = ["ui/a.png \"failed\"", "ui/x/c.png \"done\""];
     assert_eq!((code, by_address(&document, "outcome")), (1, told.map(str::to_owned).to_vec()), "{document:#}");
     let why = document["assets"][0]["errors"][0]["message"].as_str().unwrap();
-    assert!(why.contains("is archived already"), "{document:#}");
+    assert!(why.contains("is already archived"), "{document:#}");
     let text = project.run(&["restore", "**"]).expect(0).stdout;
     assert_eq!(text.matches("restored:").count(), 3, "{text}");
     assert!(NAMES.iter().all(|name| !is_archived(&remote, &project, name)));

@@ -91,7 +91,7 @@ fn one_revision_of_a_history_and_several_histories() {
     let (_, history) = project.json(&["history", "ui/a.png", "1", "--remote"]);
     assert_eq!((&only(&history)["revision"], &only(&history)["at_remote"]), (&json!(1), &json!(true)));
     let (message, hint) = refused(&project, &["history", "sword", "9"], 1);
-    assert!(message.contains("never had a revision 9") && hint == "it has 1, 2, 3", "{message} {hint}");
+    assert!(message.contains("has no revision 9") && hint == "it has 1, 2, 3", "{message} {hint}");
     let (_, histories) = project.json(&["history", "sword", "ui/*"]);
     let addresses: Vec<&str> =
         histories["assets"].as_array().unwrap().iter().map(|one| one["address"].as_str().unwrap()).collect();
