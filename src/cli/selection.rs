@@ -121,7 +121,7 @@ mod tests {
         check(&["*.png"], &["a.png", "b.png", "odd[1].png"], &["a.png", "b.png", "odd[1].png"], false);
         check(&["ui/**"], &["ui/a.png"], &["ui/a.png"], false);
         check(&["ui/x/b.png"], &["ui/x/b.png"], &[], true);
-        assert_eq!(read(&["ui/x/*"]), Err("none of the 1 asset that fit `ui/x/*` is pinned".to_owned()));
+        assert_eq!(read(&["ui/x/*"]), Err("none of the 1 asset that match `ui/x/*` is pinned".to_owned()));
         check(&["b.png", "?.png"], &["b.png", "a.png"], &["a.png"], false);
         check(&["**@user:1"], &["sword@user:1"], &["sword@user:1"], false);
         // A name that looks like a glob.

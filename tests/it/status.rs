@@ -51,7 +51,7 @@ fn a_pinned_address_tells_its_revision_and_what_waits() {
     );
     let waits = before["waits"].as_str().unwrap();
     assert!(waits.starts_with("rollback: it is pinned to revision 1"), "{waits}");
-    assert!(waits.ends_with("its file has other bytes, which wait for `macadam unpin sword`"), "{waits}");
+    assert!(waits.ends_with("its file has changed since; `macadam unpin sword` uploads it"), "{waits}");
     project.sync();
     let (sword, icon) = (row(&project, "sword"), row(&project, "icon"));
     assert_eq!((&icon["pinned_revision"], &icon["pinned_asset_id"]), (&json!(1), &json!(first)), "{icon:#}");
@@ -67,7 +67,7 @@ fn a_pinned_address_tells_its_revision_and_what_waits() {
                  its file has other bytes, which wait for `macadam unpin icon`
     pinned       sword   Model          ID    3
                  pinned to revision 1
-                 its file has other bytes, which wait for `macadam unpin sword`
+                 its file has changed since; `macadam unpin sword` uploads it
 
     2 pinned
     "#);
@@ -128,12 +128,12 @@ fn coming_archivings_have_a_date_and_past_ones_a_reason() {
     let found = row(&project, "icon");
     assert_eq!((&found["state"], &found["archives"][0]["asset_id"]), (&json!("synced"), &json!(old)), "{found:#}");
     assert_eq!((found["archives"][0]["at"].is_string(), &found["archives"][0]["why"]), (true, &json!("replaced")));
-    assert!(shown(&project).contains("was replaced; it is archived after 20"));
+    assert!(shown(&project).contains("was replaced; Macadam archives it after 20"));
     manifest(&project, "replaced =", "archive_after = \"1s\"\nreplaced =");
     manifest(&project, "[assets.icon]\npath = \"icon.png\"\n", "");
     let found = sync_until(&project, "icon", |row| row["state"] == "archived");
     assert_eq!(found["archived_by"], "policy", "{found:#}");
-    assert!(shown(&project).contains("archived by the policy"));
+    assert!(shown(&project).contains("archived by Macadam, as [policy] says"));
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn status_shows_the_filtered_text_beside_the_one_asked_for() {
     let found = row(&project, "sword");
     assert_eq!((&found["stored_description"], &found["stored_display_name"]), (&json!("A #### sword"), &Value::Null));
     assert_eq!(found["state"], "synced");
-    assert!(shown(&project).contains("Roblox stored another description: `A #### sword`"));
+    assert!(shown(&project).contains("Roblox changed the description to `A #### sword`"));
 }
 
 #[test]
