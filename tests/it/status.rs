@@ -64,7 +64,7 @@ fn a_pinned_address_tells_its_revision_and_what_waits() {
     STATE        ADDRESS TYPE               ASSET ID  REV
     pinned       icon    Image          ID    1
                  pinned to revision 1
-                 its file has other bytes, which wait for `macadam unpin icon`
+                 its file has changed since; `macadam unpin icon` uploads it
     pinned       sword   Model          ID    3
                  pinned to revision 1
                  its file has changed since; `macadam unpin sword` uploads it
