@@ -374,7 +374,10 @@ async fn carry_out_typed(
     let context = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop.clone(), 1).await?;
     let prepared = by_hand::prepare(&context, desired, address, direction, together).await?;
     if direction == Direction::Archive && !prepared.at_roblox && asks(output, yes) {
-        let question = format!("This archives asset {} of {address}. Games can't use it until you restore it.", prepared.key.asset_id);
+        let question = format!(
+            "This archives asset {} of {address}. Games can't use it until you restore it.",
+            prepared.key.asset_id
+        );
         let bars = hand.bars.clone();
         let answer = tokio::task::spawn_blocking(move || bars.pause(|| ask(output, &[question])));
         // On a thread of its own, so that a signal ends the run although nobody answers.

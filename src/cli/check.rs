@@ -76,10 +76,7 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
         return Ok(Exit::Unreconciled);
     }
     if problems.is_empty() {
-        output.line(format!(
-            "{} {assets}, no problems found",
-            paint(TextStyle::Good, "OK:")
-        ));
+        output.line(format!("{} {assets}, no problems found", paint(TextStyle::Good, "OK:")));
         return Ok(Exit::Success);
     }
     output.line(format!("{} can't be used, of {assets}", plural(problems.len() as u64, "file")));

@@ -238,9 +238,12 @@ impl Shortfall {
     pub(super) fn of_step(outcome: &Outcome, stop: Option<&Stop>) -> Option<Self> {
         let shortfall = Self::of_outcome(outcome)?;
         match stop {
-            Some(Stop::Signal(code)) => {
-                Some(Self::new("waiting", Exit::Signal(*code), "interrupted. Nothing is lost: run the same command again to continue", None))
-            }
+            Some(Stop::Signal(code)) => Some(Self::new(
+                "waiting",
+                Exit::Signal(*code),
+                "interrupted. Nothing is lost: run the same command again to continue",
+                None,
+            )),
             stop => Self::of_stop(stop).or(Some(shortfall)),
         }
     }

@@ -89,15 +89,18 @@ fn tell(
     let names = |ids: &[AssetId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     for one in each {
         let ForgottenAddress { address, asset_ids, shared, suspected: _ } = one;
-        let what =
-            match asset_ids.as_slice() {
-                [] => "It had no asset.".to_owned(),
-                [_] => format!("Its asset {} stays on Roblox.", names(asset_ids)),
-                _ => format!("Its assets {} stay on Roblox.", names(asset_ids)),
-            };
+        let what = match asset_ids.as_slice() {
+            [] => "It had no asset.".to_owned(),
+            [_] => format!("Its asset {} stays on Roblox.", names(asset_ids)),
+            _ => format!("Its assets {} stay on Roblox.", names(asset_ids)),
+        };
         output.line(format!("{} {address}. {what}", paint(TextStyle::Good, "Forgot")));
         if !shared.is_empty() {
-            output.line(format!("{} other assets in the manifest still use {}", paint(TextStyle::Quiet, "note"), names(shared)));
+            output.line(format!(
+                "{} other assets in the manifest still use {}",
+                paint(TextStyle::Quiet, "note"),
+                names(shared)
+            ));
         }
         if let Some(advice) = one.advice() {
             output.line(format!("{} {advice}", paint(TextStyle::Warning, "note")));

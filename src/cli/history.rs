@@ -214,7 +214,10 @@ pub(super) async fn run_remote(output: Printer, global: &Global, args: &HistoryA
     for (known, answer) in all.iter().zip(answers) {
         let RemoteHistory { revisions, mut notes } = answer?;
         if known.view.recorded.attempts.values().any(|attempt| attempt.address == known.address) {
-            notes.push("Macadam is changing this asset right now, so a new revision may be listed as made elsewhere".to_owned());
+            notes.push(
+                "Macadam is changing this asset right now, so a new revision may be listed as made elsewhere"
+                    .to_owned(),
+            );
         }
         if output.is_json() {
             let entries: Vec<Value> = revisions.iter().map(|seen| remote_entry(known, seen)).collect();

@@ -91,7 +91,10 @@ fn tell(output: Printer, address: &Address, imported: &Imported, lockfile_writte
         output.document(&told.document(address));
         return;
     }
-    let from = moved_from.as_ref().map(|from| format!(", taken over from {from}, which is no longer in the manifest")).unwrap_or_default();
+    let from = moved_from
+        .as_ref()
+        .map(|from| format!(", taken over from {from}, which is no longer in the manifest"))
+        .unwrap_or_default();
     output.line(format!(
         "{} {address} is asset {}, revision {number}{from}",
         paint(TextStyle::Good, "imported:"),

@@ -45,8 +45,7 @@ pub(super) fn run(output: Printer, folder: &Path, manifest: Option<&Path>) -> Re
         output.line(format!("{} {path}", paint(TextStyle::Good, "wrote")));
     }
     for path in &kept {
-        output
-            .line(format!("{} {path} (already there, not overwritten)", paint(TextStyle::Quiet, "kept")));
+        output.line(format!("{} {path} (already there, not overwritten)", paint(TextStyle::Quiet, "kept")));
     }
     output.line("");
     output.line("Next:");

@@ -69,7 +69,8 @@ fn show_all(output: Printer, files: &[OutputFile], rehearsal: bool) {
         show_problem(output, file);
     }
     if rehearsal && !output.is_quiet() {
-        output.line("Rehearsal: these files are in the emulator's folder, not in your game. Nothing was sent to Roblox.");
+        output
+            .line("Rehearsal: these files are in the emulator's folder, not in your game. Nothing was sent to Roblox.");
     }
     let due = files.iter().filter(|file| file.state == OutputState::OutOfDate).count() as u64;
     if due > 0 {

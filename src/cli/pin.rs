@@ -332,7 +332,11 @@ async fn finish_through_service(
     if output.is_json() {
         output.document(&edited.document("done", more));
     } else {
-        output.line(format!("{} {} (done by the running `macadam sync`)", paint(TextStyle::Good, "done:"), edited.what));
+        output.line(format!(
+            "{} {} (done by the running `macadam sync`)",
+            paint(TextStyle::Good, "done:"),
+            edited.what
+        ));
         last_line(output, &edited);
     }
     Ok(Exit::Success)

@@ -79,7 +79,8 @@ impl Outline<'_> {
         }
         let reason = without_values(&step.reason, &changes);
         lines.extend(table(&changes, is_new));
-        let rule = if self.all { format!(" {}", paint(TextStyle::Quiet, format!("[{}]", step.rule))) } else { String::new() };
+        let rule =
+            if self.all { format!(" {}", paint(TextStyle::Quiet, format!("[{}]", step.rule))) } else { String::new() };
         lines.push(format!("{INDENT}{reason}{rule}"));
         if !step.after.is_empty() {
             let names: Vec<&str> = step.after.iter().map(Address::as_str).collect();
@@ -116,7 +117,8 @@ impl Outline<'_> {
             tallies.push(Tally::assets(unchanged, "unchanged"));
             format!("{}.", Tally::list(&tallies, None))
         };
-        let (plan, sent) = if self.rehearsal { ("Rehearsal plan", " Nothing was sent to Roblox.") } else { ("Plan", "") };
+        let (plan, sent) =
+            if self.rehearsal { ("Rehearsal plan", " Nothing was sent to Roblox.") } else { ("Plan", "") };
         format!("{plan}: {counts}{drifted}{sent}")
     }
 }

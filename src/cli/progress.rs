@@ -131,7 +131,8 @@ impl Line {
             ProgressEvent::Waiting { reason, wait } => self.waiting = Some((reason, clock::elapsed() + wait)),
         }
         let (uploading, at_roblox) = (self.uploading.len(), self.at_roblox.len());
-        let counts = format!("{} of {} done · {uploading} uploading · {at_roblox} processing at Roblox", self.done, self.steps);
+        let counts =
+            format!("{} of {} done · {uploading} uploading · {at_roblox} processing at Roblox", self.done, self.steps);
         let left = self.waiting.map(|(reason, until)| (reason, until.saturating_sub(clock::elapsed()).as_secs()));
         self.bar.set_message(match left {
             Some((reason, seconds @ 1..)) => format!("{counts} · {reason} ({seconds} s)"),

@@ -163,8 +163,11 @@ async fn served(
     if !choice.renamed.is_empty() {
         let request = Request::Recreate { addresses: choice.renamed.keys().cloned().collect() };
         if through_service(output, global, target, &request).await?.is_none() {
-            return Err(CommandFailure::new(Exit::Unreconciled, "the running `macadam sync` ended before it started this")
-                .hint("nothing was done; try again"));
+            return Err(CommandFailure::new(
+                Exit::Unreconciled,
+                "the running `macadam sync` ended before it started this",
+            )
+            .hint("nothing was done; try again"));
         }
     }
     let rows = |view: &StateSnapshot| recreate::table(&desired, &view.recorded);

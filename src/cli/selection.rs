@@ -68,11 +68,15 @@ impl AddressSelection {
                     let others = known.iter().filter(|address| pattern.fits(address)).count() as u64;
                     if others > 0 {
                         let of_them = format!("none of the {} that match `{text}` {what}", plural(others, "asset"));
-                        return Err(CommandFailure::new(Exit::Unreconciled, of_them)
-                            .hint("`macadam status` shows them"));
+                        return Err(
+                            CommandFailure::new(Exit::Unreconciled, of_them).hint("`macadam status` shows them")
+                        );
                     }
-                    return Err(CommandFailure::new(Exit::Unreconciled, format!("no asset matches the pattern `{text}`"))
-                        .hint("`*` doesn't cross `/`, `**` does; `macadam status` lists all names"));
+                    return Err(CommandFailure::new(
+                        Exit::Unreconciled,
+                        format!("no asset matches the pattern `{text}`"),
+                    )
+                    .hint("`*` doesn't cross `/`, `**` does; `macadam status` lists all names"));
                 }
                 for address in fitting {
                     by_glob.insert(address.clone());

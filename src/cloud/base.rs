@@ -25,9 +25,7 @@ pub enum BaseUrlError {
     #[error("`--api-url` must start with https:// ({0})")]
     NoUrl(String),
     /// Neither https nor http to this machine.
-    #[error(
-        "`--api-url` must start with https://, or with http:// for this machine (127.0.0.1, [::1], localhost)"
-    )]
+    #[error("`--api-url` must start with https://, or with http:// for this machine (127.0.0.1, [::1], localhost)")]
     Insecure,
     /// Contains a user name or password.
     #[error("`--api-url` must not contain a user name or password")]

@@ -99,9 +99,8 @@ fn read_by_address<T>(
 fn read_asset_id(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<AssetId> {
     match field.value.get_ref() {
         DeValue::Table(_) => {
-            report.add(
-                field.wrong_kind("an asset ID").hint("a name with a dot must be in quotes: \"close.png\" = 123"),
-            );
+            report
+                .add(field.wrong_kind("an asset ID").hint("a name with a dot must be in quotes: \"close.png\" = 123"));
             None
         }
         DeValue::String(text) if text.starts_with("rbxassetid://") => {

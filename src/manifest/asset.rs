@@ -38,10 +38,7 @@ impl KeyPlace {
             Self::Asset => &[],
             Self::Glob => &[
                 ("icon", "set it for single assets, under [assets.NAME]"),
-                (
-                    "previews",
-                    "set them for single assets, under [assets.NAME]",
-                ),
+                ("previews", "set them for single assets, under [assets.NAME]"),
             ],
             Self::Defaults => &[
                 ("path", "set it under [assets.NAME] or [globs.NAME]"),

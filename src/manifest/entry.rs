@@ -90,10 +90,8 @@ pub(super) fn read_assets(fields: TableReader<'_>, defaults: &AssetKeys, report:
         if let Some(address) = &address
             && asset_id_digits(address.as_str()).is_some()
         {
-            let fault = ManifestError::new(
-                field.key.clone(),
-                format!("the name {} looks like an asset ID", shown(field.name)),
-            );
+            let fault =
+                ManifestError::new(field.key.clone(), format!("the name {} looks like an asset ID", shown(field.name)));
             report.add(fault.hint("give it another name"));
         }
         if let toml::de::DeValue::String(text) = field.value.get_ref() {
@@ -220,7 +218,8 @@ fn check_clashes(drafts: &[DraftEntry], report: &mut ErrorSink) {
         let same = normalized(path.get_ref());
         if let Some((first, place)) = paths.get(&same) {
             let (one, two) = (shown(first.as_str()), shown(draft.address.as_str()));
-            let fault = ManifestError::new(path.span(), format!("{one} and {two} have the same path, {}", shown(&same)));
+            let fault =
+                ManifestError::new(path.span(), format!("{one} and {two} have the same path, {}", shown(&same)));
             report.add(fault.also(place.clone(), format!("the path of {one}")).hint("keep one address for each file"));
         } else {
             paths.insert(same, (&draft.address, path.span()));

@@ -56,8 +56,9 @@ fn read_grantee(mut fields: TableReader<'_>, report: &mut ErrorSink) -> Option<G
     let universe = universe.and_then(|field| {
         let number = field.number(report)?;
         if number == 0 {
-            report
-                .add(field.fault("`0` is not a universe ID").hint("a universe ID is a positive number that Roblox gave"));
+            report.add(
+                field.fault("`0` is not a universe ID").hint("a universe ID is a positive number that Roblox gave"),
+            );
         }
         (number > 0).then_some(number)
     });

@@ -138,7 +138,9 @@ mod tests {
         check("ui/[a.png", Err("`ui/[a.png` is not a valid pattern: unclosed character class; missing ']'"));
         check(
             "ui/{a.png",
-            Err("`ui/{a.png` is not a valid pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)"),
+            Err(
+                "`ui/{a.png` is not a valid pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)",
+            ),
         );
         check(&"x".repeat(1025), Err("the pattern has 1025 bytes, at most 1024 are allowed"));
     }

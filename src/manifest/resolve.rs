@@ -140,11 +140,7 @@ impl<'m> Gathering<'m> {
                 AddressOrigin::Glob(first, other) => {
                     let spelled = |path: &ProjectPath| path.as_str().escape_default().to_string();
                     let message = format!("two files have the address {}", name());
-                    let hint = format!(
-                        "their names are the same in Unicode: {} and {}",
-                        spelled(other),
-                        spelled(path)
-                    );
+                    let hint = format!("their names are the same in Unicode: {} and {}", spelled(other), spelled(path));
                     let fault = at_glob(message).hint(hint.chars().take(400).collect::<String>());
                     if std::ptr::eq(*first, glob) { fault } else { fault.also(first.pattern.span(), "the other one") }
                 }

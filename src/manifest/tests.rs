@@ -410,9 +410,7 @@ fn assets_are_checked_key_by_key() {
     );
     asset(
         "url = \"https://x\"",
-        &[
-            "3:1 unknown key `url` in `[assets.a]` | the manifest can't choose the server; use the option --api-url",
-        ],
+        &["3:1 unknown key `url` in `[assets.a]` | the manifest can't choose the server; use the option --api-url"],
     );
     check(
         "[assets]\na = \"a.png\"\nb = {}\n\"\" = { path = \"c.png\" }\n\"assets/1\" = { path = \"d.png\" }\n",
@@ -580,9 +578,7 @@ fn keys_that_make_no_sense_for_many_say_why() {
     );
     check(
         "[globs.g]\npath = \"*.png\"\nicon = \"assets/1\"\n",
-        &[
-            "3:1 `icon` can't be set in `[globs.g]` | set it for single assets, under [assets.NAME]",
-        ],
+        &["3:1 `icon` can't be set in `[globs.g]` | set it for single assets, under [assets.NAME]"],
     );
 }
 
@@ -886,9 +882,7 @@ fn a_known_address_excuses_no_other_mistake() {
     let glob = "[globs.g]\npath = '*'\n[assets.i]\npath = 'x.png'\n";
     assert_eq!(
         told(&format!("{glob}icon = 'm.fbx'\n")),
-        [
-            "5:8 the icon must be an Image, `m.fbx` is a Model | name an Image, or another asset's ID as \"assets/123\""
-        ]
+        ["5:8 the icon must be an Image, `m.fbx` is a Model | name an Image, or another asset's ID as \"assets/123\""]
     );
     assert_eq!(
         told(&format!("{glob}icon = 'i.pngg'\n")),

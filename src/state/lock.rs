@@ -124,9 +124,7 @@ impl LockError {
     /// Returns what a person can do about it, if there is something.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Held { .. } => {
-                Some("wait for it, or stop it".to_owned())
-            }
+            Self::Held { .. } => Some("wait for it, or stop it".to_owned()),
             Self::Folder(error) => error.hint(),
             Self::Lock { source, .. } if own_file::refusal(source).is_some() => {
                 own_file::hint(source).map(str::to_owned)

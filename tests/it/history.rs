@@ -268,7 +268,12 @@ fn a_create_that_was_sent_again_is_told_of_afterwards() {
         rows.iter().map(|row| (row["address"].as_str(), row["possible_duplicates"].as_u64())).collect();
     assert_eq!(counts, [(Some("icon"), Some(1)), (Some("sword"), Some(0))]);
     let told = project.run(&["status"]).expect(0).stdout;
-    assert!(told.contains("1 asset may have a second copy on Roblox, because the first answer got lost. `macadam history icon`"), "{told}");
+    assert!(
+        told.contains(
+            "1 asset may have a second copy on Roblox, because the first answer got lost. `macadam history icon`"
+        ),
+        "{told}"
+    );
 
     let (_, document) = project.json(&["history", "icon"]);
     let events: Vec<_> = document["events"].as_array().unwrap().iter().map(|event| event["kind"].as_str()).collect();

@@ -72,7 +72,11 @@ fn the_quickstart_is_in_sync_the_second_time() {
     let mut first = project.command(&command);
     // A rehearsal needs no key.
     let first = super::support::Ran::of(first.env_remove("ROBLOX_API_KEY").output().unwrap()).expect(0);
-    assert!(first.stdout.contains("Rehearsal done. Nothing was sent to Roblox. 6 assets: 6 uploaded"), "{}", first.stdout);
+    assert!(
+        first.stdout.contains("Rehearsal done. Nothing was sent to Roblox. 6 assets: 6 uploaded"),
+        "{}",
+        first.stdout
+    );
     let made: Value = serde_json::from_str(&project.read(world)).unwrap();
     let second = project.run(&command).expect(0);
     assert!(second.stdout.contains("Nothing was sent to Roblox. 6 assets, nothing to do"), "{}", second.stdout);

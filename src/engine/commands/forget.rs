@@ -97,9 +97,9 @@ impl ForgetError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::UnderWay { .. } => Some("run `macadam sync --once` first".to_owned()),
-            Self::InDoubt { address } => {
-                Some(format!("say whether it arrived: `macadam resolve {address} --asset-id N`, or `--recreate` if it didn't"))
-            }
+            Self::InDoubt { address } => Some(format!(
+                "say whether it arrived: `macadam resolve {address} --asset-id N`, or `--recreate` if it didn't"
+            )),
             Self::Already { address, asset_ids } => Some(way_back(address, asset_ids)),
             Self::Unknown { .. } | Self::Book(_) | Self::Lockfile(_) => None,
         }

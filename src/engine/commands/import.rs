@@ -154,7 +154,9 @@ impl ImportError {
                 Some("run `macadam sync --once` first; `macadam status` shows what is left to do".to_owned())
             }
             Self::Already { address, .. } => Some(format!("`macadam history {address}` shows it")),
-            Self::Taken { owner, .. } => Some(format!("`macadam history {owner}` shows it; one asset can't have two names")),
+            Self::Taken { owner, .. } => {
+                Some(format!("`macadam history {owner}` shows it; one asset can't have two names"))
+            }
             Self::NotTheSame { .. } => {
                 Some("correct the manifest, or look for the right asset at create.roblox.com".to_owned())
             }

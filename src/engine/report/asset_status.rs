@@ -264,9 +264,7 @@ impl StatusInputs<'_> {
         let differs = pinned.zip(self.file_hash()).is_some_and(|((_, fact), hash)| fact.content != Some(hash));
         let unpin = format!("`macadam unpin {}`", self.address);
         parts.extend(match (is_pinned, self.unknown) {
-            (true, Some(Unknown::Changed)) => {
-                Some(format!("its file has changed; {unpin} uploads it"))
-            }
+            (true, Some(Unknown::Changed)) => Some(format!("its file has changed; {unpin} uploads it")),
             (false, Some(Unknown::Changed)) => Some("its file has changed since the last sync".to_owned()),
             (true, None) if differs => Some(format!("its file has changed since; {unpin} uploads it")),
             (true, None) | (false, None) | (_, Some(Unknown::NeverLooked)) => None,

@@ -96,9 +96,9 @@ impl ProjectError {
                     .to_owned(),
             ),
             Self::Read { source, .. } => match own_file::refusal(source) {
-                Some(PathRefusal::TooLong { .. }) => Some(
-                    "check that it is a manifest; [globs] finds many files without an entry for each".to_owned(),
-                ),
+                Some(PathRefusal::TooLong { .. }) => {
+                    Some("check that it is a manifest; [globs] finds many files without an entry for each".to_owned())
+                }
                 _ => own_file::hint(source).map(str::to_owned),
             },
             Self::OthersManifest { path, .. } => Some(format!(

@@ -153,13 +153,13 @@ impl LockfileError {
                 "merge it again by Macadam's merge driver, which keeps both sides: `git config merge.macadam.driver \"macadam lockfile merge \
                  %O %A %B\"` sets it up for this clone, `git checkout -m -- FILE` merges; the line for it in .gitattributes comes from `macadam init`",
             ),
-            Self::TooLarge { .. } | Self::Empty { .. } | Self::CutOff { .. } | Self::Damaged { .. } => Some(
-                "restore it with `git checkout HEAD -- FILE`; the next sync adds the rest from the state",
-            ),
-            Self::Newer { .. } => Some("update Macadam"),
-            Self::OtherRemote { .. } => {
-                Some("each server needs its own lockfile: use another manifest, or the server that this lockfile belongs to")
+            Self::TooLarge { .. } | Self::Empty { .. } | Self::CutOff { .. } | Self::Damaged { .. } => {
+                Some("restore it with `git checkout HEAD -- FILE`; the next sync adds the rest from the state")
             }
+            Self::Newer { .. } => Some("update Macadam"),
+            Self::OtherRemote { .. } => Some(
+                "each server needs its own lockfile: use another manifest, or the server that this lockfile belongs to",
+            ),
         };
         hint.map(str::to_owned)
     }
