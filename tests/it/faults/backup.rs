@@ -68,7 +68,7 @@ fn go_on(trial: &Trial) {
 }
 
 #[test]
-fn what_an_old_state_forgot_the_lockfile_knows() {
+fn the_lockfile_restores_facts_that_an_old_state_lacks() {
     let trial = Trial::new();
     trial.project.sync();
     let backup = back_up(&trial);
@@ -82,7 +82,7 @@ fn what_an_old_state_forgot_the_lockfile_knows() {
 }
 
 #[test]
-fn what_an_old_state_has_open_was_settled_since() {
+fn open_work_of_an_old_state_is_settled_by_the_newer_lockfile() {
     let cases = [
         ("an operation", "accepted:1"),
         ("a create in doubt that was carried out", "answered:1"),
@@ -200,7 +200,7 @@ fn an_update_in_doubt_is_known_to_an_older_state_and_to_a_new_machine() {
 }
 
 #[test]
-fn what_an_old_state_has_in_doubt_was_sent_again_since_and_its_history_says_so() {
+fn an_upload_in_doubt_in_an_old_state_keeps_the_history_of_its_later_repetition() {
     let lost = json!({"match": {"endpoint": "create_asset", "name": "a"}, "times": 1, "action": {"kind": "reset", "at": "after_commit"}});
     let mut trial = Trial::new().fault(lost);
     trial.project.set_env("MACADAM_REST", "60");
