@@ -95,7 +95,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &RecreateArgs) -
 /// The addresses without an asset for the new owner: new ones, and ones of an earlier run.
 fn to_make(choice: &Choice, rows: &[RecreatedAsset], only: Option<&BTreeSet<Address>>) -> BTreeSet<Address> {
     let left = rows.iter().filter(|row| row.new.is_none()).map(|row| &row.address);
-    let all = choice.renamed.keys().chain(left);
+    let all = choice.changed().chain(left);
     all.filter(|address| only.is_none_or(|only| only.contains(*address))).cloned().collect()
 }
 
@@ -160,8 +160,8 @@ async fn served(
         }
     }
     let mut shortfall = None;
-    if !choice.renamed.is_empty() {
-        let request = Request::Recreate { addresses: choice.renamed.keys().cloned().collect() };
+    if !choice.separated.is_empty() {
+        let request = Request::Recreate { addresses: choice.separated.keys().cloned().collect() };
         if through_service(output, global, target, &request).await?.is_none() {
             return Err(CommandFailure::new(
                 Exit::Unreconciled,
@@ -273,7 +273,7 @@ fn tell(output: Printer, ended: &RecreateResult, table: Option<&Path>, rehearsal
                 output.failure(failure);
                 output.line("Run `macadam recreate --creator` again to go on.");
             }
-            None if !choice.renamed.is_empty() && !rehearsal => output.line(COMMIT),
+            None if !choice.separated.is_empty() && !rehearsal => output.line(COMMIT),
             None => {}
         }
     }

@@ -75,6 +75,16 @@ pub enum Change {
         /// The name that it has now; nothing is known of it yet.
         to: Address,
     },
+    /// An address hands one of its assets over to another address, with all that is known of the asset. Uploads that both
+    /// suspect of having made a copy are suspected by the taker alone. An address without assets leaves.
+    MoveAsset {
+        /// The address that has it.
+        from: Address,
+        /// The address that takes it; it has a record.
+        to: Address,
+        /// Which asset.
+        asset_id: AssetId,
+    },
     /// An asset of an address is to be archived, was, or is wanted again.
     SetRetirement {
         /// Of which address.

@@ -284,6 +284,26 @@ impl History {
         self.facts.len() != before
     }
 
+    /// Drops every revision of one asset, which another address has from now on.
+    pub(crate) fn remove_asset(&mut self, asset_id: AssetId) {
+        self.facts.retain(|key, _| key.asset_id != asset_id);
+    }
+
+    /// Returns the part of this history that is about assets of `owner`.
+    pub(crate) fn of_owner(&self, owner: Creator) -> Self {
+        let mut part = Self::new();
+        for (key, fact) in self.iter().filter(|(_, fact)| fact.kind.is_some_and(|kind| kind.creator == owner)) {
+            part.add(key, *fact);
+            part.list(key.asset_id, self.listing(key.asset_id));
+        }
+        part
+    }
+
+    /// The owners of the assets, each once.
+    pub(crate) fn owners(&self) -> BTreeSet<Creator> {
+        self.facts.iter().filter_map(|(_, fact)| fact.kind).map(|kind| kind.creator).collect()
+    }
+
     /// What forgetting every asset of this history means.
     pub fn to_forget(&self) -> Forgotten {
         let mut forgotten = Forgotten::new();

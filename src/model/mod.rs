@@ -16,6 +16,7 @@ pub(crate) mod digest;
 pub(crate) mod file;
 pub(crate) mod foreign_hash;
 pub(crate) mod forgotten;
+pub(crate) mod former;
 pub(crate) mod history;
 pub(crate) mod identifier;
 pub(crate) mod ids;

@@ -311,6 +311,14 @@ impl Record {
         known.unwrap_or_else(|| self.identity.kind())
     }
 
+    /// Drops what is known of an asset beside its revisions.
+    fn leave_asset(&mut self, asset_id: AssetId) {
+        self.history.list(asset_id, None);
+        self.retirements.remove(&asset_id);
+        self.points_to = self.points_to.filter(|points_to| *points_to != asset_id);
+        self.pinned = self.pinned.filter(|pinned| pinned.at.asset_id != asset_id);
+    }
+
     /// How many assets nobody knows of may be at Roblox beside those that are known.
     pub fn suspected(&self) -> u64 {
         self.possible_duplicates.values().filter(|duplicate| !duplicate.settled).count() as u64
@@ -520,6 +528,7 @@ impl Recorded {
                 record.overruled.clear();
             }
             Change::Move { from, to } => self.move_record(from, to)?,
+            Change::MoveAsset { from, to, asset_id } => self.move_asset(from, to, *asset_id)?,
             Change::SetRetirement { address, asset_id, retirements } => {
                 let record = self.record(address)?;
                 match retirements {
@@ -598,11 +607,51 @@ impl Recorded {
         if record.history.is_empty() && !under_way {
             self.assets.remove(address);
         } else if record.history.of_asset(asset_id).next().is_none() {
-            record.history.list(asset_id, None);
-            record.retirements.remove(&asset_id);
-            record.points_to = record.points_to.filter(|points_to| *points_to != asset_id);
-            record.pinned = record.pinned.filter(|pinned| pinned.at.asset_id != asset_id);
+            record.leave_asset(asset_id);
         }
+    }
+
+    /// `to` takes one asset of `from` over.
+    fn move_asset(&mut self, from: &Address, to: &Address, asset_id: AssetId) -> Result<(), ApplyError> {
+        if from == to {
+            return Err(ApplyError::Occupied { address: to.clone() });
+        }
+        let era = self.forgotten.get(to).map_or(0, |forgotten| forgotten.times(asset_id));
+        if !self.assets.contains_key(to) {
+            return Err(ApplyError::NoRecord { address: to.clone() });
+        }
+        let giver = self.record(from)?;
+        let facts: Vec<(RevisionKey, RevisionFact)> =
+            giver.history.of_asset(asset_id).map(|(key, fact)| (key, RevisionFact { era, ..*fact })).collect();
+        let listing = giver.history.listing(asset_id);
+        let retirement = giver.retirements.get(&asset_id).copied();
+        let was_current = giver.points_to == Some(asset_id);
+        let pinned = giver.pinned.filter(|pinned| pinned.at.asset_id == asset_id);
+        giver.history.remove_asset(asset_id);
+        giver.leave_asset(asset_id);
+        let taker = self.record(to)?;
+        facts.into_iter().for_each(|(key, fact)| taker.history.add(key, fact));
+        if listing.is_some() {
+            taker.history.list(asset_id, listing);
+        }
+        if let Some(retirement) = retirement {
+            let known = taker.retirements.entry(asset_id).or_insert(retirement);
+            if known.archived_at.is_none() && retirement.archived_at.is_some() {
+                *known = retirement;
+            }
+        }
+        if was_current {
+            taker.points_to = Some(asset_id);
+        }
+        taker.pinned = pinned.or(taker.pinned);
+        let suspected: BTreeSet<UploadId> = taker.possible_duplicates.keys().copied().collect();
+        let under_way = self.attempts.values().any(|attempt| attempt.address == *from);
+        let giver = self.record(from)?;
+        giver.possible_duplicates.retain(|upload, _| !suspected.contains(upload));
+        if giver.history.is_empty() && !under_way {
+            self.assets.remove(from);
+        }
+        Ok(())
     }
 
     /// `to` takes over all that is known of `from`, and what is under way for it.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::{Ledger, LockfileEntry};
 use crate::model::address::Address;
 use crate::model::digest::FieldDigest;
+use crate::model::former;
 use crate::model::history::RevisionKey;
 use crate::model::ids::AssetId;
 
@@ -58,7 +59,8 @@ fn digest_of(address: &Address, what: &str) -> u64 {
 }
 
 /// Returns the first asset of `old` that `new` would lack, with its address. Forgotten assets may
-/// be missing, and so may assets that `new` has under another name.
+/// be missing, and so may assets that `new` has under another name, or under the name of an earlier
+/// owner.
 pub(crate) fn first_lost(old: &Ledger, new: &Ledger) -> Option<(Address, AssetId)> {
     let mut moved: BTreeSet<RevisionKey> = BTreeSet::new();
     let has = |ledger: &Ledger, address: &Address, key: RevisionKey| {
@@ -76,10 +78,26 @@ pub(crate) fn first_lost(old: &Ledger, new: &Ledger) -> Option<(Address, AssetId
         .filter(|(address, asset_id, times)| known(old, address, *asset_id) < *times)
         .map(|(_, asset_id, _)| asset_id)
         .collect();
+    // `recreate` takes apart what an address and the name of an earlier owner both have.
+    let is_of = |address: &Address, owner| {
+        new.entries.get(address).is_some_and(|entry: &LockfileEntry| entry.identity.creator == owner)
+    };
+    let mut separated: BTreeSet<(Address, RevisionKey)> = BTreeSet::new();
+    for (former, entry) in &new.entries {
+        let owner = entry.identity.creator;
+        let Some(address) = former::address_of(former, owner).filter(|address| !is_of(address, owner)) else {
+            continue;
+        };
+        separated.extend(entry.history.iter().map(|(key, _)| (address.clone(), key)));
+    }
     for (address, entry) in &old.entries {
+        let owner = entry.identity.creator;
+        let returned = former::address_of(address, owner).filter(|address| is_of(address, owner));
         for (key, fact) in entry.history.iter() {
             let is_forgotten = forgotten.contains(&key.asset_id) || fact.era < known(new, address, key.asset_id);
-            if !has(new, address, key) && !is_forgotten && !moved.contains(&key) {
+            let is_separated = separated.contains(&(address.clone(), key))
+                || returned.as_ref().is_some_and(|address| has(new, address, key));
+            if !has(new, address, key) && !is_forgotten && !moved.contains(&key) && !is_separated {
                 return Some((address.clone(), key.asset_id));
             }
         }

@@ -809,6 +809,28 @@ fn only_forgetting_takes_an_asset_out_of_a_lockfile() {
 }
 
 #[test]
+fn what_an_address_and_the_name_of_an_earlier_owner_both_have_may_go_from_one_of_them() {
+    let group = Creator::Group(GroupId::new(7).unwrap());
+    let user = Creator::User(UserId::new(1).unwrap());
+    let of = |creator, assets: &[(u64, u8)]| {
+        let mut entry = image("a", assets);
+        entry.identity.creator = creator;
+        entry
+    };
+    let both = ledger([("a", of(group, &[(10, 1), (20, 1)])), ("a@user:1", of(user, &[(10, 1)]))]);
+    let separated = ledger([("a", of(group, &[(20, 1)])), ("a@user:1", of(user, &[(10, 1)]))]);
+    assert_eq!(first_lost(&both, &separated), None);
+    assert_eq!(first_lost(&both, &ledger([("a@user:1", of(user, &[(10, 1)]))])), Some((address("a"), id(20))));
+    // The way back.
+    let back = ledger([("a", of(user, &[(10, 1)])), ("a@group:7", of(group, &[(20, 1)]))]);
+    assert_eq!(first_lost(&both, &back), None);
+    // The asset that the address uses doesn't leave it.
+    let old = ledger([("a", of(user, &[(10, 1), (11, 2)])), ("a@user:1", of(user, &[(10, 1)]))]);
+    let lost = ledger([("a", of(user, &[(11, 2)])), ("a@user:1", of(user, &[(10, 1)]))]);
+    assert_eq!(first_lost(&old, &lost), Some((address("a"), id(10))));
+}
+
+#[test]
 fn an_asset_of_another_type_is_not_used() {
     let mut recorded = imported(&ledger([("a", image("a", &[(10, 1)]))]));
     let mut decal = image("a", &[(20, 2)]);

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, TransactionBehavior, named_params};
 
-use super::{Store, attempts, events, forget, observations, proof, rows};
+use super::{Store, attempts, events, forget, moves, observations, proof, rows};
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
 use crate::model::change::Change;
@@ -122,7 +122,8 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
             let sql = "UPDATE assets SET points_to = NULL WHERE address = ?1";
             update(connection, address, sql, [address.as_str()])
         }
-        Change::Move { from, to } => move_record(connection, from, to),
+        Change::Move { from, to } => moves::move_record(connection, from, to),
+        Change::MoveAsset { from, to, asset_id } => moves::move_asset(connection, from, to, *asset_id),
         Change::SetRetirement { address, asset_id, retirements } => {
             retire(connection, address, *asset_id, *retirements)
         }
@@ -230,7 +231,7 @@ fn set_identity(connection: &Connection, address: &Address, identity: &Identity)
 }
 
 /// Adds a fact to a revision, by the model's own union.
-fn add_revision(
+pub(super) fn add_revision(
     connection: &Connection,
     address: &Address,
     key: RevisionKey,
@@ -358,31 +359,6 @@ fn set_blocked(connection: &Connection, address: &Address, blocked: Option<&Bloc
             ":in_doubt": doubts,
         })?;
     Ok(())
-}
-
-/// Moves everything that belongs to `from` to `to`, by the foreign keys. `to` loses its own record,
-/// which must have no revisions and no open attempts.
-fn move_record(connection: &Connection, from: &Address, to: &Address) -> Result<(), StoreFault> {
-    require_record(connection, from)?;
-    let occupied: bool = connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM revisions WHERE address = ?1)
-                 OR EXISTS (SELECT 1 FROM attempts WHERE address = ?1 AND ending IS NULL)",
-        )?
-        .query_row([to.as_str()], |row| row.get(0))?;
-    if occupied || from == to {
-        return Err(ApplyError::Occupied { address: to.clone() }.into());
-    }
-    connection.prepare_cached("DELETE FROM assets WHERE address = ?1")?.execute([to.as_str()])?;
-    forget::renew(connection, from, to)?;
-    let (before, after) = (proof::of_address(connection, from, None)?, proof::of_address(connection, from, Some(to))?);
-    proof::toggle(connection, before ^ after)?;
-    update(
-        connection,
-        from,
-        "UPDATE assets SET address = ?2, removed_at = NULL, in_lockfile = 1 WHERE address = ?1",
-        (from.as_str(), to.as_str()),
-    )
 }
 
 fn retire(

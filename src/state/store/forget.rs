@@ -51,17 +51,22 @@ pub(super) fn forget_asset(connection: &Connection, address: &Address, asset_id:
     let left = "SELECT EXISTS (SELECT 1 FROM revisions WHERE address = ?1 AND asset_id = ?2)";
     let left: bool = connection.prepare_cached(left)?.query_row(of_asset, |row| row.get(0))?;
     if emptied == 0 && !left {
-        connection.prepare_cached("DELETE FROM listed WHERE address = ?1 AND asset_id = ?2")?.execute(of_asset)?;
-        connection.prepare_cached("DELETE FROM retirements WHERE address = ?1 AND asset_id = ?2")?.execute(of_asset)?;
-        connection
-            .prepare_cached("UPDATE assets SET points_to = NULL WHERE address = ?1 AND points_to = ?2")?
-            .execute(of_asset)?;
-        connection
-            .prepare_cached(
-                "UPDATE assets SET pin = NULL, pinned_asset = NULL, pinned_version = NULL, pinned_newest = NULL
-                 WHERE address = ?1 AND pinned_asset = ?2",
-            )?
-            .execute(of_asset)?;
+        leave_asset(connection, address, asset_id)?;
+    }
+    Ok(())
+}
+
+/// Drops what is known of an asset of an address beside its revisions.
+pub(super) fn leave_asset(connection: &Connection, address: &Address, asset_id: AssetId) -> Result<()> {
+    let of_asset = (address.as_str(), rows::number(asset_id.get()));
+    for left in [
+        "DELETE FROM listed WHERE address = ?1 AND asset_id = ?2",
+        "DELETE FROM retirements WHERE address = ?1 AND asset_id = ?2",
+        "UPDATE assets SET points_to = NULL WHERE address = ?1 AND points_to = ?2",
+        "UPDATE assets SET pin = NULL, pinned_asset = NULL, pinned_version = NULL, pinned_newest = NULL
+         WHERE address = ?1 AND pinned_asset = ?2",
+    ] {
+        connection.prepare_cached(left)?.execute(of_asset)?;
     }
     Ok(())
 }

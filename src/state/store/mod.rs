@@ -14,6 +14,7 @@ mod files;
 mod forget;
 mod learned;
 mod load;
+mod moves;
 mod observations;
 mod open;
 mod proof;

@@ -218,6 +218,9 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
             Change::ForgetAsset { address, asset_id: id(number % 3), times: u32::from(number % 8) / 2 + 1 }
         }
         18 => Change::LogEvent { address: Some(address), event: Event { kind: "test", message: "m".to_owned() } },
+        19 if number.is_multiple_of(2) => {
+            Change::MoveAsset { from: address, to: self::address(number / 2 % 4), asset_id: id(number / 8 % 3) }
+        }
         19 => Change::Move { from: address, to: self::address(number % 4) },
         20 | 21 => {
             let whys = [RetireReason::Replaced, RetireReason::Removed, RetireReason::ByHand];

@@ -254,6 +254,123 @@ fn visiting_an_old_branch_after_a_migration_brings_no_asset_of_the_old_owner_bac
     assert_eq!(remote.assets().len(), made);
 }
 
+/// A git checkout of the migrating project, committed on `main`, and the assets of the first owner.
+fn repository() -> (Remote, Project, BTreeMap<&'static str, u64>) {
+    let remote = remote(&[]);
+    let project = Project::new(&format!("{USER}{TAIL}")).at(&remote.url());
+    project.write(".gitattributes", "*.lock.toml merge=macadam\n");
+    git(&project, &["init", "--quiet", "--initial-branch=main"]);
+    let driver = format!("'{}' lockfile merge %O %A %B", env!("CARGO_BIN_EXE_macadam"));
+    git(&project, &["config", "merge.macadam.driver", &driver]);
+    files(&project);
+    commit(&project, "the user's");
+    let old = ids(&project);
+    (remote, project, old)
+}
+
+fn commit(project: &Project, message: &str) {
+    git(project, &["add", "--all"]);
+    git(project, &["commit", "--quiet", "--allow-empty", "--message", message]);
+}
+
+/// What was seen of an asset before git brought another lockfile is looked at once more.
+fn is_looked_at(project: &Project) {
+    project.let_reads_catch_up();
+    assert_eq!(project.sync()["actions"], json!([]));
+}
+
+/// The rows of a table that has one for each address: from the old owner's asset to the new one's.
+fn rows(old: &BTreeMap<&str, u64>, new: &BTreeMap<&str, u64>) -> BTreeMap<String, (u64, u64)> {
+    old.iter().map(|(name, id)| ((*name).to_owned(), (*id, new[name]))).collect()
+}
+
+/// Taken back by git, with and without a sync of what git brought back, and given again; on another branch, too.
+#[test]
+fn a_change_of_the_owner_that_is_given_again_uploads_nothing_again() {
+    for visit in ["reset", "reset and sync", "another branch"] {
+        let (remote, project, old) = repository();
+        project.write("assets.toml", format!("{GROUP}{TAIL}"));
+        project.run(&["recreate", "--creator", "--yes"]).expect(0);
+        let new = ids(&project);
+        match visit {
+            "another branch" => {
+                git(&project, &["checkout", "--quiet", "-b", "group"]);
+                commit(&project, "the group's");
+                git(&project, &["checkout", "--quiet", "main"]);
+            }
+            _ => drop(git(&project, &["reset", "--quiet", "--hard"])),
+        }
+        if visit != "reset" {
+            project.sync();
+            assert_eq!(ids(&project), old, "{visit}");
+            commit(&project, "visited");
+        }
+        let creates = remote.requests(ApiEndpoint::CreateAsset);
+        project.write("assets.toml", format!("{GROUP}{TAIL}"));
+        let (code, document) = project.json(&["recreate", "--creator"]);
+        assert_eq!((code, &document["left_out"]), (0, &json!([])), "{visit}: {document:#}");
+        assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates, "{visit}: {document:#}");
+        assert_eq!(document["assets"].as_array().unwrap().len(), NAMES.len(), "one row an address: {document:#}");
+        assert_eq!(table(&document), rows(&old, &new), "{visit}");
+        assert_eq!(ids(&project), new, "{visit}");
+        is_looked_at(&project);
+        is_migrated(&remote, &project, &old);
+        // Also for a machine that has only what git has.
+        project.remove_state();
+        project.sync();
+        is_migrated(&remote, &project, &old);
+        assert_eq!(ids(&project), new, "{visit}");
+    }
+}
+
+/// Killed before anything was uploaded, and taken back: the name of the first time is used again.
+#[test]
+fn a_change_of_the_owner_that_was_killed_and_taken_back_is_begun_anew() {
+    let (remote, project, old) = repository();
+    project.write("assets.toml", format!("{GROUP}{TAIL}"));
+    let mut command = project.command(&["recreate", "--creator", "--yes"]);
+    assert!(!command.env("MACADAM_FAILPOINT", "begun:1").output().unwrap().status.success());
+    git(&project, &["reset", "--quiet", "--hard"]);
+    project.sync();
+    project.write("assets.toml", format!("{GROUP}{TAIL}"));
+    let (code, document) = project.json(&["recreate", "--creator"]);
+    assert_eq!((code, table(&document)), (0, rows(&old, &ids(&project))), "{document:#}");
+    assert_eq!(document["assets"].as_array().unwrap().len(), NAMES.len(), "{document:#}");
+    is_looked_at(&project);
+    is_migrated(&remote, &project, &old);
+}
+
+/// The old owner's branch goes on after the change, and is merged.
+#[test]
+fn the_table_names_the_old_owners_newest_asset_also_of_a_merged_branch() {
+    let (remote, project, _) = repository();
+    git(&project, &["branch", "old"]);
+    project.write("assets.toml", format!("{GROUP}{TAIL}"));
+    project.run(&["recreate", "--creator", "--yes"]).expect(0);
+    commit(&project, "the group's");
+    git(&project, &["checkout", "--quiet", "old"]);
+    project.write("ui/other.png", png(9));
+    project.sync();
+    let newest = asset_id(&project, "ui/other.png");
+    commit(&project, "the user's goes on");
+    git(&project, &["checkout", "--quiet", "main"]);
+    git(&project, &["merge", "--quiet", "--message=merged", "old"]);
+    project.sync();
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
+    let new = asset_id(&project, "ui/other.png");
+    for _ in 0..2 {
+        let (code, document) = project.json(&["recreate", "--creator"]);
+        assert_eq!((code, document["assets"].as_array().unwrap().len()), (0, NAMES.len()), "{document:#}");
+        assert_eq!(table(&document)["ui/other.png"], (newest, new), "{document:#}");
+    }
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates);
+    // The name that the command gives for the old assets reaches it.
+    project.run(&["archive", "ui/other.png@user:1", "--yes"]).expect(0);
+    assert!(remote.control().asset(newest).unwrap().asset.archived);
+    is_looked_at(&project);
+    is_settled(&remote, &project);
+}
+
 /// The command wrote a new lockfile first, which made the next plan believe that nothing was lost.
 #[test]
 fn nothing_is_made_for_a_new_owner_while_the_lockfile_is_lost() {
