@@ -16,6 +16,7 @@ use macadam::testing::model::Address;
 use macadam::testing::model::Change;
 use macadam::testing::model::FileCache;
 use macadam::testing::model::FileSelection;
+use macadam::testing::model::InLockfile;
 use macadam::testing::model::ProjectPath;
 use macadam::testing::model::{AssetId, Creator, OperationId};
 use macadam::testing::model::{AssetType, FileFormat};
@@ -140,7 +141,7 @@ fn template() -> Option<&'static [u8]> {
         let address = Address::new("sword").ok()?;
         let enrolled = [
             Change::SetIdentity { address: address.clone(), identity },
-            Change::SetInLockfile { address: address.clone(), in_lockfile: true },
+            Change::SetInLockfile { address: address.clone(), in_lockfile: InLockfile::Yes },
             Change::SetRemoved { address, removed: true },
         ];
         store.commit(&enrolled, NOW).ok()?;

@@ -50,7 +50,12 @@ CREATE TABLE assets (
     pinned_newest  INTEGER CHECK (pinned_newest >= 0),
     -- When it left the manifest.
     removed_at     TEXT,
-    in_lockfile    INTEGER NOT NULL DEFAULT 0 CHECK (in_lockfile IN (0, 1)),
+    -- 0: the lockfile of this checkout doesn't have it. 1: an upload of it was begun, and no
+    -- lockfile was written with it since. 2: the lockfile has it.
+    in_lockfile    INTEGER NOT NULL DEFAULT 0 CHECK (in_lockfile IN (0, 1, 2)),
+    -- The checkout in which that upload was begun: "branch NAME" or "commit ID". NULL: there is no
+    -- git, or it doesn't tell.
+    begun_in       TEXT CHECK (begun_in IS NULL OR in_lockfile = 1),
     CHECK ((pin IS NULL) = (pinned_asset IS NULL) AND (pin IS NULL) = (pinned_version IS NULL)
         AND (pin IS NULL) = (pinned_newest IS NULL))
 ) STRICT, WITHOUT ROWID;

@@ -64,6 +64,7 @@ pub mod testing {
         pub use crate::model::address::Address;
         pub use crate::model::asset::{AssetType, FileFormat};
         pub use crate::model::change::Change;
+        pub use crate::model::checkout::InLockfile;
         pub use crate::model::desired::FileSelection;
         pub use crate::model::file::FileCache;
         pub use crate::model::ids::{AssetId, Creator, OperationId};

@@ -3,6 +3,7 @@
 
 use super::address::Address;
 use super::asset::AssetType;
+use super::checkout::InLockfile;
 use super::history::{Listing, RevisionFact, RevisionKey};
 use super::ids::{AssetId, Creator, UploadId};
 use super::metadata::FieldDigests;
@@ -140,8 +141,8 @@ pub enum Change {
     SetInLockfile {
         /// Which.
         address: Address,
-        /// It has.
-        in_lockfile: bool,
+        /// Whether it has.
+        in_lockfile: InLockfile,
     },
     /// How this checkout's lockfile has an asset, which decides among equals.
     SetListing {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::address::Address;
 use super::asset::{AssetType, Privacy};
+use super::checkout::Checkout;
 use super::file::{FileFacts, FileProblem};
 use super::ids::{AssetId, Creator, GroupId, Revision, UserId};
 use super::metadata::Metadata;
@@ -161,6 +162,8 @@ pub struct Desired {
     pub stray: Vec<Stray>,
     /// Whether an absence means a removal.
     pub absences: Absences,
+    /// The checkout that wants all this.
+    pub checkout: Checkout,
 }
 
 /// Two addresses that differ only by case.

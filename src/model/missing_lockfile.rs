@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::address::Address;
+use super::checkout::InLockfile;
 use super::desired::Desired;
 use super::ids::Creator;
 use super::path::ProjectPath;
@@ -108,7 +109,8 @@ impl MissingLockfile {
         self.in_git().or_else(|| self.of_another(wanted)).or_else(|| {
             // Also what stands in a new one under a name that the manifest doesn't have.
             let counts = |(address, record): &(&Address, &Record)| {
-                !record.history.is_empty() && (record.in_lockfile || desired.assets.contains_key(*address))
+                !record.history.is_empty()
+                    && (record.in_lockfile == InLockfile::Yes || desired.assets.contains_key(*address))
             };
             let assets = recorded.assets.iter().filter(counts).count();
             let is_written_anew = self.is_written_anew;

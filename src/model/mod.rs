@@ -11,6 +11,7 @@
 pub(crate) mod address;
 pub(crate) mod asset;
 pub(crate) mod change;
+pub(crate) mod checkout;
 pub(crate) mod desired;
 pub(crate) mod digest;
 pub(crate) mod file;

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::address::Address;
 use super::asset::{AssetType, ContentChange, Privacy};
 use super::change::Change;
+use super::checkout::InLockfile;
 use super::desired::Pin;
 use super::digest::FieldDigest;
 use super::forgotten::Forgotten;
@@ -226,9 +227,8 @@ pub struct Record {
     pub repairs: Vec<(DriftRepair, Timestamp)>,
     /// It left the manifest of a checkout whose lockfile had it.
     pub removed: bool,
-    /// This checkout's lockfile has it, or will have it when it is written next, unless another
-    /// lockfile is checked out before.
-    pub in_lockfile: bool,
+    /// Whether this checkout's lockfile has it.
+    pub in_lockfile: InLockfile,
     /// Why it rests.
     pub blocked: Option<Blocked>,
 }
@@ -249,7 +249,7 @@ impl Record {
             possible_duplicates: BTreeMap::new(),
             repairs: Vec::new(),
             removed: false,
-            in_lockfile: false,
+            in_lockfile: InLockfile::No,
             blocked: None,
         }
     }
@@ -450,7 +450,7 @@ pub enum ApplyError {
 impl Recorded {
     /// The addresses that are known.
     pub fn addresses(&self) -> KnownAddresses {
-        let here = self.assets.iter().filter(|(_, record)| record.in_lockfile && !record.removed);
+        let here = self.assets.iter().filter(|(_, record)| record.in_lockfile.is_any() && !record.removed);
         KnownAddresses {
             all: self.assets.keys().cloned().collect(),
             here: here.map(|(address, _)| address.clone()).collect(),
@@ -550,7 +550,7 @@ impl Recorded {
             Change::SetCurrentAsset { address, asset_id } => self.record(address)?.points_to = Some(*asset_id),
             Change::SetPinnedAt { address, pinned } => self.record(address)?.pinned = *pinned,
             Change::SetRemoved { address, removed } => self.record(address)?.removed = *removed,
-            Change::SetInLockfile { address, in_lockfile } => self.record(address)?.in_lockfile = *in_lockfile,
+            Change::SetInLockfile { address, in_lockfile } => self.record(address)?.in_lockfile = in_lockfile.clone(),
             Change::SetListing { address, asset_id, listing } => {
                 self.record(address)?.history.list(*asset_id, *listing)
             }
@@ -667,7 +667,7 @@ impl Recorded {
         }
         if let Some(mut record) = self.assets.remove(from) {
             record.history.renew(self.forgotten.get(to).unwrap_or(&Forgotten::new()));
-            self.assets.insert(to.clone(), Record { removed: false, in_lockfile: true, ..record });
+            self.assets.insert(to.clone(), Record { removed: false, ..record });
         }
         for attempt in self.attempts.values_mut().filter(|attempt| attempt.address == *from) {
             attempt.address = to.clone();

@@ -44,7 +44,12 @@ impl Moves {
         for (from, record) in left {
             step();
             let identity = &record.identity;
-            if record.removed || self.is_taken(from) || desired.is_absence_in_doubt(&identity.path).is_some() {
+            let is_here = record.in_lockfile.is_of(&desired.checkout);
+            if !is_here
+                || record.removed
+                || self.is_taken(from)
+                || desired.is_absence_in_doubt(&identity.path).is_some()
+            {
                 continue;
             }
             let Some((key, _)) = current::last(record) else { continue };

@@ -209,7 +209,7 @@ fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded, undecid
         match (wanted, record.removed) {
             (true, true) => plan.marks.push(mark(false)),
             (false, false) if undecided.contains(address) => {}
-            (false, false) if record.in_lockfile => {
+            (false, false) if record.in_lockfile.is_of(&desired.checkout) => {
                 if let Some(why) = desired.is_absence_in_doubt(&record.identity.path) {
                     *uncounted.entry(why).or_default() += 1;
                     continue;

@@ -339,7 +339,7 @@ fn new<'a>(desired: &'a Desired, recorded: &Recorded) -> BTreeMap<&'a Address, &
 fn left<'a>(desired: &Desired, recorded: &'a Recorded, on_the_way: &OnTheWay<'_>) -> Vec<Left<'a>> {
     let gone = |address: &Address, record: &Record| {
         let has_asset = !record.history.is_empty() || on_the_way.contains_key(address);
-        record.in_lockfile && !desired.assets.contains_key(address) && has_asset
+        record.in_lockfile.is_any() && !desired.assets.contains_key(address) && has_asset
     };
     recorded.assets.iter().filter(|(address, record)| gone(address, record)).collect()
 }

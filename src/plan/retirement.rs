@@ -179,10 +179,11 @@ fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetI
     let usable = |key, fact: &RevisionFact| fact.state.is_usable() && !fact.disputed && !passed_over(key, fact);
     let usable_asset = |asset_id: &AssetId| record.history.of_asset(*asset_id).any(|(key, fact)| usable(key, fact));
     let is_wanted = desired.assets.contains_key(address);
-    let replaced = desired.policy.replaced == LeavePolicy::Archive && (is_wanted || record.in_lockfile);
+    let is_here = record.in_lockfile.is_of(&desired.checkout);
+    let replaced = desired.policy.replaced == LeavePolicy::Archive && (is_wanted || is_here);
     let removed = desired.policy.removed == LeavePolicy::Archive
         && !is_wanted
-        && record.in_lockfile
+        && is_here
         && desired.is_absence_in_doubt(&record.identity.path).is_none();
     let last = last(record).map(|(key, _)| key.asset_id);
     let assets = record.history.assets().into_iter().filter(usable_asset);
@@ -300,7 +301,10 @@ fn carry_out(
 
 /// How many assets this checkout has.
 fn ours(desired: &Desired, recorded: &Recorded) -> usize {
-    let ours = recorded.assets.iter().filter(|(address, r)| r.in_lockfile || desired.assets.contains_key(*address));
+    let ours = recorded
+        .assets
+        .iter()
+        .filter(|(address, r)| r.in_lockfile.is_of(&desired.checkout) || desired.assets.contains_key(*address));
     let assets: BTreeMap<AssetId, ()> = ours.flat_map(|(_, r)| r.history.assets()).map(|id| (id, ())).collect();
     assets.len()
 }

@@ -51,6 +51,7 @@ mod snapshots;
 mod state_folder;
 mod status;
 mod support;
+mod switching;
 mod sync;
 mod systemd;
 mod tidy;

@@ -268,10 +268,9 @@ fn left_with(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) ->
     if recorded.assets.get(address).is_some_and(|record| !record.history.is_empty()) {
         return None;
     }
-    let left = recorded
-        .assets
-        .iter()
-        .filter(|(other, record)| record.in_lockfile && !desired.assets.contains_key(*other) && other != &address);
+    let left = recorded.assets.iter().filter(|(other, record)| {
+        record.in_lockfile.is_any() && !desired.assets.contains_key(*other) && other != &address
+    });
     let with = left.filter_map(|(other, record)| {
         let (key, fact) = last(record)?;
         (key.asset_id == asset_id).then_some((fact.shared, other))

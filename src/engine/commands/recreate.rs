@@ -24,6 +24,7 @@ use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
 use crate::model::change::{Change, Event};
+use crate::model::checkout::InLockfile;
 use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::digest::FieldDigest;
 use crate::model::former;
@@ -99,6 +100,8 @@ impl Separation {
                     keeper.take_over(&history, !has_own && heir == Some(*owner), changes);
                 }
             }
+            // The lockfile is written with it at once.
+            changes.push(Change::SetInLockfile { address: name.clone(), in_lockfile: InLockfile::Yes });
             changes.push(Change::SetRemoved { address: name.clone(), removed: true });
             let part = Record { history, ..record.clone() };
             let asset = last(&part).map(|(key, _)| format!(" asset {}", key.asset_id)).unwrap_or_default();
@@ -163,7 +166,6 @@ impl Keeper<'_> {
         }
         let move_asset = |asset_id| Change::MoveAsset { from: (*address).clone(), to: (*name).clone(), asset_id };
         changes.extend(assets.assets().into_iter().map(move_asset));
-        changes.push(Change::SetInLockfile { address: (*name).clone(), in_lockfile: true });
     }
 
     /// The metadata that the owner's assets have, as far as the address and the name agree.

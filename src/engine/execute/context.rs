@@ -132,6 +132,7 @@ impl ExecutionContext {
             superseded: Shutdown::default(),
             panics: self.panics,
             generation,
+            checkout: desired.checkout.clone(),
             by_hand: false,
         }
     }

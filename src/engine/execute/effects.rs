@@ -9,6 +9,7 @@ use crate::cloud::backoff::Backoff;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::{Change, Event};
+use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
 use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, RevisionState};
@@ -259,6 +260,7 @@ pub(crate) fn shared(
     record: Option<&Record>,
     identity: &Identity,
     (key, found): (RevisionKey, RevisionFact),
+    checkout: &Checkout,
     now: Timestamp,
 ) -> Vec<Change> {
     let fact = RevisionFact {
@@ -270,9 +272,10 @@ pub(crate) fn shared(
         made: Some((now, Origin::Create)),
         ..found
     };
+    let in_lockfile = record.map_or(InLockfile::No, |record| record.in_lockfile.clone()).begun(checkout);
     vec![
         Change::SetIdentity { address: address.clone(), identity: identity.clone() },
-        Change::SetInLockfile { address: address.clone(), in_lockfile: true },
+        Change::SetInLockfile { address: address.clone(), in_lockfile },
         Change::AddRevision { address: address.clone(), key, fact },
         Change::SetMetadata { address: address.clone(), fields: FieldDigests::new(), stored: FieldDigests::new() },
         Change::SetCurrentAsset { address: address.clone(), asset_id: key.asset_id },

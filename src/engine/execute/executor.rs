@@ -35,6 +35,7 @@ use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::files;
 use crate::model::address::Address;
 use crate::model::change::Change;
+use crate::model::checkout::Checkout;
 use crate::model::file::FileFacts;
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Creator, Revision, UploadId};
@@ -76,6 +77,8 @@ pub(crate) struct Executor {
     pub(in crate::engine) panics: Panics,
     /// The state's generation at the time of the plan, see [`StateCache::generation`].
     pub(in crate::engine) generation: u64,
+    /// The checkout for which this was planned.
+    pub(in crate::engine) checkout: Checkout,
     /// A person's command repeats the request that it settles; no plan would.
     pub(in crate::engine) by_hand: bool,
 }
@@ -314,7 +317,7 @@ impl Executor {
         };
         let begun = self
             .state_cache
-            .begin(write.address, write.identity, write.intent, abandoned_creates, self.generation)
+            .begin(write.address, write.identity, write.intent, abandoned_creates, self.generation, &self.checkout)
             .await;
         let attempt = match begun {
             Ok(Some(attempt)) => attempt,

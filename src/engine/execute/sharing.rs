@@ -45,7 +45,7 @@ impl Executor {
                 let Some((key, found_fact)) = found else { return Vec::new() };
                 shared = Some(key);
                 let record = recorded.assets.get(address);
-                effects::shared(address, record, identity, (key, found_fact), clock::now())
+                effects::shared(address, record, identity, (key, found_fact), &self.checkout, clock::now())
             })
             .await?;
         Ok(match shared {

@@ -381,6 +381,7 @@ impl SyncRun<'_> {
         self.report.notes.extend(new);
         self.report.assets = desired.assets.len() as u64;
         self.in_manifest = desired.assets.keys().cloned().collect();
+        self.session.lockfile.wanted_by(&desired.checkout);
         self.session.lockfile.read(&self.session.state_cache).await?;
         if self.missing_lockfile.is_none() {
             self.missing_lockfile = self.session.lockfile.missing().cloned();

@@ -60,7 +60,7 @@ pub(crate) fn queries(desired: &Desired, recorded: &Recorded) -> Vec<AssetQuery>
         let want = desired.assets.get(address);
         let asset = match want {
             Some(want) => current(want, record),
-            None if record.in_lockfile => last(record),
+            None if record.in_lockfile.is_of(&desired.checkout) => last(record),
             None => continue,
         };
         let lost = |fact: &RevisionFact| matches!(fact.state, RevisionState::Rejected | RevisionState::Gone);

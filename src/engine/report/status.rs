@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::report::asset_status::{AssetStatus, Parts, StatusInputs};
 use crate::engine::workspace::gather::{GatherError, absences, read_manifest};
+use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot::{StateSnapshot, ViewError};
 use crate::files;
@@ -96,6 +97,7 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
         manifest.resolve(&findings, &known.all).map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
     let mut desired = resolved.desired;
     desired.absences = absences(project, &walk, &desired);
+    desired.checkout = git::checkout(&project.root);
     let lost = view.missing_lockfile.as_ref().and_then(|missing| missing.lost(&desired, &view.recorded));
     let lost_lockfile = lost.map(|lost| LostLockfile { reason: lost.to_string(), hint: lost.hint() });
     Ok(Status { rows: rows(&desired, &unknown, view)?, lost_lockfile })
@@ -154,7 +156,11 @@ fn rows(
     marks.into_iter().try_for_each(|mark| recorded.apply(mark, now))?;
     // An address that moved takes its open attempts along.
     under_way.extend(sent(&recorded));
-    let ours = recorded.assets.iter().filter(|(_, record)| record.in_lockfile).map(|(address, _)| address);
+    let ours = recorded
+        .assets
+        .iter()
+        .filter(|(_, record)| record.in_lockfile.is_of(&desired.checkout))
+        .map(|(address, _)| address);
     let addresses: BTreeSet<&Address> = desired.assets.keys().chain(ours).collect();
     let parts = Parts::of(&plan, &recorded);
     let row = |address: &Address| {

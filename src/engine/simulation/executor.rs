@@ -136,7 +136,7 @@ impl SimulatedExecutor<'_> {
                 let found = self.recorded.assets.get(owner).and_then(|record| record.find_content(*content));
                 let Some((key, fact)) = found else { return false };
                 let record = self.recorded.assets.get(address);
-                let changes = effects::shared(address, record, identity, (key, fact), self.now);
+                let changes = effects::shared(address, record, identity, (key, fact), &self.desired.checkout, self.now);
                 self.commit(&changes);
                 true
             }

@@ -101,6 +101,7 @@ pub(crate) fn look(
     in_progress: &FilesInProgress,
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
+    let checkout = git::checkout(&project.root);
     let selection = manifest.selection();
     let mut walk = files::walk(&project.root, &selection);
     in_progress.keep(&mut walk, &selection, cache);
@@ -118,6 +119,8 @@ pub(crate) fn look(
             let mut desired = resolved.desired;
             desired.absences = absences(project, &walk, &desired);
             desired.unseen = walk.problems.into_iter().map(unseen).collect();
+            // Where git switched meanwhile these files are of no one checkout.
+            desired.checkout = Some(checkout).filter(|seen| *seen == git::checkout(&project.root)).unwrap_or_default();
             Ok(Gathered { manifest, desired, notes, cache, waiting })
         }
         Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),

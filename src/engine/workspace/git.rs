@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::model::checkout::Checkout;
 use crate::platform::clock;
 use crate::platform::plain_file;
 
@@ -205,6 +206,15 @@ fn under_way(folder: &Path, now: Timestamp) -> Result<Option<String>, Unread> {
 /// Returns the branch or commit checked out around `folder`; `None` if there is no repository.
 pub(crate) fn branch(folder: &Path) -> Option<Branch> {
     checked_out(folder).unwrap_or_else(|unread| Some(Branch::Unknown { why: unread.to_string() }))
+}
+
+/// What is checked out around `folder`, for telling one checkout from another.
+pub(crate) fn checkout(folder: &Path) -> Checkout {
+    match branch(folder) {
+        Some(Branch::Named(name)) => Checkout::Branch(name),
+        Some(Branch::Detached { at }) => Checkout::Commit(at),
+        Some(Branch::Unknown { .. }) | None => Checkout::Unknown,
+    }
 }
 
 fn checked_out(folder: &Path) -> Result<Option<Branch>, Unread> {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::workspace::gather::read_manifest;
+use crate::engine::workspace::git;
 use crate::engine::workspace::lost_entries;
 use crate::engine::workspace::missing_lockfile;
 use crate::engine::workspace::project::Project;
@@ -11,6 +12,7 @@ use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::files;
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
+use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::Recorded;
 use crate::platform::atomic_file::Room;
@@ -32,6 +34,8 @@ pub struct Lockfile {
     remote: String,
     /// What was read or written last: as long as the file is that, it has nothing new to say.
     known: Option<String>,
+    /// The checkout in which manifest and files were looked at last; unknown while they were not.
+    checkout: Checkout,
     /// The revisions of that file, once this process has looked into it.
     digests: Option<Digests>,
     /// It or an output was written, and no command of `--on-change` has ended well since.
@@ -82,6 +86,7 @@ impl Lockfile {
             project,
             remote,
             known,
+            checkout: Checkout::Unknown,
             digests: None,
             untold,
             missing: None,
@@ -237,7 +242,15 @@ impl Lockfile {
         // Somebody may have changed it meanwhile: git, for one. Its facts are never overwritten
         // unread.
         self.read(state_cache).await?;
-        let in_manifest = &self.with_absent(in_manifest);
+        let now = git::checkout(&self.project.root);
+        if self.is_elsewhere(&now) {
+            tracing::warn!(
+                "{} is not written: another branch was checked out in the meantime. Run `macadam sync --once` again on each branch",
+                self.project.lockfile_name()
+            );
+            return Ok(false);
+        }
+        let in_manifest = &self.addresses(state_cache, in_manifest, &now);
         let ledger = state_cache.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest));
         let written = text(&ledger);
         if self.missing.as_ref().is_some_and(|missing| !self.accepted && forbids(missing, &ledger)) {
@@ -270,6 +283,34 @@ impl Lockfile {
         Ok(true)
     }
 
+    /// The manifest and the files were looked at in `checkout`: what they want goes into no other
+    /// branch's lockfile.
+    pub fn wanted_by(&mut self, checkout: &Checkout) {
+        self.checkout.clone_from(checkout);
+    }
+
+    /// Whether another branch is checked out than when manifest and files were looked at.
+    pub fn is_of_another_branch(&self) -> bool {
+        self.is_elsewhere(&git::checkout(&self.project.root))
+    }
+
+    fn is_elsewhere(&self, now: &Checkout) -> bool {
+        self.checkout.is_another_branch(now)
+    }
+
+    /// The addresses that the lockfile of the checkout `now` has when it is written: also those
+    /// whose upload was begun there and whose file is gone since.
+    fn addresses(
+        &self,
+        state_cache: &StateCache,
+        in_manifest: &BTreeSet<Address>,
+        now: &Checkout,
+    ) -> BTreeSet<Address> {
+        let mut all = self.with_absent(in_manifest);
+        all.extend(state_cache.read(|recorded| begun_in(recorded, now)));
+        all
+    }
+
     /// A lockfile that is written anew also has what the lost one had and globs want, though the
     /// files are not there just now: whoever gets nothing but the new one would upload them
     /// again.
@@ -296,7 +337,8 @@ impl Lockfile {
         self.room = None;
         match self.write(state_cache, in_manifest).await {
             Err(KeepError::Lockfile(error)) => {
-                let ledger = state_cache.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest));
+                let all = self.addresses(state_cache, in_manifest, &git::checkout(&self.project.root));
+                let ledger = state_cache.read(|recorded| lockfile::export(&self.remote, recorded, &all));
                 let lacks = self.digests.as_ref().map(|known| known.lacks(&ledger)).unwrap_or_default();
                 Err(KeepError::Lockfile(if lacks.is_empty() {
                     error
@@ -393,15 +435,26 @@ pub(crate) fn would_change(
     in_manifest: &BTreeSet<Address>,
     missing: Option<&MissingLockfile>,
 ) -> Result<bool, LockfileError> {
-    let ledger = lockfile::export(remote, recorded, in_manifest);
+    let mut all = begun_in(recorded, &git::checkout(&project.root));
+    all.extend(in_manifest.iter().cloned());
+    let ledger = lockfile::export(remote, recorded, &all);
     Ok(match lockfile::read(&project.lockfile)? {
         Some(current) => current != text(&ledger),
         None => !ledger.entries.is_empty() && !missing.is_some_and(|missing| forbids(missing, &ledger)),
     })
 }
 
+/// The addresses whose upload was begun in `checkout`, and which no lockfile has yet.
+fn begun_in(recorded: &Recorded, checkout: &Checkout) -> BTreeSet<Address> {
+    let begun = recorded.assets.iter().filter(|(_, record)| match &record.in_lockfile {
+        InLockfile::NotYet { begun_in } => begun_in == checkout,
+        InLockfile::No | InLockfile::Yes => false,
+    });
+    begun.map(|(address, _)| address.clone()).collect()
+}
+
 fn in_lockfile(recorded: &Recorded) -> BTreeSet<Address> {
-    let in_it = recorded.assets.iter().filter(|(_, record)| record.in_lockfile);
+    let in_it = recorded.assets.iter().filter(|(_, record)| record.in_lockfile == InLockfile::Yes);
     in_it.map(|(address, _)| address.clone()).collect()
 }
 

@@ -100,7 +100,8 @@ pub(crate) fn asset_ids(desired: &Desired, recorded: &Recorded) -> AssetIds {
         (address.clone(), record.and_then(|record| for_game(Some(want), record)))
     });
     let absent = recorded.assets.iter().filter(|(address, record)| {
-        let is_ours = record.in_lockfile && !record.removed && !desired.assets.contains_key(*address);
+        let is_ours =
+            record.in_lockfile.is_of(&desired.checkout) && !record.removed && !desired.assets.contains_key(*address);
         is_ours && desired.is_absence_in_doubt(&record.identity.path).is_some()
     });
     let absent = absent.map(|(address, record)| (address.clone(), for_game(None, record)));

@@ -13,6 +13,7 @@ use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
+use crate::model::checkout::InLockfile;
 use crate::model::desired::Desired;
 use crate::model::file::FileCache;
 use crate::model::phase::{Phase, PhaseEvent};
@@ -109,7 +110,7 @@ impl Session {
             recorded
                 .assets
                 .iter()
-                .filter(|(_, record)| record.in_lockfile)
+                .filter(|(_, record)| record.in_lockfile == InLockfile::Yes)
                 .map(|(address, _)| address.clone())
                 .collect()
         });
@@ -132,6 +133,7 @@ impl Session {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         self.cache = gathered.cache;
+        self.lockfile.wanted_by(&gathered.desired.checkout);
         Ok(gathered.desired)
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::Mutex as Turn;
 
 use crate::model::address::Address;
 use crate::model::change::Change;
+use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{ApplyError, AttemptId, Identity, Recorded};
 use crate::platform::clock;
@@ -187,7 +188,8 @@ impl StateCache {
     /// Writes down that a change of the remote is about to be tried, together with what its address
     /// is, and with what it `replaces`: the end of earlier ones, unless that is written down
     /// already. There is room then for what comes of it. `None`: the state was written anew since
-    /// `generation`, for which it was planned, and nothing is begun.
+    /// `generation`, for which it was planned, and nothing is begun. `checkout` is the one for
+    /// which it was planned.
     ///
     /// # Errors
     /// As [`StateCache::secure`] and [`StateCache::commit`]; and where the disk has no room for
@@ -199,6 +201,7 @@ impl StateCache {
         intent: Intent,
         replaces: &[Change],
         generation: u64,
+        checkout: &Checkout,
     ) -> Result<Option<AttemptId>, StateCacheError> {
         self.secure().await?;
         // Where there is none the book stays open: what is on its way can still be written down.
@@ -225,7 +228,9 @@ impl StateCache {
             // What is made here is this checkout's, also where its address leaves before the
             // lockfile is written. Another branch's can be archived by hand.
             if !matches!(intent, Intent::Archive { .. } | Intent::Restore { .. }) {
-                changes.push(Change::SetInLockfile { address: address.clone(), in_lockfile: true });
+                let known = recorded.assets.get(address).map_or(InLockfile::No, |record| record.in_lockfile.clone());
+                let in_lockfile = known.begun(checkout);
+                changes.push(Change::SetInLockfile { address: address.clone(), in_lockfile });
             }
             changes.push(Change::Begin { attempt, address: address.clone(), intent });
             changes

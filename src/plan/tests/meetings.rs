@@ -100,7 +100,7 @@ fn a_branch_switch_under_a_pin() {
         "rollback b.fbx 11: it is no longer pinned, and revision 3 has the file's bytes",
     );
     // The other branch doesn't have the address at all: its lockfile doesn't either.
-    let elsewhere = known().tell(Change::SetInLockfile { address: address("b.fbx"), in_lockfile: false });
+    let elsewhere = known().tell(Change::SetInLockfile { address: address("b.fbx"), in_lockfile: InLockfile::No });
     check_desired(&at_once(desired(vec![])), elsewhere, "");
     // And back, with an older lockfile: what the state knows of the rollback counts.
     let waits = "note b.fbx: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin b.fbx`";

@@ -18,6 +18,7 @@ mod sharing;
 use super::*;
 use crate::model::asset::{AssetType, FileFormat, Privacy};
 use crate::model::change::Change;
+use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::desired::{Absences, DesiredAsset, Pin, Stray, StrayPlace};
 use crate::model::digest::{self, FieldDigest};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem};
@@ -227,7 +228,7 @@ impl KnownBuilder {
     }
 
     fn locked(self, path: &str) -> Self {
-        self.tell(Change::SetInLockfile { address: address(path), in_lockfile: true })
+        self.tell(Change::SetInLockfile { address: address(path), in_lockfile: InLockfile::Yes })
     }
 
     /// It left the manifest, some time ago.

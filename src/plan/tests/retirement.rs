@@ -5,10 +5,32 @@ use super::*;
 #[test]
 fn an_asset_that_left_the_manifest_is_marked_and_one_of_another_branch_is_not() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("b.png", 11, 1, 2);
-    let known = known.tell(Change::SetInLockfile { address: address("a.png"), in_lockfile: true });
+    let known = known.tell(Change::SetInLockfile { address: address("a.png"), in_lockfile: InLockfile::Yes });
     let plan = plan(&desired(vec![]), &known.0, NOW);
     assert_eq!(plan.marks, [Change::SetRemoved { address: address("a.png"), removed: true }]);
     assert_eq!(text(&plan), "note a.png: left the manifest; its asset at Roblox is kept");
+}
+
+/// No lockfile has it yet: it was removed where its upload was begun, and nowhere else.
+#[test]
+fn an_upload_that_was_begun_in_another_checkout_leaves_nothing_here() {
+    let begun_in = Checkout::Branch("x".to_owned());
+    let begun = || {
+        let in_lockfile = InLockfile::NotYet { begun_in: begun_in.clone() };
+        let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
+        known.tell(Change::SetInLockfile { address: address("a.png"), in_lockfile })
+    };
+    let (wanted, known) = staying(begun(), 9);
+    let on = |checkout: Checkout| Desired { checkout, ..at_once(desired(wanted.clone())) };
+    let there = plan(&on(begun_in.clone()), &known.0, NOW);
+    assert!(text(&there).starts_with("archive a.png 10:"), "{}", text(&there));
+    for checkout in [Checkout::Branch("y".to_owned()), Checkout::Commit("0f".to_owned()), Checkout::Unknown] {
+        let elsewhere = plan(&on(checkout.clone()), &known.0, NOW);
+        assert_eq!((elsewhere.marks.as_slice(), text(&elsewhere).as_str()), (&[][..], ""), "{checkout:?}");
+    }
+    // A new branch that has the file under another name.
+    let renamed = Desired { checkout: Checkout::Branch("z".to_owned()), ..desired(vec![want("b.png", 1)]) };
+    check_desired(&renamed, begun(), "move b.png: `a.png` left, and had the same bytes");
 }
 
 #[test]
@@ -16,7 +38,7 @@ fn an_absent_asset_is_not_removed_while_a_whole_folder_is_missing() {
     let known = ["a.png", "b.png", "c.png", "d.png"].into_iter().zip(10..);
     let known =
         known.fold(KnownBuilder::default(), |known, (path, id)| known.revision(path, id, 1, 1).points_to(path, id));
-    let lock = |path: &str| Change::SetInLockfile { address: address(path), in_lockfile: true };
+    let lock = |path: &str| Change::SetInLockfile { address: address(path), in_lockfile: InLockfile::Yes };
     let known = ["a.png", "b.png", "c.png"].into_iter().fold(known, |known, path| known.tell(lock(path)));
     let known = known.tell(Change::SetRemoved { address: address("b.png"), removed: true });
     let absences = Absences::DontCount { why: "no folder".to_owned() };

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Ledger, LockfileEntry, OpenWork, without_made};
 use crate::model::address::Address;
 use crate::model::change::Change;
+use crate::model::checkout::InLockfile;
 use crate::model::history::{History, Listing};
 use crate::model::ids::AssetId;
 use crate::model::phase::{Intent, Phase};
@@ -34,7 +35,7 @@ pub(crate) fn exported<'a>(
     }
     recorded.assets.iter().filter_map(move |(address, record)| {
         let open = open.remove(address).unwrap_or_default();
-        let ours = record.in_lockfile || in_manifest.contains(address);
+        let ours = record.in_lockfile == InLockfile::Yes || in_manifest.contains(address);
         let known = !(record.history.is_empty() && open.is_empty() && record.possible_duplicates.is_empty());
         (ours && known).then(|| (address, entry(record, open)))
     })
@@ -112,8 +113,14 @@ pub(crate) fn locked(recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Ve
     let mut changes = Vec::new();
     for (address, record) in &recorded.assets {
         let entry = written.get(address);
-        if record.in_lockfile != entry.is_some() {
-            changes.push(Change::SetInLockfile { address: address.clone(), in_lockfile: entry.is_some() });
+        let in_lockfile = match (entry, &record.in_lockfile) {
+            (Some(_), _) => InLockfile::Yes,
+            (None, InLockfile::Yes) => InLockfile::No,
+            // What is under way in another checkout stays that.
+            (None, other) => other.clone(),
+        };
+        if record.in_lockfile != in_lockfile {
+            changes.push(Change::SetInLockfile { address: address.clone(), in_lockfile });
         }
         changes.extend(relisted(address, &record.history, entry.map(|entry| &entry.history)));
     }

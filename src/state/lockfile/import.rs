@@ -15,6 +15,7 @@ use super::{Ledger, LockfileEntry, OpenWork};
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::change::{Change, Event};
+use crate::model::checkout::InLockfile;
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
 use crate::model::forgotten::Forgotten;
@@ -97,8 +98,8 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
         address_import.outdate(recorded, before, &mut changes);
     }
     for (address, record) in &recorded.assets {
-        if record.in_lockfile && !ledger.entries.contains_key(address) {
-            changes.push(Change::SetInLockfile { address: address.clone(), in_lockfile: false });
+        if record.in_lockfile == InLockfile::Yes && !ledger.entries.contains_key(address) {
+            changes.push(Change::SetInLockfile { address: address.clone(), in_lockfile: InLockfile::No });
         }
         if !ledger.entries.contains_key(address) {
             changes.extend(relisted(address, &record.history, None));
@@ -222,8 +223,8 @@ impl AddressImport<'_> {
         if known.is_some_and(|known| known.removed) != *removed {
             changes.push(Change::SetRemoved { address: address(), removed: *removed });
         }
-        if !known.is_some_and(|known| known.in_lockfile) {
-            changes.push(Change::SetInLockfile { address: address(), in_lockfile: true });
+        if known.is_none_or(|known| known.in_lockfile != InLockfile::Yes) {
+            changes.push(Change::SetInLockfile { address: address(), in_lockfile: InLockfile::Yes });
         }
     }
 
@@ -272,7 +273,7 @@ impl AddressImport<'_> {
     /// asset. This happens only when the address comes back to this checkout; fields that it sets
     /// later are newer.
     fn mark_fields_unknown(&self, fields: &mut FieldDigests) {
-        if self.known.is_some_and(|known| known.in_lockfile) {
+        if self.known.is_some_and(|known| known.in_lockfile == InLockfile::Yes) {
             return;
         }
         let assets = self.entry.history.assets();

@@ -12,6 +12,7 @@ use super::import::remembered;
 use super::*;
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::change::Change;
+use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
 use crate::model::history::{Kind, Listing, RevisionKey, RevisionState};
@@ -519,9 +520,26 @@ fn only_this_checkouts_addresses_are_exported() {
     assert_eq!(names(&recorded), ["here"], "an intent that was not handed over is no work for others");
     apply(&mut recorded, &[Change::Advance { attempt: AttemptId(0), event: PhaseEvent::HandOver }]);
     assert_eq!(names(&recorded), ["here", "new"]);
-    let lock = Change::SetInLockfile { address: address("new"), in_lockfile: true };
+    let lock = Change::SetInLockfile { address: address("new"), in_lockfile: InLockfile::Yes };
     assert_eq!(locked(&recorded, &manifest), [lock]);
     assert_eq!(export(REMOTE, &recorded, &manifest).entries[&address("new")].open, [open(create(9), None)]);
+}
+
+#[test]
+fn what_no_lockfile_has_yet_is_exported_only_where_it_is_wanted() {
+    let begun = InLockfile::NotYet { begun_in: Checkout::Branch("x".to_owned()) };
+    let mut recorded = imported(&ledger([("here", image("here", &[(1, 1)])), ("new", image("new", &[(2, 2)]))]));
+    apply(&mut recorded, &[Change::SetInLockfile { address: address("new"), in_lockfile: begun.clone() }]);
+    let (here, wanted) = (BTreeSet::from([address("here")]), BTreeSet::from([address("new")]));
+    let has_it = |in_manifest| export(REMOTE, &recorded, in_manifest).entries.contains_key(&address("new"));
+    assert!(!has_it(&here) && has_it(&wanted));
+    // A lockfile that is written or read without it says nothing of it.
+    let said = locked(&recorded, &here);
+    assert!(!said.iter().any(|change| matches!(change, Change::SetInLockfile { .. })), "{said:?}");
+    import_into(&mut recorded, &ledger([("here", image("here", &[(1, 1)]))]));
+    assert_eq!(recorded.assets[&address("new")].in_lockfile, begun);
+    let lock = Change::SetInLockfile { address: address("new"), in_lockfile: InLockfile::Yes };
+    assert!(locked(&recorded, &wanted).contains(&lock));
 }
 
 #[test]

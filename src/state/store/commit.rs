@@ -145,12 +145,11 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
             "UPDATE assets SET removed_at = iif(?2, coalesce(removed_at, ?3), NULL) WHERE address = ?1",
             (address.as_str(), removed, now),
         ),
-        Change::SetInLockfile { address, in_lockfile } => update(
-            connection,
-            address,
-            "UPDATE assets SET in_lockfile = ?2 WHERE address = ?1",
-            (address.as_str(), in_lockfile),
-        ),
+        Change::SetInLockfile { address, in_lockfile } => {
+            let (in_lockfile, begun_in) = rows::in_lockfile_columns(in_lockfile);
+            let sql = "UPDATE assets SET in_lockfile = ?2, begun_in = ?3 WHERE address = ?1";
+            update(connection, address, sql, (address.as_str(), in_lockfile, begun_in))
+        }
         Change::SetListing { address, asset_id, listing } => list(connection, address, *asset_id, *listing),
         Change::SetBlocked { address, blocked } => set_blocked(connection, address, blocked.as_ref()),
         Change::Forget { address } => forget::forget(connection, address),

@@ -62,7 +62,7 @@ fn address(row: &Row<'_>, column: usize) -> Result<Address> {
 fn load_assets(connection: &Connection) -> Result<BTreeMap<Address, Record>> {
     let mut all = connection.prepare_cached(
         "SELECT address, asset_type, creator, privacy, path, asked, points_to, pin, pinned_asset, pinned_version,
-                removed_at IS NOT NULL, in_lockfile, stored, pinned_newest, overruled
+                removed_at IS NOT NULL, in_lockfile, stored, pinned_newest, overruled, begun_in
          FROM assets ORDER BY address",
     )?;
     all.query_map([], |row| Ok((address(row, 0)?, record(row)?)))?.collect()
@@ -84,7 +84,7 @@ fn record(row: &Row<'_>) -> Result<Record> {
         record.pinned = Some(PinnedAt { pin, at, newest: rows::revision(row, 13)? });
     }
     record.removed = row.get(10)?;
-    record.in_lockfile = row.get(11)?;
+    record.in_lockfile = rows::in_lockfile(row, 11, 15)?;
     record.stored = rows::fields(row, 12)?;
     record.overruled = rows::fields(row, 14)?;
     Ok(record)

@@ -31,7 +31,7 @@ pub(super) fn move_record(connection: &Connection, from: &Address, to: &Address)
     update(
         connection,
         from,
-        "UPDATE assets SET address = ?2, removed_at = NULL, in_lockfile = 1 WHERE address = ?1",
+        "UPDATE assets SET address = ?2, removed_at = NULL WHERE address = ?1",
         (from.as_str(), to.as_str()),
     )
 }

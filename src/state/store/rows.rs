@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Result, Row};
 
+use crate::model::checkout::InLockfile;
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::FieldDigests;
 
@@ -73,6 +74,25 @@ pub(super) fn asset_id_or_null(row: &Row<'_>, column: usize) -> Result<Option<As
 
 pub(super) fn asset_id(row: &Row<'_>, column: usize) -> Result<AssetId> {
     asset_id_or_null(row, column)?.ok_or_else(|| wrong(column, "an asset ID is missing"))
+}
+
+/// Reads from two columns whether the lockfile has an address.
+pub(super) fn in_lockfile(row: &Row<'_>, column: usize, begun_in: usize) -> Result<InLockfile> {
+    match row.get(column)? {
+        0 => Ok(InLockfile::No),
+        1 => Ok(InLockfile::NotYet { begun_in: parsed_or_null(row, begun_in)?.unwrap_or_default() }),
+        2 => Ok(InLockfile::Yes),
+        number => Err(wrong(column, format_args!("{number} doesn't tell whether the lockfile has it"))),
+    }
+}
+
+/// Returns the two columns of whether the lockfile has an address.
+pub(super) fn in_lockfile_columns(in_lockfile: &InLockfile) -> (i64, Option<String>) {
+    match in_lockfile {
+        InLockfile::No => (0, None),
+        InLockfile::NotYet { begun_in } => (1, begun_in.spelled()),
+        InLockfile::Yes => (2, None),
+    }
 }
 
 /// Reads a revision; NULL and 0 are `None`.

@@ -12,6 +12,7 @@ use super::*;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, FileFormat, Moderation, Privacy};
 use crate::model::change::{Change, Event};
+use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
 use crate::model::file::{CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, Fingerprint, ModelRoot};
@@ -211,7 +212,12 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
             let listing = [None, Some(Listing::Duplicate), Some(Listing::Listed)][usize::from(number) / 3 % 3];
             Change::SetListing { address, asset_id: id(number % 4), listing }
         }
-        16 => Change::SetInLockfile { address, in_lockfile: number.is_multiple_of(2) },
+        16 => {
+            let begun_in = [Checkout::Unknown, Checkout::Branch("x".to_owned()), Checkout::Commit("0f".to_owned())];
+            let begun_in = begun_in[usize::from(number) / 12 % 3].clone();
+            let all = [InLockfile::No, InLockfile::NotYet { begun_in }, InLockfile::Yes];
+            Change::SetInLockfile { address, in_lockfile: all[usize::from(number) / 4 % 3].clone() }
+        }
         17 => Change::SetBlocked { address, blocked: blocked(number) },
         18 if number.is_multiple_of(4) => Change::Forget { address },
         18 if number.is_multiple_of(2) => {

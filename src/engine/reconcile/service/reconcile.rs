@@ -62,7 +62,7 @@ impl Service<'_> {
         self.needs.lockfile = None;
         self.context.remember_pace().await?;
         // The branch has probably changed: scan first which addresses its manifest has.
-        if self.session.lockfile.is_changed().unwrap_or(false) {
+        if self.session.lockfile.is_changed().unwrap_or(false) || self.session.lockfile.is_of_another_branch() {
             (self.needs.scan, self.needs.all) = (true, true);
             self.needs.lockfile = Some(clock::elapsed() + LOCKFILE_EVERY);
             return Ok(());

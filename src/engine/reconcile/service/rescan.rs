@@ -141,6 +141,7 @@ impl Service<'_> {
         self.manifest = Some((manifest, text));
         self.first = None;
         self.in_manifest = desired.assets.keys().cloned().collect();
+        self.session.lockfile.wanted_by(&desired.checkout);
         self.desired = Arc::new(desired);
         self.needs.plan = true;
         self.needs.outputs = true;
