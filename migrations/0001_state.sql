@@ -175,6 +175,9 @@ CREATE TABLE quotas (
 CREATE TABLE attempts (
     id         INTEGER PRIMARY KEY CHECK (id >= 0),
     address    TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
+    -- What the address was when it was begun: an asset of this kind comes of it.
+    asset_type TEXT NOT NULL,
+    creator    TEXT NOT NULL,
     action     TEXT NOT NULL CHECK (action IN
         ('create', 'replace', 'update_content', 'update_metadata', 'rollback', 'archive', 'restore')),
     -- The asset that is changed, or whose place a new one takes; a create has none yet.

@@ -351,6 +351,9 @@ pub struct Attempt {
     pub address: Address,
     /// What it sets out to do.
     pub intent: Intent,
+    /// What its address was when it was begun: an upload makes an asset of this kind, whatever the
+    /// address is by the time that Roblox answers.
+    pub kind: Kind,
     /// How far it is.
     pub phase: Phase,
     /// When it was written down.
@@ -491,11 +494,11 @@ impl Recorded {
                 if attempt.0 < self.next_attempt {
                     return Err(ApplyError::AttemptReused { attempt: *attempt });
                 }
-                self.record(address)?;
+                let kind = self.record(address)?.identity.kind();
                 self.next_attempt = attempt.0 + 1;
                 let (address, intent) = (address.clone(), intent.clone());
                 let (phase, begun_at, since, taken_over) = (Phase::Intended, now, now, false);
-                self.attempts.insert(*attempt, Attempt { address, intent, phase, begun_at, taken_over, since });
+                self.attempts.insert(*attempt, Attempt { address, intent, kind, phase, begun_at, taken_over, since });
             }
             Change::TakeOver { attempt } => {
                 let open = self.attempts.get_mut(attempt).ok_or(ApplyError::NoAttempt { attempt: *attempt })?;

@@ -13,7 +13,7 @@ use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange, Privacy};
 use crate::model::desired::{Desired, DesiredAsset, Pin};
 use crate::model::file::FileFacts;
-use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
+use crate::model::history::{Kind, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Creator};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase};
@@ -273,11 +273,11 @@ fn add_uploads_under_way<'a>(
             continue;
         }
         let Some(record) = recorded.assets.get(&attempt.address) else { continue };
-        let identity = &record.identity;
-        if identity.asset_type.on_content_change() == ContentChange::NewAsset {
+        let Kind { asset_type, creator } = attempt.kind;
+        if asset_type.on_content_change() == ContentChange::NewAsset {
             let wanted = desired.assets.get(&attempt.address).map(|want| input_digest::fields(want, desired, recorded));
             let fields = wanted.unwrap_or_else(|| fields.clone());
-            let share = (identity.asset_type, identity.creator, identity.privacy, *content);
+            let share = (asset_type, creator, record.identity.privacy, *content);
             owners.entry(share).or_default().push(AssetOwner { address: &attempt.address, fields, key: None });
         }
     }

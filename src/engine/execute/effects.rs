@@ -12,7 +12,7 @@ use crate::model::change::{Change, Event};
 use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
-use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, RevisionState};
+use crate::model::history::{Kind, Listing, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::phase::{Intent, PhaseEvent};
@@ -54,12 +54,17 @@ pub(crate) fn completed(
         Intent::Create { content, fields, replaces, .. } => {
             let origin = if replaces.is_some() { Origin::Replace } else { Origin::Create };
             let ordinal = record.history.next_ordinal();
-            key = key_of(record.identity.asset_type, asset);
-            let fact = RevisionFact { ordinal, ..new_fact(*content, state, now, origin) };
+            key = key_of(attempt.kind.asset_type, asset);
+            let fact = RevisionFact { ordinal, kind: Some(attempt.kind), ..new_fact(*content, state, now, origin) };
             changes.push(Change::AddRevision { address: address.clone(), key, fact });
-            if let Some(kept) = late(record, *content, *replaces, asset.asset_id) {
-                changes.extend(passed_over(address, asset.asset_id, kept));
-                changes.extend(other_creator(address, record, asset));
+            let kept = late(record, *content, *replaces, asset.asset_id);
+            let is_anothers = attempt.kind != record.identity.kind();
+            if is_anothers || kept.is_some() {
+                match kept.filter(|_| !is_anothers) {
+                    Some(kept) => changes.extend(passed_over(address, asset.asset_id, kept)),
+                    None => changes.push(made_for_another(attempt, asset.asset_id)),
+                }
+                changes.extend(other_creator(attempt, asset));
                 changes.push(Change::RecordObservation { asset: asset.clone() });
                 changes.push(Change::RecordWrite { asset_id: asset.asset_id, restores: false });
                 changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
@@ -76,7 +81,7 @@ pub(crate) fn completed(
             let stored = stored_otherwise(fields, &FieldDigests::new(), asset);
             changes.push(Change::SetMetadata { address: address.clone(), fields: asked, stored });
             changes.push(Change::SetCurrentAsset { address: address.clone(), asset_id: asset.asset_id });
-            changes.extend(other_creator(address, record, asset));
+            changes.extend(other_creator(attempt, asset));
         }
         Intent::UpdateContent { asset_id, content, .. } => {
             key = key_of(record.identity.asset_type, asset);
@@ -384,10 +389,20 @@ pub(crate) fn ordinal_of(record: &Record, asset_id: AssetId) -> u32 {
 }
 
 /// Roblox makes an asset under another owner without a word when the key allows only that one.
-fn other_creator(address: &Address, record: &Record, asset: &RemoteAsset) -> Option<Change> {
-    let made = asset.creator.filter(|creator| *creator != record.identity.creator)?;
-    let message = format!("asset {} was made under {made}, not under {}", asset.asset_id, record.identity.creator);
-    Some(Change::LogEvent { address: Some(address.clone()), event: Event { kind: "other_creator", message } })
+fn other_creator(attempt: &Attempt, asset: &RemoteAsset) -> Option<Change> {
+    let made = asset.creator.filter(|creator| *creator != attempt.kind.creator)?;
+    let message = format!("asset {} was made under {made}, not under {}", asset.asset_id, attempt.kind.creator);
+    Some(Change::LogEvent { address: Some(attempt.address.clone()), event: Event { kind: "other_creator", message } })
+}
+
+/// An upload that was begun for another owner or type than the address has by now: another checkout
+/// changed it meanwhile. The asset stays known as what it is.
+fn made_for_another(attempt: &Attempt, made: AssetId) -> Change {
+    let Kind { asset_type, creator } = attempt.kind;
+    let message = format!(
+        "asset {made} came of an upload for {creator} ({asset_type}), which this checkout doesn't want: it isn't used here"
+    );
+    Change::LogEvent { address: Some(attempt.address.clone()), event: Event { kind: "made_for_another", message } }
 }
 
 /// Roblox refused what `attempt` set out to do, for its `input_digest`.

@@ -362,6 +362,9 @@ fn updated(
 mod tests {
     use super::*;
     use crate::model::address::Address;
+    use crate::model::asset::AssetType;
+    use crate::model::history::Kind;
+    use crate::model::ids::{Creator, UserId};
     use crate::model::phase::Phase;
 
     #[test]
@@ -373,6 +376,7 @@ mod tests {
         let attempt = |taken_over: bool| Attempt {
             address: Address::new("a").unwrap(),
             intent: update.clone(),
+            kind: Kind { asset_type: AssetType::Model, creator: Creator::User(UserId::new(1).unwrap()) },
             phase: Phase::InDoubt,
             begun_at: now,
             taken_over,

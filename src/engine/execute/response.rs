@@ -23,11 +23,12 @@ use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
 use crate::model::digest::{self, FieldDigest};
+use crate::model::history::Kind;
 use crate::model::ids::{AssetId, Creator, Revision};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Blocked, Identity, Recorded, RefusalKind, SpentQuota};
+use crate::model::recorded::{Attempt, AttemptId, Blocked, Recorded, RefusalKind, SpentQuota};
 use crate::model::remote::RemoteAsset;
 use crate::plan::in_doubt;
 use crate::platform::{clock, failpoint};
@@ -92,14 +93,11 @@ impl Executor {
         self.state_cache
             .commit_with(|recorded| {
                 let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
-                let identity = recorded.assets.get(&attempt.address).map(|record| record.identity.clone());
-                let mut changes = vec![Change::Advance { attempt: id, event: event.clone() }];
-                changes.extend(identity.map(|Identity { creator, asset_type, .. }| Change::SetSpentQuota {
-                    creator,
-                    asset_type,
-                    spent: Some(spent.clone()),
-                }));
-                changes
+                let Kind { creator, asset_type } = attempt.kind;
+                vec![
+                    Change::Advance { attempt: id, event: event.clone() },
+                    Change::SetSpentQuota { creator, asset_type, spent: Some(spent.clone()) },
+                ]
             })
             .await?;
         Ok(StepResult::Ended(Outcome::TryLater { message: format!("an upload quota is used up: {said}") }))
@@ -153,14 +151,13 @@ impl Executor {
                 Ok(StepResult::Again { message })
             }
             Refusal::PermissionDenied => {
-                let creator = self.record(&attempt.address).map(|record| record.identity.creator);
-                if let Some(creator) = creator {
+                let creator = attempt.kind.creator;
+                {
                     // Before any await, so that the next step knows it.
                     let mut forbidden = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
                     forbidden.insert(creator, message.clone());
                 }
                 self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
-                let Some(creator) = creator else { return Ok(superseded("it has no record")) };
                 Ok(StepResult::Ended(forbidden_outcome(creator, message)))
             }
             // The API's address is wrong, or a proxy refused the request: that says nothing about
@@ -269,8 +266,7 @@ impl Executor {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
         let Phase::Submitted(operation) = &attempt.phase else { return Ok(superseded("it is no longer polled")) };
         (self.listener)(ProgressEvent::Accepted { address: attempt.address.clone() });
-        let asset_type = self.record(&attempt.address).map(|record| record.identity.asset_type);
-        let Some(asset_type) = asset_type else { return Ok(superseded("it has no record")) };
+        let asset_type = attempt.kind.asset_type;
         let action = match attempt.intent {
             Intent::Create { .. } => OperationAction::Create,
             Intent::UpdateContent { .. } => OperationAction::UpdateContent,
@@ -355,7 +351,11 @@ impl Executor {
         asset: RemoteAsset,
     ) -> Result<StepResult, StateCacheError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
-        let mismatch = self.mismatch(&attempt.address, attempt.intent.asset_id(), &asset);
+        let mismatch = match &attempt.intent {
+            // The address may be another owner's by now.
+            Intent::Create { .. } => Mismatch::of(attempt.kind, &asset),
+            _ => self.mismatch(&attempt.address, attempt.intent.asset_id(), &asset),
+        };
         if let Some(mismatch) = mismatch
             && !matches!(attempt.intent, Intent::Create { .. })
         {
@@ -383,7 +383,7 @@ impl Executor {
                     seen.is_some_and(|seen| seen.asset.revision > asset.revision)
                 };
                 changes.retain(|change| !matches!(change, Change::RecordObservation { asset } if later(asset)));
-                let (creator, asset_type) = (record.identity.creator, record.identity.asset_type);
+                let Kind { creator, asset_type } = attempt.kind;
                 if attempt.intent.upload().is_some() && recorded.quotas.contains_key(&(creator, asset_type)) {
                     changes.push(Change::SetSpentQuota { creator, asset_type, spent: None });
                 }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, Row, named_params};
 
 use super::rows;
 use crate::model::address::Address;
+use crate::model::history::Kind;
 use crate::model::ids::{AssetId, OperationId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Ending, Intent, Phase, PhaseEvent};
@@ -44,8 +45,11 @@ pub(super) fn begin(
     }
     connection
         .prepare_cached(
-            "INSERT INTO attempts (id, address, action, asset_id, content, fields, costly, upload, version, begun_at)
-             VALUES (:id, :address, :action, :asset_id, :content, :fields, :costly, :upload, :version, :begun_at)",
+            "INSERT INTO attempts
+                (id, address, asset_type, creator, action, asset_id, content, fields, costly, upload, version, begun_at)
+             SELECT :id, address, asset_type, creator, :action, :asset_id, :content, :fields, :costly, :upload, :version,
+                :begun_at
+             FROM assets WHERE address = :address",
         )?
         .execute(named_params! {
             ":id": number,
@@ -123,7 +127,8 @@ fn replay(connection: &Connection, attempt: i64) -> Result<(i64, Phase, Option<T
 /// Loads every open attempt, with its phase by the journal.
 pub(super) fn load(connection: &Connection) -> Result<Vec<(AttemptId, Attempt)>> {
     let mut open = connection.prepare_cached(
-        "SELECT id, address, begun_at, action, asset_id, content, fields, costly, version, upload, taken_over
+        "SELECT id, address, begun_at, action, asset_id, content, fields, costly, version, upload, taken_over,
+                asset_type, creator
          FROM attempts WHERE ending IS NULL ORDER BY id",
     )?;
     let mut found = open.query([])?;
@@ -137,8 +142,9 @@ pub(super) fn load(connection: &Connection) -> Result<Vec<(AttemptId, Attempt)>>
         }
         let address = Address::new(rows::text(row, 1)?).map_err(|error| rows::wrong(1, error))?;
         let begun_at = rows::time(row, 2)?;
+        let kind = Kind { asset_type: rows::parsed(row, 11)?, creator: rows::parsed(row, 12)? };
         let (intent, since, taken_over) = (intent(row)?, since.unwrap_or(begun_at), row.get(10)?);
-        attempts.push((id, Attempt { address, intent, phase, begun_at, taken_over, since }));
+        attempts.push((id, Attempt { address, intent, kind, phase, begun_at, taken_over, since }));
     }
     Ok(attempts)
 }

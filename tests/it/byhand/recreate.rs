@@ -340,6 +340,36 @@ fn a_change_of_the_owner_that_was_killed_and_taken_back_is_begun_anew() {
     is_migrated(&remote, &project, &old);
 }
 
+/// Killed while Roblox works on the new owner's asset, and taken back: what comes of it is the new
+/// owner's, whoever the address belongs to when it is done.
+#[test]
+fn an_upload_for_another_owner_than_the_checkout_has_by_now_is_kept_as_that_owners() {
+    let remote = remote(&[]);
+    let manifest = |owner: &str| format!("{owner}\n[globs.ui]\npath = \"ui/*.png\"\n");
+    let project = Project::new(&manifest(USER)).at(&remote.url());
+    git(&project, &["init", "--quiet", "--initial-branch=main"]);
+    project.write("ui/icon.png", png(1));
+    project.sync();
+    commit(&project, "the user's");
+    let old = asset_id(&project, "ui/icon.png");
+    project.write("assets.toml", manifest(GROUP));
+    let mut command = project.command(&["recreate", "--creator", "--yes"]);
+    assert!(!command.env("MACADAM_FAILPOINT", "accepted:1").output().unwrap().status.success());
+    git(&project, &["reset", "--quiet", "--hard"]);
+    assert_eq!(project.sync()["in_sync"], true);
+    assert_eq!((asset_id(&project, "ui/icon.png"), remote.assets().len()), (old, 2));
+    assert_eq!(project.sync()["actions"], json!([]));
+    project.write("assets.toml", manifest(GROUP));
+    let (code, document) = project.json(&["recreate", "--creator"]);
+    assert_eq!((code, remote.assets().len()), (0, 2), "{document:#}");
+    let new = asset_id(&project, "ui/icon.png");
+    assert_eq!(table(&document), [("ui/icon.png".to_owned(), (old, new))].into());
+    let asset = remote.control().asset(new).unwrap().asset;
+    assert_eq!(serde_json::to_value(asset.creator).unwrap(), "group:7");
+    is_looked_at(&project);
+    is_settled(&remote, &project);
+}
+
 /// The old owner's branch goes on after the change, and is merged.
 #[test]
 fn the_table_names_the_old_owners_newest_asset_also_of_a_merged_branch() {
