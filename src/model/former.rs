@@ -32,7 +32,7 @@ mod tests {
     use crate::model::ids::{GroupId, UserId};
 
     #[test]
-    fn a_name_tells_whose_it_was() {
+    fn the_name_of_old_assets_tells_their_owner() {
         let (user, group) = (Creator::User(UserId::new(1).unwrap()), Creator::Group(GroupId::new(7).unwrap()));
         let check = |former: &str, owner: Creator, expected: Option<&str>| {
             let found = address_of(&Address::new(former).unwrap(), owner);

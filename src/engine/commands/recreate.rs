@@ -42,7 +42,7 @@ use crate::platform::failpoint;
 pub(crate) struct Choice {
     /// By address, what becomes of what it has.
     pub separated: BTreeMap<Address, Separation>,
-    /// By address, what is in the way, for a person.
+    /// The obstacle, by address, for a person.
     pub left_out: BTreeMap<Address, String>,
 }
 
@@ -70,7 +70,7 @@ impl Choice {
         self.separated.iter().filter(|(_, separation)| separation.changes_owner).map(|(address, _)| address)
     }
 
-    /// What is to become known, in one transaction.
+    /// Returns the changes of the transaction.
     pub(crate) fn changes(&self, recorded: &Recorded) -> Vec<Change> {
         let mut changes = Vec::new();
         for (address, separation) in &self.separated {
@@ -288,31 +288,31 @@ fn may_keep(name: &Address, owner: Creator, record: &Record, desired: &Desired, 
     !is_in_use && recorded.assets.get(name).is_none_or(fits)
 }
 
-/// Why nothing was begun. Nothing was changed.
+/// Why the command did not begin. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RecreateError {
-    /// The key may not make assets for the new owner.
+    /// The key may not create assets for the new owner.
     #[error("the API key may not upload assets for {creator}: {message}")]
     Forbidden {
         /// The new owner.
         creator: Creator,
-        /// What Roblox says of the key.
+        /// Roblox's message about the key.
         message: String,
     },
-    /// What another machine uploaded is unknown without the lockfile.
+    /// Without the lockfile, other machines' uploads are unknown.
     #[error("nothing was uploaded: {reason}")]
     LostLockfile {
-        /// What shows that it was lost.
+        /// The evidence that it was lost.
         reason: String,
-        /// What would mend it.
+        /// The remedy.
         hint: String,
     },
     /// A refused key, or a signal.
     #[error("{message}")]
     Stopped {
-        /// What stopped it.
+        /// The reason.
         message: String,
-        /// It was the key.
+        /// Whether it was the key.
         is_credential: bool,
     },
     /// The state could not be written.
@@ -325,7 +325,7 @@ impl RecreateError {
         Self::LostLockfile { reason: lost.to_string(), hint: lost.hint() }
     }
 
-    /// What would mend it.
+    /// Returns how to fix it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Forbidden { .. } => {
@@ -337,19 +337,19 @@ impl RecreateError {
     }
 }
 
-/// Keeps what the chosen addresses had under names of its own, so that they are new from then on;
-/// the lockfile and the uploads are the caller's. Asks first what the key may do for the new
-/// owners. `missing` is what was found in place of the lockfile.
+/// Moves the old assets of the chosen addresses to names of their own, so that the addresses are
+/// new. The caller writes the lockfile and uploads. First checks what the key may do for the new
+/// owners. `missing` is the evidence found in place of the lockfile.
 ///
 /// # Errors
-/// When the key may not make assets for one of them, or the lockfile was lost.
+/// When the key may not create assets for one of them, or the lockfile was lost.
 pub(crate) async fn begin(
     context: &ExecutionContext,
     desired: &Desired,
     only: Option<&BTreeSet<Address>>,
     missing: Option<&MissingLockfile>,
 ) -> Result<Choice, RecreateError> {
-    // It would be written anew with the new names, as if nothing else had been in it.
+    // The lockfile would be written anew with the new names only.
     let lost =
         |recorded: &Recorded| missing.and_then(|missing| missing.lost(desired, recorded)).map(RecreateError::lost);
     if let Some(error) = context.state_cache.read(lost) {
@@ -382,7 +382,7 @@ pub(crate) async fn begin(
     Ok(choice)
 }
 
-/// What a sync of these addresses would do after [`begin`], for whoever is to agree to it.
+/// Returns the plan of a sync of these addresses after [`begin`], for the confirmation.
 pub(crate) fn preview(
     desired: &Desired,
     recorded: &Recorded,
@@ -392,7 +392,7 @@ pub(crate) fn preview(
     let choice = choose(desired, recorded, only);
     let mut after = recorded.clone();
     for change in choice.changes(recorded) {
-        // It fits: it was chosen from this very state.
+        // It always fits: it was chosen from this state.
         let _ = after.apply(&change, now);
     }
     let mut plan = plan(desired, &after, &PlanOptions::default(), now);
@@ -400,18 +400,17 @@ pub(crate) fn preview(
     plan
 }
 
-/// One asset of an earlier owner, with the one that took its place.
+/// An asset of an earlier owner, with its successor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecreatedAsset {
-    /// The address.
     pub address: Address,
-    /// The name that keeps what it had.
+    /// The name of the old assets.
     pub former: Address,
     /// The earlier owner.
     pub owner: Creator,
     /// The asset of the earlier owner.
     pub old: AssetId,
-    /// The asset of the new one; `None` while there is none.
+    /// The asset of the new owner; `None` if there is none yet.
     pub new: Option<AssetId>,
 }
 

@@ -1,7 +1,8 @@
-//! From the end of a change of the remote to what becomes known by it. Pure: every function gives
-//! the changes of one transaction.
+//! Derives the changes that follow from the end of a request. Pure: every function returns the
+//! changes of one transaction.
 //!
-//! Read next: `src/model/change.rs` for the vocabulary, `src/engine/steps.rs` for who calls this.
+//! Read next: `src/model/change.rs` for the vocabulary, `src/engine/execute/executor.rs` for the
+//! caller.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -22,22 +23,22 @@ use crate::model::recorded::{
 };
 use crate::model::remote::RemoteAsset;
 
-/// How far Roblox's clock and this machine's may be apart when a revision's time is compared with
-/// that of an attempt.
+/// The tolerance between Roblox's clock and this machine's, when a revision's time is compared with
+/// an attempt's.
 pub(crate) const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(2);
 
-/// What an address is known by after a change, and what a person should be told.
+/// The result of a completed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settled {
-    /// The transaction.
+    /// The changes of the transaction.
     pub changes: Vec<Change>,
     /// The asset and its revision.
     pub key: RevisionKey,
-    /// Moderation rejected what was uploaded.
+    /// Whether moderation rejected the upload.
     pub rejected: bool,
 }
 
-/// Roblox carried out what `attempt` set out to do, and describes the asset as `asset`.
+/// Completes `attempt`, which Roblox carried out; `asset` is its description of the asset.
 pub(crate) fn completed(
     id: AttemptId,
     attempt: &Attempt,
@@ -70,11 +71,11 @@ pub(crate) fn completed(
                 changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
                 return Settled { changes, key, rejected };
             }
-            // Also where it is to take the place of one with the same bytes.
+            // Also where it replaces an asset with the same content.
             let listing = Some(Listing::Listed);
             changes.push(Change::SetListing { address: address.clone(), asset_id: asset.asset_id, listing });
             let mut asked = fields.clone();
-            // What the address had before: a new asset without it is as good as cleared.
+            // Fields that the address had before: a new asset without them has them cleared.
             for field in record.asked.keys().filter(|field| **field != Field::DisplayName) {
                 asked.entry(*field).or_insert(FieldDigest::of_cleared());
             }
@@ -119,8 +120,8 @@ pub(crate) fn completed(
     Settled { changes, key, rejected }
 }
 
-/// An operation tells of its asset as it was when the operation ended. Where an old state follows
-/// it, the lockfile may know a newer revision by now, and nobody else made the old one current.
+/// Marks an asset whose operation describes an older revision as outdated. After an old state came
+/// back, the lockfile may know a newer revision, and no one else made the old one current.
 fn answered_late(attempt: &Attempt, record: &Record, made: RevisionKey) -> Option<Change> {
     let uploads = attempt.intent.content().is_some();
     let is_newer = |key: RevisionKey| key.version > made.version;
@@ -128,9 +129,9 @@ fn answered_late(attempt: &Attempt, record: &Record, made: RevisionKey) -> Optio
     is_late.then_some(Change::MarkOutdated { asset_id: made.asset_id })
 }
 
-/// The asset that an address already has for what a create just made: an upload that an old state
-/// or another branch had begun ended after somebody else's did. Only the asset whose place it was
-/// to take is replaced: one that it shares, by one of its own with the same bytes.
+/// Returns the asset that an address already has for a created one: an upload of an old state or
+/// another branch ended after someone else's. Only the asset that the create was to replace is
+/// replaced, such as a shared one by its own with the same content.
 fn late(record: &Record, content: ContentHash, replaces: Option<AssetId>, made: AssetId) -> Option<AssetId> {
     let (key, _) = match record.identity.asset_type.on_content_change() {
         ContentChange::InPlace => record.head()?,
@@ -139,8 +140,7 @@ fn late(record: &Record, content: ContentHash, replaces: Option<AssetId>, made: 
     (key.asset_id != made && Some(key.asset_id) != replaces).then_some(key.asset_id)
 }
 
-/// An asset was made for what the address has another one for, `kept`: it stays known, and isn't
-/// used.
+/// Records that an asset was made although the address uses `kept`: it stays known, but isn't used.
 fn passed_over(address: &Address, made: AssetId, kept: AssetId) -> [Change; 2] {
     let message = format!(
         "asset {made} came of an earlier upload, but asset {kept} is in use for it already: {made} is a duplicate, and isn't used"
@@ -152,8 +152,8 @@ fn passed_over(address: &Address, made: AssetId, kept: AssetId) -> [Change; 2] {
     ]
 }
 
-/// An asset as an answer describes it soon after an earlier write of Macadam's, when it was known
-/// as `before`: of what `intent` leaves alone the answer may be older than that write.
+/// Returns an asset as of a response soon after an earlier write of Macadam's, when it was known as
+/// `before`. The response may lag behind that write for values that `intent` doesn't change.
 pub(crate) fn since(intent: &Intent, before: &RemoteAsset, asset: &RemoteAsset) -> RemoteAsset {
     let text = |field: Field, before: &Option<String>, now: &Option<String>| match intent {
         Intent::UpdateMetadata { fields, .. } if fields.contains_key(&field) => now.clone(),
@@ -167,7 +167,7 @@ pub(crate) fn since(intent: &Intent, before: &RemoteAsset, asset: &RemoteAsset) 
     }
 }
 
-/// An asset as it is after a change of it, whatever a read that lags behind it says.
+/// Returns an asset as it is after a change, whatever a lagging read says.
 fn as_written(intent: &Intent, asset: &RemoteAsset) -> RemoteAsset {
     let archived = match intent {
         Intent::Archive { .. } => Some(true),
@@ -180,9 +180,8 @@ fn as_written(intent: &Intent, asset: &RemoteAsset) -> RemoteAsset {
     RemoteAsset { archived, ..asset.clone() }
 }
 
-/// A person, or an operation that something newer took the place of, tells of an asset that an
-/// upload of `address` made beside the one that is used: its ID is recorded, and the address stays
-/// what it is.
+/// Records an asset that an upload of `address` made beside the one in use, as a person or a late
+/// operation reported. The address keeps its current asset.
 pub(crate) fn made_beside(
     address: &Address,
     record: &Record,
@@ -195,7 +194,7 @@ pub(crate) fn made_beside(
     let ordinal = record.history.next_ordinal();
     let fact = RevisionFact { ordinal, ..new_fact(content, state, now, Origin::Create) };
     let mut changes = vec![Change::AddRevision { address: address.clone(), key, fact }];
-    // The asset of a content that has no other is one to point back to.
+    // If the content has no other asset, the address may point back to this one.
     match late(record, content, None, asset.asset_id) {
         Some(kept) => changes.extend(passed_over(address, asset.asset_id, kept)),
         None => {
@@ -207,8 +206,8 @@ pub(crate) fn made_beside(
     changes
 }
 
-/// An update that something newer took the place of was carried out after all: its revision holds
-/// `content`.
+/// Records the revision of an update that a newer change replaced, and that was carried out after
+/// all: it holds `content`.
 pub(crate) fn revised_late(
     address: &Address,
     record: &Record,
@@ -217,7 +216,7 @@ pub(crate) fn revised_late(
     now: Timestamp,
 ) -> Vec<Change> {
     let key = key_of(record.identity.asset_type, asset);
-    // Read since, it is known by what somebody saw of it.
+    // It was observed since; the observation counts.
     if record.history.get(key).is_some_and(|fact| fact.content.is_some()) {
         return Vec::new();
     }
@@ -227,28 +226,28 @@ pub(crate) fn revised_late(
     vec![Change::AddRevision { address: address.clone(), key, fact }]
 }
 
-/// It is known what came of the upload of an attempt.
+/// Records that the outcome of an attempt's upload is known.
 pub(crate) fn accounted(attempt: &Attempt) -> Option<Change> {
     let (upload, content) = (attempt.intent.upload()?, attempt.intent.content()?);
     let duplicate = PossibleDuplicate { content, settled: true };
     Some(Change::AddPossibleDuplicate { address: attempt.address.clone(), upload, duplicate })
 }
 
-/// The revision that an asset is, where a change leaves its content alone.
+/// Returns an asset's revision after a change that leaves its content alone.
 fn known_key(record: &Record, asset_id: AssetId) -> RevisionKey {
     let head = record.head().map(|(key, _)| key).filter(|key| key.asset_id == asset_id);
     let newest = || record.history.of_asset(asset_id).next_back().map(|(key, _)| key);
     head.or_else(newest).unwrap_or(RevisionKey { asset_id, version: None })
 }
 
-/// An asset is back in use: it is archived for none of the addresses that have it.
+/// Records that an asset is in use again: no address has it archived.
 pub(crate) fn restored(recorded: &Recorded, asset_id: AssetId) -> Vec<Change> {
     let with = recorded.assets.iter().filter(|(_, record)| record.retirements.contains_key(&asset_id));
     with.map(|(address, _)| Change::SetRetirement { address: address.clone(), asset_id, retirements: None }).collect()
 }
 
-/// An address goes back to an asset that it had before, which the remote describes as `asset`: what
-/// was asked for was asked of another one.
+/// Points an address back to an earlier asset, which the remote describes as `asset`. The requested
+/// metadata was requested of another asset.
 pub(crate) fn pointed_back(address: &Address, record: &Record, asset: &RemoteAsset) -> Vec<Change> {
     let of_asset = |field: &Field| asset.stored(*field).unwrap_or(FieldDigest::UNKNOWN);
     let fields = record.asked.keys().map(|field| (*field, of_asset(field))).collect();
@@ -259,7 +258,7 @@ pub(crate) fn pointed_back(address: &Address, record: &Record, asset: &RemoteAss
     ]
 }
 
-/// An address, of which `record` is known, uses the asset that another one has as revision `found`.
+/// Makes an address, recorded as `record`, use revision `found` of another address's asset.
 pub(crate) fn shared(
     address: &Address,
     record: Option<&Record>,
@@ -288,8 +287,8 @@ pub(crate) fn shared(
     ]
 }
 
-/// Of the fields in `sent` those for which Roblox stored something else, beside what was known of
-/// other fields.
+/// Returns the fields that Roblox stored differently: those of `sent`, and known ones of other
+/// fields.
 fn stored_otherwise(sent: &FieldDigests, known: &FieldDigests, asset: &RemoteAsset) -> FieldDigests {
     let mut stored = known.clone();
     for (field, asked) in sent {
@@ -301,9 +300,10 @@ fn stored_otherwise(sent: &FieldDigests, known: &FieldDigests, asset: &RemoteAss
     stored
 }
 
-/// A change of metadata may make a revision as well: V1 says that every change does, clients' tests
-/// say that none does. The head was read before the change was sent; one that follows it, and was
-/// not made before, is the change's own, with the bytes of the head.
+/// Returns the revision that a change of metadata made, if it made one: V1 says that every change
+/// does, tests of clients say that none does. The head was read before the change was sent. A
+/// revision that follows it and was not made before is the change's own, with the content of the
+/// head.
 fn revision_of_metadata(attempt: &Attempt, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Option<Change> {
     let key = key_of(record.identity.asset_type, asset);
     let (newest, _) = record.newest()?;
@@ -318,14 +318,14 @@ fn revision_of_metadata(attempt: &Attempt, record: &Record, asset: &RemoteAsset,
     let fact = RevisionFact {
         state: RevisionState::of_moderation(asset.moderation),
         round: 0,
-        // Over content made elsewhere it is still that.
+        // After content made elsewhere, it still counts as that.
         made: Some((now, if head.content.is_some() { Origin::UpdateContent } else { Origin::Elsewhere })),
         ..head
     };
     Some(Change::AddRevision { address: attempt.address.clone(), key, fact })
 }
 
-/// Version `to` is current again: the head moved back to it, or a new version has its bytes.
+/// Records a rollback to version `to`: the head moved back to it, or a new version has its bytes.
 fn rolled_back(
     address: &Address,
     record: &Record,
@@ -372,8 +372,8 @@ fn new_fact(content: ContentHash, state: RevisionState, now: Timestamp, origin: 
     }
 }
 
-/// The key of what an answer describes: with the version for a type that is updated in place, where
-/// an answer without one means the first.
+/// Returns the key of the described revision. For a type that is updated in place it has a version;
+/// a response without one means the first.
 pub(crate) fn key_of(asset_type: AssetType, asset: &RemoteAsset) -> RevisionKey {
     let version = match asset_type.on_content_change() {
         ContentChange::InPlace => asset.revision.or_else(|| Revision::new(1).ok()),
@@ -382,13 +382,14 @@ pub(crate) fn key_of(asset_type: AssetType, asset: &RemoteAsset) -> RevisionKey 
     RevisionKey { asset_id: asset.asset_id, version }
 }
 
-/// The ordinal of an asset that the history knows.
+/// Returns the ordinal of a known asset.
 pub(crate) fn ordinal_of(record: &Record, asset_id: AssetId) -> u32 {
     let known = record.history.of_asset(asset_id).map(|(_, fact)| fact.ordinal).min();
     known.unwrap_or_else(|| record.history.next_ordinal())
 }
 
-/// Roblox makes an asset under another owner without a word when the key allows only that one.
+/// Logs that an asset was made under another owner. Roblox does that silently if the key allows
+/// only that owner.
 fn other_creator(attempt: &Attempt, asset: &RemoteAsset) -> Option<Change> {
     let made = asset.creator.filter(|creator| *creator != attempt.kind.creator)?;
     let message = format!("asset {} was made under {made}, not under {}", asset.asset_id, attempt.kind.creator);
@@ -405,7 +406,7 @@ fn made_for_another(attempt: &Attempt, made: AssetId) -> Change {
     Change::LogEvent { address: Some(attempt.address.clone()), event: Event { kind: "made_for_another", message } }
 }
 
-/// Roblox refused what `attempt` set out to do, for its `input_digest`.
+/// Records that Roblox refused `attempt`, for the desired state `input_digest`.
 pub(crate) fn refused(
     id: AttemptId,
     attempt: &Attempt,
@@ -416,7 +417,7 @@ pub(crate) fn refused(
 ) -> Vec<Change> {
     let before = record.and_then(|record| record.blocked.as_ref());
     let again = matches!(before, Some(Blocked::Refused { input_digest: known, refusal_kind: RefusalKind::DisplayName, .. }) if *known == input_digest);
-    // What was refused after a neutral name was sent was not refused for its name.
+    // A refusal after a neutral name was not for the name.
     let refusal_kind = if again { RefusalKind::Other } else { refusal_kind };
     let (action, message) = (attempt.intent.name().to_owned(), message.to_owned());
     let blocked = Blocked::Refused { input_digest, action, refusal_kind, message, at: now };
@@ -426,8 +427,8 @@ pub(crate) fn refused(
     ]
 }
 
-/// What follows from one more failure of `input_digest`: it rests, and the longer the more often it
-/// has failed in a row.
+/// Returns the back-off after one more failure of `input_digest`: it grows with the failures in a
+/// row.
 pub(crate) fn failed(
     record: Option<&Record>,
     input_digest: FieldDigest,
@@ -447,8 +448,8 @@ pub(crate) fn failed(
     Blocked::Retrying { input_digest, failures, doubts, next_at, message: message.to_owned() }
 }
 
-/// The revisions of an asset that Roblox no longer has. What moderation rejected stays that, but
-/// for the newest, which stands for the asset.
+/// Records that Roblox no longer has an asset. Rejected revisions stay rejected, except for the
+/// newest, which stands for the asset.
 pub(crate) fn gone(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change> {
     let of_asset = || record.history.of_asset(asset_id);
     let newest = of_asset().next_back().map(|(key, _)| key);
@@ -462,7 +463,7 @@ pub(crate) fn gone(address: &Address, record: &Record, asset_id: AssetId) -> Vec
         .collect()
 }
 
-/// Every revision of an asset that moderation rejected, for a type with one content an asset.
+/// Records that moderation rejected an asset, for a type with one content per asset.
 pub(crate) fn rejected(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change> {
     stand(address, record, asset_id, RevisionState::Rejected)
 }
@@ -472,8 +473,8 @@ fn stand(address: &Address, record: &Record, asset_id: AssetId, state: RevisionS
     of_asset.map(|(key, fact)| Change::AddRevision { address: address.clone(), key, fact: fact.now(state) }).collect()
 }
 
-/// The remote describes an asset in answer to a question: what follows for an address that has it.
-/// `lags`: the answer may be older than Macadam's own last write of the asset.
+/// Derives the changes from an observation, for an address that has the asset. With `lags`, the
+/// response may be older than Macadam's own last write of the asset.
 pub(crate) fn looked_at(
     address: &Address,
     record: &Record,
@@ -486,7 +487,7 @@ pub(crate) fn looked_at(
     let at = key_of(record.identity.asset_type, asset);
     let mut changes = Vec::new();
     for (key, fact) in known {
-        // It is there, and nothing was said against it when it vanished.
+        // It exists, and nothing was said against it before it vanished.
         let as_before = match fact.state {
             RevisionState::Gone | RevisionState::Unverified => RevisionState::Live,
             said => said,
@@ -494,21 +495,21 @@ pub(crate) fn looked_at(
         let said =
             asset.moderation.filter(|_| key == at).map(|moderation| RevisionState::of_moderation(Some(moderation)));
         let state = said.unwrap_or(as_before);
-        // A read that lags shows what was said earlier, so it takes nothing back.
+        // A lagging read shows an earlier state, so it takes nothing back.
         let is_earlier = lags && state < as_before;
         if state != fact.state && !is_earlier {
             changes.push(Change::AddRevision { address: address.clone(), key, fact: fact.now(state) });
             changes.extend(event_of(fact.state, state, asset.asset_id).map(|event| told(address, event)));
         }
     }
-    // Versions only grow, so that a newer one is no earlier read.
+    // Versions only grow, so a newer one can't be an earlier read.
     if at.version > newest.version {
         changes.extend(made_elsewhere(address, record, asset, now));
     }
     changes
 }
 
-/// What a person may want to know of another standing.
+/// Returns an event for a person about a changed state.
 fn event_of(before: RevisionState, now: RevisionState, asset_id: AssetId) -> Option<Event> {
     let (kind, message) = match (before, now) {
         (_, RevisionState::Rejected) => ("rejected", format!("moderation rejected asset {asset_id}")),
@@ -525,7 +526,7 @@ fn told(address: &Address, event: Event) -> Change {
     Change::LogEvent { address: Some(address.clone()), event }
 }
 
-/// A newer version of an asset that nobody here made.
+/// Records a newer version of an asset that someone else made.
 pub(crate) fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
     let key = key_of(record.identity.asset_type, asset);
     let fact = RevisionFact {
@@ -570,7 +571,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failure_was_repeated_without_a_rest() {
+    fn the_first_failure_backs_off() {
         let (now, input_digest) = (Timestamp::UNIX_EPOCH, FieldDigest::of_text("a"));
         let mut known = record(None);
         let mut rests = Vec::new();
@@ -585,8 +586,8 @@ mod tests {
         assert!(matches!(other, Blocked::Retrying { failures: 1, doubts: 0, .. }), "new content starts anew");
     }
 
-    /// The description was changed together with the content: back at the first content, the first
-    /// asset's old description counted as the new one.
+    /// The description changed together with the content. Back at the first content, the first
+    /// asset's old description must not count as the new one.
     #[test]
     fn pointing_back_trusts_the_old_asset_and_not_requests_for_another() {
         let address = Address::new("a").unwrap();

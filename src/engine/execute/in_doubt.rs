@@ -1,8 +1,8 @@
-//! Settling by looking: what came of an update, a metadata change, an archive or a restore whose
-//! outcome is unknown.
+//! Settles attempts in doubt by fetching the asset: updates, metadata changes, archivings and
+//! restorings.
 //!
-//! Creates are not settled here: they can't be looked up, and follow the policy
-//! (`src/plan/doubt.rs`). Read next: [`super::response`].
+//! Creates can't be looked up, so they follow the policy (`src/plan/in_doubt.rs`). Read next:
+//! [`super::response`].
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -23,25 +23,24 @@ use crate::model::recorded::{Attempt, AttemptId, Blocked, Record, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::platform::{clock, failpoint};
 
-/// The version of an update appears when its operation ends, a second to ten after the request
-/// (observed by public clients). So many looks, each after a longer rest, take a quarter of a
-/// minute.
+/// The number of times that an asset is fetched before a missing version counts. The version of an
+/// update appears when its operation ends, one to ten seconds after the request (observed by public
+/// clients). With growing back-off, the fetches take a quarter of a minute.
 const LOOKS: u32 = 5;
 
-/// The longest that a request without a file takes from being written down to its end: a
-/// connection, its body and its answer, each at its longest (`src/cloud/timeouts.rs`).
+/// The longest time that a request without a file takes from its journal entry to its end:
+/// connection, body and response, each at its limit (`src/cloud/timeouts.rs`).
 const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(10 + 60 + 60);
 
 impl Executor {
-    /// Learns by looking what came of a change whose outcome is unknown.
+    /// Fetches the asset to find out whether an attempt in doubt was carried out.
     pub(in crate::engine) async fn settle_in_doubt(&self, id: AttemptId) -> Result<StepResult, StateCacheError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer in doubt")) };
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
         let asset = match self.look(&attempt.address, asset_id).await? {
             Lookup::Present(asset) => *asset,
             Lookup::Gone => {
-                // It stays in doubt: nothing is known until Roblox finds the asset, or it counts as
-                // gone.
+                // It stays in doubt until Roblox finds the asset, or the asset counts as gone.
                 let tried = self.not_found(&attempt.address, asset_id).await?;
                 if self
                     .state_cache
@@ -86,9 +85,9 @@ impl Executor {
         }
     }
 
-    /// Whether sending a request twice comes to the same as sending it once, and somebody sends it:
-    /// a plan what the manifest wants, a command what a person asked for. A rollback may make a
-    /// version each time, and so may metadata of a Model.
+    /// Returns whether a request may be sent twice without harm, and will be: by a plan for the
+    /// manifest, by a command for a person. A rollback may make a version each time, and so may
+    /// metadata of a Model.
     fn may_be_repeated(&self, attempt: &Attempt) -> bool {
         match &attempt.intent {
             Intent::Archive { .. } | Intent::Restore { .. } => self.by_hand,
@@ -111,7 +110,7 @@ impl Executor {
         })
     }
 
-    /// Closes an attempt of which nothing else has to be known.
+    /// Closes an attempt that needs no further information.
     async fn close(
         &self,
         id: AttemptId,
@@ -124,7 +123,7 @@ impl Executor {
         Ok(superseded(why))
     }
 
-    /// Closes an attempt that is sent again whatever came of it, since no read can tell that yet.
+    /// Closes an attempt that is sent again in any case, since no read can show its outcome yet.
     async fn repeat(&self, id: AttemptId, attempt: &Attempt) -> Result<StepResult, StateCacheError> {
         let decide = |recorded: &Recorded| {
             let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
@@ -135,7 +134,7 @@ impl Executor {
         Ok(superseded("its answer was lost, and it is sent again"))
     }
 
-    /// No newer revision: an update that was not carried out, or one that Roblox still works on.
+    /// Handles a missing revision: the update was not carried out, or Roblox still processes it.
     async fn settle_unseen(&self, id: AttemptId, attempt: &Attempt) -> Result<StepResult, StateCacheError> {
         if let Some(size) = self.bytes_at_hand(attempt) {
             return self.send_again(id, attempt, size).await;
@@ -154,13 +153,13 @@ impl Executor {
         Ok(superseded("it was not carried out"))
     }
 
-    /// How many bytes the file of an attempt has, where it still holds what the attempt sent.
+    /// Returns the size of the attempt's file, if it still has the content of the attempt.
     fn bytes_at_hand(&self, attempt: &Attempt) -> Option<u64> {
         let (_, facts) = self.files.get(&attempt.address)?;
         (Some(facts.hash) == attempt.intent.content()).then_some(facts.size)
     }
 
-    /// A revision newer than the one that was known: this attempt's, or somebody else's.
+    /// Handles a revision newer than the recorded one: this attempt's, or someone else's.
     async fn settle_newer(
         &self,
         id: AttemptId,
@@ -184,15 +183,15 @@ impl Executor {
             return Ok(superseded("somebody else changed it at Roblox"));
         }
         match self.bytes_at_hand(attempt) {
-            // Equal bytes make no second version (seen by public clients), so sending them again
-            // tells whose the revision is.
+            // Equal bytes make no second version (observed with public clients), so sending them
+            // again shows whose the revision is.
             Some(size) => self.send_again(id, attempt, size).await,
             // The file has moved on, and nothing speaks against it: the revision is the attempt's.
             None => self.finish(id, asset).await,
         }
     }
 
-    /// Sends the bytes of an update in doubt once more; the answer settles the same attempt.
+    /// Sends the bytes of an update in doubt again; the response settles the same attempt.
     async fn send_again(&self, id: AttemptId, attempt: &Attempt, size: u64) -> Result<StepResult, StateCacheError> {
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
         let Some(_slot) = self.slot().await else { return Ok(self.called_off()) };
@@ -205,8 +204,7 @@ impl Executor {
         };
         tracing::info!(address = %attempt.address, %asset_id, size, "sending the same bytes again to settle an update in doubt");
         let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
-        // In doubt it was and in doubt it stays until it is answered: nothing needs to be written
-        // down before.
+        // The attempt stays in doubt until there is a response, so nothing needs recording first.
         let reply = self.client.update_asset(request, std::future::ready(Ok(()))).await;
         self.throttle.release(pass, &reply);
         match &reply.result {
@@ -220,9 +218,9 @@ impl Executor {
     }
 }
 
-/// What is stored of metadata in doubt that is not stored as it was asked: Roblox's text filter may
-/// have changed it, and then what was asked before is not stored either. A field that shows neither
-/// has an unknown value, which is asserted anew whatever is wanted by then.
+/// Returns the stored metadata, if it differs from the recorded request after an attempt in doubt.
+/// Roblox's text filter may have changed the value, and the earlier one is not stored either then.
+/// A field with neither value has an unknown one, which is sent again in any case.
 fn believed(attempt: &Attempt, record: &Record, asset: &RemoteAsset) -> Option<Change> {
     let Intent::UpdateMetadata { fields, .. } = &attempt.intent else { return None };
     let mut asked = record.asked.clone();
@@ -238,8 +236,8 @@ fn believed(attempt: &Attempt, record: &Record, asset: &RemoteAsset) -> Option<C
     })
 }
 
-/// Of metadata in doubt nothing is known, whatever was asked for before: each field is asserted
-/// anew, whatever is wanted by then.
+/// Returns that the metadata of an attempt in doubt is unknown: each field is sent again in any
+/// case.
 fn unknown(attempt: &Attempt, record: &Record) -> Option<Change> {
     let Intent::UpdateMetadata { fields, .. } = &attempt.intent else { return None };
     let mut asked = record.asked.clone();
@@ -259,54 +257,56 @@ fn may_have_made(attempt: &Attempt, newest: Option<Revision>, asset: &RemoteAsse
         };
         return asset.revision.map(Revision::get) == Some(followed.map_or(0, Revision::get) + 1);
     }
-    // An attempt of the future was begun by a clock that was put right since: it tells nothing.
+    // An attempt from the future was begun by a clock that was corrected since: its time means
+    // nothing.
     let begun_at = Some(attempt.begun_at).filter(|begun_at| *begun_at <= now);
     let earliest =
         begun_at.and_then(|begun_at| begun_at.checked_sub(effects::CLOCK_SKEW).ok()).unwrap_or(Timestamp::MIN);
     asset.revision_created_at.is_none_or(|created| created >= earliest)
 }
 
-/// As [`observation::may_lag`](crate::model::observation::may_lag), with the patience of tests.
+/// As [`observation::may_lag`](crate::model::observation::may_lag), with the shorter patience of
+/// tests.
 fn may_lag(written: Timestamp, now: Timestamp) -> bool {
     now.duration_since(written).abs() < failpoint::rest(READ_LAG)
 }
 
-/// When the request of an attempt in doubt was over at the latest. An attempt that a crash left is
-/// in doubt only since the next start.
+/// Returns when the request of an attempt in doubt was over at the latest. An attempt that a crash
+/// interrupted is in doubt only since the next start.
 fn sent_by(attempt: &Attempt) -> Timestamp {
     attempt.since.min(attempt.begun_at.saturating_add(LONGEST_REQUEST).unwrap_or(Timestamp::MAX))
 }
 
-/// What a read proves. One that may show the asset as it was before Macadam's own last write
-/// (`lags`), or before the request in doubt was carried out (`is_early`), decides only what an
-/// older one can't show.
+/// Returns what a read proves. A read may show the asset before Macadam's own last write (`lags`),
+/// or before the request in doubt took effect (`is_early`). Then it decides only what an older one
+/// can't show.
 const fn proven(shown: InDoubtVerdict, lags: bool, is_early: bool) -> InDoubtVerdict {
     match shown {
         // Versions only grow.
         InDoubtVerdict::Known | InDoubtVerdict::Newer | InDoubtVerdict::NotYet | InDoubtVerdict::TooEarly => shown,
         InDoubtVerdict::Overtaken if is_early => InDoubtVerdict::NotYet,
         InDoubtVerdict::Overtaken => shown,
-        // Before the request or after it: either way it is now as it was asked for.
+        // Before the request or after it, the asset is now as requested.
         InDoubtVerdict::Yes if !lags => shown,
         InDoubtVerdict::No if !lags && !is_early => shown,
         InDoubtVerdict::Yes | InDoubtVerdict::No => InDoubtVerdict::TooEarly,
     }
 }
 
-/// What the remote shows of a change in doubt.
+/// The evidence about an attempt in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum InDoubtVerdict {
     Yes,
     No,
-    /// The read may be older than what it is to tell of.
+    /// The read may be older than the request.
     TooEarly,
     /// There is no newer revision so far.
     NotYet,
     /// The history has the revision that it made.
     Known,
-    /// The history has newer revisions, with other bytes, and the remote has none beyond them.
+    /// The history has newer revisions with other content, and the remote has none beyond them.
     Overtaken,
-    /// There is a newer revision, and nothing yet tells whose it is.
+    /// There is a newer revision whose maker is unknown.
     Newer,
 }
 
@@ -334,9 +334,9 @@ fn carried_out(intent: &Intent, record: &Record, asset: &RemoteAsset) -> InDoubt
     }
 }
 
-/// What came of an update that was to follow version `head`, where the remote shows `shown`. An old
-/// state that comes back has updates in doubt of which the lockfile tells more: the versions after
-/// `head`.
+/// Returns the evidence about an update that was to follow version `head`, if the remote shows
+/// `shown`. If an old state comes back, the lockfile may know more about its updates in doubt: the
+/// versions after `head`.
 fn updated(
     record: &Record,
     (asset_id, content): (AssetId, ContentHash),
@@ -344,7 +344,7 @@ fn updated(
     shown: Option<Revision>,
 ) -> InDoubtVerdict {
     let of_asset = record.history.of_asset(asset_id);
-    // Where the bytes are not known, it may be this one.
+    // A revision with unknown content may be this one.
     let later = of_asset.filter(|(key, _)| key.version > head).filter_map(|(key, fact)| Some((key, fact.content?)));
     let later: Vec<(RevisionKey, ContentHash)> = later.collect();
     if later.iter().any(|(_, made)| *made == content) {

@@ -1,5 +1,5 @@
-//! Keeping the lockfile in step with the book: read as a union, written when it would say something
-//! else.
+//! Keeps lockfile and state cache in step: reads the file as a union, and writes it when its
+//! content changes.
 
 use std::collections::BTreeSet;
 
@@ -19,12 +19,12 @@ use crate::platform::atomic_file::Room;
 use crate::platform::{clock, failpoint};
 use crate::state::lockfile::{self, Digests, Ledger, LockfileError};
 
-/// What an upload adds to the lockfile at most, as a rule: an entry of its own, with a digest for
-/// each field of metadata.
+/// The most that an upload usually adds to the lockfile, in bytes: an entry of its own, with a
+/// digest for each field of metadata.
 const AN_UPLOAD: u64 = 2048;
 
-/// What else may be added while uploads are under way: what Roblox says of earlier assets, possible
-/// duplicates.
+/// The reserve for other additions during uploads, in bytes: observations of earlier assets,
+/// possible duplicates.
 const SPARE: u64 = 64 * 1024;
 
 /// The lockfile of one project.
@@ -32,27 +32,29 @@ const SPARE: u64 = 64 * 1024;
 pub struct Lockfile {
     project: Project,
     remote: String,
-    /// What was read or written last: as long as the file is that, it has nothing new to say.
+    /// The fingerprint of the file as last read or written. While it matches, the file has nothing
+    /// new.
     known: Option<String>,
     /// The checkout in which manifest and files were looked at last; unknown while they were not.
     checkout: Checkout,
-    /// The revisions of that file, once this process has looked into it.
+    /// The revisions of that file, once this process has read it.
     digests: Option<Digests>,
-    /// It or an output was written, and no command of `--on-change` has ended well since.
+    /// The lockfile or an output was written, and no command of `--on-change` has succeeded since.
     untold: bool,
-    /// What was found when it was last looked at and not there.
+    /// The evidence found by the last read, if the file was missing.
     missing: Option<MissingLockfile>,
-    /// It was there before, as far as this state knows, was found missing, and neither has another
-    /// one been put there since nor has a person agreed to a new one.
+    /// This state knew the file, found it missing, and neither another file nor a person's consent
+    /// has replaced it since.
     is_lost: bool,
-    /// A person agreed to a new one in place of a missing one.
+    /// A person agreed to a new file in place of a missing one.
     accepted: bool,
-    /// The addresses that it had when this process found it missing.
+    /// The addresses that the file had when this process found it missing.
     had: BTreeSet<Address>,
-    /// How large it is, and the room that is kept for the next one while something is uploaded.
+    /// The file's length, and the room kept for the next one during uploads.
     length: u64,
     room: Option<Room>,
-    /// The state that knows it: one that was written anew may have taken in another's facts since.
+    /// The state's generation at the last read: a state that was written anew may hold more facts
+    /// since.
     generation: u64,
 }
 
@@ -62,24 +64,24 @@ pub enum KeepError {
     /// It can't be read, used or written.
     #[error(transparent)]
     Lockfile(#[from] LockfileError),
-    /// What it says could not be written down.
+    /// Its facts could not be recorded.
     #[error(transparent)]
     Book(#[from] StateCacheError),
 }
 
-/// What the state remembers of the lockfile.
+/// The state's memory of the lockfile.
 #[derive(Debug)]
 pub struct SavedLockfile {
-    /// The fingerprint of what was read or written last.
+    /// The fingerprint of the file as last read or written.
     pub fingerprint: Option<String>,
-    /// As [`Lockfile::is_untold`] says.
+    /// See [`Lockfile::is_untold`].
     pub is_untold: bool,
-    /// It was lost.
+    /// Whether it was lost.
     pub is_lost: bool,
 }
 
 impl Lockfile {
-    /// The lockfile of `project`, as the state remembers it.
+    /// Creates the lockfile of `project`, as the state remembers it.
     pub fn new(project: Project, remote: String, memory: SavedLockfile) -> Self {
         let SavedLockfile { fingerprint: known, is_untold: untold, is_lost } = memory;
         Self {
@@ -99,15 +101,14 @@ impl Lockfile {
         }
     }
 
-    /// Whether it or an output was written, by this process or an earlier one, and no command of
-    /// `--on-change` has ended well since: what a push that failed left behind waits for the next
-    /// run.
+    /// Returns whether the lockfile or an output was written, by any process, without a successful
+    /// command of `--on-change` since. A failed push waits for the next run.
     pub const fn is_untold(&self) -> bool {
         self.untold
     }
 
-    /// The lockfile or outputs are about to be written, which the command of `--on-change` has to
-    /// be told.
+    /// Records that the lockfile or outputs are about to be written, so that the command of
+    /// `--on-change` has to run.
     ///
     /// # Errors
     /// When the state can't be written.
@@ -118,7 +119,7 @@ impl Lockfile {
         Ok(())
     }
 
-    /// A command of `--on-change` ended well.
+    /// Records that a command of `--on-change` succeeded.
     ///
     /// # Errors
     /// When the state can't be written.
@@ -127,18 +128,17 @@ impl Lockfile {
         Ok(state_cache.store().set_lockfile_untold(false).await?)
     }
 
-    /// Agrees to a new one where it is missing.
+    /// Allows a new file if it is missing.
     pub const fn accept_new(&mut self) {
         self.accepted = true;
     }
 
-    /// What was found in its place, where it was missing when it was last looked at.
+    /// Returns the evidence found by the last read, if the file was missing.
     pub const fn missing(&self) -> Option<&MissingLockfile> {
         self.missing.as_ref()
     }
 
-    /// Takes over what the file says since it was last looked at. A missing file says that nothing
-    /// is known.
+    /// Records what the file says since the last read. A missing file says that nothing is known.
     ///
     /// # Errors
     /// When it can't be read or used, or the state can't be written.
@@ -178,7 +178,8 @@ impl Lockfile {
         Ok(())
     }
 
-    /// Adds to `ledger`, which the file says in `bytes`, what the file lost though git has it.
+    /// Adds to `ledger`, which the file holds as `bytes`, entries that the file lost and git still
+    /// has.
     async fn take_back(
         &self,
         state_cache: &StateCache,
@@ -205,8 +206,8 @@ impl Lockfile {
         Ok(ledger)
     }
 
-    /// That it was lost stays known although this process writes a new one, until somebody puts
-    /// another one there or agrees to the new one.
+    /// Records a loss. It stays recorded even if this process writes a new file, until someone puts
+    /// another file there or agrees to the new one.
     async fn notice_loss(&mut self, state_cache: &StateCache, found: Option<&str>) -> Result<(), StateCacheError> {
         let is_lost = match (found, self.known.as_deref()) {
             _ if self.accepted => false,
@@ -220,8 +221,8 @@ impl Lockfile {
         Ok(())
     }
 
-    /// Whether somebody else wrote the file since it was last read or written: git, as a rule, with
-    /// another branch.
+    /// Returns whether another program wrote the file since it was last read or written; usually
+    /// git, with another branch.
     ///
     /// # Errors
     /// When it can't be read.
@@ -230,7 +231,7 @@ impl Lockfile {
         Ok(self.known != bytes.as_deref().map(lockfile::fingerprint))
     }
 
-    /// Writes the file if it would say something else than it does. Returns whether it was written.
+    /// Writes the file if its content would change. Returns whether it was written.
     ///
     /// # Errors
     /// When it can't be read or written, or the state can't be written.
@@ -239,8 +240,7 @@ impl Lockfile {
         state_cache: &StateCache,
         in_manifest: &BTreeSet<Address>,
     ) -> Result<bool, KeepError> {
-        // Somebody may have changed it meanwhile: git, for one. Its facts are never overwritten
-        // unread.
+        // Git, for example, may have changed it. Unread facts are never overwritten.
         self.read(state_cache).await?;
         let now = git::checkout(&self.project.root);
         if self.is_elsewhere(&now) {
@@ -263,7 +263,7 @@ impl Lockfile {
         let digests = Digests::of(&ledger);
         self.refuse_loss(&digests, &ledger)?;
         if !self.untold {
-            // Before the file: a change that was told twice is better than one that was never told.
+            // Before the file: a change that is announced twice is better than one that never is.
             state_cache.store().set_lockfile_untold(true).await.map_err(StateCacheError::from)?;
         }
         failpoint::hit("lockfile");
@@ -276,7 +276,7 @@ impl Lockfile {
         state_cache.commit_with(|recorded| lockfile::locked(recorded, in_manifest)).await?;
         self.remember(state_cache).await?;
         self.length = written.len() as u64;
-        // What is still under way has to fit into the next one.
+        // The results of uploads in progress have to fit into the next file.
         if let Some(bytes) = room {
             self.keep_room(bytes.max(self.length.saturating_add(SPARE)))?;
         }
@@ -311,9 +311,8 @@ impl Lockfile {
         all
     }
 
-    /// A lockfile that is written anew also has what the lost one had and globs want, though the
-    /// files are not there just now: whoever gets nothing but the new one would upload them
-    /// again.
+    /// Adds addresses that the lost file had and globs select, although their files are absent now:
+    /// a clone with only the new file would upload them again.
     fn with_absent(&self, in_manifest: &BTreeSet<Address>) -> BTreeSet<Address> {
         let mut all = in_manifest.clone();
         if !self.had.is_empty()
@@ -324,10 +323,10 @@ impl Lockfile {
         all
     }
 
-    /// Writes the file a last time, for which no more room is kept after it.
+    /// Writes the file a last time, and releases the room kept for it.
     ///
     /// # Errors
-    /// As [`Lockfile::write`]; where the file lacks assets that the state has by now, the error
+    /// As for [`Lockfile::write`]. If the file lacks assets that the state has by now, the error
     /// names them.
     pub async fn write_last(
         &mut self,
@@ -350,8 +349,8 @@ impl Lockfile {
         }
     }
 
-    /// Keeps room for what so many `uploads` add to the file, and makes sure that it can be
-    /// written: nothing is uploaded otherwise.
+    /// Keeps room for what `uploads` uploads add to the file, so that nothing is uploaded unless
+    /// the file can be written.
     ///
     /// # Errors
     /// When it can't be written, or can't be read.
@@ -366,7 +365,7 @@ impl Lockfile {
             self.digests = Some(Digests::of(&ledger));
         }
         let known = match self.length {
-            // The state may know many addresses of a lockfile that is not there.
+            // The state may know many addresses of a missing lockfile.
             0 => text(&state_cache.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest))).len() as u64,
             length => length,
         };
@@ -382,7 +381,7 @@ impl Lockfile {
         Ok(())
     }
 
-    /// Whatever this process believes, no asset leaves the file unless it was forgotten.
+    /// Refuses to write a file without an asset that the current one has, unless it was forgotten.
     fn refuse_loss(&self, digests: &Digests, ledger: &Ledger) -> Result<(), LockfileError> {
         if self.digests.as_ref().is_some_and(|old| old.are_in(digests)) {
             return Ok(());
@@ -395,7 +394,7 @@ impl Lockfile {
         }
     }
 
-    /// Looks aside, since git is asked.
+    /// Runs on another thread, since it runs git.
     async fn find_missing(&self) -> Option<MissingLockfile> {
         let (project, remote, is_lost) = (self.project.clone(), self.remote.clone(), self.is_lost);
         let looked = tokio::task::spawn_blocking(move || missing_lockfile::find(&project, &remote, is_lost));
@@ -407,7 +406,7 @@ impl Lockfile {
     }
 }
 
-/// What the lockfile of `project` says; nothing where there is none.
+/// Parses the lockfile of `project`; an empty ledger if there is none.
 ///
 /// # Errors
 /// When it can't be used, or belongs to another remote.
@@ -418,13 +417,13 @@ pub(crate) fn parse(project: &Project, remote: &str, bytes: Option<&[u8]>) -> Re
     Ok(ledger)
 }
 
-/// Whether `ledger` may not be written where the lockfile is missing.
+/// Returns whether `ledger` may not be written while the lockfile is missing.
 fn forbids(missing: &MissingLockfile, ledger: &Ledger) -> bool {
     missing.forbids(ledger.entries.values().map(|entry| (&entry.identity.path, entry.identity.creator)))
 }
 
-/// Whether a sync that changes nothing at the remote would still change the lockfile. One that is
-/// `missing` is not always written.
+/// Returns whether a sync without steps would still change the lockfile. A `missing` one is not
+/// always written.
 ///
 /// # Errors
 /// When the lockfile can't be read.

@@ -1,11 +1,11 @@
-//! The book: what is known, in memory and on disk, changed only together.
+//! The state cache: the recorded state in memory and on disk, changed only together.
 //!
-//! One lock around the memory, never held over an await; the state's queue keeps the order in which
-//! changes were applied. A commit returns when it is durable, and goes on when its caller is
-//! dropped. After a failed write the book is closed: what it says would no longer be on disk.
+//! One lock protects the memory and is never held across an await; the state's queue keeps the
+//! order of changes. A commit returns when it is durable, and continues if its caller is dropped.
+//! After a failed write the cache is closed, because the disk no longer matches it.
 //!
-//! It also keeps the right to write the state: nothing is begun at the remote, and nothing handed
-//! over, unless lock and database are still the files at their paths ([`StateCache::secure`]).
+//! It also holds the right to write the state. No request begins, and none is handed over, unless
+//! lock and database are still the files at their paths ([`StateCache::secure`]).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,14 +22,14 @@ use crate::state::handle::StoreHandle;
 use crate::state::lockfile;
 use crate::state::write_lock::{Displaced, RegainError, Regained, WriteLock};
 
-/// What is known, and the state behind it.
+/// The recorded state, and the store behind it.
 #[derive(Debug)]
 pub struct StateCache {
     known: Mutex<CachedState>,
     store: StoreHandle,
     hold: WriteLock,
     remote: String,
-    /// One at a time gets a lost state back; the others go on when it is there.
+    /// One task at a time regains a lost state; the others wait for it.
     regaining: Turn<()>,
 }
 
@@ -39,10 +39,10 @@ struct CachedState {
     closed: bool,
 }
 
-/// Why something could not be written down. Nothing more is done after it.
+/// Why a change could not be recorded. Nothing more may be done.
 #[derive(Debug, thiserror::Error)]
 pub enum StateCacheError {
-    /// The change contradicts what is known: a defect of Macadam.
+    /// The change contradicts the recorded state: a defect of Macadam.
     #[error("a change doesn't fit the state")]
     Apply(#[from] ApplyError),
     /// The state could not be written.
@@ -51,28 +51,27 @@ pub enum StateCacheError {
     /// An earlier write failed.
     #[error("the state could not be written earlier")]
     Closed,
-    /// The files of the state are not those at their paths any more, and it could not be written
-    /// anew.
+    /// The state's files are no longer those at their paths, and it could not be written anew.
     #[error(transparent)]
     Lost(#[from] RegainError),
 }
 
-/// Why the last byte of a change may not leave.
+/// Why the last byte of a request may not be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum HandOverError {
-    /// That it does could not be written down.
+    /// The hand-over could not be recorded.
     #[error(transparent)]
     Book(#[from] StateCacheError),
-    /// It was written down where nobody finds it.
+    /// It was recorded in a file that is no longer at its path.
     #[error(transparent)]
     Displaced(#[from] Displaced),
-    /// Another process may have done the same since it was begun.
+    /// Another process may have done the same since the attempt began.
     #[error("the state was rewritten meanwhile: Macadam plans again")]
     WrittenAnew,
 }
 
 impl StateCache {
-    /// Opens the book at what the state of `remote` knows, for whoever holds it.
+    /// Creates the cache with the recorded state of `remote`, for the holder of the lock.
     pub fn new(recorded: Recorded, store: StoreHandle, hold: WriteLock, remote: String) -> Self {
         Self {
             known: Mutex::new(CachedState { recorded, closed: false }),
@@ -83,20 +82,20 @@ impl StateCache {
         }
     }
 
-    /// Makes sure that the state is the one at its path and that nobody else holds it: to be asked
-    /// before anything is begun at the remote, and at every pass. A state that was deleted or
-    /// replaced is written anew under a new lock, with all that is known; what another one in its
-    /// place knew is added.
+    /// Checks that the state is the one at its path and that no other process holds it. Call this
+    /// before each request begins, and at every pass. A state that was deleted or replaced is
+    /// written anew under a new lock, with everything recorded; facts of the file in its place are
+    /// added.
     ///
     /// # Errors
-    /// When that can't be: nothing more may be begun, and what is on the wire can only be told by
-    /// the lockfile.
+    /// When that fails. Nothing more may begin, and only the lockfile can record the results of
+    /// requests in flight.
     pub async fn secure(self: &Arc<Self>) -> Result<(), StateCacheError> {
         if self.hold.check().is_ok() {
             return Ok(());
         }
-        // In a task of its own: whoever waits here may not be polled for a while (a branch of a
-        // `select!` waits for something else), and would keep the turn from all others.
+        // In a task of its own: a caller that is not polled (another branch of its `select!` waits)
+        // would keep the lock from all others.
         let state_cache = Arc::clone(self);
         match tokio::spawn(async move { state_cache.regain().await }).await {
             Ok(regained) => regained,
@@ -121,33 +120,33 @@ impl StateCache {
         Ok(())
     }
 
-    /// How often the state was written anew: what was planned before that has to be planned again,
-    /// since another process may have been there in between.
+    /// Returns how often the state was written anew. Earlier plans must be made again, since
+    /// another process may have worked in between.
     pub fn generation(&self) -> u64 {
         self.hold.generation()
     }
 
-    /// Closes the state and lets it go.
+    /// Closes the state and releases it.
     pub async fn close(&self) {
         self.store.clone().close().await;
         self.hold.release();
     }
 
     fn known(&self) -> MutexGuard<'_, CachedState> {
-        // A panic while the lock was held closes the book below, so its content is never trusted
+        // A panic while the lock was held closes the cache below, so its content is never trusted
         // again.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads what is known.
+    /// Reads the recorded state.
     pub fn read<T>(&self, look: impl FnOnce(&Recorded) -> T) -> T {
         look(&self.known().recorded)
     }
 
-    /// Writes changes down, all or none; durable when it returns.
+    /// Records changes, all or none. They are durable on return.
     ///
     /// # Errors
-    /// When they don't fit what is known, or the state can't be written.
+    /// When they don't fit the recorded state, or the state can't be written.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StateCacheError> {
         if changes.is_empty() {
             return Ok(());
@@ -155,10 +154,10 @@ impl StateCache {
         self.commit_with(|_| changes).await.map(|_| ())
     }
 
-    /// Writes down what `decide` makes of what is known, without anything coming between.
+    /// Records the changes that `decide` derives from the recorded state, atomically.
     ///
     /// # Errors
-    /// As [`StateCache::commit`].
+    /// As for [`StateCache::commit`].
     pub async fn commit_with(
         &self,
         decide: impl FnOnce(&Recorded) -> Vec<Change>,
@@ -204,9 +203,9 @@ impl StateCache {
         checkout: &Checkout,
     ) -> Result<Option<AttemptId>, StateCacheError> {
         self.secure().await?;
-        // Where there is none the book stays open: what is on its way can still be written down.
+        // Without room the cache stays open: results of requests in flight can still be recorded.
         if let Err(error) = self.store.make_room().await {
-            // The state may have been taken away just before.
+            // The state may have been removed just before.
             if self.hold.check().is_ok() {
                 return Err(error.into());
             }
@@ -225,8 +224,8 @@ impl StateCache {
             };
             let mut changes = if replaces.iter().all(open) { replaces.to_vec() } else { Vec::new() };
             changes.push(Change::SetIdentity { address: address.clone(), identity });
-            // What is made here is this checkout's, also where its address leaves before the
-            // lockfile is written. Another branch's can be archived by hand.
+            // The result belongs to this checkout, even if its address leaves before the lockfile
+            // is written. Assets of another branch can be archived by hand.
             if !matches!(intent, Intent::Archive { .. } | Intent::Restore { .. }) {
                 let known = recorded.assets.get(address).map_or(InLockfile::No, |record| record.in_lockfile.clone());
                 let in_lockfile = known.begun(checkout);
@@ -239,28 +238,28 @@ impl StateCache {
         Ok(Some(attempt))
     }
 
-    /// Writes down that a change of the remote moved on.
+    /// Records that an attempt advanced.
     ///
     /// # Errors
-    /// As [`StateCache::commit`].
+    /// As for [`StateCache::commit`].
     pub async fn advance(&self, attempt: AttemptId, event: PhaseEvent) -> Result<(), StateCacheError> {
         self.commit(vec![Change::Advance { attempt, event }]).await
     }
 
-    /// Writes down that the last byte of a change, which was planned for the state of `generation`,
-    /// is about to leave, which it may only when this returns.
+    /// Records that the last byte of a request, planned for the state of `generation`, is about to
+    /// be sent. It may be sent only when this returns.
     ///
     /// # Errors
-    /// As [`StateCache::commit`]; and when the state is not the one at its path any more, or was
-    /// written anew since: a process that was stopped for a while may go on only here.
+    /// As for [`StateCache::commit`], and when the state is no longer the one at its path or was
+    /// written anew since. A process that was stopped for a while may continue only here.
     pub async fn hand_over(&self, attempt: AttemptId, generation: u64) -> Result<(), HandOverError> {
         self.advance(attempt, PhaseEvent::HandOver).await?;
-        // After the write, which takes its time: nothing comes between this and the byte.
+        // After the write, which takes time: nothing comes between this check and the byte.
         self.hold.check()?;
         if self.generation() == generation { Ok(()) } else { Err(HandOverError::WrittenAnew) }
     }
 
-    /// The state behind it, for what is not about assets.
+    /// Returns the store, for data that is not about assets.
     pub const fn store(&self) -> &StoreHandle {
         &self.store
     }
