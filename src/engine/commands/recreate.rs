@@ -1,15 +1,14 @@
-//! New assets for a new owner: an asset can't change hands, so after a change of `[creator]` each
-//! address that is held because of it gets another one.
+//! `macadam recreate`: new assets for a new owner. An asset can't change owners, so after a change
+//! of `[creator]` each address that is held because of it gets a new one.
 //!
-//! What the address had stays known under a name of its own, `ADDRESS@OWNER`, as an address that
-//! left the manifest: its history, and whether it is kept or archived. All of that is one
-//! transaction; the uploads after it are those of any new address, so a crash in between costs
-//! nothing. When the manifest goes back to the earlier owner, an address takes over what it had, as
-//! in any move.
+//! The old assets stay known under a name of their own, `ADDRESS@OWNER`, as an address that left
+//! the manifest, with its history and its retirement. That is one transaction. The uploads after it
+//! are those of any new address, so a crash in between loses nothing. If the manifest returns to
+//! the earlier owner, an address takes over its old assets, as in any move.
 //!
-//! An address may have assets of several owners: git took an earlier change of this kind back, or
-//! an old branch was merged. Each owner's assets then go to the name of that owner, and those of
-//! the new owner stay, so that nothing is uploaded again.
+//! An address may have assets of several owners: git took back an earlier change of owner, or an
+//! old branch was merged. Each owner's assets then go to the name of that owner, and those of the
+//! new owner stay, so that nothing is uploaded again.
 //!
 //! Read next: `src/plan/moves.rs`.
 
@@ -37,30 +36,29 @@ use crate::plan::current::{current, last};
 use crate::plan::{Plan, PlanOptions, plan};
 use crate::platform::failpoint;
 
-/// Which addresses get assets of the new owner, and which of those that are held can't.
+/// The addresses that get assets of the new owner, and the held ones that can't.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Choice {
-    /// By address, what becomes of what it has.
+    /// The separation of each address's assets.
     pub separated: BTreeMap<Address, Separation>,
     /// The obstacle, by address, for a person.
     pub left_out: BTreeMap<Address, String>,
 }
 
-/// How the assets of one address are told apart by their owners.
+/// Separates the assets of one address by owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Separation {
-    /// By earlier owner, the name that keeps the owner's assets: a new one, or the one of an
-    /// earlier change of the same kind.
+    /// The name for each earlier owner's assets: a new one, or that of an earlier change of owner.
     names: BTreeMap<Creator, Address>,
     /// The new owner.
     creator: Creator,
-    /// The address belongs to an earlier owner so far. Otherwise an old branch that was merged only
+    /// Whether the address still belongs to an earlier owner. Otherwise a merged old branch only
     /// brought in assets of an earlier owner.
     changes_owner: bool,
-    /// The new owner has assets of this address already, from a change that git took back: they are
-    /// used again.
+    /// Whether the new owner has assets of this address already, from a change that git took back.
+    /// They are used again.
     has_own: bool,
-    /// The names under which assets of the new owner were kept: they come back.
+    /// The names that kept assets of the new owner, which come back.
     comes_back: BTreeSet<Address>,
 }
 
@@ -85,13 +83,12 @@ impl Choice {
 impl Separation {
     fn changes(&self, address: &Address, record: &Record, recorded: &Recorded, changes: &mut Vec<Change>) {
         let Self { names, creator, changes_owner, has_own, comes_back } = self;
-        // What belongs to no single asset goes with the assets of the owner that the address had
-        // last.
+        // Facts that belong to no single asset go with the assets of the address's last owner.
         let heir = names.get_key_value(&record.identity.creator).or(names.first_key_value()).map(|(owner, _)| *owner);
         for (owner, name) in names {
             let history = record.history.of_owner(*owner);
             match recorded.assets.get(name) {
-                // All that is known of the address is known under the name from now on.
+                // From now on, everything known about the address is known under the name.
                 None if !has_own && names.len() == 1 => {
                     changes.push(Change::Move { from: address.clone(), to: name.clone() });
                 }
@@ -125,7 +122,7 @@ impl Separation {
         }
         let identity = Identity { creator: *creator, ..record.identity.clone() };
         changes.push(Change::SetIdentity { address: address.clone(), identity });
-        // Which of it was asked of which owner's asset is not known.
+        // It is unknown which of it was requested of which owner's asset.
         let fields = record.asked.keys().map(|field| (*field, FieldDigest::UNKNOWN)).collect();
         changes.push(Change::SetMetadata { address: address.clone(), fields, stored: FieldDigests::new() });
         changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
@@ -135,19 +132,19 @@ impl Separation {
     }
 }
 
-/// The name that keeps what an address has under an earlier owner.
+/// The name for an address's assets of an earlier owner.
 struct Keeper<'a> {
     address: &'a Address,
     record: &'a Record,
     owner: Creator,
     name: &'a Address,
-    /// What the name keeps already.
+    /// The name's record, if it has one.
     known: Option<&'a Record>,
 }
 
 impl Keeper<'_> {
-    /// The name takes the `assets` of the owner over. `takes_all`: the address keeps nothing, and
-    /// this name takes what belongs to no asset.
+    /// Moves the owner's `assets` to the name. With `takes_all` the address keeps nothing, and this
+    /// name takes the facts that belong to no asset.
     fn take_over(&self, assets: &History, takes_all: bool, changes: &mut Vec<Change>) {
         let Self { address, record, owner, name, known } = self;
         let identity = Identity { creator: *owner, ..record.identity.clone() };
@@ -160,7 +157,7 @@ impl Keeper<'_> {
             Change::AddPossibleDuplicate { upload, .. } => takes_all || is_known(upload),
             _ => false,
         }));
-        // Which of the assets was used last is only known of those that the name has already.
+        // The last used asset is known only if the name has all of them already.
         if known.is_some_and(|known| !assets.assets().is_subset(&known.history.assets())) {
             changes.push(Change::Unpoint { address: (*name).clone() });
         }
@@ -168,7 +165,7 @@ impl Keeper<'_> {
         changes.extend(assets.assets().into_iter().map(move_asset));
     }
 
-    /// The metadata that the owner's assets have, as far as the address and the name agree.
+    /// Returns the metadata of the owner's assets, as far as address and name agree.
     fn asked(&self) -> (FieldDigests, FieldDigests) {
         let Self { record, owner, known, .. } = self;
         let ours = |field: &Field| {
@@ -189,7 +186,7 @@ impl Keeper<'_> {
     }
 }
 
-/// What may exist twice of the uploads of `record`, for the address `to`.
+/// Returns the changes that move the possible duplicates of `record` to the address `to`.
 fn suspicions(record: &Record, to: &Address) -> impl Iterator<Item = Change> {
     let of_upload = |(upload, duplicate): (&UploadId, &PossibleDuplicate)| Change::AddPossibleDuplicate {
         address: to.clone(),
@@ -199,8 +196,8 @@ fn suspicions(record: &Record, to: &Address) -> impl Iterator<Item = Change> {
     record.possible_duplicates.iter().map(of_upload)
 }
 
-/// Chooses the addresses that are held because their creator changed, and those that have assets of
-/// an earlier owner beside their own; of `only` these, where that is given.
+/// Chooses the addresses that are held because their creator changed, and those that also have
+/// assets of an earlier owner. `only` restricts the choice.
 pub(crate) fn choose(desired: &Desired, recorded: &Recorded, only: Option<&BTreeSet<Address>>) -> Choice {
     let mut choice = Choice::default();
     let chosen = desired.assets.iter().filter(|(address, _)| only.is_none_or(|only| only.contains(*address)));
@@ -231,7 +228,7 @@ pub(crate) fn choose(desired: &Desired, recorded: &Recorded, only: Option<&BTree
     choice
 }
 
-/// What keeps an address from changing its owner now.
+/// Returns the obstacle to a change of owner for an address.
 fn obstacle(address: &Address, want: &DesiredAsset, record: &Record, recorded: &Recorded) -> Option<String> {
     if recorded.attempts.values().any(|attempt| attempt.address == *address) {
         return Some("Macadam is still changing it: run `macadam sync --once` first".to_owned());
@@ -249,7 +246,7 @@ fn obstacle(address: &Address, want: &DesiredAsset, record: &Record, recorded: &
     if want.asset_type != Some(record.identity.asset_type) {
         return Some("its type changed, too: `macadam forget` it".to_owned());
     }
-    // What the address is about to be: the new owner's assets, where there are any.
+    // The address's record after the change: with the new owner's assets, if there are any.
     let own = record.history.of_owner(want.creator);
     let after = if own.is_empty() {
         record.clone()
@@ -267,8 +264,8 @@ fn obstacle(address: &Address, want: &DesiredAsset, record: &Record, recorded: &
     archived.then(|| "it was archived by hand: take it out of the manifest, or `macadam forget` it".to_owned())
 }
 
-/// The name that keeps what `address`, of which `record` is known, has under `owner`: that of an
-/// earlier change of the same kind, or the first that is free.
+/// Returns the name for the assets that `address`, recorded as `record`, has under `owner`: that of
+/// an earlier change of owner, or the first free one.
 fn former_name(
     address: &Address,
     owner: Creator,
@@ -279,7 +276,7 @@ fn former_name(
     former::names(address, owner).find(|name| may_keep(name, owner, record, desired, recorded))
 }
 
-/// Whether `name` can keep assets of `owner` of an address of which `record` is known.
+/// Returns whether `name` can keep assets of `owner`, for an address recorded as `record`.
 fn may_keep(name: &Address, owner: Creator, record: &Record, desired: &Desired, recorded: &Recorded) -> bool {
     let is_in_use = recorded.attempts.values().any(|attempt| attempt.address == *name)
         || desired.assets.contains_key(name)
@@ -414,22 +411,22 @@ pub(crate) struct RecreatedAsset {
     pub new: Option<AssetId>,
 }
 
-/// What is kept of one address under one earlier owner.
+/// The assets of one address under one earlier owner.
 struct Kept<'a> {
-    /// The first of the names that keep it.
+    /// The first of the names that keep them.
     former: &'a Address,
-    /// All that is known of it.
+    /// Their facts, from all these names.
     record: Cow<'a, Record>,
 }
 
 impl Kept<'_> {
-    /// Adds what is known of the owner's assets elsewhere.
+    /// Adds facts about the owner's assets under another name.
     fn add(&mut self, history: &History) {
         if history.assets().is_subset(&self.record.history.assets()) {
             return;
         }
         let record = self.record.to_mut();
-        // Which of all these assets was used last is not known.
+        // It is unknown which of all these assets was used last.
         record.points_to = None;
         for (key, fact) in history.iter() {
             record.history.add(key, *fact);
@@ -440,8 +437,8 @@ impl Kept<'_> {
     }
 }
 
-/// Every asset that the manifest's addresses had under another owner, also from earlier changes:
-/// old and new. Each address has one row for each earlier owner.
+/// Returns every asset that the manifest's addresses had under another owner, with its successor.
+/// Includes earlier changes of owner. Each address has one row for each earlier owner.
 pub(crate) fn table(desired: &Desired, recorded: &Recorded) -> Vec<RecreatedAsset> {
     let mut all: BTreeMap<(Address, Creator, AssetType), Kept<'_>> = BTreeMap::new();
     for (former, record) in &recorded.assets {

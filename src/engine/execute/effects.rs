@@ -396,8 +396,8 @@ fn other_creator(attempt: &Attempt, asset: &RemoteAsset) -> Option<Change> {
     Some(Change::LogEvent { address: Some(attempt.address.clone()), event: Event { kind: "other_creator", message } })
 }
 
-/// An upload that was begun for another owner or type than the address has by now: another checkout
-/// changed it meanwhile. The asset stays known as what it is.
+/// Logs that an upload was for another owner or type than the address has now, because another
+/// checkout changed it meanwhile. The asset stays known as it is.
 fn made_for_another(attempt: &Attempt, made: AssetId) -> Change {
     let Kind { asset_type, creator } = attempt.kind;
     let message = format!(

@@ -77,7 +77,7 @@ pub(crate) struct Executor {
     pub(in crate::engine) panics: Panics,
     /// The state's generation at the time of the plan, see [`StateCache::generation`].
     pub(in crate::engine) generation: u64,
-    /// The checkout for which this was planned.
+    /// The checkout for which the steps were planned.
     pub(in crate::engine) checkout: Checkout,
     /// A person's command repeats the request that it settles; no plan would.
     pub(in crate::engine) by_hand: bool,

@@ -186,7 +186,7 @@ impl Executor {
             // Equal bytes make no second version (observed with public clients), so sending them
             // again shows whose the revision is.
             Some(size) => self.send_again(id, attempt, size).await,
-            // The file has moved on, and nothing speaks against it: the revision is the attempt's.
+            // The file has changed, and nothing rules the revision out: it is the attempt's.
             None => self.finish(id, asset).await,
         }
     }
@@ -245,12 +245,12 @@ fn unknown(attempt: &Attempt, record: &Record) -> Option<Change> {
     Some(Change::SetMetadata { address: attempt.address.clone(), fields: asked, stored: record.stored.clone() })
 }
 
-/// Whether the revision that `asset` shows may be what an update or a rollback in doubt made, where
-/// `newest` is the newest one that is known.
+/// Returns whether an update or rollback in doubt may have made the revision that `asset` shows.
+/// `newest` is the newest known revision.
 fn may_have_made(attempt: &Attempt, newest: Option<Revision>, asset: &RemoteAsset, now: Timestamp) -> bool {
     if attempt.taken_over {
-        // A lockfile has no times. The revision right after the one that the request was to follow is
-        // its own; a later one shows that somebody else was there too.
+        // A lockfile has no times. The revision right after the expected head is the attempt's own;
+        // a later one shows that someone else made a revision too.
         let followed = match &attempt.intent {
             Intent::UpdateContent { head, .. } => *head,
             _ => newest,
@@ -392,7 +392,7 @@ mod tests {
             (true, 5, 5000, true),
             (true, 6, 5000, false),
             (true, 6, 0, false),
-            // Here it is known when the request was sent.
+            // The time of the request is known here.
             (false, 5, 5000, false),
             (false, 6, 0, true),
         ] {

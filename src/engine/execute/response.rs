@@ -352,7 +352,7 @@ impl Executor {
     ) -> Result<StepResult, StateCacheError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
         let mismatch = match &attempt.intent {
-            // The address may be another owner's by now.
+            // The address may have another owner by now.
             Intent::Create { .. } => Mismatch::of(attempt.kind, &asset),
             _ => self.mismatch(&attempt.address, attempt.intent.asset_id(), &asset),
         };

@@ -119,7 +119,7 @@ pub(crate) fn look(
             let mut desired = resolved.desired;
             desired.absences = absences(project, &walk, &desired);
             desired.unseen = walk.problems.into_iter().map(unseen).collect();
-            // Where git switched meanwhile these files are of no one checkout.
+            // If git switched meanwhile, the files belong to no single checkout.
             desired.checkout = Some(checkout).filter(|seen| *seen == git::checkout(&project.root)).unwrap_or_default();
             Ok(Gathered { manifest, desired, notes, cache, waiting })
         }

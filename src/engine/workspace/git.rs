@@ -208,7 +208,7 @@ pub(crate) fn branch(folder: &Path) -> Option<Branch> {
     checked_out(folder).unwrap_or_else(|unread| Some(Branch::Unknown { why: unread.to_string() }))
 }
 
-/// What is checked out around `folder`, for telling one checkout from another.
+/// Returns the checkout around `folder`, by which checkouts are distinguished.
 pub(crate) fn checkout(folder: &Path) -> Checkout {
     match branch(folder) {
         Some(Branch::Named(name)) => Checkout::Branch(name),

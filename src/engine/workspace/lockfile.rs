@@ -35,7 +35,7 @@ pub struct Lockfile {
     /// The fingerprint of the file as last read or written. While it matches, the file has nothing
     /// new.
     known: Option<String>,
-    /// The checkout in which manifest and files were looked at last; unknown while they were not.
+    /// The checkout of the last scan of manifest and files; unknown before the first.
     checkout: Checkout,
     /// The revisions of that file, once this process has read it.
     digests: Option<Digests>,
@@ -283,13 +283,13 @@ impl Lockfile {
         Ok(true)
     }
 
-    /// The manifest and the files were looked at in `checkout`: what they want goes into no other
-    /// branch's lockfile.
+    /// Records the checkout in which manifest and files were scanned. Their addresses go into no
+    /// other branch's lockfile.
     pub fn wanted_by(&mut self, checkout: &Checkout) {
         self.checkout.clone_from(checkout);
     }
 
-    /// Whether another branch is checked out than when manifest and files were looked at.
+    /// Returns whether another branch is checked out than at the last scan.
     pub fn is_of_another_branch(&self) -> bool {
         self.is_elsewhere(&git::checkout(&self.project.root))
     }
@@ -298,8 +298,8 @@ impl Lockfile {
         self.checkout.is_another_branch(now)
     }
 
-    /// The addresses that the lockfile of the checkout `now` has when it is written: also those
-    /// whose upload was begun there and whose file is gone since.
+    /// Returns the addresses of the lockfile for the checkout `now`. Includes those whose upload
+    /// began there and whose file is gone since.
     fn addresses(
         &self,
         state_cache: &StateCache,
@@ -443,7 +443,7 @@ pub(crate) fn would_change(
     })
 }
 
-/// The addresses whose upload was begun in `checkout`, and which no lockfile has yet.
+/// Returns the addresses whose upload began in `checkout` and that no lockfile has yet.
 fn begun_in(recorded: &Recorded, checkout: &Checkout) -> BTreeSet<Address> {
     let begun = recorded.assets.iter().filter(|(_, record)| match &record.in_lockfile {
         InLockfile::NotYet { begun_in } => begun_in == checkout,

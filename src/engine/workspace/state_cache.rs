@@ -184,15 +184,14 @@ impl StateCache {
         Ok(changes)
     }
 
-    /// Writes down that a change of the remote is about to be tried, together with what its address
-    /// is, and with what it `replaces`: the end of earlier ones, unless that is written down
-    /// already. There is room then for what comes of it. `None`: the state was written anew since
-    /// `generation`, for which it was planned, and nothing is begun. `checkout` is the one for
-    /// which it was planned.
+    /// Records that a request is about to be sent, with the identity of its address. `replaces` are
+    /// the changes that end earlier attempts, unless recorded already. Reserves room for the
+    /// outcome. Returns `None`, and begins nothing, if the state was written anew since
+    /// `generation`, the time of the plan. `checkout` is the one of the plan.
     ///
     /// # Errors
-    /// As [`StateCache::secure`] and [`StateCache::commit`]; and where the disk has no room for
-    /// what comes of it.
+    /// As for [`StateCache::secure`] and [`StateCache::commit`], and when the disk has no room for
+    /// the outcome.
     pub async fn begin(
         self: &Arc<Self>,
         address: &Address,

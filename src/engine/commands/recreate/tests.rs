@@ -1,4 +1,4 @@
-//! Whose assets go where, when the owner changes.
+//! The distribution of assets when the owner changes.
 
 use super::*;
 use crate::model::asset::{FileFormat, Privacy};
@@ -27,7 +27,7 @@ fn key(asset: u64) -> RevisionKey {
     RevisionKey { asset_id: id(asset), version: None }
 }
 
-/// The picture of `creator` with this content.
+/// An image of `creator` with this content.
 fn wanting(creator: Creator, content: u8) -> Desired {
     let hash = ContentHash::from_bytes([content; 32]);
     let want = DesiredAsset {
@@ -45,7 +45,7 @@ fn wanting(creator: Creator, content: u8) -> Desired {
     Desired { assets: [(address("a"), want)].into(), ..Desired::default() }
 }
 
-/// What is known, from nothing.
+/// A recorded state, built from nothing.
 #[derive(Default)]
 struct Known(Recorded);
 
@@ -55,14 +55,14 @@ impl Known {
         self
     }
 
-    /// An address of `creator`.
+    /// Adds an address of `creator`.
     fn address(self, name: &str, creator: Creator) -> Self {
         let path = ProjectPath::new("a.png").unwrap();
         let identity = Identity { asset_type: AssetType::Image, creator, privacy: Privacy::Default, path };
         self.tell(Change::SetIdentity { address: address(name), identity })
     }
 
-    /// One of its assets: the `ordinal`-th, of `creator`, with this content.
+    /// Adds an asset to it: the `ordinal`-th, of `creator`, with this content.
     fn asset(self, name: &str, asset: u64, creator: Creator, ordinal: u32, content: u8) -> Self {
         let fact = RevisionFact {
             ordinal,
@@ -86,7 +86,7 @@ impl Known {
         self.tell(Change::SetListing { address: address(name), asset_id: id(asset), listing: Some(Listing::Listed) })
     }
 
-    /// What is known once the owner of everything is changed to that of `desired`.
+    /// Returns the recorded state after every address gets the owner of `desired`.
     fn recreated(mut self, desired: &Desired) -> Self {
         let choice = choose(desired, &self.0, None);
         assert_eq!(choice.left_out, BTreeMap::new());
@@ -97,7 +97,7 @@ impl Known {
         self
     }
 
-    /// Each address with its owner and its assets.
+    /// Returns each address with its owner and its assets.
     fn assets(&self) -> Vec<(&str, Creator, Vec<u64>)> {
         let of = |(address, record): (&'_ Address, &Record)| {
             let assets = record.history.assets().into_iter().map(AssetId::get).collect();
@@ -108,14 +108,14 @@ impl Known {
         names.into_iter().zip(rows).map(|(name, (creator, assets, _))| (name, creator, assets)).collect()
     }
 
-    /// Old and new asset of each row of the table.
+    /// Returns the old and the new asset of each row of the table.
     fn rows(&self, desired: &Desired) -> Vec<(u64, Option<u64>)> {
         table(desired, &self.0).into_iter().map(|row| (row.old.get(), row.new.map(AssetId::get))).collect()
     }
 }
 
-/// The address belongs to the first owner and has asset 10 of it; the second owner's asset 20, of a
-/// change that git took back, is known, too.
+/// An address of the first owner with that owner's asset 10. The second owner's asset 20 is known
+/// too, from a change that git took back.
 fn taken_back() -> Known {
     Known::default()
         .address("a", user(1))
@@ -201,7 +201,7 @@ fn on_the_way_back_the_kept_assets_come_back_to_the_address() {
     assert_eq!(known.assets(), [("a", user(1), vec![9, 10]), ("a@user:2", user(2), vec![20])]);
 }
 
-/// The old branch went on with asset 11, and its merge brought that in beside the new owner's
+/// The old branch continued with asset 11, and its merge brought that in beside the new owner's
 /// asset.
 #[test]
 fn the_table_has_the_old_owners_newest_asset_also_of_a_merged_branch() {
