@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::failure::Failure;
-use crate::engine::execute::context::{ExecutionContext, GivenUp};
+use crate::engine::execute::context::{AbandonedCreates, ExecutionContext};
 use crate::engine::execute::effects;
 use crate::engine::execute::executor::chain;
 use crate::engine::execute::schedule::execute;
@@ -340,7 +340,7 @@ pub(crate) async fn carry_out(
     } else {
         Outcome::NotBegun
     };
-    context.remember_pace().await?;
+    context.save_limits().await?;
     Ok(CommandEnd { outcome, stop: context.stop.why() })
 }
 
@@ -419,7 +419,7 @@ fn in_doubt(context: &ExecutionContext, address: &Address) -> Option<AttemptId> 
 }
 
 async fn run(context: &ExecutionContext, desired: &Desired, step: Step) -> Outcome {
-    let mut steps = context.steps(desired, GivenUp::new(), context.state_cache.generation());
+    let mut steps = context.steps(desired, AbandonedCreates::new(), context.state_cache.generation());
     steps.by_hand = true;
     let address = step.address.clone();
     tokio::select! {

@@ -127,9 +127,9 @@ pub(crate) async fn check_version(
     if head.is_some_and(|(head, _)| head == key) {
         return Ok(());
     }
-    let Some(pass) = context.stop.or(context.throttle.acquire(Endpoint::GetVersion)).await else { return Ok(()) };
+    let Some(permit) = context.stop.or(context.throttle.acquire(Endpoint::GetVersion)).await else { return Ok(()) };
     let reply = context.client.get_version(key.asset_id, revision).await;
-    context.throttle.release(pass, &reply);
+    context.throttle.release(permit, &reply);
     let why = match VersionVerdict::of(reply.result) {
         VersionVerdict::Usable | VersionVerdict::Unknown(_) => return Ok(()),
         VersionVerdict::Missing => rollback::missing(key.asset_id, revision),

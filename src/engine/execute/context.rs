@@ -28,7 +28,7 @@ use crate::plan::input_digest;
 use crate::platform::clock;
 
 /// The changes that abandon creates in doubt, by address: recorded when the next create begins.
-pub(in crate::engine) type GivenUp = BTreeMap<Address, Vec<Change>>;
+pub(in crate::engine) type AbandonedCreates = BTreeMap<Address, Vec<Change>>;
 
 /// Everything that a request needs. Clones share it.
 #[derive(Clone)]
@@ -80,14 +80,14 @@ impl ExecutionContext {
     }
 
     /// Lets a panic in a step propagate to its caller.
-    pub(in crate::engine) fn letting_panics_go_on(self) -> Self {
+    pub(in crate::engine) fn propagating_panics(self) -> Self {
         Self { panics: Panics::GoOn, ..self }
     }
 
     /// Checks what the key may do for these creators. Returns `false` if the run must end.
     pub(in crate::engine) async fn may_begin(&self, creators: &BTreeSet<Creator>) -> bool {
-        let looked = key::look(&self.client, &self.throttle, &self.stop, creators, clock::now()).await;
-        let key::KeyVerdict { stop, forbidden, warning, expires_at } = looked;
+        let verdict = key::check(&self.client, &self.throttle, &self.stop, creators, clock::now()).await;
+        let key::KeyVerdict { stop, forbidden, warning, expires_at } = verdict;
         (self.listener)(ProgressEvent::KeyExpires { at: expires_at });
         if let Some(warning) = warning {
             tracing::warn!("{warning}");
@@ -106,7 +106,12 @@ impl ExecutionContext {
 
     /// Returns an executor for the steps of a plan for `desired`, made for the state of
     /// `generation`.
-    pub(in crate::engine) fn steps(&self, desired: &Desired, abandoned_creates: GivenUp, generation: u64) -> Executor {
+    pub(in crate::engine) fn steps(
+        &self,
+        desired: &Desired,
+        abandoned_creates: AbandonedCreates,
+        generation: u64,
+    ) -> Executor {
         let files: LookedAt = desired
             .assets
             .iter()
@@ -146,7 +151,7 @@ impl ExecutionContext {
     ///
     /// # Errors
     /// When the state can't be written.
-    pub(in crate::engine) async fn remember_pace(&self) -> Result<(), StateCacheError> {
+    pub(in crate::engine) async fn save_limits(&self) -> Result<(), StateCacheError> {
         saved_limits::save(self.state_cache.store(), self.throttle.snapshot(clock::now()), self.poller.latencies())
             .await
     }

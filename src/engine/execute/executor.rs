@@ -228,7 +228,7 @@ impl Executor {
             return Ok(tried);
         }
         let intent = Intent::Create { upload, content: new.content, fields: new.fields.clone(), costly, replaces };
-        let Some(slot) = self.slot().await else { return Ok(self.called_off()) };
+        let Some(slot) = self.slot().await else { return Ok(self.cancelled()) };
         let upload = match self.open(address) {
             Ok(upload) => upload,
             Err(tried) => return Ok(tried),
@@ -260,7 +260,7 @@ impl Executor {
         content: ContentHash,
     ) -> Result<StepResult, StateCacheError> {
         // Fetched after the wait for the upload slot: an earlier observation could be old by then.
-        let Some(slot) = self.slot().await else { return Ok(self.called_off()) };
+        let Some(slot) = self.slot().await else { return Ok(self.cancelled()) };
         // A newer revision may be a deploy that this checkout has not pulled. It is never
         // overwritten unseen.
         let seen = match self.look(address, asset_id).await? {
@@ -295,11 +295,11 @@ impl Executor {
         write: Write<'_>,
         send: impl AsyncFnOnce(HandOver) -> ApiReply<Submitted>,
     ) -> Result<StepResult, StateCacheError> {
-        let Some(pass) = self.turn(self.throttle.acquire(write.endpoint)).await else { return Ok(self.called_off()) };
+        let Some(permit) = self.turn(self.throttle.acquire(write.endpoint)).await else { return Ok(self.cancelled()) };
         // Both came at once.
         if self.superseded.is_triggered() {
-            self.throttle.release_unsent(pass);
-            return Ok(self.called_off());
+            self.throttle.release_unsent(permit);
+            return Ok(self.cancelled());
         }
         // Checked at the last moment: a response to another step may have decided it during the
         // wait.
@@ -308,7 +308,7 @@ impl Executor {
             .forbidden_to(write.identity.creator)
             .or_else(|| self.unreadable().or_else(|| self.quota_of(&write.identity)).filter(|_| new_asset));
         if let Some(outcome) = stopped {
-            self.throttle.release_unsent(pass);
+            self.throttle.release_unsent(permit);
             return Ok(StepResult::Ended(outcome));
         }
         let abandoned_creates = match write.intent {
@@ -324,11 +324,11 @@ impl Executor {
             // Another process may have worked in between: the next plan decides whether this is
             // still wanted.
             Ok(None) => {
-                self.throttle.release_unsent(pass);
+                self.throttle.release_unsent(permit);
                 return Ok(superseded("the state was written anew, and everything is planned again"));
             }
             Err(error) => {
-                self.throttle.release_unsent(pass);
+                self.throttle.release_unsent(permit);
                 return Err(error);
             }
         };
@@ -348,7 +348,7 @@ impl Executor {
         });
         let reply = send(hand_over).await;
         failpoint::hit("answered");
-        self.throttle.release(pass, &reply);
+        self.throttle.release(permit, &reply);
         // Roblox may process it for minutes; others upload meanwhile.
         drop(write.upload);
         self.answer(attempt, reply).await
@@ -367,7 +367,7 @@ impl Executor {
     }
 
     /// Returns why a wait ended without a slot or permit.
-    pub(in crate::engine) fn called_off(&self) -> StepResult {
+    pub(in crate::engine) fn cancelled(&self) -> StepResult {
         if self.stop.is_triggered() { run_ends() } else { superseded("something newer is wanted") }
     }
 

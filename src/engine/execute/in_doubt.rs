@@ -194,19 +194,19 @@ impl Executor {
     /// Sends the bytes of an update in doubt again; the response settles the same attempt.
     async fn send_again(&self, id: AttemptId, attempt: &Attempt, size: u64) -> Result<StepResult, StateCacheError> {
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
-        let Some(_slot) = self.slot().await else { return Ok(self.called_off()) };
+        let Some(_slot) = self.slot().await else { return Ok(self.cancelled()) };
         let upload = match self.open(&attempt.address) {
             Ok(upload) => upload,
             Err(tried) => return Ok(tried),
         };
-        let Some(pass) = self.stop.or(self.throttle.acquire(Endpoint::UpdateAsset)).await else {
+        let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::UpdateAsset)).await else {
             return Ok(run_ends());
         };
         tracing::info!(address = %attempt.address, %asset_id, size, "sending the same bytes again to settle an update in doubt");
         let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
         // The attempt stays in doubt until there is a response, so nothing needs recording first.
         let reply = self.client.update_asset(request, std::future::ready(Ok(()))).await;
-        self.throttle.release(pass, &reply);
+        self.throttle.release(permit, &reply);
         match &reply.result {
             Err(failure) if matches!(failure.class, Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_)) => {
                 let message = chain(failure);

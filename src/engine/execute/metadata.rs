@@ -41,7 +41,7 @@ impl Executor {
         // A change of a Model's metadata may make a revision as well. Only the head before the
         // change tells whose a revision is.
         let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
-        if !made_just_now && (in_place || !self.state_cache.read(|recorded| is_vouched_for(recorded, asset_id))) {
+        if !made_just_now && (in_place || !self.state_cache.read(|recorded| is_confirmed(recorded, asset_id))) {
             match self.look(address, asset_id).await? {
                 Lookup::Present(asset) => {
                     self.state_cache.commit_with(|recorded| observe::observed(recorded, &asset, clock::now())).await?;
@@ -87,7 +87,7 @@ impl Executor {
 
 /// Returns whether Roblox has confirmed the asset's owner and type since Macadam's last write. The
 /// plan holds an asset of another owner, so nothing is sent to it.
-fn is_vouched_for(recorded: &Recorded, asset_id: AssetId) -> bool {
+fn is_confirmed(recorded: &Recorded, asset_id: AssetId) -> bool {
     let written = recorded.written.get(&asset_id);
     recorded.observed(asset_id).is_some_and(|seen| {
         let is_newer = written.is_none_or(|written| seen.at > *written);

@@ -36,14 +36,14 @@ impl Executor {
     /// Introspects the key, where there is no asset to fetch. A token can't be introspected; then
     /// the back-off has to do.
     async fn ask_about_the_key(&self, address: &Address) -> Result<Option<StepResult>, StateCacheError> {
-        let Some(pass) = self.stop.or(self.throttle.acquire(Endpoint::Introspect)).await else {
+        let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::Introspect)).await else {
             return Ok(Some(run_ends()));
         };
         let Some(reply) = self.client.introspect().await else {
-            self.throttle.release_unsent(pass);
+            self.throttle.release_unsent(permit);
             return Ok(None);
         };
-        self.throttle.release(pass, &reply);
+        self.throttle.release(permit, &reply);
         let Err(failure) = reply.result else { return Ok(None) };
         let message = chain(&failure);
         self.rest(address, &message).await?;

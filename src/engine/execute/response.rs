@@ -54,7 +54,7 @@ impl Executor {
         id: AttemptId,
         reply: ApiReply<Submitted>,
     ) -> Result<StepResult, StateCacheError> {
-        let told = reply.head.as_ref().and_then(|head| told_wait(&head.limits));
+        let stated = reply.head.as_ref().and_then(|head| stated_wait(&head.limits));
         match reply.result {
             Ok(Submitted::Operation(operation)) => {
                 self.state_cache.advance(id, PhaseEvent::Accept(operation)).await?;
@@ -67,12 +67,12 @@ impl Executor {
             Ok(Submitted::Fields(_)) => {
                 let asset_id = self.attempt(id).and_then(|attempt| attempt.intent.asset_id());
                 match asset_id {
-                    Some(asset_id) => self.finish_by_looking(id, asset_id).await,
+                    Some(asset_id) => self.finish_by_fetching(id, asset_id).await,
                     None => self.hold(id, "Roblox's answer does not name the new asset").await,
                 }
             }
             Err(failure) if failure.class == Class::TryLater(Later::QuotaSpent) => {
-                self.quota_spent(id, PhaseEvent::NotCarriedOut, &failure.message, told).await
+                self.quota_spent(id, PhaseEvent::NotCarriedOut, &failure.message, stated).await
             }
             Err(failure) => self.failed(id, failure).await,
         }
@@ -85,10 +85,10 @@ impl Executor {
         id: AttemptId,
         event: PhaseEvent,
         said: &str,
-        told: Option<SignedDuration>,
+        stated: Option<SignedDuration>,
     ) -> Result<StepResult, StateCacheError> {
         let until =
-            clock::now().saturating_add(told.unwrap_or_default().max(QUOTA_ASKED_AGAIN)).unwrap_or(Timestamp::MAX);
+            clock::now().saturating_add(stated.unwrap_or_default().max(QUOTA_ASKED_AGAIN)).unwrap_or(Timestamp::MAX);
         let spent = SpentQuota { until, message: said.trim_end_matches('.').to_owned() };
         self.state_cache
             .commit_with(|recorded| {
@@ -105,7 +105,7 @@ impl Executor {
 
     /// Completes an attempt whose response holds only the changed fields: the stored values are
     /// fetched.
-    async fn finish_by_looking(&self, id: AttemptId, asset_id: AssetId) -> Result<StepResult, StateCacheError> {
+    async fn finish_by_fetching(&self, id: AttemptId, asset_id: AssetId) -> Result<StepResult, StateCacheError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
         let asset = match self.look(&attempt.address, asset_id).await? {
             Lookup::Present(asset) => *asset,
@@ -214,14 +214,14 @@ impl Executor {
 
     /// Records that the request had no effect. The step may be tried again after its back-off.
     async fn not_carried_out(&self, id: AttemptId, message: String) -> Result<StepResult, StateCacheError> {
-        self.rest_after(id, PhaseEvent::NotCarriedOut, &message).await?;
+        self.back_off_after(id, PhaseEvent::NotCarriedOut, &message).await?;
         Ok(StepResult::Again { message })
     }
 
     /// Records that the outcome is in doubt: the next plan decides, by fetching the asset or by the
     /// policy.
     async fn doubt(&self, id: AttemptId, message: &str) -> Result<StepResult, StateCacheError> {
-        self.rest_after(id, PhaseEvent::Doubt, message).await?;
+        self.back_off_after(id, PhaseEvent::Doubt, message).await?;
         Ok(StepResult::Ended(Outcome::InDoubt { message: message.to_owned() }))
     }
 
@@ -233,12 +233,12 @@ impl Executor {
             return self.doubt(id, message).await;
         }
         self.results.unreadable(clock::elapsed());
-        self.rest_after(id, PhaseEvent::Hold, message).await?;
+        self.back_off_after(id, PhaseEvent::Hold, message).await?;
         Ok(StepResult::Ended(Outcome::InDoubt { message: message.to_owned() }))
     }
 
     /// Advances an attempt and makes its address back off, in one transaction.
-    async fn rest_after(&self, id: AttemptId, event: PhaseEvent, message: &str) -> Result<(), StateCacheError> {
+    async fn back_off_after(&self, id: AttemptId, event: PhaseEvent, message: &str) -> Result<(), StateCacheError> {
         let jitter = fastrand::f64();
         let decide = |recorded: &Recorded| {
             let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
@@ -283,13 +283,13 @@ impl Executor {
         };
         // Once the operation takes longer than any that succeeds, a newer desired state of the
         // address ends the wait.
-        let called_off = async {
+        let cancelled = async {
             self.superseded.or(std::future::pending::<()>()).await;
             tokio::time::sleep(in_doubt::patience_left(&attempt, clock::now())).await;
         };
         let followed = tokio::select! {
             followed = self.stop.or(self.poller.follow(id, input_digest)) => followed,
-            () = called_off => return Ok(superseded("its operation is waited for no longer than something else is wanted")),
+            () = cancelled => return Ok(superseded("its operation is waited for no longer than something else is wanted")),
         };
         let running = || format!("Roblox still works on operation {operation}; the next run goes on waiting");
         match followed {
@@ -327,7 +327,7 @@ impl Executor {
             Class::TryLater(Later::QuotaSpent) => self.quota_spent(id, PhaseEvent::Refuse, &said, None).await,
             Class::TryLater(_) => {
                 let message = format!("Roblox's operation failed: {said}");
-                self.rest_after(id, PhaseEvent::Refuse, &message).await?;
+                self.back_off_after(id, PhaseEvent::Refuse, &message).await?;
                 Ok(StepResult::Again { message })
             }
             Class::Refused(Refusal::AccountModerated) => {
@@ -454,23 +454,23 @@ impl Executor {
         address: &Address,
         asset_id: AssetId,
     ) -> Result<Lookup, StateCacheError> {
-        let Some(pass) = self.stop.or(self.throttle.acquire(Endpoint::GetAsset)).await else {
+        let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::GetAsset)).await else {
             return Ok(Lookup::Unknown(run_ends()));
         };
         let reply = self.client.get_asset(asset_id, &[]).await;
-        self.throttle.release(pass, &reply);
+        self.throttle.release(permit, &reply);
         let failure = match reply.result {
             Ok(asset) => return self.vouched(address, asset_id, asset).await,
             Err(failure) => failure,
         };
         Ok(match failure.class {
             Class::Refused(Refusal::NotFound) => Lookup::Gone,
-            _ => Lookup::Unknown(self.could_not_look(address, failure).await?),
+            _ => Lookup::Unknown(self.fetch_failed(address, failure).await?),
         })
     }
 
     /// Returns what a failed fetch means for a step of `address`.
-    pub(in crate::engine) async fn could_not_look(
+    pub(in crate::engine) async fn fetch_failed(
         &self,
         address: &Address,
         failure: Failure,
@@ -493,7 +493,7 @@ impl Executor {
 
     /// Records that an observation rules out the desired state of an address: it waits for a
     /// change, or for `retry`.
-    pub(in crate::engine) async fn refuse_rest(
+    pub(in crate::engine) async fn refuse_desired(
         &self,
         address: &Address,
         action: &str,
@@ -590,7 +590,7 @@ pub(in crate::engine) fn forbidden_outcome(creator: Creator, message: String) ->
 
 /// Returns how long Roblox says to wait, if it says so in seconds. The limit is a month, the
 /// longest known quota.
-fn told_wait(limits: &RawLimitHeaders) -> Option<SignedDuration> {
+fn stated_wait(limits: &RawLimitHeaders) -> Option<SignedDuration> {
     let seconds = limits.retry_after.iter().filter_map(|text| text.trim().parse::<u32>().ok()).max()?;
     Some(SignedDuration::from_secs(i64::from(seconds)).min(SignedDuration::from_hours(30 * 24)))
 }

@@ -43,7 +43,7 @@ impl Executor {
             self.state_cache.commit(effects::made_elsewhere(address, &record, &seen, clock::now())).await?;
             return Ok(superseded("somebody else changed it at Roblox"));
         }
-        if let Some(tried) = self.objection_to_version(address, asset_id, to).await? {
+        if let Some(tried) = self.obstacle_to_version(address, asset_id, to).await? {
             return Ok(tried);
         }
         let intent = Intent::Rollback { asset_id, to };
@@ -65,17 +65,17 @@ impl Executor {
 impl Executor {
     /// Returns why a version can't be made current, before anything is sent: Roblox doesn't have
     /// it, moderation rejected it, or it can't be fetched now.
-    async fn objection_to_version(
+    async fn obstacle_to_version(
         &self,
         address: &Address,
         asset_id: AssetId,
         to: Revision,
     ) -> Result<Option<StepResult>, StateCacheError> {
-        let Some(pass) = self.stop.or(self.throttle.acquire(Endpoint::GetVersion)).await else {
+        let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::GetVersion)).await else {
             return Ok(Some(run_ends()));
         };
         let reply = self.client.get_version(asset_id, to).await;
-        self.throttle.release(pass, &reply);
+        self.throttle.release(permit, &reply);
         match VersionVerdict::of(reply.result) {
             VersionVerdict::Usable => Ok(None),
             VersionVerdict::Rejected => {
@@ -84,11 +84,11 @@ impl Executor {
             }
             VersionVerdict::Missing => {
                 let message = missing(asset_id, to);
-                self.refuse_rest(address, "rollback", &message).await?;
+                self.refuse_desired(address, "rollback", &message).await?;
                 let hint = format!("`macadam history {address} {to} --remote` shows what Roblox says of it");
                 Ok(Some(StepResult::Ended(Outcome::Refused { message, hint: Some(hint) })))
             }
-            VersionVerdict::Unknown(failure) => self.could_not_look(address, *failure).await.map(Some),
+            VersionVerdict::Unknown(failure) => self.fetch_failed(address, *failure).await.map(Some),
         }
     }
 }

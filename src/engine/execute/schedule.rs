@@ -60,7 +60,7 @@ impl Finished {
     }
 
     /// Forgets a failure of an address.
-    pub(crate) fn forget_undone(&self, address: &Address) {
+    pub(crate) fn forget_failure(&self, address: &Address) {
         let mut under_way = self.under_way();
         if under_way.get(address).is_some_and(|sender| *sender.borrow() == Some(false)) {
             under_way.remove(address);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
 use crate::cloud::client::Client;
-use crate::engine::execute::context::{ExecutionContext, GivenUp};
+use crate::engine::execute::context::{AbandonedCreates, ExecutionContext};
 use crate::engine::execute::executor::{Executor, stop_for};
 use crate::engine::execute::schedule::{Runner, execute};
 use crate::engine::reconcile::shutdown::Shutdown;
@@ -17,7 +17,7 @@ use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
 use crate::engine::remote::set_aside;
 use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Stop};
-use crate::engine::workspace::gather::{GatherError, gather, unsettled_now};
+use crate::engine::workspace::gather::{GatherError, gather, in_progress_now};
 use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::outputs::{self, RenderedOutput};
 use crate::engine::workspace::session::{Session, recover};
@@ -145,7 +145,7 @@ fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<AssetQuery> {
 /// replaces it; all others are returned to be recorded now. Until that step begins, the create
 /// stays in doubt, also in the lockfile. A run that ends before leaves it to the next machine, with
 /// its count.
-pub(in crate::engine) fn abandoned_creates(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
+pub(in crate::engine) fn abandoned_creates(plan: &Plan, recorded: &Recorded) -> (AbandonedCreates, Vec<Change>) {
     let address_of = |change: &Change| match change {
         Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| attempt.address.clone()),
         Change::SetBlocked { address, .. }
@@ -156,7 +156,7 @@ pub(in crate::engine) fn abandoned_creates(plan: &Plan, recorded: &Recorded) -> 
     let doubted = plan.marks.iter().filter(|mark| matches!(mark, Change::Advance { event: PhaseEvent::Abandon, .. }));
     let doubted: BTreeSet<Address> = doubted.filter_map(address_of).collect();
     let created = plan.steps.iter().filter(|step| matches!(step.action, Action::Create(_) | Action::Replace { .. }));
-    let mut abandoned_creates: GivenUp =
+    let mut abandoned_creates: AbandonedCreates =
         created.filter(|step| doubted.contains(&step.address)).map(|step| (step.address.clone(), Vec::new())).collect();
     let mut marks = Vec::new();
     for mark in &plan.marks {
@@ -206,7 +206,7 @@ impl SyncRun<'_> {
         let mut fruitless = 0;
         let (mut confirmed, mut looked_at_key) = (false, false);
         let mut tried: Option<Vec<Step>> = None;
-        self.look_first().await?;
+        self.fetch_urgent().await?;
         let said = set_aside::ask(&self.context).await;
         set_aside::record(&self.session.state_cache, &said).await?;
         let review_ends = self.options.wait_moderation.map(|wait| clock::elapsed().saturating_add(wait));
@@ -268,7 +268,7 @@ impl SyncRun<'_> {
 
     /// Fetches assets before the first plan: all of them with `refresh`, otherwise those that are
     /// outdated, those that Roblox didn't find, and the reviews that are due.
-    async fn look_first(&mut self) -> Result<(), SyncError> {
+    async fn fetch_urgent(&mut self) -> Result<(), SyncError> {
         let undecided = |recorded: &Recorded| {
             let mut facts = recorded.assets.values().flat_map(|record| record.history.iter());
             facts.any(|(_, fact)| matches!(fact.state, RevisionState::Reviewing | RevisionState::Unverified))
@@ -351,7 +351,7 @@ impl SyncRun<'_> {
 
     /// Gathers, plans, and records the plan's marks. The marks of abandoned creates are returned
     /// with the plan.
-    async fn plan(&mut self) -> Result<(Arc<Desired>, Plan, GivenUp), SyncError> {
+    async fn plan(&mut self) -> Result<(Arc<Desired>, Plan, AbandonedCreates), SyncError> {
         self.session.state_cache.secure().await?;
         self.generation = self.session.state_cache.generation();
         let (project, listener) = (self.session.project.clone(), self.options.listener.clone());
@@ -362,7 +362,7 @@ impl SyncRun<'_> {
         let cache = std::mem::take(&mut self.session.cache);
         let looked = tokio::task::spawn_blocking(move || {
             failpoint::trip("gather");
-            let gathered = gather(&project, &cache, &known, &unsettled_now(&project), &listener);
+            let gathered = gather(&project, &cache, &known, &in_progress_now(&project), &listener);
             (gathered, cache)
         });
         let (gathered, before) = looked.await.map_err(|error| {
@@ -421,7 +421,7 @@ impl SyncRun<'_> {
         &mut self,
         desired: &Desired,
         plan: Plan,
-        abandoned_creates: GivenUp,
+        abandoned_creates: AbandonedCreates,
     ) -> Result<Vec<StepReport>, SyncError> {
         (self.options.listener)(ProgressEvent::Planned { steps: plan.steps.len() as u64 });
         let steps = self.context.steps(desired, abandoned_creates, self.generation);
@@ -443,7 +443,7 @@ impl SyncRun<'_> {
                         self.options.stop.trigger(stop_for(&error));
                     }
                     // Learned limits are saved as often, for the same reason.
-                    self.context.remember_pace().await?;
+                    self.context.save_limits().await?;
                     match self.session.lockfile.write(&self.session.state_cache, &self.in_manifest).await {
                         Ok(written) => self.report.lockfile_written |= written,
                         // Steps that are not sent yet wait for another run.
@@ -463,7 +463,7 @@ impl SyncRun<'_> {
     /// Writes the lockfile, the learned limits and the latencies, however the rounds ended.
     async fn end(mut self, ended: Result<(), SyncError>) -> Result<RunReport, SyncError> {
         let written = self.session.lockfile.write_last(&self.session.state_cache, &self.in_manifest).await;
-        let learned = self.context.remember_pace().await;
+        let learned = self.context.save_limits().await;
         self.report.stop = self.options.stop.why();
         if let Some(Stop::Defect { .. }) = self.report.stop {
             // Other errors followed from the defect.

@@ -46,7 +46,7 @@ pub(crate) struct KeyVerdict {
 /// Asks Roblox what the key may do, and judges it for a run that concerns these creators. The
 /// verdict is empty for a credential without introspection (an OAuth token), and if the request
 /// fails for any reason. Roblox's responses to the work decide then.
-pub(crate) async fn look(
+pub(crate) async fn check(
     client: &Client,
     throttle: &Throttle,
     stop: &Shutdown,

@@ -356,7 +356,7 @@ impl SimulatedExecutor<'_> {
     }
 
     /// Fetches the urgent assets, as every run does.
-    pub(super) fn look_first(&mut self) {
+    pub(super) fn fetch_urgent(&mut self) {
         let queries = observe::queries(self.desired, self.recorded);
         self.ask(observe::urgent(queries, self.recorded, self.now));
     }

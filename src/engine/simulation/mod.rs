@@ -141,7 +141,7 @@ impl SimulationFixture {
 
     /// Plans and executes until a plan is empty.
     fn converge(&mut self) -> Plan {
-        self.context().look_first();
+        self.context().fetch_urgent();
         let mut plans = Vec::new();
         for _ in 0..ROUNDS {
             let plan = self.plan();

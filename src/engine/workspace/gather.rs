@@ -64,7 +64,7 @@ pub(crate) fn read_manifest(project: &Project) -> Result<(Manifest, String), Gat
 
 /// Returns the files that a single run must not read yet. In CI there are none: everything was just
 /// checked out, and no one edits it.
-pub(crate) fn unsettled_now(project: &Project) -> FilesInProgress {
+pub(crate) fn in_progress_now(project: &Project) -> FilesInProgress {
     if project.in_ci {
         return FilesInProgress::default();
     }

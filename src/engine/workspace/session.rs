@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::engine::execute::effects;
 use crate::engine::report::progress::Listener;
-use crate::engine::workspace::gather::{GatherError, gather, unsettled_now};
+use crate::engine::workspace::gather::{GatherError, gather, in_progress_now};
 use crate::engine::workspace::lockfile::{KeepError, Lockfile, SavedLockfile};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
@@ -125,9 +125,10 @@ impl Session {
     pub async fn wanted(&mut self, listener: Listener) -> Result<Desired, GatherError> {
         let (project, cache) = (self.project.clone(), std::mem::take(&mut self.cache));
         let known = self.state_cache.read(Recorded::addresses);
-        let looked =
-            tokio::task::spawn_blocking(move || gather(&project, &cache, &known, &unsettled_now(&project), &listener))
-                .await;
+        let looked = tokio::task::spawn_blocking(move || {
+            gather(&project, &cache, &known, &in_progress_now(&project), &listener)
+        })
+        .await;
         let gathered = match looked {
             Ok(gathered) => gathered?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),

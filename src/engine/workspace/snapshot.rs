@@ -11,7 +11,7 @@ use crate::engine::remote::saved_limits;
 use crate::engine::remote::throttle::{self, Throttle};
 use crate::engine::report::progress::{Listener, silent};
 use crate::engine::report::run_report::Stop;
-use crate::engine::workspace::gather::{GatherError, Gathered, gather, unsettled_now};
+use crate::engine::workspace::gather::{GatherError, Gathered, gather, in_progress_now};
 use crate::engine::workspace::lockfile;
 use crate::engine::workspace::lost_entries;
 use crate::engine::workspace::missing_lockfile;
@@ -231,7 +231,7 @@ struct PreviewInputs {
 impl PreviewInputs {
     fn open(project: &Project, remote: &str, listener: &Listener) -> Result<Self, ViewError> {
         let view = StateSnapshot::open(project, remote)?;
-        let gathered = gather(project, &view.cache, &view.recorded.addresses(), &unsettled_now(project), listener)?;
+        let gathered = gather(project, &view.cache, &view.recorded.addresses(), &in_progress_now(project), listener)?;
         Ok(Self { view, gathered })
     }
 

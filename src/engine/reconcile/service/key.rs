@@ -53,7 +53,7 @@ impl Service<'_> {
         }
         self.checked_key = false;
         if self.refused.take().is_some() || self.context.stop.is_triggered() {
-            self.context.remember_pace().await?;
+            self.context.save_limits().await?;
             self.context = context(self.session, &self.client, &self.setting).await?;
         }
         self.workers.reset_backoff();

@@ -272,7 +272,7 @@ async fn context(
     let (listener, stop) = (setting.listener.clone(), Shutdown::default());
     let context = ExecutionContext::new(session, Arc::clone(client), listener, stop, setting.uploads).await?;
     // The workers catch a panic, so that it doesn't affect other addresses.
-    Ok(context.letting_panics_go_on())
+    Ok(context.propagating_panics())
 }
 
 /// The reason for a wakeup of the loop.

@@ -60,7 +60,7 @@ impl Service<'_> {
 
     pub(super) async fn write_lockfile(&mut self) -> Result<(), ServiceError> {
         self.needs.lockfile = None;
-        self.context.remember_pace().await?;
+        self.context.save_limits().await?;
         // The branch has probably changed: scan first which addresses its manifest has.
         if self.session.lockfile.is_changed().unwrap_or(false) || self.session.lockfile.is_of_another_branch() {
             (self.needs.scan, self.needs.all) = (true, true);

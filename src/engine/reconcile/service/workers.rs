@@ -123,7 +123,7 @@ impl Workers {
         let chains = chains(steps);
         // An earlier failure holds nothing back now. No worker is busy with these addresses, since
         // the plan leaves out busy ones.
-        chains.iter().filter_map(|chain| chain.first()).for_each(|step| self.finished.forget_undone(&step.address));
+        chains.iter().filter_map(|chain| chain.first()).for_each(|step| self.finished.forget_failure(&step.address));
         for chain in &chains {
             if let Some(address) = asset_of(chain) {
                 self.finished.begin(address.clone());
