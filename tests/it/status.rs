@@ -73,7 +73,12 @@ fn a_pinned_address_tells_its_revision_and_what_waits() {
     "#);
     // A file that nobody looked at since.
     project.write("icon.png", png(7));
-    assert!(row(&project, "icon")["waits"].as_str().unwrap().contains("its file has changed; `macadam unpin icon` uploads it"));
+    assert!(
+        row(&project, "icon")["waits"]
+            .as_str()
+            .unwrap()
+            .contains("its file has changed; `macadam unpin icon` uploads it")
+    );
 }
 
 #[test]
