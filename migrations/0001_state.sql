@@ -306,8 +306,9 @@ CREATE TABLE files (
     height       INTEGER CHECK (height >= 0),
     -- … or why the file can't be used.
     problem      TEXT,
+    problem_kind TEXT,
     hint         TEXT,
-    CHECK ((problem IS NULL) = (content IS NOT NULL)),
+    CHECK ((problem IS NULL) = (content IS NOT NULL) AND (problem IS NULL) = (problem_kind IS NULL)),
     CHECK ((content IS NULL) = (kind IS NULL) AND (content IS NULL) = (format IS NULL)
         AND (content IS NULL) = (content_size IS NULL))
 ) STRICT, WITHOUT ROWID;

@@ -152,7 +152,7 @@ impl CommandResult {
 pub(super) fn more(report: &RunReport) -> Vec<(&'static str, Value)> {
     let document = document::report(report);
     let actions = document.get("actions").cloned().unwrap_or_default();
-    let notes: Vec<&str> = report.notes.iter().map(|note| note.text.as_str()).collect();
+    let notes: Vec<String> = report.notes.iter().map(|note| note.kind.to_string()).collect();
     vec![("actions", actions), ("notes", json!(notes)), ("lockfile_written", json!(report.lockfile_written))]
 }
 
@@ -166,11 +166,11 @@ pub(super) fn show(output: Printer, report: &RunReport) {
         }
     }
     for drift in &report.drifts {
-        output.line(format!("{} {}: {}", paint(TextStyle::Warning, "note"), drift.address, drift.what));
+        output.line(format!("{} {}: {}", paint(TextStyle::Warning, "note"), drift.address, drift.kind));
     }
     for note in &report.notes {
         let address = note.address.as_ref().map(|address| format!("{address}: ")).unwrap_or_default();
-        output.line(format!("{} {address}{}", paint(TextStyle::Quiet, "note"), note.text));
+        output.line(format!("{} {address}{}", paint(TextStyle::Quiet, "note"), note.kind));
     }
 }
 
@@ -210,12 +210,12 @@ impl Shortfall {
             return None;
         }
         if let Some(hold) = report.held.first() {
-            let outcome = match hold.kind {
+            let outcome = match hold.kind() {
                 HoldKind::Held => "held",
                 HoldKind::Waiting => "waiting",
                 HoldKind::Rejected | HoldKind::Failed => "failed",
             };
-            return Some(Self::new(outcome, Exit::Unreconciled, &hold.reason, hold.hint.as_ref()));
+            return Some(Self::new(outcome, Exit::Unreconciled, &hold.reason.to_string(), hold.hint().as_ref()));
         }
         match report.failures().first() {
             Some(entry) => Self::of_step(&entry.outcome, report.stop.as_ref()),

@@ -41,10 +41,11 @@ fn action(step: &Step, known: Option<(&Desired, &Recorded)>) -> Map<String, Valu
     let mut entry = Map::new();
     entry.insert("address".to_owned(), json!(step.address.as_str()));
     entry.insert("action".to_owned(), json!(step.action.name()));
-    entry.insert("reason".to_owned(), json!(step.reason));
+    entry.insert("reason".to_owned(), json!(step.reason.to_string()));
+    entry.insert("code".to_owned(), json!(step.reason.rule().name()));
     entry.insert("asset_id".to_owned(), json!(asset_id.map(crate::model::ids::AssetId::get)));
     entry.insert("revision".to_owned(), json!(revision));
-    entry.insert("rule".to_owned(), json!(step.rule.name()));
+    entry.insert("rule".to_owned(), json!(step.reason.rule().name()));
     if let Some(recorded) = recorded {
         let changes = diff::diff(step, recorded).into_iter();
         let changes = changes.map(|Difference { what, from, to }| json!({ "what": what, "from": from, "to": to }));
@@ -66,11 +67,12 @@ fn hold(hold: &Hold) -> Map<String, Value> {
     let mut entry = Map::new();
     entry.insert("address".to_owned(), json!(hold.address.as_str()));
     entry.insert("action".to_owned(), json!("hold"));
-    entry.insert("reason".to_owned(), json!(hold.reason));
+    entry.insert("reason".to_owned(), json!(hold.reason.to_string()));
+    entry.insert("code".to_owned(), json!(hold.reason.code()));
     entry.insert("asset_id".to_owned(), Value::Null);
     entry.insert("revision".to_owned(), Value::Null);
-    entry.insert("hint".to_owned(), json!(hold.hint));
-    entry.insert("kind".to_owned(), json!(hold.kind.to_string()));
+    entry.insert("hint".to_owned(), json!(hold.hint()));
+    entry.insert("kind".to_owned(), json!(hold.kind().to_string()));
     entry.insert("part".to_owned(), json!(hold.part.name()));
     entry
 }
@@ -85,15 +87,21 @@ fn summary(actions: &[Map<String, Value>]) -> Value {
 }
 
 fn notes(notes: &[Note]) -> Value {
-    let note = |note: &Note| json!({ "address": note.address.as_ref().map(Address::as_str), "note": note.text });
+    let note = |Note { address, kind }: &Note| json!({ "address": address.as_ref().map(Address::as_str), "code": kind.code(), "note": kind.to_string() });
     notes.iter().map(note).collect()
 }
 
 /// Changes that were made on Roblox, outside of Macadam.
 pub(super) fn drifts(drifts: &[Drift]) -> Value {
     let drift = |drift: &Drift| {
-        let Drift { address, asset_id, what, hint } = drift;
-        json!({ "address": address.as_str(), "asset_id": asset_id.get(), "what": what, "hint": hint })
+        let Drift { address, asset_id, kind } = drift;
+        json!({
+            "address": address.as_str(),
+            "asset_id": asset_id.get(),
+            "code": kind.code(),
+            "what": kind.to_string(),
+            "hint": drift.hint(),
+        })
     };
     drifts.iter().map(drift).collect()
 }
@@ -125,7 +133,7 @@ pub(super) fn locked(preview: &PlanPreview, violated: bool) -> Value {
     let held = std::iter::repeat_n(None, preview.plan.steps.len()).chain(preview.plan.held.iter().map(Some));
     for (entry, held) in actions.iter_mut().zip(held) {
         entry.insert("outcome".to_owned(), json!(held.map_or("waiting", outcome_of)));
-        entry.insert("error".to_owned(), json!(held.map(|held| &held.reason)));
+        entry.insert("error".to_owned(), json!(held.map(|held| held.reason.to_string())));
     }
     if let Some(fields) = document.as_object_mut() {
         fields.insert("actions".to_owned(), json!(actions));
@@ -140,7 +148,7 @@ pub(super) fn locked(preview: &PlanPreview, violated: bool) -> Value {
 }
 
 fn outcome_of(hold: &Hold) -> &'static str {
-    match hold.kind {
+    match hold.kind() {
         HoldKind::Held => "held",
         HoldKind::Waiting => "waiting",
         HoldKind::Rejected | HoldKind::Failed => "failed",
@@ -166,12 +174,12 @@ pub(super) fn report(report: &RunReport) -> Value {
     let failed = report.steps.iter().filter(|tried| matches!(tried.outcome, Outcome::Refused { .. }));
     let failed: BTreeSet<&Address> = failed.map(|tried| &tried.step.address).collect();
     for held in &report.held {
-        if held.kind != HoldKind::Held && failed.contains(&held.address) {
+        if held.kind() != HoldKind::Held && failed.contains(&held.address) {
             continue;
         }
         let mut entry = hold(held);
         entry.insert("outcome".to_owned(), json!(outcome_of(held)));
-        entry.insert("error".to_owned(), json!(held.reason));
+        entry.insert("error".to_owned(), json!(held.reason.to_string()));
         actions.push(entry);
     }
     let summary = summary(&actions);

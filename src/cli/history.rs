@@ -27,7 +27,7 @@ use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::recorded::{PinnedAt, Record};
 use crate::model::shown;
 use crate::plan::current::last;
-use crate::plan::pin;
+use crate::plan::pin::{UsableRevisions, find};
 use crate::state::store::EventRow;
 
 /// The recorded history of an address.
@@ -102,7 +102,7 @@ impl KnownHistory {
         let row = rows.iter().find(|row| row.address == address);
         let known = || last(&record).map(|(key, _)| (key.asset_id, record.history.number(key)));
         let current = row.map_or_else(known, |row| row.asset_id.zip(row.revision));
-        let pinned = row.and_then(|row| row.pin).and_then(|pin| Some(pin::find(&record, pin).ok()?.0));
+        let pinned = row.and_then(|row| row.pin).and_then(|pin| Some(find(&record, pin).ok()?.0));
         let file = row.and_then(|row| row.file_hash);
         let events = StateSnapshot::events(&target.project, &target.remote, &address)?;
         let (numbers, numbered) = (record.history.numbers(), record.numbered());
@@ -181,7 +181,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &HistoryArgs) -> Resul
 
 fn never_had(known: &KnownHistory, number: u64) -> CommandFailure {
     CommandFailure::new(Exit::Unreconciled, format!("`{}` has no revision {number}", known.address))
-        .hint(pin::known(&known.record))
+        .hint(UsableRevisions::of(&known.record).to_string())
 }
 
 fn heading(output: Printer, wish: &HistoryQuery, known: &KnownHistory) {

@@ -10,7 +10,7 @@ use super::exit::{CommandFailure, Exit};
 use super::move_in;
 use super::output::{Printer, TextStyle, paint};
 use super::service_client::{self, through_service};
-use super::status::unknown_address;
+use super::status::guess;
 use super::target;
 use crate::engine::commands::import::{self, ImportError, ImportRequest, Imported};
 use crate::engine::execute::context::ExecutionContext;
@@ -24,13 +24,9 @@ impl From<ImportError> for CommandFailure {
         match error {
             ImportError::Book(error) => error.into(),
             ImportError::NotInManifest { address, known } => {
-                let mut failure = unknown_address(address.as_str(), known.iter().map(Address::as_str));
-                if let Some(problem) = failure.problems.first_mut() {
-                    problem.message = format!("`{address}` is not in the manifest");
-                    let guess = problem.hint.take().filter(|hint| hint.starts_with("did you mean"));
-                    problem.hint = guess.or_else(|| Some("add it to the manifest first".to_owned()));
-                }
-                failure
+                let guess = guess(address.as_str(), known.iter().map(Address::as_str));
+                CommandFailure::new(Exit::Unreconciled, format!("`{address}` is not in the manifest"))
+                    .hint(guess.unwrap_or_else(|| "add it to the manifest first".to_owned()))
             }
             ImportError::Look { ref source, .. } if source.is_credential() => {
                 Self::of(Exit::Credential, &error, error.hint())

@@ -14,6 +14,7 @@ use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
 use crate::model::shown::foreign;
 use crate::plan::diff::{self, Difference};
+use crate::plan::reason::hold::HoldReason;
 use crate::plan::{Action, Drift, HeldPart, Hold, HoldKind, Note, Plan, Step};
 
 /// A group with more entries than this is cut.
@@ -77,11 +78,13 @@ impl Outline<'_> {
         if is_new {
             lines.push(format!("{INDENT}{}", introduce(&step.address, &mut changes)));
         }
-        let reason = without_values(&step.reason, &changes);
         lines.extend(table(&changes, is_new));
-        let rule =
-            if self.all { format!(" {}", paint(TextStyle::Quiet, format!("[{}]", step.rule))) } else { String::new() };
-        lines.push(format!("{INDENT}{reason}{rule}"));
+        let rule = if self.all {
+            format!(" {}", paint(TextStyle::Quiet, format!("[{}]", step.reason.rule())))
+        } else {
+            String::new()
+        };
+        lines.push(format!("{INDENT}{}{rule}", step.reason));
         if !step.after.is_empty() {
             let names: Vec<&str> = step.after.iter().map(Address::as_str).collect();
             lines.push(format!("{INDENT}{}", paint(TextStyle::Quiet, format!("after {}", names.join(", ")))));
@@ -103,7 +106,7 @@ impl Outline<'_> {
         let unchanged = self.desired.assets.keys().filter(|address| !touched.contains(address)).count() as u64;
         let mut tallies = tally(steps, Tense::ToDo);
         tallies.extend(KINDS.map(|kind| {
-            let count = held.iter().filter(|hold| hold.kind == kind).count();
+            let count = held.iter().filter(|hold| hold.kind() == kind).count();
             Tally::assets(count as u64, hold_word(kind))
         }));
         let drifted = match drifts.len() {
@@ -154,14 +157,14 @@ pub(super) fn holds(held: &[Hold], all: bool) -> Vec<String> {
             section(&mut lines, TextStyle::Warning, hold_word(kind), waiting(held), all);
             continue;
         }
-        let entries = held.iter().filter(|hold| hold.kind == kind).map(|hold| {
+        let entries = held.iter().filter(|hold| hold.kind() == kind).map(|hold| {
             let part = match hold.part {
                 HeldPart::Asset => "",
                 HeldPart::Metadata => ": its name, description, icon or previews",
                 HeldPart::Archiving => ": archiving is on hold",
             };
             let mut lines = vec![format!("  {}{part}", hold.address), format!("{INDENT}{}", hold.reason)];
-            lines.extend(hold.hint.as_deref().map(hint));
+            lines.extend(hold.hint().as_deref().map(hint));
             lines
         });
         let tone = if kind == HoldKind::Held { TextStyle::Warning } else { TextStyle::Bad };
@@ -172,8 +175,8 @@ pub(super) fn holds(held: &[Hold], all: bool) -> Vec<String> {
 
 /// One entry for all assets that wait for the same thing.
 fn waiting(held: &[Hold]) -> Vec<Vec<String>> {
-    let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
-    for hold in held.iter().filter(|hold| hold.kind == HoldKind::Waiting) {
+    let mut reasons: BTreeMap<&HoldReason, u64> = BTreeMap::new();
+    for hold in held.iter().filter(|hold| hold.kind() == HoldKind::Waiting) {
         *reasons.entry(&hold.reason).or_default() += 1;
     }
     reasons.into_iter().map(|(reason, count)| vec![format!("  {}: {reason}", plural(count, "asset"))]).collect()
@@ -182,10 +185,8 @@ fn waiting(held: &[Hold]) -> Vec<Vec<String>> {
 /// Changes that were made on Roblox, outside of Macadam.
 fn drifts(drifts: &[Drift], all: bool) -> Vec<String> {
     let entries = drifts.iter().map(|drift| {
-        let Drift { address, asset_id, what, hint: advice } = drift;
-        let mut lines = vec![title(address, Some(*asset_id)), format!("{INDENT}{what}")];
-        lines.extend(advice.as_deref().map(hint));
-        lines
+        let Drift { address, asset_id, kind } = drift;
+        vec![title(address, Some(*asset_id)), format!("{INDENT}{kind}"), hint(&drift.hint())]
     });
     let mut lines = Vec::new();
     section(&mut lines, TextStyle::Warning, "changed on Roblox", entries.collect(), all);
@@ -195,8 +196,8 @@ fn drifts(drifts: &[Drift], all: bool) -> Vec<String> {
 /// Good to know.
 pub(super) fn notes(notes: &[Note], all: bool) -> Vec<String> {
     let entries = notes.iter().map(|note| match &note.address {
-        Some(address) => vec![format!("  {address} {}", note.text)],
-        None => vec![format!("  {}", note.text)],
+        Some(address) => vec![format!("  {address}: {}", note.kind)],
+        None => vec![format!("  {}", note.kind)],
     });
     let mut lines = Vec::new();
     section(&mut lines, TextStyle::Quiet, "notes", entries.collect(), all);
@@ -240,15 +241,6 @@ fn introduce(address: &Address, changes: &mut Vec<Difference>) -> String {
     let file = take("file").filter(|file| file != address.as_str()).map(|file| format!(" from {file}"));
     let creator = take("creator").map(|creator| format!(" for {creator}")).unwrap_or_default();
     format!("{kind}{name}{}{creator}", file.unwrap_or_default())
-}
-
-/// The reason without the values that the lines above it tell.
-fn without_values<'a>(reason: &'a str, changes: &[Difference]) -> &'a str {
-    let mut told = changes.iter().filter_map(|change| {
-        let (from, to) = (change.from.as_deref().unwrap_or("an unknown content"), change.to.as_deref()?);
-        reason.strip_suffix(&format!(" from {from} to {to}"))
-    });
-    told.next().unwrap_or(reason)
 }
 
 fn table(changes: &[Difference], is_new: bool) -> Vec<String> {
@@ -325,19 +317,5 @@ mod tests {
         check(Some(&long), Some(&long.replace('5', "6")), false, "01234567890123456… -> 01234667890123466…");
         let (left, right) = (format!("{long} old"), format!("{long} new"));
         check(Some(&left), Some(&right), false, "…3456789 old -> …3456789 new");
-    }
-
-    #[test]
-    fn a_reason_does_not_repeat_its_values() {
-        let change = |from: Option<&str>| Difference {
-            what: "content".to_owned(),
-            from: from.map(str::to_owned),
-            to: Some("bb".to_owned()),
-        };
-        let reason = "its content changed from aa to bb";
-        assert_eq!(without_values(reason, &[change(Some("aa"))]), "its content changed");
-        assert_eq!(without_values(reason, &[change(Some("cc"))]), reason);
-        let unknown = "its content changed from an unknown content to bb";
-        assert_eq!(without_values(unknown, &[change(None)]), "its content changed");
     }
 }

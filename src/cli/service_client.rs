@@ -155,8 +155,8 @@ pub(super) async fn until_all_carried_out(
             Some(hold) => {
                 let since = *held_since.get_or_insert(now);
                 if !acts && now.saturating_sub(since) >= HELD_FOR_GOOD {
-                    let failure = CommandFailure::new(Exit::Unreconciled, &hold.reason);
-                    return Err(match hold.hint.clone().filter(|hint| !hint.is_empty()) {
+                    let failure = CommandFailure::new(Exit::Unreconciled, hold.reason.to_string());
+                    return Err(match hold.hint().filter(|hint| !hint.is_empty()) {
                         Some(hint) => failure.hint(hint),
                         None => failure,
                     });

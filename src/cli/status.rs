@@ -16,6 +16,7 @@ use crate::model::address::Address;
 use crate::model::asset::Moderation;
 use crate::model::desired::Pin;
 use crate::model::shown;
+use crate::plan::Drift;
 use crate::plan::retirement::{self, ScheduledArchiving};
 
 /// Stands under an address.
@@ -50,11 +51,14 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
 /// An unknown address, with the nearest known one as hint.
 pub(super) fn unknown_address<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> CommandFailure {
     let failure = CommandFailure::new(Exit::Unreconciled, format!("there is no asset named `{wanted}`"));
+    failure.hint(guess(wanted, known).unwrap_or_else(|| "`macadam status` lists all names".to_owned()))
+}
+
+/// The known address that somebody may have meant, as a hint.
+pub(super) fn guess<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let nearest = known.map(|name| (strsim::jaro_winkler(wanted, name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
-    match nearest {
-        Some((likeness, name)) if likeness > 0.8 => failure.hint(format!("did you mean `{name}`?")),
-        Some(_) | None => failure.hint("`macadam status` lists all names"),
-    }
+    let (_, name) = nearest.filter(|(likeness, _)| *likeness > 0.8)?;
+    Some(format!("did you mean `{name}`?"))
 }
 
 fn row_json(row: &AssetStatus) -> Value {
@@ -76,6 +80,7 @@ fn row_json(row: &AssetStatus) -> Value {
         drifts,
         waits,
         error,
+        code,
         hint,
         duplicates,
         possible_duplicates,
@@ -107,6 +112,7 @@ fn row_json(row: &AssetStatus) -> Value {
         "drifts": document::drifts(drifts),
         "waits": waits,
         "error": error,
+        "code": code,
         "hint": hint,
         "duplicates": duplicates.iter().map(|id| id.get()).collect::<Vec<_>>(),
         "possible_duplicates": possible_duplicates,
@@ -132,7 +138,7 @@ fn show(output: Printer, rows: &[AssetStatus], rehearsal: bool) {
         for remark in remarks(row) {
             output.line(format!("{INDENT}{}", paint(TextStyle::Quiet, remark)));
         }
-        let hints = row.hint.iter().chain(row.drifts.iter().filter_map(|drift| drift.hint.as_ref()));
+        let hints = row.hint.iter().cloned().chain(row.drifts.iter().map(Drift::hint));
         for hint in hints {
             output.line(format!("{INDENT}{} {hint}", paint(TextStyle::Change, "hint:")));
         }
@@ -170,7 +176,7 @@ fn remarks(row: &AssetStatus) -> Vec<String> {
     }));
     remarks.extend(row.pinned_revision.map(|number| format!("pinned to revision {number}")));
     remarks.extend(row.error.clone());
-    remarks.extend(row.drifts.iter().map(|drift| drift.what.clone()));
+    remarks.extend(row.drifts.iter().map(|drift| drift.kind.to_string()));
     // Without an asset it is plain that the next sync uploads the file.
     let told = row.asset_id.is_some() || row.state == AssetState::InProgress;
     remarks.extend(row.waits.clone().filter(|_| told));

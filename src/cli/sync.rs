@@ -336,8 +336,8 @@ fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
         output.line("");
     }
     for drift in &report.drifts {
-        let hint = drift.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        output.warning(format!("{} (asset {}): {}{hint}", drift.address, drift.asset_id, drift.what));
+        let hint = drift.hint();
+        output.warning(format!("{} (asset {}): {}; {hint}", drift.address, drift.asset_id, drift.kind));
     }
     for (asset_id, why) in &report.unasked {
         output.warning(plan::unasked(*asset_id, why));

@@ -11,7 +11,7 @@ use super::open::{Barred, Root};
 use super::walk::{self, Walk};
 use crate::model::address::Address;
 use crate::model::desired::FileSelection;
-use crate::model::file::FileProblem;
+use crate::model::file::{FileProblem, FileProblemKind};
 use crate::model::path::ProjectPath;
 
 /// Adds to `walk` the files of `known` addresses that it didn't find, that globs match, and that
@@ -83,10 +83,9 @@ fn bad_link(root: &Root, folder: &str) -> Option<FileProblem> {
         Ok(Err(Barred::Guarded)) => "leads into a folder of git's or Macadam's own".to_owned(),
         Err(error) => format!("can't be followed: {error}"),
     };
-    Some(FileProblem {
-        message: format!("its folder `{folder}` is a link that {wrong}"),
-        hint: Some("put the folder itself back, or remove the link if its assets shall leave".to_owned()),
-    })
+    let hint = "put the folder itself back, or remove the link if its assets should leave";
+    let message = format!("its folder `{folder}` is a link that {wrong}");
+    Some(FileProblem::new(FileProblemKind::BadLink, message, Some(hint)))
 }
 
 #[cfg(all(test, unix))]

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sha2::{Digest as _, Sha256};
 
 use super::open::{Root, open};
-use crate::model::file::FileProblem;
+use crate::model::file::{FileProblem, FileProblemKind};
 use crate::model::foreign_hash::{FileHashes, HashKind};
 use crate::model::ids::ContentHash;
 use crate::model::path::ProjectPath;
@@ -27,7 +27,7 @@ pub(crate) fn foreign_hashes(
     let root = match Root::new(root) {
         Ok(root) => root,
         Err(error) => {
-            let problem = FileProblem { message: format!("cannot read the project's folder: {error}"), hint: None };
+            let problem = unreadable(format!("cannot read the project's folder: {error}"));
             return paths.iter().map(|path| (path.clone(), Err(problem.clone()))).collect();
         }
     };
@@ -45,9 +45,13 @@ pub(crate) fn foreign_hashes(
     found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+fn unreadable(message: String) -> FileProblem {
+    FileProblem::new(FileProblemKind::Unreadable, message, None)
+}
+
 fn hash(root: &Root, path: &ProjectPath, kind: HashKind, buffer: &mut [u8]) -> Result<FileHashes, FileProblem> {
     let opened = open(root, path).map_err(super::open::OpenError::into_problem)?;
-    let failed = |error: io::Error| FileProblem { message: format!("cannot read `{path}`: {error}"), hint: None };
+    let failed = |error: io::Error| unreadable(format!("cannot read `{path}`: {error}"));
     hash_open(opened.file, kind, buffer).map_err(failed)
 }
 

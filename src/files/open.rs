@@ -15,7 +15,7 @@ use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
 
 use super::similar::{Listings, folded};
-use crate::model::file::{FileProblem, Fingerprint};
+use crate::model::file::{FileProblem, FileProblemKind, Fingerprint};
 use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;
 use crate::platform::own_file::{self, How, PathRefusal};
@@ -113,7 +113,14 @@ impl OpenError {
             Self::Read { source, .. } => format!("{self}: {source}"),
             _ => self.to_string(),
         };
-        FileProblem { message, hint }
+        let kind = match &self {
+            Self::Missing { .. } | Self::Case { .. } => FileProblemKind::Missing,
+            Self::DeadLink { .. } | Self::LeadsOut { .. } | Self::Guarded { .. } => FileProblemKind::BadLink,
+            Self::NotAFile { .. } => FileProblemKind::NotAFile,
+            Self::Read { .. } => FileProblemKind::Unreadable,
+            Self::Changed { .. } => FileProblemKind::Changing,
+        };
+        FileProblem { kind, message, hint }
     }
 }
 

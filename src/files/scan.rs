@@ -22,7 +22,7 @@ use super::inspect::{self, Unfit};
 use super::open::{OpenError, Opened, Root, open};
 use super::walk::Walk;
 use crate::model::desired::{FoundFile, FoundFiles};
-use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, Fingerprint};
+use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, FileProblemKind, Fingerprint};
 use crate::model::ids::ContentHash;
 use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;
@@ -135,7 +135,8 @@ pub fn scan(
 }
 
 fn unreachable_root(walk: &Walk, error: &io::Error) -> FoundFiles {
-    let problem = FileProblem { message: format!("cannot read the manifest's folder: {error}"), hint: None };
+    let problem =
+        FileProblem::new(FileProblemKind::Unreadable, format!("cannot read the manifest's folder: {error}"), None);
     let missing = |path: &ProjectPath| (path.clone(), finding(walk, path, Err(problem.clone())));
     walk.files.keys().map(missing).collect()
 }
@@ -263,10 +264,11 @@ fn read_stable(root: &Root, path: &ProjectPath, buffer: &mut [u8], hashed: &dyn 
             }
         }
     }
-    let problem = FileProblem {
-        message: "the file keeps changing while it is read".to_owned(),
-        hint: Some("let the program that writes it finish, then run again".to_owned()),
-    };
+    let problem = FileProblem::new(
+        FileProblemKind::Changing,
+        "the file keeps changing while it is read",
+        Some("let the program that writes it finish, then run again"),
+    );
     ScanResult { content: Err(problem), state: None }
 }
 
@@ -419,7 +421,7 @@ mod tests {
         folder.write_sparse("big.mesh", mesh("x").as_bytes(), 20_000_001);
         folder.write_sparse("big.mp4", b"\0\0\0\x10ftypisom", 3_750_000_001);
         check(&folder, "empty.png", "empty");
-        check(&folder, "notes.txt", "extension .txt");
+        check(&folder, "notes.txt", "accept .txt files");
         check(&folder, "Makefile", "no extension");
         check(&folder, "lie.png", "a JPEG picture, but the name ends in .png");
         check(&folder, "big.mesh", "20000001 bytes; Roblox takes up to 20000000");

@@ -17,7 +17,7 @@ use ignore::{DirEntry, WalkBuilder, WalkState};
 use super::open::{Barred, Root, is_guarded};
 use super::pattern::{Pattern, PatternPart, PatternRole};
 use crate::model::desired::{FileSelection, GlobPattern};
-use crate::model::file::FileProblem;
+use crate::model::file::{FileProblem, FileProblemKind};
 use crate::model::path::ProjectPath;
 
 /// The files that the manifest names, and everything that kept the list from being complete.
@@ -80,7 +80,7 @@ pub fn walk(root: &Path, selection: &FileSelection) -> Walk {
             path: ".".to_owned(),
             globs: (0..selection.globs.len()).collect(),
             incomplete: true,
-            problem: problem(format!("cannot read the manifest's folder: {error}"), None),
+            problem: problem(FileProblemKind::Unreadable, format!("cannot read the manifest's folder: {error}"), None),
         })),
     }
     for path in &selection.explicit {
@@ -99,8 +99,8 @@ pub(super) fn matching(selection: &FileSelection, paths: &[&ProjectPath]) -> Vec
     paths.iter().map(|path| ((*path).clone(), globs.matching(&parts(path)))).collect()
 }
 
-fn problem(message: String, hint: Option<&str>) -> FileProblem {
-    FileProblem { message, hint: hint.map(str::to_owned) }
+fn problem(kind: FileProblemKind, message: String, hint: Option<&str>) -> FileProblem {
+    FileProblem::new(kind, message, hint)
 }
 
 struct Glob {
@@ -124,7 +124,11 @@ impl Globs {
                         path: text.to_owned(),
                         globs: vec![index],
                         incomplete: true,
-                        problem: problem(format!("glob `{}`: `{text}` is no pattern: {wrong}", glob.name), None),
+                        problem: problem(
+                            FileProblemKind::BadGlob,
+                            format!("glob `{}`: `{text}` is no pattern: {wrong}", glob.name),
+                            None,
+                        ),
                     });
                 })
                 .ok()
@@ -185,7 +189,7 @@ impl Globs {
                     path: base,
                     globs: vec![index],
                     incomplete: true,
-                    problem: problem(message, Some(hint)),
+                    problem: problem(FileProblemKind::NotAFile, message, Some(hint)),
                 });
             }
         }
@@ -226,7 +230,7 @@ fn find(root: &Root, globs: &Globs, walk: &mut Walk) {
                         Err(wrong) => wrong,
                     };
                     walk.problems.push(WalkProblem {
-                        problem: problem(format!("the folder link `{path}` {wrong}"), None),
+                        problem: problem(FileProblemKind::BadLink, format!("the folder link `{path}` {wrong}"), None),
                         path,
                         globs,
                         incomplete: true,
@@ -335,7 +339,7 @@ struct BadName(String);
 
 impl BadName {
     fn of(self, path: String, globs: Vec<usize>, incomplete: bool) -> WalkProblem {
-        let problem = problem(self.0, Some("rename it"));
+        let problem = problem(FileProblemKind::BadName, self.0, Some("rename it"));
         WalkProblem { path, globs, incomplete, problem }
     }
 }
@@ -365,7 +369,7 @@ fn failed(start: &WalkStart, globs: &Globs, error: &ignore::Error) -> Met {
     }
     let (path, parts) = below(start, place.unwrap_or(&start.place));
     let name = if path.is_empty() { "." } else { &path };
-    let problem = problem(format!("cannot read the folder `{name}`: {inner}"), None);
+    let problem = problem(FileProblemKind::Unreadable, format!("cannot read the folder `{name}`: {inner}"), None);
     Met::Problem(WalkProblem { globs: globs.reaching(&parts), incomplete: true, problem, path: name.to_owned() })
 }
 

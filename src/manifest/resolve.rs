@@ -18,7 +18,7 @@ use super::{Manifest, pattern};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::desired::{Desired, DesiredAsset, FoundFile, FoundFiles, Stray};
-use crate::model::file::{ContentFacts, FileFacts, FileProblem, ModelRoot};
+use crate::model::file::{ContentFacts, FileFacts, FileProblem, FileProblemKind, ModelRoot};
 use crate::model::path::ProjectPath;
 
 /// A manifest combined with its files.
@@ -160,10 +160,11 @@ impl<'m> Gathering<'m> {
     ) -> DesiredAsset {
         let content = match found {
             Some(finding) => finding.content.clone(),
-            None => Err(FileProblem {
-                message: format!("no file {}", shown(path.as_str())),
-                hint: Some("the path is relative to the manifest's folder, and its case counts".to_owned()),
-            }),
+            None => Err(FileProblem::new(
+                FileProblemKind::Missing,
+                format!("no file {}", shown(path.as_str())),
+                Some("the path is relative to the manifest's folder, and its case counts"),
+            )),
         };
         let inferred = match &content {
             Ok(facts) => facts.inferred_type(),
@@ -214,7 +215,9 @@ impl<'m> Gathering<'m> {
 /// The facts of a file, unless the type or privacy that it is to have doesn't suit it: a problem of
 /// this asset alone.
 fn fitting(facts: FileFacts, asset_type: Option<AssetType>, keys: &AssetKeys) -> Result<FileFacts, FileProblem> {
-    let problem = |message: String, hint: String| Err(FileProblem { message, hint: Some(hint) });
+    let problem = |message: String, hint: String| {
+        Err(FileProblem { kind: FileProblemKind::Unsuitable, message, hint: Some(hint) })
+    };
     let Some(asset_type) = asset_type else {
         return problem(
             "the model is too large to tell whether it is an Animation".to_owned(),

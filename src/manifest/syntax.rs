@@ -17,15 +17,9 @@ pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 const MAX_LINES: usize = 1_000_000;
 /// From this size on only the first syntax error is told: garbage of 16 MiB would give millions.
 const MAX_RECOVERED_BYTES: usize = 1024 * 1024;
-/// How the parser calls a key that is set again. It keeps the first.
-const DUPLICATE: &str = "duplicate key";
-/// How the parser calls a text without quotes. It takes it as the text.
-const UNQUOTED: &str = "string values must be quoted";
-/// How the parser calls values that are wrong in themselves: their extent is known, and the rest of
-/// the document is as written.
-const LOCAL: [&str; 13] = [
-    DUPLICATE,
-    UNQUOTED,
+/// The parser's words for values that are wrong in themselves: their extent is known, and the rest
+/// of the document is as written.
+const WRONG_VALUES: [&str; 7] = [
     "invalid boolean",
     "invalid float",
     "invalid integer",
@@ -33,11 +27,59 @@ const LOCAL: [&str; 13] = [
     "invalid fraction",
     "invalid exponent",
     "invalid date",
-    "missing escaped value",
-    "unexpected leading zero",
-    "`_` may only go between digits",
-    "radix must be lowercase",
 ];
+/// Likewise for numbers that no word is taken for.
+const WRONG_NUMBERS: [&str; 3] =
+    ["unexpected leading zero", "`_` may only go between digits", "radix must be lowercase"];
+
+/// The kinds of syntax errors that Macadam tells apart.
+///
+/// The parser has no codes. So [`SyntaxErrorKind::of`] reads its words, and nothing else does; a
+/// test holds each kind against the parser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SyntaxErrorKind {
+    /// A key that is set again; the parser keeps the first.
+    Duplicate,
+    /// A text without quotes; the parser takes it as the text.
+    Unquoted,
+    /// A value that is wrong in itself, and may be a text without quotes.
+    WrongValue,
+    /// A number that is wrong in itself.
+    WrongNumber,
+    /// A backslash that begins no escape.
+    WrongEscape,
+    /// A key with characters that need quotes.
+    UnquotedKey,
+    /// Another token that may be a text without quotes.
+    WrongToken,
+    /// Another error.
+    Other,
+}
+
+impl SyntaxErrorKind {
+    fn of(error: &Error) -> Self {
+        let message = error.message();
+        let begins = |words: &[&str]| words.iter().any(|word| message.starts_with(word));
+        match message {
+            "duplicate key" => Self::Duplicate,
+            _ if begins(&["string values must be quoted"]) => Self::Unquoted,
+            _ if begins(&WRONG_VALUES) => Self::WrongValue,
+            _ if begins(&WRONG_NUMBERS) => Self::WrongNumber,
+            _ if begins(&["missing escaped value"]) => Self::WrongEscape,
+            _ if begins(&["invalid unquoted key"]) => Self::UnquotedKey,
+            _ if begins(&["invalid "]) => Self::WrongToken,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether the extent of the error is known, and the rest of the document is as written.
+    const fn is_local(self) -> bool {
+        match self {
+            Self::Duplicate | Self::Unquoted | Self::WrongValue | Self::WrongNumber | Self::WrongEscape => true,
+            Self::UnquotedKey | Self::WrongToken | Self::Other => false,
+        }
+    }
+}
 
 /// The text of a manifest.
 ///
@@ -125,12 +167,13 @@ pub(super) fn parse<'t>(source: &'t ManifestSource, report: &mut ErrorSink) -> O
         let line = source.line_of(span.start);
         if last_line.replace(line) != Some(line) {
             // The search goes through the whole text: it is left out where nobody will read of it.
-            let first = if error.message() != DUPLICATE || report.is_crowded() {
+            let kind = SyntaxErrorKind::of(&error);
+            let first = if kind != SyntaxErrorKind::Duplicate || report.is_crowded() {
                 None
             } else {
                 first_of_duplicate(text, span.start)
             };
-            report.add(syntax_fault(text, span, error.message(), first));
+            report.add(syntax_fault(text, span, &error, first));
         }
     }
     sure.then(|| document.into_inner())
@@ -160,13 +203,13 @@ pub(super) fn foreign_file(source: &ManifestSource, report: &ErrorSink) -> Optio
     Some(fault.hint("Macadam doesn't show its lines, in case this isn't a manifest"))
 }
 
-/// Whether the extent of an error is known, and the rest of the document is as written.
 fn is_local(error: &Error) -> bool {
-    LOCAL.iter().any(|local| error.message().starts_with(local))
+    SyntaxErrorKind::of(error).is_local()
 }
 
-fn syntax_fault(text: &str, span: Range<usize>, message: &str, first: Option<Range<usize>>) -> ManifestError {
-    if message == DUPLICATE {
+fn syntax_fault(text: &str, span: Range<usize>, error: &Error, first: Option<Range<usize>>) -> ManifestError {
+    let kind = SyntaxErrorKind::of(error);
+    if kind == SyntaxErrorKind::Duplicate {
         let key = text.get(span.clone()).unwrap_or("");
         let fault = ManifestError::new(span.clone(), format!("{} is set twice", super::diagnostic::shown(key)));
         let fault = fault.hint("remove one of the two");
@@ -175,22 +218,26 @@ fn syntax_fault(text: &str, span: Range<usize>, message: &str, first: Option<Ran
             None => fault,
         };
     }
-    if message.starts_with(UNQUOTED) || message.starts_with("invalid ") {
+    if let SyntaxErrorKind::Unquoted
+    | SyntaxErrorKind::WrongValue
+    | SyntaxErrorKind::UnquotedKey
+    | SyntaxErrorKind::WrongToken = kind
+    {
         match unquoted_word(text, span.start) {
             Some("") => return ManifestError::new(span, "the value is missing"),
             Some(word) => return unquoted(span.start, word),
             None => {}
         }
     }
-    let fault = ManifestError::new(span, message.to_owned());
-    if message.starts_with("invalid unquoted key") {
-        fault.hint(
+    let fault = ManifestError::new(span, error.message().to_owned());
+    match kind {
+        SyntaxErrorKind::UnquotedKey => fault.hint(
             "a key with other characters than letters, digits, `-` and `_` is written in quotes: \"ui/close.png\"",
-        )
-    } else if message.starts_with("missing escaped value") {
-        fault.hint("in \"…\" a backslash begins an escape; write `/` between folders on every system")
-    } else {
-        fault
+        ),
+        SyntaxErrorKind::WrongEscape => {
+            fault.hint("in \"…\" a backslash begins an escape; write `/` between folders on every system")
+        }
+        _ => fault,
     }
 }
 
@@ -272,6 +319,23 @@ mod tests {
             d.also.iter().map(|(span, _)| format!(" @{:?}", source.place(span.start))).collect()
         };
         all.iter().map(|d| format!("{}:{} {}{}", d.line.unwrap(), d.column.unwrap(), d.message, also(d))).collect()
+    }
+
+    /// Whoever updates the parser learns here that it changed its words.
+    #[test]
+    fn each_kind_of_syntax_error_is_told_from_the_others() {
+        let check = |text: &str, expected: SyntaxErrorKind| {
+            let (_, errors) = DeTable::parse_recoverable(text);
+            let kinds: Vec<SyntaxErrorKind> = errors.iter().map(SyntaxErrorKind::of).collect();
+            assert_eq!(kinds.first(), Some(&expected), "{text:?}: {errors:?}");
+        };
+        check("a = 1\na = 2\n", SyntaxErrorKind::Duplicate);
+        check("a = Model\n", SyntaxErrorKind::Unquoted);
+        check("a = image\n", SyntaxErrorKind::WrongValue);
+        check("a = 1.2.3\n", SyntaxErrorKind::WrongValue);
+        check("a = 01\n", SyntaxErrorKind::WrongNumber);
+        check("b = \"\\q\"\n", SyntaxErrorKind::WrongEscape);
+        check("[assets.ui/x.png]\n", SyntaxErrorKind::UnquotedKey);
     }
 
     #[test]

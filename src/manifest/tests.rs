@@ -562,7 +562,17 @@ fn an_icon_is_square_and_a_preview_need_not_be() {
     icon(image(64, 64), &[]);
     icon(image(64, 63), &["5:8 an icon must be square, `i` has 64 by 63 pixels | name a square Image"]);
     // An icon whose file can't be used is a problem of that asset.
-    icon(FoundFile { globs: vec![], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) }, &[]);
+    icon(
+        FoundFile {
+            globs: vec![],
+            content: Err(FileProblem {
+                kind: crate::model::file::FileProblemKind::Missing,
+                message: "bad".to_owned(),
+                hint: None,
+            }),
+        },
+        &[],
+    );
     check_resolve(&text("icon = 'i'"), FoundFiles::new(), &[]);
     check_resolve(&text("previews = [{ asset = 'i' }]"), findings([("i.png", image(64, 36))]), &[]);
 }
@@ -822,7 +832,14 @@ fn references_are_checked_against_what_the_globs_find() {
             "9:1 there is no asset named `a/y.rbxm` | remove the pin",
         ],
     );
-    let problem = FoundFile { globs: vec![0], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) };
+    let problem = FoundFile {
+        globs: vec![0],
+        content: Err(FileProblem {
+            kind: crate::model::file::FileProblemKind::Missing,
+            message: "bad".to_owned(),
+            hint: None,
+        }),
+    };
     check_resolve(&text, findings([("m.fbx", fbx()), ("a/x.png", png(&[0])), ("a/y.rbxm", problem)]), &[]);
 }
 
@@ -963,7 +980,14 @@ fn some_findings(manifest: &Manifest, states: &[u8]) -> FoundFiles {
     let files = selection.explicit.into_iter().chain(extra);
     let finding = |state: u8| match state % 5 {
         0 => None,
-        1 => Some(FoundFile { globs: vec![], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) }),
+        1 => Some(FoundFile {
+            globs: vec![],
+            content: Err(FileProblem {
+                kind: crate::model::file::FileProblemKind::Missing,
+                message: "bad".to_owned(),
+                hint: None,
+            }),
+        }),
         2 => Some(png(&[usize::from(state), 0])),
         3 => Some(png(&(0..globs).collect::<Vec<_>>())),
         _ => Some(found(

@@ -1,4 +1,4 @@
-//! What Roblox knows of asset types and file formats. Each fact about them has its one home here.
+//! Asset types and file formats as Roblox knows them. Each fact about them has its one home here.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +22,7 @@ pub enum AssetType {
     Mesh,
 }
 
-/// What happens to an asset when its content changes.
+/// The effect of a changed content on an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentChange {
     /// The same asset ID gets a new revision.
@@ -243,10 +243,10 @@ impl FileFormat {
     }
 }
 
-/// Who may use an asset, chosen at creation.
+/// The people who may use an asset, chosen with the first upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Privacy {
-    /// What the creator's settings say.
+    /// As the creator's settings say.
     #[default]
     Default,
     /// Only who is granted it.
@@ -271,7 +271,7 @@ impl Privacy {
     }
 }
 
-/// What Roblox's moderation said of an asset or of one version.
+/// The verdict of Roblox's moderation on an asset or on one version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Moderation {
     /// Not decided yet: others can't see it.

@@ -4,6 +4,7 @@
 use super::address::Address;
 use super::asset::AssetType;
 use super::checkout::InLockfile;
+use super::event::EventKind;
 use super::history::{Listing, RevisionFact, RevisionKey};
 use super::ids::{AssetId, Creator, UploadId};
 use super::metadata::FieldDigests;
@@ -20,21 +21,21 @@ pub enum Change {
         attempt: AttemptId,
         /// For which address; it has a record.
         address: Address,
-        /// What it sets out to do.
+        /// Its intent.
         intent: Intent,
     },
     /// A change of the remote moved on.
     Advance {
         /// Which.
         attempt: AttemptId,
-        /// What moved it.
+        /// The event that moved it.
         event: PhaseEvent,
     },
     /// An address is under management, as this.
     SetIdentity {
         /// Which.
         address: Address,
-        /// What it is.
+        /// Its identity.
         identity: Identity,
     },
     /// A revision of an address, or something about a known one.
@@ -43,7 +44,7 @@ pub enum Change {
         address: Address,
         /// Which revision.
         key: RevisionKey,
-        /// What is known of it; added to what was known.
+        /// The facts about it, added to the known ones.
         fact: RevisionFact,
     },
     /// An attempt was begun elsewhere, and came by a lockfile.
@@ -60,12 +61,12 @@ pub enum Change {
         /// Of these the fields for which Roblox stored something else, with that.
         stored: FieldDigests,
     },
-    /// What Roblox was known to have of some fields, where a newer lockfile names something else.
-    /// Follows an [`Change::SetMetadata`] with the lockfile's values; the next one ends it.
+    /// The values that Roblox was known to have of some fields, where a newer lockfile names
+    /// others. Follows an [`Change::SetMetadata`] with the lockfile's values; the next one ends it.
     Overrule {
         /// Of which address.
         address: Address,
-        /// What was known.
+        /// The known values.
         asked: FieldDigests,
     },
     /// An address takes over all that is known of another, which left: the same asset under a new
@@ -92,23 +93,23 @@ pub enum Change {
         address: Address,
         /// Which asset.
         asset_id: AssetId,
-        /// What is known of its leaving; `None`: it stays.
+        /// Its retirement; `None`: it stays.
         retirements: Option<Retirement>,
     },
-    /// Something that somebody else changed is about to be put back.
+    /// Macadam is about to put back a change made outside of it.
     RecordRepair {
         /// Of which address.
         address: Address,
-        /// What.
+        /// The kind of repair.
         repair: DriftRepair,
     },
-    /// An upload of an address may have made an asset that nobody knows, or no longer.
+    /// An upload of an address may have made an unknown asset, or no longer.
     AddPossibleDuplicate {
         /// Of which address.
         address: Address,
         /// Which upload.
         upload: UploadId,
-        /// What is known of it; added to what was known.
+        /// The facts about it, added to the known ones.
         duplicate: PossibleDuplicate,
     },
     /// The asset that an address is from now on.
@@ -153,11 +154,11 @@ pub enum Change {
         /// How; `None`: not at all.
         listing: Option<Listing>,
     },
-    /// An address rests, or goes on.
+    /// An address is blocked, or no longer.
     SetBlocked {
         /// Which.
         address: Address,
-        /// Why it rests; `None` when it goes on.
+        /// The reason; `None` when it is no longer blocked.
         blocked: Option<Blocked>,
     },
     /// An address is no longer managed; its history and open changes go with it. That its assets
@@ -177,16 +178,16 @@ pub enum Change {
     },
     /// An upload quota is used up, or no longer.
     SetSpentQuota {
-        /// Whose.
+        /// The owner of the quota.
         creator: Creator,
         /// For which type.
         asset_type: AssetType,
         /// Until when, and what Roblox said; `None`: uploads go on.
         spent: Option<SpentQuota>,
     },
-    /// What the remote said of an asset, which it has therefore.
+    /// Roblox described an asset, which it has therefore.
     RecordObservation {
-        /// What it said.
+        /// The description.
         asset: RemoteAsset,
     },
     /// The remote answered that it doesn't have an asset.
@@ -207,29 +208,11 @@ pub enum Change {
         /// Which.
         asset_id: AssetId,
     },
-    /// Something that a person may want to read later. Changes nothing else.
+    /// A person may want to read an event later. Changes nothing else.
     LogEvent {
         /// Of which address, if of one.
         address: Option<Address>,
-        /// What happened.
-        event: Event,
+        /// The event.
+        event: EventKind,
     },
-}
-
-/// What a person may want to read later.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// A stable name, `snake_case`, for example [`Event::POSSIBLE_DUPLICATE`].
-    pub kind: &'static str,
-    /// One line.
-    pub message: String,
-}
-
-impl Event {
-    /// A create was sent again though the one before may have made something.
-    pub const POSSIBLE_DUPLICATE: &'static str = "possible_duplicate";
-
-    /// An asset is passed over, because there is another one for the same content or of the same
-    /// Model.
-    pub const DUPLICATE_ASSET: &'static str = "duplicate_asset";
 }

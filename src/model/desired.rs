@@ -1,4 +1,4 @@
-//! What the manifest and the files want: the desired state.
+//! The desired state: all that the manifest and the files ask for.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,7 +37,7 @@ pub struct FileSelection {
 pub struct FoundFile {
     /// Indexes into [`FileSelection::globs`] of all patterns that match it.
     pub globs: Vec<usize>,
-    /// What it holds, or why it can't be used.
+    /// Its content, or the reason why it can't be used.
     pub content: Result<FileFacts, FileProblem>,
 }
 
@@ -77,7 +77,7 @@ pub struct DesiredAsset {
     pub content: Result<FileFacts, FileProblem>,
     /// Its managed metadata.
     pub metadata: Metadata,
-    /// Who may use it, chosen at creation.
+    /// Its privacy, chosen with the first upload.
     pub privacy: Privacy,
     /// The most Robux the upload may cost, at creation.
     pub expected_price: Option<u64>,
@@ -85,7 +85,7 @@ pub struct DesiredAsset {
     pub prevent_replace: bool,
     /// The revision that it is held at.
     pub pin: Option<Pin>,
-    /// Who is granted its use.
+    /// The grantees of its use.
     pub grants: Vec<Grantee>,
 }
 
@@ -97,7 +97,7 @@ pub struct Unseen {
     /// More files may be there than are known: nothing may be concluded from the absence of an
     /// asset.
     pub incomplete: bool,
-    /// What is wrong.
+    /// The problem.
     pub problem: FileProblem,
 }
 
@@ -130,21 +130,60 @@ pub struct Stray {
 /// Whether the absence of an asset means that it was removed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Absences {
-    /// What is absent was removed.
+    /// An absent asset was removed.
     #[default]
     Count,
     /// The manifest wants no asset at all: as a rule a mistake, so nothing is concluded from it.
     NothingWanted,
-    /// Nothing may be concluded.
+    /// An absence proves nothing.
     DontCount {
-        /// Why, for a person: lower case, no full stop.
-        why: String,
+        /// Why.
+        why: AbsenceReason,
     },
-    /// Folders are missing: nothing may be concluded about what lay in them.
+    /// Folders are missing: the absence of their files proves nothing.
     Missing {
-        /// Each folder, relative to the manifest's, with what is missing for whom.
+        /// Each folder, relative to the manifest's, with the glob that looks for files there.
         folders: Vec<(String, String)>,
     },
+}
+
+/// Why the absence of an asset doesn't mean that it was removed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AbsenceReason {
+    /// Git checks out only a part of the branch's files.
+    SparseCheckout,
+    /// Git's settings could not be read.
+    CheckoutUnread {
+        /// The error.
+        error: String,
+    },
+    /// The manifest wants no asset at all.
+    NothingWanted,
+    /// A folder could not be read.
+    Unreadable,
+    /// A folder is missing.
+    FolderMissing {
+        /// The folder, relative to the manifest's.
+        folder: String,
+        /// The glob that looks for files there.
+        glob: String,
+    },
+}
+
+impl fmt::Display for AbsenceReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SparseCheckout => f.write_str(
+                "git checks out only a part of this branch's files (`git sparse-checkout list` shows which)",
+            ),
+            Self::CheckoutUnread { error } => write!(f, "whether git checks out all files is unknown: {error}"),
+            Self::NothingWanted => f.write_str("the manifest has no assets at all"),
+            Self::Unreadable => f.write_str("some folders could not be read"),
+            Self::FolderMissing { folder, glob } => {
+                write!(f, "the folder `{folder}` of [globs.{glob}] doesn't exist")
+            }
+        }
+    }
 }
 
 /// Everything that the manifest and the files want.
@@ -154,9 +193,9 @@ pub struct Desired {
     pub assets: BTreeMap<Address, DesiredAsset>,
     /// Used by the game, not managed.
     pub existing: BTreeMap<Address, AssetId>,
-    /// What `[policy]` decides.
+    /// The decisions of `[policy]`.
     pub policy: Policy,
-    /// What could not be looked at.
+    /// Places that could not be read.
     pub unseen: Vec<Unseen>,
     /// References to addresses that left, sorted.
     pub stray: Vec<Stray>,
@@ -196,24 +235,25 @@ impl Desired {
         twins
     }
 
-    /// Why nothing may be concluded from an absence; `None` where it means a removal.
-    pub fn absences_dont_count(&self) -> Option<&str> {
+    /// Why an absence proves nothing; `None` where it means a removal.
+    pub fn absences_dont_count(&self) -> Option<AbsenceReason> {
         match &self.absences {
-            Absences::DontCount { why } => return Some(why),
-            Absences::NothingWanted => return Some("the manifest wants no asset at all"),
+            Absences::DontCount { why } => return Some(why.clone()),
+            Absences::NothingWanted => return Some(AbsenceReason::NothingWanted),
             Absences::Count | Absences::Missing { .. } => {}
         }
         let incomplete = self.unseen.iter().any(|unseen| unseen.incomplete);
-        incomplete.then_some("some folders could not be looked into")
+        incomplete.then_some(AbsenceReason::Unreadable)
     }
 
-    /// Why nothing may be concluded from the absence of what had the file `path`; `None` where it
-    /// means a removal.
-    pub fn is_absence_in_doubt(&self, path: &ProjectPath) -> Option<&str> {
+    /// Why the absence of an asset with the file `path` proves nothing; `None` where it means a
+    /// removal.
+    pub fn is_absence_in_doubt(&self, path: &ProjectPath) -> Option<AbsenceReason> {
         let within = |folder: &str| path.as_str().strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
         let missing = || match &self.absences {
             Absences::Missing { folders } => {
-                folders.iter().find(|(folder, _)| within(folder)).map(|(_, why)| why.as_str())
+                let found = folders.iter().find(|(folder, _)| within(folder));
+                found.map(|(folder, glob)| AbsenceReason::FolderMissing { folder: folder.clone(), glob: glob.clone() })
             }
             Absences::Count | Absences::NothingWanted | Absences::DontCount { .. } => None,
         };

@@ -15,7 +15,7 @@ use super::metadata::{AssetRef, Field, FieldDigests, Metadata, SocialLink};
 
 /// The digest of one metadata field's value.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FieldDigest([u8; 8]);
+pub struct FieldDigest(Option<[u8; 8]>);
 
 /// A text that is no field digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,9 +24,8 @@ pub struct DigestError(String);
 
 impl FieldDigest {
     /// Stands where two writers disagree on what was stored: the field is managed, but its value at
-    /// Roblox is unknown, so it is asserted anew. No value has this digest, but for one in
-    /// 2^64.
-    pub const UNKNOWN: Self = Self([0; 8]);
+    /// Roblox is unknown, so it is asserted anew. Written as 16 zeros.
+    pub const UNKNOWN: Self = Self(None);
 
     /// The digest of a value given as parts; parts are told apart, so `["ab"]` and `["a", "b"]`
     /// differ. No parts: a cleared field.
@@ -39,12 +38,15 @@ impl FieldDigest {
         let full: [u8; 32] = hasher.finalize().into();
         let mut short = [0; 8];
         short.iter_mut().zip(full).for_each(|(to, from)| *to = from);
-        Self(short)
+        Self(Some(short))
     }
 
     /// The digest as a number.
     pub const fn bits(self) -> u64 {
-        u64::from_be_bytes(self.0)
+        match self.0 {
+            Some(bytes) => u64::from_be_bytes(bytes),
+            None => 0,
+        }
     }
 
     /// The digest of a text; an empty one is the same as a cleared field.
@@ -60,7 +62,7 @@ impl FieldDigest {
 
 impl fmt::Display for FieldDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{:016x}", self.bits())
     }
 }
 
@@ -79,7 +81,7 @@ impl FromStr for FieldDigest {
             return Err(wrong());
         }
         let number = u64::from_str_radix(text, 16).map_err(|_| wrong())?;
-        Ok(Self(number.to_be_bytes()))
+        Ok(Self((number != 0).then(|| number.to_be_bytes())))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is known of a local file after it was looked at: facts, or the reason why it can't be used.
+//! The facts about a local file after a look at it, or the reason why it can't be used.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct FileFacts {
     pub hash: ContentHash,
     /// Its format: extension and content agree on it.
     pub format: FileFormat,
-    /// What was found inside.
+    /// The facts about its content.
     pub content: ContentFacts,
 }
 
@@ -36,7 +36,7 @@ impl FileFacts {
     }
 }
 
-/// What the instances of a Roblox model hang from.
+/// The root of the instances of a Roblox model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelRoot {
     /// The single root is a KeyframeSequence or a CurveAnimation.
@@ -47,12 +47,12 @@ pub enum ModelRoot {
     Unknown,
 }
 
-/// What a look into a file found.
+/// The facts that a look into a file found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentFacts {
     /// Roblox instances.
     Instances {
-        /// What they hang from, which tells an Animation from a Model.
+        /// Their root, which tells an Animation from a Model.
         root: ModelRoot,
     },
     /// A picture, in pixels.
@@ -83,41 +83,120 @@ pub enum ContentFacts {
 }
 
 /// Why a file can't be used. An error of that asset alone, never a removal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileProblem {
-    /// What is wrong, for a person: lower case, no full stop.
+    /// The kind of problem.
+    pub kind: FileProblemKind,
+    /// The finding of whoever looked, for a person: lower case, no full stop.
     pub message: String,
-    /// What would mend it.
+    /// The next thing to do, where there is one.
     pub hint: Option<String>,
 }
 
-/// What is said of a file that is not settled yet.
-const BEING_WRITTEN: &str = "it is still being written";
+/// The kind of a file's problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileProblemKind {
+    /// A program is still writing it, and no earlier content of it is known.
+    BeingWritten,
+    /// It changed just now, and isn't complete by its own format.
+    Unfinished,
+    /// It keeps changing while it is read.
+    Changing,
+    /// This command doesn't read files, and no earlier look at it counts.
+    NotLookedAt,
+    /// There is no such file.
+    Missing,
+    /// It is a folder, or another thing than a file.
+    NotAFile,
+    /// A link leads nowhere, or out of the project.
+    BadLink,
+    /// The system refused to read it.
+    Unreadable,
+    /// Its name can't be used.
+    BadName,
+    /// Roblox takes no file with its extension.
+    Extension,
+    /// It has more bytes than Roblox takes.
+    TooLarge,
+    /// Its content is damaged, or not one that Roblox takes.
+    Content,
+    /// It doesn't suit the entry of the manifest.
+    Unsuitable,
+    /// A glob is no pattern.
+    BadGlob,
+}
+
+impl FileProblemKind {
+    const ALL: [Self; 14] = [
+        Self::BeingWritten,
+        Self::Unfinished,
+        Self::Changing,
+        Self::NotLookedAt,
+        Self::Missing,
+        Self::NotAFile,
+        Self::BadLink,
+        Self::Unreadable,
+        Self::BadName,
+        Self::Extension,
+        Self::TooLarge,
+        Self::Content,
+        Self::Unsuitable,
+        Self::BadGlob,
+    ];
+
+    /// The stable name in the state and in `--json`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BeingWritten => "file_being_written",
+            Self::Unfinished => "file_unfinished",
+            Self::Changing => "file_changing",
+            Self::NotLookedAt => "file_not_looked_at",
+            Self::Missing => "file_missing",
+            Self::NotAFile => "not_a_file",
+            Self::BadLink => "bad_link",
+            Self::Unreadable => "file_unreadable",
+            Self::BadName => "bad_name",
+            Self::Extension => "file_extension",
+            Self::TooLarge => "file_too_large",
+            Self::Content => "file_content",
+            Self::Unsuitable => "file_unsuitable",
+            Self::BadGlob => "bad_glob",
+        }
+    }
+
+    /// Reads the name that [`FileProblemKind::code`] gives.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+}
 
 impl FileProblem {
+    /// A problem with a message and a hint.
+    pub fn new(kind: FileProblemKind, message: impl Into<String>, hint: Option<&str>) -> Self {
+        Self { kind, message: message.into(), hint: hint.map(str::to_owned) }
+    }
+
     /// Somebody is still writing the file, and no earlier content of it is known: no mistake, only
     /// too early.
     pub fn being_written() -> Self {
-        let hint = "nothing has to be done: it is taken when it holds still";
-        Self { message: BEING_WRITTEN.to_owned(), hint: Some(hint.to_owned()) }
+        let hint = "nothing has to be done: Macadam takes it when it holds still";
+        Self::new(FileProblemKind::BeingWritten, "it is still being written", Some(hint))
     }
 
-    /// The file changed just now and isn't complete by its own format, and nobody waits for it.
+    /// The file changed just now and isn't complete by its own format, and this command doesn't
+    /// wait.
     pub fn unfinished() -> Self {
         let hint = "if nothing writes it any more, run the same command again in 2 minutes; each upload of a sound or video uses up a quota";
-        Self {
-            message: "it has just changed and isn't complete by its own format".to_owned(),
-            hint: Some(hint.to_owned()),
-        }
+        Self::new(FileProblemKind::Unfinished, "it has just changed and isn't complete by its own format", Some(hint))
     }
 
     /// Whether this is [`FileProblem::being_written`].
     pub fn is_being_written(&self) -> bool {
-        self.message == BEING_WRITTEN
+        self.kind == FileProblemKind::BeingWritten
     }
 }
 
-/// What the file system says of a file: as long as it stays the same, so do the bytes.
+/// The file system's description of a file: as long as it stays the same, so do the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {
     /// Length in bytes.
@@ -141,7 +220,7 @@ pub struct CachedFile {
     /// When the look began, in nanoseconds since 1970: a file changed within the clock's
     /// granularity of it is looked at again.
     pub looked_at_ns: i64,
-    /// What the look found.
+    /// The findings.
     pub content: Result<FileFacts, FileProblem>,
 }
 

@@ -13,7 +13,7 @@ pub(crate) enum HashKind {
     Sha256,
 }
 
-/// What one read of a file gave: Macadam's hash and another tool's of the same bytes.
+/// The hashes that one read of a file gave: Macadam's and another tool's of the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileHashes {
     /// SHA-256 of the bytes.

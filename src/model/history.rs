@@ -28,7 +28,7 @@ pub enum Origin {
     Rollback,
     /// Taken under management.
     Import,
-    /// Made by somebody else and seen at the remote.
+    /// Made outside of Macadam and seen at Roblox.
     Elsewhere,
 }
 
@@ -90,7 +90,7 @@ impl RevisionState {
     /// again.
     pub const ALL: [Self; 5] = [Self::Unverified, Self::Reviewing, Self::Live, Self::Rejected, Self::Gone];
 
-    /// What moderation's word means for a revision; silence means that nothing speaks against it.
+    /// The state of a revision by moderation's verdict; without one nothing speaks against it.
     pub const fn of_moderation(moderation: Option<Moderation>) -> Self {
         match moderation {
             Some(Moderation::Reviewing) => Self::Reviewing,
@@ -124,7 +124,7 @@ impl RevisionState {
     }
 }
 
-/// What an asset is, for good: nothing of it can be changed at Roblox.
+/// The unchangeable kind of an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind {
     /// Its type.
@@ -143,7 +143,7 @@ pub enum Listing {
     Listed,
 }
 
-/// What is known of one revision beside its key.
+/// The facts about one revision beside its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RevisionFact {
     /// The position of the asset in the address's history, from 1: the first asset that the address
@@ -304,7 +304,7 @@ impl History {
         self.facts.iter().filter_map(|(_, fact)| fact.kind).map(|kind| kind.creator).collect()
     }
 
-    /// What forgetting every asset of this history means.
+    /// Returns the facts that forget every asset of this history.
     pub fn to_forget(&self) -> Forgotten {
         let mut forgotten = Forgotten::new();
         self.facts.iter().for_each(|(key, fact)| forgotten.raise(key.asset_id, fact.era.saturating_add(1)));
@@ -323,7 +323,7 @@ impl History {
         self.facts.len() == 0
     }
 
-    /// What is known of one revision.
+    /// The facts about one revision.
     pub fn get(&self, key: RevisionKey) -> Option<&RevisionFact> {
         self.facts.get(key)
     }
@@ -514,7 +514,7 @@ impl History {
         of_kind.filter(|(key, fact)| is_passed_over(key.asset_id, fact)).map(|(key, _)| key.asset_id).collect()
     }
 
-    /// What makes an asset the one that counts among those that stand for the same.
+    /// The rank of an asset among those for the same content; the first one counts.
     pub fn prefer(&self, asset_id: AssetId, kind: Kind) -> BTreeMap<AssetId, Listing> {
         let ordinal = self.ordinal_of(asset_id);
         let listed = self.equals(asset_id, kind).map(|key| key.asset_id);

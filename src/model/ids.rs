@@ -90,7 +90,7 @@ numeric_id!(
     "group ID"
 );
 
-/// Who owns an asset at Roblox.
+/// The owner of an asset at Roblox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Creator {
     /// A user.

@@ -15,7 +15,7 @@ use super::ids::Creator;
 use super::path::ProjectPath;
 use super::recorded::{Record, Recorded};
 
-/// What was found in place of a lockfile that is not there.
+/// The findings in place of a missing lockfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingLockfile {
     /// Its file name.
@@ -67,34 +67,38 @@ impl OtherLockfile {
     }
 }
 
-/// Why the lockfile was lost, so that nothing new is created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lost<'a> {
+/// Evidence that the lockfile was lost, so that nothing new is uploaded.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lost {
     /// Git's HEAD has it.
     InHead {
         /// Its name.
-        name: &'a str,
+        name: String,
         /// Git checks out only a part of the branch's files.
         sparse: bool,
     },
     /// Nobody could tell whether git's HEAD has it.
     HeadUnread {
         /// Its name.
-        name: &'a str,
+        name: String,
         /// Why.
-        why: &'a str,
+        why: String,
     },
     /// The lockfile of another manifest has the same files.
     OfAnotherManifest {
         /// The name that it should have.
-        name: &'a str,
-        /// The other lockfile.
-        other: &'a OtherLockfile,
+        name: String,
+        /// The name of the other lockfile.
+        other: String,
+        /// The name of its manifest.
+        manifest: String,
+        /// Its manifest is there.
+        has_manifest: bool,
     },
     /// The state knows assets that it had.
     KnownToState {
         /// Its name.
-        name: &'a str,
+        name: String,
         /// How many.
         assets: usize,
         /// They are in a new one in its place.
@@ -104,7 +108,7 @@ pub enum Lost<'a> {
 
 impl MissingLockfile {
     /// Why nothing new may be created; `None` where nothing shows that there ever was a lockfile.
-    pub fn lost<'a>(&'a self, desired: &Desired, recorded: &Recorded) -> Option<Lost<'a>> {
+    pub fn lost(&self, desired: &Desired, recorded: &Recorded) -> Option<Lost> {
         let wanted = || desired.assets.values().map(|want| (&want.path, want.creator));
         self.in_git().or_else(|| self.of_another(wanted)).or_else(|| {
             // Also what stands in a new one under a name that the manifest doesn't have.
@@ -114,7 +118,11 @@ impl MissingLockfile {
             };
             let assets = recorded.assets.iter().filter(counts).count();
             let is_written_anew = self.is_written_anew;
-            (self.was_known && assets > 0).then_some(Lost::KnownToState { name: &self.name, assets, is_written_anew })
+            (self.was_known && assets > 0).then_some(Lost::KnownToState {
+                name: self.name.clone(),
+                assets,
+                is_written_anew,
+            })
         })
     }
 
@@ -124,36 +132,38 @@ impl MissingLockfile {
         self.in_git().or_else(|| self.of_another(|| files.clone())).is_some()
     }
 
-    fn in_git(&self) -> Option<Lost<'_>> {
-        let name = &self.name;
+    fn in_git(&self) -> Option<Lost> {
+        let name = self.name.clone();
         match &self.in_head {
             InHead::Yes { sparse } => Some(Lost::InHead { name, sparse: *sparse }),
-            InHead::Unknown { why } => Some(Lost::HeadUnread { name, why }),
+            InHead::Unknown { why } => Some(Lost::HeadUnread { name, why: why.clone() }),
             InHead::No => None,
         }
     }
 
-    fn of_another<'b, I: Iterator<Item = (&'b ProjectPath, Creator)>>(
-        &self,
-        files: impl Fn() -> I,
-    ) -> Option<Lost<'_>> {
+    fn of_another<'b, I: Iterator<Item = (&'b ProjectPath, Creator)>>(&self, files: impl Fn() -> I) -> Option<Lost> {
         let shares = |other: &&OtherLockfile| files().any(|(path, creator)| other.has(path, creator));
-        self.others.iter().find(shares).map(|other| Lost::OfAnotherManifest { name: &self.name, other })
+        self.others.iter().find(shares).map(|other| Lost::OfAnotherManifest {
+            name: self.name.clone(),
+            other: other.name.clone(),
+            manifest: other.manifest.clone(),
+            has_manifest: other.has_manifest,
+        })
     }
 }
 
 /// Why: lower case, no full stop.
-impl fmt::Display for Lost<'_> {
+impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InHead { name, .. } => write!(
                 f,
-                "{name} is missing here, but the commit that is checked out has it; without it Macadam can't know what was uploaded already"
+                "{name} is missing here, but the commit that is checked out has it; without it Macadam can't know which assets were uploaded already"
             ),
             Self::HeadUnread { name, why } => {
                 write!(f, "{name} is missing here, and whether the commit that is checked out has it is unknown: {why}")
             }
-            Self::OfAnotherManifest { name, other: OtherLockfile { name: other, manifest, has_manifest, .. } } => {
+            Self::OfAnotherManifest { name, other, manifest, has_manifest } => {
                 let gone = if *has_manifest { "" } else { ", which is gone" };
                 write!(f, "there is no {name}, but {other} (of {manifest}{gone}) has the same files")
             }
@@ -174,30 +184,30 @@ impl fmt::Display for Lost<'_> {
     }
 }
 
-impl Lost<'_> {
-    /// What would free what is held.
+impl Lost {
+    /// The ways to go on.
     pub fn hint(&self) -> String {
         const ACCEPT: &str = "`macadam sync --once --accept-new-lockfile` starts a new one";
         match self {
             Self::InHead { name, sparse: false } => {
-                format!("`git checkout -- {name}` brings it back; if it is gone on purpose, {ACCEPT}")
+                format!("`git checkout -- {name}` brings it back; if you removed it on purpose, {ACCEPT}")
             }
             Self::InHead { name, sparse: true } => {
                 format!(
-                    "add {name} to the sparse checkout (`git sparse-checkout add`); if it is gone on purpose, {ACCEPT}"
+                    "add {name} to the sparse checkout (`git sparse-checkout add`); if you removed it on purpose, {ACCEPT}"
                 )
             }
             Self::HeadUnread { name, .. } => {
-                format!("mend that, or put {name} back; if there never was one, {ACCEPT}")
+                format!("fix that, or put {name} back; if there never was one, {ACCEPT}")
             }
-            Self::OfAnotherManifest { name, other: OtherLockfile { name: other, has_manifest: false, .. } } => {
+            Self::OfAnotherManifest { name, other, has_manifest: false, .. } => {
                 format!(
-                    "if the manifest was renamed, rename the lockfile too: `git mv {other} {name}`; if these shall be assets of their own, {ACCEPT}"
+                    "if the manifest was renamed, rename the lockfile too: `git mv {other} {name}`; if these should be assets of their own, {ACCEPT}"
                 )
             }
-            Self::OfAnotherManifest { name, other: OtherLockfile { name: other, has_manifest: true, .. } } => {
+            Self::OfAnotherManifest { name, other, has_manifest: true, .. } => {
                 format!(
-                    "if this environment shall have assets of its own, {ACCEPT}; if it shall have the same ones, copy {other} to {name}"
+                    "if this environment should have assets of its own, {ACCEPT}; if it should have the same ones, copy {other} to {name}"
                 )
             }
             Self::KnownToState { name, .. } => {

@@ -31,7 +31,7 @@ pub(crate) const NOT_FOUND_APART: SignedDuration = SignedDuration::from_mins(5);
 const HICCUP: SignedDuration = SignedDuration::from_mins(1);
 
 /// Roblox answered that it doesn't have an asset, and has not answered otherwise since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NotFound {
     /// How many answers counted.
     pub answers: u32,
@@ -78,7 +78,7 @@ pub(crate) fn may_lag(written: Timestamp, now: Timestamp) -> bool {
 }
 
 /// An answer describes another asset than the record means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mismatch {
     /// The answer is about another asset.
     Asset {
@@ -87,13 +87,13 @@ pub enum Mismatch {
         /// Which the answer is about.
         found: AssetId,
     },
-    /// It belongs to somebody else.
+    /// It has another owner.
     Creator {
         /// Which asset.
         asset_id: AssetId,
-        /// Whose it is by the record.
+        /// Its owner by the record.
         meant: Creator,
-        /// Whose it is by Roblox.
+        /// Its owner by Roblox.
         found: Creator,
     },
     /// It is something else.
@@ -108,7 +108,8 @@ pub enum Mismatch {
 }
 
 impl Mismatch {
-    /// What speaks against `asset` being what is `meant`. What Roblox leaves out proves nothing.
+    /// Returns the mismatch between `asset` and the kind that is `meant`. A field that Roblox
+    /// leaves out proves nothing.
     pub fn of(meant: Kind, asset: &RemoteAsset) -> Option<Self> {
         let asset_id = asset.asset_id;
         if let Some(found) = asset.creator.filter(|found| *found != meant.creator) {
@@ -118,7 +119,7 @@ impl Mismatch {
         Some(Self::Type { asset_id, meant: meant.asset_type, found })
     }
 
-    /// What a person can do about it.
+    /// The ways to go on.
     pub const fn hint(self) -> &'static str {
         "nothing of it was changed. If the lockfile is wrong, take the right one from git; if the asset was transferred, set its new owner as `creator`; \
          `macadam forget` makes the next sync upload the file as a new asset, with a new ID"

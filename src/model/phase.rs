@@ -7,7 +7,7 @@ use super::digest::{self, FieldDigest};
 use super::ids::{AssetId, ContentHash, OperationId, Revision, UploadId};
 use super::metadata::FieldDigests;
 
-/// What one change of the remote sets out to do.
+/// The intent of one change of the remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Intent {
     /// Make a new asset.
@@ -134,7 +134,7 @@ pub enum Phase {
     /// Roblox took it and works on it.
     Submitted(OperationId),
     /// Roblox took it and works on it, longer than anybody waits: something newer took its place.
-    /// What it makes late is still recorded.
+    /// A late result is still recorded.
     SetAside(OperationId),
     /// Nobody here knows whether Roblox carried it out.
     InDoubt,
@@ -158,7 +158,7 @@ pub enum Ending {
     Abandoned,
 }
 
-/// What moves a change from one phase to the next.
+/// An event that moves a change from one phase to the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PhaseEvent {
     /// The last byte is about to be handed to the connection.
@@ -189,7 +189,7 @@ pub enum PhaseEvent {
 pub struct IllegalTransition {
     /// Where it was.
     pub phase: Phase,
-    /// What was to move it.
+    /// The event.
     pub event: PhaseEvent,
 }
 

@@ -1,18 +1,18 @@
-//! What the manifest's `[policy]` decides.
+//! The decisions of the manifest's `[policy]`.
 
 use std::time::Duration;
 
-/// What happens when somebody else changed an asset.
+/// The reaction to a change of an asset made outside of Macadam.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DriftPolicy {
     /// Say so.
     #[default]
     Report,
-    /// Re-assert metadata and restore archived assets; content is never healed by itself.
+    /// Re-assert metadata and restore archived assets; content is never put back by itself.
     Heal,
 }
 
-/// What happens to an asset that is no longer wanted.
+/// The fate of an asset that is no longer wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LeavePolicy {
     /// Leave it.
@@ -22,7 +22,7 @@ pub enum LeavePolicy {
     Archive,
 }
 
-/// What happens to a create whose outcome is unknown.
+/// The way on for an upload without a clear answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AmbiguousCreate {
     /// Hold what has an upload quota or a fee, retry the rest.
@@ -34,7 +34,7 @@ pub enum AmbiguousCreate {
     Hold,
 }
 
-/// What happens when Roblox's text filter refuses a display name.
+/// The way on when Roblox's text filter refuses a display name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ModeratedName {
     /// Report it.

@@ -1,4 +1,4 @@
-//! What is known: the records of all addresses, the changes under way, what the remote last said.
+//! The record of everything: all addresses, the changes under way, Roblox's last answers.
 //!
 //! [`Recorded`] changes only by [`Recorded::apply`], with the same [`Change`] values that the state
 //! writes in one transaction, so that memory and disk can't drift apart.
@@ -22,7 +22,7 @@ use super::path::ProjectPath;
 use super::phase::{IllegalTransition, Intent, Phase};
 use super::remote::RemoteAsset;
 
-/// What an address is, apart from its content.
+/// The identity of an address, apart from its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Its type.
@@ -36,7 +36,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// What its assets are, for good.
+    /// The kind of its assets.
     pub const fn kind(&self) -> Kind {
         let Self { asset_type, creator, privacy: _, path: _ } = self;
         Kind { asset_type: *asset_type, creator: *creator }
@@ -94,7 +94,7 @@ pub struct Retirement {
     pub archived_at: Option<Timestamp>,
 }
 
-/// What is put back after somebody else changed it.
+/// A repair of a change made outside of Macadam.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DriftRepair {
     /// Names, descriptions and such.
@@ -118,10 +118,10 @@ impl DriftRepair {
     }
 }
 
-/// Healings older than this no longer count.
+/// Repairs older than this no longer count.
 pub(crate) const HEALINGS_COUNT_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// What Roblox objected to.
+/// The part that Roblox objected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RefusalKind {
     /// The text filter refused the display name.
@@ -145,25 +145,25 @@ impl RefusalKind {
     }
 }
 
-/// Why an address rests although something is to do.
+/// The reason why an address waits although something is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Blocked {
     /// Roblox said no: waits until what was refused changes, or for `retry`.
     Refused {
-        /// What was refused: content and metadata, see [`super::digest::input_digest`].
+        /// The refused content and metadata, see [`super::digest::input_digest`].
         input_digest: FieldDigest,
         /// The action that was refused, as [`Intent::name`] gives it.
         action: String,
-        /// What it objected to.
+        /// The part that it objected to.
         refusal_kind: RefusalKind,
-        /// What Roblox said.
+        /// Roblox's words.
         message: String,
         /// When.
         at: Timestamp,
     },
     /// Something failed that may go better: waits until `next_at`.
     Retrying {
-        /// What failed, as above; another subject starts anew.
+        /// The content and metadata that failed; others start anew.
         input_digest: FieldDigest,
         /// How often in a row.
         failures: u32,
@@ -172,7 +172,7 @@ pub enum Blocked {
         doubts: u32,
         /// When it is due again.
         next_at: Timestamp,
-        /// What happened last.
+        /// The last failure.
         message: String,
     },
 }
@@ -200,7 +200,7 @@ impl PossibleDuplicate {
 /// All that is known of one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// What it is.
+    /// Its identity.
     pub identity: Identity,
     /// Every revision that is known.
     pub history: History,
@@ -223,13 +223,13 @@ pub struct Record {
     pub retirements: BTreeMap<AssetId, Retirement>,
     /// Uploads that may have made an asset which nobody knows, and those of which that is settled.
     pub possible_duplicates: BTreeMap<UploadId, PossibleDuplicate>,
-    /// What was healed within the last day, and when.
+    /// The repairs of the last day, and when.
     pub repairs: Vec<(DriftRepair, Timestamp)>,
     /// It left the manifest of a checkout whose lockfile had it.
     pub removed: bool,
     /// Whether this checkout's lockfile has it.
     pub in_lockfile: InLockfile,
-    /// Why it rests.
+    /// The reason why it waits, if it does.
     pub blocked: Option<Blocked>,
 }
 
@@ -305,7 +305,7 @@ impl Record {
         }
     }
 
-    /// What an asset of the address is: what is known of it, or else what the address is.
+    /// The kind of an asset of the address: as known of it, or else that of the address.
     pub fn kind_of(&self, asset_id: AssetId) -> Kind {
         let known = self.history.of_asset(asset_id).next_back().and_then(|(_, fact)| fact.kind);
         known.unwrap_or_else(|| self.identity.kind())
@@ -349,7 +349,7 @@ pub struct AttemptId(pub u64);
 pub struct Attempt {
     /// For which address.
     pub address: Address,
-    /// What it sets out to do.
+    /// Its intent.
     pub intent: Intent,
     /// What its address was when it was begun: an upload makes an asset of this kind, whatever the
     /// address is by the time that Roblox answers.
@@ -365,10 +365,10 @@ pub struct Attempt {
     pub since: Timestamp,
 }
 
-/// What the remote last said of an asset, and when.
+/// Roblox's last description of an asset, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
-    /// What it said.
+    /// The description.
     pub asset: RemoteAsset,
     /// When.
     pub at: Timestamp,
@@ -379,7 +379,7 @@ pub struct Observation {
 pub struct SpentQuota {
     /// Until when nothing of the kind is uploaded; then it is tried again.
     pub until: Timestamp,
-    /// What Roblox said.
+    /// Roblox's words.
     pub message: String,
 }
 
@@ -400,9 +400,9 @@ pub struct Recorded {
     pub assets: BTreeMap<Address, Record>,
     /// The changes under way; a closed one leaves.
     pub attempts: BTreeMap<AttemptId, Attempt>,
-    /// What was forgotten, by address; stays when the record leaves.
+    /// The forgotten assets, by address; they stay when the record leaves.
     pub forgotten: BTreeMap<Address, Forgotten>,
-    /// What the remote last said.
+    /// Roblox's last descriptions.
     pub seen: BTreeMap<AssetId, Observation>,
     /// Assets that the remote didn't find when it was last asked.
     pub not_found: BTreeMap<AssetId, NotFound>,
@@ -460,7 +460,7 @@ impl Recorded {
         }
     }
 
-    /// What the remote last said of an asset, unless it is out of date.
+    /// Roblox's last description of an asset, unless it is out of date.
     pub fn observed(&self, asset_id: AssetId) -> Option<&Observation> {
         self.seen.get(&asset_id).filter(|_| !self.outdated.contains(&asset_id))
     }

@@ -1,4 +1,4 @@
-//! What the remote said of an asset.
+//! An asset as Roblox describes it.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use super::digest::{self, FieldDigest};
 use super::ids::{AssetId, Creator, Revision};
 use super::metadata::{Field, SocialLink, SocialNetwork};
 
-/// An asset as Roblox describes it. What an answer left out is `None`: not asked for, or unset
-/// there.
+/// An asset as Roblox describes it. A field that an answer left out is `None`: not asked for, or
+/// unset there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteAsset {
     /// Its ID.
@@ -27,7 +27,7 @@ pub struct RemoteAsset {
     pub display_name: Option<String>,
     /// The description as stored, after Roblox's text filter.
     pub description: Option<String>,
-    /// What moderation said, at the moment of the answer.
+    /// Moderation's verdict at the moment of the answer.
     pub moderation: Option<Moderation>,
     /// Whether it is archived.
     pub archived: Option<bool>,
@@ -62,7 +62,7 @@ impl RemoteAsset {
         }
     }
 
-    /// What the remote has stored for a field; `None` where its answers don't tell.
+    /// The stored value of a field; `None` where Roblox's answers don't tell.
     pub fn stored(&self, field: Field) -> Option<FieldDigest> {
         let extras = || self.extras_known.then_some(());
         match field {

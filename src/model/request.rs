@@ -1,4 +1,4 @@
-//! What a command asks of a running service, and what the service answers.
+//! The requests of commands to a running service, and its answers.
 
 use std::fmt;
 
@@ -27,14 +27,14 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// What a person decided, for whoever holds the state to carry out.
+/// A decision of a person, for the process that holds the state to carry out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// Settle a create whose outcome is unknown.
     Resolve {
-        /// Whose.
+        /// The address.
         address: Address,
-        /// What a person found.
+        /// The finding of a person.
         found: Resolution,
     },
     /// Try again what was refused, or waits.
@@ -58,7 +58,7 @@ pub enum Request {
     },
     /// Archive an address's asset at the remote.
     Archive {
-        /// Whose.
+        /// The address.
         address: Address,
         /// The other addresses that go out of use in the same command: they don't count as users of
         /// the asset.
@@ -66,7 +66,7 @@ pub enum Request {
     },
     /// Restore it.
     Restore {
-        /// Whose.
+        /// The address.
         address: Address,
     },
     /// Make new assets for addresses whose creator changed.
@@ -76,14 +76,14 @@ pub enum Request {
     },
 }
 
-/// What a person found of an upload whose outcome was unknown.
+/// The finding of a person about an upload without a clear answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
     /// It made this asset.
     Asset(AssetId),
     /// It made nothing, or isn't waited for any more: upload it again.
     Nothing,
-    /// What was given up made nothing: there is no duplicate.
+    /// The abandoned upload made nothing: there is no duplicate.
     NoDuplicate,
 }
 
@@ -111,7 +111,7 @@ pub struct RequestDone {
     pub revision: Option<u64>,
     /// The lockfile was written, and is to be committed.
     pub lockfile_written: bool,
-    /// What else there is to know, a line each.
+    /// The notes, a line each.
     pub notes: Vec<String>,
 }
 
@@ -136,6 +136,6 @@ pub struct RequestProblem {
     pub kind: ProblemKind,
     /// What was tried on what, and what came of it.
     pub message: String,
-    /// What to do next.
+    /// The next thing to do.
     pub hint: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What one address knows of an asset that is updated in place, every address that has it knows:
+//! Addresses that have one asset share its history, if it is updated in place:
 //! its newest revision is what games get, whoever made it, and what a person archived under one
 //! name is archived under the other.
 //!
@@ -21,7 +21,7 @@ use crate::model::ids::AssetId;
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded, RetireReason, Retirement};
 
-/// What is known, with every wanted address knowing all revisions of its assets, and which were
+/// Gives every wanted address all revisions of its assets, and which were
 /// archived by hand; and what it had to learn for that.
 pub(crate) fn share_history<'a>(
     desired: &Desired,

@@ -1,13 +1,14 @@
 //! The rules for one address, in their order: what is open, what is in the way, the pin, and then
 //! the content.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
-use crate::model::change::{Change, Event};
+use crate::model::change::Change;
 use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::digest::FieldDigest;
+use crate::model::event::EventKind;
 use crate::model::file::FileFacts;
 use crate::model::file::FileProblem;
 use crate::model::ids::{AssetId, OperationId};
@@ -23,28 +24,30 @@ use super::input_digest;
 use super::metadata::MetadataSubject;
 use super::moves::Moves;
 use super::pin;
-use super::rule::Rule;
+use super::reason::hold::HoldReason;
+use super::reason::note::{NoteKind, WayOut};
+use super::reason::step::StepReason;
 use super::sharing::Sharing;
-use super::step::{Action, HeldPart, Hold, HoldKind, Note, Plan, PlanOptions, Step};
+use super::step::{Action, HeldPart, Hold, Note, Plan, PlanOptions, Step};
 
 /// One address with all that its plan depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AddressInputs<'a> {
     /// The address.
     pub address: &'a Address,
-    /// What is wanted of it.
+    /// Its entry in the manifest.
     pub want: &'a DesiredAsset,
-    /// What is wanted of its metadata.
+    /// The wanted metadata.
     pub fields: &'a FieldDigests,
-    /// What is known of everything.
+    /// The record of everything.
     pub recorded: &'a Recorded,
-    /// Who shares with whom.
+    /// The sharing between addresses.
     pub sharing: &'a Sharing<'a>,
-    /// Who took over from whom, and who may have.
+    /// The moves between addresses, certain and possible ones.
     pub moves: &'a Moves,
-    /// What is wanted of everything.
+    /// Everything that the manifest wants.
     pub desired: &'a Desired,
-    /// What a person asks of this run.
+    /// The options of this run.
     pub options: &'a PlanOptions,
     /// The time.
     pub now: Timestamp,
@@ -62,13 +65,13 @@ pub(super) struct ReadyAddress<'a> {
 }
 
 impl<'a> AddressInputs<'a> {
-    /// What is known of the address.
+    /// The record of the address.
     pub(super) fn record(&self) -> Option<&'a Record> {
         self.recorded.assets.get(self.address)
     }
 }
 
-/// Plans the asset of one address, and says whose metadata is to be planned then, if any.
+/// Plans the asset of one address. Returns the asset whose metadata is planned next, if any.
 pub(crate) fn plan_asset<'a>(plan: &mut Plan, case: &AddressInputs<'a>) -> Option<MetadataSubject<'a>> {
     let mut open = case.sharing.open(case.address).iter();
     let wanted = case.want.content.as_ref().ok().map(|facts| facts.hash).filter(|_| case.want.pin.is_none());
@@ -96,12 +99,12 @@ pub(crate) fn plan_asset<'a>(plan: &mut Plan, case: &AddressInputs<'a>) -> Optio
     let facts = match &case.want.content {
         Ok(facts) => facts,
         Err(problem) => {
-            hold(plan, case, HoldKind::Failed, &problem.message, problem.hint.clone());
+            hold(plan, case, HoldReason::File(problem.clone()));
             return None;
         }
     };
     let Some(asset_type) = case.want.asset_type else {
-        hold(plan, case, HoldKind::Failed, "nothing tells its type", Some("set `type`".to_owned()));
+        hold(plan, case, HoldReason::TypeUnknown);
         return None;
     };
     if let Some(pin) = case.want.pin {
@@ -118,13 +121,12 @@ pub(crate) fn plan_asset<'a>(plan: &mut Plan, case: &AddressInputs<'a>) -> Optio
     plan_content(plan, &ReadyAddress { case: *case, asset_type, facts, not_before, neutral })
 }
 
-/// A change under way that is to be waited for, looked into or decided by a person comes before
-/// everything else.
+/// Plans a change under way before everything else: it is awaited, checked at Roblox or left to a
+/// person.
 fn plan_binding(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt) {
     match (&attempt.phase, &attempt.intent) {
         (Phase::Submitted(operation), _) => {
-            let reason = working(operation, attempt, case.now);
-            push(plan, case, Action::Wait { attempt: id }, Rule::UnderWay, reason, None);
+            push(plan, case, Action::Wait { attempt: id }, under_way(operation, attempt, case.now), None);
             if in_doubt::is_overdue(attempt, case.now) {
                 note_overdue(plan, case, attempt);
             }
@@ -134,13 +136,12 @@ fn plan_binding(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attemp
             hold_in_doubt(plan, case, attempt, in_doubt::doubts(case.record(), attempt).saturating_add(1))
         }
         (_, _) => {
-            let reason = "the outcome of an earlier request is unknown: looking at the remote".to_owned();
-            push(plan, case, Action::Settle { attempt: id }, Rule::InDoubt, reason, None);
+            push(plan, case, Action::Settle { attempt: id }, StepReason::InDoubt, None);
         }
     }
 }
 
-/// What is under way and binds nobody is closed: it never left, or it is sent again.
+/// Closes changes under way that don't bind the address: they never left, or are sent again.
 fn close_unbinding(plan: &mut Plan, case: &AddressInputs<'_>) {
     let mut abandoned_creates: u32 = 0;
     for (id, attempt) in case.sharing.open(case.address) {
@@ -165,57 +166,38 @@ fn close_unbinding(plan: &mut Plan, case: &AddressInputs<'_>) {
     }
 }
 
-/// What Roblox works on, and for how long where that is more than usual.
-pub(super) fn working(operation: &OperationId, attempt: &Attempt, now: Timestamp) -> String {
-    let age = now.duration_since(attempt.since);
-    match in_doubt::is_overdue(attempt, now) {
-        true => format!("Roblox has been working on operation {operation} for {}", spelled(age)),
-        false => format!("Roblox works on operation {operation}"),
-    }
+/// The operation at Roblox, with its age where that is more than usual.
+pub(super) fn under_way(operation: &OperationId, attempt: &Attempt, now: Timestamp) -> StepReason {
+    let overdue = in_doubt::is_overdue(attempt, now).then(|| now.duration_since(attempt.since));
+    StepReason::UnderWay { operation: operation.clone(), overdue }
 }
 
-/// An age in the two largest units that matter.
-fn spelled(age: SignedDuration) -> String {
-    match (age.as_hours() / 24, age.as_hours() % 24, age.as_mins() % 60) {
-        (0, 0, minutes) => format!("{minutes} min"),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
-    }
-}
-
-/// An operation that never ends has a way out, and whoever looks is told of it.
+/// Notes an operation that never ends, with the ways out.
 fn note_overdue(plan: &mut Plan, case: &AddressInputs<'_>, attempt: &Attempt) {
-    let age = spelled(case.now.duration_since(attempt.since));
-    let hint = way_out(case.address, attempt);
-    note(
-        plan,
-        case,
-        &format!("Roblox has been processing its upload for {age}, longer than any that succeeds: {hint}"),
-    );
+    let (address, age) = (case.address.clone(), case.now.duration_since(attempt.since));
+    note(plan, case, NoteKind::Overdue { address, age, creates: is_create(attempt) });
 }
 
-/// What a person can do about an operation that never ends.
-pub(crate) fn way_out(address: &Address, attempt: &Attempt) -> String {
-    match attempt.intent {
-        Intent::Create { .. } => format!(
-            "change the file, or look at create.roblox.com: if the asset is there, `macadam resolve {address} --asset-id N`, else `--recreate`"
-        ),
-        _ => format!("change the file, or send it again with `macadam resolve {address} --recreate`"),
-    }
+/// The ways out for a person where an operation never ends.
+pub(crate) fn way_out<'a>(address: &'a Address, attempt: &Attempt) -> WayOut<'a> {
+    WayOut { address, creates: is_create(attempt) }
+}
+
+const fn is_create(attempt: &Attempt) -> bool {
+    matches!(attempt.intent, Intent::Create { .. })
 }
 
 /// Something newer is wanted than what an operation that never ends would make: it is no longer
 /// waited for, and what it makes late is still recorded.
 fn set_aside(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt) {
     plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::SetAside });
-    let age = spelled(case.now.duration_since(attempt.since));
-    let message = format!("Roblox has been processing an older upload of it for {age}, which is waited for no longer");
+    let age = case.now.duration_since(attempt.since);
     if let Some(suspected) = suspect(case.address, attempt) {
         plan.marks.push(suspected);
-        let event = Event { kind: Event::POSSIBLE_DUPLICATE, message: message.clone() };
+        let event = EventKind::SetAside { age };
         plan.marks.push(Change::LogEvent { address: Some(case.address.clone()), event });
     }
-    note(plan, case, &message);
+    note(plan, case, NoteKind::SetAside { age });
 }
 
 /// An upload of a new asset that is given up may have made one.
@@ -232,12 +214,8 @@ fn abandon(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &A
         plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Doubt });
     }
     plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Abandon });
-    let which = match attempt.taken_over {
-        true => "an upload from another machine".to_owned(),
-        false => format!("the create of {}", attempt.begun_at),
-    };
-    let message = format!("{which} has no known outcome; it is sent again and may exist twice");
-    let event = Event { kind: Event::POSSIBLE_DUPLICATE, message: message.clone() };
+    let event = EventKind::SentAgain { sent_at: sent_at(attempt) };
+    let message = event.to_string();
     plan.marks.push(Change::LogEvent { address: Some(case.address.clone()), event });
     plan.marks.extend(suspect(case.address, attempt));
     let input_digest = in_doubt::input_digest_of(attempt);
@@ -251,44 +229,29 @@ fn abandon(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &A
         }
     };
     plan.marks.push(Change::SetBlocked { address: case.address.clone(), blocked: Some(blocked) });
-    note(plan, case, "the outcome of an earlier create is unknown; it is sent again and may exist twice");
+    note(plan, case, NoteKind::SentAgain);
 }
 
-/// Something came of an upload that could not be read or written down.
+/// Holds an upload whose result could not be read or written down.
 fn hold_for_person(plan: &mut Plan, case: &AddressInputs<'_>, attempt: &Attempt) {
     let said = match case.record().and_then(|record| record.blocked.as_ref()) {
-        Some(Blocked::Retrying { message, .. }) => format!(" ({message})"),
-        Some(Blocked::Refused { .. }) | None => String::new(),
+        Some(Blocked::Retrying { message, .. }) => Some(message.clone()),
+        Some(Blocked::Refused { .. }) | None => None,
     };
-    // A lockfile has no times.
-    let when = match attempt.taken_over {
-        true => "from another machine".to_owned(),
-        false => format!("at {}", attempt.begun_at.strftime("%Y-%m-%d %H:%M UTC")),
-    };
-    let reason = format!("Roblox has probably made its asset, but not told which{said}; it was uploaded {when}");
-    let address = case.address;
-    let hint = format!(
-        "look for it at create.roblox.com, then `macadam resolve {address} --asset-id N`, or `--recreate` if it isn't there"
-    );
-    hold(plan, case, HoldKind::Held, &reason, Some(hint));
+    hold(plan, case, HoldReason::AnswerLost { said, sent_at: sent_at(attempt) });
 }
 
 fn hold_in_doubt(plan: &mut Plan, case: &AddressInputs<'_>, attempt: &Attempt, doubts: u32) {
-    let row = if doubts > 1 { format!(", the last of {doubts} in a row,") } else { String::new() };
-    let which = match attempt.taken_over {
-        true => "an upload of it from another machine".to_owned(),
-        false => format!("its create of {}", attempt.begun_at),
-    };
-    let reason = format!("nobody knows whether {which}{row} was carried out");
-    let address = case.address;
-    let hint = format!(
-        "look for it at create.roblox.com, then `macadam resolve {address} --asset-id N`, or `--recreate` if it isn't there"
-    );
-    hold(plan, case, HoldKind::Held, &reason, Some(hint));
+    hold(plan, case, HoldReason::NoAnswer { sent_at: sent_at(attempt), in_a_row: doubts });
 }
 
-/// Whether an address that left has an asset of the wanted owner for the wanted bytes: a change of
-/// the owner that is taken back.
+/// When this machine sent a request; `None` for one from a lockfile, which has no times.
+fn sent_at(attempt: &Attempt) -> Option<Timestamp> {
+    (!attempt.taken_over).then_some(attempt.begun_at)
+}
+
+/// Whether an address that left has an asset of the wanted owner with the wanted bytes. Then a
+/// change of the owner was undone.
 fn has_old_asset(case: &AddressInputs<'_>) -> bool {
     let Ok(facts) = &case.want.content else { return false };
     let is_it = |record: &Record| {
@@ -300,32 +263,25 @@ fn has_old_asset(case: &AddressInputs<'_>) -> bool {
     left.into_iter().any(|(address, record)| address.as_str().starts_with(&name) && is_it(record))
 }
 
-/// A changed type or creator needs a person.
+/// Holds a changed type or creator, which needs a person.
 fn identity_changed(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record) -> bool {
     let known = &record.identity;
-    let mut changed = |what: &str, from: String, to: String, hint: String| {
-        hold(plan, case, HoldKind::Held, &format!("its {what} changed from {from} to {to}"), Some(hint));
-        true
-    };
     if known.creator != case.want.creator {
-        let hint = match has_old_asset(case) {
-            true => "`macadam recreate --creator` takes back the asset that it had for this owner",
-            false => "set it back, or `macadam recreate --creator` to make new assets for the new owner",
-        };
-        let hint = hint.to_owned();
-        return changed("creator", known.creator.to_string(), case.want.creator.to_string(), hint);
+        let (from, to, has_old) = (known.creator, case.want.creator, has_old_asset(case));
+        hold(plan, case, HoldReason::CreatorChanged { from, to, has_old });
+        return true;
     }
     // A file that can't be read tells no type, or only that of its extension.
     match case.want.asset_type {
         Some(wanted) if wanted != known.asset_type && case.want.content.is_ok() => {
-            let hint = format!("set it back, or `macadam forget {}` to make a new asset", case.address);
-            changed("type", known.asset_type.to_string(), wanted.to_string(), hint)
+            hold(plan, case, HoldReason::TypeChanged { from: known.asset_type, to: wanted });
+            true
         }
         Some(_) | None => false,
     }
 }
 
-/// Two addresses would put their files over one another.
+/// Holds two addresses that would overwrite one another's asset.
 fn has_rival(plan: &mut Plan, case: &AddressInputs<'_>) -> bool {
     let Some(other) = case.sharing.rival(case.address) else { return false };
     let is_written = |address: &Address| {
@@ -334,16 +290,14 @@ fn has_rival(plan: &mut Plan, case: &AddressInputs<'_>) -> bool {
     };
     // In the middle of a branch switch, as a rule: one of the two is about to leave.
     if is_written(case.address) || is_written(other) {
-        let FileProblem { message, hint } = FileProblem::being_written();
-        hold(plan, case, HoldKind::Failed, &message, hint);
+        hold(plan, case, HoldReason::File(FileProblem::being_written()));
         return true;
     }
-    let hint = "`macadam forget` the one that it is not, or take that out of the manifest".to_owned();
-    hold(plan, case, HoldKind::Held, &format!("its asset is that of `{other}` as well"), Some(hint));
+    hold(plan, case, HoldReason::SameAsset { other: other.clone() });
     true
 }
 
-/// The same asset from another file.
+/// Records that the asset comes from another file now.
 fn note_path(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record) {
     if record.identity.path != case.want.path {
         let identity = Identity { path: case.want.path.clone(), ..record.identity.clone() };
@@ -353,21 +307,21 @@ fn note_path(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record) {
 
 fn note_privacy(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record) {
     if record.identity.privacy != case.want.privacy {
-        note(plan, case, "`privacy` is chosen at creation: changing it here has no effect");
+        note(plan, case, NoteKind::PrivacyIsFixed);
     }
 }
 
 fn note_grants(plan: &mut Plan, case: &AddressInputs<'_>) {
     if !case.want.grants.is_empty() {
-        note(plan, case, "grants checked, but not carried out by this version");
+        note(plan, case, NoteKind::GrantsIgnored);
     }
 }
 
-/// Whether the content of an address rests.
+/// The back-off of an address's content.
 enum ContentBackoff {
     No,
     Until(Timestamp),
-    /// The name was refused, and the policy knows a way on.
+    /// Roblox refused the name, and the policy allows a neutral one.
     NeutralName,
     Held,
 }
@@ -383,8 +337,8 @@ impl ContentBackoff {
     }
 }
 
-/// Until when uploads whose answers were lost are left alone: Roblox may recover and answer others
-/// meanwhile, and is not fed copies in a few bad seconds.
+/// The time until which uploads with a lost answer are not sent again. Roblox may recover
+/// meanwhile, and a few bad seconds cost no copies.
 fn lost_answers(case: &AddressInputs<'_>) -> Option<Timestamp> {
     let open = case.sharing.open(case.address).iter();
     let lost = open.filter(|(_, attempt)| matches!(attempt.phase, Phase::HandedOver | Phase::InDoubt));
@@ -411,7 +365,7 @@ fn resting(plan: &mut Plan, case: &AddressInputs<'_>) -> ContentBackoff {
     }
 }
 
-/// When what failed is due again; `None`: now.
+/// The time of the next try after a failure; `None`: now.
 pub(super) fn due(blocked: Option<&Blocked>, wanted: FieldDigest, now: Timestamp) -> Option<Timestamp> {
     match blocked {
         Some(Blocked::Retrying { input_digest, next_at, .. }) if *input_digest == wanted && *next_at > now => {
@@ -421,7 +375,7 @@ pub(super) fn due(blocked: Option<&Blocked>, wanted: FieldDigest, now: Timestamp
     }
 }
 
-/// Roblox said no, and nothing of what it said no to has changed.
+/// Holds a change that Roblox refused, as long as nothing of it has changed.
 pub(super) fn hold_refused(
     plan: &mut Plan,
     case: &AddressInputs<'_>,
@@ -430,37 +384,32 @@ pub(super) fn hold_refused(
     refusal_kind: RefusalKind,
     message: &str,
 ) {
-    let hint = match refusal_kind {
-        RefusalKind::DisplayName => "set another `display_name`, or `policy.moderated_name = \"neutral\"`".to_owned(),
-        RefusalKind::Other => format!("change the file or its metadata, or `macadam retry {}`", case.address),
-    };
-    let reason = format!("Roblox refused to {action} it: {message}");
-    plan.held.push(Hold { address: case.address.clone(), kind: HoldKind::Failed, part, reason, hint: Some(hint) });
+    let (action, message) = (action.to_owned(), message.to_owned());
+    let reason = HoldReason::Refused { action, refusal_kind, message };
+    plan.held.push(Hold { address: case.address.clone(), part, reason });
 }
 
 pub(super) fn push(
     plan: &mut Plan,
     case: &AddressInputs<'_>,
     action: Action,
-    rule: Rule,
-    reason: String,
+    reason: StepReason,
     not_before: Option<Timestamp>,
 ) {
-    plan.steps.push(Step { address: case.address.clone(), action, reason, rule, after: Vec::new(), not_before });
+    plan.steps.push(Step { address: case.address.clone(), action, reason, after: Vec::new(), not_before });
 }
 
-/// A machine that has only the lockfile learns which asset the address is.
+/// Records the current asset on a machine that has only the lockfile.
 pub(super) fn point(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
     if record.points_to.is_none() {
         plan.marks.push(Change::SetCurrentAsset { address: case.address.clone(), asset_id });
     }
 }
 
-pub(super) fn hold(plan: &mut Plan, case: &AddressInputs<'_>, kind: HoldKind, reason: &str, hint: Option<String>) {
-    let (address, reason) = (case.address.clone(), reason.to_owned());
-    plan.held.push(Hold { address, kind, part: HeldPart::Asset, reason, hint });
+pub(super) fn hold(plan: &mut Plan, case: &AddressInputs<'_>, reason: HoldReason) {
+    plan.held.push(Hold { address: case.address.clone(), part: HeldPart::Asset, reason });
 }
 
-pub(super) fn note(plan: &mut Plan, case: &AddressInputs<'_>, text: &str) {
-    plan.notes.push(Note { address: Some(case.address.clone()), text: text.to_owned() });
+pub(super) fn note(plan: &mut Plan, case: &AddressInputs<'_>, kind: NoteKind) {
+    plan.notes.push(Note { address: Some(case.address.clone()), kind });
 }

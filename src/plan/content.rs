@@ -5,27 +5,27 @@ use crate::model::asset::ContentChange;
 use crate::model::history::{RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::DisplayName;
-use crate::model::recorded::{Identity, Record};
+use crate::model::recorded::{Identity, Record, SpentQuota};
 
 use super::asset::{ReadyAddress, hold, point, push};
 use super::drift;
 use super::input_digest;
 use super::lookalikes;
 use super::metadata::MetadataSubject;
-use super::rule::Rule;
+use super::reason::hold::HoldReason;
+use super::reason::step::{ReplaceCause, StepReason};
 use super::sharing::AssetSource;
-use super::step::{Action, HoldKind, NewAsset, Plan};
+use super::step::{Action, NewAsset, Plan};
 
-/// Plans the content, and says whose metadata is to be planned then.
+/// Plans the content. Returns the asset whose metadata is planned next.
 pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &ReadyAddress<'a>) -> Option<MetadataSubject<'a>> {
     let case = &ready.case;
     let Some(record) = case.record().filter(|record| !record.history.is_empty()) else {
-        return plan_upload(plan, ready, None, Rule::New, "it is new");
+        return plan_upload(plan, ready, None, StepReason::New);
     };
     if !record.history.has_kind(record.identity.kind()) {
-        // What it had belongs to another owner, and stays in the history.
-        let why = format!("none of its assets belongs to {}", record.identity.creator);
-        return plan_upload(plan, ready, record.points_to, Rule::New, &why);
+        // Its earlier assets belong to another owner, and stay in the history.
+        return plan_upload(plan, ready, record.points_to, StepReason::NewOwner(record.identity.creator));
     }
     if let Some((key, fact)) = record.current(ready.asset_type, ready.facts.hash) {
         return plan_current(plan, ready, record, key, fact);
@@ -34,8 +34,7 @@ pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &ReadyAddress<'a>) -> Opt
         return Some(target);
     }
     if record.history.rejected(ready.facts.hash, record.identity.kind()).is_some() {
-        let hint = Some("change the file: uploading the same again risks the account".to_owned());
-        hold(plan, case, HoldKind::Rejected, "Roblox's moderation rejected this content", hint);
+        hold(plan, case, HoldReason::Rejected { uploaded_as: None });
         return None;
     }
     if drift::vanished(plan, ready, record) {
@@ -43,24 +42,22 @@ pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &ReadyAddress<'a>) -> Opt
     }
     match (record.head(), ready.asset_type.on_content_change()) {
         (None, ContentChange::InPlace) => {
-            let hint = drift::gone_hint(case.address);
-            hold(plan, case, HoldKind::Held, "Roblox no longer has its asset", Some(hint));
+            hold(plan, case, HoldReason::AssetGone);
             None
         }
         (None, ContentChange::NewAsset) => match record.points_to {
-            Some(old) => plan_replace(plan, ready, old, Rule::AssetGone, "Roblox no longer has its asset"),
-            None => plan_upload(plan, ready, None, Rule::AssetGone, "Roblox no longer has its asset"),
+            Some(old) => plan_replace(plan, ready, old, ReplaceCause::AssetGone),
+            None => plan_upload(plan, ready, None, StepReason::AssetGone),
         },
         (Some((head, fact)), ContentChange::InPlace) => plan_update(plan, ready, record, head, fact),
         (Some((head, _)), ContentChange::NewAsset) => {
             let old = record.points_to.unwrap_or(head.asset_id);
-            let why = "its content changed, and this type can't be updated in place";
-            plan_replace(plan, ready, old, Rule::ContentChanged, why)
+            plan_replace(plan, ready, old, ReplaceCause::ContentChanged(ready.asset_type))
         }
     }
 }
 
-/// The wanted content is at Roblox: what is left is to point there, and the metadata.
+/// Plans an address whose content Roblox has: it points there, and gets its metadata.
 fn plan_current<'a>(
     plan: &mut Plan,
     ready: &ReadyAddress<'a>,
@@ -71,14 +68,12 @@ fn plan_current<'a>(
     let case = &ready.case;
     let asset_id = key.asset_id;
     if fact.shared && case.sharing.must_split(case.fields, asset_id) {
-        let why = "it shares an asset whose metadata it wants otherwise";
-        return plan_replace(plan, ready, asset_id, Rule::Splits, why);
+        return plan_replace(plan, ready, asset_id, ReplaceCause::Splits);
     }
     let goes_back = match record.points_to {
         Some(from) if from != asset_id => {
-            let reason = format!("its content is again that of asset {asset_id}");
             let action = Action::PointBack { to: key, from, pinned: false };
-            push(plan, case, action, Rule::ContentKnown, reason, ready.not_before);
+            push(plan, case, action, StepReason::ContentKnown(asset_id), ready.not_before);
             true
         }
         Some(_) | None => false,
@@ -91,7 +86,7 @@ fn plan_current<'a>(
     let owns = case.sharing.owns_metadata(case.address, asset_id);
     owns.then_some(MetadataSubject::Known {
         asset_id,
-        // What was asked for was asked of the other asset.
+        // The metadata was set on the other asset.
         asked: (!goes_back).then_some(&record.asked),
         stored: (!goes_back).then_some(&record.stored),
         not_before: ready.not_before,
@@ -102,24 +97,20 @@ fn plan_replace<'a>(
     plan: &mut Plan,
     ready: &ReadyAddress<'a>,
     old: AssetId,
-    rule: Rule,
-    why: &str,
+    cause: ReplaceCause,
 ) -> Option<MetadataSubject<'a>> {
     if ready.case.want.prevent_replace {
-        let hint = Some("set `prevent_replace = false`, or undo the change".to_owned());
-        let reason = format!("{why}, and `prevent_replace` forbids a new asset ID");
-        hold(plan, &ready.case, HoldKind::Held, &reason, hint);
+        hold(plan, &ready.case, HoldReason::ReplaceForbidden(cause));
         return None;
     }
-    plan_upload(plan, ready, Some(old), rule, why)
+    plan_upload(plan, ready, Some(old), StepReason::Replace(cause))
 }
 
 fn plan_upload<'a>(
     plan: &mut Plan,
     ready: &ReadyAddress<'a>,
     old: Option<AssetId>,
-    rule: Rule,
-    why: &str,
+    reason: StepReason,
 ) -> Option<MetadataSubject<'a>> {
     let case = &ready.case;
     let share = |owner: Address, key: Option<RevisionKey>| Action::Share {
@@ -136,9 +127,9 @@ fn plan_upload<'a>(
     if old.is_none()
         && matches!(source, AssetSource::Own)
         && case.want.prevent_replace
-        && let Some((reason, hint)) = lookalikes::refusal_kind(case.moves, case.address)
+        && let Some(reason) = lookalikes::refusal(case.moves, case.address)
     {
-        hold(plan, case, HoldKind::Held, &reason, Some(hint));
+        hold(plan, case, reason);
         return None;
     }
     match source {
@@ -149,17 +140,17 @@ fn plan_upload<'a>(
                 Some(old) => Action::Replace { old, new },
                 None => Action::Create(new),
             };
-            push(plan, case, action, rule, why.to_owned(), ready.not_before);
+            push(plan, case, action, reason, ready.not_before);
             Some(MetadataSubject::New)
         }
         AssetSource::Existing { owner, key } => {
-            let reason = format!("{why}; `{owner}` has an asset with the same bytes");
-            push(plan, case, share(owner, Some(key)), Rule::SameBytes, reason, ready.not_before);
+            let reason = StepReason::SharesAsset { because: Box::new(reason), owner: owner.clone() };
+            push(plan, case, share(owner, Some(key)), reason, ready.not_before);
             None
         }
         AssetSource::Planned { owner } => {
-            let reason = format!("{why}; the same bytes are uploaded for `{owner}`");
-            push(plan, case, share(owner.clone(), None), Rule::SameBytes, reason, ready.not_before);
+            let reason = StepReason::SharesUpload { because: Box::new(reason), owner: owner.clone() };
+            push(plan, case, share(owner.clone(), None), reason, ready.not_before);
             if let Some(step) = plan.steps.last_mut() {
                 step.after.push(owner);
             }
@@ -168,26 +159,20 @@ fn plan_upload<'a>(
     }
 }
 
-/// A used-up quota is nothing that is wrong with the file, and ends by itself.
+/// Waits for a used-up quota. The file is fine, and the wait ends by itself.
 fn quota_spent(plan: &mut Plan, ready: &ReadyAddress<'_>) -> bool {
     let case = &ready.case;
     let Some(spent) = case.recorded.spent_quota(case.want.creator, ready.asset_type, case.now) else { return false };
-    let until = spent.until.strftime("%Y-%m-%d %H:%M UTC");
-    let reason = format!(
-        "the {} uploads of {} are used up ({}); Macadam tries again by itself after {until}",
-        ready.asset_type, case.want.creator, spent.message
-    );
-    hold(plan, case, HoldKind::Waiting, &reason, None);
+    let SpentQuota { until, message } = spent.clone();
+    let (asset_type, creator) = (ready.asset_type, case.want.creator);
+    hold(plan, case, HoldReason::QuotaSpent { asset_type, creator, message, until });
     true
 }
 
-/// Moderation judges bytes, not addresses: what it rejected once is not sent again under another
-/// name.
+/// Holds bytes that moderation rejected for another address. It judges bytes, not names.
 fn rejected_elsewhere(plan: &mut Plan, ready: &ReadyAddress<'_>) -> bool {
     let Some(other) = ready.case.sharing.rejected(ready.facts.hash) else { return false };
-    let hint = Some("change the file: uploading the same again risks the account".to_owned());
-    let reason = format!("Roblox's moderation rejected this content, as `{other}`");
-    hold(plan, &ready.case, HoldKind::Rejected, &reason, hint);
+    hold(plan, &ready.case, HoldReason::Rejected { uploaded_as: Some(other.clone()) });
     true
 }
 
@@ -210,20 +195,13 @@ fn plan_update<'a>(
     let target =
         MetadataSubject::Known { asset_id, asked: Some(&record.asked), stored: Some(&record.stored), not_before: None };
     if let Some(to) = unpinned(record, head, ready.facts.hash) {
-        let reason = format!("it is no longer pinned, and revision {to} has the file's bytes");
-        push(plan, case, Action::Rollback { asset_id, to }, Rule::Unpinned, reason, ready.not_before);
+        push(plan, case, Action::Rollback { asset_id, to }, StepReason::Unpinned(to), ready.not_before);
         return Some(target);
     }
-    let wanted = short(&ready.facts.hash);
-    let (rule, reason) = match fact.content {
-        _ if overwrites && drift::is_elsewhere(record, head, fact) => {
-            (Rule::Overwrites, format!("the file, {wanted}, is put over what somebody else made"))
-        }
-        Some(hash) if hash == ready.facts.hash => {
-            (Rule::Overwrites, format!("the file, {wanted}, is made current again"))
-        }
-        Some(hash) => (Rule::ContentChanged, format!("its content changed from {} to {wanted}", short(&hash))),
-        None => (Rule::ContentChanged, format!("its content changed from an unknown content to {wanted}")),
+    let reason = match fact.content {
+        _ if overwrites && drift::is_elsewhere(record, head, fact) => StepReason::Overwrites,
+        Some(hash) if hash == ready.facts.hash => StepReason::CurrentAgain,
+        Some(_) | None => StepReason::ContentChanged,
     };
     let action = Action::UpdateContent {
         asset_id,
@@ -233,12 +211,11 @@ fn plan_update<'a>(
         size: ready.facts.size,
         format: ready.facts.format,
     };
-    push(plan, case, action, rule, reason, ready.not_before);
+    push(plan, case, action, reason, ready.not_before);
     Some(target)
 }
 
-/// After a pin: the newest version that has the wanted bytes, so that they needn't be uploaded
-/// again.
+/// Returns the newest version with the wanted bytes after a pin, which saves an upload.
 fn unpinned(record: &Record, head: RevisionKey, content: ContentHash) -> Option<Revision> {
     record.pinned.filter(|pinned| pinned.at == head)?;
     let of_asset = record.history.of_asset(head.asset_id);

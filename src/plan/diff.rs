@@ -1,4 +1,4 @@
-//! What a step changes, in values that a person can read: from what, to what.
+//! The changes of a step, in values that a person can read: from what, to what.
 //!
 //! Pure. It only describes what [`super::plan`] decided: nothing here may have a say in what is
 //! done. Texts are whole; printers cut them. Read next: [`super::step`] for what there is to
@@ -40,8 +40,7 @@ impl Difference {
     }
 }
 
-/// What `step` changes, in a fixed order. `recorded` is what is known with the plan's marks
-/// applied.
+/// Returns the changes of `step`, in a fixed order. `recorded` has the plan's marks applied.
 pub(crate) fn diff(step: &Step, recorded: &Recorded) -> Vec<Difference> {
     let record = recorded.assets.get(&step.address);
     match &step.action {
@@ -186,7 +185,7 @@ fn field(change: &FieldChange, asset_id: Option<AssetId>, record: Option<&Record
     Difference::new(field.name(), from, Some(to))
 }
 
-/// What Roblox has of a field, as far as its answers tell.
+/// The value of a field at Roblox, as far as its answers tell.
 pub(crate) fn at_roblox(seen: &RemoteAsset, field: Field) -> Option<String> {
     seen.stored(field)?;
     Some(match field {
@@ -231,7 +230,7 @@ mod tests {
     use crate::model::path::ProjectPath;
     use crate::model::phase::Intent;
     use crate::model::recorded::{AttemptId, PinnedAt, RetireReason};
-    use crate::plan::rule::Rule;
+    use crate::plan::reason::step::StepReason;
 
     fn id(number: u64) -> AssetId {
         AssetId::new(number).unwrap()
@@ -302,8 +301,8 @@ mod tests {
 
     #[track_caller]
     fn check(action: Action, recorded: &Recorded, expected: &str) {
-        let (address, rule) = (address("sword"), Rule::New);
-        let step = Step { address, action, reason: String::new(), rule, after: Vec::new(), not_before: None };
+        let (address, reason) = (address("sword"), StepReason::New);
+        let step = Step { address, action, reason, after: Vec::new(), not_before: None };
         let shown = |value: Option<String>| value.map_or_else(|| "?".to_owned(), |text| format!("`{text}`"));
         let lines = diff(&step, recorded);
         let lines = lines.into_iter().map(|d| format!("{} {} -> {}", d.what, shown(d.from), shown(d.to)));

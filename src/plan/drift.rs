@@ -1,29 +1,30 @@
-//! Drift: what somebody else changed at Roblox. Always told; content made elsewhere is never
-//! overwritten by itself, since it may be a deploy that this checkout has not pulled; metadata and
-//! archived assets are put back where the policy says so.
+//! Drift: changes made at Roblox outside of Macadam. A plan always reports them. It never
+//! overwrites content by itself, since that may be a deploy which this checkout has not pulled. It
+//! puts metadata and archived assets back where the policy says so.
 
 use jiff::Timestamp;
 
 use super::asset::{AddressInputs, ReadyAddress, hold, note, point, push};
 use super::current;
 use super::metadata::MetadataSubject;
-use super::rule::Rule;
+use super::reason::drift::DriftKind;
+use super::reason::hold::{BlockedChange, HoldReason};
+use super::reason::note::NoteKind;
+use super::reason::step::StepReason;
 use super::sharing::AssetSource;
-use super::step::{Action, Drift, HoldKind, Plan};
-use crate::model::address::Address;
+use super::step::{Action, Drift, Plan};
 use crate::model::change::Change;
 use crate::model::history::{Origin, RevisionFact, RevisionKey};
-use crate::model::ids::AssetId;
+use crate::model::ids::{AssetId, Revision};
 use crate::model::observation::READ_LAG;
 use crate::model::policy::DriftPolicy;
 use crate::model::recorded::{DriftRepair, Observation, Record, Recorded, RetireReason, Retirement};
 
-/// So often a day one thing of one address is put back; who changes it more often than that means
-/// it.
+/// The most repairs a day of one thing of one address. A person who changes it more often than
+/// that means it.
 pub(crate) const HEALINGS_A_DAY: usize = 3;
 
-/// Whether nobody here made a revision: its bytes are unknown, and it is not what the address was
-/// imported with.
+/// Whether a revision was made outside of Macadam: its bytes are unknown, and no import brought it.
 pub(super) fn is_elsewhere(record: &Record, key: RevisionKey, fact: RevisionFact) -> bool {
     if fact.content.is_some() {
         return false;
@@ -37,7 +38,7 @@ pub(super) fn is_elsewhere(record: &Record, key: RevisionKey, fact: RevisionFact
     }
 }
 
-/// The file is what Macadam last made of it, and somebody else has put something over it.
+/// Reports content that was made over Macadam's own while the file stayed the same.
 pub(super) fn content_elsewhere<'a>(
     plan: &mut Plan,
     ready: &ReadyAddress<'a>,
@@ -62,22 +63,13 @@ pub(super) fn content_elsewhere<'a>(
     })
 }
 
-/// Tells that somebody else made the head.
+/// Reports that the head was made outside of Macadam.
 pub(super) fn tell_made_elsewhere(plan: &mut Plan, case: &AddressInputs<'_>, head: RevisionKey) {
-    let (what, hint) = (made_elsewhere(head), Some(overwrite_hint(case)));
-    plan.drifts.push(Drift { address: case.address.clone(), asset_id: head.asset_id, what, hint });
+    drifted(plan, case, head.asset_id, DriftKind::MadeElsewhere { version: head.version });
 }
 
-fn made_elsewhere(head: RevisionKey) -> String {
-    let number = head.version.map_or_else(|| "a newer revision".to_owned(), |version| format!("revision {version}"));
-    format!("somebody else made {number} of asset {}", head.asset_id)
-}
-
-fn overwrite_hint(case: &AddressInputs<'_>) -> String {
-    format!(
-        "if it is a deploy that this checkout hasn't pulled, pull it; `macadam sync --once --overwrite {}` puts the file over it",
-        case.address
-    )
+fn drifted(plan: &mut Plan, case: &AddressInputs<'_>, asset_id: AssetId, kind: DriftKind) {
+    plan.drifts.push(Drift { address: case.address.clone(), asset_id, kind });
 }
 
 /// Whether a changed file has to wait, because its asset is not as Macadam left it.
@@ -89,14 +81,14 @@ pub(super) fn holds_update(
     fact: RevisionFact,
 ) -> bool {
     if is_elsewhere(record, head, fact) {
-        hold(plan, case, HoldKind::Held, &made_elsewhere(head), Some(overwrite_hint(case)));
+        hold(plan, case, HoldReason::MadeElsewhere { asset_id: head.asset_id, version: head.version });
         return true;
     }
-    if let Some(what) = lower_than_known(case, head, fact) {
-        hold(plan, case, HoldKind::Held, &what, Some(overwrite_hint(case)));
+    if let Some((current, known)) = lower_than_known(case, head, fact) {
+        hold(plan, case, HoldReason::RolledBackElsewhere { asset_id: head.asset_id, current, known });
         return true;
     }
-    if holds_archived(plan, case, record, head.asset_id, "its file changed") {
+    if holds_archived(plan, case, record, head.asset_id, BlockedChange::Content) {
         return true;
     }
     archived(plan, case, record, head.asset_id);
@@ -104,13 +96,13 @@ pub(super) fn holds_update(
 }
 
 /// Holds a change of an asset that is archived and not restored by the plan itself: Roblox would
-/// refuse it. `why` it would be changed.
+/// refuse it.
 pub(super) fn holds_archived(
     plan: &mut Plan,
     case: &AddressInputs<'_>,
     record: &Record,
     asset_id: AssetId,
-    why: &str,
+    change: BlockedChange,
 ) -> bool {
     let ours = record.retirements.get(&asset_id).filter(|retirements| {
         retirements.archived_at.is_some() && !is_back(case.recorded, asset_id, **retirements, case.now)
@@ -122,42 +114,30 @@ pub(super) fn holds_archived(
     };
     let holds = archived && !repairs(case, record, DriftRepair::Archived);
     if holds {
-        let reason = format!("{why}, and asset {asset_id} is archived");
-        hold(plan, case, HoldKind::Held, &reason, Some(format!("`macadam restore {}`", case.address)));
+        hold(plan, case, HoldReason::Archived { asset_id, change });
     }
     holds
 }
 
-/// The asset that the address is has vanished, and its file is as it was. Moderation may have taken
-/// it, so the same bytes are not sent again by themselves; another address's asset with these bytes
-/// is taken where there is one.
+/// Reports an asset that Roblox no longer has while its file stayed the same. Moderation may have
+/// taken it, so Macadam doesn't upload the same bytes by itself. It uses another address's asset
+/// with these bytes where there is one.
 pub(super) fn vanished(plan: &mut Plan, ready: &ReadyAddress<'_>, record: &Record) -> bool {
     let case = &ready.case;
     let Some(asset_id) = current::vanished(ready.asset_type, ready.facts.hash, record) else { return false };
     if case.sharing.source(case.address) != AssetSource::Own {
         return false;
     }
-    let hint = Some(gone_hint(case.address));
     if record.points_to.is_none_or(|points_to| points_to == asset_id) {
-        let what = format!("Roblox no longer has asset {asset_id}");
-        plan.drifts.push(Drift { address: case.address.clone(), asset_id, what, hint });
+        drifted(plan, case, asset_id, DriftKind::Gone);
     } else {
-        let reason = format!("its file is again the one of asset {asset_id}, which Roblox no longer has");
-        hold(plan, case, HoldKind::Held, &reason, hint);
+        hold(plan, case, HoldReason::ContentGone { asset_id });
     }
     true
 }
 
-/// What a person can do about an asset that Roblox no longer has.
-pub(super) fn gone_hint(address: &Address) -> String {
-    format!(
-        "`macadam retry {address}` has the next sync ask Roblox again; after `macadam forget {address}` the next sync uploads the file as a new asset, \
-         with a new ID"
-    )
-}
-
-/// An asset that is wanted and archived: by Macadam when it was not wanted, by a person, or by
-/// somebody else.
+/// Plans an asset that is wanted and archived: by Macadam while it was not wanted, by a person, or
+/// outside of Macadam.
 pub(super) fn archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
     let address = || case.address.clone();
     match record.retirements.get(&asset_id) {
@@ -167,25 +147,22 @@ pub(super) fn archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Recor
             plan.marks.push(Change::SetRetirement { address: address(), asset_id, retirements: None });
         }
         Some(retirements) if retirements.why == RetireReason::ByHand => {
-            note(plan, case, &format!("was archived by hand; `macadam restore {}` brings it back", case.address));
+            note(plan, case, NoteKind::ArchivedByHand { address: address() });
         }
         Some(_) => {
-            let reason = "it was archived while it was not wanted, and is wanted again".to_owned();
-            push(plan, case, Action::Restore { asset_id, repairs: false }, Rule::ComesBack, reason, None);
+            push(plan, case, Action::Restore { asset_id, repairs: false }, StepReason::ComesBack, None);
         }
         None if is_archived(case, asset_id) => {
             // Of those who share it one puts it back; all of them lack it.
             let owns = case.sharing.owns_metadata(case.address, asset_id);
             if repairs(case, record, DriftRepair::Archived) {
-                let reason = "somebody else archived it".to_owned();
                 let action = Action::Restore { asset_id, repairs: true };
                 if owns {
-                    push(plan, case, action, Rule::Heals, reason, None);
+                    push(plan, case, action, StepReason::ArchivedElsewhere, None);
                 }
             } else {
-                let what = format!("somebody archived asset {asset_id}{}", enough(case, record, DriftRepair::Archived));
-                let hint = Some(format!("`macadam restore {}`", case.address));
-                plan.drifts.push(Drift { address: address(), asset_id, what, hint });
+                let repaired = repaired_enough(case, record, DriftRepair::Archived);
+                drifted(plan, case, asset_id, DriftKind::Archived { repaired });
             }
         }
         None => {}
@@ -210,34 +187,30 @@ fn is_archived(case: &AddressInputs<'_>, asset_id: AssetId) -> bool {
     case.recorded.observed(asset_id).is_some_and(|seen| seen.asset.archived == Some(true))
 }
 
-/// Whether the policy is to put something back, and it was not done too often today.
+/// Whether the policy repairs something, and Macadam didn't do so too often today.
 fn repairs(case: &AddressInputs<'_>, record: &Record, repair: DriftRepair) -> bool {
     case.desired.policy.drift == DriftPolicy::Heal && record.recent_repairs(repair, case.now) < HEALINGS_A_DAY
 }
 
-fn enough(case: &AddressInputs<'_>, record: &Record, repair: DriftRepair) -> String {
-    match record.recent_repairs(repair, case.now) {
-        times if times >= HEALINGS_A_DAY && case.desired.policy.drift == DriftPolicy::Heal => {
-            format!("; it was put back {times} times today")
-        }
-        _ => String::new(),
-    }
+/// How often it was put back today, where the policy would do it again but for that.
+fn repaired_enough(case: &AddressInputs<'_>, record: &Record, repair: DriftRepair) -> Option<usize> {
+    let times = record.recent_repairs(repair, case.now);
+    (times >= HEALINGS_A_DAY && case.desired.policy.drift == DriftPolicy::Heal).then_some(times)
 }
 
-/// Somebody made an older version of a Model current again.
+/// Reports an older version of a Model that was made current outside of Macadam.
 pub(super) fn rolled_back_elsewhere(plan: &mut Plan, case: &AddressInputs<'_>, head: RevisionKey, fact: RevisionFact) {
-    if let Some(what) = lower_than_known(case, head, fact) {
-        let hint = Some(overwrite_hint(case));
-        plan.drifts.push(Drift { address: case.address.clone(), asset_id: head.asset_id, what, hint });
+    if let Some((current, known)) = lower_than_known(case, head, fact) {
+        drifted(plan, case, head.asset_id, DriftKind::RolledBackElsewhere { current, known });
     }
 }
 
-fn lower_than_known(case: &AddressInputs<'_>, head: RevisionKey, fact: RevisionFact) -> Option<String> {
+/// The revision that Roblox has current and the newer one that should be.
+fn lower_than_known(case: &AddressInputs<'_>, head: RevisionKey, fact: RevisionFact) -> Option<(Revision, Revision)> {
     let Observation { asset, at } = case.recorded.observed(head.asset_id)?;
     let (seen, known) = (asset.revision?, head.version?);
     // When the lockfile's revisions were made is not known: before the lockfile was read, and what
     // was seen before that is out of date.
     let lags = fact.made.is_some_and(|(made, _)| at.duration_since(made) < READ_LAG);
-    let what = || format!("somebody made revision {seen} of asset {} current in place of {known}", head.asset_id);
-    (seen < known && !lags).then(what)
+    (seen < known && !lags).then_some((seen, known))
 }

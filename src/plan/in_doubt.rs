@@ -1,5 +1,5 @@
-//! What a change under way means for its address: whether it binds it, how often in a row a create
-//! ended without a known outcome, and when an operation is waited for no longer.
+//! The effect of a change under way on its address: whether it binds the address, how many uploads
+//! in a row got no clear answer, and when Macadam stops waiting for an operation.
 
 use std::time::Duration;
 
@@ -11,9 +11,8 @@ use crate::model::phase::{Intent, Phase};
 use crate::model::policy::{AmbiguousCreate, Policy};
 use crate::model::recorded::{Attempt, Record};
 
-/// A create that has ended without a known outcome so many times in a row is not sent again,
-/// whatever the policy: a remote that carries out and never answers would be fed copies without
-/// end.
+/// After so many uploads in a row without a clear answer Macadam asks a person, whatever the
+/// policy. Otherwise a remote that carries out and never answers would get copies without end.
 const DOUBTS_TO_HOLD: u32 = 3;
 
 /// An operation that takes longer than this is waited for no longer than something newer is wanted,
@@ -56,7 +55,7 @@ pub(crate) fn is_binding(attempt: &Attempt, record: Option<&Record>, policy: &Po
     }
 }
 
-/// What a create in doubt set out to make, as its failures are counted against.
+/// The digest that the failures of a create in doubt are counted against.
 pub(crate) fn input_digest_of(attempt: &Attempt) -> FieldDigest {
     attempt.intent.input_digest()
 }

@@ -1,5 +1,5 @@
-//! What a failure is remembered against: as long as this stays the same, what Roblox refused is not
-//! sent again.
+//! The digests that failures are remembered against. As long as a digest stays the same, Macadam
+//! doesn't send a refused change again.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::model::ids::AssetId;
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::recorded::Recorded;
 
-/// What is wanted of one address, in two parts that fail apart from one another.
+/// The wanted state of one address as digests, in two parts that fail apart from one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Subjects {
     /// The content, with what a create sends along, or the pin.

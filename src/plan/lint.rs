@@ -55,9 +55,6 @@ pub(crate) fn check(plan: &Plan, in_progress: &BTreeSet<Address>) -> Vec<String>
         }
     }
     for hold in &plan.held {
-        if hold.reason.is_empty() {
-            broken.push(format!("{} is held without a reason", hold.address));
-        }
         if hold.part == HeldPart::Asset && uploads.contains(&hold.address) {
             broken.push(format!("{} is both held and uploaded", hold.address));
         }
@@ -65,7 +62,7 @@ pub(crate) fn check(plan: &Plan, in_progress: &BTreeSet<Address>) -> Vec<String>
     broken
 }
 
-/// Metadata comes last, and whoever waits waits for somebody who acts and doesn't wait.
+/// Metadata comes last. A step waits only for an address that acts and doesn't wait itself.
 fn check_order(plan: &Plan, in_progress: &BTreeSet<Address>, broken: &mut Vec<String>) {
     let assets = || plan.steps.iter().filter(|step| !step.action.is_metadata());
     let acting: BTreeSet<&Address> = assets().map(|step| &step.address).chain(in_progress).collect();
@@ -103,7 +100,7 @@ fn check_archiving(plan: &Plan, archived: &BTreeSet<AssetId>, broken: &mut Vec<S
 mod tests {
     use super::*;
     use crate::model::recorded::{AttemptId, RetireReason};
-    use crate::plan::rule::Rule;
+    use crate::plan::reason::step::StepReason;
     use crate::plan::step::{FieldChange, Step};
 
     #[test]
@@ -111,8 +108,7 @@ mod tests {
         let step = |address: &str, after: Option<&str>| Step {
             address: Address::new(address).unwrap(),
             action: Action::Wait { attempt: AttemptId(1) },
-            reason: "test".to_owned(),
-            rule: Rule::UnderWay,
+            reason: StepReason::New,
             after: after.map(|a| Address::new(a).unwrap()).into_iter().collect(),
             not_before: None,
         };

@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use super::current;
 use super::moves::{Left, Moves};
+use super::reason::hold::HoldReason;
+use super::reason::note::NoteKind;
 use super::step::{Action, Note, Plan, Step};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
-use crate::model::desired::{Desired, DesiredAsset, Stray, StrayPlace};
+use crate::model::desired::{Desired, DesiredAsset, Stray};
 use crate::model::ids::{AssetId, Creator};
 use crate::model::recorded::{Identity, Recorded};
 use crate::model::steps::step;
@@ -29,11 +31,11 @@ pub(crate) struct Lookalike {
     pub asset_type: AssetType,
 }
 
-/// The most that a message names.
+/// The most addresses that a note is made for.
 const NAMED: usize = 3;
 
 impl Moves {
-    /// Who might be one of those that left just now, of what is still without a match.
+    /// Finds new addresses without a match that may be one of those that left just now.
     pub(super) fn find_lookalikes(
         &mut self,
         new: &BTreeMap<&Address, &DesiredAsset>,
@@ -95,35 +97,21 @@ impl Moves {
             let Some(named) = recorded.assets.get(to).filter(|record| !record.history.is_empty()) else { continue };
             // Each is held once, by the first that may be meant.
             for address in new.remove(&named.identity.asset_type).unwrap_or_default() {
-                let (names, then) = match place {
-                    StrayPlace::Pin => ("[pins] names it".to_owned(), "take that pin out"),
-                    StrayPlace::Icon { of } => (format!("the icon of `{of}` names it"), "write another icon there"),
-                    StrayPlace::Preview { of } => {
-                        (format!("a preview of `{of}` names it"), "write another preview there")
-                    }
-                };
-                let reason = format!("it may be `{to}` under another name: that left the manifest, and {names}");
-                let hint = format!("write `{address}` there if it is `{to}`; {then} if it is another asset");
-                self.hold(address, reason, hint);
+                self.hold(address, HoldReason::MayBeNamed { named: to.clone(), place: place.clone() });
             }
         }
     }
 }
 
-/// Why a new asset is not made for `address`, which `prevent_replace` protects, and what would free
-/// it.
-pub(super) fn refusal_kind(moves: &Moves, address: &Address) -> Option<(String, String)> {
+/// Why Macadam makes no new asset for `address`, which `prevent_replace` protects.
+pub(super) fn refusal(moves: &Moves, address: &Address) -> Option<HoldReason> {
     let like = moves.lookalikes.get(address)?;
-    let first = like.first()?;
-    let names = names(like);
-    let reason = format!(
-        "it may be {names}, which left in the same change, renamed and edited: `prevent_replace` forbids a new asset ID"
-    );
-    let Lookalike { from, asset_id, .. } = first;
-    let hint = format!(
-        "`macadam import {address} {asset_id}` if it is `{from}`; `prevent_replace = false` if it is a new asset"
-    );
-    Some((reason, hint))
+    let asset_id = like.first()?.asset_id;
+    Some(HoldReason::MayBeRenamed { from: addresses(like), asset_id })
+}
+
+fn addresses(like: &[Lookalike]) -> Vec<Address> {
+    like.iter().map(|like| like.from.clone()).collect()
 }
 
 /// Says of a new asset that it may be one that left, where that asset could go on under the new
@@ -141,24 +129,14 @@ pub(super) fn note(plan: &mut Plan, moves: &Moves) {
     };
     let notes = made.iter().filter_map(|step| {
         let like = moves.lookalikes.get(&step.address).filter(|like| few(like.as_ref()))?;
-        let Lookalike { from, asset_id, asset_type } = like.first()?;
+        let Lookalike { asset_id, asset_type, .. } = like.first()?;
         if asset_type.on_content_change() == ContentChange::NewAsset {
             return None;
         }
-        let (address, names) = (&step.address, names(like));
-        let text = format!(
-            "is new, and {names} left in the same change: if it is `{from}`, renamed and edited, `macadam import {address} {asset_id}` gives it the asset ID that it had"
-        );
-        Some(Note { address: Some(address.clone()), text })
+        let address = step.address.clone();
+        let kind = NoteKind::MayBeRenamed { address: address.clone(), from: addresses(like), asset_id: *asset_id };
+        Some(Note { address: Some(address), kind })
     });
     let notes: Vec<Note> = notes.collect();
     plan.notes.extend(notes);
-}
-
-fn names(like: &[Lookalike]) -> String {
-    let mut names: Vec<String> = like.iter().take(NAMED).map(|like| format!("`{}`", like.from)).collect();
-    if like.len() > NAMED {
-        names.push(format!("{} more", like.len() - NAMED));
-    }
-    names.join(", ")
 }

@@ -1,5 +1,5 @@
-//! Which metadata fields are to be sent: exactly those that changed since they were last asked for,
-//! or that somebody else changed.
+//! The metadata fields to send: exactly those that changed since they were last asked for, or that
+//! changed outside of Macadam.
 //!
 //! What Roblox's text filter made of a text plays no part once it was asked for: there is no
 //! endless correction.
@@ -11,8 +11,11 @@ use jiff::Timestamp;
 use super::asset::due;
 use super::drift::HEALINGS_A_DAY;
 use super::input_digest;
-use super::rule::Rule;
-use super::step::{Action, Drift, FieldChange, HeldPart, Hold, HoldKind, Note, Plan, Step};
+use super::reason::drift::DriftKind;
+use super::reason::hold::HoldReason;
+use super::reason::note::NoteKind;
+use super::reason::step::StepReason;
+use super::step::{Action, Drift, FieldChange, HeldPart, Hold, Note, Plan, Step};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::{Desired, DesiredAsset};
@@ -23,14 +26,14 @@ use crate::model::policy::{DriftPolicy, ModeratedName};
 use crate::model::recorded::{Blocked, DriftRepair, Record, Recorded, RefusalKind};
 use crate::model::remote::RemoteAsset;
 
-/// Whose metadata is to be planned.
+/// The asset whose metadata is planned.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum MetadataSubject<'a> {
     /// An asset that is there.
     Known {
         /// Which.
         asset_id: AssetId,
-        /// What was last asked of this very asset, where that is known.
+        /// The metadata last asked of this very asset, where known.
         asked: Option<&'a FieldDigests>,
         /// Where it stored something else.
         stored: Option<&'a FieldDigests>,
@@ -46,20 +49,20 @@ pub(crate) enum MetadataSubject<'a> {
 pub(crate) struct MetadataTarget<'a> {
     /// Which.
     pub address: &'a Address,
-    /// What is wanted of it.
+    /// Its entry in the manifest.
     pub want: &'a DesiredAsset,
     /// Of which asset.
     pub target: MetadataSubject<'a>,
-    /// What is wanted, as digests.
+    /// The wanted metadata as digests.
     pub fields: &'a FieldDigests,
 }
 
-/// What the metadata of all addresses depends on.
+/// The inputs that the metadata of all addresses depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MetadataInputs<'a> {
-    /// What is wanted.
+    /// The desired state.
     pub desired: &'a Desired,
-    /// What is known.
+    /// The record of everything.
     pub recorded: &'a Recorded,
     /// Addresses that are another asset once the plan is carried out.
     pub moving: &'a BTreeSet<Address>,
@@ -67,7 +70,7 @@ pub(crate) struct MetadataInputs<'a> {
     pub now: Timestamp,
 }
 
-/// What is to be sent, and what is managed once it is.
+/// The fields to send, and the fields that are managed afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct MetadataDiff {
     /// Exactly the fields that changed.
@@ -117,7 +120,7 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
     }
     let mut not_before = due(record.and_then(|record| record.blocked.as_ref()), wanted, scene.now);
     let nothing = FieldDigests::new();
-    // A look has shown what came of metadata of which a newer lockfile told.
+    // An observation shows the values that a newer lockfile named.
     let mut looked = false;
     let (asset_id, mut comparison, repairs) = match target {
         MetadataSubject::New => {
@@ -135,7 +138,7 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
                 (Some(asked), Some(stored), Some(seen)) => drifted(fields, asked, stored, seen),
                 _ => Vec::new(),
             };
-            // What this state had asked for itself is nobody else's change.
+            // A value that this state had asked for itself is no foreign change.
             let is_ours = |field: &Field| seen.and_then(|seen| seen.stored(*field)) == overruled.get(field).copied();
             let ours: Vec<Field> =
                 drifted.extract_if(.., |field| overruled.contains_key(field) && is_ours(field)).collect();
@@ -171,37 +174,26 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
         }
         return;
     }
-    let names: Vec<String> = changes.iter().map(|change| change.field().name()).collect();
-    let names = names.join(" and ");
-    let (rule, reason) = match (asset_id, repairs) {
-        (None, _) => (Rule::AfterCreate, format!("Roblox takes {names} only once the asset is there")),
-        (Some(_), true) => (Rule::Heals, format!("{names} changed, or somebody else changed it")),
-        (Some(_), false) => (Rule::MetadataChanged, format!("{names} changed")),
+    let fields: Vec<Field> = changes.iter().map(FieldChange::field).collect();
+    let reason = match (asset_id, repairs) {
+        (None, _) => StepReason::AfterCreate(fields),
+        (Some(_), true) => StepReason::MetadataHeals(fields),
+        (Some(_), false) => StepReason::MetadataChanged(fields),
     };
     let after: BTreeSet<Address> = changes.iter().flat_map(FieldChange::waits_for).cloned().collect();
     plan.steps.push(Step {
         address: (*address).clone(),
         action: Action::UpdateMetadata { asset_id, changes, repairs },
         reason,
-        rule,
         after: after.into_iter().collect(),
         not_before,
     });
 }
 
 fn hold_refused(plan: &mut Plan, address: &Address, action: &str, refusal_kind: RefusalKind, message: &str) {
-    let hint = match refusal_kind {
-        RefusalKind::DisplayName => "set another `display_name`, or `policy.moderated_name = \"neutral\"`".to_owned(),
-        RefusalKind::Other => format!("change its metadata, or `macadam retry {address}`"),
-    };
-    let reason = format!("Roblox refused to {action} it: {message}");
-    plan.held.push(Hold {
-        address: address.clone(),
-        kind: HoldKind::Failed,
-        part: HeldPart::Metadata,
-        reason,
-        hint: Some(hint),
-    });
+    let (action, message) = (action.to_owned(), message.to_owned());
+    let reason = HoldReason::Refused { action, refusal_kind, message };
+    plan.held.push(Hold { address: address.clone(), part: HeldPart::Metadata, reason });
 }
 
 /// A refused name under the policy `neutral`: asked for as far as Macadam goes, and not asked for
@@ -221,14 +213,13 @@ fn keep_name(
     let (fields, stored) = (asked.clone(), stored.clone());
     plan.marks.push(Change::SetMetadata { address: address.clone(), fields, stored });
     plan.marks.push(Change::SetBlocked { address: address.clone(), blocked: None });
-    let text = "Roblox refused the display name, so the asset keeps the one that it has".to_owned();
-    plan.notes.push(Note { address: Some(address.clone()), text });
+    plan.notes.push(Note { address: Some(address.clone()), kind: NoteKind::NameKept });
 }
 
 /// The fields of which the remote now has neither what was asked nor what it stored in its place.
 fn drifted(fields: &FieldDigests, asked: &FieldDigests, stored: &FieldDigests, seen: &RemoteAsset) -> Vec<Field> {
     let is_ours = |field: &Field, now: &FieldDigest| Some(now) == asked.get(field) || Some(now) == stored.get(field);
-    // What is to be sent anyway is no drift.
+    // A field that is sent anyway is no drift.
     let settled = fields.iter().filter(|(field, wanted)| asked.get(field) == Some(wanted));
     settled
         .map(|(field, _)| *field)
@@ -236,7 +227,7 @@ fn drifted(fields: &FieldDigests, asked: &FieldDigests, stored: &FieldDigests, s
         .collect()
 }
 
-/// Tells of drifted metadata, or says that it is put back.
+/// Reports drifted metadata. Returns whether the plan puts it back.
 fn plan_drift(
     plan: &mut Plan,
     scene: &MetadataInputs<'_>,
@@ -250,11 +241,8 @@ fn plan_drift(
     if repairs && times < HEALINGS_A_DAY {
         return true;
     }
-    let names: Vec<String> = drifted.iter().map(|field| field.name()).collect();
-    let enough = if repairs { format!("; it was put back {times} times today") } else { String::new() };
-    let what = format!("somebody else changed {}{enough}", names.join(" and "));
-    let hint = "change it here as well, or set `policy.drift = \"heal\"` to have it put back";
-    plan.drifts.push(Drift { address: address.clone(), asset_id, what, hint: Some(hint.to_owned()) });
+    let kind = DriftKind::Metadata { fields: drifted.to_vec(), repaired: repairs.then_some(times) };
+    plan.drifts.push(Drift { address: address.clone(), asset_id, kind });
     false
 }
 
@@ -313,8 +301,7 @@ fn changes(
     };
     let changes = changed.iter().filter_map(value).collect();
     for to in missing {
-        let text = format!("shows `{to}`, which has no asset yet: that part of its metadata waits for it");
-        plan.notes.push(Note { address: Some(address.clone()), text });
+        plan.notes.push(Note { address: Some(address.clone()), kind: NoteKind::ShownAssetMissing { to } });
     }
     changes
 }

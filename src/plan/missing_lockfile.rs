@@ -8,7 +8,9 @@ use crate::model::desired::Desired;
 use crate::model::missing_lockfile::{Lost, MissingLockfile};
 use crate::model::recorded::Recorded;
 
-use super::step::{Action, HeldPart, Hold, HoldKind, Note, Plan};
+use super::reason::hold::HoldReason;
+use super::reason::note::NoteKind;
+use super::step::{Action, HeldPart, Hold, Note, Plan};
 
 /// Holds all uploads of new assets where the lockfile was lost; everything else goes on.
 pub(super) fn hold_creates(plan: &mut Plan, missing: &MissingLockfile, desired: &Desired, recorded: &Recorded) {
@@ -21,23 +23,20 @@ pub(super) fn hold_creates(plan: &mut Plan, missing: &MissingLockfile, desired: 
         }
         !creates
     });
-    // What is in doubt stays so: it is given up only for another try.
+    // A change in doubt stays so: it is given up only for another try.
     plan.marks.retain(|mark| address_of(mark, recorded).is_none_or(|address| !held.contains(address)));
     plan.notes.retain(|note| note.address.as_ref().is_none_or(|address| !held.contains(address)));
     if held.is_empty() && !matches!(lost, Lost::KnownToState { .. }) {
-        let text = format!("{lost}, and it is not written until that is decided: {}", lost.hint());
-        plan.notes.push(Note { address: None, text });
+        plan.notes.push(Note { address: None, kind: NoteKind::LockfileLost(lost.clone()) });
     }
     plan.held.extend(held.into_iter().map(|address| Hold {
         address,
-        kind: HoldKind::Held,
         part: HeldPart::Asset,
-        reason: lost.to_string(),
-        hint: Some(lost.hint()),
+        reason: HoldReason::LockfileLost(lost.clone()),
     }));
 }
 
-/// Whose earlier try a mark gives up.
+/// The address whose earlier try a mark gives up.
 fn address_of<'a>(mark: &'a Change, recorded: &'a Recorded) -> Option<&'a Address> {
     match mark {
         Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| &attempt.address),

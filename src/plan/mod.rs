@@ -4,8 +4,8 @@
 //! executor no choice to make; what Roblox refuses becomes a recorded fact, and the next plan
 //! decides again. It must never read a clock, a file or the network.
 //!
-//! What was observed of the remote is part of what is recorded: its last word on each asset, and
-//! the facts that followed from it.
+//! Observations of the remote are part of the record: its last answer about each asset, and the
+//! facts that followed from it.
 //!
 //! Read next: [`step`] for what a plan consists of, [`asset`] for the rules of one address in their
 //! order, one small function a case. Rules across addresses have files of their own: [`aliases`],
@@ -26,6 +26,7 @@ pub(crate) mod metadata;
 mod missing_lockfile;
 pub(crate) mod moves;
 pub(crate) mod pin;
+pub(crate) mod reason;
 pub(crate) mod retirement;
 pub(crate) mod rule;
 pub(crate) mod sharing;
@@ -38,14 +39,15 @@ use jiff::Timestamp;
 
 use crate::model::address::Address;
 use crate::model::change::Change;
-use crate::model::desired::{Absences, Desired, Unseen};
-use crate::model::file::FileProblem;
+use crate::model::desired::{AbsenceReason, Desired, Unseen};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::policy::LeavePolicy;
 use crate::model::recorded::Recorded;
 use moves::Moves;
-use rule::Rule;
+use reason::hold::HoldReason;
+use reason::note::NoteKind;
+use reason::step::StepReason;
 use sharing::Sharing;
 pub(crate) use step::{Action, Drift, FieldChange, HeldPart, Hold, HoldKind, NewAsset, Note, Plan, PlanOptions, Step};
 
@@ -91,14 +93,8 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
     hold_sharers_of_held(&mut plan, &in_progress);
     plan_metadata(&mut plan, desired, recorded, intentions, now);
     for Unseen { place, problem, .. } in &desired.unseen {
-        let FileProblem { message, hint } = problem.clone();
-        plan.held.push(Hold {
-            address: place.clone(),
-            kind: HoldKind::Failed,
-            part: HeldPart::Asset,
-            reason: message,
-            hint,
-        });
+        let reason = HoldReason::File(problem.clone());
+        plan.held.push(Hold { address: place.clone(), part: HeldPart::Asset, reason });
     }
     plan_removed(&mut plan, desired, recorded, &moves.undecided);
     let (in_progress, undecided) = (&in_progress, &moves.undecided);
@@ -115,24 +111,17 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
 }
 
 fn push_move(plan: &mut Plan, address: &Address, moved: &moves::Move) {
-    let from = moved.from.clone();
-    let reason = match moved.rule {
-        Rule::MovedByPath => format!("`{from}` left, and had the same file"),
-        Rule::MovedByPin => format!("`{from}` left, and had the pinned revision"),
-        _ => format!("`{from}` left, and had the same bytes"),
-    };
+    let moves::Move { from, evidence } = moved.clone();
     plan.steps.push(Step {
         address: address.clone(),
-        action: Action::Move { from },
-        reason,
-        rule: moved.rule,
+        action: Action::Move { from: from.clone() },
+        reason: StepReason::Moved { from, evidence },
         after: Vec::new(),
         not_before: None,
     });
 }
 
-/// Whoever waits for the upload of an address that is held, or that has nothing left to do, is held
-/// with it.
+/// Holds addresses that wait for the upload of an address which is held or has nothing to do.
 fn hold_sharers_of_held(plan: &mut Plan, in_progress: &BTreeSet<Address>) {
     let mut acting: BTreeSet<Address> =
         plan.steps.iter().filter(|step| step.action.changes_asset()).map(|step| step.address.clone()).collect();
@@ -144,9 +133,8 @@ fn hold_sharers_of_held(plan: &mut Plan, in_progress: &BTreeSet<Address>) {
             kept.push(step);
             continue;
         };
-        let reason = format!("it shares the upload of `{owner}`, which is held");
-        let hint = Some(format!("see `macadam status {owner}`"));
-        plan.held.push(Hold { address: step.address, kind: HoldKind::Held, part: HeldPart::Asset, reason, hint });
+        let reason = HoldReason::SharedUpload { owner };
+        plan.held.push(Hold { address: step.address, part: HeldPart::Asset, reason });
     }
     plan.steps = kept;
 }
@@ -168,23 +156,21 @@ fn plan_metadata(
     }
 }
 
-/// What is under way for an address that left the manifest goes on, so that no asset is lost:
-/// Roblox forgets an operation after a while. A create in doubt stays recorded; it is nothing that
-/// anybody wants again.
+/// Continues changes under way for addresses that left the manifest. Roblox forgets an operation
+/// after a while, and its asset would be lost. A create in doubt only stays recorded, since nobody
+/// wants it any more.
 fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_progress: &BTreeSet<Address>, now: Timestamp) {
     let is_left = |address: &Address| !desired.assets.contains_key(address) && !in_progress.contains(address);
     let left = recorded.attempts.iter().filter(|(_, attempt)| is_left(&attempt.address));
     let mut left: Vec<_> = left.collect();
     left.sort_by_key(|(id, attempt)| (&attempt.address, **id));
     for (id, attempt) in left {
-        let (action, rule, reason) = match (&attempt.phase, attempt.intent.asset_id()) {
+        let (action, reason) = match (&attempt.phase, attempt.intent.asset_id()) {
             (Phase::Submitted(operation), _) => {
-                let reason = asset::working(operation, attempt, now);
-                (Action::Wait { attempt: *id }, Rule::UnderWay, reason)
+                (Action::Wait { attempt: *id }, asset::under_way(operation, attempt, now))
             }
             (Phase::HandedOver | Phase::InDoubt | Phase::Held, Some(_)) => {
-                let reason = "it left the manifest while this was under way".to_owned();
-                (Action::Settle { attempt: *id }, Rule::InDoubt, reason)
+                (Action::Settle { attempt: *id }, StepReason::LeftUnderWay)
             }
             (Phase::HandedOver | Phase::InDoubt | Phase::Held, None) | (Phase::SetAside(_) | Phase::Closed(_), _) => {
                 continue;
@@ -195,14 +181,14 @@ fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_progres
             }
         };
         let address = attempt.address.clone();
-        plan.steps.push(Step { address, action, reason, rule, after: Vec::new(), not_before: None });
+        plan.steps.push(Step { address, action, reason, after: Vec::new(), not_before: None });
     }
 }
 
-/// Removed means: this checkout's lockfile has the address and its manifest doesn't. What only the
-/// state knows belongs to another branch.
+/// Marks removed addresses: this checkout's lockfile has them and its manifest doesn't. An address
+/// that only the state knows belongs to another branch.
 fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded, undecided: &BTreeSet<Address>) {
-    let mut uncounted: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut uncounted: BTreeMap<AbsenceReason, u64> = BTreeMap::new();
     for (address, record) in &recorded.assets {
         let wanted = desired.assets.contains_key(address);
         let mark = |removed: bool| Change::SetRemoved { address: address.clone(), removed };
@@ -214,26 +200,15 @@ fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded, undecid
                     *uncounted.entry(why).or_default() += 1;
                     continue;
                 }
-                let text = match desired.policy.removed {
-                    LeavePolicy::Keep => "left the manifest; its asset at Roblox is kept",
-                    LeavePolicy::Archive => "left the manifest",
-                };
+                let kind = NoteKind::Removed { kept: desired.policy.removed == LeavePolicy::Keep };
                 plan.marks.push(mark(true));
-                plan.notes.push(Note { address: Some(address.clone()), text: text.to_owned() });
+                plan.notes.push(Note { address: Some(address.clone()), kind });
             }
             (true, false) | (false, true | false) => {}
         }
     }
-    for (why, count) in uncounted {
-        let what = if count == 1 { "1 asset is" } else { &format!("{count} assets are") };
-        let on_purpose = if desired.absences == Absences::NothingWanted {
-            "; nothing is archived by itself then: `macadam archive '**'` does it on purpose"
-        } else {
-            ""
-        };
-        let text = format!("{what} absent and not taken for removed: {why}{on_purpose}");
-        plan.notes.push(Note { address: None, text });
-    }
+    let ignored = uncounted.into_iter().map(|(why, count)| NoteKind::AbsenceIgnored { count, why });
+    plan.notes.extend(ignored.map(|kind| Note { address: None, kind }));
 }
 
 #[cfg(test)]

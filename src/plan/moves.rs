@@ -2,8 +2,8 @@
 //!
 //! By path first, since one path has one address; then by a pin that went along; then by type,
 //! creator and bytes, also bytes that the old address had before. Where that leaves a choice, a
-//! person makes it. A create that is under way for an address that left goes with it; while
-//! somebody works on that address, the new one waits for the end of it. Read next:
+//! person makes it. A create under way goes with its address. While a worker is busy with the old
+//! address, the new one waits. Read next:
 //! [`super::lookalikes`], for what might be a move and nothing tells.
 
 use std::borrow::Cow;
@@ -15,12 +15,13 @@ use jiff::Timestamp;
 use super::current;
 use super::lookalikes::Lookalike;
 use super::pin::{self, Unusable};
-use super::rule::Rule;
-use super::step::{HeldPart, Hold, HoldKind};
+use super::reason::MoveEvidence;
+use super::reason::hold::HoldReason;
+use super::step::{HeldPart, Hold};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::Change;
-use crate::model::desired::{Desired, DesiredAsset, Pin, StrayPlace};
+use crate::model::desired::{AbsenceReason, Desired, DesiredAsset, Pin, StrayPlace};
 use crate::model::ids::{AssetId, ContentHash, Creator};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Phase;
@@ -32,11 +33,11 @@ use crate::model::steps::step;
 pub(crate) struct Move {
     /// The name that they had.
     pub from: Address,
-    /// By which rule.
-    pub rule: Rule,
+    /// The evidence that they are one.
+    pub evidence: MoveEvidence,
 }
 
-/// Who takes over from whom.
+/// The moves between addresses.
 #[derive(Debug, Default)]
 pub(crate) struct Moves {
     /// By the new address.
@@ -56,7 +57,7 @@ pub(crate) struct Moves {
     givers: BTreeSet<Address>,
 }
 
-/// What two addresses have in common when bytes tell that they are one.
+/// The facts that two addresses have in common when their bytes tell that they are one.
 type Likeness = (AssetType, Creator, ContentHash);
 
 /// An address that left, with its record.
@@ -75,7 +76,7 @@ enum Contents {
 type OnTheWay<'a> = BTreeMap<&'a Address, ContentHash>;
 
 impl Moves {
-    /// Decides who takes over from whom.
+    /// Decides the moves.
     pub(crate) fn of(desired: &Desired, recorded: &Recorded, in_progress: &BTreeSet<Address>) -> Self {
         let mut moves = Self::default();
         let on_the_way = on_the_way(recorded);
@@ -119,11 +120,11 @@ impl Moves {
             match fresh(&same).as_slice() {
                 [] => true,
                 [(from, _)] => {
-                    self.take(address, from, Rule::MovedByPath);
+                    self.take(address, from, MoveEvidence::File);
                     false
                 }
                 several => {
-                    self.hold_choice(address, several, "the same file");
+                    self.hold_choice(address, several, MoveEvidence::File);
                     false
                 }
             }
@@ -138,7 +139,8 @@ impl Moves {
             let Some(pin) = want.pin else { continue };
             let fits = left.iter().filter(|(from, record)| !self.is_taken(from) && fits_pin(record, want, pin));
             let fits: Vec<Left<'_>> = fits.copied().collect();
-            // Who was carried to that very revision comes before who merely has one of that number.
+            // An address that was rolled back to that very revision comes before one that merely
+            // has it.
             let led_there = |(_, record): &&Left<'_>| record.pinned.is_some_and(|pinned| pinned.pin == pin);
             let exact: Vec<Left<'_>> = fits.iter().filter(led_there).copied().collect();
             let fits = of_one_asset(&fresh(if exact.is_empty() { &fits } else { &exact }));
@@ -151,28 +153,27 @@ impl Moves {
         for (address, fits) in &found {
             let doubt = fits.iter().find_map(|(_, record)| desired.is_absence_in_doubt(&record.identity.path));
             match (doubt, fits.as_slice()) {
-                (Some(why), _) => self.hold_in_doubt(address, "the pinned revision", fits, why),
+                (Some(why), _) => self.hold_in_doubt(address, MoveEvidence::PinnedRevision, fits, why),
                 (None, [(from, record)]) => {
                     match record.identity.asset_type.on_content_change() {
                         ContentChange::InPlace if claims.get(from).is_some_and(|claims| *claims > 1) => {
-                            let reason = format!("`{from}` moved here or to another new address with the same pin");
-                            self.hold(address, reason, choice_hint(address, from, record));
+                            self.hold_one_of_several(address, from, record, MoveEvidence::PinnedRevision);
                             self.undecided.insert((*from).clone());
                         }
                         // Of several with one pinned asset the first takes it over; the pins of the
                         // others name what they never had.
                         _ if self.is_taken(from) => {}
-                        _ => self.take(address, from, Rule::MovedByPin),
+                        _ => self.take(address, from, MoveEvidence::PinnedRevision),
                     }
                 }
-                (None, several) => self.hold_choice(address, several, "the pinned revision"),
+                (None, several) => self.hold_choice(address, several, MoveEvidence::PinnedRevision),
             }
         }
         new.retain(|address, _| !self.taken.contains_key(*address) && !self.held.contains_key(*address));
     }
 
-    /// Who left just now comes before who left long ago, and what an address last was before what
-    /// it ever had.
+    /// Prefers addresses that left just now over earlier ones, and the last content of an address
+    /// over its older ones.
     fn by_content(
         &mut self,
         new: &mut BTreeMap<&Address, &DesiredAsset>,
@@ -229,46 +230,56 @@ impl Moves {
     fn match_group(&mut self, asset_type: AssetType, new: &[&Address], candidates: &[Left<'_>], desired: &Desired) {
         let doubt = candidates.iter().find_map(|(_, record)| desired.is_absence_in_doubt(&record.identity.path));
         if let Some(why) = doubt {
-            new.iter().for_each(|address| self.hold_in_doubt(address, "the bytes", candidates, why));
+            for address in new {
+                self.hold_in_doubt(address, MoveEvidence::Content, candidates, why.clone());
+            }
             return;
         }
         match (candidates, new, asset_type.on_content_change()) {
-            ([(from, _)], [address], _) => self.take(address, from, Rule::MovedByContent),
+            ([(from, _)], [address], _) => self.take(address, from, MoveEvidence::Content),
             // The others share the asset, so it doesn't matter who of them it is called after.
-            ([(from, _)], [address, ..], ContentChange::NewAsset) => self.take(address, from, Rule::MovedByContent),
+            ([(from, _)], [address, ..], ContentChange::NewAsset) => self.take(address, from, MoveEvidence::Content),
             ([(from, record)], several, ContentChange::InPlace) => {
                 for address in several {
-                    let reason = format!("`{from}` moved here or to another new address with the same bytes");
-                    self.hold(address, reason, choice_hint(address, from, record));
+                    self.hold_one_of_several(address, from, record, MoveEvidence::Content);
                 }
                 self.undecided.insert((*from).clone());
             }
             (candidates, new, _) => {
-                new.iter().for_each(|address| self.hold_choice(address, candidates, "the same bytes"))
+                new.iter().for_each(|address| self.hold_choice(address, candidates, MoveEvidence::Content))
             }
         }
     }
 
-    fn take(&mut self, to: &Address, from: &Address, rule: Rule) {
+    fn take(&mut self, to: &Address, from: &Address, evidence: MoveEvidence) {
         self.givers.insert(from.clone());
-        self.taken.insert(to.clone(), Move { from: from.clone(), rule });
+        self.taken.insert(to.clone(), Move { from: from.clone(), evidence });
     }
 
-    fn hold_in_doubt(&mut self, address: &Address, what: &str, candidates: &[Left<'_>], why: &str) {
-        let reason = format!("it has {what} of {}, which may have moved here or not: {why}", names(candidates));
-        self.hold(address, reason, "mend that first, so that nothing is uploaded twice".to_owned());
+    fn hold_in_doubt(
+        &mut self,
+        address: &Address,
+        evidence: MoveEvidence,
+        candidates: &[Left<'_>],
+        why: AbsenceReason,
+    ) {
+        self.hold(address, HoldReason::MayHaveMoved { from: addresses(candidates), evidence, why });
     }
 
-    pub(super) fn hold(&mut self, address: &Address, reason: String, hint: String) {
-        let hold =
-            Hold { address: address.clone(), kind: HoldKind::Held, part: HeldPart::Asset, reason, hint: Some(hint) };
+    pub(super) fn hold(&mut self, address: &Address, reason: HoldReason) {
+        let hold = Hold { address: address.clone(), part: HeldPart::Asset, reason };
         self.held.entry(address.clone()).or_insert(hold);
     }
 
-    fn hold_choice(&mut self, address: &Address, candidates: &[Left<'_>], what: &str) {
-        let Some((from, record)) = candidates.first() else { return };
-        let reason = format!("it may be any of {}, which left and had {what}", names(candidates));
-        self.hold(address, reason, choice_hint(address, from, record));
+    fn hold_one_of_several(&mut self, address: &Address, from: &Address, record: &Record, evidence: MoveEvidence) {
+        let asset_id = last_asset(record);
+        self.hold(address, HoldReason::OneOfSeveralNew { from: from.clone(), evidence, asset_id });
+    }
+
+    fn hold_choice(&mut self, address: &Address, candidates: &[Left<'_>], evidence: MoveEvidence) {
+        let Some((_, record)) = candidates.first() else { return };
+        let (from, asset_id) = (addresses(candidates), last_asset(record));
+        self.hold(address, HoldReason::OneOfSeveralLeft { from, evidence, asset_id });
         self.undecided.extend(candidates.iter().map(|(from, _)| (*from).clone()));
     }
 
@@ -280,37 +291,24 @@ impl Moves {
         for stray in &desired.stray {
             let old = &stray.to;
             self.undecided.insert(old.clone());
-            let (what, of) = match &stray.place {
-                StrayPlace::Pin => ("[pins] names it".to_owned(), None),
-                StrayPlace::Icon { of } => (format!("the icon of `{of}` is `{old}`"), Some(of)),
-                StrayPlace::Preview { of } => (format!("a preview of `{of}` is `{old}`"), Some(of)),
-            };
-            let (reason, hint) = match new_names.get(old) {
-                Some(new) => (format!("{what}, which is called `{new}` now"), format!("write `{new}` there")),
-                None => (
-                    format!("{what}, which left the manifest"),
-                    "take the reference out, or the asset back in".to_owned(),
-                ),
-            };
-            if let Some(new) = new_names.get(old) {
-                let reason = match of {
-                    Some(_) => reason.clone(),
-                    None => format!("[pins] still names `{old}`, which is called `{new}` now"),
-                };
+            let new = new_names.get(old);
+            let place = stray.place.clone();
+            let reason = HoldReason::StillNamed { place, old: old.clone(), new: new.cloned() };
+            if let Some(new) = new {
                 if let Some(given_back) = self.taken.remove(new) {
                     self.givers.remove(&given_back.from);
                 }
-                self.hold(new, reason, hint.clone());
+                self.hold(new, reason.clone());
             }
-            match of {
-                Some(of) => self.hold(of, reason, hint),
-                None if !new_names.contains_key(old) => self.hold(old, reason, hint),
-                None => {}
+            match &stray.place {
+                StrayPlace::Icon { of } | StrayPlace::Preview { of } => self.hold(of, reason),
+                StrayPlace::Pin if new.is_none() => self.hold(old, reason),
+                StrayPlace::Pin => {}
             }
         }
     }
 
-    /// What is known, with every move carried out.
+    /// Returns the record with every move carried out.
     pub(crate) fn apply<'a>(&self, recorded: &'a Recorded, now: Timestamp) -> (Cow<'a, Recorded>, Vec<Change>) {
         let mut known = Cow::Borrowed(recorded);
         let mut changes = Vec::new();
@@ -344,13 +342,13 @@ fn left<'a>(desired: &Desired, recorded: &'a Recorded, on_the_way: &OnTheWay<'_>
     recorded.assets.iter().filter(|(address, record)| gone(address, record)).collect()
 }
 
-/// What creates and updates that may have been carried out bring.
+/// The contents of creates and updates that may have been carried out.
 fn on_the_way(recorded: &Recorded) -> OnTheWay<'_> {
     let sent = recorded.attempts.values().filter(|attempt| attempt.phase != Phase::Intended);
     sent.filter_map(|attempt| Some((&attempt.address, attempt.intent.content()?))).collect()
 }
 
-/// What tells an address that left by its bytes.
+/// The likenesses by which an address that left is recognized.
 fn likenesses(address: &Address, record: &Record, on_the_way: &OnTheWay<'_>, contents: Contents) -> BTreeSet<Likeness> {
     let last = current::last(record).and_then(|(_, fact)| fact.content);
     let had = record.history.iter().filter_map(|(_, fact)| fact.content);
@@ -393,7 +391,7 @@ fn wanted_likeness(want: &DesiredAsset) -> Option<Likeness> {
     Some((want.asset_type?, want.creator, facts.hash))
 }
 
-/// Those that left just now, or, if there are none, those that left long ago.
+/// Prefers candidates removed by this plan; otherwise returns earlier removals.
 fn fresh<'a>(candidates: &[Left<'a>]) -> Vec<Left<'a>> {
     let now: Vec<Left<'a>> = candidates.iter().filter(|(_, record)| !record.removed).copied().collect();
     if now.is_empty() { candidates.to_vec() } else { now }
@@ -423,20 +421,10 @@ fn of_one_asset<'a>(candidates: &[Left<'a>]) -> Vec<Left<'a>> {
     distinct
 }
 
-/// The most candidates that a message names.
-const NAMED: usize = 3;
-
-pub(super) fn names(candidates: &[Left<'_>]) -> String {
-    let mut names: Vec<String> = candidates.iter().take(NAMED).map(|(address, _)| format!("`{address}`")).collect();
-    if candidates.len() > NAMED {
-        names.push(format!("{} more", candidates.len() - NAMED));
-    }
-    names.join(", ")
+fn addresses(candidates: &[Left<'_>]) -> Vec<Address> {
+    candidates.iter().map(|(address, _)| (*address).clone()).collect()
 }
 
-pub(super) fn choice_hint(address: &Address, from: &Address, record: &Record) -> String {
-    let asset = current::last(record).map_or_else(|| "ASSET_ID".to_owned(), |(key, _)| key.asset_id.to_string());
-    format!(
-        "`macadam import {address} {asset}` if it is `{from}`; `macadam forget {from}` if none of them is to be taken over"
-    )
+fn last_asset(record: &Record) -> Option<AssetId> {
+    current::last(record).map(|(key, _)| key.asset_id)
 }

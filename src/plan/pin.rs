@@ -7,15 +7,17 @@ use super::asset::{AddressInputs, due, hold, hold_refused, note, point, push};
 use super::drift;
 use super::input_digest;
 use super::metadata::MetadataSubject;
-use super::rule::Rule;
-use super::step::{Action, HeldPart, HoldKind, Plan};
+use super::reason::hold::{BlockedChange, HoldReason};
+use super::reason::note::NoteKind;
+use super::reason::step::StepReason;
+use super::step::{Action, HeldPart, Plan};
 use crate::model::asset::ContentChange;
 use crate::model::desired::Pin;
 use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
-use crate::model::ids::Revision;
+use crate::model::ids::{AssetId, Revision};
 use crate::model::recorded::{Blocked, Record};
 
-/// Plans an address that `[pins]` names, and says whose metadata is to be planned then.
+/// Plans an address that `[pins]` names. Returns the asset whose metadata is planned next.
 pub(super) fn plan_pin<'a>(
     plan: &mut Plan,
     case: &AddressInputs<'a>,
@@ -25,8 +27,7 @@ pub(super) fn plan_pin<'a>(
     let (key, fact) = match find(record, pin) {
         Ok(found) => found,
         Err(why) => {
-            let why = format!("it is pinned to {}, {why}", shown(pin));
-            hold(plan, case, HoldKind::Held, &why, Some(known(record)));
+            hold(plan, case, HoldReason::PinUnusable { pin, why, usable: UsableRevisions::of(record) });
             return None;
         }
     };
@@ -60,8 +61,7 @@ pub(super) fn plan_pin<'a>(
 
 /// A pin of an address that has no revisions yet.
 pub(super) fn hold_unknown(plan: &mut Plan, case: &AddressInputs<'_>, pin: Pin) {
-    let reason = format!("it is pinned to {}, and has no revisions yet", shown(pin));
-    hold(plan, case, HoldKind::Held, &reason, Some(format!("`macadam unpin {}`", case.address)));
+    hold(plan, case, HoldReason::PinnedTooEarly { pin });
 }
 
 /// A pin as people speak of it.
@@ -73,7 +73,7 @@ pub(crate) fn shown(pin: Pin) -> String {
 }
 
 /// Why an address can't go back to a revision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Unusable {
     /// The address never had it.
     NeverHad,
@@ -130,21 +130,37 @@ pub(crate) fn numbered(record: &Record, number: u64) -> Option<Pin> {
     }
 }
 
-/// The revisions that an address can be pinned to, for a person.
-pub(crate) fn known(record: &Record) -> String {
-    let (numbers, numbered) = (record.history.numbers(), record.numbered());
-    let has_number = |key: &RevisionKey| numbered.is_none_or(|asset_id| asset_id == key.asset_id);
-    let all = record.history.in_order().into_iter();
-    let usable = all.filter(|(key, fact)| fact.state.is_usable() && has_number(key));
-    let names: Vec<String> = usable
-        .map(|(key, _)| match key.version {
-            Some(version) => version.to_string(),
-            None => format!("{} (asset {})", numbers.of(key), key.asset_id),
-        })
-        .collect();
-    match names.as_slice() {
-        [] => "it has no revision that can be used".to_owned(),
-        names => format!("it has {}", names.join(", ")),
+/// The revisions that an address can be pinned to, each with its number and, where every revision
+/// is an asset of its own, the asset.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct UsableRevisions(Vec<(u64, Option<AssetId>)>);
+
+impl UsableRevisions {
+    /// The usable revisions of `record`.
+    pub(crate) fn of(record: &Record) -> Self {
+        let (numbers, numbered) = (record.history.numbers(), record.numbered());
+        let has_number = |key: &RevisionKey| numbered.is_none_or(|asset_id| asset_id == key.asset_id);
+        let all = record.history.in_order().into_iter();
+        let usable = all.filter(|(key, fact)| fact.state.is_usable() && has_number(key));
+        let named = usable.map(|(key, _)| match key.version {
+            Some(version) => (version.get(), None),
+            None => (numbers.of(key), Some(key.asset_id)),
+        });
+        Self(named.collect())
+    }
+}
+
+impl fmt::Display for UsableRevisions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("it has no revision that can be used");
+        }
+        f.write_str("it has ")?;
+        for (at, (number, asset_id)) in self.0.iter().enumerate() {
+            write!(f, "{}{number}", if at == 0 { "" } else { ", " })?;
+            asset_id.map_or(Ok(()), |asset_id| write!(f, " (asset {asset_id})"))?;
+        }
+        Ok(())
     }
 }
 
@@ -160,7 +176,7 @@ fn roll_back(
     let (head, head_fact) = record.head()?;
     let carried_out = record.pinned.is_some_and(|pinned| pinned.pin == Pin::Revision(to));
     if drift::is_elsewhere(record, head, head_fact) && head != key && !case.options.overwrite.contains(case.address) {
-        // It was led there before, and somebody else went on from there.
+        // The pin was carried out before, and a newer revision was made outside of Macadam since.
         if carried_out {
             drift::tell_made_elsewhere(plan, case, head);
             return Some(false);
@@ -173,12 +189,11 @@ fn roll_back(
         drift::rolled_back_elsewhere(plan, case, head, head_fact);
         return Some(false);
     }
-    let from = head.version.map_or_else(String::new, |version| format!(", from revision {version}"));
-    let reason = format!("it is pinned to revision {to}{from}");
-    if drift::holds_archived(plan, case, record, key.asset_id, &reason) {
+    if drift::holds_archived(plan, case, record, key.asset_id, BlockedChange::Pin { to }) {
         return None;
     }
-    push(plan, case, Action::Rollback { asset_id: key.asset_id, to }, Rule::Pinned, reason, not_before);
+    let reason = StepReason::PinnedToRevision { to, from: head.version };
+    push(plan, case, Action::Rollback { asset_id: key.asset_id, to }, reason, not_before);
     Some(true)
 }
 
@@ -192,28 +207,20 @@ fn point_back(
 ) -> bool {
     match record.points_to {
         Some(from) if from != key.asset_id => {
-            let reason = format!("it is pinned to asset {}", key.asset_id);
             let action = Action::PointBack { to: key, from, pinned: true };
-            push(plan, case, action, Rule::Pinned, reason, not_before);
+            push(plan, case, action, StepReason::PinnedToAsset(key.asset_id), not_before);
             true
         }
         Some(_) | None => false,
     }
 }
 
-/// The file has other bytes than the pinned revision: they wait.
+/// Notes a file whose bytes wait, since they differ from the pinned revision.
 fn note_waiting(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, key: RevisionKey, fact: RevisionFact) {
     let number = record.history.number(key);
     match &case.want.content {
         Ok(facts) if fact.content != Some(facts.hash) => {
-            note(
-                plan,
-                case,
-                &format!(
-                    "is pinned to revision {number}; its file has other bytes, which wait for `macadam unpin {}`",
-                    case.address
-                ),
-            );
+            note(plan, case, NoteKind::PinHoldsFile { address: case.address.clone(), number });
         }
         Ok(_) | Err(_) => {}
     }

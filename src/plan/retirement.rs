@@ -1,5 +1,6 @@
-//! Assets on their way out: replaced, or of addresses that left. Archived where the policy says so,
-//! once nobody wants them, after a while, and never many at once without a person.
+//! Assets on their way out: replaced, or of addresses that left. Where the policy says so, Macadam
+//! archives them after a while, once no address needs them, and never many at once without a
+//! person.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::current::{current, last};
 use super::drift;
-use super::rule::Rule;
-use super::step::{Action, HeldPart, Hold, HoldKind, Note, Plan, PlanOptions, Step};
+use super::reason::hold::HoldReason;
+use super::reason::note::NoteKind;
+use super::reason::step::StepReason;
+use super::step::{Action, HeldPart, Hold, Note, Plan, PlanOptions, Step};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
@@ -56,24 +59,24 @@ pub(crate) fn coming(address: &Address, record: &Record, desired: &Desired) -> V
     dated.collect()
 }
 
-/// What archiving depends on.
+/// The inputs that archiving depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RetireInputs<'a> {
-    /// What is wanted.
+    /// The desired state.
     pub(super) desired: &'a Desired,
-    /// What is known.
+    /// The record of everything.
     pub(super) recorded: &'a Recorded,
-    /// Addresses that somebody works on: what becomes of their assets is planned after that.
+    /// Addresses that workers are busy with; their assets are planned after that.
     pub(super) in_progress: &'a BTreeSet<Address>,
     /// Addresses that left, and may have moved.
     pub(super) undecided: &'a BTreeSet<Address>,
-    /// What a person asks of this run.
+    /// The options of this run.
     pub(super) options: &'a PlanOptions,
     /// The time.
     pub(super) now: Timestamp,
 }
 
-/// Plans what becomes of assets that nobody wants any more.
+/// Plans the retirement of assets that no address needs any more.
 pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
     let RetireInputs { desired, recorded, in_progress, undecided, options, now } = *scene;
     let mut needed = needed(plan, desired, recorded);
@@ -84,7 +87,7 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
     let is_back = |asset_id: AssetId, retirements: &Retirement| drift::is_back(recorded, asset_id, *retirements, now);
     let mut due: BTreeMap<AssetId, DueArchiving<'_>> = BTreeMap::new();
     let mut waiting: BTreeSet<AssetId> = BTreeSet::new();
-    // What came of it is not known yet; why it is on its way out, and since when, stays until then.
+    // The outcome is not known yet; the reason of a retirement and its date stay until then.
     let under_way: BTreeSet<AssetId> =
         recorded.attempts.values().filter_map(|attempt| attempt.intent.asset_id()).collect();
     let taken_off: BTreeSet<(Address, AssetId)> = plan.marks.iter().filter_map(cleared_retirement).collect();
@@ -189,7 +192,7 @@ fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetI
     let assets = record.history.assets().into_iter().filter(usable_asset);
     assets
         .filter_map(|asset_id| {
-            // What the address last was left with it; what it was before had been replaced.
+            // The last asset left with its address; the earlier ones had been replaced.
             let is_last = !is_wanted && last == Some(asset_id);
             match (is_last, removed, replaced) {
                 (true, true, _) => Some((asset_id, RetireReason::Removed)),
@@ -232,12 +235,10 @@ fn archive_at(since: Timestamp, desired: &Desired) -> Option<Timestamp> {
 }
 
 fn note_date(plan: &mut Plan, address: &Address, asset_id: AssetId, why: RetireReason, at: Timestamp) {
-    let why = why_text(why);
-    let text = format!("asset {asset_id} {why}; it is archived after {}", at.strftime("%Y-%m-%d %H:%M UTC"));
-    plan.notes.push(Note { address: Some(address.clone()), text });
+    plan.notes.push(Note { address: Some(address.clone()), kind: NoteKind::ArchivedLater { asset_id, why, at } });
 }
 
-/// Why an asset is on its way out, as the rest of a sentence about it.
+/// The reason of a retirement, as the end of a sentence about the asset.
 pub(crate) const fn why_text(why: RetireReason) -> &'static str {
     match why {
         RetireReason::Replaced => "was replaced",
@@ -257,7 +258,7 @@ fn archived(recorded: &Recorded, now: Timestamp) -> impl Iterator<Item = (AssetI
     })
 }
 
-/// Archives what is due, unless that is suspiciously much.
+/// Archives assets whose date has come, unless they are suspiciously many.
 fn carry_out(
     plan: &mut Plan,
     desired: &Desired,
@@ -279,23 +280,18 @@ fn carry_out(
         && options.confirmed.as_deref() != Some(code.as_str());
     for DueArchiving { address, asset_id, why } in due {
         if held {
-            let reason = format!(
-                "asset {asset_id} {} and is due to be archived, but that would make {} of {all} assets within a day",
-                why_text(why),
-                together.len()
-            );
-            let hint = Some(format!("if all of them are to be archived: `macadam sync --once --confirm {code}`"));
-            let kind = HoldKind::Held;
-            plan.held.push(Hold { address: address.clone(), kind, part: HeldPart::Archiving, reason, hint });
+            let (count, code) = (together.len(), code.clone());
+            let reason = HoldReason::ManyArchivings { asset_id, why, count, all, code };
+            plan.held.push(Hold { address: address.clone(), part: HeldPart::Archiving, reason });
             continue;
         }
-        let (rule, reason) = match why {
-            RetireReason::Replaced => (Rule::Replaced, "another asset took its place".to_owned()),
-            RetireReason::Removed | RetireReason::ByHand => (Rule::Removed, "its address left the manifest".to_owned()),
+        let reason = match why {
+            RetireReason::Replaced => StepReason::Replaced,
+            RetireReason::Removed | RetireReason::ByHand => StepReason::Removed,
         };
         let action = Action::Archive { asset_id, why };
         let (address, after) = (address.clone(), Vec::new());
-        plan.steps.push(Step { address, action, reason, rule, after, not_before: None });
+        plan.steps.push(Step { address, action, reason, after, not_before: None });
     }
 }
 

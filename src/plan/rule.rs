@@ -19,7 +19,7 @@ pub(crate) enum Rule {
     Splits,
     /// The manifest's metadata changed.
     MetadataChanged,
-    /// What Roblox takes only once the asset is there.
+    /// Roblox takes it only for an asset that it has.
     AfterCreate,
     /// The same file has another address.
     MovedByPath,
@@ -37,7 +37,7 @@ pub(crate) enum Rule {
     Removed,
     /// It was archived when it was not wanted, and is wanted again.
     ComesBack,
-    /// `policy.drift`: somebody else changed it.
+    /// `policy.drift`: it changed outside of Macadam.
     Heals,
     /// A person said that the file counts.
     Overwrites,

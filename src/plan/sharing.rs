@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::contradiction::contradictions;
+use super::contradiction::{Contradiction, contradictions};
 use super::current::{current, vanished};
 use super::in_doubt::is_binding;
 use super::input_digest;
@@ -19,10 +19,10 @@ use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::{Attempt, AttemptId, Record, Recorded};
 
-/// What must be equal for two addresses to share an asset.
+/// The properties that must be equal for two addresses to share an asset.
 type ShareKey = (AssetType, Creator, Privacy, ContentHash);
 
-/// Whose asset an address without one of its own uses.
+/// The source of an asset for an address that has none of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AssetSource {
     /// Its own upload.
@@ -49,10 +49,10 @@ pub(crate) struct Sharing<'a> {
     open: BTreeMap<&'a Address, Vec<(AttemptId, &'a Attempt)>>,
     rejected: BTreeMap<ContentHash, &'a Address>,
     rivals: BTreeMap<&'a Address, &'a Address>,
-    contradictions: BTreeMap<AssetId, String>,
+    contradictions: BTreeMap<AssetId, Contradiction>,
 }
 
-/// Who decides on the metadata of an asset.
+/// The address that decides on the metadata of an asset.
 #[derive(Debug)]
 struct MetadataOwner<'a> {
     address: &'a Address,
@@ -67,7 +67,7 @@ struct AssetOwner<'a> {
 }
 
 impl<'a> Sharing<'a> {
-    /// Decides who shares with whom.
+    /// Decides which addresses share an asset.
     pub(crate) fn of(desired: &'a Desired, recorded: &'a Recorded, in_progress: &BTreeSet<Address>) -> Self {
         let open = open(recorded);
         let binding = |address: &Address| {
@@ -118,7 +118,7 @@ impl<'a> Sharing<'a> {
         Self { sources, owners, open, rejected: rejected(recorded), rivals, contradictions }
     }
 
-    /// Whose asset `address` uses when it needs another than it has.
+    /// Returns the source of the asset when `address` needs another than it has.
     pub(crate) fn source(&self, address: &Address) -> AssetSource {
         self.sources.get(address).cloned().unwrap_or(AssetSource::Own)
     }
@@ -135,8 +135,8 @@ impl<'a> Sharing<'a> {
     }
 
     /// Why an asset can't be what is known of it.
-    pub(crate) fn contradiction(&self, asset_id: AssetId) -> Option<&str> {
-        self.contradictions.get(&asset_id).map(String::as_str)
+    pub(crate) fn contradiction(&self, asset_id: AssetId) -> Option<&Contradiction> {
+        self.contradictions.get(&asset_id)
     }
 
     /// An address for which moderation rejected exactly these bytes.
@@ -199,8 +199,8 @@ fn rivals<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<&'a Addr
     rivals
 }
 
-/// Whether nothing in the manifest keeps an address from an upload of its own: nobody is to wait
-/// for one that never comes.
+/// Whether nothing in the manifest keeps an address from an upload of its own. Otherwise others
+/// would wait for an upload that never comes.
 fn may_upload(want: &DesiredAsset, (asset_type, creator, ..): ShareKey, record: Option<&Record>) -> bool {
     let known = record.filter(|record| !record.history.is_empty());
     let fits = |record: &Record| {
@@ -219,7 +219,7 @@ fn needs_asset(record: Option<&Record>, key: ShareKey) -> bool {
     record.is_none_or(|record| record.current(key.0, key.3).is_none())
 }
 
-/// Everything that a sharer says must be said by the owner in the same words.
+/// Whether the owner of an asset has every field of a sharer with the same value.
 fn fits(sharer: &FieldDigests, owner: &FieldDigests) -> bool {
     sharer.iter().all(|(field, digest)| owner.get(field) == Some(digest))
 }
@@ -240,7 +240,7 @@ fn usable(fact: &RevisionFact) -> bool {
 fn existing_owners<'a>(
     desired: &'a Desired,
     recorded: &'a Recorded,
-    contradictions: &BTreeMap<AssetId, String>,
+    contradictions: &BTreeMap<AssetId, Contradiction>,
 ) -> BTreeMap<ShareKey, Vec<AssetOwner<'a>>> {
     let mut owners: BTreeMap<ShareKey, Vec<AssetOwner<'a>>> = BTreeMap::new();
     for (address, record) in &recorded.assets {

@@ -1,4 +1,4 @@
-//! What a plan consists of.
+//! The parts of a plan.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,20 +17,23 @@ use crate::model::metadata::{
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::{AttemptId, Identity, RetireReason};
 
-use super::rule::Rule;
+use super::reason::drift::DriftKind;
+use super::reason::hold::HoldReason;
+use super::reason::note::NoteKind;
+use super::reason::step::StepReason;
 
-/// What to do, what not to do, and why.
+/// The steps to do, the ones not to do, and the reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Plan {
-    /// What to do, by address; the steps of one address follow one another.
+    /// The steps, by address; the steps of one address follow one another.
     pub steps: Vec<Step>,
-    /// What is not done, and what would free it.
+    /// The things that are not done, and why.
     pub held: Vec<Hold>,
-    /// What somebody else changed at Roblox, and is left as it is.
+    /// Changes made at Roblox outside of Macadam, which are left as they are.
     pub drifts: Vec<Drift>,
-    /// What a person should know although nothing is done about it.
+    /// Facts that a person should know although nothing is done about them.
     pub notes: Vec<Note>,
-    /// What becomes known without any request: written to the state before the steps.
+    /// Changes of the state that need no request, written before the steps.
     pub marks: Vec<Change>,
 }
 
@@ -54,8 +57,8 @@ impl Plan {
                 _ if !only.contains(&step.address) => false,
                 None => true,
                 Some(other) => {
-                    let text = format!("needs the asset of `{other}` first: `macadam sync --once` makes both");
-                    waiting.push(Note { address: Some(step.address.clone()), text });
+                    let kind = NoteKind::NeedsOther { other: other.clone() };
+                    waiting.push(Note { address: Some(step.address.clone()), kind });
                     false
                 }
             }
@@ -72,12 +75,10 @@ impl Plan {
 pub(crate) struct Step {
     /// For which address.
     pub address: Address,
-    /// What to do.
+    /// The action.
     pub action: Action,
-    /// Why, for a person: lower case, no full stop.
-    pub reason: String,
-    /// By which rule.
-    pub rule: Rule,
+    /// Why.
+    pub reason: StepReason,
     /// Other addresses whose assets have to be there before.
     pub after: Vec<Address>,
     /// Not before this time: an earlier try failed.
@@ -87,7 +88,7 @@ pub(crate) struct Step {
 /// Everything that an upload of a new asset needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewAsset {
-    /// What it will be.
+    /// Its identity.
     pub identity: Identity,
     /// The bytes.
     pub content: ContentHash,
@@ -149,7 +150,7 @@ impl FieldChange {
     }
 }
 
-/// What to do.
+/// An action on one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Upload a new asset.
@@ -161,7 +162,7 @@ pub(crate) enum Action {
         owner: Address,
         /// Its revision with these bytes; `None` while its steps are still to be done.
         key: Option<RevisionKey>,
-        /// What this address is.
+        /// The identity of the address.
         identity: Identity,
         /// The bytes.
         content: ContentHash,
@@ -174,7 +175,7 @@ pub(crate) enum Action {
         asset_id: AssetId,
         /// The newest version that is known.
         head: Option<Revision>,
-        /// What the address is.
+        /// The identity of the address.
         identity: Identity,
         /// The bytes.
         content: ContentHash,
@@ -212,7 +213,7 @@ pub(crate) enum Action {
         asset_id: Option<AssetId>,
         /// Exactly the fields that changed.
         changes: Vec<FieldChange>,
-        /// Somebody else changed one of them: it counts as a healing.
+        /// One of them changed outside of Macadam, so this counts as a repair.
         repairs: bool,
     },
     /// The address took over the assets of another, which left. Nothing is sent: what is known was
@@ -232,7 +233,7 @@ pub(crate) enum Action {
     Restore {
         /// The asset.
         asset_id: AssetId,
-        /// Somebody else archived it: it counts as a healing.
+        /// It was archived outside of Macadam, so this counts as a repair.
         repairs: bool,
     },
     /// Look at the remote to learn what came of a change whose outcome is unknown.
@@ -312,19 +313,27 @@ impl Action {
 /// Something that is not done, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hold {
-    /// Which address.
+    /// Of which address.
     pub address: Address,
-    /// What kind of obstacle.
-    pub kind: HoldKind,
-    /// Of what.
+    /// Which part of it.
     pub part: HeldPart,
-    /// Why: lower case, no full stop.
-    pub reason: String,
-    /// What would free it.
-    pub hint: Option<String>,
+    /// Why.
+    pub reason: HoldReason,
 }
 
-/// What of an address is held.
+impl Hold {
+    /// The kind of obstacle.
+    pub(crate) const fn kind(&self) -> HoldKind {
+        self.reason.kind()
+    }
+
+    /// The next thing to do for a person; `None` where nothing has to be done.
+    pub(crate) fn hint(&self) -> Option<String> {
+        self.reason.hint(&self.address, self.part)
+    }
+}
+
+/// The part of an address that is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum HeldPart {
     /// All of it.
@@ -346,7 +355,7 @@ impl HeldPart {
     }
 }
 
-/// What kind of obstacle holds an address.
+/// The kind of obstacle that holds an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum HoldKind {
     /// A person has to decide.
@@ -370,24 +379,29 @@ impl fmt::Display for HoldKind {
     }
 }
 
-/// Something that somebody else changed at Roblox, which is reported and left.
+/// A change made at Roblox outside of Macadam, which is reported and left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Drift {
     /// Which address.
     pub address: Address,
     /// Its asset.
     pub asset_id: AssetId,
-    /// What differs: lower case, no full stop.
-    pub what: String,
-    /// What would end it.
-    pub hint: Option<String>,
+    /// The change.
+    pub kind: DriftKind,
+}
+
+impl Drift {
+    /// A way to end it.
+    pub(crate) fn hint(&self) -> String {
+        self.kind.hint(&self.address)
+    }
 }
 
 /// How long an upload whose answer was lost is left alone before it is sent again. Outages that are
 /// over within a minute cost no copy then; it is also the length of Roblox's rate-limit windows.
 pub(crate) const LOST_ANSWER_REST: SignedDuration = SignedDuration::from_secs(60);
 
-/// What a run is asked for beside the manifest, and what it has in hand.
+/// The options of a run beside the manifest, and the work in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PlanOptions {
     /// Addresses whose files are put over content made elsewhere.
@@ -399,7 +413,7 @@ pub(crate) struct PlanOptions {
     /// Addresses that are being worked on right now: nothing new is planned for them, and what they
     /// upload is on its way.
     pub in_progress: BTreeSet<Address>,
-    /// What is there in place of the lockfile, where that is missing: it may hold new uploads.
+    /// The findings in place of a missing lockfile, which may hold new uploads.
     pub missing_lockfile: Option<MissingLockfile>,
     /// A person agrees to a new lockfile in place of a missing one.
     pub accept_new_lockfile: bool,
@@ -423,6 +437,6 @@ impl Default for PlanOptions {
 pub(crate) struct Note {
     /// Which address, if one.
     pub address: Option<Address>,
-    /// What: lower case, no full stop.
-    pub text: String,
+    /// The fact.
+    pub kind: NoteKind,
 }

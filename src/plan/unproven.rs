@@ -8,11 +8,13 @@ use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::history::RevisionState;
 use crate::model::ids::AssetId;
-use crate::model::observation::{ANSWERS_UNTIL_GONE, Mismatch, NotFound};
+use crate::model::observation::{Mismatch, NotFound};
 use crate::model::recorded::{Record, Recorded};
 
 use super::current::current;
-use super::step::{Action, HeldPart, Hold, HoldKind, Note, Plan, Step};
+use super::reason::hold::HoldReason;
+use super::reason::note::NoteKind;
+use super::step::{Action, HeldPart, Hold, Note, Plan, Step};
 
 /// Why nothing is sent to an asset.
 #[derive(Debug, Clone, Copy)]
@@ -40,29 +42,13 @@ impl Doubt {
     }
 
     fn hold(self, address: &Address, part: HeldPart) -> Hold {
-        let (reason, hint) = match self {
-            Self::NotFound(asset_id, known) => (not_found(asset_id, known), asked_again(known)),
-            Self::Foreign(mismatch) => (mismatch.to_string(), mismatch.hint().to_owned()),
-            Self::Unverified(asset_id) => (
-                format!(
-                    "asset {asset_id} is known from another tool's records alone; its owner and type have not been checked"
-                ),
-                "`macadam sync` checks that first, and goes on by itself".to_owned(),
-            ),
+        let reason = match self {
+            Self::NotFound(asset_id, known) => HoldReason::NotFound { asset_id, known },
+            Self::Foreign(mismatch) => HoldReason::AnotherAsset(mismatch),
+            Self::Unverified(asset_id) => HoldReason::Unverified { asset_id },
         };
-        Hold { address: address.clone(), kind: HoldKind::Held, part, reason, hint: Some(hint) }
+        Hold { address: address.clone(), part, reason }
     }
-}
-
-fn not_found(asset_id: AssetId, NotFound { answers, .. }: NotFound) -> String {
-    format!(
-        "Roblox answered that it has no asset {asset_id}, which counts only when it says so {ANSWERS_UNTIL_GONE} times; so far {answers}"
-    )
-}
-
-fn asked_again(known: NotFound) -> String {
-    let at = known.next_at().strftime("%Y-%m-%d %H:%M UTC");
-    format!("the first `macadam sync` after {at} asks again, and nothing is uploaded meanwhile")
 }
 
 /// Holds the steps of assets that are in doubt. Called for what is planned of the content, and
@@ -89,14 +75,14 @@ pub(super) fn hold(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_p
     // Held also where nothing is to be done: the game uses an asset that is not the project's.
     held.extend(foreign.iter().map(|(address, doubt)| doubt.hold(address, HeldPart::Asset)));
     let told = |hold: &Hold| (hold.address.clone(), hold.reason.clone());
-    let mut all: BTreeSet<(Address, String)> = plan.held.iter().map(told).collect();
+    let mut all: BTreeSet<(Address, HoldReason)> = plan.held.iter().map(told).collect();
     plan.held.extend(held.into_iter().filter(|hold| all.insert(told(hold))));
 }
 
 /// The doubt about the asset that a step is about.
 fn of_step(recorded: &Recorded, step: &Step) -> Option<Doubt> {
     let owner = match &step.action {
-        // What it replaces is not touched by it.
+        // It doesn't touch the asset that it replaces.
         Action::Replace { .. } => return None,
         Action::Share { owner, .. } => owner,
         _ => &step.address,
@@ -123,8 +109,8 @@ pub(super) fn note(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
         let doubt = current(want, record).and_then(|(key, _)| Doubt::of(recorded, Some(record), key.asset_id));
         let Some(Doubt::NotFound(asset_id, known)) = doubt else { continue };
         if !held.contains(address) {
-            let text = format!("{}; {}", not_found(asset_id, known), asked_again(known));
-            plan.notes.push(Note { address: Some(address.clone()), text });
+            let kind = NoteKind::NotFound { asset_id, known };
+            plan.notes.push(Note { address: Some(address.clone()), kind });
         }
     }
 }

@@ -293,12 +293,12 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    use crate::model::change::Event;
+    use crate::model::event::EventKind;
     use crate::model::phase::PhaseEvent;
     use crate::model::recorded::AttemptId;
 
     fn event(message: String) -> Vec<Change> {
-        vec![Change::LogEvent { address: None, event: Event { kind: "test", message } }]
+        vec![Change::LogEvent { address: None, event: EventKind::InDoubt { action: "create", message } }]
     }
 
     fn store(folder: &Path) -> Store {
@@ -336,7 +336,7 @@ mod tests {
         }
         assert!(matches!(misfit.await, Err(StateError::Misfit(_))));
         let messages: Vec<_> = handle.events(None, 1000).await.unwrap().into_iter().map(|e| e.message).collect();
-        assert_eq!(messages, (0..=100).rev().map(|n| n.to_string()).collect::<Vec<_>>());
+        assert_eq!(messages, (0..=100).rev().map(|n| format!("create: {n}")).collect::<Vec<_>>());
         let pages = pages_logged(folder.path()) - before;
         assert!(pages < 50, "{pages} pages for 101 changes: they were not written together");
     }
@@ -350,6 +350,6 @@ mod tests {
         assert!(matches!(handle.load().await, Err(StateError::Closed)));
         assert!(matches!(handle.commit(event(String::new()), Timestamp::UNIX_EPOCH).await, Err(StateError::Closed)));
         handle.close().await;
-        assert_eq!(store(folder.path()).events(None, 10).unwrap()[0].message, "kept");
+        assert_eq!(store(folder.path()).events(None, 10).unwrap()[0].message, "create: kept");
     }
 }

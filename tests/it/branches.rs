@@ -275,7 +275,7 @@ fn a_vanished_folder_removes_nothing() {
         let (code, document) = project.json(&["plan", "--detailed-exitcode"]);
         assert_eq!((code, &document["actions"]), (0, &serde_json::json!([])), "{document:#}");
         let note = document["notes"][0]["note"].as_str().unwrap_or_default();
-        assert!(note.contains("not taken for removed") && note.contains(why), "{document:#}");
+        assert!(note.contains("count as a removal") && note.contains(why), "{document:#}");
         assert_eq!(project.sync()["in_sync"], true);
         assert_eq!(project.read("assets.lock.toml"), lockfile, "{why}");
     };
@@ -285,7 +285,7 @@ fn a_vanished_folder_removes_nothing() {
     std::fs::rename(project.file("unmounted"), project.file("ui")).unwrap();
 
     project.write("assets.toml", "[creator]\nuser_id = 1\n");
-    nothing_is_removed("wants no asset at all");
+    nothing_is_removed("has no assets at all");
     project.write("assets.toml", &manifest);
 
     repository.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/ui/n.png"]);

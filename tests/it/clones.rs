@@ -205,7 +205,7 @@ fn an_upload_that_another_machine_lost_has_no_time() {
     let (early, error) = (told(), told()["assets"][0]["error"].as_str().unwrap().to_owned());
     a.pass(5);
     assert_eq!(told(), early);
-    assert!(error.contains("an upload of it from another machine") && !error.contains("202"), "{error}");
+    assert!(error.contains("its upload from another machine") && !error.contains("202"), "{error}");
     a.run(&["sync", "--once", "--timeout", "20s"]).expect(1);
     assert!(told()["assets"][0]["error"].as_str().unwrap().contains("from another machine"));
 }

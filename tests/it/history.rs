@@ -279,7 +279,7 @@ fn a_create_that_was_sent_again_is_told_of_afterwards() {
     let events: Vec<_> = document["events"].as_array().unwrap().iter().map(|event| event["kind"].as_str()).collect();
     assert_eq!(events, [Some("in_doubt"), Some("possible_duplicate")]);
     let told = project.run(&["history", "icon"]).expect(0).stdout;
-    assert!(told.contains("it is sent again and may exist twice"), "{told}");
+    assert!(told.contains("so there may be two copies of it on Roblox"), "{told}");
     let (_, document) = project.json(&["history", "sword"]);
     assert_eq!(document["events"], json!([]));
 }

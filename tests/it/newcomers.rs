@@ -29,7 +29,7 @@ fn a_folder_that_became_a_link_brings_nothing_back_that_had_left() {
     project.write("models/m.rbxmx", rbxmx("m"));
     project.sync();
     project.remove("ui/c.png");
-    assert!(notes(&project.sync()).iter().any(|note| note.contains("ui/c.png: left the manifest")));
+    assert!(notes(&project.sync()).iter().any(|note| note.contains("ui/c.png: it is no longer in the manifest")));
     let lockfile = project.read("assets.lock.toml");
     std::fs::rename(project.file("ui"), project.file("elsewhere")).unwrap();
     std::os::unix::fs::symlink("/nowhere/at/all", project.file("ui")).unwrap();
@@ -45,7 +45,7 @@ fn a_folder_that_became_a_link_brings_nothing_back_that_had_left() {
     std::fs::remove_file(project.file("ui")).unwrap();
     std::fs::rename(project.file("elsewhere"), project.file("ui")).unwrap();
     let told = notes(&project.sync());
-    assert!(!told.iter().any(|note| note.contains("ui/c.png: left the manifest")), "{told:?}");
+    assert!(!told.iter().any(|note| note.contains("ui/c.png: it is no longer in the manifest")), "{told:?}");
     assert_eq!(project.read("assets.lock.toml"), lockfile);
 }
 

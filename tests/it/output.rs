@@ -70,24 +70,24 @@ fn a_plan_of_new_assets() {
       again
           Image "again" from again.png for user:1
           privacy  open_use
-          it is new
+          not on Roblox yet
       sword
           Model "Sword" from sword.rbxmx for user:1
           description  A sword
-          it is new
+          not on Roblox yet
 
     new (same file as another asset, so no upload) (1)
       icon
           Image from icon.png for user:1
           privacy  open_use
           asset    again
-          it is new; the same bytes are uploaded for `again`
+          not on Roblox yet; it shares the upload of `again`, which has the same bytes
           after again
 
     settings changed (1)
       sword
           icon  (none) -> icon
-          Roblox takes icon only once the asset is there
+          the icon is set after the upload
           after icon
 
     Plan: 2 to upload, 1 to share an asset ID, 1 icon to set.
@@ -112,13 +112,13 @@ fn a_plan_of_changes() {
       sword (asset ID)
           content   6fe6befa -> 65e2d7e1
           revision  1 -> (new)
-          its content changed
+          the file changed
 
     replaced (new asset ID) (1)
       icon (asset ID)
           content  304d322c -> 39307ffe
           asset    assets/ID -> (new)
-          its content changed, and this type can't be updated in place
+          the file changed; Roblox can't update an Image, so it gets a new asset ID
 
     settings changed (1)
       sword (asset ID)
@@ -159,7 +159,7 @@ fn a_plan_tells_what_is_held_and_what_drifted() {
 
     changed on Roblox (1)
       sword (asset ID)
-          somebody else made revision 2 of asset ID
+          revision 2 was made on Roblox, outside of Macadam
           hint: if it is a deploy that this checkout hasn't pulled, pull it; `macadam sync --once --overwrite sword` puts the file over it
 
     Plan: 1 failed. 1 changed on Roblox.
@@ -188,10 +188,10 @@ fn a_moved_file_and_a_removed_one() {
     moved (same asset ID) (1)
       ui/d.png (asset ID)
           address  ui/a.png -> ui/d.png
-          `ui/a.png` left, and had the same bytes
+          it was `ui/a.png` before: both have the same bytes
 
     notes (1)
-      ui/c.png left the manifest; its asset at Roblox is kept
+      ui/c.png: it is no longer in the manifest; its asset stays on Roblox
 
     Plan: 1 to move, 2 unchanged.
     "#);
@@ -253,7 +253,7 @@ fn drift_is_a_warning_and_no_failure() {
     let (text, warnings) = sync(&project, &["--refresh"], 0);
     insta::assert_snapshot!(format!("{text}{warnings}"), @r#"
     Done. 2 assets are up to date: 1 changed on Roblox.
-    warning: sword (asset ID): somebody else changed display_name; change it here as well, or set `policy.drift = "heal"` to have it put back
+    warning: sword (asset ID): display_name changed on Roblox, outside of Macadam; change it here as well, or set `policy.drift = "heal"` to have it put back
     "#);
     let (code, document) = project.json(&["sync", "--once", "--refresh"]);
     assert_eq!((code, &document["in_sync"], &document["under_review"]), (0, &json!(true), &json!(0)));

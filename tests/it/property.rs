@@ -530,9 +530,9 @@ impl Walk {
                     self.told.push(format!("retry {address}"));
                     self.project.run(&["retry", &address]).expect(0);
                 }
-                "held" if text(row, "hint").contains("`macadam resolve ") => self.resolve(&address),
+                "held" if ["no_answer", "answer_lost"].contains(&&*text(row, "code")) => self.resolve(&address),
                 // Renamed while its create is in doubt: the old address is the one to settle.
-                "held" if text(row, "error").starts_with("it shares the upload of") => {
+                "held" if text(row, "code") == "shared_upload" => {
                     sharing.extend(text(row, "error").split('`').nth(1).map(str::to_owned));
                 }
                 _ => {}

@@ -94,15 +94,15 @@ fn status_shows_foreign_changes_as_drifted_or_archived() {
     project.run(&["sync", "--once", "--refresh"]).expect(0);
     let (sword, icon) = (row(&project, "sword"), row(&project, "icon"));
     assert_eq!(sword["state"], "drifted");
-    assert_eq!(sword["drifts"][0]["what"], "somebody else changed display_name");
+    assert_eq!(sword["drifts"][0]["what"], "display_name changed on Roblox, outside of Macadam");
     assert_eq!((&icon["state"], &icon["archived_by"]), (&json!("archived"), &json!("elsewhere")));
     insta::assert_snapshot!(shown(&project), @r#"
     STATE        ADDRESS TYPE               ASSET ID  REV
     archived     icon    Image          ID    1
-                 somebody archived asset ID
+                 it was archived on Roblox, outside of Macadam
                  hint: `macadam restore icon`
     differs      sword   Model          ID    1
-                 somebody else changed display_name
+                 display_name changed on Roblox, outside of Macadam
                  hint: change it here as well, or set `policy.drift = "heal"` to have it put back
 
     1 archived, 1 differs
@@ -222,6 +222,6 @@ fn a_held_archiving_leaves_a_removed_address_removed() {
     }
     let found = sync_until(&project, "ui/a.png", |row| row["error"].is_string());
     assert_eq!(found["state"], "removed", "{found:#}");
-    assert!(found["error"].as_str().unwrap().contains("due to be archived"), "{found:#}");
+    assert!(found["error"].as_str().unwrap().contains("would be archived now"), "{found:#}");
     assert!(found["hint"].as_str().unwrap().contains("--confirm"), "{found:#}");
 }

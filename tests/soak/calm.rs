@@ -84,7 +84,8 @@ fn help(fixture: &mut SoakFixture) {
     let mut in_doubt = BTreeSet::new();
     for row in rows.iter().filter(|row| row.state == "held") {
         let error = row.error.clone().unwrap_or_default();
-        if error.ends_with("is archived") {
+        let code = row.code.as_deref().unwrap_or_default();
+        if code == "archived" {
             run_command(
                 fixture,
                 &["restore", &row.address],
@@ -92,10 +93,10 @@ fn help(fixture: &mut SoakFixture) {
             );
             continue;
         }
-        if error.starts_with("it shares the upload of") {
+        if code == "shared_upload" {
             // The owner of the shared upload may be removed; it is still the one to resolve.
             in_doubt.extend(error.split('`').nth(1).map(str::to_owned));
-        } else if error.contains("create") {
+        } else if ["no_answer", "answer_lost"].contains(&code) {
             in_doubt.insert(row.address.clone());
         }
     }
@@ -125,8 +126,8 @@ fn accept_lockfile(fixture: &mut SoakFixture, rng: &mut fastrand::Rng) {
 /// counts as broken. The files are put over it so that the scenario can continue.
 fn repair_blame(fixture: &mut SoakFixture, rng: &mut fastrand::Rng) {
     let blamed = |row: &Row| {
-        let mut whats = row.drifts.iter().map(|drift| &drift.what).chain(row.error.as_ref());
-        ["held", "drifted"].contains(&row.state.as_str()) && whats.any(|what| what.starts_with("somebody else made"))
+        let mut codes = row.drifts.iter().map(|drift| &drift.code).chain(row.code.as_ref());
+        ["held", "drifted"].contains(&row.state.as_str()) && codes.any(|code| code == "made_elsewhere")
     };
     let rows: Vec<Row> = fixture.status().unwrap_or_default().into_iter().filter(blamed).collect();
     if rows.is_empty() {
@@ -231,8 +232,7 @@ impl Row {
     /// Whether it says that another person made this revision.
     fn blames(&self, asset: u64, revision: u64) -> bool {
         let description = self.description();
-        self.asset_id == Some(asset)
-            && description.contains(&format!("somebody else made revision {revision} of asset {asset}"))
+        self.asset_id == Some(asset) && description.contains(&format!("revision {revision} "))
     }
 
     /// Describes the row for a person.

@@ -40,6 +40,7 @@ pub struct Row {
     pub state: String,
     pub archived_by: Option<String>,
     pub error: Option<String>,
+    pub code: Option<String>,
     pub waits: Option<String>,
     pub drifts: Vec<Drift>,
 }
@@ -47,6 +48,7 @@ pub struct Row {
 /// A change of the asset for which Macadam blames another person.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Drift {
+    pub code: String,
     pub what: String,
 }
 

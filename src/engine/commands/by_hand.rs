@@ -29,7 +29,7 @@ use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::{AttemptId, Recorded, RetireReason, Retirement};
 use crate::plan::current::{current, last};
-use crate::plan::rule::Rule;
+use crate::plan::reason::step::StepReason;
 use crate::plan::{Action, Step, input_digest};
 use crate::platform::clock;
 
@@ -309,7 +309,7 @@ async fn settle_open(
             (Intent::Restore { .. }, Phase::InDoubt) => direction == Direction::Restore,
             _ => return Err(ByHandError::UnderWay { address: address.clone() }),
         };
-        match run(context, desired, step(address, Action::Settle { attempt: id }, Rule::InDoubt)).await {
+        match run(context, desired, step(address, Action::Settle { attempt: id }, StepReason::InDoubt)).await {
             Outcome::Done { .. } => settled |= is_it,
             Outcome::Superseded { .. } => {}
             _ => return Err(ByHandError::UnderWay { address: address.clone() }),
@@ -380,7 +380,7 @@ async fn journalled(
         }
         Direction::Restore => Action::Restore { asset_id, repairs: false },
     };
-    let outcome = until_known(context, desired, step(address, action, Rule::ByHand)).await;
+    let outcome = until_known(context, desired, step(address, action, StepReason::ByHand)).await;
     let (retirements, blocked) = before;
     let is_open = in_doubt(context, address).is_some();
     let mut changes = Vec::new();
@@ -400,7 +400,7 @@ async fn until_known(context: &ExecutionContext, desired: &Desired, step_asked: 
     let mut outcome = run(context, desired, step_asked.clone()).await;
     for _ in 0..TRIES {
         let Some(attempt) = in_doubt(context, &step_asked.address) else { return outcome };
-        let settle = step(&step_asked.address, Action::Settle { attempt }, Rule::InDoubt);
+        let settle = step(&step_asked.address, Action::Settle { attempt }, StepReason::InDoubt);
         let settled = run(context, desired, settle).await;
         outcome = match settled {
             Outcome::Superseded { .. } => run(context, desired, step_asked.clone()).await,
@@ -437,7 +437,6 @@ async fn run(context: &ExecutionContext, desired: &Desired, step: Step) -> Outco
     }
 }
 
-fn step(address: &Address, action: Action, rule: Rule) -> Step {
-    let reason = "you asked for it".to_owned();
-    Step { address: address.clone(), action, reason, rule, after: Vec::new(), not_before: None }
+fn step(address: &Address, action: Action, reason: StepReason) -> Step {
+    Step { address: address.clone(), action, reason, after: Vec::new(), not_before: None }
 }

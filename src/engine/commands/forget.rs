@@ -9,7 +9,8 @@ use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
-use crate::model::change::{Change, Event};
+use crate::model::change::Change;
+use crate::model::event::EventKind;
 use crate::model::ids::AssetId;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::Recorded;
@@ -141,10 +142,7 @@ pub(crate) async fn forget(session: &mut Session, addresses: &[Address]) -> Resu
     };
     let each = session.state_cache.read(may)?;
     let changes = each.iter().flat_map(|ForgottenAddress { address, asset_ids, suspected, .. }| {
-        let names: Vec<String> = asset_ids.iter().map(ToString::to_string).collect();
-        let more = if *suspected > 0 { format!("; possible duplicates: {suspected}") } else { String::new() };
-        let message = format!("forgotten, with its assets: {}{more}", names.join(", "));
-        let event = Event { kind: "forgotten", message };
+        let event = EventKind::Forgotten { asset_ids: asset_ids.iter().copied().collect(), suspected: *suspected };
         [Change::Forget { address: address.clone() }, Change::LogEvent { address: Some(address.clone()), event }]
     });
     session.state_cache.commit(changes.collect()).await?;

@@ -12,9 +12,10 @@ use crate::engine::remote::observe::{self, AssetQuery};
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Moderation};
-use crate::model::change::{Change, Event};
+use crate::model::change::Change;
 use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::digest::FieldDigest;
+use crate::model::event::EventKind;
 use crate::model::history::{History, Kind, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::metadata::FieldDigests;
@@ -368,11 +369,8 @@ impl Import<'_> {
         changes.push(Change::SetCurrentAsset { address: address(), asset_id: *asset_id });
         changes.push(Change::RecordObservation { asset: RemoteAsset::clone(asset) });
         changes.push(Change::SetBlocked { address: address(), blocked: None });
-        let message = match moved_from {
-            Some(from) => format!("asset {asset_id} was imported; before, it was `{from}`"),
-            None => format!("asset {asset_id} was imported"),
-        };
-        changes.push(Change::LogEvent { address: Some(address()), event: Event { kind: "imported", message } });
+        let event = EventKind::Imported { asset_id: *asset_id, from: moved_from.cloned() };
+        changes.push(Change::LogEvent { address: Some(address()), event });
         changes
     }
 }

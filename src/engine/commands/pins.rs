@@ -16,7 +16,7 @@ use crate::model::desired::{Desired, Pin};
 use crate::model::history::RevisionKey;
 use crate::model::recorded::{Record, Recorded};
 use crate::plan::current::last;
-use crate::plan::pin::{Unusable, find, known, numbered};
+use crate::plan::pin::{Unusable, UsableRevisions, find, numbered};
 
 /// Why an address can't be pinned. The manifest is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,8 +48,8 @@ pub(crate) enum PinError {
         /// The revision as given.
         number: u64,
         why: Unusable,
-        /// The usable revisions, for a person.
-        known: String,
+        /// The usable revisions.
+        usable: UsableRevisions,
     },
 }
 
@@ -68,7 +68,7 @@ impl PinError {
             }
             Self::NotInManifest { address } => Some(format!("add `{address}` to the manifest again, then pin it")),
             Self::NoRevisions { .. } => Some("`macadam sync --once` uploads the first".to_owned()),
-            Self::Unusable { known, .. } => Some(known.clone()),
+            Self::Unusable { usable, .. } => Some(usable.to_string()),
         }
     }
 }
@@ -95,7 +95,10 @@ pub(crate) fn choose(
     let record = record.ok_or_else(|| PinError::NoRevisions { address: address() })?;
     let pin = numbered(record, number).ok_or(Unusable::NeverHad);
     let found = pin.and_then(|pin| find(record, pin).map(|(key, _)| (pin, key)));
-    found.map_err(|why| PinError::Unusable { address: address(), number, why, known: known(record) })
+    found.map_err(|why| {
+        let usable = UsableRevisions::of(record);
+        PinError::Unusable { address: address(), number, why, usable }
+    })
 }
 
 /// Records the newest asset as current, if a fresh clone hasn't recorded any. Without that, the pin

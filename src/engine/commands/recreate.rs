@@ -22,10 +22,11 @@ use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
-use crate::model::change::{Change, Event};
+use crate::model::change::Change;
 use crate::model::checkout::InLockfile;
 use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::digest::FieldDigest;
+use crate::model::event::EventKind;
 use crate::model::former;
 use crate::model::history::{History, Kind};
 use crate::model::ids::{AssetId, Creator, UploadId};
@@ -101,14 +102,11 @@ impl Separation {
             changes.push(Change::SetInLockfile { address: name.clone(), in_lockfile: InLockfile::Yes });
             changes.push(Change::SetRemoved { address: name.clone(), removed: true });
             let part = Record { history, ..record.clone() };
-            let asset = last(&part).map(|(key, _)| format!(" asset {}", key.asset_id)).unwrap_or_default();
-            let message = match changes_owner {
-                true => format!("its owner changed: the old asset,{asset}, is called `{name}` from now on"),
-                false => {
-                    format!("a merged branch brought{asset} of {owner} back: it is called `{name}` from now on")
-                }
+            let asset_id = last(&part).map(|(key, _)| key.asset_id);
+            let event = match changes_owner {
+                true => EventKind::Recreated { asset_id, name: name.clone() },
+                false => EventKind::BroughtBack { asset_id, owner: *owner, name: name.clone() },
             };
-            let event = Event { kind: "recreated", message };
             changes.push(Change::LogEvent { address: Some(name.clone()), event });
         }
         if !(*has_own && *changes_owner) {
@@ -126,8 +124,7 @@ impl Separation {
         let fields = record.asked.keys().map(|field| (*field, FieldDigest::UNKNOWN)).collect();
         changes.push(Change::SetMetadata { address: address.clone(), fields, stored: FieldDigests::new() });
         changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
-        let message = format!("its owner changed: the assets that {creator} already has are used again");
-        let event = Event { kind: "creator_changed", message };
+        let event = EventKind::UsedAgain { creator: *creator };
         changes.push(Change::LogEvent { address: Some(address.clone()), event });
     }
 }
@@ -318,7 +315,7 @@ pub enum RecreateError {
 }
 
 impl RecreateError {
-    fn lost(lost: Lost<'_>) -> Self {
+    fn lost(lost: Lost) -> Self {
         Self::LostLockfile { reason: lost.to_string(), hint: lost.hint() }
     }
 

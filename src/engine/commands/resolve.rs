@@ -9,7 +9,8 @@ use crate::engine::execute::effects;
 use crate::engine::remote::observe::{self, AssetQuery};
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
-use crate::model::change::{Change, Event};
+use crate::model::change::Change;
+use crate::model::event::EventKind;
 use crate::model::ids::{AssetId, UploadId};
 use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
@@ -161,11 +162,7 @@ pub(crate) async fn resolve_with(
                 }
                 OpenUpload::Update(_) => Vec::new(),
             };
-            changes.push(told(
-                address,
-                "resolved",
-                format!("an upload whose outcome was unknown made asset {asset_id}"),
-            ));
+            changes.push(told(address, EventKind::ResolvedAs(asset_id)));
             changes
         })
         .await?;
@@ -183,15 +180,14 @@ pub(crate) async fn recreate(state_cache: &StateCache, address: &Address) -> Res
         OpenUpload::Waiting(id, attempt) => {
             let mut changes = vec![Change::Advance { attempt: *id, event: PhaseEvent::Abandon }];
             changes.extend(effects::accounted(attempt));
-            changes.push(told(address, "recreated", "you said that the interrupted upload did not arrive".to_owned()));
+            changes.push(told(address, EventKind::NotMade));
             changes
         }
         // The operation may still end; its result is recorded then.
         OpenUpload::Overdue(id, attempt) => {
             let mut changes = vec![Change::Advance { attempt: *id, event: PhaseEvent::SetAside }];
             changes.extend(suspect(address, attempt));
-            let message = "you decided to wait no longer for an upload that Roblox is still processing".to_owned();
-            changes.push(told(address, Event::POSSIBLE_DUPLICATE, message));
+            changes.push(told(address, EventKind::GivenUp));
             changes
         }
         OpenUpload::Update(id) => vec![Change::Advance { attempt: *id, event: PhaseEvent::SetAside }],
@@ -217,7 +213,7 @@ pub(crate) async fn no_duplicate(state_cache: &StateCache, address: &Address) ->
     if changes.is_empty() {
         return Err(RepairError::NoDuplicate { address: address.clone() });
     }
-    let told = told(address, "resolved", "you said that it has no duplicate".to_owned());
+    let told = told(address, EventKind::NoDuplicate);
     state_cache.commit(changes.into_iter().chain([told]).collect()).await?;
     Ok(())
 }
@@ -333,6 +329,6 @@ fn difference(attempt: Option<&Attempt>, record: &Record, asset: &RemoteAsset) -
     (!same).then(|| format!("its name is `{name}`"))
 }
 
-fn told(address: &Address, kind: &'static str, message: String) -> Change {
-    Change::LogEvent { address: Some(address.clone()), event: Event { kind, message } }
+fn told(address: &Address, event: EventKind) -> Change {
+    Change::LogEvent { address: Some(address.clone()), event }
 }

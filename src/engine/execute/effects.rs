@@ -9,10 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cloud::backoff::Backoff;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
-use crate::model::change::{Change, Event};
+use crate::model::change::Change;
 use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
+use crate::model::event::EventKind;
 use crate::model::history::{Kind, Listing, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::{Field, FieldDigests};
@@ -142,10 +143,7 @@ fn late(record: &Record, content: ContentHash, replaces: Option<AssetId>, made: 
 
 /// Records that an asset was made although the address uses `kept`: it stays known, but isn't used.
 fn passed_over(address: &Address, made: AssetId, kept: AssetId) -> [Change; 2] {
-    let message = format!(
-        "asset {made} came of an earlier upload, but asset {kept} is in use for it already: {made} is a duplicate, and isn't used"
-    );
-    let event = Event { kind: Event::DUPLICATE_ASSET, message };
+    let event = EventKind::MadeTwice { made, kept };
     [
         Change::SetListing { address: address.clone(), asset_id: made, listing: Some(Listing::Duplicate) },
         Change::LogEvent { address: Some(address.clone()), event },
@@ -391,19 +389,16 @@ pub(crate) fn ordinal_of(record: &Record, asset_id: AssetId) -> u32 {
 /// Logs that an asset was made under another owner. Roblox does that silently if the key allows
 /// only that owner.
 fn other_creator(attempt: &Attempt, asset: &RemoteAsset) -> Option<Change> {
-    let made = asset.creator.filter(|creator| *creator != attempt.kind.creator)?;
-    let message = format!("asset {} was made under {made}, not under {}", asset.asset_id, attempt.kind.creator);
-    Some(Change::LogEvent { address: Some(attempt.address.clone()), event: Event { kind: "other_creator", message } })
+    let meant = attempt.kind.creator;
+    let made = asset.creator.filter(|creator| *creator != meant)?;
+    Some(told(&attempt.address, EventKind::OtherCreator { asset_id: asset.asset_id, made, meant }))
 }
 
 /// Logs that an upload was for another owner or type than the address has now, because another
 /// checkout changed it meanwhile. The asset stays known as it is.
 fn made_for_another(attempt: &Attempt, made: AssetId) -> Change {
-    let Kind { asset_type, creator } = attempt.kind;
-    let message = format!(
-        "asset {made} came of an upload for {creator} ({asset_type}), which this checkout doesn't want: it isn't used here"
-    );
-    Change::LogEvent { address: Some(attempt.address.clone()), event: Event { kind: "made_for_another", message } }
+    told(&attempt.address, EventKind::MadeForAnother { asset_id: made, kind: attempt.kind })
+}
 }
 
 /// Records that Roblox refused `attempt`, for the desired state `input_digest`.
@@ -509,20 +504,17 @@ pub(crate) fn looked_at(
     changes
 }
 
-/// Returns an event for a person about a changed state.
-fn event_of(before: RevisionState, now: RevisionState, asset_id: AssetId) -> Option<Event> {
-    let (kind, message) = match (before, now) {
-        (_, RevisionState::Rejected) => ("rejected", format!("moderation rejected asset {asset_id}")),
-        (RevisionState::Rejected, _) => {
-            ("no_longer_rejected", format!("moderation no longer rejects asset {asset_id}"))
-        }
-        (RevisionState::Gone, _) => ("found_again", format!("Roblox has asset {asset_id} again")),
-        (RevisionState::Unverified | RevisionState::Reviewing | RevisionState::Live, _) => return None,
-    };
-    Some(Event { kind, message })
+/// The event of a changed state, where a person may want to know of it.
+const fn event_of(before: RevisionState, now: RevisionState, asset_id: AssetId) -> Option<EventKind> {
+    match (before, now) {
+        (_, RevisionState::Rejected) => Some(EventKind::Rejected(asset_id)),
+        (RevisionState::Rejected, _) => Some(EventKind::NoLongerRejected(asset_id)),
+        (RevisionState::Gone, _) => Some(EventKind::FoundAgain(asset_id)),
+        (RevisionState::Unverified | RevisionState::Reviewing | RevisionState::Live, _) => None,
+    }
 }
 
-fn told(address: &Address, event: Event) -> Change {
+fn told(address: &Address, event: EventKind) -> Change {
     Change::LogEvent { address: Some(address.clone()), event }
 }
 
@@ -540,12 +532,10 @@ pub(crate) fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteA
         era: 0,
         made: Some((now, Origin::Elsewhere)),
     };
-    let number = key.version.map(Revision::get).unwrap_or_default();
-    let message = format!("somebody else made revision {number} of asset {}", asset.asset_id);
     vec![
         Change::AddRevision { address: address.clone(), key, fact },
         Change::RecordObservation { asset: asset.clone() },
-        Change::LogEvent { address: Some(address.clone()), event: Event { kind: "made_elsewhere", message } },
+        told(address, EventKind::MadeElsewhere { asset_id: asset.asset_id, version: key.version }),
     ]
 }
 

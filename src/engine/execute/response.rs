@@ -21,8 +21,9 @@ use crate::engine::report::progress::ProgressEvent;
 use crate::engine::report::run_report::{Outcome, Stop};
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
-use crate::model::change::{Change, Event};
+use crate::model::change::Change;
 use crate::model::digest::{self, FieldDigest};
+use crate::model::event::EventKind;
 use crate::model::history::Kind;
 use crate::model::ids::{AssetId, Creator, Revision};
 use crate::model::metadata::{Field, FieldDigests};
@@ -248,7 +249,7 @@ impl Executor {
             let mut changes = vec![Change::Advance { attempt: id, event: event.clone() }];
             changes.push(Change::SetBlocked { address: attempt.address.clone(), blocked: Some(blocked) });
             if matches!(event, PhaseEvent::Doubt | PhaseEvent::Hold) {
-                let event = Event { kind: "in_doubt", message: format!("{}: {message}", attempt.intent.name()) };
+                let event = EventKind::InDoubt { action: attempt.intent.name(), message: message.to_owned() };
                 changes.push(Change::LogEvent { address: Some(attempt.address.clone()), event });
             }
             changes
@@ -532,7 +533,7 @@ impl Executor {
     ) -> Result<StepResult, StateCacheError> {
         let message = mismatch.to_string();
         tracing::error!(%address, "{message}");
-        let event = Event { kind: "another_asset", message: message.clone() };
+        let event = EventKind::AnotherAsset(mismatch);
         let mut changes = vec![Change::LogEvent { address: Some(address.clone()), event }];
         if let Mismatch::Asset { .. } = mismatch {
             self.state_cache.commit(changes).await?;

@@ -167,7 +167,8 @@ mod tests {
     use crate::model::ids::AssetId;
     use crate::model::recorded::AttemptId;
     use crate::plan::Action;
-    use crate::plan::rule::Rule;
+    use crate::plan::reason::MoveEvidence;
+    use crate::plan::reason::step::StepReason;
     use std::sync::Mutex;
 
     #[derive(Default)]
@@ -179,8 +180,8 @@ mod tests {
     impl Runner for Script {
         async fn run(&self, step: &Step) -> Outcome {
             tokio::task::yield_now().await;
-            self.log.lock().unwrap().push(format!("{} {}", step.address, step.reason));
-            if self.failing.contains(&step.reason.as_str()) {
+            self.log.lock().unwrap().push(format!("{} {}", step.address, word(step)));
+            if self.failing.contains(&word(step)) {
                 return Outcome::TryLater { message: "scripted".to_owned() };
             }
             Outcome::Done { asset_id: AssetId::new(1).unwrap(), revision: None }
@@ -191,10 +192,17 @@ mod tests {
         Step {
             address: Address::new(address).unwrap(),
             action: Action::Wait { attempt: AttemptId(0) },
-            reason: reason.to_owned(),
-            rule: Rule::UnderWay,
+            // Stands for a word that names the step.
+            reason: StepReason::Moved { from: Address::new(reason).unwrap(), evidence: MoveEvidence::File },
             after: after.map(|a| Address::new(a).unwrap()).into_iter().collect(),
             not_before: None,
+        }
+    }
+
+    fn word(step: &Step) -> &str {
+        match &step.reason {
+            StepReason::Moved { from, .. } => from.as_str(),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -215,8 +223,7 @@ mod tests {
             lines
         };
         assert_eq!(sorted(log.clone()), sorted(ran.iter().map(|line| (*line).to_owned()).collect()));
-        let outcomes: Vec<(&str, bool)> =
-            reports.iter().map(|r| (r.step.reason.as_str(), r.outcome.is_done())).collect();
+        let outcomes: Vec<(&str, bool)> = reports.iter().map(|r| (word(&r.step), r.outcome.is_done())).collect();
         assert_eq!(outcomes, reported);
     }
 

@@ -32,6 +32,7 @@ use crate::model::ids::{AssetId, Creator};
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::recorded::Recorded;
+use crate::plan::reason::note::NoteKind;
 use crate::plan::{Action, Note, Plan, PlanOptions, Step, plan};
 use crate::platform::{clock, failpoint};
 use crate::state::lockfile::LockfileError;
@@ -376,7 +377,10 @@ impl SyncRun<'_> {
         self.session.cache = gathered.cache;
         let desired = Arc::new(gathered.desired);
         self.wanted = Some((gathered.manifest, Arc::clone(&desired)));
-        let twins = desired.twins().into_iter().map(|twins| Note { address: None, text: twins.to_string() });
+        let twins = desired.twins().into_iter().map(|twins| Note {
+            address: None,
+            kind: NoteKind::DifferOnlyByCase { first: twins.first.clone(), second: twins.second.clone() },
+        });
         let new: Vec<Note> = twins.filter(|note| !self.report.notes.contains(note)).collect();
         self.report.notes.extend(new);
         self.report.assets = desired.assets.len() as u64;

@@ -18,8 +18,9 @@ use crate::engine::execute::executor::chain;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::throttle::Throttle;
 use crate::engine::report::run_report::Stop;
-use crate::model::change::{Change, Event};
+use crate::model::change::Change;
 use crate::model::desired::Desired;
+use crate::model::event::EventKind;
 use crate::model::history::{RevisionFact, RevisionState};
 use crate::model::ids::AssetId;
 use crate::model::metadata::{Field, SocialNetwork};
@@ -216,14 +217,13 @@ pub(crate) fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) 
     }
     for (address, record) in recorded.assets.iter().filter(|(_, record)| has(record, asset_id)) {
         let gone = if not_found.is_gone() { effects::gone(address, record, asset_id) } else { Vec::new() };
-        let (kind, message) = if gone.is_empty() {
-            let NotFound { answers, .. } = not_found;
-            ("not_found", format!("Roblox answered that it has no asset {asset_id}, for the {answers}. time"))
+        let event = if gone.is_empty() {
+            EventKind::NotFound { asset_id, answers: not_found.answers }
         } else {
-            ("gone", format!("Roblox no longer has asset {asset_id}"))
+            EventKind::Gone(asset_id)
         };
         changes.extend(gone);
-        changes.push(Change::LogEvent { address: Some(address.clone()), event: Event { kind, message } });
+        changes.push(Change::LogEvent { address: Some(address.clone()), event });
     }
     changes
 }

@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::engine::report::status::{AssetState, NOT_LOOKED_AT, Unknown};
+use crate::engine::report::status::{AssetState, Unknown};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Moderation};
-use crate::model::desired::{Desired, DesiredAsset, Pin};
+use crate::model::desired::{AbsenceReason, Desired, DesiredAsset, Pin};
+use crate::model::file::FileProblemKind;
 use crate::model::history::RevisionState;
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::metadata::Field;
+use crate::model::minute::Minute;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::{Attempt, Blocked, Record, Recorded, RetireReason};
 use crate::model::remote::RemoteAsset;
@@ -21,6 +23,7 @@ use crate::plan::asset::way_out;
 use crate::plan::current::{current, last};
 use crate::plan::in_doubt;
 use crate::plan::pin::find;
+use crate::plan::reason::hold::HoldReason;
 use crate::plan::retirement::{self, ScheduledArchiving};
 use crate::plan::{Drift, HeldPart, Hold, HoldKind, Plan, Step};
 
@@ -81,6 +84,8 @@ pub(crate) struct AssetStatus {
     pub waits: Option<String>,
     /// Why it is not in sync, if there is a reason.
     pub error: Option<String>,
+    /// The stable name of the reason for which it is held.
+    pub code: Option<&'static str>,
     /// The remedy.
     pub hint: Option<String>,
     /// Other assets that another branch made for it; they are not used.
@@ -181,6 +186,7 @@ impl StatusInputs<'_> {
             drifts: self.drifts().cloned().collect(),
             waits: self.waits(record),
             error,
+            code: self.holds().first().map(|hold| hold.reason.code()),
             hint,
             duplicates: record.map(duplicates).unwrap_or_default(),
             possible_duplicates: record.map(Record::suspected).unwrap_or_default(),
@@ -208,16 +214,19 @@ impl StatusInputs<'_> {
     /// Returns the plan's holds, without those that exist only because the file was not read. A
     /// hold of the whole address comes first.
     fn holds(&self) -> Vec<&Hold> {
-        let is_real = |hold: &&Hold| self.unknown.is_none() || hold.reason != NOT_LOOKED_AT;
+        let is_real = |hold: &&Hold| {
+            self.unknown.is_none()
+                || !matches!(&hold.reason, HoldReason::File(problem) if problem.kind == FileProblemKind::NotLookedAt)
+        };
         let mut holds: Vec<&Hold> =
             self.parts.held.get(self.address).into_iter().flatten().copied().filter(is_real).collect();
-        holds.sort_by_key(|hold| (hold.part, hold.kind));
+        holds.sort_by_key(|hold| (hold.part, hold.kind()));
         holds
     }
 
     /// Returns why the address is absent without counting as removed; `None` if it is present or
     /// was removed.
-    fn uncounted(&self, record: Option<&Record>) -> Option<&str> {
+    fn uncounted(&self, record: Option<&Record>) -> Option<AbsenceReason> {
         let absent = record.filter(|record| self.want().is_none() && !record.removed)?;
         self.desired.is_absence_in_doubt(&absent.identity.path)
     }
@@ -225,7 +234,8 @@ impl StatusInputs<'_> {
     fn state(&self, record: Option<&Record>, has_asset: bool, archived: bool) -> AssetState {
         // A held archiving concerns an asset that no address uses any more. Its reason is shown,
         // but doesn't change the address's state.
-        let kind = self.holds().into_iter().filter(|hold| hold.part != HeldPart::Archiving).map(|hold| hold.kind).min();
+        let kind =
+            self.holds().into_iter().filter(|hold| hold.part != HeldPart::Archiving).map(|hold| hold.kind()).min();
         let is_refused = matches!(record.and_then(|record| record.blocked.as_ref()), Some(Blocked::Refused { .. }));
         match kind {
             Some(HoldKind::Held) => return AssetState::Held,
@@ -274,7 +284,7 @@ impl StatusInputs<'_> {
 
     fn error(&self, record: Option<&Record>) -> (Option<String>, Option<String>) {
         if let Some(hold) = self.holds().first() {
-            return (Some(hold.reason.clone()), hold.hint.clone());
+            return (Some(hold.reason.to_string()), hold.hint());
         }
         match record.and_then(|record| record.blocked.as_ref()) {
             Some(Blocked::Refused { message, .. }) => {
@@ -283,11 +293,8 @@ impl StatusInputs<'_> {
             }
             Some(Blocked::Retrying { message, next_at, failures, .. }) => {
                 let times = if *failures == 1 { "once".to_owned() } else { format!("{failures} times") };
-                let next = if *next_at > self.now {
-                    format!(", next try at {}", next_at.strftime("%Y-%m-%d %H:%M UTC"))
-                } else {
-                    String::new()
-                };
+                let next =
+                    if *next_at > self.now { format!(", next try at {}", Minute(*next_at)) } else { String::new() };
                 (Some(format!("failed {times}{next}: {message}")), None)
             }
             None => (None, self.overdue()),
@@ -298,7 +305,7 @@ impl StatusInputs<'_> {
     fn overdue(&self) -> Option<String> {
         let attempts = self.parts.attempts.get(self.address).into_iter().flatten().copied();
         let mut overdue = attempts.filter(|attempt| in_doubt::is_overdue(attempt, self.now));
-        overdue.next().map(|attempt| way_out(self.address, attempt))
+        overdue.next().map(|attempt| way_out(self.address, attempt).to_string())
     }
 }
 

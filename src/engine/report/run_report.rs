@@ -201,7 +201,7 @@ impl RunReport {
 
     /// Returns the number of holds of this kind.
     pub(crate) fn held_by(&self, kind: HoldKind) -> usize {
-        self.held.iter().filter(|hold| hold.kind == kind).count()
+        self.held.iter().filter(|hold| hold.kind() == kind).count()
     }
 }
 
@@ -209,13 +209,14 @@ impl RunReport {
 mod tests {
     use super::*;
     use crate::model::recorded::AttemptId;
+    use crate::plan::reason::hold::HoldReason;
+    use crate::plan::reason::step::StepReason;
 
     fn step(address: &str) -> Step {
         Step {
             address: Address::new(address).unwrap(),
             action: Action::Wait { attempt: AttemptId(0) },
-            reason: "test".to_owned(),
-            rule: crate::plan::rule::Rule::UnderWay,
+            reason: StepReason::InDoubt,
             after: Vec::new(),
             not_before: None,
         }
@@ -240,13 +241,7 @@ mod tests {
 
     #[test]
     fn a_held_archiving_does_not_hide_a_failed_update() {
-        let hold = |part| Hold {
-            address: Address::new("a").unwrap(),
-            kind: HoldKind::Held,
-            part,
-            reason: "test".to_owned(),
-            hint: None,
-        };
+        let hold = |part| Hold { address: Address::new("a").unwrap(), part, reason: HoldReason::AssetGone };
         for (part, held) in [(HeldPart::Asset, true), (HeldPart::Metadata, false), (HeldPart::Archiving, false)] {
             let report = RunReport { held: vec![hold(part)], ..RunReport::default() };
             assert_eq!((report.is_held(&step("a")), report.is_held(&step("b"))), (held, false));

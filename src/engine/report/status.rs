@@ -12,7 +12,7 @@ use crate::files;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::{Desired, FoundFile, FoundFiles};
-use crate::model::file::{FileCache, FileProblem};
+use crate::model::file::{FileCache, FileProblem, FileProblemKind};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Phase;
 use crate::model::recorded::{ApplyError, Recorded};
@@ -103,9 +103,6 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
     Ok(Status { rows: rows(&desired, &unknown, view)?, lost_lockfile })
 }
 
-/// The problem that stands for a file that was not read. A hold for this reason is no obstacle.
-pub(in crate::engine) const NOT_LOOKED_AT: &str = "not looked at";
-
 /// Why the content of a file is unknown without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Unknown {
@@ -120,18 +117,18 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (FoundFil
     let mut findings = FoundFiles::new();
     let mut unknown = BTreeMap::new();
     for (path, globs) in &walk.files {
-        let problem = |message: &str| Err(FileProblem { message: message.to_owned(), hint: None });
+        let problem = |kind, message: String| Err(FileProblem::new(kind, message, None));
         if let Some(problem) = walk.unreachable.get(path) {
             findings.insert(path.clone(), FoundFile { globs: globs.clone(), content: Err(problem.clone()) });
             continue;
         }
         let now = std::fs::metadata(project.root.join(path.as_str())).map(|found| fingerprint::of(&found));
         let content = match (cache.get(path), now) {
-            (_, Err(error)) => problem(&format!("can't read it: {error}")),
+            (_, Err(error)) => problem(FileProblemKind::Unreadable, format!("can't read it: {error}")),
             (Some(cached), Ok(now)) if cached.fingerprint == now => cached.content.clone(),
             (cached, Ok(_)) => {
                 unknown.insert(path.clone(), if cached.is_some() { Unknown::Changed } else { Unknown::NeverLooked });
-                problem(NOT_LOOKED_AT)
+                problem(FileProblemKind::NotLookedAt, "not looked at".to_owned())
             }
         };
         findings.insert(path.clone(), FoundFile { globs: globs.clone(), content });

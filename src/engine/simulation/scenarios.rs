@@ -143,7 +143,11 @@ fn any_asset(path: &'static str) -> impl Strategy<Value = (Address, DesiredAsset
             let project_path = ProjectPath::new(path).unwrap();
             let format = FileFormat::of_extension(&project_path.extension().unwrap()).unwrap();
             let facts = |content| FileFacts { size: 3, hash: hash(content), format, content: ContentFacts::Opaque };
-            let missing = FileProblem { message: "no such file".to_owned(), hint: None };
+            let missing = FileProblem {
+                kind: crate::model::file::FileProblemKind::Missing,
+                message: "no such file".to_owned(),
+                hint: None,
+            };
             let is_icon = ICONS.contains(&path);
             if is_icon {
                 (metadata.icon, metadata.previews) = (None, None);

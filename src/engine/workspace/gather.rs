@@ -136,9 +136,7 @@ pub(in crate::engine) fn absences(project: &Project, walk: &files::Walk, desired
     if desired.assets.is_empty() {
         return Absences::NothingWanted;
     }
-    let missing = walk.missing.iter().map(|files::MissingFolder { glob, folder }| {
-        (folder.clone(), format!("the folder `{folder}` of [globs.{glob}] doesn't exist"))
-    });
+    let missing = walk.missing.iter().map(|files::MissingFolder { glob, folder }| (folder.clone(), glob.clone()));
     let folders: Vec<(String, String)> = missing.collect();
     if folders.is_empty() { Absences::Count } else { Absences::Missing { folders } }
 }
@@ -185,7 +183,8 @@ mod tests {
     #[test]
     fn no_problem_of_the_walk_is_dropped_whatever_its_path() {
         let place = |path: String| {
-            let problem = FileProblem { message: "m".to_owned(), hint: None };
+            let problem =
+                FileProblem { kind: crate::model::file::FileProblemKind::Missing, message: "m".to_owned(), hint: None };
             let unseen = unseen(files::WalkProblem { path, globs: vec![0], incomplete: true, problem });
             assert!(unseen.incomplete);
             unseen.place.to_string()
@@ -210,8 +209,8 @@ mod tests {
         check(ui, &["ui/a.png"], Absences::Count);
         check(entry, &[], Absences::Count);
         check(&format!("{ui}{entry}"), &["ui/x.txt"], Absences::Count);
-        let why = "the folder `ui` of [globs.ui] doesn't exist".to_owned();
-        check(&format!("{ui}{entry}"), &["a.png"], Absences::Missing { folders: vec![("ui".to_owned(), why)] });
+        let folders = vec![("ui".to_owned(), "ui".to_owned())];
+        check(&format!("{ui}{entry}"), &["a.png"], Absences::Missing { folders });
         check(&format!("{ui}{entry}"), &["ui/a.png", ".git/config"], Absences::Count);
     }
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::model::checkout::Checkout;
+use crate::model::desired::AbsenceReason;
 use crate::platform::clock;
 use crate::platform::plain_file;
 
@@ -240,13 +241,11 @@ fn is_object_name(text: &str) -> bool {
 
 /// Returns why files of the branch may be missing in the checkout around `folder`; `None` if it is
 /// complete, or there is no repository.
-pub(crate) fn partial(folder: &Path) -> Option<String> {
+pub(crate) fn partial(folder: &Path) -> Option<AbsenceReason> {
     match is_sparse(folder) {
         Ok(false) => None,
-        Ok(true) => Some(
-            "git checks out only a part of this branch's files (`git sparse-checkout list` shows which)".to_owned(),
-        ),
-        Err(unread) => Some(format!("whether git checks out all files is unknown: {unread}")),
+        Ok(true) => Some(AbsenceReason::SparseCheckout),
+        Err(unread) => Some(AbsenceReason::CheckoutUnread { error: unread.to_string() }),
     }
 }
 

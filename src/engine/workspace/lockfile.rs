@@ -11,8 +11,9 @@ use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::files;
 use crate::model::address::Address;
-use crate::model::change::{Change, Event};
+use crate::model::change::Change;
 use crate::model::checkout::{Checkout, InLockfile};
+use crate::model::event::EventKind;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::Recorded;
 use crate::platform::atomic_file::Room;
@@ -197,10 +198,7 @@ impl Lockfile {
         }
         let tell = |address: Address| Change::LogEvent {
             address: Some(address),
-            event: Event {
-                kind: "entry_taken_back",
-                message: format!("{name} had lost its entry; it is taken from git"),
-            },
+            event: EventKind::EntryTakenBack { lockfile: name.clone() },
         };
         state_cache.commit(lost.into_iter().map(tell).collect()).await?;
         Ok(ledger)

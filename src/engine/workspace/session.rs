@@ -12,9 +12,10 @@ use crate::engine::workspace::lockfile::{KeepError, Lockfile, SavedLockfile};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
-use crate::model::change::{Change, Event};
+use crate::model::change::Change;
 use crate::model::checkout::InLockfile;
 use crate::model::desired::Desired;
+use crate::model::event::EventKind;
 use crate::model::file::FileCache;
 use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::recorded::Recorded;
@@ -171,7 +172,7 @@ pub(in crate::engine) fn hold_lost(recorded: &Recorded, now: Timestamp) -> Vec<C
             let message = "the state could not be written when its answer came";
             let (record, input_digest) = (recorded.assets.get(&attempt.address), attempt.intent.input_digest());
             let blocked = effects::failed(record, input_digest, message, fastrand::f64(), now);
-            let event = Event { kind: "in_doubt", message: format!("{}: {message}", attempt.intent.name()) };
+            let event = EventKind::InDoubt { action: attempt.intent.name(), message: message.to_owned() };
             [
                 Change::Advance { attempt: *id, event: PhaseEvent::Hold },
                 Change::SetBlocked { address: attempt.address.clone(), blocked: Some(blocked) },

@@ -32,7 +32,7 @@ pub(super) use self::whole::is_whole;
 
 use self::source::FileSource;
 use crate::model::asset::FileFormat;
-use crate::model::file::{ContentFacts, FileProblem};
+use crate::model::file::{ContentFacts, FileProblem, FileProblemKind};
 use crate::model::path::ProjectPath;
 
 /// The reason why an inspection gave no facts.
@@ -54,7 +54,7 @@ impl From<io::Error> for Unfit {
 }
 
 fn unfit(message: impl Into<String>, hint: &str) -> Unfit {
-    Unfit::Problem(FileProblem { message: message.into(), hint: Some(hint.to_owned()) })
+    Unfit::Problem(FileProblem::new(FileProblemKind::Content, message, Some(hint)))
 }
 
 fn damaged(message: &str) -> Unfit {
@@ -67,23 +67,25 @@ fn cut_off() -> Unfit {
 
 /// Returns the format by the name and the size alone, or why such a file can't be used.
 pub(super) fn admit(path: &ProjectPath, size: u64) -> Result<FileFormat, FileProblem> {
-    let problem = |message: String, hint: &str| FileProblem { message, hint: Some(hint.to_owned()) };
+    let problem = |kind, message: String, hint: &str| FileProblem::new(kind, message, Some(hint));
     let extension = path.extension();
     let Some(format) = extension.as_deref().and_then(FileFormat::of_extension) else {
         let known: Vec<String> =
             FileFormat::ALL.iter().flat_map(|format| format.extensions()).map(|name| format!(".{name}")).collect();
         let message = match extension {
-            Some(extension) => format!("the extension .{extension} is none that Roblox takes"),
-            None => "the name has no extension, which tells the type".to_owned(),
+            Some(extension) => format!("Roblox doesn't accept .{extension} files"),
+            None => "the file has no extension, so its type is unknown".to_owned(),
         };
-        return Err(problem(message, &format!("use one of {}, or leave the file out of the glob", known.join(" "))));
+        let hint = format!("use one of {}, or leave the file out of the glob", known.join(" "));
+        return Err(problem(FileProblemKind::Extension, message, &hint));
     };
     if size == 0 {
-        return Err(problem("the file is empty".to_owned(), "export it again"));
+        return Err(problem(FileProblemKind::Content, "the file is empty".to_owned(), "export it again"));
     }
     if size > format.max_bytes() {
         let most = format.max_bytes();
-        return Err(problem(format!("the file has {size} bytes; Roblox takes up to {most}"), "make it smaller"));
+        let message = format!("the file has {size} bytes; Roblox takes up to {most}");
+        return Err(problem(FileProblemKind::TooLarge, message, "make it smaller"));
     }
     Ok(format)
 }

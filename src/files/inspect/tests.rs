@@ -18,7 +18,7 @@ fn inspect_bytes(name: &str, bytes: &[u8]) -> Result<ContentFacts, String> {
     let length = bytes.len() as u64;
     let format = admit(&path, length).map_err(|problem| problem.message)?;
     inspect(&path, format, &mut Cursor::new(bytes), length).map_err(|unfit| match unfit {
-        Unfit::Problem(FileProblem { message, hint }) => {
+        Unfit::Problem(FileProblem { message, hint, .. }) => {
             assert!(hint.is_some() && !message.ends_with('.'), "{message}");
             message
         }

@@ -7,7 +7,7 @@ fn a_new_asset_is_created_and_a_known_one_is_left_alone() {
     check(
         vec![want("a.png", 1), want("b.fbx", 2)],
         KnownBuilder::default(),
-        "create a.png: it is new\ncreate b.fbx: it is new",
+        "create a.png: not on Roblox yet\ncreate b.fbx: not on Roblox yet",
     );
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("b.fbx", 11, 1, 2);
     check(vec![want("a.png", 1), want("b.fbx", 2)], known, "");
@@ -20,21 +20,21 @@ fn changed_content_is_updated_or_replaced_by_type() {
     check(
         vec![want("a.png", 3), want("b.fbx", 4)],
         known(),
-        "replace a.png 10: its content changed, and this type can't be updated in place
-         update_content b.fbx 11: its content changed from 02020202 to 04040404",
+        "replace a.png 10: the file changed; Roblox can't update an Image, so it gets a new asset ID
+         update_content b.fbx 11: the file changed",
     );
     let held = DesiredAsset { prevent_replace: true, ..want("a.png", 3) };
     check(
         vec![held],
         known(),
-        "held a.png: its content changed, and this type can't be updated in place, and `prevent_replace` forbids a new asset ID",
+        "held a.png: the file changed and Roblox can't update an Image, and `prevent_replace` forbids a new asset ID",
     );
 }
 
 #[test]
 fn an_earlier_content_of_an_immutable_type_is_pointed_to_not_uploaded() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
-    check(vec![want("a.png", 1)], known, "replace a.png 10: its content is again that of asset 10");
+    check(vec![want("a.png", 1)], known, "replace a.png 10: the file is again the one of asset 10");
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2);
     check(vec![want("a.png", 1)], known, "");
 }
@@ -42,7 +42,7 @@ fn an_earlier_content_of_an_immutable_type_is_pointed_to_not_uploaded() {
 #[test]
 fn an_earlier_content_of_a_model_is_uploaded_again() {
     let known = KnownBuilder::default().revision("b.fbx", 11, 1, 1).revision("b.fbx", 11, 2, 2);
-    check(vec![want("b.fbx", 1)], known, "update_content b.fbx 11: its content changed from 02020202 to 01010101");
+    check(vec![want("b.fbx", 1)], known, "update_content b.fbx 11: the file changed");
 }
 
 #[test]
@@ -64,7 +64,11 @@ fn a_refusal_ends_with_new_content_and_a_retry_keeps_its_time() {
 
 #[test]
 fn an_unusable_file_a_changed_owner_and_a_changed_type_are_held() {
-    let broken = FileProblem { message: "no such file".to_owned(), hint: None };
+    let broken = FileProblem {
+        kind: crate::model::file::FileProblemKind::Missing,
+        message: "no such file".to_owned(),
+        hint: None,
+    };
     let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).revision("b.rbxm", 11, 1, 1);
     check(
         vec![

@@ -1,4 +1,4 @@
-//! What somebody else changed at the remote.
+//! Changes that were made at Roblox outside of Macadam.
 
 use super::*;
 use crate::model::ids::GroupId;
@@ -10,8 +10,8 @@ fn a_revision_made_elsewhere_holds_the_update() {
             fact.made = Some((NOW, Origin::Elsewhere));
         })
     };
-    check(vec![want("b.fbx", 2)], known(), "held b.fbx: somebody else made revision 2 of asset 11");
-    check(vec![want("b.fbx", 1)], known(), "drift b.fbx: somebody else made revision 2 of asset 11");
+    check(vec![want("b.fbx", 2)], known(), "held b.fbx: revision 2 of asset 11 was made on Roblox, outside of Macadam");
+    check(vec![want("b.fbx", 1)], known(), "drift b.fbx: revision 2 was made on Roblox, outside of Macadam");
 }
 
 fn model() -> KnownBuilder {
@@ -21,7 +21,9 @@ fn model() -> KnownBuilder {
     })
 }
 
-const ELSEWHERE: &str = "somebody else made revision 2 of asset 11";
+const ELSEWHERE: &str = "revision 2 of asset 11 was made on Roblox, outside of Macadam";
+/// The same as a drift, which names its asset beside.
+const DRIFT: &str = "revision 2 was made on Roblox, outside of Macadam";
 
 #[test]
 fn the_file_is_put_over_what_somebody_else_made_only_when_a_person_says_so() {
@@ -31,19 +33,19 @@ fn the_file_is_put_over_what_somebody_else_made_only_when_a_person_says_so() {
         let options = PlanOptions { overwrite, ..PlanOptions::default() };
         text(&super::super::plan(&desired(vec![want("b.fbx", content)]), &known().0, &options, NOW))
     };
-    let over = |hash: &str| format!("update_content b.fbx 11: the file, {hash}, is put over what somebody else made");
-    assert_eq!(overwrite(1, false), format!("drift b.fbx: {ELSEWHERE}"));
-    assert_eq!(overwrite(1, true), over("01010101"));
+    let over = "update_content b.fbx 11: the file replaces a revision that was made outside of Macadam";
+    assert_eq!(overwrite(1, false), format!("drift b.fbx: {DRIFT}"));
+    assert_eq!(overwrite(1, true), over);
     assert_eq!(overwrite(2, false), format!("held b.fbx: {ELSEWHERE}"));
-    assert_eq!(overwrite(2, true), over("02020202"));
+    assert_eq!(overwrite(2, true), over);
     // The policy heals no content.
-    check_desired(&repair(desired(vec![want("b.fbx", 1)])), known(), &format!("drift b.fbx: {ELSEWHERE}"));
+    check_desired(&repair(desired(vec![want("b.fbx", 1)])), known(), &format!("drift b.fbx: {DRIFT}"));
     check_desired(&repair(desired(vec![want("b.fbx", 2)])), known(), &format!("held b.fbx: {ELSEWHERE}"));
     // Metadata goes on beside a drifted content.
     check(
         vec![named(want("b.fbx", 1), "Sword")],
         known(),
-        &format!("update_metadata b.fbx 11: display_name changed\ndrift b.fbx: {ELSEWHERE}"),
+        &format!("update_metadata b.fbx 11: display_name changed\ndrift b.fbx: {DRIFT}"),
     );
 }
 
@@ -54,17 +56,17 @@ fn an_import_is_no_drift_though_its_bytes_are_unknown() {
             .fact("b.fbx", 11, 4, |fact| fact.made = made.map(|origin| (NOW, origin)))
             .points_to("b.fbx", 11)
     };
-    let update = "update_content b.fbx 11: its content changed from an unknown content to 01010101";
+    let update = "update_content b.fbx 11: the file changed";
     check(vec![want("b.fbx", 1)], imported(Some(Origin::Import)), update);
     check(vec![want("b.fbx", 1)], imported(None), update);
     // From a lockfile: a later one that nobody here made.
-    check(vec![want("b.fbx", 1)], model().fact("b.fbx", 11, 2, |_| {}), &format!("drift b.fbx: {ELSEWHERE}"));
+    check(vec![want("b.fbx", 1)], model().fact("b.fbx", 11, 2, |_| {}), &format!("drift b.fbx: {DRIFT}"));
     // A picture whose bytes are unknown is replaced.
     let known = KnownBuilder::default().fact("a.png", 10, 1, |fact| fact.made = Some((NOW, Origin::Import)));
     check(
         vec![want("a.png", 1)],
         known.points_to("a.png", 10),
-        "replace a.png 10: its content changed, and this type can't be updated in place",
+        "replace a.png 10: the file changed; Roblox can't update an Image, so it gets a new asset ID",
     );
 }
 
@@ -76,16 +78,16 @@ fn metadata_is_reported_or_put_back_three_times_a_day() {
         let known = model().points_to("b.fbx", 11).asked(&wanted).repairs("b.fbx", DriftRepair::Metadata, times);
         known.seen(11, move |seen| seen.display_name = Some(name.clone()))
     };
-    let drift = "drift b.fbx: somebody else changed display_name";
+    let drift = "drift b.fbx: display_name changed on Roblox, outside of Macadam";
     let report = || desired(vec![wanted.clone()]);
     let heal = || repair(report());
     check_desired(&report(), known("Sword", 0), "");
     check_desired(&report(), known("Axe", 0), drift);
-    let back = "update_metadata b.fbx 11: display_name changed, or somebody else changed it";
+    let back = "update_metadata b.fbx 11: display_name changed, here or on Roblox, and is set as the manifest says";
     for times in 0..3 {
         check_desired(&heal(), known("Axe", times), back);
     }
-    check_desired(&heal(), known("Axe", 3), &format!("{drift}; it was put back 3 times today"));
+    check_desired(&heal(), known("Axe", 3), &format!("{drift}; Macadam put it back 3 times today"));
     // The next day.
     let tomorrow = plan(&heal(), &known("Axe", 3).0, days_ago(-1));
     assert_eq!(text(&tomorrow), back);
@@ -101,22 +103,18 @@ fn an_archived_asset_is_reported_or_restored_three_times_a_day() {
         known.seen(11, |seen| seen.archived = Some(true))
     };
     let wanted = || desired(vec![want("b.fbx", 1)]);
-    check_desired(&wanted(), known(0), "drift b.fbx: somebody archived asset 11");
-    let back = "restore b.fbx 11: somebody else archived it";
+    check_desired(&wanted(), known(0), "drift b.fbx: it was archived on Roblox, outside of Macadam");
+    let back = "restore b.fbx 11: it was archived on Roblox, outside of Macadam";
     check_desired(&repair(wanted()), known(2), back);
-    let enough = "drift b.fbx: somebody archived asset 11; it was put back 3 times today";
+    let enough = "drift b.fbx: it was archived on Roblox, outside of Macadam; Macadam put it back 3 times today";
     check_desired(&repair(wanted()), known(3), enough);
     // Metadata has a count of its own.
     let both = known(0).repairs("b.fbx", DriftRepair::Metadata, 3);
     check_desired(&repair(wanted()), both, back);
     // A changed file is not put into an archived asset.
     let changed = || desired(vec![want("b.fbx", 2)]);
-    check_desired(&changed(), known(0), "held b.fbx: its file changed, and asset 11 is archived");
-    check_desired(
-        &repair(changed()),
-        known(0),
-        &format!("{back}\nupdate_content b.fbx 11: its content changed from 01010101 to 02020202"),
-    );
+    check_desired(&changed(), known(0), "held b.fbx: its file changed, but asset 11 is archived");
+    check_desired(&repair(changed()), known(0), &format!("{back}\nupdate_content b.fbx 11: the file changed"));
 }
 
 #[test]
@@ -129,9 +127,9 @@ fn an_archived_asset_was_told_only_of_the_address_that_made_it() {
     check_desired(
         &wanted(),
         known(),
-        "drift a.png: somebody archived asset 10\ndrift b.png: somebody archived asset 10",
+        "drift a.png: it was archived on Roblox, outside of Macadam\ndrift b.png: it was archived on Roblox, outside of Macadam",
     );
-    check_desired(&repair(wanted()), known(), "restore a.png 10: somebody else archived it");
+    check_desired(&repair(wanted()), known(), "restore a.png 10: it was archived on Roblox, outside of Macadam");
 }
 
 /// The address that had made the asset wanted other bytes and was held, so nobody put back what the
@@ -144,8 +142,8 @@ fn a_held_address_kept_the_asset_of_another_from_being_healed() {
     check_desired(
         &repair(desired(vec![held, want("b.png", 1)])),
         known,
-        "restore b.png 10: somebody else archived it
-         held a.png: its content changed, and this type can't be updated in place, and `prevent_replace` forbids a new asset ID",
+        "restore b.png 10: it was archived on Roblox, outside of Macadam
+         held a.png: the file changed and Roblox can't update an Image, and `prevent_replace` forbids a new asset ID",
     );
 }
 
@@ -153,26 +151,26 @@ fn a_held_address_kept_the_asset_of_another_from_being_healed() {
 fn a_vanished_asset_is_reported_and_not_uploaded_again() {
     let gone = |known: KnownBuilder, path: &str, asset: u64| known.state(path, asset, 1, RevisionState::Gone);
     let model = || gone(model().points_to("b.fbx", 11), "b.fbx", 11);
-    check(vec![want("b.fbx", 1)], model(), "drift b.fbx: Roblox no longer has asset 11");
+    check(vec![want("b.fbx", 1)], model(), "drift b.fbx: Roblox no longer has its asset");
     check(vec![want("b.fbx", 2)], model(), "held b.fbx: Roblox no longer has its asset");
     let picture = || gone(KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10), "a.png", 10);
-    check(vec![want("a.png", 1)], picture(), "drift a.png: Roblox no longer has asset 10");
+    check(vec![want("a.png", 1)], picture(), "drift a.png: Roblox no longer has its asset");
     check(vec![want("a.png", 2)], picture(), "replace a.png 10: Roblox no longer has its asset");
     let twin = picture().revision("b.png", 12, 1, 1).points_to("b.png", 12);
     check(
         vec![want("a.png", 1), want("b.png", 1)],
         twin,
-        "replace a.png 12: Roblox no longer has its asset; `b.png` has an asset with the same bytes",
+        "replace a.png 12: Roblox no longer has its asset; it shares the asset of `b.png`, which has the same bytes",
     );
 }
 
 #[test]
 fn a_fresh_machine_uploaded_anew_what_had_vanished() {
     let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).state("a.png", 10, 1, RevisionState::Gone);
-    check(vec![want("a.png", 1)], known(), "drift a.png: Roblox no longer has asset 10");
+    check(vec![want("a.png", 1)], known(), "drift a.png: Roblox no longer has its asset");
     // It had gone back to the older one.
     let older = known().revision("a.png", 20, 2, 2);
-    check(vec![want("a.png", 1)], older, "drift a.png: Roblox no longer has asset 10");
+    check(vec![want("a.png", 1)], older, "drift a.png: Roblox no longer has its asset");
 }
 
 #[test]
@@ -184,17 +182,13 @@ fn an_older_revision_made_current_elsewhere_is_told_unless_the_read_may_lag() {
         });
         known.seen(11, |seen| seen.revision = Revision::new(1).ok())
     };
-    let what = "somebody made revision 1 of asset 11 current in place of 2";
-    let drift = format!("drift b.fbx: {what}");
+    let what = "revision 1 of asset 11 was made current on Roblox in place of 2, outside of Macadam";
+    let drift = format!("drift b.fbx: {}", what.replace(" of asset 11", ""));
     check(vec![want("b.fbx", 2)], known(Some(days_ago(1))), &drift);
     check(vec![want("b.fbx", 3)], known(Some(days_ago(1))), &format!("held b.fbx: {what}"));
     let just_now = Some(NOW - SignedDuration::from_secs(60));
     check(vec![want("b.fbx", 2)], known(just_now), "");
-    check(
-        vec![want("b.fbx", 3)],
-        known(just_now),
-        "update_content b.fbx 11: its content changed from 02020202 to 03030303",
-    );
+    check(vec![want("b.fbx", 3)], known(just_now), "update_content b.fbx 11: the file changed");
     // On a machine with only the lockfile nobody knows when it was made.
     check(vec![want("b.fbx", 2)], known(None), &drift);
 }
@@ -202,7 +196,7 @@ fn an_older_revision_made_current_elsewhere_is_told_unless_the_read_may_lag() {
 #[test]
 fn an_asset_that_roblox_does_not_find_is_left_alone_and_not_uploaded_anew() {
     let known = || model().points_to("b.fbx", 11).tell(Change::RecordNotFound { asset_id: id(11) });
-    let missing = "b.fbx: Roblox answered that it has no asset 11, which counts only when it says so 3 times; so far 1";
+    let missing = "b.fbx: Roblox answered that it has no asset 11; that counts after 3 such answers, so far 1";
     check(vec![want("b.fbx", 2)], known(), &format!("held {missing}"));
     // Nothing is to be done about it: that is told, and no failure.
     let plan = plan(&desired(vec![want("b.fbx", 1)]), &known().0, NOW);

@@ -14,13 +14,12 @@ fn a_create_that_is_never_answered_is_not_fed_copies_without_end() {
         let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
         KnownBuilder::default().create_under_way("a.png", 1, false, &doubt)
     };
-    let again = "create a.png: it is new
-         note a.png: the outcome of an earlier create is unknown; it is sent again and may exist twice";
+    let again = "create a.png: not on Roblox yet
+         note a.png: it is uploaded again because the first answer got lost; there may now be two copies of it on Roblox";
     check(vec![want("a.png", 1)], doubtful(), again);
     check(vec![want("a.png", 1)], doubtful().tell(resting(1, 1)), again);
     check(vec![want("a.png", 1)], doubtful().tell(resting(2, 2)), again);
-    let held =
-        "held a.png: nobody knows whether its create of 1970-01-01T00:00:00Z, the last of 3 in a row, was carried out";
+    let held = "held a.png: its last 3 uploads, the latest of 1970-01-01 00:00 UTC, got no clear answer, so it is unknown whether Roblox has it";
     check(vec![want("a.png", 1)], doubtful().tell(resting(2, 1)), held);
     let retry = Policy { ambiguous_create: AmbiguousCreate::Retry, ..Policy::default() };
     let insists = Desired { policy: retry, ..desired(vec![want("a.png", 1)]) };
@@ -47,12 +46,13 @@ fn open_operations_are_followed_and_doubt_follows_the_policy() {
     check(
         vec![want("a.png", 1), want("b.png", 1)],
         known,
-        "wait a.png: Roblox works on operation op\ncreate b.png: it is new; the same bytes are uploaded for `a.png`",
+        "wait a.png: Roblox is processing it (operation op)\ncreate b.png: not on Roblox yet; it shares the upload of `a.png`, which has the same bytes",
     );
     let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
-    let held = "held a.png: nobody knows whether its create of 1970-01-01T00:00:00Z was carried out";
-    let again = "create a.png: it is new
-         note a.png: the outcome of an earlier create is unknown; it is sent again and may exist twice";
+    let held =
+        "held a.png: its upload of 1970-01-01 00:00 UTC got no clear answer, so it is unknown whether Roblox has it";
+    let again = "create a.png: not on Roblox yet
+         note a.png: it is uploaded again because the first answer got lost; there may now be two copies of it on Roblox";
     let check_policy = |policy: AmbiguousCreate, costly: bool, expected: &str| {
         let mut desired = desired(vec![want("a.png", 1)]);
         desired.policy.ambiguous_create = policy;
@@ -73,9 +73,9 @@ fn a_create_sent_again_after_doubt_was_uploaded_once_more_for_each_sharer() {
     check(
         vec![want("a.png", 1), want("b.png", 1)],
         known_in_doubt(false),
-        "create a.png: it is new
-         create b.png: it is new; the same bytes are uploaded for `a.png`
-         note a.png: the outcome of an earlier create is unknown; it is sent again and may exist twice",
+        "create a.png: not on Roblox yet
+         create b.png: not on Roblox yet; it shares the upload of `a.png`, which has the same bytes
+         note a.png: it is uploaded again because the first answer got lost; there may now be two copies of it on Roblox",
     );
 }
 
@@ -84,8 +84,8 @@ fn the_bytes_of_a_held_create_in_doubt_were_uploaded_for_another_address() {
     check(
         vec![want("a.png", 1), want("b.png", 1)],
         known_in_doubt(true),
-        "held a.png: nobody knows whether its create of 1970-01-01T00:00:00Z was carried out
-         held b.png: it shares the upload of `a.png`, which is held",
+        "held a.png: its upload of 1970-01-01 00:00 UTC got no clear answer, so it is unknown whether Roblox has it
+         held b.png: it shares the upload of `a.png`, which is on hold",
     );
 }
 
@@ -95,12 +95,16 @@ fn an_operation_was_forgotten_over_a_younger_create_in_doubt() {
     let known = KnownBuilder::default()
         .create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, accepted])
         .create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, PhaseEvent::Doubt]);
-    check(vec![want("a.png", 1)], known, "wait a.png: Roblox works on operation op");
+    check(vec![want("a.png", 1)], known, "wait a.png: Roblox is processing it (operation op)");
 }
 
 #[test]
 fn a_create_in_doubt_was_given_up_though_nothing_took_its_place() {
-    let broken = FileProblem { message: "no such file".to_owned(), hint: None };
+    let broken = FileProblem {
+        kind: crate::model::file::FileProblemKind::Missing,
+        message: "no such file".to_owned(),
+        hint: None,
+    };
     let desired = desired(vec![DesiredAsset { content: Err(broken), ..want("a.png", 1) }]);
     let plan = plan(&desired, &known_in_doubt(false).0, NOW);
     assert_eq!(text(&plan), "failed a.png: no such file");
@@ -112,14 +116,14 @@ fn the_operation_of_an_address_that_left_was_never_polled_and_its_asset_lost() {
     let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
     let known =
         || KnownBuilder::default().create_under_way("b.png", 1, false, &[PhaseEvent::HandOver, accepted.clone()]);
-    let wait = "wait b.png: Roblox works on operation op";
+    let wait = "wait b.png: Roblox is processing it (operation op)";
     check(vec![], known(), wait);
-    check(vec![want("c.png", 2)], known(), &format!("{wait}\ncreate c.png: it is new"));
+    check(vec![want("c.png", 2)], known(), &format!("{wait}\ncreate c.png: not on Roblox yet"));
     // A file that was renamed meanwhile.
     check(
         vec![want("a.png", 1)],
         known(),
-        &format!("create a.png: it is new; the same bytes are uploaded for `b.png`\n{wait}"),
+        &format!("create a.png: not on Roblox yet; it shares the upload of `b.png`, which has the same bytes\n{wait}"),
     );
 }
 

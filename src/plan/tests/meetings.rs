@@ -15,8 +15,9 @@ fn at_once(desired: Desired) -> Desired {
 #[test]
 fn a_pinned_asset_moves_with_its_pin() {
     let known = || model().rolled_back("b.fbx", 11, 1, 1, 3);
-    let waits = "note sword: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin sword`";
-    let moved = "move sword: `b.fbx` left, and had the same file";
+    let waits =
+        "note sword: it is pinned to revision 1, and its file has changed since; `macadam unpin sword` uploads it";
+    let moved = "move sword: it was `b.fbx` before: both have the same file";
     check_desired(
         &desired_as(vec![called("sword", pinned(want("b.fbx", 3), 1))]),
         known(),
@@ -27,12 +28,16 @@ fn a_pinned_asset_moves_with_its_pin() {
         &desired_as(vec![called("sword", pinned(want("b.fbx", 3), 2))]),
         known(),
         &format!(
-            "{moved}\nrollback sword 11: it is pinned to revision 2, from revision 1\n{}",
+            "{moved}\nrollback sword 11: it is pinned to revision 2, and revision 1 is current\n{}",
             waits.replace("revision 1", "revision 2")
         ),
     );
     // By its bytes: those that it is pinned to, or those that wait.
-    check(vec![pinned(want("c.fbx", 1), 1)], known(), "move c.fbx: `b.fbx` left, and had the pinned revision");
+    check(
+        vec![pinned(want("c.fbx", 1), 1)],
+        known(),
+        "move c.fbx: it was `b.fbx` before: both have the same pinned revision",
+    );
 }
 
 #[test]
@@ -45,8 +50,8 @@ fn a_moved_asset_whose_icon_is_replaced() {
             called("i.png", want("i.png", 6)),
         ]),
         known,
-        "replace i.png 20: its content changed, and this type can't be updated in place
-         move sword: `b.fbx` left, and had the same file
+        "replace i.png 20: the file changed; Roblox can't update an Image, so it gets a new asset ID
+         move sword: it was `b.fbx` before: both have the same file
          update_metadata sword 11: icon changed",
     );
 }
@@ -58,7 +63,7 @@ fn an_icon_that_moved_is_the_same_icon() {
     check(
         vec![with_icon(want("b.fbx", 3), Some("j.png")), want("j.png", 5)],
         known,
-        "move j.png: `i.png` left, and had the same bytes",
+        "move j.png: it was `i.png` before: both have the same bytes",
     );
 }
 
@@ -68,10 +73,10 @@ fn a_shared_one_that_is_removed_leaves_the_other_its_asset() {
         let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).locked("a.png");
         known.sharing("b.png", 10, 1).locked("b.png")
     };
-    let left = |path: &str| format!("note {path}: left the manifest");
+    let left = |path: &str| format!("note {path}: it is no longer in the manifest");
     check_desired(&at_once(desired(vec![want("b.png", 1)])), known(), &left("a.png"));
     check_desired(&at_once(desired(vec![want("a.png", 1)])), known(), &left("b.png"));
-    let both = format!("archive a.png 10: its address left the manifest\n{}\n{}", left("a.png"), left("b.png"));
+    let both = format!("archive a.png 10: it is no longer in the manifest\n{}\n{}", left("a.png"), left("b.png"));
     check_desired(&at_once(desired(vec![])), known(), &both);
     // The one that stays says something else of the asset now: it owns it, and doesn't split.
     check_desired(
@@ -85,9 +90,9 @@ fn a_shared_one_that_is_removed_leaves_the_other_its_asset() {
 fn a_rejected_one_whose_file_reverts_goes_back() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20);
     let known = known.state("a.png", 20, 2, RevisionState::Rejected);
-    check(vec![want("a.png", 1)], known, "replace a.png 10: its content is again that of asset 10");
+    check(vec![want("a.png", 1)], known, "replace a.png 10: the file is again the one of asset 10");
     let known = model().state("b.fbx", 11, 3, RevisionState::Rejected);
-    check(vec![want("b.fbx", 2)], known, "update_content b.fbx 11: its content changed from 03030303 to 02020202");
+    check(vec![want("b.fbx", 2)], known, "update_content b.fbx 11: the file changed");
 }
 
 #[test]
@@ -103,7 +108,8 @@ fn a_branch_switch_under_a_pin() {
     let elsewhere = known().tell(Change::SetInLockfile { address: address("b.fbx"), in_lockfile: InLockfile::No });
     check_desired(&at_once(desired(vec![])), elsewhere, "");
     // And back, with an older lockfile: what the state knows of the rollback counts.
-    let waits = "note b.fbx: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin b.fbx`";
+    let waits =
+        "note b.fbx: it is pinned to revision 1, and its file has changed since; `macadam unpin b.fbx` uploads it";
     check(vec![pinned(want("b.fbx", 3), 1)], known(), waits);
 }
 
@@ -120,8 +126,8 @@ fn a_pinned_asset_is_healed_and_restored() {
     check_desired(
         &wanted(),
         known(),
-        "restore b.fbx 11: somebody else archived it
-         update_metadata b.fbx 11: display_name changed, or somebody else changed it",
+        "restore b.fbx 11: it was archived on Roblox, outside of Macadam
+         update_metadata b.fbx 11: display_name changed, here or on Roblox, and is set as the manifest says",
     );
 }
 
@@ -129,18 +135,22 @@ fn a_pinned_asset_is_healed_and_restored() {
 fn the_asset_that_a_pin_left_is_not_archived_with_the_replaced_ones() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 10);
     let wanted = || at_once(desired(vec![pinned(want("a.png", 2), 10)]));
-    let waits = "note a.png: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin a.png`";
+    let waits =
+        "note a.png: it is pinned to revision 1, and its file has changed since; `macadam unpin a.png` uploads it";
     check_desired(&wanted(), known, &format!("archive a.png 20: another asset took its place\n{waits}"));
 }
 
 #[test]
 fn an_address_that_shares_with_a_pinned_one_is_independent_of_the_pin() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
-    let waits = "note a.png: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin a.png`";
+    let waits =
+        "note a.png: it is pinned to revision 1, and its file has changed since; `macadam unpin a.png` uploads it";
     check(
         vec![pinned(want("a.png", 2), 10), want("b.png", 2)],
         known,
-        &format!("replace b.png 10: its content changed, and this type can't be updated in place\n{waits}"),
+        &format!(
+            "replace b.png 10: the file changed; Roblox can't update an Image, so it gets a new asset ID\n{waits}"
+        ),
     );
 }
 
@@ -160,22 +170,22 @@ fn open_work_comes_before_a_pin_and_a_move() {
         let known = known.tell(Change::Advance { attempt, event: PhaseEvent::HandOver });
         known.tell(Change::Advance { attempt, event })
     };
-    let wait = "Roblox works on operation op";
+    let wait = "Roblox is processing it (operation op)";
     check(vec![pinned(want("b.fbx", 4), 1)], under_way(model(), accepted.clone()), &format!("wait b.fbx: {wait}"));
     check(
         vec![want("b.fbx", 4)],
         under_way(model(), PhaseEvent::Doubt),
-        "wait b.fbx: the outcome of an earlier request is unknown: looking at the remote",
+        "wait b.fbx: an earlier request got no clear answer, so Macadam checks what Roblox has",
     );
     check_desired(
         &desired_as(vec![called("sword", want("b.fbx", 4))]),
         under_way(model(), accepted.clone()),
-        &format!("move sword: `b.fbx` left, and had the same file\nwait sword: {wait}"),
+        &format!("move sword: it was `b.fbx` before: both have the same file\nwait sword: {wait}"),
     );
     check_desired(
         &at_once(desired(vec![])),
         under_way(model(), accepted),
-        &format!("wait b.fbx: {wait}\nnote b.fbx: left the manifest"),
+        &format!("wait b.fbx: {wait}\nnote b.fbx: it is no longer in the manifest"),
     );
 }
 
@@ -188,8 +198,8 @@ fn two_addresses_put_their_files_over_one_another() {
     check(
         vec![want("a.fbx", 2), want("b.fbx", 1)],
         both,
-        "held a.fbx: its asset is that of `b.fbx` as well
-         held b.fbx: its asset is that of `a.fbx` as well",
+        "held a.fbx: `b.fbx` has the same asset
+         held b.fbx: `a.fbx` has the same asset",
     );
 }
 
@@ -201,8 +211,8 @@ fn metadata_was_sent_before_the_asset_was_replaced() {
     check_desired(
         &at_once(desired(vec![with_link(want("a.png", 3), Some("https://x.com/a"))])),
         known,
-        "replace a.png 20: its content changed, and this type can't be updated in place
+        "replace a.png 20: the file changed; Roblox can't update an Image, so it gets a new asset ID
          archive a.png 10: another asset took its place
-         update_metadata a.png: Roblox takes social_links.twitter only once the asset is there",
+         update_metadata a.png: the social_links.twitter is set after the upload",
     );
 }

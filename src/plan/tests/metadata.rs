@@ -20,7 +20,7 @@ fn metadata_is_updated_by_exactly_what_changed() {
     check(
         vec![described(named(want("b.fbx", 2), "Blade"), "A sword")],
         known(&wanted()),
-        "update_content b.fbx 11: its content changed from 01010101 to 02020202
+        "update_content b.fbx 11: the file changed
          update_metadata b.fbx 11: display_name changed",
     );
 }
@@ -44,7 +44,7 @@ fn an_older_asset_kept_its_old_name_when_its_content_came_back() {
             KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
         known.asked(&named(want("a.png", 2), "New"))
     };
-    let back = "replace a.png 10: its content is again that of asset 10";
+    let back = "replace a.png 10: the file is again the one of asset 10";
     let renamed = format!("{back}\nupdate_metadata a.png 10: display_name changed");
     check(vec![named(want("a.png", 1), "New")], known(), &renamed);
     let seen = |name: &str| Change::RecordObservation {
@@ -106,10 +106,10 @@ fn fields_that_a_create_cannot_send_follow_it() {
     check(
         vec![with_icon(wanted, Some("assets/7"))],
         KnownBuilder::default(),
-        "create b.fbx: it is new
-         update_metadata b.fbx: Roblox takes icon and social_links.twitter only once the asset is there",
+        "create b.fbx: not on Roblox yet
+         update_metadata b.fbx: the icon and social_links.twitter are set after the upload",
     );
-    check(vec![with_icon(want("b.fbx", 1), None)], KnownBuilder::default(), "create b.fbx: it is new");
+    check(vec![with_icon(want("b.fbx", 1), None)], KnownBuilder::default(), "create b.fbx: not on Roblox yet");
 }
 
 #[test]
@@ -118,16 +118,20 @@ fn an_icon_follows_the_asset_that_its_address_is() {
     let asked = with_icon(want("b.fbx", 1), Some("i.png"));
     let known = || with_image(sword(&asked));
     check(wanted(5), known(), "");
-    let replace = "replace i.png 20: its content changed, and this type can't be updated in place";
+    let replace = "replace i.png 20: the file changed; Roblox can't update an Image, so it gets a new asset ID";
     check(wanted(6), known(), &format!("update_metadata b.fbx 11: icon changed\n{replace}"));
     // Its image is created, shared, pinned, held.
-    check(wanted(5), sword(&want("b.fbx", 1)), "update_metadata b.fbx 11: icon changed\ncreate i.png: it is new");
+    check(
+        wanted(5),
+        sword(&want("b.fbx", 1)),
+        "update_metadata b.fbx 11: icon changed\ncreate i.png: not on Roblox yet",
+    );
     let with_twin = |known: KnownBuilder| known.revision("j.png", 30, 1, 6).points_to("j.png", 30);
     check(
         wanted(6),
         with_twin(known()),
         "update_metadata b.fbx 11: icon changed
-         replace i.png 30: its content changed, and this type can't be updated in place; `j.png` has an asset with the same bytes",
+         replace i.png 30: the file changed; Roblox can't update an Image, so it gets a new asset ID; it shares the asset of `j.png`, which has the same bytes",
     );
     let older = || known().revision("i.png", 19, 1, 4).fact("i.png", 20, 2, |_| {});
     check(
@@ -135,17 +139,18 @@ fn an_icon_follows_the_asset_that_its_address_is() {
         older(),
         "update_metadata b.fbx 11: icon changed
          rollback i.png 19: it is pinned to asset 19
-         note i.png: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin i.png`",
+         note i.png: it is pinned to revision 1, and its file has changed since; `macadam unpin i.png` uploads it",
     );
     let held = DesiredAsset { prevent_replace: true, ..want("i.png", 6) };
-    let why = "held i.png: its content changed, and this type can't be updated in place, and `prevent_replace` forbids a new asset ID";
+    let why =
+        "held i.png: the file changed and Roblox can't update an Image, and `prevent_replace` forbids a new asset ID";
     check(vec![asked.clone(), held.clone()], known(), why);
     // One that has no asset and gets none.
     check(
         vec![asked.clone(), missing(want("i.png", 5))],
         sword(&want("b.fbx", 1)),
         "failed i.png: no such file
-         note b.fbx: shows `i.png`, which has no asset yet: that part of its metadata waits for it",
+         note b.fbx: it shows `i.png`, which has no asset yet, so that part of it is set later",
     );
 }
 
@@ -180,7 +185,7 @@ fn a_filtered_text_is_no_change_and_no_drift() {
     check(vec![wanted.clone()], known(), "");
     check(vec![wanted.clone()], seen("####"), "");
     check(vec![wanted.clone()], seen("rude"), "");
-    check(vec![wanted.clone()], seen("other"), "drift b.fbx: somebody else changed description");
+    check(vec![wanted.clone()], seen("other"), "drift b.fbx: description changed on Roblox, outside of Macadam");
     check(vec![described(want("b.fbx", 1), "nice")], seen("####"), "update_metadata b.fbx 11: description changed");
 }
 
@@ -194,7 +199,7 @@ fn a_refused_name_of_a_create_follows_the_policy() {
     let input_digests = input_digest::of(&wanted, &wanted.metadata.digests());
     let known =
         |refusal_kind| KnownBuilder::default().enrolled("b.fbx").refused("b.fbx", input_digests.asset, refusal_kind);
-    let held = "failed b.fbx: Roblox refused to update_metadata it: Moderated";
+    let held = "failed b.fbx: Roblox refused the new metadata: Moderated";
     check(vec![wanted.clone()], known(RefusalKind::DisplayName), held);
     let name = |desired: &Desired, known: KnownBuilder| {
         let plan = plan(desired, &known.0, NOW);
@@ -220,13 +225,9 @@ fn a_name_that_was_refused_and_kept_was_put_back_as_drift() {
         let known = sword(&before).refused("b.fbx", input_digests.metadata, RefusalKind::DisplayName);
         known.seen(11, |seen| (seen.display_name, seen.description) = (Some("Sword".to_owned()), Some("A".to_owned())))
     };
-    check(vec![wanted.clone()], known(), "failed b.fbx: Roblox refused to update_metadata it: Moderated");
+    check(vec![wanted.clone()], known(), "failed b.fbx: Roblox refused the new metadata: Moderated");
     let desired = repair(neutral(desired(vec![wanted])));
-    check_desired(
-        &desired,
-        known(),
-        "note b.fbx: Roblox refused the display name, so the asset keeps the one that it has",
-    );
+    check_desired(&desired, known(), "note b.fbx: Roblox refused the display name, so the asset keeps its old one");
     let mut recorded = known().0;
     for mark in &plan(&desired, &recorded, NOW).marks {
         recorded.apply(mark, NOW).unwrap();
@@ -246,7 +247,7 @@ fn the_rest_of_an_update_goes_on_without_a_refused_name() {
         &neutral(desired(vec![wanted])),
         known.refused("b.fbx", input_digests.metadata, RefusalKind::DisplayName),
         "update_metadata b.fbx 11: description changed
-         note b.fbx: Roblox refused the display name, so the asset keeps the one that it has",
+         note b.fbx: Roblox refused the display name, so the asset keeps its old one",
     );
 }
 
@@ -255,6 +256,6 @@ fn privacy_after_creation_is_a_note() {
     check(
         vec![DesiredAsset { privacy: Privacy::Restricted, ..want("b.fbx", 1) }],
         sword(&want("b.fbx", 1)),
-        "note b.fbx: `privacy` is chosen at creation: changing it here has no effect",
+        "note b.fbx: Roblox takes `privacy` only with the first upload, so changing it here has no effect",
     );
 }

@@ -19,7 +19,7 @@ use super::*;
 use crate::model::asset::{AssetType, FileFormat, Privacy};
 use crate::model::change::Change;
 use crate::model::checkout::{Checkout, InLockfile};
-use crate::model::desired::{Absences, DesiredAsset, Pin, Stray, StrayPlace};
+use crate::model::desired::{AbsenceReason, Absences, DesiredAsset, Pin, Stray, StrayPlace};
 use crate::model::digest::{self, FieldDigest};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem};
 use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, RevisionState};
@@ -122,7 +122,14 @@ fn pinned(want: DesiredAsset, to: u64) -> DesiredAsset {
 }
 
 fn missing(want: DesiredAsset) -> DesiredAsset {
-    DesiredAsset { content: Err(FileProblem { message: "no such file".to_owned(), hint: None }), ..want }
+    DesiredAsset {
+        content: Err(FileProblem {
+            kind: crate::model::file::FileProblemKind::Missing,
+            message: "no such file".to_owned(),
+            hint: None,
+        }),
+        ..want
+    }
 }
 
 /// The same file under another address.
@@ -299,16 +306,17 @@ fn text(plan: &Plan) -> String {
         let asset = step.action.asset_id().map(|id| format!(" {id}")).unwrap_or_default();
         lines.push(format!("{} {}{asset}: {}", step.action.name(), step.address, step.reason));
     }
-    lines.extend(plan.held.iter().map(|hold| format!("{} {}: {}", hold.kind, hold.address, hold.reason)));
-    lines.extend(plan.drifts.iter().map(|drift| format!("drift {}: {}", drift.address, drift.what)));
+    lines.extend(plan.held.iter().map(|hold| format!("{} {}: {}", hold.kind(), hold.address, hold.reason)));
+    lines.extend(plan.drifts.iter().map(|drift| format!("drift {}: {}", drift.address, drift.kind)));
     let about = |note: &Note| note.address.as_ref().map(|address| format!(" {address}")).unwrap_or_default();
-    lines.extend(plan.notes.iter().map(|note| format!("note{}: {}", about(note), note.text)));
+    lines.extend(plan.notes.iter().map(|note| format!("note{}: {}", about(note), note.kind)));
     lines.join("\n")
 }
 
 /// The hints of everything that is held, by address.
 fn hints(plan: &Plan) -> Vec<String> {
-    let hints = plan.held.iter().map(|hold| format!("{}: {}", hold.address, hold.hint.as_deref().unwrap_or("-")));
+    let hints =
+        plan.held.iter().map(|hold| format!("{}: {}", hold.address, hold.hint().unwrap_or_else(|| "-".to_owned())));
     hints.collect()
 }
 

@@ -25,7 +25,7 @@ fn rejected_content_was_uploaded_again_under_another_address() {
             fact.state = RevisionState::Rejected;
         })
     };
-    let rejected = "rejected b.png: Roblox's moderation rejected this content, as `a.png`";
+    let rejected = "rejected b.png: Roblox's moderation rejected this content, uploaded as `a.png`";
     check(vec![want("b.png", 1)], known(), rejected);
     check(vec![want("b.png", 1)], known().revision("b.png", 11, 1, 2).points_to("b.png", 11), rejected);
     check(vec![want("b.png", 1)], known().revision("b.png", 11, 1, 1).points_to("b.png", 11), "");
@@ -41,7 +41,11 @@ fn an_asset_under_review_is_used_and_shared() {
         known.fact("a.png", 10, 1, |fact| (fact.content, fact.state) = (Some(hash(1)), RevisionState::Reviewing))
     };
     check(vec![want("a.png", 1)], known(), "");
-    check(vec![want("b.png", 1)], known(), "create b.png 10: it is new; `a.png` has an asset with the same bytes");
+    check(
+        vec![want("b.png", 1)],
+        known(),
+        "create b.png 10: not on Roblox yet; it shares the asset of `a.png`, which has the same bytes",
+    );
     check(vec![named(want("a.png", 1), "A")], known(), "update_metadata a.png 10: display_name changed");
 }
 
@@ -61,13 +65,9 @@ fn a_rejected_content_is_held_until_it_changes() {
     check(
         vec![want("a.png", 2)],
         rejected("a.png", 10),
-        "replace a.png 10: its content changed, and this type can't be updated in place",
+        "replace a.png 10: the file changed; Roblox can't update an Image, so it gets a new asset ID",
     );
-    check(
-        vec![want("b.fbx", 2)],
-        rejected("b.fbx", 11),
-        "update_content b.fbx 11: its content changed from 01010101 to 02020202",
-    );
+    check(vec![want("b.fbx", 2)], rejected("b.fbx", 11), "update_content b.fbx 11: the file changed");
 }
 
 #[test]

@@ -16,59 +16,58 @@ fn one_file_under_another_name_is_the_same_asset_whatever_its_bytes() {
     check_desired(
         &desired_as(vec![called("close", want("ui/a.png", 1))]),
         known(),
-        "move close: `ui/a.png` left, and had the same file",
+        "move close: it was `ui/a.png` before: both have the same file",
     );
     // A file found by a glob was promoted to an entry of its own, and edited in the same commit.
     check_desired(
         &desired_as(vec![called("close", want("ui/a.png", 2))]),
         known(),
-        "move close: `ui/a.png` left, and had the same file
-         replace close 10: its content changed, and this type can't be updated in place",
+        "move close: it was `ui/a.png` before: both have the same file
+         replace close 10: the file changed; Roblox can't update an Image, so it gets a new asset ID",
     );
     check_desired(
         &desired_as(vec![called("sword", named(want("m.fbx", 2), "Sword"))]),
         left("m.fbx", 11, 1),
-        "move sword: `m.fbx` left, and had the same file
-         update_content sword 11: its content changed from 01010101 to 02020202
+        "move sword: it was `m.fbx` before: both have the same file
+         update_content sword 11: the file changed
          update_metadata sword 11: display_name changed",
     );
     check_desired(
         &desired_as(vec![called("close", missing(want("ui/a.png", 1)))]),
         known(),
-        "move close: `ui/a.png` left, and had the same file
+        "move close: it was `ui/a.png` before: both have the same file
          failed close: no such file",
     );
 }
 
 #[test]
 fn the_same_bytes_elsewhere_are_the_same_asset() {
-    let moved = "move b.png: `a.png` left, and had the same bytes";
+    let moved = "move b.png: it was `a.png` before: both have the same bytes";
     check(vec![want("b.png", 1)], left("a.png", 10, 1), moved);
-    check(vec![want("z.fbx", 1)], left("m.fbx", 10, 1), "move z.fbx: `m.fbx` left, and had the same bytes");
+    check(vec![want("z.fbx", 1)], left("m.fbx", 10, 1), "move z.fbx: it was `m.fbx` before: both have the same bytes");
     // The order of names plays no part.
-    check(vec![want("a.png", 1)], left("b.png", 10, 1), "move a.png: `b.png` left, and had the same bytes");
+    check(vec![want("a.png", 1)], left("b.png", 10, 1), "move a.png: it was `b.png` before: both have the same bytes");
     // It had several contents: what it was when it left, and what it was before.
     let known = || left("a.png", 10, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
     check(vec![want("b.png", 2)], known(), moved);
-    let back = format!("{moved}\nreplace b.png 10: its content is again that of asset 10");
+    let back = format!("{moved}\nreplace b.png 10: the file is again the one of asset 10");
     check(vec![want("b.png", 1)], known(), &back);
     let known = left("m.fbx", 10, 1).revision("m.fbx", 10, 2, 2);
-    let updated = "move n.fbx: `m.fbx` left, and had the same bytes
-         update_content n.fbx 10: its content changed from 02020202 to 01010101";
+    let updated = "move n.fbx: it was `m.fbx` before: both have the same bytes
+         update_content n.fbx 10: the file changed";
     check(vec![want("n.fbx", 1)], known, updated);
 }
 
 #[test]
 fn the_last_content_of_an_address_outweighs_earlier_contents() {
     let known = left("a.png", 10, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
-    let moved =
-        "move c.png: `b.png` left, and had the same bytes\nnote a.png: left the manifest; its asset at Roblox is kept";
+    let moved = "move c.png: it was `b.png` before: both have the same bytes\nnote a.png: it is no longer in the manifest; its asset stays on Roblox";
     check(vec![want("c.png", 1)], also_left(known, "b.png", 12, 1), moved);
     // Who left just now comes before who left long ago.
     let known = left("a.png", 10, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
     let known = also_left(known, "b.png", 12, 1).left("b.png");
-    let moved = "move c.png: `a.png` left, and had the same bytes
-         replace c.png 10: its content is again that of asset 10";
+    let moved = "move c.png: it was `a.png` before: both have the same bytes
+         replace c.png 10: the file is again the one of asset 10";
     check(vec![want("c.png", 1)], known, moved);
 }
 
@@ -77,40 +76,42 @@ fn a_pin_that_is_renamed_in_the_same_change_tells_which_asset_it_is() {
     // Bytes that nobody knows, under another name.
     let model = || left("a.fbx", 10, 1).revision("a.fbx", 10, 2, 2);
     let waits = |name: &str| {
-        format!("note {name}: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin {name}`")
+        format!(
+            "note {name}: it is pinned to revision 1, and its file has changed since; `macadam unpin {name}` uploads it"
+        )
     };
-    let moved = "move b.fbx: `a.fbx` left, and had the pinned revision";
+    let moved = "move b.fbx: it was `a.fbx` before: both have the same pinned revision";
     let carried_out = || model().rolled_back("a.fbx", 10, 1, 1, 2);
     check(vec![pinned(want("b.fbx", 9), 1)], carried_out(), &format!("{moved}\n{}", waits("b.fbx")));
-    let rollback = "rollback b.fbx 10: it is pinned to revision 1, from revision 2";
+    let rollback = "rollback b.fbx 10: it is pinned to revision 1, and revision 2 is current";
     check(vec![pinned(want("b.fbx", 9), 1)], model(), &format!("{moved}\n{rollback}\n{}", waits("b.fbx")));
     let picture = left("a.png", 10, 1).revision("a.png", 11, 2, 2).points_to("a.png", 10);
     check(
         vec![pinned(want("b.png", 9), 10)],
         picture,
-        &format!("move b.png: `a.png` left, and had the pinned revision\n{}", waits("b.png")),
+        &format!("move b.png: it was `a.png` before: both have the same pinned revision\n{}", waits("b.png")),
     );
     // Of several Models the one that was pinned there; where none was, a person says which.
     let two = || also_left(model(), "c.fbx", 20, 5);
     let known = two().rolled_back("a.fbx", 10, 1, 1, 2);
-    let kept = "note c.fbx: left the manifest; its asset at Roblox is kept";
+    let kept = "note c.fbx: it is no longer in the manifest; its asset stays on Roblox";
     let expected = format!("{moved}\n{}\n{kept}", waits("b.fbx"));
     check(vec![pinned(want("b.fbx", 9), 1)], known, &expected);
-    let choice = "held b.fbx: it may be any of `a.fbx`, `c.fbx`, which left and had the pinned revision";
+    let choice = "held b.fbx: it may be any of `a.fbx`, `c.fbx`, which left and had the same pinned revision";
     check(vec![pinned(want("b.fbx", 9), 1)], two(), choice);
     // Two new ones with the pin of one that left.
     check(
         vec![pinned(want("x.fbx", 8), 1), pinned(want("y.fbx", 9), 1)],
         model(),
-        "held x.fbx: `a.fbx` moved here or to another new address with the same pin
-         held y.fbx: `a.fbx` moved here or to another new address with the same pin",
+        "held x.fbx: `a.fbx` moved here or to another new address: each has the same pinned revision
+         held y.fbx: `a.fbx` moved here or to another new address: each has the same pinned revision",
     );
     // A revision that none of them had.
     check(
         vec![pinned(want("b.fbx", 9), 7)],
         model(),
-        "held b.fbx: it is pinned to revision 7, and has no revisions yet
-         note a.fbx: left the manifest; its asset at Roblox is kept",
+        "held b.fbx: it is pinned to revision 7, but has no revisions yet
+         note a.fbx: it is no longer in the manifest; its asset stays on Roblox",
     );
 }
 
@@ -122,19 +123,16 @@ fn while_something_names_what_left_nothing_is_made_in_its_place() {
     check_desired(
         &wanted,
         known(),
-        "create c.png: it is new
-         held b.fbx: it may be `a.fbx` under another name: that left the manifest, and [pins] names it
-         held a.fbx: [pins] names it, which left the manifest",
+        "create c.png: not on Roblox yet
+         held b.fbx: it may be `a.fbx` under another name: that left the manifest, but [pins] still names it
+         held a.fbx: [pins] still names `a.fbx`, which is no longer in the manifest",
     );
     let plan = plan(&wanted, &known().0, NOW);
-    assert_eq!(
-        hints(&plan)[0],
-        "b.fbx: write `b.fbx` there if it is `a.fbx`; take that pin out if it is another asset"
-    );
+    assert_eq!(hints(&plan)[0], "b.fbx: write `b.fbx` there if it is `a.fbx`; remove that pin if it is another asset");
     // Also long after it left, and for whoever shows it.
     let wanted = Desired { stray: stray(StrayPlace::Pin), ..desired(vec![want("b.fbx", 9)]) };
-    let held = "held b.fbx: it may be `a.fbx` under another name: that left the manifest, and [pins] names it
-         held a.fbx: [pins] names it, which left the manifest";
+    let held = "held b.fbx: it may be `a.fbx` under another name: that left the manifest, but [pins] still names it
+         held a.fbx: [pins] still names `a.fbx`, which is no longer in the manifest";
     check_desired(&wanted, known().left("a.fbx"), held);
     let icon = Stray { to: address("i.png"), place: StrayPlace::Icon { of: address("m.fbx") } };
     let wanted = vec![with_icon(want("m.fbx", 1), Some("i.png")), want("j.png", 9)];
@@ -142,34 +140,36 @@ fn while_something_names_what_left_nothing_is_made_in_its_place() {
     check_desired(
         &Desired { stray: vec![icon], ..desired(wanted) },
         known,
-        "held j.png: it may be `i.png` under another name: that left the manifest, and the icon of `m.fbx` names it
-         held m.fbx: the icon of `m.fbx` is `i.png`, which left the manifest",
+        "held j.png: it may be `i.png` under another name: that left the manifest, but the icon of `m.fbx` still names it
+         held m.fbx: the icon of `m.fbx` still names `i.png`, which is no longer in the manifest",
     );
 }
 
 #[test]
 fn what_may_be_a_rename_with_an_edit_is_said_and_held_where_the_id_is_protected() {
-    let kept = "note a.fbx: left the manifest; its asset at Roblox is kept";
-    let note = "note b.fbx: is new, and `a.fbx` left in the same change: if it is `a.fbx`, renamed and edited, `macadam import b.fbx 10` gives it the asset ID that it had";
+    let kept = "note a.fbx: it is no longer in the manifest; its asset stays on Roblox";
+    let note = "note b.fbx: it is new, and `a.fbx` left in the same change; if it is `a.fbx`, renamed and edited, `macadam import b.fbx 10` gives it the old asset ID";
     let known = || left("a.fbx", 10, 1);
-    check(vec![want("b.fbx", 2)], known(), &format!("create b.fbx: it is new\n{note}\n{kept}"));
+    check(vec![want("b.fbx", 2)], known(), &format!("create b.fbx: not on Roblox yet\n{note}\n{kept}"));
     // Of another type or owner, or left long ago.
     let kept_picture = kept.replace("fbx", "png");
-    check(vec![want("b.fbx", 2)], left("a.png", 10, 1), &format!("create b.fbx: it is new\n{kept_picture}"));
-    check(vec![want("b.fbx", 2)], known().left("a.fbx"), "create b.fbx: it is new");
+    check(vec![want("b.fbx", 2)], left("a.png", 10, 1), &format!("create b.fbx: not on Roblox yet\n{kept_picture}"));
+    check(vec![want("b.fbx", 2)], known().left("a.fbx"), "create b.fbx: not on Roblox yet");
     // Whoever shares makes nothing.
     let shared = also_left(left("a.png", 10, 1), "s.png", 12, 2);
     check(
         vec![want("s.png", 2), want("b.png", 2)],
         shared,
-        &format!("create b.png 12: it is new; `s.png` has an asset with the same bytes\n{kept_picture}"),
+        &format!(
+            "create b.png 12: not on Roblox yet; it shares the asset of `s.png`, which has the same bytes\n{kept_picture}"
+        ),
     );
     let protected = DesiredAsset { prevent_replace: true, ..want("b.fbx", 2) };
     let wanted = desired(vec![protected]);
     check_desired(
         &wanted,
         known(),
-        "held b.fbx: it may be `a.fbx`, which left in the same change, renamed and edited: `prevent_replace` forbids a new asset ID",
+        "held b.fbx: it may be `a.fbx`, which left in the same change, renamed and edited; `prevent_replace` forbids a new asset ID",
     );
     let plan = plan(&wanted, &known().0, NOW);
     assert_eq!(plan.marks, [], "it is asked again until a person has said which");
@@ -177,7 +177,7 @@ fn what_may_be_a_rename_with_an_edit_is_said_and_held_where_the_id_is_protected(
         hints(&plan),
         ["b.fbx: `macadam import b.fbx 10` if it is `a.fbx`; `prevent_replace = false` if it is a new asset"]
     );
-    check_desired(&wanted, KnownBuilder::default(), "create b.fbx: it is new");
+    check_desired(&wanted, KnownBuilder::default(), "create b.fbx: not on Roblox yet");
 }
 
 #[test]
@@ -187,18 +187,18 @@ fn the_path_counts_before_the_bytes() {
     check_desired(
         &desired_as(vec![called("x", want("a.png", 2)), called("y", want("b.png", 1))]),
         known,
-        "move x: `a.png` left, and had the same file
-         replace x 11: its content changed, and this type can't be updated in place; `y` has an asset with the same bytes
-         move y: `b.png` left, and had the same file
-         replace y 10: its content changed, and this type can't be updated in place; `x` has an asset with the same bytes",
+        "move x: it was `a.png` before: both have the same file
+         replace x 11: the file changed; Roblox can't update an Image, so it gets a new asset ID; it shares the asset of `y`, which has the same bytes
+         move y: it was `b.png` before: both have the same file
+         replace y 10: the file changed; Roblox can't update an Image, so it gets a new asset ID; it shares the asset of `x`, which has the same bytes",
     );
     // What moved by its path is no candidate by its bytes any more.
     check_desired(
         &desired_as(vec![called("x", want("a.png", 3)), called("c.png", want("c.png", 1))]),
         left("a.png", 10, 1),
-        "create c.png 10: it is new; `x` has an asset with the same bytes
-         move x: `a.png` left, and had the same file
-         replace x 10: its content changed, and this type can't be updated in place",
+        "create c.png 10: not on Roblox yet; it shares the asset of `x`, which has the same bytes
+         move x: it was `a.png` before: both have the same file
+         replace x 10: the file changed; Roblox can't update an Image, so it gets a new asset ID",
     );
 }
 
@@ -209,9 +209,7 @@ fn two_candidates_are_held_with_the_remedy() {
     let plan = plan(&desired, &known().0, NOW);
     assert_eq!(
         hints(&plan),
-        [
-            "c.png: `macadam import c.png 10` if it is `a.png`; `macadam forget a.png` if none of them is to be taken over"
-        ]
+        ["c.png: `macadam import c.png 10` if it is `a.png`; `macadam forget a.png` if it is none of them"]
     );
     check_desired(
         &desired,
@@ -220,7 +218,11 @@ fn two_candidates_are_held_with_the_remedy() {
     );
     // One left just now, the other long ago: that is no choice.
     let known = left("a.png", 10, 1).left("a.png");
-    check(vec![want("c.png", 1)], also_left(known, "b.png", 11, 1), "move c.png: `b.png` left, and had the same bytes");
+    check(
+        vec![want("c.png", 1)],
+        also_left(known, "b.png", 11, 1),
+        "move c.png: it was `b.png` before: both have the same bytes",
+    );
 }
 
 #[test]
@@ -228,18 +230,18 @@ fn a_model_with_the_same_bytes_twice_is_a_choice_and_a_picture_is_none() {
     check(
         vec![want("x.fbx", 1), want("y.fbx", 1)],
         left("m.fbx", 10, 1),
-        "held x.fbx: `m.fbx` moved here or to another new address with the same bytes
-         held y.fbx: `m.fbx` moved here or to another new address with the same bytes",
+        "held x.fbx: `m.fbx` moved here or to another new address: each has the same bytes
+         held y.fbx: `m.fbx` moved here or to another new address: each has the same bytes",
     );
     check(
         vec![want("x.png", 1), want("y.png", 1)],
         left("a.png", 10, 1),
-        "move x.png: `a.png` left, and had the same bytes
-         create y.png 10: it is new; `x.png` has an asset with the same bytes",
+        "move x.png: it was `a.png` before: both have the same bytes
+         create y.png 10: not on Roblox yet; it shares the asset of `x.png`, which has the same bytes",
     );
     // A copy of what stays is no move.
     let known = KnownBuilder::default().revision("m.fbx", 10, 1, 1).points_to("m.fbx", 10).locked("m.fbx");
-    check(vec![want("m.fbx", 1), want("n.fbx", 1)], known, "create n.fbx: it is new");
+    check(vec![want("m.fbx", 1), want("n.fbx", 1)], known, "create n.fbx: not on Roblox yet");
 }
 
 #[test]
@@ -248,23 +250,23 @@ fn two_that_shared_an_asset_and_left_are_one_candidate() {
     check(
         vec![want("c.png", 1)],
         known,
-        "move c.png: `a.png` left, and had the same bytes
-         note b.png: left the manifest; its asset at Roblox is kept",
+        "move c.png: it was `a.png` before: both have the same bytes
+         note b.png: it is no longer in the manifest; its asset stays on Roblox",
     );
 }
 
 #[test]
 fn another_type_or_owner_is_no_move_by_bytes_and_held_by_path() {
     let other = |want: DesiredAsset| DesiredAsset { creator: creator(2), ..want };
-    let kept = "note a.png: left the manifest; its asset at Roblox is kept";
-    check(vec![other(want("b.png", 1))], left("a.png", 10, 1), &format!("create b.png: it is new\n{kept}"));
+    let kept = "note a.png: it is no longer in the manifest; its asset stays on Roblox";
+    check(vec![other(want("b.png", 1))], left("a.png", 10, 1), &format!("create b.png: not on Roblox yet\n{kept}"));
     let decal = DesiredAsset { asset_type: Some(AssetType::Decal), ..want("b.png", 1) };
-    check(vec![decal.clone()], left("a.png", 10, 1), &format!("create b.png: it is new\n{kept}"));
+    check(vec![decal.clone()], left("a.png", 10, 1), &format!("create b.png: not on Roblox yet\n{kept}"));
     let same_path = DesiredAsset { path: ProjectPath::new("a.png").unwrap(), ..decal };
     check_desired(
         &desired_as(vec![called("x", same_path)]),
         left("a.png", 10, 1),
-        "move x: `a.png` left, and had the same file\nheld x: its type changed from Image to Decal",
+        "move x: it was `a.png` before: both have the same file\nheld x: its type changed from Image to Decal",
     );
 }
 
@@ -274,7 +276,7 @@ fn a_reference_to_the_old_address_holds_the_new_one() {
     let check = |desired: Desired, stray: Vec<Stray>, held: &[&str], hint: &str| {
         let plan = plan(&Desired { stray, ..desired }, &left("a.png", 10, 1).0, NOW);
         assert_eq!(plan.held.iter().map(|h| format!("{}: {}", h.address, h.reason)).collect::<Vec<_>>(), held);
-        assert!(plan.held.iter().all(|hold| hold.hint.as_deref() == Some(hint)), "{:?}", hints(&plan));
+        assert!(plan.held.iter().all(|hold| hold.hint().as_deref() == Some(hint)), "{:?}", hints(&plan));
         assert_eq!(plan.marks, [], "nothing moves, and nothing is taken for removed");
         assert_eq!(plan.steps, []);
     };
@@ -289,8 +291,8 @@ fn a_reference_to_the_old_address_holds_the_new_one() {
         desired(vec![want("b.png", 1), with_icon(want("m.fbx", 2), Some("a.png"))]),
         stray(StrayPlace::Icon { of: m.clone() }),
         &[
-            "b.png: the icon of `m.fbx` is `a.png`, which is called `b.png` now",
-            "m.fbx: the icon of `m.fbx` is `a.png`, which is called `b.png` now",
+            "b.png: the icon of `m.fbx` still names `a.png`, which is called `b.png` now",
+            "m.fbx: the icon of `m.fbx` still names `a.png`, which is called `b.png` now",
         ],
         "write `b.png` there",
     );
@@ -298,8 +300,8 @@ fn a_reference_to_the_old_address_holds_the_new_one() {
         desired(vec![want("b.png", 1), with_preview(want("m.fbx", 2), "a.png", None)]),
         stray(StrayPlace::Preview { of: m }),
         &[
-            "b.png: a preview of `m.fbx` is `a.png`, which is called `b.png` now",
-            "m.fbx: a preview of `m.fbx` is `a.png`, which is called `b.png` now",
+            "b.png: a preview of `m.fbx` still names `a.png`, which is called `b.png` now",
+            "m.fbx: a preview of `m.fbx` still names `a.png`, which is called `b.png` now",
         ],
         "write `b.png` there",
     );
@@ -310,29 +312,31 @@ fn a_reference_to_a_removed_address_is_held() {
     let stray = vec![Stray { to: address("a.png"), place: StrayPlace::Pin }];
     let wanted = Desired { stray, ..desired(vec![]) };
     let plan = plan(&wanted, &left("a.png", 10, 1).0, NOW);
-    assert_eq!(hints(&plan), ["a.png: take the reference out, or the asset back in"]);
+    assert_eq!(hints(&plan), ["a.png: remove the reference, or put the asset back into the manifest"]);
 }
 
 #[test]
 fn absences_that_do_not_count_hold_moves_by_bytes_and_not_by_path() {
-    let absences = Absences::DontCount { why: "no folder".to_owned() };
-    let uncounted = "note: 1 asset is absent and not taken for removed: no folder";
+    let absences = Absences::DontCount { why: AbsenceReason::Unreadable };
+    let uncounted = "note: 1 asset is absent here, which doesn't count as a removal: some folders could not be read";
     check_desired(
         &Desired { absences: absences.clone(), ..desired(vec![want("b.png", 1)]) },
         left("a.png", 10, 1),
-        &format!("held b.png: it has the bytes of `a.png`, which may have moved here or not: no folder\n{uncounted}"),
+        &format!(
+            "held b.png: it has the same bytes as `a.png`, which may have moved here or not: some folders could not be read\n{uncounted}"
+        ),
     );
     check_desired(
         &Desired { absences, ..desired_as(vec![called("x", want("a.png", 1))]) },
         left("a.png", 10, 1),
-        "move x: `a.png` left, and had the same file",
+        "move x: it was `a.png` before: both have the same file",
     );
 }
 
 #[test]
 fn an_address_that_only_another_branch_knows_does_not_move() {
     let known = KnownBuilder::default().revision("m.fbx", 10, 1, 1).points_to("m.fbx", 10);
-    check(vec![want("n.fbx", 1)], known, "create n.fbx: it is new");
+    check(vec![want("n.fbx", 1)], known, "create n.fbx: not on Roblox yet");
 }
 
 #[test]
@@ -370,7 +374,7 @@ fn work_in_progress_under_the_old_name_blocks_the_new_one() {
     let check = |wanted: Vec<DesiredAsset>, known: KnownBuilder, options: &PlanOptions, expected: &str| {
         assert_eq!(text(&super::super::plan(&desired(wanted), &known.0, options, NOW)), expected);
     };
-    let mark = "note a.fbx: left the manifest; its asset at Roblox is kept";
+    let mark = "note a.fbx: it is no longer in the manifest; its asset stays on Roblox";
     // By its bytes, those that are on their way or those that it has, and by its path.
     check(vec![want("b.fbx", 1)], on_its_way("a.fbx"), &in_progress("a.fbx"), mark);
     check(vec![want("b.png", 1)], on_its_way("a.png"), &in_progress("a.png"), &mark.replace("fbx", "png"));
@@ -383,10 +387,10 @@ fn work_in_progress_under_the_old_name_blocks_the_new_one() {
         vec![want("b.fbx", 2)],
         on_its_way("a.fbx"),
         &in_progress("a.fbx"),
-        &format!("create b.fbx: it is new\n{mark}"),
+        &format!("create b.fbx: not on Roblox yet\n{mark}"),
     );
     let both = vec![want("a.fbx", 1), want("b.fbx", 1)];
-    check(both, on_its_way("a.fbx"), &in_progress("a.fbx"), "create b.fbx: it is new");
+    check(both, on_its_way("a.fbx"), &in_progress("a.fbx"), "create b.fbx: not on Roblox yet");
 }
 
 #[test]
@@ -394,17 +398,17 @@ fn a_create_under_way_goes_along_with_its_address() {
     let accepted = [PhaseEvent::HandOver, PhaseEvent::Accept(OperationId::new("op").unwrap())];
     let known = || KnownBuilder::default().create_under_way("a.fbx", 1, false, &accepted).locked("a.fbx");
     let plan = plan(&desired(vec![want("b.fbx", 1)]), &known().0, NOW);
-    let moved = "move b.fbx: `a.fbx` left, and had the same bytes\nwait b.fbx: Roblox works on operation op";
+    let moved = "move b.fbx: it was `a.fbx` before: both have the same bytes\nwait b.fbx: Roblox is processing it (operation op)";
     assert_eq!(text(&plan), moved);
     assert!(plan.marks.contains(&Change::Move { from: address("a.fbx"), to: address("b.fbx") }), "{:?}", plan.marks);
     // In doubt it is the new address that a person is asked about, and that may have made two.
     let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
     let costly = KnownBuilder::default().create_under_way("a.fbx", 1, true, &doubt).locked("a.fbx");
-    let held = "move b.fbx: `a.fbx` left, and had the same bytes\nheld b.fbx: nobody knows whether its create of 1970-01-01T00:00:00Z was carried out";
+    let held = "move b.fbx: it was `a.fbx` before: both have the same bytes\nheld b.fbx: its upload of 1970-01-01 00:00 UTC got no clear answer, so it is unknown whether Roblox has it";
     check(vec![want("b.fbx", 1)], costly, held);
     // Nothing left: as if it had never begun.
     let begun = KnownBuilder::default().create_under_way("a.fbx", 1, false, &[]).locked("a.fbx");
-    let new = "create b.fbx: it is new\nnote a.fbx: left the manifest; its asset at Roblox is kept";
+    let new = "create b.fbx: not on Roblox yet\nnote a.fbx: it is no longer in the manifest; its asset stays on Roblox";
     check(vec![want("b.fbx", 1)], begun, new);
 }
 
@@ -416,15 +420,15 @@ fn every_address_of_a_model_knows_its_head() {
     check(
         vec![want("a.fbx", 1)],
         known(),
-        "update_content a.fbx 10: its content changed from 02020202 to 01010101\nnote b.fbx: left the manifest; its asset at Roblox is kept",
+        "update_content a.fbx 10: the file changed\nnote b.fbx: it is no longer in the manifest; its asset stays on Roblox",
     );
-    check(vec![want("a.fbx", 2)], known(), "note b.fbx: left the manifest; its asset at Roblox is kept");
+    check(vec![want("a.fbx", 2)], known(), "note b.fbx: it is no longer in the manifest; its asset stays on Roblox");
     // What a person archived under the other name is no doing of somebody else's.
     let archived = known()
         .retirements("b.fbx", 10, RetireReason::ByHand, NOW, Some(NOW))
         .seen(10, |seen| seen.archived = Some(true));
-    let noted = "note a.fbx: was archived by hand; `macadam restore a.fbx` brings it back";
-    let left = "note b.fbx: left the manifest; its asset at Roblox is kept";
+    let noted = "note a.fbx: it was archived by hand; `macadam restore a.fbx` brings it back";
+    let left = "note b.fbx: it is no longer in the manifest; its asset stays on Roblox";
     check(vec![want("a.fbx", 2)], archived, &format!("{noted}\n{left}"));
 }
 
@@ -438,6 +442,6 @@ fn addresses_of_one_model_take_turns() {
     let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
     let known = known.tell(Change::Advance { attempt, event: accepted });
     let plan = plan(&desired(vec![want("a.fbx", 3)]), &known.0, NOW);
-    let other = "wait b.fbx: Roblox works on operation op\nnote b.fbx: left the manifest; its asset at Roblox is kept";
+    let other = "wait b.fbx: Roblox is processing it (operation op)\nnote b.fbx: it is no longer in the manifest; its asset stays on Roblox";
     assert_eq!(text(&plan), other, "and nothing of a.fbx, which would take its revision for somebody else's");
 }

@@ -56,7 +56,7 @@ prop_compose! {
         desired.assets.values_mut().filter(|want| dangles(want)).for_each(|want| want.metadata.icon = None);
         desired.existing.extend(existing.map(|asset| (address("theme"), id(asset))));
         if absences {
-            desired.absences = Absences::DontCount { why: "no folder".to_owned() };
+            desired.absences = Absences::DontCount { why: AbsenceReason::Unreadable };
         }
         let leave = |archive: bool| if archive { LeavePolicy::Archive } else { LeavePolicy::Keep };
         desired.policy = Policy {
@@ -225,7 +225,7 @@ proptest! {
             prop_assert!(!plan.steps.iter().any(removed));
             let taken_for_removed = plan.marks.iter().any(|mark| matches!(mark, Change::SetRemoved { removed: true, .. }));
             prop_assert!(!taken_for_removed);
-            prop_assert!(!plan.steps.iter().any(|step| step.rule == rule::Rule::MovedByContent));
+            prop_assert!(!plan.steps.iter().any(|step| step.reason.rule() == rule::Rule::MovedByContent));
         }
     }
 

@@ -8,7 +8,7 @@ fn an_asset_that_left_the_manifest_is_marked_and_one_of_another_branch_is_not() 
     let known = known.tell(Change::SetInLockfile { address: address("a.png"), in_lockfile: InLockfile::Yes });
     let plan = plan(&desired(vec![]), &known.0, NOW);
     assert_eq!(plan.marks, [Change::SetRemoved { address: address("a.png"), removed: true }]);
-    assert_eq!(text(&plan), "note a.png: left the manifest; its asset at Roblox is kept");
+    assert_eq!(text(&plan), "note a.png: it is no longer in the manifest; its asset stays on Roblox");
 }
 
 /// No lockfile has it yet: it was removed where its upload was begun, and nowhere else.
@@ -41,12 +41,16 @@ fn an_absent_asset_is_not_removed_while_a_whole_folder_is_missing() {
     let lock = |path: &str| Change::SetInLockfile { address: address(path), in_lockfile: InLockfile::Yes };
     let known = ["a.png", "b.png", "c.png"].into_iter().fold(known, |known, path| known.tell(lock(path)));
     let known = known.tell(Change::SetRemoved { address: address("b.png"), removed: true });
-    let absences = Absences::DontCount { why: "no folder".to_owned() };
+    let absences = Absences::DontCount { why: AbsenceReason::Unreadable };
     let check = |wanted: Vec<DesiredAsset>, marks: &[Change], expected: &str| {
         let plan = plan(&Desired { absences: absences.clone(), ..desired(wanted) }, &known.0, NOW);
         assert_eq!((plan.marks.as_slice(), text(&plan).as_str()), (marks, expected));
     };
-    check(vec![], &[], "note: 2 assets are absent and not taken for removed: no folder");
+    check(
+        vec![],
+        &[],
+        "note: 2 assets are absent here, which doesn't count as a removal: some folders could not be read",
+    );
     let back = Change::SetRemoved { address: address("b.png"), removed: false };
     let asked = |paths: &[&str]| paths.iter().map(|path| want(path, 1)).collect::<Vec<_>>();
     check(asked(&["a.png", "b.png", "c.png"]), &[back], "");
@@ -81,15 +85,15 @@ fn a_removed_asset_is_archived_after_its_time() {
     check_desired(
         &wanted(),
         gone(&["a.png"]),
-        "note a.png: asset 10 left the manifest; it is archived after 1970-01-15 00:00 UTC",
+        "note a.png: asset 10 left the manifest; Macadam archives it after 1970-01-15 00:00 UTC",
     );
     check_desired(
         &wanted(),
         since(13, RetireReason::Removed),
-        "note a.png: asset 10 left the manifest; it is archived after 1970-01-02 00:00 UTC",
+        "note a.png: asset 10 left the manifest; Macadam archives it after 1970-01-02 00:00 UTC",
     );
-    check_desired(&wanted(), since(14, RetireReason::Removed), "archive a.png 10: its address left the manifest");
-    check_desired(&at_once(desired(vec![])), gone(&["a.png"]), "archive a.png 10: its address left the manifest");
+    check_desired(&wanted(), since(14, RetireReason::Removed), "archive a.png 10: it is no longer in the manifest");
+    check_desired(&at_once(desired(vec![])), gone(&["a.png"]), "archive a.png 10: it is no longer in the manifest");
     // It is done once; and not undone by a restore by hand, which forgets it.
     let archived = gone(&["a.png"]).retirements("a.png", 10, RetireReason::Removed, days_ago(20), Some(days_ago(5)));
     check_desired(&wanted(), archived, "");
@@ -104,14 +108,14 @@ fn a_replaced_asset_is_archived_after_its_time() {
     check_desired(
         &archiving(wanted()),
         known(),
-        "note a.png: asset 10 was replaced; it is archived after 1970-01-15 00:00 UTC",
+        "note a.png: asset 10 was replaced; Macadam archives it after 1970-01-15 00:00 UTC",
     );
     check_desired(&at_once(wanted()), known(), "archive a.png 10: another asset took its place");
     let only_removed = with_policy(at_once(wanted()), |policy| policy.replaced = LeavePolicy::Keep);
     check_desired(&only_removed, known(), "");
     // The file reverts while it waits.
     let waiting = known().retirements("a.png", 10, RetireReason::Replaced, days_ago(13), None);
-    let back = "replace a.png 10: its content is again that of asset 10";
+    let back = "replace a.png 10: the file is again the one of asset 10";
     check_desired(&at_once(desired(vec![want("a.png", 1)])), waiting, back);
 }
 
@@ -142,16 +146,15 @@ fn more_than_a_third_and_three_within_a_day_wait_for_a_person() {
     };
     let plan_of_8 = held(8);
     assert_eq!(plan_of_8.held.len(), 3);
-    assert!(plan_of_8.held.iter().all(|hold| hold.part == HeldPart::Archiving && hold.kind == HoldKind::Held));
-    let reason = "asset 10 left the manifest and is due to be archived, but that would make 3 of 8 assets within a day";
-    assert_eq!(plan_of_8.held[0].reason, reason);
+    assert!(plan_of_8.held.iter().all(|hold| hold.part == HeldPart::Archiving && hold.kind() == HoldKind::Held));
+    let reason = "asset 10 left the manifest and would be archived now, but 3 of 8 assets in one day is a lot";
+    assert_eq!(plan_of_8.held[0].reason.to_string(), reason);
     assert_eq!((plan_of_8.steps.len(), held(9).steps.len()), (0, 3));
     // Two never wait.
     let (wanted, known) = staying(gone(&["a.png", "b.png"]), 0);
     assert_eq!(plan(&at_once(desired(wanted)), &known.0, NOW).steps.len(), 2);
     // The code in the hint frees exactly these.
-    let hint = plan_of_8.held[0].hint.as_deref().unwrap();
-    let code = hint.rsplit_once("--confirm ").unwrap().1.trim_end_matches('`').to_owned();
+    let HoldReason::ManyArchivings { code, .. } = plan_of_8.held[0].reason.clone() else { panic!() };
     let confirmed = |paths: &[&str]| {
         let (wanted, known) = staying(gone(paths), 5);
         let options = PlanOptions { confirmed: Some(code.clone()), ..PlanOptions::default() };
@@ -180,7 +183,7 @@ fn only_archivings_within_a_day_count_against_the_limit() {
 fn an_asset_that_comes_back_is_restored_with_its_id() {
     let archived = |why: RetireReason| gone(&["a.png"]).retirements("a.png", 10, why, days_ago(20), Some(days_ago(5)));
     let wanted = || archiving(desired(vec![want("a.png", 10)]));
-    let restored = "restore a.png 10: it was archived while it was not wanted, and is wanted again";
+    let restored = "restore a.png 10: Macadam archived it while it was not in the manifest, and it is back";
     check_desired(&wanted(), archived(RetireReason::Removed), restored);
     check_desired(
         &archiving(desired(vec![named(want("a.png", 10), "A")])),
@@ -190,7 +193,7 @@ fn an_asset_that_comes_back_is_restored_with_its_id() {
     check_desired(
         &wanted(),
         archived(RetireReason::ByHand),
-        "note a.png: was archived by hand; `macadam restore a.png` brings it back",
+        "note a.png: it was archived by hand; `macadam restore a.png` brings it back",
     );
     // Before it was archived.
     let waiting = gone(&["a.png"]).retirements("a.png", 10, RetireReason::Removed, days_ago(2), None);
@@ -212,10 +215,10 @@ fn an_asset_was_archived_by_the_time_of_the_first_address_that_left() {
         known.left("a.png").retirements("a.png", 10, RetireReason::Removed, days_ago(20), None)
     };
     check_desired(&archiving(desired(vec![want("b.png", 1)])), shared(), "");
-    let dated = "note b.png: asset 10 left the manifest; it is archived after 1970-01-15 00:00 UTC";
+    let dated = "note b.png: asset 10 left the manifest; Macadam archives it after 1970-01-15 00:00 UTC";
     check_desired(&archiving(desired(vec![])), shared().left("b.png"), dated);
     let both = shared().left("b.png").retirements("b.png", 10, RetireReason::Removed, days_ago(15), None);
-    check_desired(&archiving(desired(vec![])), both, "archive a.png 10: its address left the manifest");
+    check_desired(&archiving(desired(vec![])), both, "archive a.png 10: it is no longer in the manifest");
     // The other one is another branch's.
     check_desired(&archiving(desired(vec![])), shared(), "");
 }
@@ -247,6 +250,6 @@ fn a_restored_asset_is_not_restored_again() {
 
 #[test]
 fn nothing_is_archived_where_absences_do_not_count() {
-    let absences = Absences::DontCount { why: "no folder".to_owned() };
+    let absences = Absences::DontCount { why: AbsenceReason::Unreadable };
     check_desired(&Desired { absences, ..at_once(desired(vec![])) }, gone(&["a.png"]), "");
 }

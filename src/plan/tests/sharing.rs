@@ -7,27 +7,31 @@ fn equal_bytes_of_an_immutable_type_are_uploaded_once() {
     check(
         vec![want("a.png", 1), want("b.png", 1)],
         KnownBuilder::default(),
-        "create a.png: it is new\ncreate b.png: it is new; the same bytes are uploaded for `a.png`",
+        "create a.png: not on Roblox yet\ncreate b.png: not on Roblox yet; it shares the upload of `a.png`, which has the same bytes",
     );
     check(
         vec![want("a.png", 1), named(want("b.png", 1), "B")],
         KnownBuilder::default(),
-        "create a.png: it is new; the same bytes are uploaded for `b.png`\ncreate b.png: it is new",
+        "create a.png: not on Roblox yet; it shares the upload of `b.png`, which has the same bytes\ncreate b.png: not on Roblox yet",
     );
     let two_names = vec![named(want("a.png", 1), "A"), named(want("b.png", 1), "B")];
-    check(two_names, KnownBuilder::default(), "create a.png: it is new\ncreate b.png: it is new");
+    check(two_names, KnownBuilder::default(), "create a.png: not on Roblox yet\ncreate b.png: not on Roblox yet");
     check(
         vec![want("b.png", 1)],
         KnownBuilder::default().revision("a.png", 10, 1, 1),
-        "create b.png 10: it is new; `a.png` has an asset with the same bytes",
+        "create b.png 10: not on Roblox yet; it shares the asset of `a.png`, which has the same bytes",
     );
     check(
         vec![want("a.fbx", 1), want("b.fbx", 1)],
         KnownBuilder::default(),
-        "create a.fbx: it is new\ncreate b.fbx: it is new",
+        "create a.fbx: not on Roblox yet\ncreate b.fbx: not on Roblox yet",
     );
     let other = DesiredAsset { creator: creator(2), ..want("b.png", 1) };
-    check(vec![want("a.png", 1), other], KnownBuilder::default(), "create a.png: it is new\ncreate b.png: it is new");
+    check(
+        vec![want("a.png", 1), other],
+        KnownBuilder::default(),
+        "create a.png: not on Roblox yet\ncreate b.png: not on Roblox yet",
+    );
 }
 
 #[test]
@@ -45,7 +49,7 @@ fn a_sharing_address_sends_no_metadata_until_it_differs() {
     check(
         vec![want("a.png", 1), named(want("b.png", 1), "B")],
         shared(),
-        "replace b.png 10: it shares an asset whose metadata it wants otherwise",
+        "replace b.png 10: it shares an asset but has other metadata, so it gets an asset of its own",
     );
     check(vec![named(want("b.png", 1), "B")], shared(), "update_metadata b.png 10: display_name changed");
 }
@@ -61,10 +65,10 @@ fn a_sharing_address_waits_for_the_upload_in_progress() {
     };
     // Under way or not yet begun, and whichever of the two it is.
     let sent = KnownBuilder::default().create_under_way("a.png", 1, false, &[PhaseEvent::HandOver]).locked("a.png");
-    let waits = "create b.png: it is new; the same bytes are uploaded for `a.png`";
+    let waits = "create b.png: not on Roblox yet; it shares the upload of `a.png`, which has the same bytes";
     check(sent, "a.png", waits, "a.png");
     check(KnownBuilder::default(), "a.png", waits, "a.png");
-    let other = "create a.png: it is new; the same bytes are uploaded for `b.png`";
+    let other = "create a.png: not on Roblox yet; it shares the upload of `b.png`, which has the same bytes";
     check(KnownBuilder::default(), "b.png", other, "b.png");
 }
 
@@ -82,20 +86,20 @@ fn an_address_that_waits_for_a_held_upload_is_held() {
     check(
         vec![want("a.png", 1), want("b.png", 1)],
         known,
-        "failed a.png: Roblox refused to create it: InvalidImage
-         held b.png: it shares the upload of `a.png`, which is held",
+        "failed a.png: Roblox refused the upload: InvalidImage
+         held b.png: it shares the upload of `a.png`, which is on hold",
     );
 }
 
 #[test]
 fn an_address_that_can_not_upload_held_whoever_has_the_same_bytes() {
     let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
-    let new = "create b.png: it is new";
+    let new = "create b.png: not on Roblox yet";
     check(
         vec![DesiredAsset { pin: Some(Pin::Asset(id(10))), ..want("a.png", 2) }, want("b.png", 2)],
         known(),
         &format!(
-            "{new}\nnote a.png: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin a.png`"
+            "{new}\nnote a.png: it is pinned to revision 1, and its file has changed since; `macadam unpin a.png` uploads it"
         ),
     );
     let plan = plan(
@@ -122,11 +126,11 @@ fn different_metadata_splits_a_shared_asset_and_equal_metadata_does_not() {
     };
     let a = named(want("a.png", 1), "A");
     check(vec![a.clone(), named(want("b.png", 1), "A")], shared(&a), "");
-    let splits = "replace b.png 10: it shares an asset whose metadata it wants otherwise";
+    let splits = "replace b.png 10: it shares an asset but has other metadata, so it gets an asset of its own";
     check(vec![a.clone(), named(want("b.png", 1), "B")], shared(&a), splits);
     check(vec![a.clone(), described(want("b.png", 1), "D")], shared(&a), splits);
     let keeps = DesiredAsset { prevent_replace: true, ..named(want("b.png", 1), "B") };
-    let held = "held b.png: it shares an asset whose metadata it wants otherwise, and `prevent_replace` forbids a new asset ID";
+    let held = "held b.png: it shares an asset but has other metadata, and `prevent_replace` forbids a new asset ID";
     check(vec![a.clone(), keeps], shared(&a), held);
     // The owner changes what it says: the sharer says nothing of it.
     let renamed = "update_metadata a.png 10: display_name changed";
@@ -139,9 +143,9 @@ fn other_privacy_is_another_asset() {
     check(
         vec![want("a.png", 1), open(want("b.png", 1)), open(want("c.png", 1))],
         KnownBuilder::default(),
-        "create a.png: it is new
-         create b.png: it is new
-         create c.png: it is new; the same bytes are uploaded for `b.png`",
+        "create a.png: not on Roblox yet
+         create b.png: not on Roblox yet
+         create c.png: not on Roblox yet; it shares the upload of `b.png`, which has the same bytes",
     );
 }
 
@@ -152,7 +156,7 @@ fn the_owner_may_move_on_and_the_asset_stays_with_the_sharer() {
     check_desired(
         &at_once(desired(vec![want("a.png", 2), want("b.png", 1)])),
         known(),
-        "replace a.png 10: its content changed, and this type can't be updated in place",
+        "replace a.png 10: the file changed; Roblox can't update an Image, so it gets a new asset ID",
     );
     check_desired(&at_once(desired(vec![want("b.png", 1)])), known().left("a.png"), "");
     check_desired(&at_once(desired(vec![want("a.png", 1)])), known().left("b.png"), "");

@@ -14,10 +14,11 @@ use super::merge::union_of_possible;
 use super::{Ledger, LockfileEntry, OpenWork};
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
-use crate::model::change::{Change, Event};
+use crate::model::change::Change;
 use crate::model::checkout::InLockfile;
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
+use crate::model::event::EventKind;
 use crate::model::forgotten::Forgotten;
 use crate::model::history::{History, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, UploadId};
@@ -121,8 +122,7 @@ fn forget(recorded: &Recorded, ledger: &Ledger, events: &mut Vec<Change>) -> Vec
             changes.push(Change::ForgetAsset { address: address.clone(), asset_id, times });
             let history = recorded.assets.get(address).map(|record| &record.history);
             if history.is_some_and(|history| history.of_asset(asset_id).any(|(_, fact)| fact.era < times)) {
-                let message = format!("asset {asset_id} was forgotten on another machine, and is forgotten here too");
-                let event = Event { kind: "forgotten", message };
+                let event = EventKind::ForgottenElsewhere(asset_id);
                 events.push(Change::LogEvent { address: Some(address.clone()), event });
             }
         }
@@ -356,11 +356,7 @@ impl AddressImport<'_> {
             changes.push(Change::Advance { attempt: *id, event: PhaseEvent::Abandon });
             let is_settled = |upload| theirs.get(&upload).is_some_and(|duplicate| duplicate.settled);
             if !attempt.intent.upload().is_some_and(is_settled) {
-                let at = attempt.begun_at;
-                let message = format!(
-                    "the lockfile says that the upload of {at} was sent again because its answer got lost; there may be two copies on Roblox"
-                );
-                changes.push(self.event(Event::POSSIBLE_DUPLICATE, message));
+                changes.push(self.event(EventKind::SentAgainElsewhere { sent_at: attempt.begun_at }));
             }
         }
     }
@@ -388,12 +384,9 @@ impl AddressImport<'_> {
         };
         for asset_id in known.history.assets().into_iter().filter(|asset_id| was_used(*asset_id)) {
             let of_kind = joined.of_asset(asset_id).any(|(_, fact)| fact.kind == Some(now));
-            let why = match (of_kind, duplicates.contains(&asset_id)) {
-                (false, _) => "the lockfile has another type or owner here",
-                (true, true) => "the lockfile has another asset for it",
-                (true, false) => continue,
-            };
-            changes.push(self.event(Event::DUPLICATE_ASSET, format!("asset {asset_id} isn't used: {why}")));
+            if !of_kind || duplicates.contains(&asset_id) {
+                changes.push(self.event(EventKind::PassedOver { asset_id, other_kind: !of_kind }));
+            }
         }
     }
 
@@ -515,8 +508,8 @@ impl AddressImport<'_> {
         (work.doubts, Timestamp::UNIX_EPOCH, message)
     }
 
-    fn event(&self, kind: &'static str, message: String) -> Change {
-        Change::LogEvent { address: Some(self.address.clone()), event: Event { kind, message } }
+    fn event(&self, event: EventKind) -> Change {
+        Change::LogEvent { address: Some(self.address.clone()), event }
     }
 }
 

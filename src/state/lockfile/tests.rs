@@ -722,7 +722,7 @@ fn the_lockfiles_asset_is_used_and_the_other_one_reported() {
     assert!(
         changes
             .iter()
-            .any(|change| matches!(change, Change::LogEvent { event, .. } if event.kind == "duplicate_asset"))
+            .any(|change| matches!(change, Change::LogEvent { event, .. } if event.code() == "duplicate_asset"))
     );
     apply(&mut recorded, &changes);
     let record = &recorded.assets[&address("a")];
@@ -996,7 +996,9 @@ fn an_asset_forgotten_on_another_machine_is_forgotten_here() {
     assert!(text_of(&forgot).ends_with("[forgotten.\"a\"]\n1 = 1\n2 = 1\n\n# end of lockfile\n"));
     let mut recorded = imported(&old);
     let changes = import(&recorded, &forgot, Timestamp::UNIX_EPOCH);
-    assert!(changes.iter().any(|change| matches!(change, Change::LogEvent { event, .. } if event.kind == "forgotten")));
+    assert!(
+        changes.iter().any(|change| matches!(change, Change::LogEvent { event, .. } if event.code() == "forgotten"))
+    );
     apply(&mut recorded, &changes);
     assert!(!recorded.assets.contains_key(&address("a")));
     // An old copy of the lockfile doesn't bring it back, and assets made since stay.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Result};
 
 use super::{Store, rows};
 use crate::model::address::Address;
-use crate::model::change::Event;
+use crate::model::event::EventKind;
 use crate::state::error::StateError;
 
 /// How many of the newest events are kept, a few megabytes: a year of service must not fill the
@@ -53,13 +53,12 @@ impl Store {
     }
 }
 
-pub(super) fn write(connection: &Connection, address: Option<&Address>, event: &Event, now: &str) -> Result<()> {
-    let Event { kind, message } = event;
+pub(super) fn write(connection: &Connection, address: Option<&Address>, event: &EventKind, now: &str) -> Result<()> {
     connection.prepare_cached("INSERT INTO events (at, address, kind, message) VALUES (?1, ?2, ?3, ?4)")?.execute((
         now,
         address.map(Address::as_str),
-        kind,
-        message,
+        event.code(),
+        event.to_string(),
     ))?;
     connection.prepare_cached("DELETE FROM events WHERE id <= ?1")?.execute([connection.last_insert_rowid() - KEPT])?;
     Ok(())

@@ -6,7 +6,9 @@ use rusqlite::{Connection, Result, Row, Transaction, named_params};
 
 use super::{Store, rows};
 use crate::model::asset::FileFormat;
-use crate::model::file::{CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, Fingerprint, ModelRoot};
+use crate::model::file::{
+    CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, FileProblemKind, Fingerprint, ModelRoot,
+};
 use crate::model::path::ProjectPath;
 use crate::state::error::StateError;
 
@@ -45,7 +47,7 @@ impl Store {
         let read = || -> Result<FileCache> {
             let mut all = self.connection.prepare_cached(
                 "SELECT path, size, modified_ns, changed_ns, inode, device, looked_at_ns, content, content_size, format,
-                        kind, duration_ns, sample_rate, width, height, problem, hint
+                        kind, duration_ns, sample_rate, width, height, problem, hint, problem_kind
                  FROM files ORDER BY path",
             )?;
             all.query_map([], |row| {
@@ -81,9 +83,9 @@ fn save(transaction: Transaction<'_>, delta: &FileDelta) -> Result<()> {
     let mut insert = transaction.prepare_cached(
         "INSERT OR REPLACE INTO files
             (path, size, modified_ns, changed_ns, inode, device, looked_at_ns, content, content_size, format, kind,
-             duration_ns, sample_rate, width, height, problem, hint)
+             duration_ns, sample_rate, width, height, problem, problem_kind, hint)
          VALUES (:path, :size, :modified_ns, :changed_ns, :inode, :device, :looked_at_ns, :content, :content_size,
-             :format, :kind, :duration_ns, :sample_rate, :width, :height, :problem, :hint)",
+             :format, :kind, :duration_ns, :sample_rate, :width, :height, :problem, :problem_kind, :hint)",
     )?;
     let mut delete = transaction.prepare_cached("DELETE FROM files WHERE path = ?1")?;
     for path in &delta.vanished {
@@ -111,6 +113,7 @@ fn save(transaction: Transaction<'_>, delta: &FileDelta) -> Result<()> {
             ":width": inside.width,
             ":height": inside.height,
             ":problem": problem.map(|problem| &problem.message),
+            ":problem_kind": problem.map(|problem| problem.kind.code()),
             ":hint": problem.and_then(|problem| problem.hint.as_ref()),
         })?;
     }
@@ -175,7 +178,10 @@ fn file(row: &Row<'_>) -> Result<CachedFile> {
         device: bits(5)?,
     };
     let content = match row.get(15)? {
-        Some(message) => Err(FileProblem { message, hint: row.get(16)? }),
+        Some(message) => {
+            let kind = rows::named(row, 17, "kind of problem", FileProblemKind::from_code)?;
+            Err(FileProblem { kind, message, hint: row.get(16)? })
+        }
         None => Ok(FileFacts {
             size: bits(8)?,
             hash: rows::content(row, 7)?,

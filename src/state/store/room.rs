@@ -147,11 +147,15 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use crate::model::change::{Change, Event};
+    use crate::model::change::Change;
+    use crate::model::event::EventKind;
     use crate::state::store::Batch;
 
     fn event_of(bytes: usize) -> Vec<Change> {
-        vec![Change::LogEvent { address: None, event: Event { kind: "test", message: "x".repeat(bytes) } }]
+        vec![Change::LogEvent {
+            address: None,
+            event: EventKind::InDoubt { action: "create", message: "x".repeat(bytes) },
+        }]
     }
 
     fn open(folder: &Path) -> Store {

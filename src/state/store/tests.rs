@@ -11,10 +11,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, FileFormat, Moderation, Privacy};
-use crate::model::change::{Change, Event};
+use crate::model::change::Change;
 use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
+use crate::model::event::EventKind;
 use crate::model::file::{CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, Fingerprint, ModelRoot};
 use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, OperationId, Revision, UploadId, UserId};
@@ -223,7 +224,7 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
         18 if number.is_multiple_of(2) => {
             Change::ForgetAsset { address, asset_id: id(number % 3), times: u32::from(number % 8) / 2 + 1 }
         }
-        18 => Change::LogEvent { address: Some(address), event: Event { kind: "test", message: "m".to_owned() } },
+        18 => Change::LogEvent { address: Some(address), event: EventKind::GivenUp },
         19 if number.is_multiple_of(2) => {
             Change::MoveAsset { from: address, to: self::address(number / 2 % 4), asset_id: id(number / 8 % 3) }
         }
@@ -273,7 +274,7 @@ proptest! {
             }
             let group = what_else.is_multiple_of(2);
             let stored = if group {
-                let other = Batch { changes: vec![Change::LogEvent { address: None, event: Event { kind: "t", message: String::new() } }], now };
+                let other = Batch { changes: vec![Change::LogEvent { address: None, event: EventKind::GivenUp }], now };
                 let mut results = store.commit_group(&[other.clone(), Batch { changes: batch, now }, other]).into_iter();
                 prop_assert!(results.next().unwrap().is_ok());
                 let stored = results.next().unwrap();
@@ -325,7 +326,7 @@ prop_compose! {
                 _ => ContentFacts::Opaque,
             };
             let content = if kind % 7 == 6 {
-                Err(FileProblem { message: "bad\u{0}".to_owned(), hint: duration.map(|_| String::new()) })
+                Err(FileProblem { kind: crate::model::file::FileProblemKind::Missing, message: "bad\u{0}".to_owned(), hint: duration.map(|_| String::new()) })
             } else {
                 Ok(FileFacts { size: size ^ 1, hash: hash(kind), format: FileFormat::ALL[usize::from(kind) % 16], content: found })
             };
@@ -371,7 +372,10 @@ fn closed_attempts_and_events_are_bounded() {
         if number != 3 {
             changes.push(Change::Advance { attempt, event: PhaseEvent::NotCarriedOut });
         }
-        changes.push(Change::LogEvent { address: None, event: Event { kind: "test", message: number.to_string() } });
+        changes.push(Change::LogEvent {
+            address: None,
+            event: EventKind::InDoubt { action: "create", message: number.to_string() },
+        });
     }
     store.commit(&changes, at(2)).unwrap();
     let count = |table: &str| -> i64 {
@@ -379,7 +383,7 @@ fn closed_attempts_and_events_are_bounded() {
     };
     assert_eq!(count("attempts"), 20_001, "the open one stays, however old");
     assert_eq!(count("events"), 20_000);
-    assert_eq!(store.events(None, 1).unwrap()[0].message, "20049");
+    assert_eq!(store.events(None, 1).unwrap()[0].message, "create: 20049");
     assert_eq!(store.load().unwrap().attempts.keys().collect::<Vec<_>>(), [&AttemptId(3)]);
 }
 
@@ -403,12 +407,12 @@ fn events_are_read_for_one_address() {
     let mut store = open(&path).unwrap();
     let tell = |number, message: &str| Change::LogEvent {
         address: Some(address(number)),
-        event: Event { kind: "possible_duplicate", message: message.to_owned() },
+        event: EventKind::InDoubt { action: "create", message: message.to_owned() },
     };
     store.commit(&[tell(1, "a"), tell(2, "b"), tell(1, "c")], at(9)).unwrap();
     let found = store.events(Some(&address(1)), 10).unwrap();
-    assert_eq!(found.iter().map(|event| event.message.as_str()).collect::<Vec<_>>(), ["c", "a"]);
-    assert_eq!((found[0].at, found[0].kind.as_str()), (at(9), "possible_duplicate"));
+    assert_eq!(found.iter().map(|event| event.message.as_str()).collect::<Vec<_>>(), ["create: c", "create: a"]);
+    assert_eq!((found[0].at, found[0].kind.as_str()), (at(9), "in_doubt"));
     assert_eq!(found[0].address, Some(address(1)));
 }
 
@@ -607,7 +611,10 @@ fn a_full_disk_loses_nothing_and_is_reported() {
     store.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
     let long = |number: u8| {
         let message = "x".repeat(50_000);
-        vec![Change::LogEvent { address: Some(address(number)), event: Event { kind: "test", message } }]
+        vec![Change::LogEvent {
+            address: Some(address(number)),
+            event: EventKind::InDoubt { action: "create", message },
+        }]
     };
     let error = store.commit(&long(1), at(2)).unwrap_err();
     assert!(matches!(error, StateError::Full { .. }), "{error:?}");

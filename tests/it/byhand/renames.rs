@@ -150,6 +150,9 @@ fn an_emptied_manifest_archives_nothing_and_says_how_to_do_it_on_purpose() {
     let (remote, project) = model();
     project.write("assets.toml", "[creator]\nuser_id = 1\n[policy]\nremoved = \"archive\"\narchive_after = \"0d\"\n");
     let document = project.sync();
-    assert!(document["notes"].to_string().contains("`macadam archive '**'` does it on purpose"), "{document:#}");
+    assert!(
+        document["notes"].to_string().contains("`macadam archive '**'` archives them all on purpose"),
+        "{document:#}"
+    );
     assert_eq!((remote.requests(ApiEndpoint::ArchiveAsset), document["actions"].clone()), (0, json!([])));
 }

@@ -129,7 +129,7 @@ fn doubts_in_a_row_are_counted_across_machines() {
     stage.remote.control().clear_faults();
     let (code, document) = stage.project.json(&["sync", "--once"]);
     assert_eq!((code, action(&document, "ui/a.png")["outcome"].as_str()), (1, Some("held")), "{document:#}");
-    assert!(document.to_string().contains("the last of 3 in a row"), "{document:#}");
+    assert!(document.to_string().contains("its last 3 uploads"), "{document:#}");
     assert_eq!(stage.remote.requests(ApiEndpoint::CreateAsset), 3);
     assert_eq!(stage.copies(&png(1)), 3);
     let made = stage.remote.assets()[0].asset.id.to_string();

@@ -62,11 +62,13 @@ fn archiving_waits_and_plan_tells_until_when() {
     let (_, plan) = project.json(&["plan"]);
     let notes: Vec<&str> = plan["notes"].as_array().unwrap().iter().filter_map(|note| note["note"].as_str()).collect();
     assert!(
-        notes.iter().any(|note| note.contains(&format!("asset {old} was replaced; it is archived after 20"))),
+        notes.iter().any(|note| note.contains(&format!("asset {old} was replaced; Macadam archives it after 20"))),
         "{notes:?}"
     );
     assert!(
-        notes.iter().any(|note| note.contains(&format!("asset {gone} left the manifest; it is archived after 20"))),
+        notes
+            .iter()
+            .any(|note| note.contains(&format!("asset {gone} left the manifest; Macadam archives it after 20"))),
         "{notes:?}"
     );
     assert_eq!(row(&project, "ui/1.png")["state"], "removed");

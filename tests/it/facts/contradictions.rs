@@ -40,7 +40,7 @@ fn an_asset_of_two_addresses_with_other_bytes_is_held() {
     let (project, a, b) = two(&remote);
     project.write(LOCKFILE, project.read(LOCKFILE).replace(&b.to_string(), &a.to_string()));
     project.remove(".macadam");
-    is_held(&remote, &project, &["ui/a.png", "ui/b.png"], &format!("asset {a} holds one content"));
+    is_held(&remote, &project, &["ui/a.png", "ui/b.png"], &format!("asset {a} has one content"));
     // The way out.
     project.run(&["forget", "ui/b.png"]).expect(0);
     project.run(&["import", "ui/b.png", &b.to_string(), "--content-matches"]).expect(0);
@@ -55,7 +55,7 @@ fn an_asset_of_two_owners_is_held() {
     let (project, a, _) = two(&remote);
     let with_owner = format!("asset_id = {a}, creator = \"group:7\"");
     project.write(LOCKFILE, project.read(LOCKFILE).replace(&format!("asset_id = {a}"), &with_owner));
-    is_held(&remote, &project, &["ui/a.png"], &format!("disagree on what asset {a}"));
+    is_held(&remote, &project, &["ui/a.png"], &format!("the owner of asset {a}"));
 }
 
 #[test]
@@ -66,5 +66,5 @@ fn an_asset_with_two_contents_in_state_and_lockfile_is_held() {
     let line = text.lines().find(|line| line.contains(&a.to_string())).unwrap();
     let hash = line.split('"').nth(1).unwrap();
     project.write(LOCKFILE, text.replace(hash, &"7".repeat(64)));
-    is_held(&remote, &project, &["ui/a.png"], &format!("disagree on what asset {a}"));
+    is_held(&remote, &project, &["ui/a.png"], &format!("the owner of asset {a}"));
 }

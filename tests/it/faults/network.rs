@@ -126,5 +126,5 @@ fn a_name_that_can_not_be_found_is_never_sent() {
     let (code, document) = project.json(&["sync", "--once", "--timeout", "3s"]);
     assert_eq!(code, 1, "{document:#}");
     assert_eq!(Trial::outcome(&document, "ui/a.png"), "waiting");
-    assert!(!document.to_string().contains("may exist twice"), "{document:#}");
+    assert!(!document.to_string().contains("two copies of it"), "{document:#}");
 }

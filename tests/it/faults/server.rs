@@ -171,7 +171,7 @@ fn a_revision_made_elsewhere_is_held_and_not_overwritten() {
     trial.project.write("ui/b.png", crate::support::png(22));
     let document = trial.document(15, 1);
     assert_eq!(Trial::outcome(&document, "sword"), "held");
-    assert!(Trial::error(&document, "sword").contains("somebody else made revision 2"), "{document:#}");
+    assert!(Trial::error(&document, "sword").contains("revision 2 of asset"), "{document:#}");
     assert_eq!(Trial::outcome(&document, "ui/b.png"), "done");
     let now = trial.remote.control().asset(sword.asset.id).unwrap().asset;
     assert_eq!(now.versions.last().unwrap().content.hash, theirs, "not overwritten");

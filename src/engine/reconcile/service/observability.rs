@@ -11,9 +11,10 @@ use crate::engine::report::run_report::{Outcome, StepReport};
 use crate::engine::workspace::state_cache::StateCache;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
-use crate::model::file::FileProblem;
 use crate::model::phase::{Intent, Phase};
-use crate::plan::{Hold, Plan};
+use crate::plan::reason::drift::DriftKind;
+use crate::plan::reason::hold::HoldReason;
+use crate::plan::{Drift, Hold, Plan};
 use crate::platform::clock;
 use crate::telemetry::change::{ChangeId, ChangeIds};
 use crate::telemetry::health::Health;
@@ -46,8 +47,8 @@ pub(crate) struct Observability {
     ids: ChangeIds,
     /// When each address last changed, and the change's id, until it is synced.
     changed_at: BTreeMap<Address, (Duration, ChangeId)>,
-    held: BTreeMap<Address, String>,
-    drifts: BTreeMap<Address, String>,
+    held: BTreeMap<Address, HoldReason>,
+    drifts: BTreeMap<Address, DriftKind>,
 }
 
 impl Observability {
@@ -210,18 +211,19 @@ impl Observability {
             }
         }
         // A file that is still being written settles in a moment; nothing to report.
-        let early = FileProblem::being_written().message;
-        let holds: Vec<&Hold> = plan.held.iter().filter(|hold| hold.reason != early).collect();
-        let held: BTreeMap<Address, String> =
+        let early = |hold: &&Hold| matches!(&hold.reason, HoldReason::File(problem) if problem.is_being_written());
+        let holds: Vec<&Hold> = plan.held.iter().filter(|hold| !early(hold)).collect();
+        let held: BTreeMap<Address, HoldReason> =
             holds.iter().map(|hold| (hold.address.clone(), hold.reason.clone())).collect();
         for hold in holds.iter().filter(|hold| self.held.get(&hold.address) != Some(&hold.reason)) {
-            tracing::warn!(address = %hold.address, hint = hold.hint.as_deref(), "{}: {}", hold.kind, hold.reason);
+            tracing::warn!(address = %hold.address, hint = hold.hint(), "{}: {}", hold.kind(), hold.reason);
         }
         self.held = held;
-        let drifts: BTreeMap<Address, String> =
-            plan.drifts.iter().map(|drift| (drift.address.clone(), drift.what.clone())).collect();
-        for (address, what) in drifts.iter().filter(|(address, what)| self.drifts.get(*address) != Some(*what)) {
-            tracing::warn!(%address, "changed on Roblox: {what}");
+        let drifts: BTreeMap<Address, DriftKind> =
+            plan.drifts.iter().map(|drift| (drift.address.clone(), drift.kind.clone())).collect();
+        for drift in plan.drifts.iter().filter(|drift| self.drifts.get(&drift.address) != Some(&drift.kind)) {
+            let Drift { address, asset_id, kind } = drift;
+            tracing::warn!(%address, %asset_id, "changed on Roblox: {kind}");
         }
         self.drifts = drifts;
         let in_doubt_creates = state_cache.read(|recorded| {
