@@ -14,7 +14,7 @@ use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
 use crate::model::event::EventKind;
-use crate::model::history::{Kind, Listing, Origin, RevisionFact, RevisionKey, RevisionState};
+use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::phase::{Intent, PhaseEvent};
@@ -398,7 +398,6 @@ fn other_creator(attempt: &Attempt, asset: &RemoteAsset) -> Option<Change> {
 /// checkout changed it meanwhile. The asset stays known as it is.
 fn made_for_another(attempt: &Attempt, made: AssetId) -> Change {
     told(&attempt.address, EventKind::MadeForAnother { asset_id: made, kind: attempt.kind })
-}
 }
 
 /// Records that Roblox refused `attempt`, for the desired state `input_digest`.
