@@ -28,7 +28,7 @@ use crate::plan::current::last;
 impl From<ByHandError> for CommandFailure {
     fn from(error: ByHandError) -> Self {
         match error {
-            ByHandError::Book(error) => error.into(),
+            ByHandError::StateCache(error) => error.into(),
             ByHandError::Unknown { address, known } => {
                 unknown_address(address.as_str(), known.iter().map(Address::as_str))
             }

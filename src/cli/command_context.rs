@@ -89,7 +89,7 @@ impl Hand {
             uploads: only.len().clamp(1, UPLOADS),
             confirm: confirm(output, yes || self.embedded.is_some(), self.bars.clone()),
             listener: self.bars.listener(),
-            options: PlanOptions::default(),
+            plan_options: PlanOptions::default(),
             only: Some(only),
             refresh: false,
             wait_moderation: None,

@@ -75,7 +75,7 @@ impl From<KeepError> for CommandFailure {
     fn from(error: KeepError) -> Self {
         match error {
             KeepError::Lockfile(error) => unusable_lockfile(&error),
-            KeepError::Book(error) => error.into(),
+            KeepError::StateCache(error) => error.into(),
         }
     }
 }
@@ -105,7 +105,7 @@ impl From<SyncError> for CommandFailure {
         match error {
             SyncError::Gather(source) => source.into(),
             SyncError::Midway { source, .. } => (*source).into(),
-            SyncError::Book(error) => error.into(),
+            SyncError::StateCache(error) => error.into(),
             SyncError::Lockfile(error) => error.into(),
         }
     }

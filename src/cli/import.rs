@@ -22,7 +22,7 @@ use crate::model::request::Request;
 impl From<ImportError> for CommandFailure {
     fn from(error: ImportError) -> Self {
         match error {
-            ImportError::Book(error) => error.into(),
+            ImportError::StateCache(error) => error.into(),
             ImportError::NotInManifest { address, known } => {
                 let guess = guess(address.as_str(), known.iter().map(Address::as_str));
                 CommandFailure::new(Exit::Unreconciled, format!("`{address}` is not in the manifest"))

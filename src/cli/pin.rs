@@ -193,7 +193,7 @@ async fn prepare(
         match pins::check_version(&context, address, *key).await {
             Ok(()) => {}
             Err(CheckError::Pin(error)) => return Err(refuse(error)),
-            Err(CheckError::Book(error)) => return Err(error.into()),
+            Err(CheckError::StateCache(error)) => return Err(error.into()),
         }
     }
     Ok(chosen)

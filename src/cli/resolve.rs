@@ -24,7 +24,7 @@ use crate::model::request::{Request, Resolution};
 impl From<RepairError> for CommandFailure {
     fn from(error: RepairError) -> Self {
         match error {
-            RepairError::Book(error) => error.into(),
+            RepairError::StateCache(error) => error.into(),
             error if error.is_credential() => Self::of(Exit::Credential, &error, error.hint()),
             error => Self::of(Exit::Unreconciled, &error, error.hint()),
         }

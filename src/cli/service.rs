@@ -30,7 +30,7 @@ impl From<ServiceError> for CommandFailure {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Gather(error) => error.into(),
-            ServiceError::Book(error) => error.into(),
+            ServiceError::StateCache(error) => error.into(),
             ServiceError::Lockfile(error) => error.into(),
             ServiceError::Requests(error) => error.into(),
             ServiceError::Taken { message, hint } => Self::new(Exit::Busy, message).hint(hint),

@@ -53,7 +53,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         uploads: args.uploads as usize,
         confirm: confirm(output, args.yes || global.emulator, bars.clone()),
         listener: bars.listener(),
-        options: options(args)?,
+        plan_options: plan_options(args)?,
         only: None,
         refresh: args.refresh,
         wait_moderation: args.wait_moderation,
@@ -156,7 +156,7 @@ async fn locked(
     target: &target::ProjectTarget,
     args: &SyncArgs,
 ) -> Result<Exit, CommandFailure> {
-    let preview = plan::preview(output, global, target, &options(args)?, args.refresh).await?;
+    let preview = plan::preview(output, global, target, &plan_options(args)?, args.refresh).await?;
     let violated = !preview.plan.steps.is_empty() || preview.lockfile_changes || preview.outputs_change();
     if output.is_json() {
         output.document(&document::locked(&preview, violated));
@@ -175,7 +175,7 @@ async fn locked(
 }
 
 /// The plan options of this run.
-fn options(args: &SyncArgs) -> Result<PlanOptions, CommandFailure> {
+fn plan_options(args: &SyncArgs) -> Result<PlanOptions, CommandFailure> {
     let overwrite = args.overwrite.iter().map(|text| target::address(text)).collect::<Result<_, _>>()?;
     let (confirmed, accept_new_lockfile) = (args.confirm.clone(), args.accept_new_lockfile);
     let lost_answer_rest = failpoint::rest(LOST_ANSWER_REST);

@@ -182,7 +182,7 @@ fn an_invalid_manifest_leaves_the_last_good_one_in_force() {
     service.until_synced("ui/a.png");
 
     project.write("assets.toml", format!("{MANIFEST}\nbroken = = 1\n"));
-    service.says("the last good one stays in force: assets.toml:10:");
+    service.says("still using the last good version: assets.toml:10:");
     project.write("ui/b.png", png(2));
     service.until("b is created", || remote.requests(ApiEndpoint::CreateAsset) == 3);
 
@@ -237,7 +237,7 @@ fn a_refused_key_stops_writes_until_a_reload_brings_another() {
 
     remote.control().revoke_key(SECRET);
     project.write("ui/b.png", png(2));
-    service.says("Roblox refused the key");
+    service.says("Roblox refused the API key");
     service.until("/readyz tells it", || get(&address, "/readyz").1.contains("the key was refused"));
     let made = remote.assets().len();
     let (code, document) = project.json(&["archive", "ui/a.png", "--yes"]);
@@ -469,8 +469,8 @@ fn drift_is_reported_without_a_refresh() {
     remote.control().edit(id, &ForeignEdit { archived: Some(true), ..ForeignEdit::default() }).unwrap();
     // Nobody has looked for a long time.
     let state = rusqlite::Connection::open(project.state()).unwrap();
-    assert_eq!(state.execute("UPDATE seen SET at = '2026-01-01T00:00:00Z'", []).unwrap(), 2);
-    state.execute("UPDATE written SET at = '2026-01-01T00:00:00Z'", []).unwrap();
+    assert_eq!(state.execute("UPDATE observations SET at = '2026-01-01T00:00:00Z'", []).unwrap(), 2);
+    state.execute("UPDATE own_writes SET at = '2026-01-01T00:00:00Z'", []).unwrap();
     drop(state);
     let service = Service::start(&project, &[]);
     service.says("drift: ");

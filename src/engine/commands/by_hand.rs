@@ -152,7 +152,7 @@ pub enum ByHandError {
     Interrupted,
     /// The state could not be written.
     #[error(transparent)]
-    Book(#[from] StateCacheError),
+    StateCache(#[from] StateCacheError),
 }
 
 impl ByHandError {
@@ -171,7 +171,7 @@ impl ByHandError {
                 "`macadam retry {address}` asks Roblox again with the next sync; after `macadam forget {address}` the next sync uploads the file as a new asset"
             )),
             Self::Look { source, .. } => source.hint().map(str::to_owned),
-            Self::Unknown { .. } | Self::Interrupted | Self::Book(_) => None,
+            Self::Unknown { .. } | Self::Interrupted | Self::StateCache(_) => None,
         }
     }
 }

@@ -87,7 +87,7 @@ pub enum ForgetError {
     },
     /// The state could not be written.
     #[error(transparent)]
-    Book(#[from] StateCacheError),
+    StateCache(#[from] StateCacheError),
     /// The lockfile could not be written.
     #[error(transparent)]
     Lockfile(#[from] KeepError),
@@ -102,7 +102,7 @@ impl ForgetError {
                 "say whether it arrived: `macadam resolve {address} --asset-id N`, or `--recreate` if it didn't"
             )),
             Self::Already { address, asset_ids } => Some(way_back(address, asset_ids)),
-            Self::Unknown { .. } | Self::Book(_) | Self::Lockfile(_) => None,
+            Self::Unknown { .. } | Self::StateCache(_) | Self::Lockfile(_) => None,
         }
     }
 }

@@ -142,7 +142,7 @@ pub enum ImportError {
     Interrupted,
     /// The state could not be written.
     #[error(transparent)]
-    Book(#[from] StateCacheError),
+    StateCache(#[from] StateCacheError),
 }
 
 impl ImportError {
@@ -165,7 +165,7 @@ impl ImportError {
                 Some("its ID is in the address of its page at create.roblox.com".to_owned())
             }
             Self::Look { source, .. } => source.hint().map(str::to_owned),
-            Self::Interrupted | Self::Book(_) => None,
+            Self::Interrupted | Self::StateCache(_) => None,
         }
     }
 }

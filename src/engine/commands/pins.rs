@@ -153,7 +153,7 @@ pub(crate) enum CheckError {
     Pin(#[from] PinError),
     /// The state could not be written.
     #[error(transparent)]
-    Book(#[from] StateCacheError),
+    StateCache(#[from] StateCacheError),
 }
 
 /// Writes pins into the manifest and replaces earlier ones, all of them or none. Returns whether

@@ -311,7 +311,7 @@ pub enum RecreateError {
     },
     /// The state could not be written.
     #[error(transparent)]
-    Book(#[from] StateCacheError),
+    StateCache(#[from] StateCacheError),
 }
 
 impl RecreateError {
@@ -326,7 +326,7 @@ impl RecreateError {
                 Some("give the key access to the new owner: https://create.roblox.com/dashboard/credentials".to_owned())
             }
             Self::LostLockfile { hint, .. } => Some(hint.clone()),
-            Self::Stopped { .. } | Self::Book(_) => None,
+            Self::Stopped { .. } | Self::StateCache(_) => None,
         }
     }
 }

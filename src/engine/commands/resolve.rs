@@ -78,7 +78,7 @@ pub enum RepairError {
     Interrupted,
     /// The state could not be written.
     #[error(transparent)]
-    Book(#[from] StateCacheError),
+    StateCache(#[from] StateCacheError),
 }
 
 impl RepairError {
@@ -92,7 +92,7 @@ impl RepairError {
                 Some("look for the right one at create.roblox.com; `--recreate` if it isn't there".to_owned())
             }
             Self::Look { source, .. } => source.hint().map(str::to_owned),
-            Self::Interrupted | Self::Book(_) => None,
+            Self::Interrupted | Self::StateCache(_) => None,
         }
     }
 

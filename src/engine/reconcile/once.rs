@@ -59,7 +59,7 @@ pub(crate) struct OnceOptions {
     /// Receives the run's events.
     pub listener: Listener,
     /// The options of the plan.
-    pub options: PlanOptions,
+    pub plan_options: PlanOptions,
     /// The addresses to sync; `None` for all.
     pub only: Option<BTreeSet<Address>>,
     /// Whether to fetch every asset first.
@@ -85,7 +85,7 @@ pub(crate) enum SyncError {
     },
     /// The state could not be written.
     #[error(transparent)]
-    Book(#[from] StateCacheError),
+    StateCache(#[from] StateCacheError),
     /// The lockfile could not be kept.
     #[error(transparent)]
     Lockfile(#[from] KeepError),
@@ -101,7 +101,7 @@ pub(crate) async fn sync_once(
     options: OnceOptions,
 ) -> Result<RunReport, SyncError> {
     let OnceOptions { listener, stop, uploads, .. } = &options;
-    if options.options.accept_new_lockfile {
+    if options.plan_options.accept_new_lockfile {
         session.lockfile.accept_new();
     }
     let context = ExecutionContext::new(session, client, listener.clone(), stop.clone(), *uploads).await?;
@@ -390,7 +390,8 @@ impl SyncRun<'_> {
         if self.missing_lockfile.is_none() {
             self.missing_lockfile = self.session.lockfile.missing().cloned();
         }
-        let options = PlanOptions { missing_lockfile: self.missing_lockfile.clone(), ..self.options.options.clone() };
+        let options =
+            PlanOptions { missing_lockfile: self.missing_lockfile.clone(), ..self.options.plan_options.clone() };
         let (mut plan, abandoned_creates, marks) = self.session.state_cache.read(|recorded| {
             let plan = plan(&desired, recorded, &options, clock::now());
             let (abandoned_creates, marks) = abandoned_creates(&plan, recorded);

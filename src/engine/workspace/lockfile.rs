@@ -67,7 +67,7 @@ pub enum KeepError {
     Lockfile(#[from] LockfileError),
     /// Its facts could not be recorded.
     #[error(transparent)]
-    Book(#[from] StateCacheError),
+    StateCache(#[from] StateCacheError),
 }
 
 /// The state's memory of the lockfile.

@@ -61,7 +61,7 @@ pub enum StateCacheError {
 pub enum HandOverError {
     /// The hand-over could not be recorded.
     #[error(transparent)]
-    Book(#[from] StateCacheError),
+    StateCache(#[from] StateCacheError),
     /// It was recorded in a file that is no longer at its path.
     #[error(transparent)]
     Displaced(#[from] Displaced),

@@ -30,7 +30,7 @@ fn an_upload_that_was_begun_in_another_checkout_leaves_nothing_here() {
     }
     // A new branch that has the file under another name.
     let renamed = Desired { checkout: Checkout::Branch("z".to_owned()), ..desired(vec![want("b.png", 1)]) };
-    check_desired(&renamed, begun(), "move b.png: `a.png` left, and had the same bytes");
+    check_desired(&renamed, begun(), "move b.png: it was `a.png` before: both have the same bytes");
 }
 
 #[test]

@@ -481,9 +481,9 @@ fn sql(path: &Path, statements: &str) {
 #[test]
 fn an_unusable_state_is_refused_and_unchanged() {
     check_refused(|_| {}, "http://127.0.0.1:1", "belongs to https://apis.roblox.com, not to http://127.0.0.1:1");
-    check_refused(|path| sql(path, "PRAGMA user_version = 99"), REMOTE, "written by a newer macadam (schema 99;");
-    check_refused(|path| fs::write(path, "[assets]\n".repeat(999)).unwrap(), REMOTE, "is no database");
-    check_refused(|path| sql(path, "PRAGMA application_id = 1"), REMOTE, "a database of another program");
+    check_refused(|path| sql(path, "PRAGMA user_version = 99"), REMOTE, "written by a newer Macadam (schema 99;");
+    check_refused(|path| fs::write(path, "[assets]\n".repeat(999)).unwrap(), REMOTE, "is not a database");
+    check_refused(|path| sql(path, "PRAGMA application_id = 1"), REMOTE, "another program's database");
     let cut = |path: &Path| {
         let bytes = fs::read(path).unwrap();
         fs::write(path, &bytes[..bytes.len() / 2]).unwrap();

@@ -88,7 +88,7 @@ fn an_address_with_open_work_is_not_forgotten() {
     let (_remote, project) = stuck(reset, "\n[policy]\nambiguous_create = \"hold\"\n");
     project.run(&["sync", "--once"]).expect(1);
     let told = refused(&project, &["forget", "sword"], 1);
-    assert!(told.0.contains("nobody knows yet") && told.1.contains("macadam resolve sword"), "{told:?}");
+    assert!(told.0.contains("still unknown whether an upload") && told.1.contains("macadam resolve sword"), "{told:?}");
     let told = refused(&project, &["forget", "swrod"], 1);
     assert_eq!(told.1, "did you mean `sword`?");
     project.run(&["resolve", "sword", "--recreate"]).expect(0);

@@ -36,7 +36,7 @@ fn waiting_and_polling_continue_when_the_clock_jumps() {
             {"match": {"endpoint": "create_asset", "name": "b"}, "action": {"kind": "operation", "outcome": "stuck"}},
         ]));
         set_clock(&mut trial, *before);
-        let document = trial.document(3, 1);
+        let document = trial.document(6, 1);
         assert_eq!(Trial::outcome(&document, "ui/a.png"), "waiting", "{document:#}");
         assert_eq!(Trial::outcome(&document, "ui/b.png"), "waiting", "{document:#}");
         assert_eq!(Trial::outcome(&document, "sword"), "done", "{document:#}");

@@ -83,7 +83,7 @@ fn a_disk_without_room_for_outcomes_sends_nothing() {
     let ran = limited(&trial, "ulimit -f 2000").expect(3);
     let document: Value = serde_json::from_str(&ran.stdout).unwrap();
     let error = document["errors"][0]["message"].as_str().unwrap();
-    assert!(error.contains("no room") && error.contains("Macadam sent nothing more"), "{document:#}");
+    assert!(error.contains("the disk is full") && error.contains("Macadam sent nothing more"), "{document:#}");
     assert!(error.contains("then run it again"), "{document:#}");
     assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 0);
     trial.settle();

@@ -102,7 +102,7 @@ pub(crate) enum ServiceError {
     Gather(#[from] GatherError),
     /// The state could not be read or written.
     #[error(transparent)]
-    Book(#[from] StateCacheError),
+    StateCache(#[from] StateCacheError),
     /// The lockfile could not be kept.
     #[error(transparent)]
     Lockfile(#[from] KeepError),
@@ -591,7 +591,7 @@ impl Service<'_> {
         }
         // The state has it too, and the next start writes it.
         let written = match &ended {
-            Err(ServiceError::Taken { .. } | ServiceError::Book(StateCacheError::Lost(_))) => {
+            Err(ServiceError::Taken { .. } | ServiceError::StateCache(StateCacheError::Lost(_))) => {
                 self.leave_to_lockfile().await
             }
             _ if self.must_wait() => Ok(()),

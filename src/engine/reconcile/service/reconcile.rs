@@ -71,7 +71,7 @@ impl Service<'_> {
         match self.session.lockfile.write(&self.session.state_cache, &self.in_manifest).await {
             Ok(false) => {}
             Ok(true) => self.lockfile_written(),
-            Err(KeepError::Book(error)) => return Err(error.into()),
+            Err(KeepError::StateCache(error)) => return Err(error.into()),
             Err(error) => {
                 tracing::error!("the lockfile can't be written: {}", chain(&error));
                 self.needs.lockfile = Some(clock::elapsed() + POLL_EVERY);

@@ -247,7 +247,7 @@ impl Service<'_> {
                 }
                 Ok(Ok(()))
             }
-            Err(KeepError::Book(error)) => Err(error.into()),
+            Err(KeepError::StateCache(error)) => Err(error.into()),
             Err(KeepError::Lockfile(error)) => Ok(Err(unusable(&error))),
         }
     }
@@ -355,7 +355,7 @@ fn unusable(error: &dyn std::error::Error) -> RequestProblem {
 impl From<RepairError> for RequestProblem {
     fn from(error: RepairError) -> Self {
         let kind = match &error {
-            RepairError::Book(_) => ProblemKind::Unusable,
+            RepairError::StateCache(_) => ProblemKind::Unusable,
             error if error.is_credential() => ProblemKind::Credential,
             _ => ProblemKind::Refused,
         };
@@ -366,7 +366,7 @@ impl From<RepairError> for RequestProblem {
 impl From<ForgetError> for RequestProblem {
     fn from(error: ForgetError) -> Self {
         let kind = match &error {
-            ForgetError::Book(_) | ForgetError::Lockfile(_) => ProblemKind::Unusable,
+            ForgetError::StateCache(_) | ForgetError::Lockfile(_) => ProblemKind::Unusable,
             _ => ProblemKind::Refused,
         };
         Self { kind, message: chain(&error), hint: error.hint() }
@@ -376,7 +376,7 @@ impl From<ForgetError> for RequestProblem {
 impl From<RecreateError> for RequestProblem {
     fn from(error: RecreateError) -> Self {
         let kind = match &error {
-            RecreateError::Book(_) => ProblemKind::Unusable,
+            RecreateError::StateCache(_) => ProblemKind::Unusable,
             RecreateError::Stopped { is_credential: true, .. } => ProblemKind::Credential,
             _ => ProblemKind::Refused,
         };
@@ -387,7 +387,7 @@ impl From<RecreateError> for RequestProblem {
 impl From<ImportError> for RequestProblem {
     fn from(error: ImportError) -> Self {
         let kind = match &error {
-            ImportError::Book(_) => ProblemKind::Unusable,
+            ImportError::StateCache(_) => ProblemKind::Unusable,
             ImportError::Look { source, .. } if source.is_credential() => ProblemKind::Credential,
             _ => ProblemKind::Refused,
         };
@@ -398,7 +398,7 @@ impl From<ImportError> for RequestProblem {
 impl From<ByHandError> for RequestProblem {
     fn from(error: ByHandError) -> Self {
         let kind = match &error {
-            ByHandError::Book(_) => ProblemKind::Unusable,
+            ByHandError::StateCache(_) => ProblemKind::Unusable,
             ByHandError::Look { source, .. } if source.is_credential() => ProblemKind::Credential,
             _ => ProblemKind::Refused,
         };

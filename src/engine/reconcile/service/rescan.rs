@@ -101,7 +101,9 @@ impl Service<'_> {
         if problem != self.invalid {
             match &problem {
                 Some(problem) => {
-                    tracing::error!("the manifest can't be used, the last good one stays in force: {problem}")
+                    tracing::error!(
+                        "the manifest has an error, so Macadam is still using the last good version: {problem}"
+                    )
                 }
                 None => tracing::info!("the manifest is valid again"),
             }
