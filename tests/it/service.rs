@@ -473,7 +473,7 @@ fn drift_is_reported_without_a_refresh() {
     state.execute("UPDATE own_writes SET at = '2026-01-01T00:00:00Z'", []).unwrap();
     drop(state);
     let service = Service::start(&project, &[]);
-    service.says("drift: ");
+    service.says("changed on Roblox: ");
     assert!((["ui/a.png", "models/sword.rbxmx"].iter()).any(|address| service.state_of(address) != "synced"));
     service.end();
     assert_eq!(remote.requests(ApiEndpoint::RestoreAsset), 0, "told, and left alone by the default policy");
