@@ -14,8 +14,7 @@
 //!   [`QUIET_UNFINISHED`]: each upload of one counts against a quota or costs Robux, and can't be
 //!   undone;
 //! - otherwise [`MAX_WAIT`] after its first event, as soon as it is complete. A file that is
-//!   written endlessly and never complete waits forever. Until then its earlier content counts, and
-//!   [`Debouncer::overdue`] reports it.
+//!   written endlessly and never complete waits forever. Until then its earlier content counts.
 //!
 //! Read next: `watch`, which reports the changes; `in_progress`, for how a scan treats the files
 //! that are not stable.
@@ -229,15 +228,6 @@ impl Debouncer {
     #[cfg(test)]
     pub(crate) fn is_settled(&self, path: &ProjectPath, now: Duration) -> bool {
         self.waiting.get(path).is_none_or(|waiting| self.ready_at(waiting) <= now)
-    }
-
-    /// Returns the files that have been changing for longer than any file that is complete now and
-    /// then, and how long each has been changing. For reports to a person.
-    #[cfg(test)]
-    pub(crate) fn overdue(&self, now: Duration) -> impl Iterator<Item = (&ProjectPath, Duration)> {
-        let age = move |waiting: &Waiting| now.saturating_sub(waiting.first);
-        let overdue = self.waiting.iter().map(move |(path, waiting)| (path, age(waiting)));
-        overdue.filter(|(_, age)| *age > MAX_WAIT + RECHECK)
     }
 
     /// Returns when a file is released if nothing more happens: it is stable, and its burst is

@@ -4,7 +4,7 @@
 //! A reader for each tool turns its files into a neutral [`Source`]. [`claims()`] matches that with
 //! the files of the project: a file gets an asset only if the tool's own record proves it.
 //! [`ManifestDraft`] is the resulting manifest. No code here may guess: an unknown becomes a
-//! [`Finding`], with what a person can do about it.
+//! [`finding::Finding`], with what a person can do about it.
 //!
 //! Read next: `source` for the neutral form, `asphalt` for the simplest reader, `glob` for how the
 //! tools' patterns differ from Macadam's. `src/engine/commands/moving/mod.rs` reads the files, asks

@@ -25,7 +25,8 @@ fn typed(project: &Project, args: &[&str], transcript: &mut String) {
 
 /// The same text with `WHEN` for each time.
 fn without_times(text: &str) -> String {
-    let is_time = |word: &str| word.len() == 10 && word.starts_with("20") && word.bytes().nth(4) == Some(b'-');
+    let is_time =
+        |word: &str| word.len() == 10 && word.starts_with("20") && word.as_bytes().get(4).copied() == Some(b'-');
     let lines = text.lines().map(|line| match line.split(' ').find(|word| is_time(word)) {
         Some(day) => {
             let at = line.find(day).unwrap();

@@ -142,7 +142,7 @@ pub(crate) async fn forget(session: &mut Session, addresses: &[Address]) -> Resu
     };
     let each = session.state_cache.read(may)?;
     let changes = each.iter().flat_map(|ForgottenAddress { address, asset_ids, suspected, .. }| {
-        let event = EventKind::Forgotten { asset_ids: asset_ids.iter().copied().collect(), suspected: *suspected };
+        let event = EventKind::Forgotten { asset_ids: asset_ids.to_vec(), suspected: *suspected };
         [Change::Forget { address: address.clone() }, Change::LogEvent { address: Some(address.clone()), event }]
     });
     session.state_cache.commit(changes.collect()).await?;
