@@ -114,6 +114,12 @@ enum Novelty {
 impl Novelty {
     fn of(recorded: &Recorded, change: &Change) -> Self {
         match change {
+            // An update waits until Roblox answers for this asset again.
+            Change::RecordObservation { asset }
+                if recorded.not_found.contains_key(&asset.asset_id) || recorded.outdated.contains(&asset.asset_id) =>
+            {
+                Self::Other
+            }
             Change::RecordObservation { asset } => match recorded.seen.get(&asset.asset_id) {
                 None => Self::First,
                 Some(seen) if seen.asset == *asset => Self::None,
@@ -127,4 +133,30 @@ impl Novelty {
 /// Returns the time until `at`, or zero if that is past.
 pub(super) fn until(at: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(clock::now())).unwrap_or(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::remote::RemoteAsset;
+
+    #[test]
+    fn an_asset_that_is_found_again_is_planned_again() {
+        let asset_id = AssetId::new(7).unwrap();
+        let asset = RemoteAsset::unknown(asset_id);
+        let observe = Change::RecordObservation { asset };
+        let mut recorded = Recorded::default();
+        let mut apply = |change: &Change| {
+            let novelty = Novelty::of(&recorded, change);
+            recorded.apply(change, Timestamp::UNIX_EPOCH).unwrap();
+            novelty
+        };
+        assert_eq!(apply(&observe), Novelty::First);
+        assert_eq!(apply(&observe), Novelty::None, "as before");
+        assert_eq!(apply(&Change::RecordNotFound { asset_id }), Novelty::Other);
+        assert_eq!(apply(&observe), Novelty::Other, "found again");
+        assert_eq!(apply(&observe), Novelty::None);
+        apply(&Change::MarkOutdated { asset_id });
+        assert_eq!(apply(&observe), Novelty::Other, "a fact of the lockfile made the last one outdated");
+    }
 }
