@@ -65,7 +65,7 @@ pub(super) struct Global {
     #[arg(long, global = true)]
     pub json: bool,
     /// Longest time for each part of a request, such as 2s, and for an answer of the service.
-    /// Hidden, because nobody knows the outcome of an upload that is given up too early. The tests
+    /// Hidden, because the outcome is unknown of an upload that is given up too early. The tests
     /// of a server that hangs need it.
     #[arg(long, global = true, hide = true, value_name = "DURATION", value_parser = duration)]
     pub patience: Option<Duration>,

@@ -168,7 +168,7 @@ pub enum Blocked {
         /// How often in a row.
         failures: u32,
         /// Creates among them that were given up without knowing whether they happened: each may
-        /// have left an asset that nobody knows.
+        /// have left an unknown asset.
         doubts: u32,
         /// When it is due again.
         next_at: Timestamp,
@@ -178,7 +178,7 @@ pub enum Blocked {
 }
 
 /// An upload whose outcome is unknown and that something newer took the place of: it may have made
-/// an asset that nobody knows.
+/// an unknown asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PossibleDuplicate {
     /// The bytes that it sent.
@@ -221,7 +221,7 @@ pub struct Record {
     pub pinned: Option<PinnedAt>,
     /// Its assets that are to be archived, or were.
     pub retirements: BTreeMap<AssetId, Retirement>,
-    /// Uploads that may have made an asset which nobody knows, and those of which that is settled.
+    /// Uploads that may have made an unknown asset, and those of which that is settled.
     pub possible_duplicates: BTreeMap<UploadId, PossibleDuplicate>,
     /// The repairs of the last day, and when.
     pub repairs: Vec<(DriftRepair, Timestamp)>,

@@ -335,7 +335,7 @@ impl Executor {
         failpoint::hit("begun");
         if !abandoned_creates.is_empty() {
             let address = write.address;
-            tracing::warn!(%address, "sent again, since nobody knows what came of the try before: it may exist twice");
+            tracing::warn!(%address, "uploaded again, because the answer to the first upload got lost: it may exist twice on Roblox");
         }
         if let Some((_, bytes)) = write.upload {
             (self.listener)(ProgressEvent::Uploading { address: write.address.clone(), bytes });

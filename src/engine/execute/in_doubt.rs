@@ -145,7 +145,7 @@ impl Executor {
             Blocked::Refused { .. } => 0,
         });
         if looks < LOOKS {
-            let message = "nobody knows yet whether the update before was carried out".to_owned();
+            let message = "it is not known yet whether the update before arrived".to_owned();
             self.rest(&attempt.address, &message).await?;
             return Ok(StepResult::Again { message });
         }

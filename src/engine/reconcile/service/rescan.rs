@@ -69,6 +69,15 @@ impl Service<'_> {
         let Some(scanned) = scanned else { return Ok(()) };
         let (found, wrong, before) =
             scanned.map_err(|_| ServiceError::Defect { message: "looking at the files broke off".to_owned() })?;
+        // Git began to work after the loop's check, or checked out another branch since: files and
+        // lockfile may be of two branches, and a plan would archive what one of them lacks.
+        if self.is_running() && (self.must_wait() || self.session.lockfile.is_changed().unwrap_or(false)) {
+            self.session.cache = before;
+            self.needs.all |= all;
+            self.needs.scan = true;
+            self.times.git = Some(clock::elapsed() + GIT_AGAIN);
+            return Ok(());
+        }
         self.report_invalid(wrong);
         match found {
             Ok((gathered, text)) => self.take(gathered, text, &before).await?,
