@@ -166,3 +166,30 @@ fn a_model_that_is_renamed_on_a_new_branch_during_its_upload_keeps_its_asset() {
     assert!(project.read(LOCKFILE).contains("models/renamed.rbxmx"));
     is_settled(&project);
 }
+
+#[test]
+fn a_switch_right_after_a_status_of_git_archives_nothing() {
+    let (remote, project) = repository();
+    (20..30).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    project.sync();
+    commit(&project);
+    git(&project, &["checkout", "--quiet", "-b", "z"]);
+    project.write(NEW, png(7));
+    project.write("models/new.rbxmx", rbxmx("new"));
+    project.sync();
+    commit(&project);
+    let service = Service::start(&project, &[]);
+    service.until_synced(NEW);
+    for branch in ["x", "z", "x"] {
+        // So long a file must not have changed for its burst to be over.
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        project.write("ui/20.png", png(20));
+        // The index is written anew, under a lock of its own.
+        git(&project, &["status", "--short"]);
+        git(&project, &["checkout", "--quiet", branch]);
+    }
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    service.end();
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 0);
+    is_untouched(&remote, &project);
+}
