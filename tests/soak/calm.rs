@@ -57,6 +57,9 @@ fn converge(fixture: &mut SoakFixture, scenario: &mut Scenario, rng: &mut fastra
         if last.as_ref() != Some(&out) {
             (last, since) = (Some(out), Instant::now());
         } else if out.unseen && since.elapsed() > UNSEEN {
+            if restore_of_a_lost_state(fixture, &out.address) {
+                continue;
+            }
             if is_of_a_lost_state(fixture, &out.address) {
                 fixture.figures.count("revisions of a lost state that nothing has read yet");
             } else {
@@ -154,6 +157,21 @@ fn is_of_a_lost_state(fixture: &SoakFixture, address: &str) -> bool {
     let assets = fixture.emulator.assets();
     let head = assets.iter().find(|found| found["id"].as_u64() == asset).and_then(|found| found["head"].as_u64());
     asset.zip(head).is_some_and(|made| fixture.unknown_revisions.contains(&made))
+}
+
+/// Restores the asset of an address that was archived by hand, if only a lost state knew so. The
+/// older copy and its lockfile report it as archived outside of Macadam, and a person restores it.
+fn restore_of_a_lost_state(fixture: &mut SoakFixture, address: &str) -> bool {
+    let rows = fixture.status().unwrap_or_default();
+    let is_unknown = |row: &&Row| {
+        let asset_id = row.asset_id.filter(|id| fixture.unknown_archivings.contains(id));
+        row.address == address && row.archived_by.as_deref() == Some("elsewhere") && asset_id.is_some()
+    };
+    let found = rows.iter().any(|row| is_unknown(&row));
+    if found {
+        run_command(fixture, &["restore", address], "archivings of a lost state that a person took back");
+    }
+    found
 }
 
 /// Puts the files over the remote's content. The service must be stopped for that.

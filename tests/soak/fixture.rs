@@ -69,6 +69,8 @@ pub struct SoakFixture {
     /// Revisions that a lost state had made, and that neither its older copy nor the lockfile of
     /// the checkout knew: asset and revision.
     pub unknown_revisions: BTreeSet<(u64, u64)>,
+    /// Assets that were archived by hand before an older copy of the state came back.
+    pub unknown_archivings: BTreeSet<u64>,
     began: Instant,
     events: Vec<String>,
     event_log: File,
@@ -88,6 +90,7 @@ impl SoakFixture {
             states: 0,
             gone: Vec::new(),
             unknown_revisions: BTreeSet::new(),
+            unknown_archivings: BTreeSet::new(),
             service: Service::new(logs.clone()),
             commands: Commands::new(logs.clone()),
             figures: Figures::default(),

@@ -103,6 +103,7 @@ impl Scenario {
         let made: BTreeSet<(u64, u64)> = lost.facts.keys().map(|(_, asset, revision)| (*asset, *revision)).collect();
         let is_known = |made: &(u64, u64)| here.facts.keys().any(|(_, asset, revision)| (*asset, *revision) == *made);
         fixture.unknown_revisions.extend(made.into_iter().filter(|made| !is_known(made)));
+        fixture.unknown_archivings.extend(&self.archived);
         let kept = copy.and(&fixture.project.lockfiles());
         fixture.gone.push(beyond(lost, &kept));
         fixture.start_service(rng);
