@@ -460,6 +460,20 @@ impl Recorded {
         }
     }
 
+    /// What Macadam archived, for whichever address: by hand counts most, since only a person takes
+    /// that back.
+    pub fn archivings(&self) -> BTreeMap<AssetId, Retirement> {
+        let all = self.assets.values().flat_map(|record| &record.retirements);
+        let mut found: BTreeMap<AssetId, Retirement> = BTreeMap::new();
+        for (asset_id, retirement) in all.filter(|(_, retirement)| retirement.archived_at.is_some()) {
+            let known = found.entry(*asset_id).or_insert(*retirement);
+            if retirement.why == RetireReason::ByHand {
+                *known = *retirement;
+            }
+        }
+        found
+    }
+
     /// Roblox's last description of an asset, unless it is out of date.
     pub fn observed(&self, asset_id: AssetId) -> Option<&Observation> {
         self.seen.get(&asset_id).filter(|_| !self.outdated.contains(&asset_id))

@@ -1,6 +1,8 @@
 //! The rules for one address, in their order: what is open, what is in the way, the pin, and then
 //! the content.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::model::address::Address;
@@ -15,7 +17,9 @@ use crate::model::ids::{AssetId, OperationId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::policy::ModeratedName;
-use crate::model::recorded::{Attempt, AttemptId, Blocked, Identity, PossibleDuplicate, Record, Recorded, RefusalKind};
+use crate::model::recorded::{
+    Attempt, AttemptId, Blocked, Identity, PossibleDuplicate, Record, Recorded, RefusalKind, Retirement,
+};
 
 use super::content::plan_content;
 use super::contradiction;
@@ -41,6 +45,8 @@ pub(crate) struct AddressInputs<'a> {
     pub fields: &'a FieldDigests,
     /// The record of everything.
     pub recorded: &'a Recorded,
+    /// What Macadam archived, for whichever address.
+    pub archivings: &'a BTreeMap<AssetId, Retirement>,
     /// The sharing between addresses.
     pub sharing: &'a Sharing<'a>,
     /// The moves between addresses, certain and possible ones.

@@ -104,12 +104,12 @@ pub(super) fn holds_archived(
     asset_id: AssetId,
     change: BlockedChange,
 ) -> bool {
-    let ours = record.retirements.get(&asset_id).filter(|retirements| {
-        retirements.archived_at.is_some() && !is_back(case.recorded, asset_id, **retirements, case.now)
+    let own = record.retirements.get(&asset_id).copied().filter(|retirement| {
+        retirement.archived_at.is_some() && !is_back(case.recorded, asset_id, *retirement, case.now)
     });
-    let archived = match ours {
+    let archived = match own.or_else(|| for_another(case, asset_id)) {
         // It is restored by the step before.
-        Some(retirements) => retirements.why == RetireReason::ByHand,
+        Some(retirement) => retirement.why == RetireReason::ByHand,
         None => is_archived(case, asset_id),
     };
     let holds = archived && !repairs(case, record, DriftRepair::Archived);
@@ -139,31 +139,42 @@ pub(super) fn vanished(plan: &mut Plan, ready: &ReadyAddress<'_>, record: &Recor
 /// Plans an asset that is wanted and archived: by Macadam while it was not wanted, by a person, or
 /// outside of Macadam.
 pub(super) fn archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
-    let address = || case.address.clone();
     match record.retirements.get(&asset_id) {
         Some(retirements)
             if retirements.archived_at.is_none() || is_back(case.recorded, asset_id, *retirements, case.now) =>
         {
-            plan.marks.push(Change::SetRetirement { address: address(), asset_id, retirements: None });
+            let address = case.address.clone();
+            plan.marks.push(Change::SetRetirement { address, asset_id, retirements: None });
         }
-        Some(retirements) if retirements.why == RetireReason::ByHand => {
-            note(plan, case, NoteKind::ArchivedByHand { address: address() });
+        own => by_whom(plan, case, record, asset_id, own.copied().or_else(|| for_another(case, asset_id))),
+    }
+}
+
+/// Plans an asset that is wanted and archived, if it is, by how Macadam archived it.
+fn by_whom(
+    plan: &mut Plan,
+    case: &AddressInputs<'_>,
+    record: &Record,
+    asset_id: AssetId,
+    retirement: Option<Retirement>,
+) {
+    // Of those who share it one puts it back; all of them lack it.
+    let owns = record.retirements.contains_key(&asset_id) || case.sharing.owns_metadata(case.address, asset_id);
+    match retirement {
+        Some(Retirement { why: RetireReason::ByHand, .. }) => {
+            note(plan, case, NoteKind::ArchivedByHand { address: case.address.clone() });
         }
-        Some(_) => {
+        Some(_) if owns => {
             push(plan, case, Action::Restore { asset_id, repairs: false }, StepReason::ComesBack, None);
         }
-        None if is_archived(case, asset_id) => {
-            // Of those who share it one puts it back; all of them lack it.
-            let owns = case.sharing.owns_metadata(case.address, asset_id);
-            if repairs(case, record, DriftRepair::Archived) {
-                let action = Action::Restore { asset_id, repairs: true };
-                if owns {
-                    push(plan, case, action, StepReason::ArchivedElsewhere, None);
-                }
-            } else {
-                let repaired = repaired_enough(case, record, DriftRepair::Archived);
-                drifted(plan, case, asset_id, DriftKind::Archived { repaired });
-            }
+        Some(_) => {}
+        None if !is_archived(case, asset_id) => {}
+        None if !repairs(case, record, DriftRepair::Archived) => {
+            let repaired = repaired_enough(case, record, DriftRepair::Archived);
+            drifted(plan, case, asset_id, DriftKind::Archived { repaired });
+        }
+        None if owns => {
+            push(plan, case, Action::Restore { asset_id, repairs: true }, StepReason::ArchivedElsewhere, None);
         }
         None => {}
     }
@@ -181,6 +192,12 @@ pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, retirement: Retire
     let is_outdated = recorded.outdated.contains(&asset_id);
     let was_looked_at = !is_outdated && *at >= archived_at && !recorded.may_lag(asset_id, *at);
     asset.archived == Some(false) && (was_looked_at || recorded.was_just_restored(asset_id, now))
+}
+
+/// How Macadam archived an asset for another address that has or had it.
+fn for_another(case: &AddressInputs<'_>, asset_id: AssetId) -> Option<Retirement> {
+    let archived = case.archivings.get(&asset_id).copied();
+    archived.filter(|retirement| !is_back(case.recorded, asset_id, *retirement, case.now))
 }
 
 fn is_archived(case: &AddressInputs<'_>, asset_id: AssetId) -> bool {

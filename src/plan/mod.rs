@@ -65,6 +65,7 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
     let sharing = Sharing::of(desired, recorded, &in_progress);
     let fields = desired.assets.values().map(|want| input_digest::fields(want, desired, recorded));
     let fields: Vec<FieldDigests> = fields.collect();
+    let archivings = &recorded.archivings();
     let mut intentions = Vec::new();
     for ((address, want), fields) in desired.assets.iter().zip(&fields) {
         if in_progress.contains(address) {
@@ -78,7 +79,8 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
             push_move(&mut plan, address, moved);
         }
         let (sharing, moves) = (&sharing, &moves);
-        let case = asset::AddressInputs { address, want, fields, recorded, sharing, moves, desired, options, now };
+        let case =
+            asset::AddressInputs { address, want, fields, recorded, archivings, sharing, moves, desired, options, now };
         if let Some(target) = asset::plan_asset(&mut plan, &case) {
             intentions.push(metadata::MetadataTarget { address, want, target, fields });
         }

@@ -216,6 +216,9 @@ pub(crate) async fn prepare(
         let retirements = recorded.assets.get(address)?.retirements.get(&asset_id)?;
         retirements.archived_at
     });
+    // It may have been archived for another address that shares it, by this command or earlier.
+    let for_another =
+        || retirements.is_none() && context.state_cache.read(|recorded| recorded.archivings().contains_key(&asset_id));
     // The read may be older than Macadam's last write, and that write may have been undone. Where
     // they differ, the request is sent.
     let seen = context.state_cache.read(|recorded| recorded.observed(asset_id).and_then(|seen| seen.asset.archived));
@@ -226,7 +229,7 @@ pub(crate) async fn prepare(
     };
     let archived = archived.unwrap_or(retirements.is_some());
     let at_roblox = match direction {
-        Direction::Archive if archived && !settled => {
+        Direction::Archive if archived && !settled && !for_another() => {
             return Err(ByHandError::Archived { address: address.clone(), asset_id });
         }
         Direction::Restore if !archived && !settled && retirements.is_none() => {

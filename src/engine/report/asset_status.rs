@@ -17,7 +17,7 @@ use crate::model::ids::{AssetId, ContentHash};
 use crate::model::metadata::Field;
 use crate::model::minute::Minute;
 use crate::model::path::ProjectPath;
-use crate::model::recorded::{Attempt, Blocked, Record, Recorded, RetireReason};
+use crate::model::recorded::{Attempt, Blocked, Record, Recorded, RetireReason, Retirement};
 use crate::model::remote::RemoteAsset;
 use crate::plan::asset::way_out;
 use crate::plan::current::{current, last};
@@ -120,6 +120,8 @@ pub(in crate::engine) struct Parts<'a> {
     steps: BTreeMap<&'a Address, Vec<&'a Step>>,
     held: BTreeMap<&'a Address, Vec<&'a Hold>>,
     attempts: BTreeMap<&'a Address, Vec<&'a Attempt>>,
+    /// What Macadam archived, for whichever address.
+    archivings: BTreeMap<AssetId, Retirement>,
 }
 
 impl<'a> Parts<'a> {
@@ -129,6 +131,7 @@ impl<'a> Parts<'a> {
             steps: by_address(&plan.steps, |step| &step.address),
             held: by_address(&plan.held, |hold| &hold.address),
             attempts: by_address(recorded.attempts.values(), |attempt| &attempt.address),
+            archivings: recorded.archivings(),
         }
     }
 }
@@ -155,7 +158,9 @@ impl StatusInputs<'_> {
             None => last(record),
         });
         let seen = current.and_then(|(key, _)| self.recorded.observed(key.asset_id)).map(|seen| &seen.asset);
-        let archived_by = record.zip(current).and_then(|(record, (key, _))| archived_by(record, key.asset_id, seen));
+        let archived_by = record
+            .zip(current)
+            .and_then(|(record, (key, _))| archived_by(&self.parts.archivings, record, key.asset_id, seen));
         let state = current.map(|(_, fact)| fact.state);
         let moderation = match state {
             Some(RevisionState::Rejected) => Some(Moderation::Rejected),
@@ -311,10 +316,17 @@ impl StatusInputs<'_> {
 
 /// Returns who archived an asset, or `None` if it isn't archived. Roblox's last statement counts
 /// for more than Macadam's own record.
-fn archived_by(record: &Record, asset_id: AssetId, seen: Option<&RemoteAsset>) -> Option<ArchivedBy> {
-    let retirements = record.retirements.get(&asset_id).filter(|retirements| retirements.archived_at.is_some());
-    let is_archived = seen.and_then(|seen| seen.archived).unwrap_or(retirements.is_some());
-    is_archived.then(|| match retirements.map(|retirements| retirements.why) {
+fn archived_by(
+    archivings: &BTreeMap<AssetId, Retirement>,
+    record: &Record,
+    asset_id: AssetId,
+    seen: Option<&RemoteAsset>,
+) -> Option<ArchivedBy> {
+    let own = record.retirements.get(&asset_id).copied().filter(|retirement| retirement.archived_at.is_some());
+    // What shares the asset is archived with it.
+    let known = own.or_else(|| archivings.get(&asset_id).copied());
+    let is_archived = seen.and_then(|seen| seen.archived).unwrap_or(known.is_some());
+    is_archived.then(|| match known.map(|retirement| retirement.why) {
         Some(RetireReason::Replaced | RetireReason::Removed) => ArchivedBy::Policy,
         Some(RetireReason::ByHand) => ArchivedBy::Hand,
         None => ArchivedBy::Elsewhere,

@@ -132,6 +132,27 @@ fn an_archived_asset_was_told_only_of_the_address_that_made_it() {
     check_desired(&repair(wanted()), known(), "restore a.png 10: it was archived on Roblox, outside of Macadam");
 }
 
+/// A copy of a file whose asset was archived by hand was reported as archived outside of Macadam.
+#[test]
+fn an_archiving_counts_for_every_address_of_the_asset() {
+    let known = |why: RetireReason| {
+        let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
+        let known = known.retirements("a.png", 10, why, days_ago(2), Some(days_ago(1)));
+        known.seen(10, |seen| seen.archived = Some(true))
+    };
+    let b = || desired(vec![want("b.png", 1)]);
+    check_desired(
+        &b(),
+        known(RetireReason::ByHand),
+        "note b.png: it was archived by hand; `macadam restore b.png` brings it back",
+    );
+    let restored = "restore b.png 10: Macadam archived it while it was not in the manifest, and it is back";
+    check_desired(&b(), known(RetireReason::Replaced), restored);
+    let both = desired(vec![want("a.png", 1), want("b.png", 1)]);
+    let restored = "restore a.png 10: Macadam archived it while it was not in the manifest, and it is back";
+    check_desired(&both, known(RetireReason::Replaced), restored);
+}
+
 /// The address that had made the asset wanted other bytes and was held, so nobody put back what the
 /// other one uses.
 #[test]

@@ -44,6 +44,25 @@ fn an_asset_is_archived_and_a_sync_leaves_it_alone() {
 }
 
 #[test]
+fn an_asset_of_two_addresses_is_archived_by_hand_for_both() {
+    let (remote, project) = three(&[]);
+    project.write("ui/z.png", png(3));
+    project.sync();
+    let both = ["ui/a.png", "ui/z.png"];
+    project.run(&["archive", "--yes", both[0], both[1]]).expect(0);
+    let told = project.run(&["sync", "--once", "--refresh"]).expect(0).stdout;
+    assert!(!told.contains("outside of Macadam"), "{told}");
+    for address in both {
+        assert_eq!(row(&project, address)["archived_by"], "hand", "{told}");
+    }
+    project.run(&["restore", "ui/z.png"]).expect(0);
+    for address in both {
+        assert_eq!(row(&project, address)["state"], "synced");
+    }
+    is_settled(&remote, &project);
+}
+
+#[test]
 fn restore_undoes_every_kind_of_archiving() {
     let (remote, project) = three(&[]);
     let id = asset_id(&project, "sword");
