@@ -231,15 +231,27 @@ pub(crate) fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) 
 /// Returns the `queries` to fetch before the first plan: outdated assets, those that only another
 /// tool's records mention, and due ones that Roblox didn't find.
 pub(crate) fn urgent(queries: Vec<AssetQuery>, recorded: &Recorded, now: Timestamp) -> Vec<AssetQuery> {
+    let is_due = |known: &NotFound| !known.is_gone() && (known.next_at() <= now || known.at > now);
+    let is_due = |query: &AssetQuery| recorded.not_found.get(&query.asset_id).is_some_and(is_due);
+    let due: Vec<AssetQuery> = queries.iter().copied().filter(is_due).collect();
+    let outdated = outdated(queries, recorded);
+    let more: Vec<AssetQuery> = due.into_iter().filter(|query| !outdated.contains(query)).collect();
+    outdated.into_iter().chain(more).collect()
+}
+
+/// Returns the `queries` of assets whose last observation proves nothing: the lockfile made it
+/// outdated, or only another tool's records mention the asset. Those that Roblox didn't find have
+/// their own time.
+pub(crate) fn outdated(queries: Vec<AssetQuery>, recorded: &Recorded) -> Vec<AssetQuery> {
     let facts = recorded.assets.values().flat_map(|record| record.history.iter());
     let unverified: BTreeSet<AssetId> =
         facts.filter(|(_, fact)| fact.state == RevisionState::Unverified).map(|(key, _)| key.asset_id).collect();
-    let is_due = |known: &NotFound| !known.is_gone() && (known.next_at() <= now || known.at > now);
-    let is_urgent = |query: &AssetQuery| match recorded.not_found.get(&query.asset_id) {
-        Some(known) => recorded.outdated.contains(&query.asset_id) || is_due(known),
-        None => recorded.outdated.contains(&query.asset_id) || unverified.contains(&query.asset_id),
+    let proves_nothing = |query: &AssetQuery| {
+        let is_unverified =
+            || unverified.contains(&query.asset_id) && !recorded.not_found.contains_key(&query.asset_id);
+        recorded.outdated.contains(&query.asset_id) || is_unverified()
     };
-    queries.into_iter().filter(is_urgent).collect()
+    queries.into_iter().filter(proves_nothing).collect()
 }
 
 fn has(record: &Record, asset_id: AssetId) -> bool {

@@ -1,5 +1,5 @@
-//! Which assets the service fetches next, and when: reviews as they fall due, and in between all
-//! assets, one after another, for drift.
+//! Which assets the service fetches next, and when: what a newer lockfile made outdated at once,
+//! reviews as they fall due, and in between all assets, one after another, for drift.
 //!
 //! Each plan makes a new schedule, since that is when its inputs change. Pure: time is an argument.
 //! Read next: [`super::drift_scan`], which carries it out.
@@ -30,6 +30,13 @@ const TOGETHER: Duration = Duration::from_secs(15);
 /// The most assets fetched together, again half of the limit: with more assets, a round takes
 /// longer.
 const MOST_TOGETHER: u128 = 15;
+
+/// The most assets whose last observation proves nothing that are fetched together, within
+/// [`URGENT_SPAN`]: half of the limit, so that no update waits for them.
+const MOST_URGENT: usize = 60;
+
+/// The time within which at most [`MOST_URGENT`] of them are fetched.
+const URGENT_SPAN: Duration = Duration::from_secs(60);
 
 /// The delay before an asset is fetched again after a fetch without a result.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(60);
@@ -62,6 +69,10 @@ impl ScheduledScan {
 /// The planned fetches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ScanSchedule {
+    /// The assets whose last observation proves nothing, since the lockfile says something else.
+    urgent: Vec<AssetQuery>,
+    /// How many of them may be fetched together.
+    most_urgent: usize,
     /// The reviews, latest due first, so that the next is popped from the end.
     reviews: Vec<ScheduledScan>,
     /// All other assets, likewise.
@@ -85,14 +96,16 @@ impl ScanSchedule {
                 None => scan,
             }
         };
-        let scans = observe::queries(desired, recorded).into_iter().map(scan);
+        let queries = observe::queries(desired, recorded);
+        let (urgent, most_urgent) = urgent(queries.clone(), recorded, now);
+        let scans = queries.into_iter().map(scan);
         let (mut reviews, mut drifts): (Vec<ScheduledScan>, Vec<ScheduledScan>) =
             scans.partition(|scan| scan.review.is_some());
         reviews.sort_unstable_by_key(|scan| Reverse(scan.place()));
         drifts.sort_unstable_by_key(|scan| Reverse(scan.place()));
         let coming = recorded.assets.iter().flat_map(|(address, record)| retirement::coming(address, record, desired));
         let archiving = coming.map(|coming| coming.at).filter(|at| *at > now).min();
-        Self { reviews, drifts, archiving }
+        Self { urgent, most_urgent, reviews, drifts, archiving }
     }
 
     /// Returns how long to wait for the next fetch, after one at `now`; `None` if there is no
@@ -103,7 +116,9 @@ impl ScanSchedule {
             scans.last().map(|scan| Duration::try_from(scan.at.duration_since(now)).unwrap_or_default())
         };
         let (review, drift) = (until(&self.reviews), until(&self.drifts));
-        review.map(|wait| wait.max(SHORTEST_PAUSE)).into_iter().chain(drift.map(|wait| wait.max(pause))).min()
+        let urgent = (!self.urgent.is_empty() && self.most_urgent > 0).then_some(Duration::ZERO);
+        let soon = review.into_iter().chain(urgent).map(|wait| wait.max(SHORTEST_PAUSE));
+        soon.chain(drift.map(|wait| wait.max(pause))).min()
     }
 
     /// Returns the part of a round's time that one asset has.
@@ -112,8 +127,21 @@ impl ScanSchedule {
         DRIFT_ROUND.unsigned_abs().checked_div(assets).unwrap_or_default()
     }
 
-    /// Takes the fetches that are due and may go together: a review before anything else.
+    /// Takes the fetches that are due and may go together: urgent ones, then a review, then the
+    /// others.
     pub(super) fn take(&mut self, now: Timestamp) -> Vec<AssetQuery> {
+        let urgent: Vec<AssetQuery> = self.urgent.drain(..self.most_urgent.min(self.urgent.len())).collect();
+        if !urgent.is_empty() {
+            self.most_urgent -= urgent.len();
+            for scans in [&mut self.reviews, &mut self.drifts] {
+                let (taken, rest) = scans.drain(..).partition(|scan| urgent.contains(&scan.query));
+                *scans = rest;
+                let taken: Vec<ScheduledScan> = taken;
+                let again = |scan: ScheduledScan| ScheduledScan::after(Some(now), scan.query, scan.review);
+                taken.into_iter().map(again).for_each(|scan| insert(scans, scan));
+            }
+            return urgent;
+        }
         if let Some(query) = take(&mut self.reviews, now) {
             return vec![query];
         }
@@ -143,6 +171,16 @@ impl ScanSchedule {
     }
 }
 
+/// Returns the urgent ones of `queries`, and how many may be fetched now.
+fn urgent(queries: Vec<AssetQuery>, recorded: &Recorded, now: Timestamp) -> (Vec<AssetQuery>, usize) {
+    let mut urgent = observe::outdated(queries, recorded);
+    // A read that may lag would decide nothing.
+    urgent.retain(|query| !recorded.may_lag(query.asset_id, now));
+    let is_lately = |at: Timestamp| now.duration_since(at).unsigned_abs() < URGENT_SPAN;
+    let lately = recorded.seen.values().filter(|seen| is_lately(seen.at)).count();
+    (urgent, MOST_URGENT.saturating_sub(lately))
+}
+
 /// Takes the first fetch if it is due, and schedules the next one of that asset.
 fn take(scans: &mut Vec<ScheduledScan>, now: Timestamp) -> Option<AssetQuery> {
     let ScheduledScan { query, review, .. } = scans.pop_if(|scan| scan.at <= now)?;
@@ -158,6 +196,7 @@ fn insert(scans: &mut Vec<ScheduledScan>, scan: ScheduledScan) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::change::Change;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
@@ -201,6 +240,39 @@ mod tests {
             assert_eq!(schedule.wait(at(1)), Some(Duration::from_secs(pause)), "{assets}");
             assert_eq!(schedule.take(at(1)).len(), together, "{assets}");
         }
+    }
+
+    /// After an older lockfile was put back, outdated assets were fetched one every five seconds.
+    #[test]
+    fn outdated_assets_are_fetched_together_within_half_of_the_limit() {
+        let scans: Vec<ScheduledScan> = (1..=70).rev().map(|id| scan(9_000, id)).collect();
+        let urgent = scans.iter().map(|scan| scan.query).collect();
+        let mut schedule = ScanSchedule { urgent, most_urgent: MOST_URGENT, ..drifts(scans) };
+        assert_eq!(schedule.wait(at(0)), Some(SHORTEST_PAUSE));
+        assert_eq!(schedule.take(at(1)).len(), MOST_URGENT);
+        assert_eq!(schedule.wait(at(1)), Some(Duration::from_secs(8_999)), "the others of this minute wait");
+        assert_eq!(schedule.drifts.len(), 70, "nothing is lost");
+        schedule.most_urgent = MOST_URGENT;
+        assert_eq!(schedule.take(at(61)).len(), 10);
+        assert_eq!(ids(schedule.take(at(61))), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn what_the_lockfile_made_outdated_is_urgent_unless_a_read_may_lag() {
+        let asset_id = AssetId::new(7).unwrap();
+        let fixture = || {
+            let mut recorded = Recorded::default();
+            let asset = crate::model::remote::RemoteAsset::unknown(asset_id);
+            recorded.apply(&Change::RecordObservation { asset }, at(1_000)).unwrap();
+            recorded.apply(&Change::MarkOutdated { asset_id }, at(1_000)).unwrap();
+            recorded
+        };
+        let query = vec![AssetQuery { asset_id, extras: false }];
+        assert_eq!(urgent(query.clone(), &fixture(), at(2_000)), (query.clone(), MOST_URGENT));
+        assert_eq!(urgent(query.clone(), &fixture(), at(1_010)), (query.clone(), MOST_URGENT - 1));
+        let mut written = fixture();
+        written.apply(&Change::RecordWrite { asset_id, restores: false }, at(1_990)).unwrap();
+        assert_eq!(urgent(query, &written, at(2_000)), (Vec::new(), MOST_URGENT));
     }
 
     #[test]
