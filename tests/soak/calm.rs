@@ -160,12 +160,13 @@ fn is_of_a_lost_state(fixture: &SoakFixture, address: &str) -> bool {
 }
 
 /// Restores the asset of an address that was archived by hand, if only a lost state knew so. The
-/// older copy and its lockfile report it as archived outside of Macadam, and a person restores it.
+/// older copy and its lockfile don't know of it until they read the asset, and then report it as
+/// archived outside of Macadam. A person restores it.
 fn restore_of_a_lost_state(fixture: &mut SoakFixture, address: &str) -> bool {
     let rows = fixture.status().unwrap_or_default();
     let is_unknown = |row: &&Row| {
         let asset_id = row.asset_id.filter(|id| fixture.unknown_archivings.contains(id));
-        row.address == address && row.archived_by.as_deref() == Some("elsewhere") && asset_id.is_some()
+        row.address == address && row.archived_by.as_deref() != Some("hand") && asset_id.is_some()
     };
     let found = rows.iter().any(|row| is_unknown(&row));
     if found {
