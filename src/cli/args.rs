@@ -30,9 +30,12 @@ Macadam takes the API key from --api-key-file, the systemd credential
 `roblox-api-key` or the variable ROBLOX_API_KEY, in this order. An OAuth 2.0
 access token goes into ROBLOX_OAUTH_TOKEN.";
 
+/// The version, commit and target, which `build.rs` found out.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("MACADAM_BUILD"), ")");
+
 /// Keep a game's assets on Roblox up to date with the files in git
 #[derive(Debug, Parser)]
-#[command(name = "macadam", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "macadam", version = VERSION, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
 pub(super) struct Cli {
     /// Options for every command.
     #[command(flatten)]

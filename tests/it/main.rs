@@ -57,3 +57,4 @@ mod systemd;
 mod tidy;
 mod underway;
 mod untold;
+mod version;
