@@ -64,7 +64,8 @@ fn of_checkout(folder: &Path) -> Option<String> {
 fn of_package(text: &str) -> Option<String> {
     let (_, rest) = text.split_once("\"sha1\"")?;
     let commit = rest.split('"').nth(1).filter(|commit| is_commit(commit))?;
-    let is_modified = rest.split_once("\"dirty\"").is_some_and(|(_, rest)| rest.trim_start_matches([':', ' ']).starts_with("true"));
+    let is_modified =
+        rest.split_once("\"dirty\"").is_some_and(|(_, rest)| rest.trim_start_matches([':', ' ']).starts_with("true"));
     Some(format!("{}{}", shortened(commit), if is_modified { "-modified" } else { "" }))
 }
 
@@ -84,12 +85,7 @@ pub fn sources(folder: &Path) -> Vec<PathBuf> {
     let of_git = [named("HEAD"), named("packed-refs"), branch.as_deref().and_then(named)];
     let of_project = ["Cargo.toml", "Cargo.lock", "src", "migrations", "systemd", PACKAGED];
     // Cargo takes a path that doesn't exist for a change each time.
-    of_git
-        .into_iter()
-        .flatten()
-        .chain(of_project.map(|name| folder.join(name)))
-        .filter(|path| path.exists())
-        .collect()
+    of_git.into_iter().flatten().chain(of_project.map(|name| folder.join(name))).filter(|path| path.exists()).collect()
 }
 
 /// What git says, in one line; `None` without git, or where it says no.
