@@ -142,7 +142,7 @@ CREATE TABLE repairs (
 
 CREATE INDEX repairs_of_address ON repairs (address);
 
--- Why an address rests although something is to do.
+-- Why an address waits although something is to do.
 CREATE TABLE blocked (
     address  TEXT PRIMARY KEY REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
     input_digest TEXT NOT NULL,
@@ -150,11 +150,12 @@ CREATE TABLE blocked (
     -- When it was refused, or when it is due again.
     at       TEXT NOT NULL,
     -- Of a refusal: the action that was refused, and what Roblox objected to.
-    action   TEXT,
+    action   TEXT CHECK (action IN ('create', 'replace', 'update_content', 'update_metadata', 'rollback', 'archive',
+        'restore')),
     refusal_kind TEXT CHECK (refusal_kind IN ('display_name', 'other')),
     -- Of something that may go better: how often it failed in a row.
     failures INTEGER CHECK (failures >= 0),
-    -- And how many of them were creates that may have left an asset which nobody knows.
+    -- And how many of them were creates that may have left an unknown asset.
     in_doubt INTEGER CHECK (in_doubt >= 0),
     CHECK ((action IS NULL) <> (failures IS NULL)),
     CHECK ((action IS NULL) = (refusal_kind IS NULL)),
@@ -216,7 +217,7 @@ CREATE TABLE journal (
     CHECK ((operation IS NOT NULL) = (event = 'accept'))
 ) STRICT, WITHOUT ROWID;
 
--- What the remote last said of an asset. NULL: not asked for, or unset there.
+-- The last description of an asset by the remote. NULL: unknown, or unset there.
 CREATE TABLE observations (
     asset_id     INTEGER PRIMARY KEY CHECK (asset_id > 0),
     at           TEXT NOT NULL,
@@ -228,13 +229,14 @@ CREATE TABLE observations (
     description  TEXT,
     moderation   TEXT,
     archived     INTEGER CHECK (archived IN (0, 1)),
-    -- 1: icon, previews and links were asked for, so what is missing of them is unset.
-    extras_known INTEGER NOT NULL CHECK (extras_known IN (0, 1)),
+    -- NULL without links: not asked for. NULL with links: there is none.
     icon         INTEGER CHECK (icon > 0),
     -- [[<asset ID>, <alternative text or null>], …]
     previews     TEXT CHECK (previews IS NULL OR json_valid(previews)),
     -- {"<network>": [<title or null>, "<uri>"], …}
-    social_links TEXT NOT NULL CHECK (json_valid(social_links))
+    -- NULL: icon and links were not asked for.
+    social_links TEXT CHECK (social_links IS NULL OR json_valid(social_links)),
+    CHECK (icon IS NULL OR social_links IS NOT NULL)
 ) STRICT;
 
 -- Assets that the remote didn't find when it was last asked: one such answer proves nothing.

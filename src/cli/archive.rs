@@ -79,7 +79,7 @@ async fn run(
 /// here.
 fn has_to_do(record: &Record, direction: Direction) -> bool {
     let Some((key, _)) = last(record) else { return false };
-    let archived = record.retirements.get(&key.asset_id).is_some_and(|retirements| retirements.archived_at.is_some());
+    let archived = record.retirements.get(&key.asset_id).is_some_and(|retirement| retirement.archived_at.is_some());
     archived == (direction == Direction::Restore)
 }
 

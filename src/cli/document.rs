@@ -9,9 +9,10 @@ use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Warning}
 use crate::engine::workspace::snapshot::PlanPreview;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
-use crate::model::ids::AssetId;
+use crate::model::ids::{AssetId, Revision};
 use crate::model::recorded::Recorded;
 use crate::plan::diff::{self, Difference};
+use crate::plan::reason::hold::HoldFacts;
 use crate::plan::{Action, Drift, Hold, HoldKind, Note, Step};
 
 /// A step as one entry of `actions`, with all that is known of it where that is at hand.
@@ -22,7 +23,7 @@ fn action(step: &Step, known: Option<(&Desired, &Recorded)>) -> Map<String, Valu
         None => step.action.asset_id(),
     };
     let revision = match &step.action {
-        Action::UpdateContent { head, .. } => head.map(crate::model::ids::Revision::get),
+        Action::UpdateContent { head, .. } => head.map(Revision::get),
         Action::PointBack { to, .. } => recorded
             .and_then(|recorded| recorded.assets.get(&step.address))
             .map(|record| record.history.number(*to))
@@ -43,7 +44,7 @@ fn action(step: &Step, known: Option<(&Desired, &Recorded)>) -> Map<String, Valu
     entry.insert("action".to_owned(), json!(step.action.name()));
     entry.insert("reason".to_owned(), json!(step.reason.to_string()));
     entry.insert("code".to_owned(), json!(step.reason.rule().name()));
-    entry.insert("asset_id".to_owned(), json!(asset_id.map(crate::model::ids::AssetId::get)));
+    entry.insert("asset_id".to_owned(), json!(asset_id.map(AssetId::get)));
     entry.insert("revision".to_owned(), json!(revision));
     entry.insert("rule".to_owned(), json!(step.reason.rule().name()));
     if let Some(recorded) = recorded {
@@ -74,7 +75,18 @@ fn hold(hold: &Hold) -> Map<String, Value> {
     entry.insert("hint".to_owned(), json!(hold.hint()));
     entry.insert("kind".to_owned(), json!(hold.kind().to_string()));
     entry.insert("part".to_owned(), json!(hold.part.name()));
+    entry.insert("facts".to_owned(), facts(&hold.reason.facts()));
     entry
+}
+
+/// What the reason of a hold names.
+pub(super) fn facts(facts: &HoldFacts) -> Value {
+    let HoldFacts { addresses, asset_id, revision } = facts;
+    json!({
+        "addresses": addresses.iter().map(Address::as_str).collect::<Vec<_>>(),
+        "asset_id": asset_id.map(AssetId::get),
+        "revision": revision.map(Revision::get),
+    })
 }
 
 fn summary(actions: &[Map<String, Value>]) -> Value {
@@ -98,6 +110,7 @@ pub(super) fn drifts(drifts: &[Drift]) -> Value {
         json!({
             "address": address.as_str(),
             "asset_id": asset_id.get(),
+            "revision": kind.revision().map(Revision::get),
             "code": kind.code(),
             "what": kind.to_string(),
             "hint": drift.hint(),

@@ -101,6 +101,7 @@ pub(super) fn read_assets(fields: TableReader<'_>, defaults: &AssetKeys, report:
             continue;
         }
         let Some(mut table) = field.table(shown(&format!("[assets.{}]", field.name)), report) else { continue };
+        table.set_table_hint("a name with a dot must be in quotes: [assets.\"close.png\"]");
         let path = table.take("path");
         let keys = AssetKeys::read(&mut table, KeyPlace::Asset, report).over(defaults);
         table.finish(report);

@@ -79,6 +79,8 @@ pub(super) struct TableReader<'t> {
     pub(super) place: Range<usize>,
     left: Vec<KeyValue<'t>>,
     known: Vec<&'static str>,
+    /// The hint for an unknown key that is a table.
+    table_hint: Option<&'static str>,
 }
 
 impl<'t> TableReader<'t> {
@@ -89,7 +91,12 @@ impl<'t> TableReader<'t> {
         };
         let mut left: Vec<KeyValue<'t>> = table.iter().map(field).collect();
         left.sort_by_key(|field| field.key.start);
-        Self { what: what.into(), place, left, known: Vec::new() }
+        Self { what: what.into(), place, left, known: Vec::new(), table_hint: None }
+    }
+
+    /// Sets the hint for an unknown key that is a table.
+    pub(super) const fn set_table_hint(&mut self, hint: &'static str) {
+        self.table_hint = Some(hint);
     }
 
     pub(super) fn what(&self) -> &str {
@@ -115,17 +122,17 @@ impl<'t> TableReader<'t> {
 
     /// Reports every key that nobody took.
     pub(super) fn finish(self, report: &mut ErrorSink) {
-        let Self { what, left, known, .. } = self;
+        let Self { what, left, known, table_hint, .. } = self;
         for field in left {
             let fault = ManifestError::new(field.key.clone(), format!("unknown key {} in {what}", shown(field.name)));
-            let hint = if report.is_crowded() { None } else { Some(unknown_key_hint(&field, &what, &known)) };
+            let hint = if report.is_crowded() { None } else { Some(unknown_key_hint(&field, table_hint, &known)) };
             report.add(hint.into_iter().fold(fault, ManifestError::hint));
         }
     }
 }
 
 /// A hint for an unknown key.
-fn unknown_key_hint(field: &KeyValue<'_>, what: &str, known: &[&'static str]) -> String {
+fn unknown_key_hint(field: &KeyValue<'_>, table_hint: Option<&str>, known: &[&'static str]) -> String {
     let letters = bare_letters(field.name);
     if let Some(near) = nearest(field.name, known.iter().copied()) {
         return format!("did you mean `{near}`?");
@@ -137,8 +144,8 @@ fn unknown_key_hint(field: &KeyValue<'_>, what: &str, known: &[&'static str]) ->
     if REMOTE_KEYS.contains(&letters.as_str()) {
         return "the manifest can't choose the server; use the option --api-url".to_owned();
     }
-    if let (DeValue::Table(_), true) = (field.value.get_ref(), what.contains("[assets.")) {
-        return "a name with a dot must be in quotes: [assets.\"close.png\"]".to_owned();
+    if let (DeValue::Table(_), Some(hint)) = (field.value.get_ref(), table_hint) {
+        return hint.to_owned();
     }
     if let Some((_, home)) = HOMES.iter().find(|(key, _)| *key == field.name) {
         return format!("it belongs under {home}");

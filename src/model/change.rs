@@ -94,7 +94,7 @@ pub enum Change {
         /// Which asset.
         asset_id: AssetId,
         /// Its retirement; `None`: it stays.
-        retirements: Option<Retirement>,
+        retirement: Option<Retirement>,
     },
     /// Macadam is about to put back a change made outside of it.
     RecordRepair {

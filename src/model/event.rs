@@ -8,6 +8,7 @@ use super::address::Address;
 use super::history::Kind;
 use super::ids::{AssetId, Creator, Revision};
 use super::minute::{Age, Minute};
+use super::phase::IntentKind;
 use super::observation::Mismatch;
 
 /// An event that a person may want to read later.
@@ -46,8 +47,8 @@ pub enum EventKind {
     },
     /// A request got no clear answer.
     InDoubt {
-        /// The request, by the name of its intent.
-        action: &'static str,
+        /// The change that was requested.
+        action: IntentKind,
         /// The failure.
         message: String,
     },
@@ -199,7 +200,7 @@ impl fmt::Display for EventKind {
             Self::PassedOver { asset_id, other_kind: false } => {
                 write!(f, "asset {asset_id} isn't used: the lockfile has another asset for it")
             }
-            Self::InDoubt { action, message } => write!(f, "{action}: {message}"),
+            Self::InDoubt { action, message } => write!(f, "{}: {message}", action.name()),
             Self::EntryTakenBack { lockfile } => {
                 write!(f, "{lockfile} had lost its entry, so Macadam took it from git")
             }

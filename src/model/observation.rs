@@ -108,6 +108,15 @@ pub enum Mismatch {
 }
 
 impl Mismatch {
+    /// The asset that was meant.
+    pub(crate) const fn asset_id(&self) -> AssetId {
+        match self {
+            Self::Asset { meant: asset_id, .. } | Self::Creator { asset_id, .. } | Self::Type { asset_id, .. } => *asset_id,
+        }
+    }
+}
+
+impl Mismatch {
     /// Returns the mismatch between `asset` and the kind that is `meant`. A field that Roblox
     /// leaves out proves nothing.
     pub fn of(meant: Kind, asset: &RemoteAsset) -> Option<Self> {

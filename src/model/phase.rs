@@ -7,6 +7,55 @@ use super::digest::{self, FieldDigest};
 use super::ids::{AssetId, ContentHash, OperationId, Revision, UploadId};
 use super::metadata::FieldDigests;
 
+/// The kind of an [`Intent`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IntentKind {
+    /// Make the first asset.
+    Create,
+    /// Make a new asset that takes the place of an older one.
+    Replace,
+    /// Give an asset new bytes.
+    UpdateContent,
+    /// Change metadata fields.
+    UpdateMetadata,
+    /// Make an earlier version current.
+    Rollback,
+    /// Archive an asset.
+    Archive,
+    /// Restore an archived asset.
+    Restore,
+}
+
+impl IntentKind {
+    const ALL: [Self; 7] = [
+        Self::Create,
+        Self::Replace,
+        Self::UpdateContent,
+        Self::UpdateMetadata,
+        Self::Rollback,
+        Self::Archive,
+        Self::Restore,
+    ];
+
+    /// The name in state, lockfile and output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Replace => "replace",
+            Self::UpdateContent => "update_content",
+            Self::UpdateMetadata => "update_metadata",
+            Self::Rollback => "rollback",
+            Self::Archive => "archive",
+            Self::Restore => "restore",
+        }
+    }
+
+    /// Reads the name that [`IntentKind::name`] gives.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// The intent of one change of the remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Intent {
@@ -59,17 +108,22 @@ pub enum Intent {
 }
 
 impl Intent {
-    /// The name in journal, lockfile and output.
-    pub const fn name(&self) -> &'static str {
+    /// Its kind.
+    pub const fn kind(&self) -> IntentKind {
         match self {
-            Self::Create { replaces: None, .. } => "create",
-            Self::Create { replaces: Some(_), .. } => "replace",
-            Self::UpdateContent { .. } => "update_content",
-            Self::UpdateMetadata { .. } => "update_metadata",
-            Self::Rollback { .. } => "rollback",
-            Self::Archive { .. } => "archive",
-            Self::Restore { .. } => "restore",
+            Self::Create { replaces: None, .. } => IntentKind::Create,
+            Self::Create { replaces: Some(_), .. } => IntentKind::Replace,
+            Self::UpdateContent { .. } => IntentKind::UpdateContent,
+            Self::UpdateMetadata { .. } => IntentKind::UpdateMetadata,
+            Self::Rollback { .. } => IntentKind::Rollback,
+            Self::Archive { .. } => IntentKind::Archive,
+            Self::Restore { .. } => IntentKind::Restore,
         }
+    }
+
+    /// The name of its kind.
+    pub const fn name(&self) -> &'static str {
+        self.kind().name()
     }
 
     /// The asset that it changes; a create has none yet.

@@ -19,7 +19,7 @@ use super::ids::{AssetId, ContentHash, Creator, Revision, UploadId};
 use super::metadata::{Field, FieldDigests};
 use super::observation::{self, NotFound};
 use super::path::ProjectPath;
-use super::phase::{IllegalTransition, Intent, Phase};
+use super::phase::{IllegalTransition, Intent, IntentKind, Phase};
 use super::remote::RemoteAsset;
 
 /// The identity of an address, apart from its content.
@@ -152,8 +152,8 @@ pub enum Blocked {
     Refused {
         /// The refused content and metadata, see [`super::digest::input_digest`].
         input_digest: FieldDigest,
-        /// The action that was refused, as [`Intent::name`] gives it.
-        action: String,
+        /// The change that was refused.
+        action: IntentKind,
         /// The part that it objected to.
         refusal_kind: RefusalKind,
         /// Roblox's words.
@@ -546,10 +546,10 @@ impl Recorded {
             }
             Change::Move { from, to } => self.move_record(from, to)?,
             Change::MoveAsset { from, to, asset_id } => self.move_asset(from, to, *asset_id)?,
-            Change::SetRetirement { address, asset_id, retirements } => {
+            Change::SetRetirement { address, asset_id, retirement } => {
                 let record = self.record(address)?;
-                match retirements {
-                    Some(retirements) => record.retirements.insert(*asset_id, *retirements),
+                match retirement {
+                    Some(retirement) => record.retirements.insert(*asset_id, *retirement),
                     None => record.retirements.remove(asset_id),
                 };
             }

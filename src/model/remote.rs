@@ -9,8 +9,8 @@ use super::digest::{self, FieldDigest};
 use super::ids::{AssetId, Creator, Revision};
 use super::metadata::{Field, SocialLink, SocialNetwork};
 
-/// An asset as Roblox describes it. A field that an answer left out is `None`: not asked for, or
-/// unset there.
+/// An asset as Roblox describes it. A field that an answer left out is `None`: unknown, or unset
+/// there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteAsset {
     /// Its ID.
@@ -31,14 +31,18 @@ pub struct RemoteAsset {
     pub moderation: Option<Moderation>,
     /// Whether it is archived.
     pub archived: Option<bool>,
-    /// Icon, previews and links were asked for: what of them is missing is unset there, and not
-    /// unknown.
-    pub extras_known: bool,
-    /// Its icon, where asked for.
-    pub icon: Option<AssetId>,
-    /// Its previews with their alternative texts, where asked for.
+    /// Its previews with their alternative texts; `None` where they are unknown.
     pub previews: Option<Vec<(AssetId, Option<String>)>>,
-    /// Its social links, where asked for.
+    /// Its icon and links; `None` where nobody asked for them.
+    pub extras: Option<Extras>,
+}
+
+/// The fields that Roblox tells only when asked for them by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Its icon; `None`: it has none.
+    pub icon: Option<AssetId>,
+    /// The social links that it has.
     pub social_links: BTreeMap<SocialNetwork, SocialLink>,
 }
 
@@ -55,27 +59,22 @@ impl RemoteAsset {
             description: None,
             moderation: None,
             archived: None,
-            extras_known: false,
-            icon: None,
             previews: None,
-            social_links: BTreeMap::new(),
+            extras: None,
         }
     }
 
     /// The stored value of a field; `None` where Roblox's answers don't tell.
     pub fn stored(&self, field: Field) -> Option<FieldDigest> {
-        let extras = || self.extras_known.then_some(());
+        let extras = self.extras.as_ref();
         match field {
             Field::DisplayName => self.display_name.as_deref().map(FieldDigest::of_text),
             // An answer without a name is no whole one: there a missing description says nothing.
             Field::Description if self.description.is_none() && self.display_name.is_none() => None,
             Field::Description => Some(FieldDigest::of_text(self.description.as_deref().unwrap_or_default())),
-            Field::Icon => extras().map(|()| digest::of_icon(self.icon)),
-            Field::Previews => {
-                let previews = self.previews.as_deref().or_else(|| extras().map(|()| [].as_slice()))?;
-                Some(digest::of_previews(previews))
-            }
-            Field::SocialLink(network) => extras().map(|()| digest::of_link(self.social_links.get(&network))),
+            Field::Icon => extras.map(|extras| digest::of_icon(extras.icon)),
+            Field::Previews => self.previews.as_deref().map(digest::of_previews),
+            Field::SocialLink(network) => extras.map(|extras| digest::of_link(extras.social_links.get(&network))),
         }
     }
 }

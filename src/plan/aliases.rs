@@ -42,17 +42,17 @@ pub(crate) fn share_history<'a>(
             let learn = |(key, fact)| Change::AddRevision { address: Address::clone(address), key, fact };
             changes.extend(new.map(|(key, fact)| learn((key, RevisionFact { era: 0, ..*fact }))));
             if !record.retirements.contains_key(asset_id) {
-                let by_hand = |retirements: &&Retirement| {
-                    retirements.why == RetireReason::ByHand && retirements.archived_at.is_some()
+                let by_hand = |retirement: &&Retirement| {
+                    retirement.why == RetireReason::ByHand && retirement.archived_at.is_some()
                 };
-                let retirements =
+                let retirement =
                     kin.iter().filter_map(|(_, other)| other.retirements.get(asset_id)).find(by_hand).copied();
-                let retire = |retirements| Change::SetRetirement {
+                let retire = |retirement| Change::SetRetirement {
                     address: Address::clone(address),
                     asset_id: *asset_id,
-                    retirements,
+                    retirement,
                 };
-                changes.extend(retirements.map(|retirements| retire(Some(retirements))));
+                changes.extend(retirement.map(|retirement| retire(Some(retirement))));
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::model::file::FileFacts;
 use crate::model::file::FileProblem;
 use crate::model::ids::{AssetId, OperationId};
 use crate::model::metadata::FieldDigests;
-use crate::model::phase::{Intent, Phase, PhaseEvent};
+use crate::model::phase::{Intent, IntentKind, Phase, PhaseEvent};
 use crate::model::policy::ModeratedName;
 use crate::model::recorded::{
     Attempt, AttemptId, Blocked, Identity, PossibleDuplicate, Record, Recorded, RefusalKind, Retirement,
@@ -364,7 +364,7 @@ fn resting(plan: &mut Plan, case: &AddressInputs<'_>) -> ContentBackoff {
             ContentBackoff::NeutralName
         }
         Some(Blocked::Refused { input_digest, action, refusal_kind, message, .. }) if *input_digest == wanted => {
-            hold_refused(plan, case, HeldPart::Asset, action, *refusal_kind, message);
+            hold_refused(plan, case, HeldPart::Asset, *action, *refusal_kind, message);
             ContentBackoff::Held
         }
         other => due(other, wanted, case.now).map_or(ContentBackoff::No, ContentBackoff::Until),
@@ -386,12 +386,11 @@ pub(super) fn hold_refused(
     plan: &mut Plan,
     case: &AddressInputs<'_>,
     part: HeldPart,
-    action: &str,
+    action: IntentKind,
     refusal_kind: RefusalKind,
     message: &str,
 ) {
-    let (action, message) = (action.to_owned(), message.to_owned());
-    let reason = HoldReason::Refused { action, refusal_kind, message };
+    let reason = HoldReason::Refused { action, refusal_kind, message: message.to_owned() };
     plan.held.push(Hold { address: case.address.clone(), part, reason });
 }
 

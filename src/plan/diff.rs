@@ -191,11 +191,11 @@ pub(crate) fn at_roblox(seen: &RemoteAsset, field: Field) -> Option<String> {
     Some(match field {
         Field::DisplayName => seen.display_name.clone().unwrap_or_default(),
         Field::Description => seen.description.clone().unwrap_or_default(),
-        Field::Icon => seen.icon.map(asset).unwrap_or_default(),
+        Field::Icon => seen.extras.as_ref()?.icon.map(asset).unwrap_or_default(),
         Field::Previews => {
             shown(seen.previews.iter().flatten().map(|(id, alt_text)| (asset(*id), alt_text.as_deref())))
         }
-        Field::SocialLink(network) => seen.social_links.get(&network).map(linked).unwrap_or_default(),
+        Field::SocialLink(network) => seen.extras.as_ref()?.social_links.get(&network).map(linked).unwrap_or_default(),
     })
 }
 
@@ -429,9 +429,9 @@ mod tests {
         let whole = seen(unseen.clone(), |asset| {
             asset.display_name = Some("Sword".to_owned());
             asset.description = Some("A sword".to_owned());
-            (asset.extras_known, asset.icon) = (true, Some(id(5)));
             let link = SocialLink { title: None, uri: "https://twitter.com/me".to_owned() };
-            asset.social_links.insert(SocialNetwork::Twitter, link);
+            let social_links = std::collections::BTreeMap::from([(SocialNetwork::Twitter, link)]);
+            (asset.previews, asset.extras) = (Some(Vec::new()), Some(crate::model::remote::Extras { icon: Some(id(5)), social_links }));
         });
         let expected = ["`Sword`", "`A sword`", "`assets/5`", "``", "`<https://twitter.com/me>`"];
         check(update(Some(10)), &whole, &lines(expected));

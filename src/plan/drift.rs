@@ -140,11 +140,11 @@ pub(super) fn vanished(plan: &mut Plan, ready: &ReadyAddress<'_>, record: &Recor
 /// outside of Macadam.
 pub(super) fn archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
     match record.retirements.get(&asset_id) {
-        Some(retirements)
-            if retirements.archived_at.is_none() || is_back(case.recorded, asset_id, *retirements, case.now) =>
+        Some(retirement)
+            if retirement.archived_at.is_none() || is_back(case.recorded, asset_id, *retirement, case.now) =>
         {
             let address = case.address.clone();
-            plan.marks.push(Change::SetRetirement { address, asset_id, retirements: None });
+            plan.marks.push(Change::SetRetirement { address, asset_id, retirement: None });
         }
         own => by_whom(plan, case, record, asset_id, own.copied().or_else(|| for_another(case, asset_id))),
     }

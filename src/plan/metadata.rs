@@ -24,6 +24,7 @@ use crate::model::ids::AssetId;
 use crate::model::metadata::{AssetRef, Field, FieldDigests, Metadata, Preview};
 use crate::model::policy::{DriftPolicy, ModeratedName};
 use crate::model::recorded::{Blocked, DriftRepair, Record, Recorded, RefusalKind};
+use crate::model::phase::IntentKind;
 use crate::model::remote::RemoteAsset;
 
 /// The asset whose metadata is planned.
@@ -115,7 +116,7 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
             && scene.desired.policy.moderated_name == ModeratedName::Neutral
             && matches!(target, MetadataSubject::Known { .. });
         if !name_refused {
-            return hold_refused(plan, address, action, *refusal_kind, message);
+            return hold_refused(plan, address, *action, *refusal_kind, message);
         }
     }
     let mut not_before = due(record.and_then(|record| record.blocked.as_ref()), wanted, scene.now);
@@ -190,9 +191,8 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
     });
 }
 
-fn hold_refused(plan: &mut Plan, address: &Address, action: &str, refusal_kind: RefusalKind, message: &str) {
-    let (action, message) = (action.to_owned(), message.to_owned());
-    let reason = HoldReason::Refused { action, refusal_kind, message };
+fn hold_refused(plan: &mut Plan, address: &Address, action: IntentKind, refusal_kind: RefusalKind, message: &str) {
+    let reason = HoldReason::Refused { action, refusal_kind, message: message.to_owned() };
     plan.held.push(Hold { address: address.clone(), part: HeldPart::Metadata, reason });
 }
 

@@ -35,7 +35,7 @@ pub(super) fn plan_pin<'a>(
     if let Some(Blocked::Refused { input_digest, action, refusal_kind, message, .. }) = &record.blocked
         && *input_digest == wanted
     {
-        hold_refused(plan, case, HeldPart::Asset, action, *refusal_kind, message);
+        hold_refused(plan, case, HeldPart::Asset, *action, *refusal_kind, message);
         return None;
     }
     let not_before = due(record.blocked.as_ref(), wanted, case.now);

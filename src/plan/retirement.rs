@@ -53,8 +53,8 @@ pub(crate) struct ScheduledArchiving {
 pub(crate) fn coming(address: &Address, record: &Record, desired: &Desired) -> Vec<ScheduledArchiving> {
     let leaving = leaving(address, record, desired).into_iter();
     let dated = leaving.filter_map(|(asset_id, why)| {
-        let retirements = record.retirements.get(&asset_id).filter(|retirements| retirements.archived_at.is_none())?;
-        Some(ScheduledArchiving { asset_id, why, at: archive_at(retirements.since, desired)? })
+        let retirement = record.retirements.get(&asset_id).filter(|retirement| retirement.archived_at.is_none())?;
+        Some(ScheduledArchiving { asset_id, why, at: archive_at(retirement.since, desired)? })
     });
     dated.collect()
 }
@@ -84,7 +84,7 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
     needed.extend(may_have_moved.flat_map(|record| record.history.assets()));
     needed.extend(kept(desired, recorded));
     let archived: BTreeSet<AssetId> = archived(recorded, now).map(|(asset_id, _)| asset_id).collect();
-    let is_back = |asset_id: AssetId, retirements: &Retirement| drift::is_back(recorded, asset_id, *retirements, now);
+    let is_back = |asset_id: AssetId, retirement: &Retirement| drift::is_back(recorded, asset_id, *retirement, now);
     let mut due: BTreeMap<AssetId, DueArchiving<'_>> = BTreeMap::new();
     let mut waiting: BTreeSet<AssetId> = BTreeSet::new();
     // The outcome is not known yet; the reason of a retirement and its date stay until then.
@@ -108,18 +108,18 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
                 }
                 continue;
             }
-            let retirements = record.retirements.get(&asset_id).copied();
-            if retirements.is_some_and(|retirements| retirements.archived_at.is_some()) {
+            let retirement = record.retirements.get(&asset_id).copied();
+            if retirement.is_some_and(|retirement| retirement.archived_at.is_some()) {
                 continue;
             }
             if archived.contains(&asset_id) {
                 // Another address that had the same asset.
-                let since = retirements.map_or(now, |retirements| retirements.since);
+                let since = retirement.map_or(now, |retirement| retirement.since);
                 retire(plan, address, asset_id, Retirement { why, since, archived_at: Some(now) });
                 continue;
             }
-            let since = retirements.map_or(now, |retirements| retirements.since);
-            if retirements.is_none_or(|retirements| retirements.why != why) {
+            let since = retirement.map_or(now, |retirement| retirement.since);
+            if retirement.is_none_or(|retirement| retirement.why != why) {
                 retire(plan, address, asset_id, Retirement { why, since, archived_at: None });
             }
             match archive_at(since, desired) {
@@ -206,7 +206,7 @@ fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetI
 /// The asset that a mark says is no longer to be archived.
 fn cleared_retirement(mark: &Change) -> Option<(Address, AssetId)> {
     match mark {
-        Change::SetRetirement { address, asset_id, retirements: None } => Some((address.clone(), *asset_id)),
+        Change::SetRetirement { address, asset_id, retirement: None } => Some((address.clone(), *asset_id)),
         _ => None,
     }
 }
@@ -218,15 +218,15 @@ fn take_off(
     asset_id: AssetId,
     is_back: impl Fn(AssetId, &Retirement) -> bool,
 ) {
-    let stays = |retirements: &Retirement| retirements.archived_at.is_none() || is_back(asset_id, retirements);
+    let stays = |retirement: &Retirement| retirement.archived_at.is_none() || is_back(asset_id, retirement);
     if record.retirements.get(&asset_id).is_some_and(stays) {
-        let change = Change::SetRetirement { address: address.clone(), asset_id, retirements: None };
+        let change = Change::SetRetirement { address: address.clone(), asset_id, retirement: None };
         plan.marks.push(change);
     }
 }
 
-fn retire(plan: &mut Plan, address: &Address, asset_id: AssetId, retirements: Retirement) {
-    plan.marks.push(Change::SetRetirement { address: address.clone(), asset_id, retirements: Some(retirements) });
+fn retire(plan: &mut Plan, address: &Address, asset_id: AssetId, retirement: Retirement) {
+    plan.marks.push(Change::SetRetirement { address: address.clone(), asset_id, retirement: Some(retirement) });
 }
 
 fn archive_at(since: Timestamp, desired: &Desired) -> Option<Timestamp> {
@@ -249,10 +249,10 @@ pub(crate) const fn why_text(why: RetireReason) -> &'static str {
 
 /// Every asset that Macadam archived by itself, and when.
 fn archived(recorded: &Recorded, now: Timestamp) -> impl Iterator<Item = (AssetId, Timestamp)> {
-    recorded.assets.values().flat_map(|record| &record.retirements).filter_map(move |(asset_id, retirements)| {
-        match retirements.why {
-            _ if drift::is_back(recorded, *asset_id, *retirements, now) => None,
-            RetireReason::Replaced | RetireReason::Removed => Some((*asset_id, retirements.archived_at?)),
+    recorded.assets.values().flat_map(|record| &record.retirements).filter_map(move |(asset_id, retirement)| {
+        match retirement.why {
+            _ if drift::is_back(recorded, *asset_id, *retirement, now) => None,
+            RetireReason::Replaced | RetireReason::Removed => Some((*asset_id, retirement.archived_at?)),
             RetireReason::ByHand => None,
         }
     })

@@ -294,11 +294,11 @@ mod tests {
     use std::path::Path;
 
     use crate::model::event::EventKind;
-    use crate::model::phase::PhaseEvent;
+    use crate::model::phase::{IntentKind, PhaseEvent};
     use crate::model::recorded::AttemptId;
 
     fn event(message: String) -> Vec<Change> {
-        vec![Change::LogEvent { address: None, event: EventKind::InDoubt { action: "create", message } }]
+        vec![Change::LogEvent { address: None, event: EventKind::InDoubt { action: IntentKind::Create, message } }]
     }
 
     fn store(folder: &Path) -> Store {

@@ -86,7 +86,6 @@ fn help(fixture: &mut SoakFixture) {
     let Some(rows) = fixture.status() else { return };
     let mut in_doubt = BTreeSet::new();
     for row in rows.iter().filter(|row| row.state == "held") {
-        let error = row.error.clone().unwrap_or_default();
         let code = row.code.as_deref().unwrap_or_default();
         if code == "archived" {
             run_command(
@@ -98,7 +97,7 @@ fn help(fixture: &mut SoakFixture) {
         }
         if code == "shared_upload" {
             // The owner of the shared upload may be removed; it is still the one to resolve.
-            in_doubt.extend(error.split('`').nth(1).map(str::to_owned));
+            in_doubt.extend(row.facts.iter().flat_map(|facts| facts.addresses.clone()));
         } else if ["no_answer", "answer_lost"].contains(&code) {
             in_doubt.insert(row.address.clone());
         }
@@ -250,8 +249,9 @@ pub fn finish(fixture: &mut SoakFixture) {
 impl Row {
     /// Whether it says that another person made this revision.
     fn blames(&self, asset: u64, revision: u64) -> bool {
-        let description = self.description();
-        self.asset_id == Some(asset) && description.contains(&format!("revision {revision} "))
+        let drifted = self.drifts.iter().map(|drift| drift.revision);
+        let mut named = drifted.chain(self.facts.iter().map(|facts| facts.revision));
+        self.asset_id == Some(asset) && named.any(|named| named == Some(revision))
     }
 
     /// Describes the row for a person.

@@ -41,6 +41,7 @@ pub struct Row {
     pub archived_by: Option<String>,
     pub error: Option<String>,
     pub code: Option<String>,
+    pub facts: Option<Facts>,
     pub waits: Option<String>,
     pub drifts: Vec<Drift>,
 }
@@ -49,7 +50,15 @@ pub struct Row {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Drift {
     pub code: String,
+    pub revision: Option<u64>,
     pub what: String,
+}
+
+/// What the reason of a hold names.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Facts {
+    pub addresses: Vec<String>,
+    pub revision: Option<u64>,
 }
 
 /// The two processes, the checkout between them, and the records of a soak.

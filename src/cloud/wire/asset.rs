@@ -1,14 +1,12 @@
 //! An asset as Roblox describes it, whole or in masked parts.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 use super::scalar::{Lenient, WireNumber, means, object, path_id};
 use crate::model::asset::{AssetType, Moderation};
 use crate::model::ids::{AssetId, Creator};
 use crate::model::metadata::{SocialLink, SocialNetwork};
-use crate::model::remote::RemoteAsset;
+use crate::model::remote::{Extras, RemoteAsset};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -24,7 +22,7 @@ pub(super) struct AssetWire {
     moderation_result: Lenient<ModerationWire>,
     state: Lenient<String>,
     icon: Lenient<String>,
-    previews: Lenient<Vec<PreviewWire>>,
+    previews: Option<Lenient<Vec<PreviewWire>>>,
     facebook_social_link: Lenient<SocialLinkWire>,
     twitter_social_link: Lenient<SocialLinkWire>,
     youtube_social_link: Lenient<SocialLinkWire>,
@@ -98,7 +96,9 @@ impl AssetWire {
         id.or_else(|| path_id(self.path.0.as_deref()?, "assets"))
     }
 
-    pub(super) fn into_asset(self, asset_id: AssetId) -> RemoteAsset {
+    /// Returns the asset. A response `with_extras` answers a query for icon, previews and links, so
+    /// what is absent there is unset.
+    pub(super) fn into_asset(self, asset_id: AssetId, with_extras: bool) -> RemoteAsset {
         let asset_type = |text: String| AssetType::ALL.into_iter().find(|t| means(&text, "ASSET_TYPE_", t.name()));
         let social_links = [
             (SocialNetwork::Facebook, self.facebook_social_link),
@@ -121,15 +121,19 @@ impl AssetWire {
             description: self.description.0,
             moderation: self.moderation_result.0.as_ref().and_then(ModerationWire::moderation),
             archived: self.state.0.as_deref().and_then(archived),
-            extras_known: false,
-            icon: self.icon.0.as_deref().and_then(|path| path_id(path, "assets")),
-            // One unreadable preview makes the list unknown: a shortened list would look like
-            // drift.
-            previews: self.previews.0.and_then(|all| all.into_iter().map(PreviewWire::into_preview).collect()),
-            social_links: social_links
-                .into_iter()
-                .filter_map(|(network, link)| Some((network, link.0?.into_link())))
-                .collect::<BTreeMap<_, _>>(),
+            previews: match self.previews {
+                // One unreadable preview makes the list unknown: a shortened list would look like
+                // drift.
+                Some(all) => all.0.and_then(|all| all.into_iter().map(PreviewWire::into_preview).collect()),
+                None => with_extras.then(Vec::new),
+            },
+            extras: with_extras.then(|| Extras {
+                icon: self.icon.0.as_deref().and_then(|path| path_id(path, "assets")),
+                social_links: social_links
+                    .into_iter()
+                    .filter_map(|(network, link)| Some((network, link.0?.into_link())))
+                    .collect(),
+            }),
         }
     }
 }
@@ -154,21 +158,23 @@ fn archived(state: &str) -> Option<bool> {
 }
 
 /// Reads a response about the asset `asked`. `None` if the body is no asset, or another one. Only a
-/// `masked` response may leave the ID out.
+/// `masked` response, which answers a query for icon, previews and links, may leave the ID out.
 pub fn read_asset(body: &[u8], asked: AssetId, masked: bool) -> Option<RemoteAsset> {
     if super::error::ErrorBody::read(body, true).shape.is_own() {
         return None;
     }
     let wire: AssetWire = object(body)?;
     match wire.id() {
-        Some(id) if id == asked => Some(wire.into_asset(asked)),
-        None if masked => Some(wire.into_asset(asked)),
+        Some(id) if id == asked => Some(wire.into_asset(asked, masked)),
+        None if masked => Some(wire.into_asset(asked, masked)),
         Some(_) | None => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::model::ids::{GroupId, Revision, UserId};
 
@@ -223,14 +229,25 @@ mod tests {
             "devForumSocialLink":{"uri":"https://devforum.roblox.com/x","title":""},"creationContext":{"creator":{"groupId":"44"}}}"#;
         let link = SocialLink { title: None, uri: "https://devforum.roblox.com/x".to_owned() };
         let wanted = RemoteAsset {
-            icon: Some(id(7)),
+            extras: Some(Extras { icon: Some(id(7)), social_links: BTreeMap::from([(SocialNetwork::DevForum, link)]) }),
             previews: Some(vec![(id(8), Some("front".to_owned())), (id(9), None)]),
-            social_links: BTreeMap::from([(SocialNetwork::DevForum, link)]),
             creator: Some(Creator::Group(GroupId::new(44).unwrap())),
             ..RemoteAsset::unknown(id(5))
         };
         assert_eq!(read_asset(body.as_bytes(), id(5), true), Some(wanted));
-        assert_eq!(read_asset(br#"{"previews":[]}"#, id(5), true).unwrap().previews, Some(Vec::new()));
+    }
+
+    #[test]
+    fn previews_that_can_not_be_read_are_unknown_and_absent_ones_are_unset() {
+        let previews = |body: &str| read_asset(body.as_bytes(), id(5), true).unwrap().previews;
+        for unset in ["{}", r#"{"previews":[]}"#, r#"{"previews":null}"#] {
+            assert_eq!(previews(unset), Some(Vec::new()), "{unset}");
+        }
+        for unreadable in [r#"{"previews":[{"asset":"x"}]}"#, r#"{"previews":7}"#] {
+            assert_eq!(previews(unreadable), None, "{unreadable}");
+        }
+        let unasked = read_asset(br#"{"assetId":"5","icon":"assets/7"}"#, id(5), false).unwrap();
+        assert_eq!((unasked.previews, unasked.extras), (None, None));
     }
 
     #[test]
@@ -239,7 +256,7 @@ mod tests {
             let body = format!(r#"{{"{}":{{"uri":"u","title":"t"}}}}"#, network.wire_name());
             let link = SocialLink { title: Some("t".to_owned()), uri: "u".to_owned() };
             assert_eq!(
-                read_asset(body.as_bytes(), id(5), true).unwrap().social_links,
+                read_asset(body.as_bytes(), id(5), true).unwrap().extras.unwrap().social_links,
                 BTreeMap::from([(network, link)]),
                 "{body}"
             );

@@ -153,7 +153,7 @@ impl OperationFailure {
 fn known(wire: AssetWire, about: Option<AssetId>) -> Result<Option<RemoteAsset>, OtherAsset> {
     match (wire.id(), about) {
         (Some(id), Some(about)) if id != about => Err(OtherAsset),
-        (id, about) => Ok(id.or(about).map(|id| wire.into_asset(id))),
+        (id, about) => Ok(id.or(about).map(|id| wire.into_asset(id, false))),
     }
 }
 

@@ -212,13 +212,13 @@ pub(crate) async fn prepare(
     if let Some(mismatch) = context.state_cache.read(foreign) {
         return Err(ByHandError::Foreign { mismatch });
     }
-    let retirements = context.state_cache.read(|recorded| {
-        let retirements = recorded.assets.get(address)?.retirements.get(&asset_id)?;
-        retirements.archived_at
+    let retirement = context.state_cache.read(|recorded| {
+        let retirement = recorded.assets.get(address)?.retirements.get(&asset_id)?;
+        retirement.archived_at
     });
     // It may have been archived for another address that shares it, by this command or earlier.
     let for_another =
-        || retirements.is_none() && context.state_cache.read(|recorded| recorded.archivings().contains_key(&asset_id));
+        || retirement.is_none() && context.state_cache.read(|recorded| recorded.archivings().contains_key(&asset_id));
     // The read may be older than Macadam's last write, and that write may have been undone. Where
     // they differ, the request is sent.
     let seen = context.state_cache.read(|recorded| recorded.observed(asset_id).and_then(|seen| seen.asset.archived));
@@ -227,12 +227,12 @@ pub(crate) async fn prepare(
         Direction::Archive => both.into_iter().flatten().reduce(|seen, read| seen && read),
         Direction::Restore => both.into_iter().flatten().reduce(|seen, read| seen || read),
     };
-    let archived = archived.unwrap_or(retirements.is_some());
+    let archived = archived.unwrap_or(retirement.is_some());
     let at_roblox = match direction {
         Direction::Archive if archived && !settled && !for_another() => {
             return Err(ByHandError::Archived { address: address.clone(), asset_id });
         }
-        Direction::Restore if !archived && !settled && retirements.is_none() => {
+        Direction::Restore if !archived && !settled && retirement.is_none() => {
             return Err(ByHandError::NotArchived { address: address.clone(), asset_id });
         }
         Direction::Archive => archived,
@@ -354,9 +354,9 @@ fn written_down(recorded: &Recorded, prepared: &Prepared) -> Vec<Change> {
     match direction {
         Direction::Archive => {
             let known = recorded.assets.get(address).and_then(|record| record.retirements.get(&asset_id));
-            let since = known.map_or_else(clock::now, |retirements| retirements.since);
-            let retirements = Retirement { why: RetireReason::ByHand, since, archived_at: Some(clock::now()) };
-            vec![Change::SetRetirement { address: address.clone(), asset_id, retirements: Some(retirements) }]
+            let since = known.map_or_else(clock::now, |retirement| retirement.since);
+            let retirement = Retirement { why: RetireReason::ByHand, since, archived_at: Some(clock::now()) };
+            vec![Change::SetRetirement { address: address.clone(), asset_id, retirement: Some(retirement) }]
         }
         Direction::Restore => effects::restored(recorded, asset_id),
     }
@@ -371,24 +371,24 @@ async fn journalled(
     let asset_id = key.asset_id;
     let before = context.state_cache.read(|recorded| {
         let record = recorded.assets.get(address);
-        let retirements = record.and_then(|record| record.retirements.get(&asset_id)).copied();
-        (retirements, record.and_then(|record| record.blocked.clone()))
+        let retirement = record.and_then(|record| record.retirements.get(&asset_id)).copied();
+        (retirement, record.and_then(|record| record.blocked.clone()))
     });
-    let retire = |retirements| Change::SetRetirement { address: address.clone(), asset_id, retirements };
+    let retire = |retirement| Change::SetRetirement { address: address.clone(), asset_id, retirement };
     let action = match direction {
         Direction::Archive => {
-            let retirements = Retirement { why: RetireReason::ByHand, since: clock::now(), archived_at: None };
-            context.state_cache.commit(vec![retire(Some(retirements))]).await?;
+            let retirement = Retirement { why: RetireReason::ByHand, since: clock::now(), archived_at: None };
+            context.state_cache.commit(vec![retire(Some(retirement))]).await?;
             Action::Archive { asset_id, why: RetireReason::ByHand }
         }
         Direction::Restore => Action::Restore { asset_id, repairs: false },
     };
     let outcome = until_known(context, desired, step(address, action, StepReason::ByHand)).await;
-    let (retirements, blocked) = before;
+    let (retirement, blocked) = before;
     let is_open = in_doubt(context, address).is_some();
     let mut changes = Vec::new();
     if !outcome.is_done() && !is_open && *direction == Direction::Archive {
-        changes.push(retire(retirements));
+        changes.push(retire(retirement));
     }
     if !is_open {
         // The outcome of the command says nothing about the manifest's steps.

@@ -256,8 +256,8 @@ fn obstacle(address: &Address, want: &DesiredAsset, record: &Record, recorded: &
     }
     let (key, _) = current(want, &after)?;
     let by_hand = |why, archived| why == RetireReason::ByHand && archived;
-    let retirements = record.retirements.get(&key.asset_id);
-    let archived = retirements.is_some_and(|retirements| by_hand(retirements.why, retirements.archived_at.is_some()));
+    let retirement = record.retirements.get(&key.asset_id);
+    let archived = retirement.is_some_and(|retirement| by_hand(retirement.why, retirement.archived_at.is_some()));
     archived.then(|| "it was archived by hand: take it out of the manifest, or `macadam forget` it".to_owned())
 }
 

@@ -106,11 +106,11 @@ pub(crate) fn completed(
         Intent::Archive { asset_id } => {
             let known = record.retirements.get(asset_id).copied();
             let known = known.unwrap_or(Retirement { why: RetireReason::ByHand, since: now, archived_at: None });
-            let retirements = Some(Retirement { archived_at: Some(now), ..known });
-            changes.push(Change::SetRetirement { address: address.clone(), asset_id: *asset_id, retirements });
+            let retirement = Some(Retirement { archived_at: Some(now), ..known });
+            changes.push(Change::SetRetirement { address: address.clone(), asset_id: *asset_id, retirement });
         }
         Intent::Restore { asset_id } => {
-            changes.push(Change::SetRetirement { address: address.clone(), asset_id: *asset_id, retirements: None });
+            changes.push(Change::SetRetirement { address: address.clone(), asset_id: *asset_id, retirement: None });
         }
     }
     changes.push(Change::RecordObservation { asset: as_written(&attempt.intent, asset) });
@@ -241,7 +241,7 @@ fn known_key(record: &Record, asset_id: AssetId) -> RevisionKey {
 /// Records that an asset is in use again: no address has it archived.
 pub(crate) fn restored(recorded: &Recorded, asset_id: AssetId) -> Vec<Change> {
     let with = recorded.assets.iter().filter(|(_, record)| record.retirements.contains_key(&asset_id));
-    with.map(|(address, _)| Change::SetRetirement { address: address.clone(), asset_id, retirements: None }).collect()
+    with.map(|(address, _)| Change::SetRetirement { address: address.clone(), asset_id, retirement: None }).collect()
 }
 
 /// Points an address back to an earlier asset, which the remote describes as `asset`. The requested
@@ -413,7 +413,7 @@ pub(crate) fn refused(
     let again = matches!(before, Some(Blocked::Refused { input_digest: known, refusal_kind: RefusalKind::DisplayName, .. }) if *known == input_digest);
     // A refusal after a neutral name was not for the name.
     let refusal_kind = if again { RefusalKind::Other } else { refusal_kind };
-    let (action, message) = (attempt.intent.name().to_owned(), message.to_owned());
+    let (action, message) = (attempt.intent.kind(), message.to_owned());
     let blocked = Blocked::Refused { input_digest, action, refusal_kind, message, at: now };
     vec![
         Change::Advance { attempt: id, event: PhaseEvent::Refuse },

@@ -28,7 +28,7 @@ use crate::model::history::Kind;
 use crate::model::ids::{AssetId, Creator, Revision};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::observation::Mismatch;
-use crate::model::phase::{Intent, Phase, PhaseEvent};
+use crate::model::phase::{Intent, IntentKind, Phase, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Blocked, Recorded, RefusalKind, SpentQuota};
 use crate::model::remote::RemoteAsset;
 use crate::plan::in_doubt;
@@ -249,7 +249,7 @@ impl Executor {
             let mut changes = vec![Change::Advance { attempt: id, event: event.clone() }];
             changes.push(Change::SetBlocked { address: attempt.address.clone(), blocked: Some(blocked) });
             if matches!(event, PhaseEvent::Doubt | PhaseEvent::Hold) {
-                let event = EventKind::InDoubt { action: attempt.intent.name(), message: message.to_owned() };
+                let event = EventKind::InDoubt { action: attempt.intent.kind(), message: message.to_owned() };
                 changes.push(Change::LogEvent { address: Some(attempt.address.clone()), event });
             }
             changes
@@ -497,12 +497,12 @@ impl Executor {
     pub(in crate::engine) async fn refuse_desired(
         &self,
         address: &Address,
-        action: &str,
+        action: IntentKind,
         message: &str,
     ) -> Result<(), StateCacheError> {
         let known = self.input_digests.get(address).map(|input_digests| input_digests.asset);
         let input_digest = known.unwrap_or_else(|| digest::input_digest(None, &FieldDigests::new()));
-        let (action, message, at) = (action.to_owned(), message.to_owned(), clock::now());
+        let (message, at) = (message.to_owned(), clock::now());
         let blocked = Blocked::Refused { input_digest, action, refusal_kind: RefusalKind::Other, message, at };
         self.state_cache.commit(vec![Change::SetBlocked { address: address.clone(), blocked: Some(blocked) }]).await
     }

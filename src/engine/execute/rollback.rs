@@ -19,7 +19,7 @@ use crate::model::asset::Moderation;
 use crate::model::change::Change;
 use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, Revision};
-use crate::model::phase::Intent;
+use crate::model::phase::{Intent, IntentKind};
 use crate::model::recorded::Recorded;
 use crate::model::remote::RemoteAsset;
 use crate::platform::clock;
@@ -84,7 +84,7 @@ impl Executor {
             }
             VersionVerdict::Missing => {
                 let message = missing(asset_id, to);
-                self.refuse_desired(address, "rollback", &message).await?;
+                self.refuse_desired(address, IntentKind::Rollback, &message).await?;
                 let hint = format!("`macadam history {address} {to} --remote` shows what Roblox says of it");
                 Ok(Some(StepResult::Ended(Outcome::Refused { message, hint: Some(hint) })))
             }

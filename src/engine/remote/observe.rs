@@ -150,8 +150,8 @@ pub(crate) async fn get_extras(
 ) -> Result<RemoteAsset, Failure> {
     let links = SocialNetwork::ALL.into_iter().map(Field::SocialLink);
     let fields: Vec<Field> = [Field::Icon, Field::Previews].into_iter().chain(links).collect();
-    let RemoteAsset { icon, previews, social_links, .. } = get(client, throttle, asset.asset_id, &fields).await?;
-    Ok(RemoteAsset { extras_known: true, icon, previews, social_links, ..asset })
+    let RemoteAsset { previews, extras, .. } = get(client, throttle, asset.asset_id, &fields).await?;
+    Ok(RemoteAsset { previews, extras, ..asset })
 }
 
 /// Returns the changes that follow from a result. While a change of the asset is open there are

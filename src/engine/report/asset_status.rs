@@ -23,7 +23,7 @@ use crate::plan::asset::way_out;
 use crate::plan::current::{current, last};
 use crate::plan::in_doubt;
 use crate::plan::pin::find;
-use crate::plan::reason::hold::HoldReason;
+use crate::plan::reason::hold::{HoldFacts, HoldReason};
 use crate::plan::retirement::{self, ScheduledArchiving};
 use crate::plan::{Drift, HeldPart, Hold, HoldKind, Plan, Step};
 
@@ -86,6 +86,8 @@ pub(crate) struct AssetStatus {
     pub error: Option<String>,
     /// The stable name of the reason for which it is held.
     pub code: Option<&'static str>,
+    /// What that reason names.
+    pub facts: Option<HoldFacts>,
     /// The remedy.
     pub hint: Option<String>,
     /// Other assets that another branch made for it; they are not used.
@@ -172,6 +174,8 @@ impl StatusInputs<'_> {
         let reviewed = current.filter(|(_, fact)| fact.state == RevisionState::Reviewing);
         let pin = want.and_then(|want| want.pin);
         let (error, hint) = self.error(record);
+        let holds = self.holds();
+        let hold = holds.first().map(|hold| &hold.reason);
         let stored = |field: Field| stored_otherwise(want?, record?, seen?, field);
         Some(AssetStatus {
             address: self.address.clone(),
@@ -191,7 +195,8 @@ impl StatusInputs<'_> {
             drifts: self.drifts().cloned().collect(),
             waits: self.waits(record),
             error,
-            code: self.holds().first().map(|hold| hold.reason.code()),
+            code: hold.map(HoldReason::code),
+            facts: hold.map(HoldReason::facts),
             hint,
             duplicates: record.map(duplicates).unwrap_or_default(),
             possible_duplicates: record.map(Record::suspected).unwrap_or_default(),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::model::asset::{AssetType, ContentChange, Moderation};
 use crate::model::ids::{AssetId, ContentHash, Creator, Revision};
 use crate::model::metadata::{DisplayName, SocialLink, SocialNetwork};
-use crate::model::remote::RemoteAsset;
+use crate::model::remote::{Extras, RemoteAsset};
 
 /// The result of a rollback at Roblox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,10 +94,8 @@ impl SimulatedRemote {
             ..RemoteAsset::unknown(asset_id)
         };
         if extras {
-            asset.extras_known = true;
-            asset.icon = thing.icon;
-            asset.previews = Some(thing.previews.clone()).filter(|previews| !previews.is_empty());
-            asset.social_links = thing.links.clone();
+            asset.previews = Some(thing.previews.clone());
+            asset.extras = Some(Extras { icon: thing.icon, social_links: thing.links.clone() });
         }
         Some(asset)
     }

@@ -172,7 +172,7 @@ pub(in crate::engine) fn hold_lost(recorded: &Recorded, now: Timestamp) -> Vec<C
             let message = "the state could not be written when its answer came";
             let (record, input_digest) = (recorded.assets.get(&attempt.address), attempt.intent.input_digest());
             let blocked = effects::failed(record, input_digest, message, fastrand::f64(), now);
-            let event = EventKind::InDoubt { action: attempt.intent.name(), message: message.to_owned() };
+            let event = EventKind::InDoubt { action: attempt.intent.kind(), message: message.to_owned() };
             [
                 Change::Advance { attempt: *id, event: PhaseEvent::Hold },
                 Change::SetBlocked { address: attempt.address.clone(), blocked: Some(blocked) },

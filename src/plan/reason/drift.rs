@@ -51,6 +51,15 @@ impl DriftKind {
         }
     }
 
+    /// The revision that it is about.
+    pub(crate) const fn revision(&self) -> Option<Revision> {
+        match self {
+            Self::MadeElsewhere { version } => *version,
+            Self::RolledBackElsewhere { current, .. } => Some(*current),
+            Self::Gone | Self::Archived { .. } | Self::Metadata { .. } => None,
+        }
+    }
+
     /// A way to end it, for the asset of `address`.
     pub(crate) fn hint(&self, address: &Address) -> String {
         match self {

@@ -28,7 +28,7 @@ use crate::model::metadata::{
     AssetRef, Description, DisplayName, Field, FieldDigests, Metadata, Preview, SocialLink, SocialNetwork,
 };
 use crate::model::path::ProjectPath;
-use crate::model::phase::{Intent, PhaseEvent};
+use crate::model::phase::{Intent, IntentKind, PhaseEvent};
 use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedName, Policy};
 use crate::model::recorded::{
     AttemptId, Blocked, DriftRepair, Identity, PinnedAt, RefusalKind, RetireReason, Retirement,
@@ -257,8 +257,8 @@ impl KnownBuilder {
         since: Timestamp,
         archived_at: Option<Timestamp>,
     ) -> Self {
-        let retirements = Some(Retirement { why, since, archived_at });
-        self.tell(Change::SetRetirement { address: address(path), asset_id: id(asset), retirements })
+        let retirement = Some(Retirement { why, since, archived_at });
+        self.tell(Change::SetRetirement { address: address(path), asset_id: id(asset), retirement })
     }
 
     /// The rollback to `pin` led to version `at`, when `newest` was the newest.
@@ -275,7 +275,7 @@ impl KnownBuilder {
     }
 
     fn refused(self, path: &str, input_digest: FieldDigest, refusal_kind: RefusalKind) -> Self {
-        let (action, message) = ("update_metadata".to_owned(), "Moderated".to_owned());
+        let (action, message) = (IntentKind::UpdateMetadata, "Moderated".to_owned());
         let blocked = Blocked::Refused { input_digest, action, refusal_kind, message, at: NOW };
         self.tell(Change::SetBlocked { address: address(path), blocked: Some(blocked) })
     }

@@ -202,7 +202,7 @@ fn an_asset_that_comes_back_is_restored_with_its_id() {
     assert!(plan.marks.contains(&Change::SetRetirement {
         address: address("a.png"),
         asset_id: id(10),
-        retirements: None
+        retirement: None
     }));
 }
 
@@ -230,7 +230,7 @@ fn an_asset_was_told_archived_before_it_was() {
     let plan = plan(&at_once(desired(vec![])), &known.0, NOW);
     assert_eq!(plan.steps.len(), 1);
     let archived =
-        |mark: &Change| matches!(mark, Change::SetRetirement { retirements: Some(s), .. } if s.archived_at.is_some());
+        |mark: &Change| matches!(mark, Change::SetRetirement { retirement: Some(s), .. } if s.archived_at.is_some());
     assert!(!plan.marks.iter().any(archived), "{:?}", plan.marks);
 }
 
@@ -244,7 +244,7 @@ fn a_restored_asset_is_not_restored_again() {
     assert!(plan.marks.contains(&Change::SetRetirement {
         address: address("a.png"),
         asset_id: id(10),
-        retirements: None
+        retirement: None
     }));
 }
 

@@ -1,5 +1,6 @@
 //! One asset for equal bytes.
 
+use crate::model::phase::IntentKind;
 use super::*;
 
 #[test]
@@ -77,7 +78,7 @@ fn an_address_that_waits_for_a_held_upload_is_held() {
     let mut known = KnownBuilder::default().enrolled("a.png");
     let refused = Blocked::Refused {
         input_digest: digest::input_digest(Some(hash(1)), &FieldDigests::new()),
-        action: "create".to_owned(),
+        action: IntentKind::Create,
         refusal_kind: RefusalKind::Other,
         message: "InvalidImage".to_owned(),
         at: NOW,

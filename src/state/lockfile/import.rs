@@ -210,11 +210,11 @@ impl AddressImport<'_> {
             }
         }
         for (asset_id, why) in archived {
-            let retirements = known.and_then(|known| known.retirements.get(asset_id)).copied();
-            if retirements.is_none_or(|retirements| retirements.archived_at.is_none()) {
-                let since = retirements.map_or(now, |retirements| retirements.since);
-                let retirements = Some(Retirement { why: *why, since, archived_at: Some(now) });
-                changes.push(Change::SetRetirement { address: address(), asset_id: *asset_id, retirements });
+            let retirement = known.and_then(|known| known.retirements.get(asset_id)).copied();
+            if retirement.is_none_or(|retirement| retirement.archived_at.is_none()) {
+                let since = retirement.map_or(now, |retirement| retirement.since);
+                let retirement = Some(Retirement { why: *why, since, archived_at: Some(now) });
+                changes.push(Change::SetRetirement { address: address(), asset_id: *asset_id, retirement });
             }
         }
         if pinned.is_some() && known.is_none_or(|known| known.pinned != *pinned) {

@@ -124,8 +124,8 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
         }
         Change::Move { from, to } => moves::move_record(connection, from, to),
         Change::MoveAsset { from, to, asset_id } => moves::move_asset(connection, from, to, *asset_id),
-        Change::SetRetirement { address, asset_id, retirements } => {
-            retire(connection, address, *asset_id, *retirements)
+        Change::SetRetirement { address, asset_id, retirement } => {
+            retire(connection, address, *asset_id, *retirement)
         }
         Change::RecordRepair { address, repair } => record_repair(connection, address, *repair, at),
         Change::AddPossibleDuplicate { address, upload, duplicate } => {
@@ -336,7 +336,7 @@ fn set_blocked(connection: &Connection, address: &Address, blocked: Option<&Bloc
             return Ok(());
         }
         Some(Blocked::Refused { input_digest, action, refusal_kind, message, at }) => {
-            (input_digest, message, at, Some((action, refusal_kind.name())), None, None)
+            (input_digest, message, at, Some((action.name(), refusal_kind.name())), None, None)
         }
         Some(Blocked::Retrying { input_digest, failures, doubts, next_at, message }) => {
             (input_digest, message, next_at, None, Some(failures), Some(doubts))
@@ -364,11 +364,11 @@ fn retire(
     connection: &Connection,
     address: &Address,
     asset_id: AssetId,
-    retirements: Option<Retirement>,
+    retirement: Option<Retirement>,
 ) -> Result<(), StoreFault> {
     require_record(connection, address)?;
     let asset = rows::number(asset_id.get());
-    match retirements {
+    match retirement {
         None => connection
             .prepare_cached("DELETE FROM retirements WHERE address = ?1 AND asset_id = ?2")?
             .execute((address.as_str(), asset))?,

@@ -11,6 +11,7 @@ use crate::model::forgotten::Forgotten;
 use crate::model::history::{Kind, Listing, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::Creator;
 use crate::model::path::ProjectPath;
+use crate::model::phase::IntentKind;
 use crate::model::recorded::{
     Blocked, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Record, Recorded, RefusalKind, RetireReason,
     Retirement, SpentQuota,
@@ -159,10 +160,11 @@ fn load_blocked(connection: &Connection, assets: &mut BTreeMap<Address, Record>)
     )?;
     let mut found = all.query([])?;
     while let Some(row) = found.next()? {
-        let record = record_of(row, assets, "a trouble")?;
+        let record = record_of(row, assets, "a blocked address")?;
         let (input_digest, message, at) = (rows::parsed(row, 1)?, row.get(2)?, rows::time(row, 3)?);
-        record.blocked = Some(match row.get(4)? {
-            Some(action) => {
+        record.blocked = Some(match rows::text_or_null(row, 4)? {
+            Some(_) => {
+                let action = rows::named(row, 4, "change", IntentKind::from_name)?;
                 let refusal_kind = rows::named(row, 7, "refusal kind", RefusalKind::from_name)?;
                 Blocked::Refused { input_digest, action, refusal_kind, message, at }
             }
@@ -179,12 +181,12 @@ fn load_retirements(connection: &Connection, assets: &mut BTreeMap<Address, Reco
     let mut all = connection.prepare_cached("SELECT address, asset_id, why, since, archived_at FROM retirements")?;
     let mut found = all.query([])?;
     while let Some(row) = found.next()? {
-        let retirements = Retirement {
+        let retirement = Retirement {
             why: rows::named(row, 2, "reason to leave", RetireReason::from_name)?,
             since: rows::time(row, 3)?,
             archived_at: rows::parsed_or_null(row, 4)?,
         };
-        record_of(row, assets, "a retirement")?.retirements.insert(rows::asset_id(row, 1)?, retirements);
+        record_of(row, assets, "a retirement")?.retirements.insert(rows::asset_id(row, 1)?, retirement);
     }
     Ok(())
 }

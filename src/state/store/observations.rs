@@ -11,7 +11,7 @@ use crate::model::ids::AssetId;
 use crate::model::metadata::{SocialLink, SocialNetwork};
 use crate::model::observation::NotFound;
 use crate::model::recorded::Observation;
-use crate::model::remote::RemoteAsset;
+use crate::model::remote::{Extras, RemoteAsset};
 
 /// `[<asset ID>, <alternative text or null>]`.
 type PreviewText = (u64, Option<String>);
@@ -33,26 +33,27 @@ pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> 
         description,
         moderation,
         archived,
-        extras_known,
-        icon,
         previews,
-        social_links,
+        extras,
     } = asset;
     let previews = previews.as_ref().map(|previews| {
         let texts: Vec<PreviewText> = previews.iter().map(|(id, alt)| (id.get(), alt.clone())).collect();
         json(&texts)
     });
-    let links: LinkTexts = social_links
-        .iter()
-        .map(|(network, SocialLink { title, uri })| (network.key().to_owned(), (title.clone(), uri.clone())))
-        .collect();
+    let links = extras.as_ref().map(|Extras { social_links, .. }| {
+        let texts: LinkTexts = social_links
+            .iter()
+            .map(|(network, SocialLink { title, uri })| (network.key().to_owned(), (title.clone(), uri.clone())))
+            .collect();
+        json(&texts)
+    });
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO observations
                 (asset_id, at, revision, asset_type, creator, display_name, description, moderation, archived, icon,
-                 previews, social_links, revision_created_at, extras_known)
+                 previews, social_links, revision_created_at)
              VALUES (:asset_id, :at, :revision, :asset_type, :creator, :display_name, :description, :moderation,
-                 :archived, :icon, :previews, :social_links, :revision_created_at, :extras_known)",
+                 :archived, :icon, :previews, :social_links, :revision_created_at)",
         )?
         .execute(named_params! {
             ":asset_id": rows::number(asset_id.get()),
@@ -65,10 +66,9 @@ pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> 
             ":description": description,
             ":moderation": moderation.map(|moderation| moderation.name()),
             ":archived": archived,
-            ":extras_known": extras_known,
-            ":icon": icon.map(|icon| rows::number(icon.get())),
+            ":icon": extras.as_ref().and_then(|extras| extras.icon).map(|icon| rows::number(icon.get())),
             ":previews": previews.transpose()?,
-            ":social_links": json(&links)?,
+            ":social_links": links.transpose()?,
         })?;
     let asset_id = rows::number(asset_id.get());
     connection.prepare_cached("DELETE FROM not_found WHERE asset_id = ?1")?.execute([asset_id])?;
@@ -138,7 +138,7 @@ pub(super) fn load_outdated(connection: &Connection) -> Result<BTreeSet<AssetId>
 pub(super) fn load(connection: &Connection) -> Result<BTreeMap<AssetId, Observation>> {
     let mut all = connection.prepare_cached(
         "SELECT asset_id, at, revision, asset_type, creator, display_name, description, moderation, archived, icon,
-                previews, social_links, revision_created_at, extras_known
+                previews, social_links, revision_created_at
          FROM observations ORDER BY asset_id",
     )?;
     all.query_map([], |row| {
@@ -163,11 +163,13 @@ fn asset(row: &Row<'_>) -> Result<RemoteAsset> {
         description: row.get(6)?,
         moderation,
         archived: row.get(8)?,
-        extras_known: row.get(13)?,
-        icon: rows::asset_id_or_null(row, 9)?,
         previews: rows::text_or_null(row, 10)?.map(previews).transpose()?,
-        social_links: social_links(rows::text(row, 11)?)?,
+        extras: rows::text_or_null(row, 11)?.map(|links| extras(row, links)).transpose()?,
     })
+}
+
+fn extras(row: &Row<'_>, links: &str) -> Result<Extras> {
+    Ok(Extras { icon: rows::asset_id_or_null(row, 9)?, social_links: social_links(links)? })
 }
 
 fn previews(text: &str) -> Result<Vec<(AssetId, Option<String>)>> {

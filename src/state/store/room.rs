@@ -144,6 +144,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::model::phase::IntentKind;
 
     use jiff::Timestamp;
 
@@ -154,7 +155,7 @@ mod tests {
     fn event_of(bytes: usize) -> Vec<Change> {
         vec![Change::LogEvent {
             address: None,
-            event: EventKind::InDoubt { action: "create", message: "x".repeat(bytes) },
+            event: EventKind::InDoubt { action: IntentKind::Create, message: "x".repeat(bytes) },
         }]
     }
 

@@ -1,6 +1,7 @@
 //! Tests of the store as a whole: what it refuses, and that disk and memory agree.
 #![expect(clippy::disallowed_methods, reason = "looks at files as another program would, and breaks them")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,12 +22,12 @@ use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, Revision
 use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, OperationId, Revision, UploadId, UserId};
 use crate::model::metadata::{Field, FieldDigests, SocialLink, SocialNetwork};
 use crate::model::path::ProjectPath;
-use crate::model::phase::{Intent, PhaseEvent};
+use crate::model::phase::{Intent, IntentKind, PhaseEvent};
 use crate::model::recorded::{
     AttemptId, Blocked, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Recorded, RefusalKind, RetireReason,
     Retirement, SpentQuota,
 };
-use crate::model::remote::RemoteAsset;
+use crate::model::remote::{Extras, RemoteAsset};
 use crate::state::StateError;
 
 const REMOTE: &str = "https://apis.roblox.com";
@@ -120,11 +121,10 @@ fn remote_asset(number: u8) -> RemoteAsset {
         asset.moderation =
             Some([Moderation::Reviewing, Moderation::Approved, Moderation::Rejected][usize::from(number) % 3]);
         asset.archived = Some(number.is_multiple_of(4));
-        asset.extras_known = number.is_multiple_of(4);
-        asset.icon = Some(id(9));
         asset.previews = Some(vec![(id(8), None), (id(7), Some("a \"front\"".to_owned()))]);
         let link = SocialLink { title: None, uri: "https://x".to_owned() };
-        asset.social_links.insert(SocialNetwork::Twitter, link);
+        let social_links = BTreeMap::from([(SocialNetwork::Twitter, link)]);
+        asset.extras = number.is_multiple_of(4).then(|| Extras { icon: Some(id(9)), social_links });
     }
     asset
 }
@@ -135,7 +135,7 @@ fn blocked(number: u8) -> Option<Blocked> {
         0 => None,
         1 => Some(Blocked::Refused {
             input_digest,
-            action: "create".to_owned(),
+            action: IntentKind::Create,
             refusal_kind: if number.is_multiple_of(2) { RefusalKind::DisplayName } else { RefusalKind::Other },
             message: "no\0\n".to_owned(),
             at: at(i64::from(number)),
@@ -231,13 +231,13 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
         19 => Change::Move { from: address, to: self::address(number % 4) },
         20 | 21 => {
             let whys = [RetireReason::Replaced, RetireReason::Removed, RetireReason::ByHand];
-            let retirements = Retirement {
+            let retirement = Retirement {
                 why: whys[usize::from(number) % whys.len()],
                 since: at(i64::from(number)),
                 archived_at: number.is_multiple_of(2).then(|| at(i64::from(number) + 5)),
             };
-            let retirements = (!number.is_multiple_of(5)).then_some(retirements);
-            Change::SetRetirement { address, asset_id: id(number % 3), retirements }
+            let retirement = (!number.is_multiple_of(5)).then_some(retirement);
+            Change::SetRetirement { address, asset_id: id(number % 3), retirement }
         }
         22 if number.is_multiple_of(2) => Change::RecordRepair { address, repair: DriftRepair::Metadata },
         22 => Change::RecordRepair { address, repair: DriftRepair::Archived },
@@ -374,7 +374,7 @@ fn closed_attempts_and_events_are_bounded() {
         }
         changes.push(Change::LogEvent {
             address: None,
-            event: EventKind::InDoubt { action: "create", message: number.to_string() },
+            event: EventKind::InDoubt { action: IntentKind::Create, message: number.to_string() },
         });
     }
     store.commit(&changes, at(2)).unwrap();
@@ -407,7 +407,7 @@ fn events_are_read_for_one_address() {
     let mut store = open(&path).unwrap();
     let tell = |number, message: &str| Change::LogEvent {
         address: Some(address(number)),
-        event: EventKind::InDoubt { action: "create", message: message.to_owned() },
+        event: EventKind::InDoubt { action: IntentKind::Create, message: message.to_owned() },
     };
     store.commit(&[tell(1, "a"), tell(2, "b"), tell(1, "c")], at(9)).unwrap();
     let found = store.events(Some(&address(1)), 10).unwrap();
@@ -613,7 +613,7 @@ fn a_full_disk_loses_nothing_and_is_reported() {
         let message = "x".repeat(50_000);
         vec![Change::LogEvent {
             address: Some(address(number)),
-            event: EventKind::InDoubt { action: "create", message },
+            event: EventKind::InDoubt { action: IntentKind::Create, message },
         }]
     };
     let error = store.commit(&long(1), at(2)).unwrap_err();

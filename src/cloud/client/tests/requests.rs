@@ -138,7 +138,7 @@ async fn reads_share_a_connection() {
     let client = client(&server);
     client.get_asset(asset_id(), &[]).await.result.unwrap();
     let fields = [Field::Icon, Field::Previews, Field::SocialLink(SocialNetwork::DevForum)];
-    assert_eq!(client.get_asset(asset_id(), &fields).await.result.unwrap().icon, AssetId::new(7).ok());
+    assert_eq!(client.get_asset(asset_id(), &fields).await.result.unwrap().extras.unwrap().icon, AssetId::new(7).ok());
     client.get_version(asset_id(), Revision::new(2).unwrap()).await.result.unwrap();
     let operation = OperationId::new("a-1").unwrap();
     assert_eq!(client.get_operation(&operation, None).await.result.unwrap(), OperationState::Pending);

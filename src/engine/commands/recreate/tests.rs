@@ -227,7 +227,7 @@ fn the_table_has_the_old_owners_newest_asset_also_of_a_merged_branch() {
 fn an_old_asset_that_was_archived_by_hand_keeps_nobody_from_the_new_owners() {
     let archived = Retirement { why: RetireReason::ByHand, since: NOW, archived_at: Some(NOW) };
     let archive =
-        |asset| Change::SetRetirement { address: address("a"), asset_id: id(asset), retirements: Some(archived) };
+        |asset| Change::SetRetirement { address: address("a"), asset_id: id(asset), retirement: Some(archived) };
     let desired = wanting(user(2), 1);
     let known = taken_back().tell(archive(10)).recreated(&desired);
     assert_eq!(known.0.assets[&address("a@user:1")].retirements[&id(10)], archived);

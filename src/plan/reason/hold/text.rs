@@ -1,0 +1,260 @@
+//! The sentences and hints of [`HoldReason`].
+
+use std::fmt;
+
+use super::{BlockedChange, HoldReason};
+use crate::model::address::Address;
+use crate::model::desired::StrayPlace;
+use crate::model::ids::AssetId;
+use crate::model::minute::Minute;
+use crate::model::observation::{ANSWERS_UNTIL_GONE, NotFound};
+use crate::model::phase::IntentKind;
+use crate::model::recorded::RefusalKind;
+use crate::plan::pin::shown;
+use crate::plan::reason::step::ReplaceCause;
+use crate::plan::reason::{AddressNames, Place, WithArticle};
+use crate::plan::retirement::why_text;
+use crate::plan::step::HeldPart;
+
+impl HoldReason {
+    /// The next thing to do for a person; `None` where nothing has to be done.
+    pub(crate) fn hint(&self, address: &Address, part: HeldPart) -> Option<String> {
+        Some(match self {
+            Self::File(problem) => return problem.hint.clone(),
+            Self::QuotaSpent { .. } => return None,
+            Self::TypeUnknown => "set `type`".to_owned(),
+            Self::NoAnswer { .. } | Self::AnswerLost { .. } => resolve_hint(address),
+            Self::CreatorChanged { has_old: true, .. } => {
+                "`macadam recreate --creator` takes back the asset that it had for this owner".to_owned()
+            }
+            Self::CreatorChanged { has_old: false, .. } => {
+                "set it back, or `macadam recreate --creator` to upload new assets for the new owner".to_owned()
+            }
+            Self::TypeChanged { .. } => format!("set it back, or `macadam forget {address}` to upload a new asset"),
+            Self::SameAsset { .. } => {
+                "`macadam forget` the one that it doesn't belong to, or remove that one from the manifest".to_owned()
+            }
+            Self::Refused { refusal_kind: RefusalKind::DisplayName, .. } => {
+                "set another `display_name`, or `policy.moderated_name = \"neutral\"`".to_owned()
+            }
+            Self::Refused { refusal_kind: RefusalKind::Other, .. } => match part {
+                HeldPart::Metadata => format!("change its metadata, or `macadam retry {address}`"),
+                HeldPart::Asset | HeldPart::Archiving => {
+                    format!("change the file or its metadata, or `macadam retry {address}`")
+                }
+            },
+            Self::Rejected { .. } => "change the file: uploading the same again risks the account".to_owned(),
+            Self::AssetGone | Self::ContentGone { .. } => gone_hint(address),
+            Self::ReplaceForbidden(_) => "set `prevent_replace = false`, or undo the change".to_owned(),
+            Self::MayBeRenamed { from, asset_id } => {
+                let first = from.first().map_or("it", Address::as_str);
+                format!(
+                    "`macadam import {address} {asset_id}` if it is `{first}`; `prevent_replace = false` if it is a new asset"
+                )
+            }
+            Self::MadeElsewhere { .. } | Self::RolledBackElsewhere { .. } => overwrite_hint(address),
+            Self::Archived { .. } => format!("`macadam restore {address}`"),
+            Self::OneOfSeveralNew { from, asset_id, .. } => choice_hint(address, Some(from), *asset_id),
+            Self::OneOfSeveralLeft { from, asset_id, .. } => choice_hint(address, from.first(), *asset_id),
+            Self::MayHaveMoved { .. } => "fix that first, so that nothing is uploaded twice".to_owned(),
+            Self::StillNamed { new: Some(new), .. } => format!("write `{new}` there"),
+            Self::StillNamed { new: None, .. } => {
+                "remove the reference, or put the asset back into the manifest".to_owned()
+            }
+            Self::MayBeNamed { named, place } => {
+                let then = match place {
+                    StrayPlace::Pin => "remove that pin",
+                    StrayPlace::Icon { .. } => "choose another icon there",
+                    StrayPlace::Preview { .. } => "choose another preview there",
+                };
+                format!("write `{address}` there if it is `{named}`; {then} if it is another asset")
+            }
+            Self::SharedUpload { owner } => format!("see `macadam status {owner}`"),
+            Self::LockfileLost(lost) => lost.hint(),
+            Self::NotFound { known, .. } => asked_again(*known),
+            Self::AnotherAsset(mismatch) => mismatch.hint().to_owned(),
+            Self::Unverified { .. } => "`macadam sync` checks that first, and continues by itself".to_owned(),
+            Self::Contradiction(contradiction) => {
+                let asset_id = contradiction.asset_id();
+                format!(
+                    "look at https://create.roblox.com/store/asset/{asset_id}, then `macadam forget` the address that is wrong; where that is `{address}` itself, \
+                     `macadam import {address} ASSET_ID` gives it the right asset"
+                )
+            }
+            Self::PinUnusable { usable, .. } => usable.to_string(),
+            Self::PinnedTooEarly { .. } => format!("`macadam unpin {address}`"),
+            Self::ManyArchivings { code, .. } => format!("if that is right: `macadam sync --once --confirm {code}`"),
+        })
+    }
+}
+
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(problem) => f.write_str(&problem.message),
+            Self::TypeUnknown => f.write_str("Macadam can't tell its type from the file"),
+            Self::NoAnswer { sent_at, in_a_row } => {
+                match (sent_at, in_a_row) {
+                    (Some(at), 0 | 1) => write!(f, "its upload of {} got no clear answer", Minute(*at))?,
+                    (Some(at), times) => {
+                        write!(f, "its last {times} uploads, the latest of {}, got no clear answer", Minute(*at))?;
+                    }
+                    (None, 0 | 1) => f.write_str("its upload from another machine got no clear answer")?,
+                    (None, times) => {
+                        write!(f, "its last {times} uploads, the latest from another machine, got no clear answer")?;
+                    }
+                }
+                f.write_str(", so it is unknown whether Roblox has it")
+            }
+            Self::AnswerLost { said, sent_at } => {
+                f.write_str("Roblox has probably made its asset, but Macadam didn't learn which")?;
+                said.as_ref().map_or(Ok(()), |said| write!(f, " ({said})"))?;
+                match sent_at {
+                    Some(at) => write!(f, "; it was uploaded at {}", Minute(*at)),
+                    None => f.write_str("; it was uploaded from another machine"),
+                }
+            }
+            Self::CreatorChanged { from, to, .. } => write!(f, "its creator changed from {from} to {to}"),
+            Self::TypeChanged { from, to } => write!(f, "its type changed from {from} to {to}"),
+            Self::SameAsset { other } => write!(f, "`{other}` has the same asset"),
+            Self::Refused { action, message, .. } => write!(f, "Roblox refused {}: {message}", refused(*action)),
+            Self::Rejected { uploaded_as: None } => f.write_str("Roblox's moderation rejected this content"),
+            Self::Rejected { uploaded_as: Some(other) } => {
+                write!(f, "Roblox's moderation rejected this content, uploaded as `{other}`")
+            }
+            Self::AssetGone => f.write_str("Roblox no longer has its asset"),
+            Self::ContentGone { asset_id } => {
+                write!(f, "its file is again the one of asset {asset_id}, which Roblox no longer has")
+            }
+            Self::ReplaceForbidden(cause) => {
+                match cause {
+                    ReplaceCause::ContentChanged(asset_type) => {
+                        write!(f, "the file changed and Roblox can't update {}", WithArticle(*asset_type))?;
+                    }
+                    ReplaceCause::AssetGone => f.write_str("Roblox no longer has its asset")?,
+                    ReplaceCause::Splits => f.write_str("it shares an asset but has other metadata")?,
+                }
+                f.write_str(", and `prevent_replace` forbids a new asset ID")
+            }
+            Self::MayBeRenamed { from, .. } => write!(
+                f,
+                "it may be {}, which left in the same change, renamed and edited; `prevent_replace` forbids a new asset ID",
+                AddressNames(from)
+            ),
+            Self::QuotaSpent { asset_type, creator, message, until } => write!(
+                f,
+                "the {asset_type} uploads of {} are used up ({message}); Macadam tries again by itself after {}",
+                creator.in_words(),
+                Minute(*until)
+            ),
+            Self::MadeElsewhere { asset_id, version: Some(version) } => {
+                write!(f, "revision {version} of asset {asset_id} was made on Roblox, outside of Macadam")
+            }
+            Self::MadeElsewhere { asset_id, version: None } => {
+                write!(f, "a newer revision of asset {asset_id} was made on Roblox, outside of Macadam")
+            }
+            Self::RolledBackElsewhere { asset_id, current, known } => write!(
+                f,
+                "revision {current} of asset {asset_id} was made current on Roblox in place of {known}, outside of Macadam"
+            ),
+            Self::Archived { asset_id, change } => {
+                match change {
+                    BlockedChange::Content => f.write_str("its file changed")?,
+                    BlockedChange::Pin { to } => write!(f, "it is pinned to revision {to}")?,
+                }
+                write!(f, ", but asset {asset_id} is archived")
+            }
+            Self::OneOfSeveralNew { from, evidence, .. } => {
+                write!(f, "`{from}` moved here or to another new address: each has {evidence}")
+            }
+            Self::OneOfSeveralLeft { from, evidence, .. } => {
+                write!(f, "it may be any of {}, which left and had {evidence}", AddressNames(from))
+            }
+            Self::MayHaveMoved { from, evidence, why } => {
+                write!(f, "it has {evidence} as {}, which may have moved here or not: {why}", AddressNames(from))
+            }
+            Self::StillNamed { place, old, new } => match new {
+                Some(new) => write!(f, "{} still names `{old}`, which is called `{new}` now", Place(place)),
+                None => write!(f, "{} still names `{old}`, which is no longer in the manifest", Place(place)),
+            },
+            Self::MayBeNamed { named, place } => {
+                let place = Place(place);
+                write!(f, "it may be `{named}` under another name: that left the manifest, but {place} still names it")
+            }
+            Self::SharedUpload { owner } => write!(f, "it shares the upload of `{owner}`, which is on hold"),
+            Self::LockfileLost(lost) => lost.fmt(f),
+            Self::NotFound { asset_id, known } => NotFoundYet(*asset_id, *known).fmt(f),
+            Self::AnotherAsset(mismatch) => mismatch.fmt(f),
+            Self::Unverified { asset_id } => write!(
+                f,
+                "asset {asset_id} is known only from another tool's files; Macadam hasn't checked its owner and type yet"
+            ),
+            Self::Contradiction(contradiction) => contradiction.fmt(f),
+            Self::PinUnusable { pin, why, .. } => write!(f, "it is pinned to {}, {why}", shown(*pin)),
+            Self::PinnedTooEarly { pin } => write!(f, "it is pinned to {}, but has no revisions yet", shown(*pin)),
+            Self::ManyArchivings { asset_id, why, count, all, .. } => write!(
+                f,
+                "asset {asset_id} {} and would be archived now, but {count} of {all} assets in one day is a lot",
+                why_text(*why)
+            ),
+        }
+    }
+}
+
+/// The refused change as the object of "Roblox refused".
+const fn refused(action: IntentKind) -> &'static str {
+    match action {
+        IntentKind::Create | IntentKind::Replace => "the upload",
+        IntentKind::UpdateContent => "the new revision",
+        IntentKind::UpdateMetadata => "the new metadata",
+        IntentKind::Rollback => "the rollback",
+        IntentKind::Archive => "to archive it",
+        IntentKind::Restore => "to restore it",
+    }
+}
+
+/// Roblox doesn't find an asset, and not for long enough to count.
+pub(in crate::plan::reason) struct NotFoundYet(pub AssetId, pub NotFound);
+
+impl fmt::Display for NotFoundYet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(asset_id, NotFound { answers, .. }) = self;
+        write!(
+            f,
+            "Roblox answered that it has no asset {asset_id}; that counts after {ANSWERS_UNTIL_GONE} such answers, so far {answers}"
+        )
+    }
+}
+
+/// When Macadam asks for an asset again that Roblox didn't find.
+pub(in crate::plan::reason) fn asked_again(known: NotFound) -> String {
+    format!("the first `macadam sync` after {} asks again, and nothing is uploaded until then", Minute(known.next_at()))
+}
+
+/// The two ways on after an upload that got no clear answer.
+pub(in crate::plan::reason) fn resolve_hint(address: &Address) -> String {
+    format!(
+        "look for it at create.roblox.com: if it is there, `macadam resolve {address} --asset-id N`; if not, `macadam resolve {address} --recreate`"
+    )
+}
+
+/// The ways on for an asset that Roblox no longer has.
+pub(in crate::plan::reason) fn gone_hint(address: &Address) -> String {
+    format!(
+        "`macadam retry {address}` has the next sync ask Roblox again; after `macadam forget {address}` the next sync uploads the file as a new asset, \
+         with a new ID"
+    )
+}
+
+/// The ways on where a revision was made outside of Macadam.
+pub(in crate::plan::reason) fn overwrite_hint(address: &Address) -> String {
+    format!(
+        "if it is a deploy that this checkout hasn't pulled, pull it; `macadam sync --once --overwrite {address}` puts the file over it"
+    )
+}
+
+fn choice_hint(address: &Address, from: Option<&Address>, asset_id: Option<AssetId>) -> String {
+    let asset = asset_id.map_or_else(|| "ASSET_ID".to_owned(), |asset_id| asset_id.to_string());
+    let from = from.map_or("it", Address::as_str);
+    format!("`macadam import {address} {asset}` if it is `{from}`; `macadam forget {from}` if it is none of them")
+}
