@@ -8,8 +8,8 @@ use super::address::Address;
 use super::history::Kind;
 use super::ids::{AssetId, Creator, Revision};
 use super::minute::{Age, Minute};
-use super::phase::IntentKind;
 use super::observation::Mismatch;
+use super::phase::IntentKind;
 
 /// An event that a person may want to read later.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -111,7 +111,9 @@ impl Mismatch {
     /// The asset that was meant.
     pub(crate) const fn asset_id(&self) -> AssetId {
         match self {
-            Self::Asset { meant: asset_id, .. } | Self::Creator { asset_id, .. } | Self::Type { asset_id, .. } => *asset_id,
+            Self::Asset { meant: asset_id, .. } | Self::Creator { asset_id, .. } | Self::Type { asset_id, .. } => {
+                *asset_id
+            }
         }
     }
 }

@@ -22,9 +22,9 @@ use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::digest::FieldDigest;
 use crate::model::ids::AssetId;
 use crate::model::metadata::{AssetRef, Field, FieldDigests, Metadata, Preview};
+use crate::model::phase::IntentKind;
 use crate::model::policy::{DriftPolicy, ModeratedName};
 use crate::model::recorded::{Blocked, DriftRepair, Record, Recorded, RefusalKind};
-use crate::model::phase::IntentKind;
 use crate::model::remote::RemoteAsset;
 
 /// The asset whose metadata is planned.

@@ -5,8 +5,8 @@ mod text;
 
 use jiff::Timestamp;
 
-use super::step::ReplaceCause;
 use super::MoveEvidence;
+use super::step::ReplaceCause;
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
 use crate::model::desired::{AbsenceReason, Pin, StrayPlace};

@@ -1,7 +1,7 @@
 //! One asset for equal bytes.
 
-use crate::model::phase::IntentKind;
 use super::*;
+use crate::model::phase::IntentKind;
 
 #[test]
 fn equal_bytes_of_an_immutable_type_are_uploaded_once() {

@@ -124,9 +124,7 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
         }
         Change::Move { from, to } => moves::move_record(connection, from, to),
         Change::MoveAsset { from, to, asset_id } => moves::move_asset(connection, from, to, *asset_id),
-        Change::SetRetirement { address, asset_id, retirement } => {
-            retire(connection, address, *asset_id, *retirement)
-        }
+        Change::SetRetirement { address, asset_id, retirement } => retire(connection, address, *asset_id, *retirement),
         Change::RecordRepair { address, repair } => record_repair(connection, address, *repair, at),
         Change::AddPossibleDuplicate { address, upload, duplicate } => {
             add_possible_duplicate(connection, address, *upload, *duplicate)

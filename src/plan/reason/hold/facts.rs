@@ -30,9 +30,9 @@ impl HoldReason {
             | Self::MayBeNamed { named: one, .. }
             | Self::SharedUpload { owner: one }
             | Self::Contradiction(Contradiction::Disputed { address: one, .. }) => vec![one.clone()],
-            Self::MayBeRenamed { from, .. }
-            | Self::OneOfSeveralLeft { from, .. }
-            | Self::MayHaveMoved { from, .. } => from.clone(),
+            Self::MayBeRenamed { from, .. } | Self::OneOfSeveralLeft { from, .. } | Self::MayHaveMoved { from, .. } => {
+                from.clone()
+            }
             Self::StillNamed { old, new, .. } => [old].into_iter().chain(new).cloned().collect(),
             Self::Contradiction(Contradiction::Owners { claims, .. }) => {
                 claims.iter().map(|(address, _)| address.clone()).collect()
