@@ -21,6 +21,8 @@ CREATE TABLE meta (
     next_attempt         INTEGER NOT NULL DEFAULT 0 CHECK (next_attempt >= 0),
     -- Of the lockfile that was last read or written: an unchanged one is not parsed again.
     lockfile_fingerprint TEXT,
+    -- The commit that was checked out when that lockfile was last compared with its history in git; empty without one.
+    lockfile_compared    TEXT,
     -- The exclusive or of a digest of each row of `revisions`: tells whether one was lost or changed behind Macadam's back.
     revisions_digest     INTEGER NOT NULL DEFAULT 0,
     -- The lockfile was written, and no command of `--on-change` has ended well since.

@@ -41,11 +41,12 @@ pub(crate) fn ask<'a>(
     command.envs(environment.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
+    // They come first: a program may answer before it has read all of a long input.
+    let (said, complained) = (reader(child.stdout.take(), most), reader(child.stderr.take(), most));
     if let Some(mut stdin) = child.stdin.take() {
         // A program that doesn't read its input has its answer already.
         let _ = stdin.write_all(input);
     }
-    let (said, complained) = (reader(child.stdout.take(), most), reader(child.stderr.take(), most));
     let bytes = |from: mpsc::Receiver<Vec<u8>>| from.recv_timeout(patience);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match (bytes(said), bytes(complained)) {

@@ -123,6 +123,17 @@ impl StoreHandle {
         self.call(move |store| store.set_lockfile_fingerprint(fingerprint.as_deref()))
     }
 
+    /// See [`Store::set_lockfile_compared`].
+    ///
+    /// # Errors
+    /// Like [`Store::set_lockfile_compared`], or [`StateError::Closed`].
+    pub fn set_lockfile_compared(
+        &self,
+        head: Option<String>,
+    ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.set_lockfile_compared(head.as_deref()))
+    }
+
     /// See [`Store::set_lockfile_untold`].
     ///
     /// # Errors

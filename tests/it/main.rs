@@ -35,6 +35,7 @@ mod key;
 mod logs;
 mod lost_entries;
 mod lost_lockfile;
+mod merges;
 mod moving;
 mod newcomers;
 mod observations;

@@ -94,6 +94,23 @@ fn an_upload_that_ends_on_another_branch_stays_out_of_its_lockfile() {
     is_used_there(&remote, &project, "x", 3);
 }
 
+/// Nothing else happens there that would make the service write its lockfile.
+#[test]
+fn an_upload_that_ended_on_another_branch_is_in_its_lockfile_soon_after_the_way_back() {
+    let (remote, project) = repository();
+    remote.control().set_latency(LatencyModel::Fixed(1_500));
+    let service = Service::start(&project, &[]);
+    add_new(&project);
+    service.until("it is on the wire", || remote.requests(ApiEndpoint::CreateAsset) == 3);
+    git(&project, &["checkout", "--quiet", "y"]);
+    service.says("done address=ui/new.png");
+    is_untouched(&remote, &project);
+    git(&project, &["checkout", "--quiet", "x"]);
+    service.until("it is in the lockfile", || project.read(LOCKFILE).contains(NEW));
+    service.end();
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 3);
+}
+
 /// With branches, and with commits that no branch is checked out for.
 #[test]
 fn an_upload_that_was_begun_in_another_checkout_is_ended_and_stays_out_of_the_lockfile() {

@@ -21,6 +21,9 @@ use crate::platform::plain_file;
 /// configuration comes near it.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// The limit for git's list of packed branches and tags, in bytes: some hundred thousand of them.
+const MAX_REFS: u64 = 1 << 26;
+
 pub(crate) mod ask;
 
 /// The age in seconds at which an index lock was probably left by a git that died. `git commit`
@@ -209,6 +212,32 @@ pub(crate) fn branch(folder: &Path) -> Option<Branch> {
     checked_out(folder).unwrap_or_else(|unread| Some(Branch::Unknown { why: unread.to_string() }))
 }
 
+/// Returns a text that changes whenever another commit is checked out around `folder`: the commit,
+/// or what names it. Without a repository, and before the first commit, it is empty.
+pub(crate) fn head(folder: &Path) -> String {
+    // Unreadable files: the text of the error. A comparison made then is made again later.
+    checked_out_commit(folder).unwrap_or_else(|unread| unread.to_string())
+}
+
+fn checked_out_commit(folder: &Path) -> Result<String, Unread> {
+    let Some(private) = private_folder(folder)? else { return Ok(String::new()) };
+    let Some(head) = read(&private.join("HEAD"))? else { return Ok(String::new()) };
+    let Some(name) = head.trim().strip_prefix("ref:").map(str::trim) else { return Ok(head.trim().to_owned()) };
+    // Branches are common to all work trees.
+    let shared = shared_folder(&private)?;
+    if let Some(commit) = read(&shared.join(name))? {
+        return Ok(commit.trim().to_owned());
+    }
+    let packed = read_at_most(&shared.join("packed-refs"), MAX_REFS)?.unwrap_or_default();
+    let of_branch = |line: &str| line.split_once(' ').filter(|(_, found)| *found == name).map(|(id, _)| id.to_owned());
+    if let Some(commit) = packed.lines().find_map(of_branch) {
+        return Ok(commit);
+    }
+    // A list of tables that is written anew with every change of a branch.
+    let tables = |folder: &Path| read(&folder.join("reftable").join("tables.list"));
+    Ok(format!("{}{}", tables(&shared)?.unwrap_or_default(), tables(&private)?.unwrap_or_default()))
+}
+
 /// Returns the checkout around `folder`, by which checkouts are distinguished.
 pub(crate) fn checkout(folder: &Path) -> Checkout {
     match branch(folder) {
@@ -264,11 +293,7 @@ impl fmt::Display for Unread {
 fn is_sparse(folder: &Path) -> Result<bool, Unread> {
     let Some(private) = private_folder(folder)? else { return Ok(false) };
     // A worktree has its own state but shares the configuration.
-    let shared = match read(&private.join("commondir"))? {
-        Some(path) => private.join(path.trim()),
-        None => private.clone(),
-    };
-    let config = read(&shared.join("config"))?.unwrap_or_default();
+    let config = read(&shared_folder(&private)?.join("config"))?.unwrap_or_default();
     let mut sparse = flag(&config, "core", "sparsecheckout");
     if flag(&config, "extensions", "worktreeconfig") == Some(true) {
         let own = read(&private.join("config.worktree"))?.unwrap_or_default();
@@ -278,6 +303,14 @@ fn is_sparse(folder: &Path) -> Result<bool, Unread> {
     let list = private.join("info").join("sparse-checkout");
     let listed = list.try_exists().map_err(|source| Unread { path: list, source })?;
     Ok(sparse == Some(true) && listed)
+}
+
+/// Returns the git folder that a work tree shares with others: its own, unless it is a linked one.
+fn shared_folder(private: &Path) -> Result<PathBuf, Unread> {
+    Ok(match read(&private.join("commondir"))? {
+        Some(path) => private.join(path.trim()),
+        None => private.to_owned(),
+    })
 }
 
 /// Returns the git folder of the checkout that contains `folder`. In a worktree or a submodule,
@@ -310,7 +343,11 @@ fn found(path: &Path) -> Result<Option<fs::Metadata>, Unread> {
 
 /// Returns the text of a file, or `None` if it doesn't exist.
 fn read(path: &Path) -> Result<Option<String>, Unread> {
-    match plain_file::read(path, MAX_BYTES) {
+    read_at_most(path, MAX_BYTES)
+}
+
+fn read_at_most(path: &Path, bytes: u64) -> Result<Option<String>, Unread> {
+    match plain_file::read(path, bytes) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Unread { path: path.to_owned(), source }),

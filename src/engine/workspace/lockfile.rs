@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::git;
-use crate::engine::workspace::lost_entries;
+use crate::engine::workspace::lost_entries::{self, Compared};
 use crate::engine::workspace::missing_lockfile;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
@@ -36,6 +36,13 @@ pub struct Lockfile {
     /// The fingerprint of the file as last read or written. While it matches, the file has nothing
     /// new.
     known: Option<String>,
+    /// The commit at which that file was compared with its history in git, as [`git::head`] gives
+    /// it. A merge may leave the file as it is and still have dropped what it merged.
+    compared: Option<String>,
+    /// The checked-out commit at the last read.
+    head: String,
+    /// Entries that the file lost were taken in, and no file was written with them yet.
+    took_back: bool,
     /// The checkout of the last scan of manifest and files; unknown before the first.
     checkout: Checkout,
     /// The revisions of that file, once this process has read it.
@@ -75,6 +82,8 @@ pub enum KeepError {
 pub struct SavedLockfile {
     /// The fingerprint of the file as last read or written.
     pub fingerprint: Option<String>,
+    /// The commit at which it was compared with its history in git.
+    pub compared: Option<String>,
     /// See [`Lockfile::is_untold`].
     pub is_untold: bool,
     /// Whether it was lost.
@@ -84,11 +93,14 @@ pub struct SavedLockfile {
 impl Lockfile {
     /// Creates the lockfile of `project`, as the state remembers it.
     pub fn new(project: Project, remote: String, memory: SavedLockfile) -> Self {
-        let SavedLockfile { fingerprint: known, is_untold: untold, is_lost } = memory;
+        let SavedLockfile { fingerprint: known, compared, is_untold: untold, is_lost } = memory;
         Self {
             project,
             remote,
             known,
+            compared,
+            head: String::new(),
+            took_back: false,
             checkout: Checkout::Unknown,
             digests: None,
             untold,
@@ -162,19 +174,32 @@ impl Lockfile {
             self.digests = Some(Digests::of(&Ledger::new(self.remote.clone())));
         }
         let generation = state_cache.generation();
-        if self.known == fingerprint && self.generation == generation {
+        let is_same = self.known == fingerprint && self.generation == generation;
+        self.head = git::head(&self.project.root);
+        let is_compared = self.known == fingerprint && self.compared.as_ref() == Some(&self.head);
+        if is_same && (is_compared || bytes.is_none()) {
             return Ok(());
         }
         let mut ledger = parse(&self.project, &self.remote, bytes.as_deref())?;
         self.digests = Some(Digests::of(&ledger));
+        let mut compared = Compared::default();
         if let Some(bytes) = bytes {
-            ledger = self.take_back(state_cache, bytes, ledger).await?;
+            (ledger, compared) = self.take_back(state_cache, bytes, ledger).await?;
         }
-        state_cache.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
+        // A state that is ahead of a file that it knows learns nothing from it.
+        self.took_back |= compared.is_changed;
+        if !is_same || compared.is_changed {
+            state_cache.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
+        }
         self.generation = generation;
         if self.known != fingerprint {
             self.known = fingerprint;
             self.remember(state_cache).await?;
+        }
+        if self.compared != compared.at {
+            self.compared = compared.at;
+            let proven = self.compared.clone().filter(|_| !compared.failed);
+            state_cache.store().set_lockfile_compared(proven).await.map_err(StateCacheError::from)?;
         }
         Ok(())
     }
@@ -186,22 +211,22 @@ impl Lockfile {
         state_cache: &StateCache,
         bytes: Vec<u8>,
         mut ledger: Ledger,
-    ) -> Result<Ledger, StateCacheError> {
+    ) -> Result<(Ledger, Compared), StateCacheError> {
         let (project, remote, name) = (self.project.clone(), self.remote.clone(), self.project.lockfile_name());
         let looked = tokio::task::spawn_blocking(move || {
-            let lost = lost_entries::take_back(&project, &remote, &bytes, &mut ledger);
-            (ledger, lost)
+            let compared = lost_entries::take_back(&project, &remote, &bytes, &mut ledger);
+            (ledger, compared)
         });
-        let (ledger, lost) = looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        for address in &lost {
+        let (ledger, compared) = looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        for address in &compared.lost {
             tracing::warn!(%address, "{name} had lost its entry, which git still has: it is taken from there and written again");
         }
         let tell = |address: Address| Change::LogEvent {
             address: Some(address),
             event: EventKind::EntryTakenBack { lockfile: name.clone() },
         };
-        state_cache.commit(lost.into_iter().map(tell).collect()).await?;
-        Ok(ledger)
+        state_cache.commit(compared.lost.iter().cloned().map(tell).collect()).await?;
+        Ok((ledger, compared))
     }
 
     /// Records a loss. It stays recorded even if this process writes a new file, until someone puts
@@ -219,14 +244,16 @@ impl Lockfile {
         Ok(())
     }
 
-    /// Returns whether another program wrote the file since it was last read or written; usually
-    /// git, with another branch.
+    /// Returns whether another program wrote the file since it was last read or written, usually
+    /// git with another branch; or whether another commit was checked out, which may have changed
+    /// the other files alone.
     ///
     /// # Errors
     /// When it can't be read.
     pub fn is_changed(&self) -> Result<bool, KeepError> {
         let bytes = lockfile::read(&self.project.lockfile)?;
-        Ok(self.known != bytes.as_deref().map(lockfile::fingerprint))
+        let is_written = self.known != bytes.as_deref().map(lockfile::fingerprint);
+        Ok(is_written || self.head != git::head(&self.project.root))
     }
 
     /// Writes the file if its content would change. Returns whether it was written.
@@ -249,6 +276,7 @@ impl Lockfile {
             return Ok(false);
         }
         let in_manifest = &self.addresses(state_cache, in_manifest, &now);
+        self.took_back = false;
         let ledger = state_cache.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest));
         let written = text(&ledger);
         if self.missing.as_ref().is_some_and(|missing| !self.accepted && forbids(missing, &ledger)) {
@@ -290,6 +318,17 @@ impl Lockfile {
     /// Returns whether another branch is checked out than at the last scan.
     pub fn is_of_another_branch(&self) -> bool {
         self.is_elsewhere(&git::checkout(&self.project.root))
+    }
+
+    /// Returns whether the checkout of the last scan has assets that its lockfile lacks, though
+    /// nothing ended since: those of an upload that ended while another one was checked out, and
+    /// those that the lockfile lost.
+    pub fn is_behind(&self, state_cache: &StateCache) -> bool {
+        let has_begun = |recorded: &Recorded| {
+            let begun = begun_in(recorded, &self.checkout);
+            begun.iter().filter_map(|address| recorded.assets.get(address)).any(|record| !record.history.is_empty())
+        };
+        self.took_back || state_cache.read(has_begun)
     }
 
     fn is_elsewhere(&self, now: &Checkout) -> bool {

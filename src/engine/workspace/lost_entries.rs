@@ -1,50 +1,178 @@
 //! Restores lockfile entries and revisions that git still has: an edit dropped them, an earlier
-//! lockfile replaced them, or a merge went wrong.
+//! lockfile replaced them, or a merge or rebase took one side's lockfile.
 //!
-//! A lockfile as git checked it out is complete by definition, so an older branch's lockfile
-//! rightly lacks entries. A file that was edited since, or that a merge made, may have lost some:
-//! their assets would be uploaded again. Read next: [`crate::engine::workspace::missing_lockfile`],
-//! for a lockfile that is missing as a whole.
+//! An entry leaves a lockfile only if it is forgotten, which leaves a tombstone, or if another
+//! address takes its assets over. So whatever else an earlier lockfile of the checked-out commit's
+//! history has, the lockfile lost, and its assets would be uploaded again. An older branch's
+//! lockfile rightly lacks what its history never had. Read next:
+//! [`crate::engine::workspace::missing_lockfile`], for a lockfile that is missing as a whole.
 
-use std::collections::{BTreeSet, btree_map};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::engine::workspace::git::{self, ask::Versions};
+use crate::engine::workspace::git::ask::{FileCommit, FileHistory, Versions};
+use crate::engine::workspace::git::{self, ask};
 use crate::engine::workspace::lockfile::parse;
 use crate::engine::workspace::project::Project;
 use crate::model::address::Address;
 use crate::model::forgotten::Forgotten;
-use crate::model::history::{RevisionFact, RevisionKey};
+use crate::model::history::{Listing, RevisionFact, RevisionKey};
 use crate::state::lockfile::{self, Ledger, LockfileEntry};
 
 /// The longest time between the new index and the new `HEAD` during a switch of branches: one
 /// rename of a file.
 const SWITCH: Duration = Duration::from_millis(200);
 
+/// The result of a comparison of a lockfile with git.
+#[derive(Debug, Default)]
+pub(crate) struct Compared {
+    /// The addresses of the entries and revisions that it had lost.
+    pub lost: Vec<Address>,
+    /// It had lost those, or what somebody forgot.
+    pub is_changed: bool,
+    /// The checked-out commit, as [`git::head`] gives it; `None` if git was just working, so that
+    /// it has to be compared again.
+    pub at: Option<String>,
+    /// Git could not be asked.
+    pub failed: bool,
+}
+
 /// Adds to `ledger`, which the lockfile on disk holds as `bytes`, the entries and revisions that it
-/// lost. Returns their addresses. Blocks: it runs git.
+/// lost. Blocks: it runs git.
 ///
 /// A version that git can't return or that can't be used adds nothing.
-pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &mut Ledger) -> Vec<Address> {
-    // The lockfile of the embedded emulator lies elsewhere, unknown to git. While git is busy, the
-    // file on disk is ahead of git's versions.
-    if project.lockfile.parent() != Some(&*project.root) || git::busy(&project.root).is_some() {
-        return Vec::new();
+pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &mut Ledger) -> Compared {
+    let at = git::head(&project.root);
+    // The lockfile of the embedded emulator lies elsewhere, unknown to git.
+    if project.lockfile.parent() != Some(&*project.root) {
+        return Compared { at: Some(at), ..Compared::default() };
     }
-    let Versions { index, head, merged } = settled_versions(&project.lockfile).unwrap_or_else(|why| {
-        tracing::debug!("whether the lockfile lost entries is unknown: {why}");
-        Versions::default()
+    // While git is busy, the file on disk is ahead of git's versions.
+    if git::busy(&project.root).is_some() {
+        return Compared::default();
+    }
+    let looked = settled_versions(&project.lockfile).and_then(|versions| {
+        let Some(versions) = versions else { return Ok(None) };
+        let history = versions.commit.as_ref().map(|commit| ask::history(&project.lockfile, commit));
+        Ok(Some((versions, history.transpose()?.unwrap_or_default())))
     });
+    let (versions, history) = match looked {
+        Ok(Some(looked)) => looked,
+        Ok(None) => return Compared::default(),
+        Err(why) => {
+            tracing::warn!("whether {} lost entries is unknown: {why}", project.lockfile_name());
+            return Compared { at: Some(at), failed: true, ..Compared::default() };
+        }
+    };
     // Git began to work meanwhile.
-    if lockfile::read(&project.lockfile).ok().flatten().as_deref() != Some(bytes) {
-        return Vec::new();
+    let now = lockfile::read(&project.lockfile).ok().flatten();
+    if now.as_deref() != Some(bytes) || git::head(&project.root) != at {
+        return Compared::default();
     }
-    let others = index.iter().chain(&head).chain(&merged).filter(|version| version.as_slice() != bytes);
-    let others: BTreeSet<&Vec<u8>> = others.collect();
-    let parsed = others.into_iter().filter_map(|version| parse(project, remote, Some(version)).ok());
+    let Versions { commit, index, head } = versions;
+    let uncommitted = index.iter().chain(&head).map(Vec::as_slice).filter(|version| *version != bytes);
+    let mut others: Vec<&[u8]> = uncommitted.collect();
+    if let Some(commit) = &commit {
+        others.extend(earlier(&history, commit));
+    }
+    let (lost, is_changed) = add_lost(project, remote, bytes, &others, ledger);
+    Compared { lost, is_changed, at: Some(at), failed: false }
+}
+
+/// Returns git's versions of the file; `None` in the middle of a switch of branches. If `HEAD` and
+/// the index differ, either someone took an earlier lockfile from git, or a switch is about to end.
+fn settled_versions(file: &Path) -> Result<Option<Versions>, String> {
+    let versions = ask::versions(file)?;
+    if versions.index == versions.head || versions.head.is_none() {
+        return Ok(Some(versions));
+    }
+    std::thread::sleep(SWITCH);
+    let again = ask::versions(file)?;
+    Ok(Some(again).filter(|again| *again == versions))
+}
+
+/// Returns the earlier versions of the lockfile that led to `commit`, the newest first, along all
+/// sides of every merge.
+///
+/// A commit that deleted the lockfile, or put one in its place with none of its assets, began a new
+/// one on purpose: nothing before it counts.
+fn earlier<'a>(history: &'a FileHistory, commit: &str) -> Vec<&'a [u8]> {
+    let content = |commit: &FileCommit| history.contents.get(commit.blob.as_ref()?).map(Vec::as_slice);
+    let commits: BTreeMap<&str, &FileCommit> =
+        history.commits.iter().map(|commit| (commit.commit.as_str(), commit)).collect();
+    // The checked-out commit itself is not in the history if it didn't change the file.
+    let newest = commits.get(commit).copied().or(history.commits.first());
+    let mut reached: BTreeSet<&str> = newest.iter().map(|commit| commit.commit.as_str()).collect();
+    let mut versions = Vec::new();
+    // Parents come after their children, unless a clock was wrong.
+    let mut next: Vec<&FileCommit> = newest.into_iter().collect();
+    let mut at = 0;
+    while let Some(found) = next.get(at).copied() {
+        at += 1;
+        let parents: Vec<&FileCommit> =
+            found.parents.iter().filter_map(|name| commits.get(name.as_str())).copied().collect();
+        versions.extend(content(found));
+        let begins_anew = match parents.as_slice() {
+            [parent] => content(found).is_none_or(|new| content(parent).is_some_and(|old| is_another(old, new))),
+            _ => false,
+        };
+        if !begins_anew {
+            next.extend(parents.into_iter().filter(|parent| reached.insert(parent.commit.as_str())));
+        }
+    }
+    versions
+}
+
+/// Returns whether a lockfile has assets, and none of those that an older one has.
+fn is_another(old: &[u8], new: &[u8]) -> bool {
+    let (old, new) = (assets(old), assets(new));
+    !old.is_empty() && !new.is_empty() && old.is_disjoint(&new)
+}
+
+/// The assets of a lockfile, by its lines: those that it has, and those that it forgot.
+fn assets(version: &[u8]) -> BTreeSet<&[u8]> {
+    let lines = facts(version).filter(|line| !line.starts_with(b"["));
+    lines.filter_map(|line| line.split(|byte| !byte.is_ascii_digit()).find(|digits| !digits.is_empty())).collect()
+}
+
+/// The lines of a lockfile that tell of an asset: a revision, or what an address forgot.
+fn facts(version: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = version.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let is_fact = |line: &[u8]| line.starts_with(b"{ asset_id = ") || line.starts_with(b"[forgotten.");
+    lines.filter(move |line| is_fact(line) || line.first().is_some_and(u8::is_ascii_digit))
+}
+
+/// Adds to `ledger` what the lockfile `bytes` lacks of other versions, of which the newest comes
+/// first. Returns the addresses of entries and revisions, and whether there was anything.
+fn add_lost(
+    project: &Project,
+    remote: &str,
+    bytes: &[u8],
+    others: &[&[u8]],
+    ledger: &mut Ledger,
+) -> (Vec<Address>, bool) {
+    let mut known: BTreeSet<&[u8]> = facts(bytes).collect();
+    let mut versions = Vec::new();
+    for version in others {
+        // Parsing is slow, and nearly every version has no line of its own.
+        let new: Vec<&[u8]> = facts(version).filter(|line| !known.contains(line)).collect();
+        // Somebody may have committed one with the marks of a conflict.
+        if !new.is_empty()
+            && let Ok(version) = parse(project, remote, Some(version))
+        {
+            known.extend(new);
+            versions.push(version);
+        }
+    }
+    // What any of them forgot is forgotten, also where the lockfile has it, as on every machine
+    // whose state knows of it.
+    let before = ledger.forgotten.clone();
+    for (address, theirs) in versions.iter().flat_map(|version| &version.forgotten) {
+        ledger.forgotten.entry(address.clone()).or_default().union(theirs);
+    }
     let mut lost = BTreeSet::new();
-    for version in parsed {
+    for version in versions {
         let here: BTreeSet<RevisionKey> =
             ledger.entries.values().flat_map(|entry| entry.history.iter().map(|(key, _)| key)).collect();
         for (address, entry) in version.entries {
@@ -54,20 +182,8 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
             }
         }
     }
-    lost.into_iter().collect()
-}
-
-/// Returns git's versions of the file outside a switch of branches. If `HEAD` and the index differ,
-/// either someone took an earlier lockfile from git, or a switch is about to end.
-fn settled_versions(file: &Path) -> Result<Versions, String> {
-    let versions = git::ask::versions(file)?;
-    if versions.index == versions.head || versions.head.is_none() {
-        return Ok(versions);
-    }
-    std::thread::sleep(SWITCH);
-    let again = git::ask::versions(file)?;
-    // A version that still changes belongs to a switch of branches; the next scan looks again.
-    Ok(if again == versions { again } else { Versions { index: again.index, ..Versions::default() } })
+    let is_changed = !lost.is_empty() || ledger.forgotten != before;
+    (lost.into_iter().collect(), is_changed)
 }
 
 /// Adds to an entry the revisions of `theirs` that it lost: those that were neither forgotten nor
@@ -90,11 +206,15 @@ fn take_back_entry(
             place.insert(theirs);
         }
         btree_map::Entry::Occupied(mut place) => {
+            let kind = place.get().identity.kind();
             let history = &mut place.get_mut().history;
             for (key, fact) in lost {
                 history.add(key, fact);
                 if history.listing(key.asset_id).is_none() {
-                    history.list(key.asset_id, theirs.history.listing(key.asset_id));
+                    // The lockfile's own choice among equals stays.
+                    let is_second = history.duplicates(kind).contains(&key.asset_id);
+                    let listing = theirs.history.listing(key.asset_id);
+                    history.list(key.asset_id, if is_second { Some(Listing::Duplicate) } else { listing });
                 }
             }
         }

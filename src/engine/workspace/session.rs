@@ -82,6 +82,7 @@ impl Session {
         let lost = store.has_lost_outcomes()?;
         let memory = SavedLockfile {
             fingerprint: store.lockfile_fingerprint()?,
+            compared: store.lockfile_compared()?,
             is_untold: store.is_lockfile_untold()?,
             is_lost: store.is_lockfile_lost()?,
         };

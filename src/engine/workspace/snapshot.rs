@@ -12,6 +12,7 @@ use crate::engine::remote::throttle::{self, Throttle};
 use crate::engine::report::progress::{Listener, silent};
 use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::gather::{GatherError, Gathered, gather, in_progress_now};
+use crate::engine::workspace::git;
 use crate::engine::workspace::lockfile;
 use crate::engine::workspace::lost_entries;
 use crate::engine::workspace::missing_lockfile;
@@ -72,12 +73,13 @@ impl StateSnapshot {
     /// When one of them can't be used, or belongs to another remote.
     pub(crate) fn open(project: &Project, remote: &str) -> Result<Self, ViewError> {
         let mut view = Self::default();
-        let (mut fingerprint, mut is_lost) = (None, false);
+        let (mut fingerprint, mut compared, mut is_lost) = (None, None, false);
         if let Some(store) = Store::open_read_only(&project.state, remote)? {
             let limits = saved_limits::budgets(store.load_limits()?);
             let (recorded, cache) = (store.load()?, store.load_files()?);
             view = Self { recorded, cache, limits, missing_lockfile: None };
             fingerprint = store.lockfile_fingerprint()?;
+            compared = store.lockfile_compared()?;
             is_lost = store.is_lockfile_lost()?;
             if store.has_lost_outcomes()? {
                 let held = session::hold_lost(&view.recorded, clock::now());
@@ -91,13 +93,15 @@ impl StateSnapshot {
         } else if is_lost && read == fingerprint {
             view.missing_lockfile = Some(missing_lockfile::written_anew(project));
         }
-        if read.is_none() || read != fingerprint {
+        let is_same = read.is_some() && read == fingerprint;
+        if !is_same || compared.is_none_or(|compared| compared != git::head(&project.root)) {
             let mut ledger = lockfile::parse(project, remote, bytes.as_deref())?;
-            if let Some(bytes) = &bytes {
-                lost_entries::take_back(project, remote, bytes, &mut ledger);
+            let found = bytes.map(|bytes| lost_entries::take_back(project, remote, &bytes, &mut ledger));
+            // A state that is ahead of a file that it knows learns nothing from it.
+            if !is_same || found.is_some_and(|found| found.is_changed) {
+                let changes = crate::state::lockfile::import(&view.recorded, &ledger, clock::now());
+                view.apply(&changes)?;
             }
-            let changes = crate::state::lockfile::import(&view.recorded, &ledger, clock::now());
-            view.apply(&changes)?;
         }
         Ok(view)
     }

@@ -87,6 +87,28 @@ impl Store {
             .map_err(|error| self.failed("write the lockfile's fingerprint", error))
     }
 
+    /// Returns the commit at which the lockfile was last compared with its history in git, as
+    /// text; `None` if it never was.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn lockfile_compared(&self) -> Result<Option<String>, StateError> {
+        self.connection
+            .query_row("SELECT lockfile_compared FROM meta", [], |row| row.get(0))
+            .map_err(|error| self.failed("read when the lockfile was compared with git", error))
+    }
+
+    /// Stores the commit at which the lockfile was compared with its history in git.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub fn set_lockfile_compared(&mut self, head: Option<&str>) -> Result<(), StateError> {
+        self.connection
+            .execute("UPDATE meta SET lockfile_compared = ?1", [head])
+            .map(drop)
+            .map_err(|error| self.failed("write when the lockfile was compared with git", error))
+    }
+
     /// Returns whether the lockfile was written and no command of `--on-change` has succeeded
     /// since.
     ///

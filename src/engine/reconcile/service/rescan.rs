@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{GIT_AGAIN, Interrupts, POLL_EVERY, Service, ServiceError};
+use super::{GIT_AGAIN, Interrupts, LOCKFILE_EVERY, POLL_EVERY, Service, ServiceError};
 use crate::engine::execute::executor::chain;
 use crate::engine::workspace::gather::{GatherError, Gathered, look, read_manifest};
 use crate::engine::workspace::lockfile::KeepError;
@@ -153,6 +153,9 @@ impl Service<'_> {
         self.first = None;
         self.in_manifest = desired.assets.keys().cloned().collect();
         self.session.lockfile.wanted_by(&desired.checkout);
+        if self.session.lockfile.is_behind(&self.session.state_cache) {
+            self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
+        }
         self.desired = Arc::new(desired);
         self.needs.plan = true;
         self.needs.outputs = true;

@@ -5,6 +5,7 @@
 //! end. Git runs without hooks, file monitor, locks or network, since the repository may come from
 //! a stranger.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,9 +20,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The limit for an answer of a line or two, in bytes.
 const A_FEW_LINES: u64 = 64 * 1024;
 
-/// The limit for contents of files, in bytes: the lockfile's own limit, for a merge and its
-/// parents.
+/// The limit for contents of files, in bytes: some of the lockfile's own limit.
 const FILES: u64 = 1 << 30;
+
+/// The number of commits of a file's history that are read. Every merge of the repository counts.
+const COMMITS: usize = 4096;
+
+/// The limit for a list with a line for each of them, in bytes.
+const LIST: u64 = 4 << 20;
+
+/// The number of different contents of a file's history that are read.
+const VERSIONS: usize = 512;
+
+/// The limit for all of them, in bytes.
+const HISTORY: u64 = 64 << 20;
 
 /// The variables that git inherits: the paths of programs and of the user's configuration (which
 /// may ignore files). None of them leads git to another repository.
@@ -67,13 +79,12 @@ pub(crate) fn head_has(file: &Path) -> Result<bool, String> {
 /// Git's versions of a file, apart from the one on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Versions {
+    /// The checked-out commit. During a switch of branches, that is still the old one.
+    pub commit: Option<String>,
     /// The version in the index: the last one checked out, or staged for the next commit.
     pub index: Option<Vec<u8>>,
-    /// The version in the checked-out commit. During a switch of branches, that is still the old
-    /// one.
+    /// The version in the checked-out commit.
     pub head: Option<Vec<u8>>,
-    /// If the checked-out commit is a merge: the versions in its parents.
-    pub merged: Vec<Vec<u8>>,
 }
 
 /// Returns git's versions of `file`; none without a repository.
@@ -82,19 +93,75 @@ pub(crate) struct Versions {
 /// Returns why they are unknown: lower case, no full stop.
 pub(crate) fn versions(file: &Path) -> Result<Versions, String> {
     let Some(place) = CheckoutFile::of(file)? else { return Ok(Versions::default()) };
-    let second = place.ask(&["cat-file", "--batch-check"], b"HEAD^2^{commit}\n")?;
-    let is_merge = second.status.success() && !second.said.trim_end().ends_with("missing");
-    let names: &[&str] = if is_merge { &[":0", "HEAD", "HEAD^1", "HEAD^2"] } else { &[":0", "HEAD"] };
-    let queries: String = names.iter().map(|name| format!("{name}:{}\n", place.inside)).collect();
+    let commit = place.ask(&["cat-file", "--batch-check"], b"HEAD^{commit}\n")?;
+    let commit = commit.said.split_once(" commit ").map(|(commit, _)| commit.to_owned());
+    let queries: String = [":0", "HEAD"].iter().map(|name| format!("{name}:{}\n", place.inside)).collect();
     let answer = place.ask_for(&["cat-file", "--batch"], queries.as_bytes(), FILES)?;
     if !answer.status.success() {
         return Err(why(&answer));
     }
     let mut found = contents(&answer.raw).into_iter();
-    let (index, head) = (found.next().flatten(), found.next().flatten());
-    // During a switch of branches, the index is already the new one.
-    let is_settled = index == head;
-    Ok(Versions { index, head, merged: found.flatten().filter(|_| is_settled).collect() })
+    Ok(Versions { commit, index: found.next().flatten(), head: found.next().flatten() })
+}
+
+/// A commit in the history of a file: one that changed it, or a merge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileCommit {
+    /// Its name.
+    pub commit: String,
+    /// The next earlier commits of this history. None for the first one, and for the last one that
+    /// a shallow clone has.
+    pub parents: Vec<String>,
+    /// The name of the file's content; `None` if it has no such file.
+    pub blob: Option<String>,
+}
+
+/// The history of a file, as far as it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct FileHistory {
+    /// The commits, the newest first. All sides of every merge are included.
+    pub commits: Vec<FileCommit>,
+    /// The contents by their names. The oldest may be absent from a long history.
+    pub contents: BTreeMap<String, Vec<u8>>,
+}
+
+/// Returns the history of `file` that leads to `commit`.
+///
+/// # Errors
+/// Returns why it is unknown: lower case, no full stop.
+pub(crate) fn history(file: &Path, commit: &str) -> Result<FileHistory, String> {
+    let Some(place) = CheckoutFile::of(file)? else { return Ok(FileHistory::default()) };
+    // Without `--full-history`, git follows only the side of a merge that has the same content.
+    let newest = format!("--max-count={COMMITS}");
+    let query =
+        ["--literal-pathspecs", "rev-list", "--full-history", "--parents", &newest, commit, "--", &place.inside];
+    let listed = place.ask_for(&query, b"", LIST)?;
+    if !listed.status.success() {
+        return Err(why(&listed));
+    }
+    let commits: Vec<Vec<&str>> = listed.said.lines().map(|line| line.split(' ').collect()).collect();
+    let names = commits.iter().filter_map(|names| names.first());
+    let queries: String = names.map(|commit| format!("{commit}:{}\n", place.inside)).collect();
+    let sizes = place.ask_for(&["cat-file", "--batch-check"], queries.as_bytes(), LIST)?;
+    if !sizes.status.success() {
+        return Err(why(&sizes));
+    }
+    let blobs: Vec<Option<(&str, u64)>> = sizes.said.lines().map(blob).collect();
+    let mut history = FileHistory::default();
+    for (names, blob) in commits.iter().zip(&blobs) {
+        let mut names = names.iter().map(|name| (*name).to_owned());
+        let Some(commit) = names.next() else { continue };
+        let blob = blob.map(|(name, _)| name.to_owned());
+        history.commits.push(FileCommit { commit, parents: names.collect(), blob });
+    }
+    history.contents = place.contents(blobs.into_iter().flatten())?;
+    Ok(history)
+}
+
+/// Returns name and size of a content, from a line of `--batch-check`.
+fn blob(line: &str) -> Option<(&str, u64)> {
+    let (name, size) = line.split_once(" blob ")?;
+    Some((name, size.parse().ok()?))
 }
 
 /// Returns the files of a batch, in the order of the queries. Each follows a line with its name,
@@ -161,6 +228,25 @@ impl CheckoutFile {
         let inside = names.map(|names| names.join("/")).filter(|path| !path.contains('\n'));
         let inside = inside.ok_or_else(|| format!("git can't be asked about the name {}", below.display()))?;
         Ok(Some(Self { private, top, inside }))
+    }
+
+    /// Returns the first contents of these by name, of which there may be several alike, within the
+    /// limits for a history.
+    fn contents<'a>(&self, blobs: impl Iterator<Item = (&'a str, u64)>) -> Result<BTreeMap<String, Vec<u8>>, String> {
+        let (mut names, mut left) = (Vec::new(), HISTORY);
+        let mut seen = BTreeSet::new();
+        for (name, size) in blobs.filter(|(name, _)| seen.insert(*name)).take(VERSIONS) {
+            let Some(rest) = left.checked_sub(size) else { break };
+            left = rest;
+            names.push(name);
+        }
+        let queries: String = names.iter().map(|name| format!("{name}\n")).collect();
+        let answer = self.ask_for(&["cat-file", "--batch"], queries.as_bytes(), FILES)?;
+        if !answer.status.success() {
+            return Err(why(&answer));
+        }
+        let found = names.iter().zip(contents(&answer.raw));
+        Ok(found.filter_map(|(name, content)| Some(((*name).to_owned(), content?))).collect())
     }
 
     fn ask(&self, query: &[&str], input: &[u8]) -> Result<ProgramOutput, String> {
