@@ -67,6 +67,10 @@ pub(super) struct Global {
     /// Print the result, or the error, as one JSON document
     #[arg(long, global = true)]
     pub json: bool,
+    /// How to print: `text`; `github` adds annotations and a job summary, and is the default on
+    /// GitHub Actions; `markdown` is for `plan`
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", conflicts_with = "json")]
+    pub format: Option<Format>,
     /// Longest time for each part of a request, such as 2s, and for an answer of the service.
     /// Hidden, because the outcome is unknown of an upload that is given up too early. The tests
     /// of a server that hangs need it.
@@ -84,6 +88,17 @@ pub(super) struct Global {
     /// Print only errors and results
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Text,
+    /// The same, with annotations and a job summary for GitHub Actions
+    Github,
+    /// A plan for a comment
+    Markdown,
 }
 
 /// When to use colours.

@@ -5,10 +5,13 @@
 use serde_json::{Value, json};
 
 use super::args::Global;
-use super::exit::{CommandFailure, Exit};
-use super::output::{Printer, TextStyle, paint, plural};
+use super::errors::problem;
+use super::exit::{CommandFailure, Exit, ReportedProblem};
+use super::github::AnnotationLevel;
+use super::output::{Printer, TextStyle, annotate, annotates, paint, plural};
+use super::plan::at_entry;
+use super::progress::Bars;
 use super::target;
-use crate::engine::report::progress::silent;
 use crate::engine::workspace::gather::gather;
 use crate::engine::workspace::outputs::mistakes;
 use crate::engine::workspace::project::Project;
@@ -24,7 +27,10 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
     let project = target::find_files(global)?;
     let before = known(output, &project);
     let known = before.addresses();
-    let gathered = gather(&project, &FileCache::new(), &known, &FilesInProgress::default(), &silent())?;
+    let bars = Bars::only_printed(output);
+    let gathered = gather(&project, &FileCache::new(), &known, &FilesInProgress::default(), &bars.listener());
+    bars.clear();
+    let gathered = gathered?;
     let desired = &gathered.desired;
     let files = desired.assets.iter().filter_map(|(address, want)| {
         want.content.as_ref().err().map(|problem| (address, want.path.as_str(), problem))
@@ -52,7 +58,7 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
         output.document(&json!({ "assets": desired.assets.len(), "errors": errors }));
     }
     for note in &gathered.notes {
-        output.warning(&note.message);
+        output.warning_at(&problem(note));
     }
     for stray in &desired.stray {
         output.warning(left(stray, desired, &before));
@@ -70,16 +76,29 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
             output.line(format!("      {} {hint}", paint(TextStyle::Change, "hint")));
         }
     }
+    if annotates() && !problems.is_empty() {
+        let lines = gathered.manifest.lines();
+        for (address, path, problem) in &problems {
+            let name = if address.as_str() == *path { address.to_string() } else { format!("{address} ({path})") };
+            let message = format!("{name}: {}", problem.message);
+            annotate(AnnotationLevel::Error, at_entry(&project, Some(&lines), address, message, problem.hint.clone()));
+        }
+    }
+    for (path, problem) in &outputs {
+        let (message, hint) = (format!("{path}: {}", problem.message), problem.hint.clone());
+        let file = Some(path.to_string());
+        annotate(AnnotationLevel::Error, ReportedProblem { message, hint, file, ..ReportedProblem::default() });
+    }
     let assets = plural(desired.assets.len() as u64, "asset");
     if problems.is_empty() && !outputs.is_empty() {
-        output.line(format!("{} can't be written", plural(outputs.len() as u64, "output")));
+        output.summary(format!("{} can't be written", plural(outputs.len() as u64, "output")));
         return Ok(Exit::Unreconciled);
     }
     if problems.is_empty() {
-        output.line(format!("{} {assets}, no problems found", paint(TextStyle::Good, "OK:")));
+        output.summary(format!("{} {assets}, no problems found", paint(TextStyle::Good, "OK:")));
         return Ok(Exit::Success);
     }
-    output.line(format!("{} can't be used, of {assets}", plural(problems.len() as u64, "file")));
+    output.summary(format!("{} can't be used, of {assets}", plural(problems.len() as u64, "file")));
     Ok(Exit::Unreconciled)
 }
 

@@ -16,6 +16,7 @@ mod emulator;
 mod errors;
 mod exit;
 mod forget;
+mod github;
 mod history;
 mod import;
 mod init;
@@ -47,7 +48,7 @@ use clap::error::ErrorKind;
 use crate::engine::reconcile::shutdown::panic_message;
 use crate::platform::secrecy;
 use crate::telemetry::logs;
-use args::{Cli, Color, Command, LogFormat};
+use args::{Cli, Color, Command, Format, LogFormat};
 use exit::{CommandFailure, Exit};
 use output::Printer;
 
@@ -63,6 +64,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let output = Printer::new(cli.global.json, cli.global.quiet);
     colour(cli.global.color);
     start_log(&cli);
+    let name = name_in_reports(&cli.command);
+    if cli.global.format == Some(Format::Markdown) && !matches!(cli.command, Command::Plan(_)) {
+        let failure = CommandFailure::new(Exit::Usage, "`--format markdown` is only for `macadam plan`");
+        output.failure(&failure);
+        return failure.exit.code();
+    }
+    match cli.global.format {
+        Some(Format::Markdown) => output::collect(true),
+        Some(Format::Github) => output::collect(false),
+        None if !cli.global.json && github::is_runner() => output::collect(false),
+        Some(Format::Text) | None => {}
+    }
     // A panic that nothing nearer caught: the hook has told where, and whoever reads the document
     // learns it too.
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(output, cli)))
@@ -71,7 +84,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         output.failure(&failure);
         failure.exit
     });
+    output::pass_on(name, exit);
     output::exit_after_writing(exit).code()
+}
+
+/// The name of a command that has a part of a job's summary.
+const fn name_in_reports(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Check => Some("macadam check"),
+        Command::Plan(_) => Some("macadam plan"),
+        Command::Sync(args) if args.locked => Some("macadam sync --once --locked"),
+        Command::Sync(args) if args.once => Some("macadam sync --once"),
+        Command::Outputs(_) => Some("macadam outputs"),
+        _ => None,
+    }
 }
 
 /// Help and version are no errors; the rest is wrong usage, which clap would end with 2.

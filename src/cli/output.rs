@@ -5,12 +5,14 @@
 //! answer can steer a terminal or a build log; JSON stays exact.
 
 use std::io::{self, Write};
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use super::exit::{CommandFailure, Exit, ReportedProblem};
+use super::github::{self, AnnotationLevel, Transcript};
 use crate::model::shown;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -64,16 +66,45 @@ impl Printer {
 
     /// Prints a line of the result; with `--json` nothing.
     pub(super) fn line(self, text: impl AsRef<str>) {
-        if !self.json {
-            put(&mut anstream::stdout(), &format!("{}\n", shown::lines(text.as_ref())));
+        self.result(text.as_ref(), Transcript::push);
+    }
+
+    /// Prints the line that sums the result up; with `--json` nothing.
+    pub(super) fn summary(self, text: impl AsRef<str>) {
+        self.result(text.as_ref(), Transcript::sum_up);
+    }
+
+    fn result(self, text: &str, record: fn(&mut Transcript, &str)) {
+        if self.json {
+            return;
+        }
+        let text = shown::lines(text);
+        let mut collected = collected();
+        if let Some(Collected { transcript, .. }) = collected.as_mut() {
+            record(transcript, &anstream::adapter::strip_str(&text).to_string());
+        }
+        if collected.as_ref().is_none_or(|collected| !collected.is_markdown) {
+            put(&mut anstream::stdout(), &format!("{text}\n"));
         }
     }
 
     /// Prints a warning to standard error.
     pub(super) fn warning(self, text: impl AsRef<str>) {
+        let message = text.as_ref().to_owned();
+        self.warning_at(&ReportedProblem { message, ..ReportedProblem::default() });
+    }
+
+    /// The same for a problem, whose place and hint only an annotation shows.
+    pub(super) fn warning_at(self, problem: &ReportedProblem) {
         if !self.json {
-            let _ = writeln!(anstream::stderr(), "{YELLOW}warning{YELLOW:#}: {}", shown::lines(text.as_ref()));
+            to_people(&format!("{YELLOW}warning{YELLOW:#}: {}", shown::lines(&problem.message)));
+            annotate(AnnotationLevel::Warning, problem.clone());
         }
+    }
+
+    /// Prints how far the run is, where no terminal shows it.
+    pub(super) fn progress(self, text: &str) {
+        let _ = writeln!(anstream::stderr(), "{DIM}macadam{DIM:#}: {}", shown::lines(text));
     }
 
     /// Passes on a line of another program to standard error, with `--json` too.
@@ -97,7 +128,8 @@ impl Printer {
             return;
         }
         if let Some(rendered) = &failure.rendered {
-            let _ = writeln!(anstream::stderr(), "{}", shown::lines(rendered.trim_end()));
+            to_people(&shown::lines(rendered.trim_end()));
+            failure.problems.iter().for_each(|problem| annotate(AnnotationLevel::Error, problem.clone()));
             return;
         }
         failure.problems.iter().for_each(Self::problem);
@@ -107,10 +139,79 @@ impl Printer {
     pub(super) fn problem(problem: &ReportedProblem) {
         let place = place(problem).map(|place| format!("{place}: ")).unwrap_or_default();
         let message = format!("{place}{}", problem.message);
-        let _ = writeln!(anstream::stderr(), "{RED}error{RED:#}: {}", shown::foreign(&message));
+        to_people(&format!("{RED}error{RED:#}: {}", shown::foreign(&message)));
         if let Some(hint) = &problem.hint {
-            let _ = writeln!(anstream::stderr(), "  {CYAN}hint{CYAN:#}: {}", shown::foreign(hint));
+            to_people(&format!("  {CYAN}hint{CYAN:#}: {}", shown::foreign(hint)));
         }
+        annotate(AnnotationLevel::Error, problem.clone());
+    }
+}
+
+/// Prints to standard error what is fit to be shown.
+fn to_people(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+    if let Some(Collected { transcript, .. }) = collected().as_mut() {
+        transcript.push(&anstream::adapter::strip_str(text).to_string());
+    }
+}
+
+/// What is collected of a run for GitHub Actions, or for a plan in Markdown.
+#[derive(Debug, Default)]
+struct Collected {
+    transcript: Transcript,
+    problems: Vec<(AnnotationLevel, ReportedProblem)>,
+    /// The folder that paths of problems begin at.
+    root: Option<PathBuf>,
+    /// The result is printed as Markdown at the end, instead of each line.
+    is_markdown: bool,
+}
+
+static COLLECTED: Mutex<Option<Collected>> = Mutex::new(None);
+
+fn collected() -> MutexGuard<'static, Option<Collected>> {
+    COLLECTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Collects everything that is printed from now on.
+pub(super) fn collect(is_markdown: bool) {
+    *collected() = Some(Collected { is_markdown, ..Collected::default() });
+}
+
+/// Whether annotations are collected, so that finding their lines is worth its time.
+pub(super) fn annotates() -> bool {
+    collected().as_ref().is_some_and(|collected| !collected.is_markdown)
+}
+
+/// Says where the paths of problems begin.
+pub(super) fn paths_begin_at(root: &Path) {
+    if let Some(collected) = collected().as_mut() {
+        collected.root = Some(root.to_owned());
+    }
+}
+
+/// Collects an annotation.
+pub(super) fn annotate(level: AnnotationLevel, problem: ReportedProblem) {
+    if let Some(collected) = collected().as_mut() {
+        collected.problems.push((level, problem));
+    }
+}
+
+/// Prints what was collected: Markdown to standard output, or annotations and the job's summary,
+/// which only a command with a name has.
+#[expect(clippy::disallowed_methods, reason = "the runner says in the environment where its files are")]
+pub(super) fn pass_on(command: Option<&str>, exit: Exit) {
+    let Some(Collected { transcript, problems, root, is_markdown }) = collected().take() else { return };
+    if is_markdown {
+        let markdown = transcript.markdown(command.unwrap_or_default(), exit, github::COMMENT_LIMIT);
+        put(&mut anstream::stdout(), &markdown);
+        return;
+    }
+    let workspace = std::env::var_os("GITHUB_WORKSPACE").and_then(|path| std::fs::canonicalize(path).ok());
+    let commands = github::annotations(&problems, root.as_deref(), workspace.as_deref());
+    let _ = io::stderr().write_all(commands.as_bytes());
+    let (Some(command), Some(path)) = (command, std::env::var_os("GITHUB_STEP_SUMMARY")) else { return };
+    if let Err(error) = github::append(Path::new(&path), |room| transcript.markdown(command, exit, room)) {
+        let _ = writeln!(anstream::stderr(), "{YELLOW}warning{YELLOW:#}: couldn't write the job summary: {error}");
     }
 }
 

@@ -4,8 +4,10 @@
 use serde_json::{Value, json};
 
 use super::args::{Global, OutputsArgs};
-use super::exit::{CommandFailure, Exit};
-use super::output::{Printer, TextStyle, paint, plural};
+use super::errors::problem;
+use super::exit::{CommandFailure, Exit, ReportedProblem};
+use super::github::AnnotationLevel;
+use super::output::{Printer, TextStyle, annotate, paint, plural};
 use super::sync::{ask_or, asks};
 use super::target::{self, ProjectTarget};
 use crate::engine::workspace::outputs::{OutputFile, OutputState, RenderedOutput};
@@ -22,7 +24,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &OutputsArgs) -> Resul
         return Ok(Exit::Success);
     }
     if !output.is_json() {
-        notes.iter().for_each(|note| output.warning(&note.message));
+        notes.iter().for_each(|note| output.warning_at(&problem(note)));
     }
     let files: Vec<OutputFile> = drafts.into_iter().map(|draft| settle(output, &target, args, draft)).collect();
     let current = files.iter().all(|file| file.state.is_current());
@@ -84,6 +86,9 @@ fn show_all(output: Printer, files: &[OutputFile], rehearsal: bool) {
 
 fn show_problem(output: Printer, file: &OutputFile) {
     let Some(problem) = file.state.problem() else { return };
+    let message = format!("{}: {}", file.path, problem.message);
+    let (hint, file) = (problem.hint.clone(), Some(file.path.to_string()));
+    annotate(AnnotationLevel::Error, ReportedProblem { message, hint, file, ..ReportedProblem::default() });
     output.line(format!("                {}", problem.message));
     if let Some(hint) = &problem.hint {
         output.line(format!("                {} {hint}", paint(TextStyle::Change, "hint:")));

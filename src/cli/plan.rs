@@ -2,17 +2,22 @@
 
 use super::args::{Global, PlanArgs};
 use super::document;
-use super::exit::{CommandFailure, Exit};
-use super::output::Printer;
+use super::errors::problem;
+use super::exit::{CommandFailure, Exit, ReportedProblem};
+use super::github::AnnotationLevel;
+use super::output::{Printer, annotate, annotates};
 use super::outputs;
 use super::plan_text::Outline;
+use super::progress::Bars;
 use super::target::{self, ProjectTarget};
 use crate::engine::reconcile::shutdown::Shutdown;
-use crate::engine::report::progress::silent;
 use crate::engine::report::run_report::Stop;
+use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot::{self, Asker, PlanPreview, RefreshedPreview};
+use crate::manifest::EntryLines;
+use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::plan::PlanOptions;
+use crate::plan::{Hold, HoldKind, PlanOptions};
 
 /// Shows the plan.
 pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Result<Exit, CommandFailure> {
@@ -41,12 +46,16 @@ pub(super) async fn preview(
     options: &PlanOptions,
     refresh: bool,
 ) -> Result<PlanPreview, CommandFailure> {
+    let bars = Bars::only_printed(output);
     if !refresh {
-        return Ok(snapshot::preview(&target.project, &target.remote, &silent(), options)?);
+        let preview = snapshot::preview(&target.project, &target.remote, &bars.listener(), options);
+        bars.clear();
+        return Ok(preview?);
     }
     let (client, embedded) = target::connect(global, target, target::credential(global)?).await?;
     let asker = Asker { client, stop: Shutdown::default() };
-    let looked = snapshot::preview_refreshed(&target.project, &target.remote, &silent(), options, &asker).await;
+    let looked = snapshot::preview_refreshed(&target.project, &target.remote, &bars.listener(), options, &asker).await;
+    bars.clear();
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }
@@ -68,16 +77,48 @@ pub(super) fn unasked(asset_id: AssetId, why: &str) -> String {
 /// Prints a plan for a person.
 pub(super) fn show(output: Printer, preview: &PlanPreview, global: &Global, target: &ProjectTarget) {
     for note in &preview.gathered.notes {
-        output.warning(&note.message);
+        output.warning_at(&problem(note));
     }
+    annotate_holds(&preview.plan.held, &target.project, || Some(preview.gathered.manifest.lines()));
     let PlanPreview { gathered, recorded, plan, lockfile_changes, outputs } = preview;
     let (all, rehearsal) = (global.verbose > 0, global.emulator);
     let outline = Outline { plan, desired: &gathered.desired, recorded, all, rehearsal };
-    for line in outline.lines() {
-        output.line(line);
-    }
+    let mut lines = outline.lines();
+    let summary = lines.pop();
+    lines.into_iter().for_each(|line| output.line(line));
+    summary.into_iter().for_each(|line| output.summary(line));
     if *lockfile_changes && plan.steps.is_empty() {
         output.line(format!("{} would change.", target.project.lockfile_name()));
     }
     outputs::show_planned(output, outputs, plan);
+}
+
+/// Annotates what is not done, at its line of the manifest. What only waits for Roblox is nobody's
+/// to look at.
+pub(super) fn annotate_holds(held: &[Hold], project: &Project, lines: impl FnOnce() -> Option<EntryLines>) {
+    if held.is_empty() || !annotates() {
+        return;
+    }
+    let lines = lines();
+    for hold in held {
+        let level = match hold.kind() {
+            HoldKind::Failed | HoldKind::Rejected => AnnotationLevel::Error,
+            HoldKind::Held => AnnotationLevel::Warning,
+            HoldKind::Waiting => continue,
+        };
+        let message = format!("{}: {}", hold.address, hold.reason);
+        annotate(level, at_entry(project, lines.as_ref(), &hold.address, message, hold.hint()));
+    }
+}
+
+/// A problem of an asset, at its line of the manifest.
+pub(super) fn at_entry(
+    project: &Project,
+    lines: Option<&EntryLines>,
+    address: &Address,
+    message: String,
+    hint: Option<String>,
+) -> ReportedProblem {
+    let line = lines.and_then(|lines| lines.of_address(address));
+    ReportedProblem { message, hint, file: Some(project.manifest_name()), line, column: None }
 }

@@ -1,7 +1,9 @@
-//! The progress display. It appears only on a terminal, and only while something takes time.
+//! The progress display: a line that moves on a terminal, and elsewhere, such as in CI, a line now
+//! and then. Both appear only while something takes time.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::output::Printer;
 use crate::engine::report::progress::{Listener, ProgressEvent, silent};
 use crate::model::address::Address;
-use crate::platform::clock;
+use crate::platform::{clock, failpoint};
 
 /// Macadam hashes fewer files than this before anybody could read a display.
 const WORTH_SHOWING: u64 = 64;
@@ -18,15 +20,24 @@ const WORTH_SHOWING: u64 = 64;
 /// How often the display moves.
 const TICK: Duration = Duration::from_millis(120);
 
+/// The time between two lines where no terminal is. CI systems and people take a job that prints
+/// nothing for a few minutes for dead.
+const PRINTED_EVERY: Duration = Duration::from_secs(30);
+
 /// One line with the progress.
 #[derive(Debug, Clone)]
 pub(super) struct Bars {
     line: Option<Arc<Mutex<Line>>>,
+    /// Ends the thread that prints lines, once it is gone.
+    printing: Option<Arc<Mutex<Option<Sender<()>>>>>,
 }
 
 #[derive(Debug)]
 struct Line {
-    bar: ProgressBar,
+    /// The display, on a terminal.
+    bar: Option<ProgressBar>,
+    /// What is done before there is a plan, such as hashing files.
+    before: Option<String>,
     uploading: BTreeSet<Address>,
     at_roblox: BTreeSet<Address>,
     /// Why the latest delayed request waits, and until when.
@@ -36,18 +47,45 @@ struct Line {
 }
 
 impl Bars {
-    /// A display on standard error, if that is a terminal and people read.
+    /// A display on standard error, if people read. On a terminal it moves.
     pub(super) fn new(output: Printer) -> Self {
-        let shown = !output.is_json() && !output.is_quiet() && std::io::stderr().is_terminal();
-        let line = shown.then(|| {
-            let bar = ProgressBar::new_spinner();
-            // `wide_msg` is cut at the terminal's edge: a line that wraps can't be drawn over.
-            bar.set_style(style("{spinner} {wide_msg}"));
-            bar.enable_steady_tick(TICK);
-            let (uploading, at_roblox) = (BTreeSet::new(), BTreeSet::new());
-            Arc::new(Mutex::new(Line { bar, uploading, at_roblox, waiting: None, done: 0, steps: 0 }))
-        });
-        Self { line }
+        if output.is_json() || output.is_quiet() {
+            return Self { line: None, printing: None };
+        }
+        if !std::io::stderr().is_terminal() {
+            return Self::printed(output);
+        }
+        let bar = ProgressBar::new_spinner();
+        // `wide_msg` is cut at the terminal's edge: a line that wraps can't be drawn over.
+        bar.set_style(style("{spinner} {wide_msg}"));
+        bar.enable_steady_tick(TICK);
+        Self { line: Some(Arc::new(Mutex::new(Line::new(Some(bar))))), printing: None }
+    }
+
+    /// A display for a command that is nearly always done at once: lines where no terminal is, and
+    /// nothing on one.
+    pub(super) fn only_printed(output: Printer) -> Self {
+        if output.is_json() || output.is_quiet() || std::io::stderr().is_terminal() {
+            return Self { line: None, printing: None };
+        }
+        Self::printed(output)
+    }
+
+    fn printed(output: Printer) -> Self {
+        let line = Arc::new(Mutex::new(Line::new(None)));
+        let (end, ended) = channel();
+        let (shown, every) = (Arc::clone(&line), failpoint::progress(PRINTED_EVERY));
+        let print = move || {
+            while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                let message = lock(&shown).message();
+                if !message.is_empty() {
+                    output.progress(&message);
+                }
+            }
+        };
+        // Without a thread, the lines are missing; the run goes on.
+        let started = std::thread::Builder::new().name("progress".to_owned()).spawn(print);
+        Self { line: Some(line), printing: started.ok().map(|_| Arc::new(Mutex::new(Some(end)))) }
     }
 
     /// Returns the listener for the engine's progress.
@@ -68,7 +106,7 @@ impl Bars {
             Some(line) => {
                 // Not suspended, which would hold the display's lock: the run may end while nobody
                 // answers.
-                let bar = lock(line).bar.clone();
+                let Some(bar) = lock(line).bar.clone() else { return work() };
                 bar.finish_and_clear();
                 let answer = work();
                 bar.reset();
@@ -80,14 +118,17 @@ impl Bars {
 
     /// Takes the display away for good.
     pub(super) fn clear(&self) {
-        if let Some(line) = &self.line {
-            lock(line).bar.finish_and_clear();
+        if let Some(bar) = self.line.as_ref().and_then(|line| lock(line).bar.clone()) {
+            bar.finish_and_clear();
+        }
+        if let Some(printing) = &self.printing {
+            drop(lock(printing).take());
         }
     }
 }
 
-fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
-    line.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A template of this file; a wrong one shows the default style.
@@ -96,15 +137,19 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 impl Line {
+    fn new(bar: Option<ProgressBar>) -> Self {
+        let (uploading, at_roblox) = (BTreeSet::new(), BTreeSet::new());
+        Self { bar, before: None, uploading, at_roblox, waiting: None, done: 0, steps: 0 }
+    }
+
     fn tell(&mut self, progress: ProgressEvent) {
         match progress {
             ProgressEvent::Files { done, total, bytes } if total > WORTH_SHOWING || bytes > 0 => {
-                self.bar.set_message(format!("checking files: {done} of {total}, {} MB read", bytes / 1_000_000));
-                return;
+                self.before = Some(format!("checking files: {done} of {total}, {} MB read", bytes / 1_000_000));
             }
             ProgressEvent::Listed { asset_id, versions } => {
-                self.bar.set_message(format!("reading the versions of asset {asset_id} on Roblox: {versions} so far"));
-                return;
+                let so_far = format!("reading the versions of asset {asset_id} on Roblox: {versions} so far");
+                self.before = Some(so_far);
             }
             ProgressEvent::Files { .. }
             | ProgressEvent::Answered { .. }
@@ -112,7 +157,7 @@ impl Line {
             | ProgressEvent::KeyExpires { .. }
             | ProgressEvent::Polled => return,
             ProgressEvent::Planned { steps } => {
-                (self.steps, self.done) = (steps, 0);
+                (self.steps, self.done, self.before) = (steps, 0, None);
                 self.uploading.clear();
                 self.at_roblox.clear();
             }
@@ -130,13 +175,26 @@ impl Line {
             }
             ProgressEvent::Waiting { reason, wait } => self.waiting = Some((reason, clock::elapsed() + wait)),
         }
+        if let Some(bar) = &self.bar {
+            bar.set_message(self.message());
+        }
+    }
+
+    /// The progress in one line; empty while there is nothing to tell.
+    fn message(&self) -> String {
+        if let Some(before) = &self.before {
+            return before.clone();
+        }
+        if self.steps == 0 && self.waiting.is_none() {
+            return String::new();
+        }
         let (uploading, at_roblox) = (self.uploading.len(), self.at_roblox.len());
         let counts =
             format!("{} of {} done · {uploading} uploading · {at_roblox} processing at Roblox", self.done, self.steps);
         let left = self.waiting.map(|(reason, until)| (reason, until.saturating_sub(clock::elapsed()).as_secs()));
-        self.bar.set_message(match left {
+        match left {
             Some((reason, seconds @ 1..)) => format!("{counts} · {reason} ({seconds} s)"),
             Some((_, 0)) | None => counts,
-        });
+        }
     }
 }

@@ -10,8 +10,9 @@ use serde_json::json;
 use super::args::{Global, SyncArgs};
 use super::document;
 use super::exit::{CommandFailure, Exit, ReportedProblem};
+use super::github::AnnotationLevel;
 use super::on_change::{self, Ran};
-use super::output::{Printer, TextStyle, paint, plural};
+use super::output::{Printer, TextStyle, annotate, annotates, paint, plural};
 use super::progress::Bars;
 use super::tally::{Tally, Tense, done_word, hold_word, tally};
 use super::{ci, outputs, plan, plan_text, service, target};
@@ -19,6 +20,7 @@ use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once}
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::run_report::{Outcome, RunReport, Stop, Warning};
 use crate::engine::workspace::gather::read_manifest;
+use crate::engine::workspace::project::Project;
 use crate::engine::workspace::session::Session;
 use crate::model::asset::Privacy;
 use crate::model::ids::{AssetId, Creator};
@@ -62,6 +64,9 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     let ended = sync_once(&mut session, Arc::new(client), options).await;
     bars.clear();
     let mut ended = SyncEnd::of(ended);
+    if let Some(report) = &ended.report {
+        annotate_report(report, &target.project);
+    }
     if !output.is_json() {
         ended.print(output, global, command.is_some());
     }
@@ -346,6 +351,28 @@ fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
     show_summary(output, report, &unfinished, global.emulator, passed_on);
 }
 
+/// Annotates what did not end well, at its line of the manifest.
+fn annotate_report(report: &RunReport, project: &Project) {
+    if !annotates() {
+        return;
+    }
+    // It may have changed since, but so does the line that a person looks at.
+    let lines = || read_manifest(project).ok().map(|(manifest, _)| manifest.lines());
+    let failures: Vec<_> = report.failures().into_iter().filter(|entry| !report.is_held(&entry.step)).collect();
+    let of_entries = if failures.is_empty() { None } else { lines() };
+    for entry in failures {
+        let (level, message, hint) = match &entry.outcome {
+            Outcome::Refused { message, hint } => (AnnotationLevel::Error, message, hint.clone()),
+            Outcome::InDoubt { message } => (AnnotationLevel::Error, message, None),
+            Outcome::TryLater { message } => (AnnotationLevel::Warning, message, None),
+            Outcome::NotBegun | Outcome::Running { .. } | Outcome::Superseded { .. } | Outcome::Done { .. } => continue,
+        };
+        let message = format!("{}: {message}", entry.step.address);
+        annotate(level, plan::at_entry(project, of_entries.as_ref(), &entry.step.address, message, hint));
+    }
+    plan::annotate_holds(&report.held, project, lines);
+}
+
 /// One line about an action that was done, with its address and asset.
 fn done(step: &Step, asset_id: AssetId, revision: Option<u64>) -> String {
     let revision = revision.map(|number| format!(", revision {number}")).unwrap_or_default();
@@ -433,7 +460,7 @@ fn show_summary(output: Printer, report: &RunReport, unfinished: &[Tally], rehea
         Some(Stop::TimedOut | Stop::Signal(_)) if !in_sync => " Run it again to go on.",
         _ => "",
     };
-    output.line(format!("{} {rest}{again}", paint(style, head)));
+    output.summary(format!("{} {rest}{again}", paint(style, head)));
     // The emulator's lockfile lies among its own files, and nobody commits it.
     if report.lockfile_written && !rehearsal && !passed_on {
         output.line("The lockfile has changed: commit it.");

@@ -43,6 +43,7 @@ pub(super) fn here() -> Result<PathBuf, CommandFailure> {
 pub(super) fn find(global: &Global) -> Result<ProjectTarget, CommandFailure> {
     let mut project = Project::find(global.manifest.as_deref(), global.state.as_deref(), &here()?)?;
     project.in_ci = ci::is_ci();
+    super::output::paths_begin_at(&project.root);
     of_project(global, project)
 }
 
@@ -63,6 +64,7 @@ pub(super) fn of_project(global: &Global, project: Project) -> Result<ProjectTar
 /// As [`find`], but for where the state would be.
 pub(super) fn find_files(global: &Global) -> Result<Project, CommandFailure> {
     let project = Project::find_files(global.manifest.as_deref(), &here()?)?;
+    super::output::paths_begin_at(&project.root);
     if !global.emulator {
         base(global)?;
     }

@@ -14,6 +14,7 @@ mod diagnostic;
 mod document;
 mod edit;
 mod entry;
+mod lines;
 mod links;
 mod notification;
 mod outputs;
@@ -33,6 +34,7 @@ mod tests;
 pub(crate) use diagnostic::Diagnostic;
 pub use edit::remove_pin;
 pub(crate) use edit::{EditError, pinned, set_pin};
+pub(crate) use lines::EntryLines;
 pub(crate) use pattern::{AddressPattern, OutputFilter};
 pub use render::render;
 pub(crate) use resolve::Resolved;
@@ -119,6 +121,11 @@ impl Manifest {
     /// exist.
     pub fn resolve(&self, findings: &FoundFiles, known: &BTreeSet<Address>) -> Result<Resolved, Vec<Diagnostic>> {
         resolve::resolve(self, findings, known)
+    }
+
+    /// The lines of its entries.
+    pub(crate) fn lines(&self) -> EntryLines {
+        EntryLines::of(&self.source, &self.document)
     }
 
     /// The owner of all assets that name no other.

@@ -8,6 +8,8 @@
 //! - `MACADAM_PANIC` is `NAME:N` (panic at the Nth pass of that place).
 //! - `MACADAM_REST` is the back-off of an upload whose answer was lost, in seconds, in place of a
 //!   minute.
+//! - `MACADAM_PROGRESS` is the time between two lines of progress, in milliseconds, in place of half
+//!   a minute.
 //! - `MACADAM_CLOCK_SHIFT` is how many seconds the clock is ahead of the time of day, or behind it.
 
 /// Passes a named step, or dies there.
@@ -34,8 +36,15 @@ pub(crate) const fn rest(known: jiff::SignedDuration) -> jiff::SignedDuration {
     known
 }
 
+/// Returns the time between two lines of progress; `known` is the real one.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub(crate) const fn progress(known: std::time::Duration) -> std::time::Duration {
+    known
+}
+
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::{clock_shift, hit, rest, trip};
+pub(crate) use armed::{clock_shift, hit, progress, rest, trip};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -105,6 +114,12 @@ mod armed {
         static REST: OnceLock<Option<SignedDuration>> = OnceLock::new();
         let seconds = || variable("MACADAM_REST").and_then(|text| text.parse().ok()).map(SignedDuration::from_secs);
         REST.get_or_init(seconds).unwrap_or(known)
+    }
+
+    /// Returns the time between two lines of progress; `known` is the real one.
+    pub(crate) fn progress(known: std::time::Duration) -> std::time::Duration {
+        let given = variable("MACADAM_PROGRESS").and_then(|text| text.parse().ok());
+        given.map_or(known, std::time::Duration::from_millis)
     }
 
     #[cfg(unix)]

@@ -26,6 +26,7 @@ mod displaced;
 mod facts;
 mod faults;
 mod fuzz;
+mod github;
 mod history;
 mod hostile_server;
 mod hostile_text;
