@@ -17,6 +17,7 @@ mod beside;
 mod branches;
 mod byhand;
 mod ci;
+mod ci_pages;
 mod cli;
 mod clones;
 mod commit_push;
