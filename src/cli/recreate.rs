@@ -99,6 +99,18 @@ fn to_make(choice: &Choice, rows: &[RecreatedAsset], only: Option<&BTreeSet<Addr
     all.filter(|address| only.is_none_or(|only| only.contains(*address))).cloned().collect()
 }
 
+/// Returns the addresses of `asked` that ended without an asset of the new owner, though nothing
+/// failed: the manifest changed during the command, as by a checkout of the earlier one.
+fn not_made(asked: &BTreeSet<Address>, rows: &[RecreatedAsset]) -> Option<Shortfall> {
+    let made: BTreeSet<&Address> = rows.iter().filter(|row| row.new.is_some()).map(|row| &row.address).collect();
+    let left = asked.iter().filter(|address| !made.contains(address)).count() as u64;
+    (left > 0).then(|| {
+        let message = format!("{} of the new owner is missing: the manifest changed meanwhile", plural(left, "asset"));
+        let failure = CommandFailure::new(Exit::Unreconciled, message);
+        Shortfall { outcome: "waiting", failure: failure.hint("name the new owner in the manifest again") }
+    })
+}
+
 /// Asks before anything is changed; `None` when a person says no.
 async fn alone(
     output: Printer,
@@ -122,7 +134,7 @@ async fn alone(
     let table =
         |hand: &Hand, desired: &Desired| hand.session.state_cache.read(|recorded| recreate::table(desired, recorded));
     let make = to_make(&choice, &table(hand, &desired), only);
-    let (mut report, mut shortfall) = (None, None);
+    let (asked, mut report, mut shortfall) = (make.clone(), None, None);
     if !make.is_empty() {
         // They were agreed to.
         match hand.reconcile(output, make, true).await {
@@ -138,6 +150,7 @@ async fn alone(
         }
     }
     let rows = table(hand, &desired);
+    let shortfall = shortfall.or_else(|| not_made(&asked, &rows));
     Ok(Some(RecreateResult { choice, rows, policy: desired.policy, report, shortfall, by_service: false }))
 }
 
@@ -176,6 +189,7 @@ async fn served(
         shortfall = Some(Shortfall { outcome: "waiting", failure });
     }
     let rows = rows(&StateSnapshot::open(&target.project, &target.remote)?);
+    let shortfall = shortfall.or_else(|| not_made(&make, &rows));
     Ok(Some(RecreateResult { choice, rows, policy: desired.policy, report: None, shortfall, by_service: true }))
 }
 
@@ -254,7 +268,7 @@ fn tell(output: Printer, ended: &RecreateResult, table: Option<&Path>, rehearsal
             None => output.document(&document),
         }
     } else {
-        if rows.is_empty() && choice.left_out.is_empty() {
+        if rows.is_empty() && choice.left_out.is_empty() && failure.is_none() {
             output.line("nothing to do: every asset already belongs to the owner in the manifest");
             return Exit::Success;
         }

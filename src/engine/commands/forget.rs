@@ -165,7 +165,12 @@ fn may_forget(
         let known = recorded.assets.keys().cloned().collect();
         return Err(ForgetError::Unknown { address: address.clone(), known });
     };
+    let mut suspected = record.suspected();
     for attempt in recorded.attempts.values().filter(|attempt| attempt.address == *address) {
+        // Nobody waits any longer for the asset that Roblox may still make.
+        let is_counted = |upload| record.possible_duplicates.contains_key(&upload);
+        let may_make_one = attempt.intent.upload().is_some_and(|upload| !is_counted(upload));
+        suspected += u64::from(may_make_one && !matches!(attempt.phase, Phase::Intended | Phase::Closed(_)));
         match (&attempt.phase, &attempt.intent) {
             // It was never sent.
             (Phase::Intended | Phase::Closed(_), _) => {}
@@ -185,5 +190,5 @@ fn may_forget(
     let others = || recorded.assets.iter().filter(|(other, _)| !together.contains(other));
     let has = |asset_id: AssetId| others().any(|(_, other)| other.history.of_asset(asset_id).next().is_some());
     let shared = asset_ids.iter().copied().filter(|asset_id| has(*asset_id)).collect();
-    Ok(ForgottenAddress { address: address.clone(), asset_ids, shared, suspected: record.suspected() })
+    Ok(ForgottenAddress { address: address.clone(), asset_ids, shared, suspected })
 }

@@ -1,14 +1,16 @@
 //! `recreate --creator`: new assets for a new owner, with a table of old and new IDs.
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use macadam::emulator::ApiEndpoint;
+use macadam::emulator::{ApiEndpoint, LatencyModel};
 use serde_json::{Value, json};
 
 use super::{asset_id, is_settled, refused, remote, row};
 use crate::crash::stage::Stage;
 use crate::service::Service;
-use crate::support::{Project, Remote, png, rbxmx};
+use crate::support::{Project, Ran, Remote, png, rbxmx};
 
 const TAIL: &str = "
 [assets.sword]
@@ -368,6 +370,36 @@ fn an_upload_for_another_owner_than_the_checkout_has_by_now_is_kept_as_that_owne
     assert_eq!(serde_json::to_value(asset.creator).unwrap(), "group:7");
     is_looked_at(&project);
     is_settled(&remote, &project);
+}
+
+/// A checkout in the middle: the addresses are the old owner's again, and that is no success.
+#[test]
+fn a_change_of_the_owner_that_git_takes_back_midway_is_no_success() {
+    let remote = remote(&[]);
+    let manifest = |owner: &str| format!("{owner}\n[globs.ui]\npath = \"ui/*.png\"\n");
+    let project = Project::new(&manifest(USER)).at(&remote.url());
+    git(&project, &["init", "--quiet", "--initial-branch=main"]);
+    project.write("ui/icon.png", png(1));
+    project.sync();
+    commit(&project, "the user's");
+    project.write("assets.toml", manifest(GROUP));
+    remote.control().set_latency(LatencyModel::Fixed(1_500));
+    let mut command = project.command(&["recreate", "--creator", "--yes"]);
+    let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while remote.requests(ApiEndpoint::CreateAsset) < 2 {
+        assert!(began.elapsed().as_secs() < 60, "nothing is uploaded");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    git(&project, &["checkout", "--quiet", "."]);
+    let ran = Ran::of(running.wait_with_output().unwrap()).expect(1);
+    assert!(
+        ran.stderr.contains("the manifest changed meanwhile"),
+        "{}
+{}",
+        ran.stdout,
+        ran.stderr
+    );
 }
 
 /// The old owner's branch goes on after the change, and is merged.
