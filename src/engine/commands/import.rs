@@ -332,7 +332,7 @@ impl Import<'_> {
         match moved_from.and_then(|from| Some((from, recorded.assets.get(from)?))) {
             Some((from, record)) => {
                 changes.extend([Change::Move { from: from.clone(), to: address() }, set_identity]);
-                changes.extend(effects::looked_at(&address(), record, asset, false, now));
+                changes.extend(effects::looked_at(&address(), record, asset, None, false, now));
                 let untold = record.history.get(key).filter(|fact| fact.content.is_none());
                 changes.extend(untold.map(|known| learn(RevisionFact { content: *content, ..*known })));
             }
@@ -342,7 +342,7 @@ impl Import<'_> {
                 let fields = self.fields.keys().map(|field| (*field, stored(*field))).collect();
                 let before = recorded.assets.get(&address()).filter(|record| has(record, *asset_id));
                 if let Some(record) = before {
-                    changes.extend(effects::looked_at(&address(), record, asset, false, now));
+                    changes.extend(effects::looked_at(&address(), record, asset, None, false, now));
                 }
                 let state = history.and_then(|history| history.get(key)).map(|known| known.now(fact.state));
                 let fact =

@@ -468,11 +468,13 @@ fn stand(address: &Address, record: &Record, asset_id: AssetId, state: RevisionS
 }
 
 /// Derives the changes from an observation, for an address that has the asset. With `lags`, the
-/// response may be older than Macadam's own last write of the asset.
+/// response may be older than Macadam's own last write of the asset. `of_another` is what another
+/// address that has the asset knows of its current revision.
 pub(crate) fn looked_at(
     address: &Address,
     record: &Record,
     asset: &RemoteAsset,
+    of_another: Option<RevisionFact>,
     lags: bool,
     now: Timestamp,
 ) -> Vec<Change> {
@@ -498,7 +500,14 @@ pub(crate) fn looked_at(
     }
     // Versions only grow, so a newer one can't be an earlier read.
     if at.version > newest.version {
-        changes.extend(made_elsewhere(address, record, asset, now));
+        changes.extend(match of_another {
+            // Macadam made it under another name, on another branch.
+            Some(fact) => {
+                let fact = RevisionFact { era: 0, ..fact };
+                vec![Change::AddRevision { address: address.clone(), key: at, fact }]
+            }
+            None => made_elsewhere(address, record, asset, now),
+        });
     }
     changes
 }

@@ -186,7 +186,14 @@ pub(crate) fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp)
         return vec![observation];
     }
     let lags = recorded.may_lag(asset_id, now) && recorded.seen.contains_key(&asset_id);
-    let looked_at = |(address, record)| effects::looked_at(address, record, asset, lags, now);
+    // One asset may have two addresses, by which two branches call it: what was made under one name
+    // is not somebody else's under the other.
+    let known = |record: &Record| {
+        let key = effects::key_of(record.identity.asset_type, asset);
+        record.history.get(key).copied()
+    };
+    let known = owners().find_map(|(_, record)| known(record));
+    let looked_at = |(address, record)| effects::looked_at(address, record, asset, known, lags, now);
     let mut changes: Vec<Change> = owners().flat_map(looked_at).collect();
     match recorded.seen.get(&asset_id).filter(|_| lags) {
         None => changes.push(observation),
@@ -256,4 +263,67 @@ pub(crate) fn outdated(queries: Vec<AssetQuery>, recorded: &Recorded) -> Vec<Ass
 
 fn has(record: &Record, asset_id: AssetId) -> bool {
     record.history.of_asset(asset_id).next().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::address::Address;
+    use crate::model::asset::{AssetType, Privacy};
+    use crate::model::history::{Origin, RevisionKey};
+    use crate::model::ids::{ContentHash, Creator, Revision, UserId};
+    use crate::model::path::ProjectPath;
+    use crate::model::recorded::Identity;
+
+    fn asset_id() -> AssetId {
+        AssetId::new(7).unwrap()
+    }
+
+    fn add(recorded: &mut Recorded, address: &str, version: u64) {
+        let address = Address::new(address).unwrap();
+        let identity = Identity {
+            asset_type: AssetType::Model,
+            creator: Creator::User(UserId::new(1).unwrap()),
+            privacy: Privacy::Default,
+            path: ProjectPath::new(address.as_str()).unwrap(),
+        };
+        let key = RevisionKey { asset_id: asset_id(), version: Revision::new(version).ok() };
+        let fact = RevisionFact {
+            ordinal: 0,
+            content: Some(ContentHash::from_bytes([1; 32])),
+            state: RevisionState::Live,
+            round: 0,
+            shared: false,
+            kind: None,
+            disputed: false,
+            era: 0,
+            made: Some((Timestamp::UNIX_EPOCH, Origin::UpdateContent)),
+        };
+        for change in
+            [Change::SetIdentity { address: address.clone(), identity }, Change::AddRevision { address, key, fact }]
+        {
+            recorded.apply(&change, Timestamp::UNIX_EPOCH).unwrap();
+        }
+    }
+
+    /// An asset was renamed and rolled back on one branch. On another one, which has it under its
+    /// old name, its new revision was taken for somebody else's.
+    #[test]
+    fn a_revision_that_was_made_under_another_name_is_not_somebody_elses() {
+        let mut recorded = Recorded::default();
+        add(&mut recorded, "old", 1);
+        add(&mut recorded, "new", 1);
+        add(&mut recorded, "new", 2);
+        let see = |version: u64| {
+            let asset = RemoteAsset { revision: Revision::new(version).ok(), ..RemoteAsset::unknown(asset_id()) };
+            let mut after = recorded.clone();
+            for change in observed(&after.clone(), &asset, Timestamp::UNIX_EPOCH) {
+                after.apply(&change, Timestamp::UNIX_EPOCH).unwrap();
+            }
+            let of = |address: &str| after.assets[&Address::new(address).unwrap()].newest().unwrap().1;
+            (of("old").content.is_some(), of("new").content.is_some())
+        };
+        assert_eq!(see(2), (true, true));
+        assert_eq!(see(3), (false, false), "nobody here made it");
+    }
 }
