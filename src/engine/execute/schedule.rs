@@ -7,16 +7,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::StreamExt as _;
 use tokio::sync::watch;
 
 use crate::engine::report::run_report::{Outcome, StepReport};
 use crate::model::address::Address;
 use crate::plan::Step;
-
-/// The number of addresses in progress at once. Most of them wait for an operation, which can take
-/// minutes; uploads have a limit of their own.
-const ADDRESSES_AT_ONCE: usize = 4096;
 
 /// Executes one step to its outcome.
 pub(crate) trait Runner {
@@ -95,14 +90,29 @@ pub(crate) async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepR
     let finished = Finished::default();
     let chains = chains(steps);
     chains.iter().filter_map(|chain| asset_of(chain)).for_each(|address| finished.begin(address.clone()));
-    let mut reports: Vec<Vec<StepReport>> = futures_util::stream::iter(chains)
-        .map(|chain| run_chain(runner, chain, &finished))
-        .buffer_unordered(ADDRESSES_AT_ONCE)
-        .collect()
-        .await;
-    let place = |reports: &[StepReport]| reports.first().map(|r| (r.step.address.clone(), r.step.action.is_metadata()));
-    reports.sort_by_cached_key(|reports| place(reports));
-    reports.into_iter().flatten().collect()
+    let each = chains.into_iter().map(async |chain| {
+        let reports = Reports::default();
+        run_chain(runner, chain, &finished, &reports).await;
+        reports.take()
+    });
+    let mut reports = futures_util::future::join_all(each).await.concat();
+    reports.sort_by_cached_key(|report| (report.step.address.clone(), report.step.action.is_metadata()));
+    reports
+}
+
+/// The steps of a chain that have ended, kept where they survive a chain that is dropped.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reports(Arc<Mutex<Vec<StepReport>>>);
+
+impl Reports {
+    fn push(&self, report: StepReport) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+    }
+
+    /// Takes them all.
+    pub(crate) fn take(&self) -> Vec<StepReport> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Returns the address whose asset a chain is about; `None` for metadata, for which no step waits.
@@ -128,7 +138,7 @@ pub(crate) fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
 }
 
 /// Executes the steps of one address in sequence, until one is not done.
-pub(crate) async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: &Finished) -> Vec<StepReport> {
+pub(crate) async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: &Finished, reports: &Reports) {
     let asset = asset_of(&chain).cloned();
     let own = chain.first().map(|step| step.address.clone());
     if let (None, Some(address)) = (&asset, &own)
@@ -136,9 +146,9 @@ pub(crate) async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: 
         && !finished.is_done(address).await
     {
         // The failed step reports it.
-        return Vec::new();
+        return;
     }
-    let mut reports = Vec::with_capacity(chain.len());
+    let mut all_done = true;
     for step in chain {
         let outcome = match finished.first_undone(&step.after).await {
             Some(owner) => {
@@ -146,19 +156,18 @@ pub(crate) async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: 
             }
             None => runner.run(&step).await,
         };
-        let done = outcome.is_done();
+        all_done = outcome.is_done();
         if let Outcome::Done { asset_id, revision } = &outcome {
             tracing::info!(address = %step.address, action = step.action.name(), %asset_id, revision, "done");
         }
         reports.push(StepReport { step, outcome });
-        if !done {
+        if !all_done {
             break;
         }
     }
     if let Some(address) = asset {
-        finished.end(&address, reports.iter().all(|report| report.outcome.is_done()));
+        finished.end(&address, all_done);
     }
-    reports
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::cloud::client::Client;
 use crate::engine::execute::context::{AbandonedCreates, ExecutionContext};
 use crate::engine::execute::executor::{Executor, stop_for};
 use crate::engine::execute::schedule::{Runner, execute};
+use crate::engine::reconcile::reconciler::{abandoned_creates, uploads_of};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::moderation::{self, Review};
 use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
@@ -24,13 +25,12 @@ use crate::engine::workspace::session::{Session, recover};
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::manifest::Manifest;
 use crate::model::address::Address;
-use crate::model::change::Change;
 use crate::model::desired::Desired;
 use crate::model::file::FileCache;
 use crate::model::history::RevisionState;
 use crate::model::ids::{AssetId, Creator};
 use crate::model::missing_lockfile::MissingLockfile;
-use crate::model::phase::{Phase, PhaseEvent};
+use crate::model::phase::Phase;
 use crate::model::recorded::Recorded;
 use crate::plan::reason::note::NoteKind;
 use crate::plan::{Action, Note, Plan, PlanOptions, Step, plan};
@@ -129,44 +129,10 @@ pub(crate) async fn sync_once(
     Ok(report)
 }
 
-/// Returns the number of steps that upload a file.
-pub(in crate::engine) fn uploads_of(steps: &[Step]) -> usize {
-    let uploads =
-        |step: &&Step| matches!(step.action, Action::Create(_) | Action::Replace { .. } | Action::UpdateContent { .. });
-    steps.iter().filter(uploads).count()
-}
-
 /// Returns queries for the reviews that are due.
 fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<AssetQuery> {
     let due = reviews.iter().filter(|(_, review)| review.due() <= now);
     due.map(|(asset_id, _)| AssetQuery { asset_id: *asset_id, extras: false }).collect()
-}
-
-/// Splits the plan's marks. The marks that abandon a create in doubt are kept for the step that
-/// replaces it; all others are returned to be recorded now. Until that step begins, the create
-/// stays in doubt, also in the lockfile. A run that ends before leaves it to the next machine, with
-/// its count.
-pub(in crate::engine) fn abandoned_creates(plan: &Plan, recorded: &Recorded) -> (AbandonedCreates, Vec<Change>) {
-    let address_of = |change: &Change| match change {
-        Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| attempt.address.clone()),
-        Change::SetBlocked { address, .. }
-        | Change::LogEvent { address: Some(address), .. }
-        | Change::AddPossibleDuplicate { address, .. } => Some(address.clone()),
-        _ => None,
-    };
-    let doubted = plan.marks.iter().filter(|mark| matches!(mark, Change::Advance { event: PhaseEvent::Abandon, .. }));
-    let doubted: BTreeSet<Address> = doubted.filter_map(address_of).collect();
-    let created = plan.steps.iter().filter(|step| matches!(step.action, Action::Create(_) | Action::Replace { .. }));
-    let mut abandoned_creates: AbandonedCreates =
-        created.filter(|step| doubted.contains(&step.address)).map(|step| (step.address.clone(), Vec::new())).collect();
-    let mut marks = Vec::new();
-    for mark in &plan.marks {
-        match address_of(mark).and_then(|address| abandoned_creates.get_mut(&address)) {
-            Some(later) => later.push(mark.clone()),
-            None => marks.push(mark.clone()),
-        }
-    }
-    (abandoned_creates, marks)
 }
 
 struct SyncRun<'a> {

@@ -54,11 +54,6 @@ impl Shutdown {
         self.signalled.subscribe()
     }
 
-    /// Waits until the run should end.
-    pub(crate) async fn triggered(&self) {
-        self.token.cancelled().await;
-    }
-
     /// Cancels requests in flight too, as a crash would; the journal has them. For a run that was
     /// asked to end and has no time left.
     pub(crate) fn cut_off(&self) {

@@ -6,15 +6,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::scan_schedule::ScanSchedule;
-use super::{Interrupts, Service, ServiceError};
-use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
-use crate::engine::remote::set_aside;
+use super::{Service, ServiceError};
+use crate::engine::reconcile::workers::AnsweredQueries;
+use crate::engine::remote::observe::{self, QueryResult};
 use crate::model::change::Change;
 use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
 use crate::platform::clock;
 
-/// The longest wait for a fetch: nothing else begins meanwhile.
+/// The longest wait for a fetch: a fetch can wait.
 const FETCH_LIMIT: Duration = Duration::from_secs(5);
 
 /// The delay of the plan that follows first observations, which it takes together: on a new machine
@@ -22,38 +22,33 @@ const FETCH_LIMIT: Duration = Duration::from_secs(5);
 const FIRST_OBSERVATIONS: Duration = Duration::from_secs(60);
 
 impl Service<'_> {
-    /// Fetches the assets that are most overdue, with what is left of the limits.
-    pub(super) async fn scan_drift(&mut self) -> Result<(), ServiceError> {
+    /// Begins to fetch the assets that are most overdue, with what is left of the limits.
+    pub(super) fn scan_drift(&mut self) {
         let now = clock::elapsed();
         let again = |schedule: &ScanSchedule| schedule.wait(clock::now()).map(|wait| now + wait);
         self.times.fetch = again(&self.scan_schedule);
-        if !self.workers.is_idle() || self.refused.is_some() || self.times.git.is_some() {
-            return Ok(());
+        let is_busy = !self.reconciler.workers.is_idle() || self.reconciler.observing.is_some();
+        if is_busy || self.refused.is_some() || self.times.git.is_some() {
+            return;
         }
         let queries = self.scan_schedule.take(clock::now());
         self.times.fetch = again(&self.scan_schedule);
-        if queries.is_empty() {
-            return Ok(());
+        if !queries.is_empty() {
+            self.reconciler.observe(queries, Some(FETCH_LIMIT));
         }
-        let mut done = Vec::new();
-        let with = Interrupts { ending: &self.ending, stop: &self.context.stop, pause: self.setting.interval };
-        let (client, throttle, stop) = (&self.client, &self.context.throttle, &self.context.stop);
-        let ask = async |query: AssetQuery| {
-            // A fetch can wait; a changed file can't.
-            tokio::time::timeout(FETCH_LIMIT, observe::fetch_assets(client, throttle, stop, vec![query]))
-                .await
-                .unwrap_or_default()
-        };
-        let fetching = futures_util::future::join_all(queries.iter().copied().map(ask));
-        let answers = Self::alongside_workers(&mut self.workers, &mut done, with, fetching).await;
-        let answers: Vec<(AssetId, QueryResult)> = answers.into_iter().flatten().collect();
-        self.all_ended(done)?;
+    }
+
+    /// Records what was fetched.
+    pub(super) async fn observed(&mut self, answered: AnsweredQueries) -> Result<(), ServiceError> {
+        self.reconciler.observing = None;
+        let AnsweredQueries { queries, answers } = answered;
+        let state_cache = &self.reconciler.session.state_cache;
         for query in queries {
             let was_answered = |(asset_id, answer): &(AssetId, QueryResult)| {
                 *asset_id == query.asset_id && !matches!(answer, QueryResult::Unknown { .. })
             };
             // A response that may be older than Macadam's own last write decided nothing.
-            let lags = self.session.state_cache.read(|recorded| recorded.may_lag(query.asset_id, clock::now()));
+            let lags = state_cache.read(|recorded| recorded.may_lag(query.asset_id, clock::now()));
             if lags || !answers.iter().any(was_answered) {
                 self.scan_schedule.postpone(query.asset_id, clock::now());
             }
@@ -70,31 +65,13 @@ impl Service<'_> {
             novelty = changes.iter().map(|change| Novelty::of(recorded, change)).max().unwrap_or(Novelty::None);
             changes
         };
-        self.session.state_cache.commit_with(follow).await?;
+        state_cache.commit_with(follow).await?;
         match novelty {
             Novelty::None => {}
             Novelty::First => {
-                self.times.plan.get_or_insert(now + FIRST_OBSERVATIONS);
+                self.times.plan.get_or_insert(clock::elapsed() + FIRST_OBSERVATIONS);
             }
             Novelty::Other => self.needs.plan = true,
-        }
-        Ok(())
-    }
-
-    /// Polls operations that were set aside.
-    pub(super) async fn ask_set_aside(&mut self) -> Result<(), ServiceError> {
-        if self.refused.is_some() {
-            return Ok(());
-        }
-        let mut done = Vec::new();
-        let with = Interrupts { ending: &self.ending, stop: &self.context.stop, pause: self.setting.interval };
-        let asking = tokio::time::timeout(FETCH_LIMIT, set_aside::ask(&self.context));
-        let results = Self::alongside_workers(&mut self.workers, &mut done, with, asking).await;
-        self.all_ended(done)?;
-        let results = results.unwrap_or_default();
-        if !results.is_empty() {
-            set_aside::record(&self.session.state_cache, &results).await?;
-            self.needs.lockfile.get_or_insert(clock::elapsed());
         }
         Ok(())
     }

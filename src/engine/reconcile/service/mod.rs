@@ -1,28 +1,27 @@
 //! The service: reconciles at start, then after every settled change of a file or the manifest, and
 //! at least every interval, until a signal.
 //!
-//! One loop owns everything: it scans, plans, hands out steps and records outcomes. Events, timers
-//! and requests tell it *when* to act; the plan alone says *what* to do. The loop must never wait
-//! without also receiving results of workers, and never begin anything while git is busy.
+//! One loop drives the [`Reconciler`]. Events, timers and requests tell it *when* to act; the plan
+//! alone says *what* to do. The loop waits in one place, and never begins anything while git is
+//! busy.
 //!
-//! Read next: [`reconcile`] for one pass, [`workers`] for the work in progress, [`requests`] for
-//! requests of other commands, [`file_monitor`] and [`rescan`] for the disk, [`scan_schedule`] for
-//! the order of fetches, [`outputs`] for the game's files, [`key`] for a refused key,
+//! Read next: [`super::reconciler`], then [`pass`] for one pass, [`requests`] for requests of other
+//! commands, [`file_monitor`] and [`rescan`] for the disk, [`scan_schedule`] for the order of
+//! fetches, [`outputs`] for the game's files, [`key`] for a refused key, [`end`] for the shutdown,
 //! [`observability`] for operators.
 
 mod drift_scan;
+mod end;
 mod file_monitor;
 mod key;
 pub(crate) mod observability;
 mod outputs;
-mod reconcile;
+mod pass;
 mod requests;
 mod rescan;
 mod scan_schedule;
-mod workers;
 
 use std::collections::BTreeSet;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,24 +33,25 @@ use self::observability::Observability;
 use self::outputs::OutputReporter;
 use self::requests::ActiveRequest;
 use self::scan_schedule::ScanSchedule;
-use self::workers::{End, WorkerResult, Workers};
 use crate::cloud::client::Client;
 use crate::cloud::secret::Credential;
 use crate::engine::commands::request_queue::RequestQueue;
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::on_change::OnChange;
+use crate::engine::reconcile::reconciler::Reconciler;
 use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::reconcile::workers::{End, WorkerResult};
+use crate::engine::remote::set_aside;
 use crate::engine::report::progress::Listener;
-use crate::engine::report::run_report::{Outcome, Stop};
+use crate::engine::report::run_report::Outcome;
 use crate::engine::workspace::gather::{GatherError, read_manifest};
 use crate::engine::workspace::git;
 use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::outputs::ours;
-use crate::engine::workspace::session::{Session, recover};
+use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::manifest::Manifest;
 use crate::model::address::Address;
-use crate::model::desired::Desired;
 use crate::platform::clock;
 use crate::state::StateError;
 
@@ -63,10 +63,6 @@ const GIT_AGAIN: Duration = Duration::from_secs(2);
 
 /// How often to scan everything while watching is degraded.
 const POLL_EVERY: Duration = Duration::from_secs(30);
-
-/// How long requests in flight may take at shutdown. Supervisors promise 10 seconds; the remaining
-/// 3 are for writing state, lockfile and outputs.
-const DRAIN: Duration = Duration::from_secs(7);
 
 /// The longest sleep of the loop, so that its supervisor sees progress.
 const PULSE: Duration = Duration::from_secs(15);
@@ -153,39 +149,26 @@ struct Times {
     pulse: Duration,
 }
 
-/// Ends a wait that runs alongside the workers.
-struct Interrupts<'a> {
-    ending: &'a Shutdown,
-    stop: &'a Shutdown,
-    pause: Duration,
-}
-
 struct Service<'a> {
-    session: &'a mut Session,
-    client: Arc<Client>,
-    context: ExecutionContext,
+    reconciler: Reconciler<'a>,
     setting: ServiceSettings,
     observability: Observability,
     on_change: Option<OnChange>,
     /// Triggered as soon as shutdown is requested, whatever the loop waits for.
     ending: Shutdown,
-    workers: Workers,
     file_monitor: FileMonitor,
     queue: RequestQueue,
-    /// The state's generation at the last check, see
-    /// [`StateCache::generation`](crate::engine::workspace::state_cache::StateCache::generation).
-    generation: u64,
     /// The request of another command that is in progress; one at a time.
     request: Option<ActiveRequest>,
     needs: Needs,
     times: Times,
     scan_schedule: ScanSchedule,
-    /// The last valid manifest, with its text.
-    manifest: Option<(Manifest, String)>,
     /// The manifest of the start, until the first scan.
     first: Option<(Manifest, String)>,
-    desired: Arc<Desired>,
-    in_manifest: BTreeSet<Address>,
+    /// A scan was just taken over, and what follows from it comes before the next one.
+    scanned: bool,
+    /// The last scan was to look at every file.
+    scanned_all: bool,
     /// Why the current manifest is not in force.
     invalid: Option<String>,
     /// Why the lockfile can't be used.
@@ -196,7 +179,6 @@ struct Service<'a> {
     outputs: OutputReporter,
     /// Why nothing is written: the key was refused.
     refused: Option<String>,
-    checked_key: bool,
     /// The remote was failing when this was last reported.
     failing: bool,
 }
@@ -232,32 +214,27 @@ pub(crate) async fn serve(
     }
     let times = Times { interval: now + setting.interval, git: None, fetch: None, plan: None, pulse: now };
     let needs = Needs { scan: true, all: true, ..Needs::default() };
+    let reconciler = Reconciler::new(session, context, setting.interval);
     let mut service = Service {
-        session,
-        client,
-        context,
+        reconciler,
         setting,
         observability,
         on_change,
         ending,
-        workers: Workers::default(),
         file_monitor,
         queue,
-        generation: 0,
         request: None,
         needs,
         times,
         scan_schedule: ScanSchedule::default(),
-        manifest: None,
         first: Some((manifest, text)),
-        desired: Arc::default(),
-        in_manifest: BTreeSet::new(),
+        scanned: false,
+        scanned_all: false,
         invalid: None,
         unreadable: None,
         lockfile_was_missing: false,
         outputs: OutputReporter::default(),
         refused: None,
-        checked_key: false,
         failing: false,
     };
     let ended = service.run(commands).await;
@@ -279,7 +256,7 @@ async fn context(
 enum Woken {
     Command(ServiceCommand),
     Hints(Vec<crate::files::Hint>),
-    Ended(End),
+    Ended(Vec<End>),
     Request,
     Time,
 }
@@ -290,10 +267,9 @@ impl Service<'_> {
             self.act().await?;
             self.observability.progress(&self.health());
             let wait = self.next_time().saturating_sub(clock::elapsed());
-            let pause = self.setting.interval;
             let woken = tokio::select! {
                 command = commands.recv() => Woken::Command(command.unwrap_or(ServiceCommand::Stop)),
-                ended = self.workers.next(clock::elapsed, pause) => Woken::Ended(ended),
+                ends = self.reconciler.next() => Woken::Ended(ends),
                 hints = self.file_monitor.hints() => Woken::Hints(hints),
                 () = self.queue.woken() => Woken::Request,
                 () = run_ended(self.on_change.as_ref()) => Woken::Time,
@@ -303,7 +279,7 @@ impl Service<'_> {
                 Woken::Command(ServiceCommand::Stop) => return Ok(()),
                 Woken::Command(ServiceCommand::Reload) => self.reload().await?,
                 Woken::Hints(hints) => self.hinted(hints),
-                Woken::Ended(ended) => self.ended(ended)?,
+                Woken::Ended(ends) => self.take_in(ends).await?,
                 Woken::Request => self.needs.requests = true,
                 Woken::Time => {}
             }
@@ -315,12 +291,13 @@ impl Service<'_> {
         self.secure().await?;
         let is_announced =
             self.outputs.changed.is_empty() && self.on_change.as_ref().is_some_and(OnChange::is_up_to_date);
-        if is_announced && self.session.lockfile.is_untold() {
-            self.session.lockfile.told(&self.session.state_cache).await?;
+        let session = &mut *self.reconciler.session;
+        if is_announced && session.lockfile.is_untold() {
+            session.lockfile.told(&session.state_cache).await?;
         }
         let now = clock::elapsed();
         self.times.pulse = now + PULSE;
-        let failing = self.context.throttle.is_failing();
+        let failing = self.reconciler.context.throttle.is_failing();
         match (std::mem::replace(&mut self.failing, failing), failing) {
             (false, true) => tracing::warn!("Roblox is failing: waiting for it to recover"),
             (true, false) => tracing::info!("Roblox answers again"),
@@ -333,19 +310,21 @@ impl Service<'_> {
             tokio::task::block_in_place(|| self.file_monitor.recheck());
             self.observability.metrics.rescan("interval");
             (self.needs.scan, self.needs.all) = (true, true);
-            self.context.reset_backoff();
-            self.workers.reset_backoff();
+            self.reconciler.context.reset_backoff();
+            self.reconciler.workers.reset_backoff();
             if self.refused.is_some() {
                 self.try_key_again().await?;
             }
-            self.ask_set_aside().await?;
+            if self.refused.is_none() {
+                self.reconciler.ask_set_aside();
+            }
         }
         self.recover().await?;
         self.answer_request().await?;
         self.needs.plan |= self.times.plan.take_if(|at| *at <= now).is_some();
-        self.needs.plan |= self.workers.take_expired_backoff(now) || self.scan_schedule.take_archiving(clock::now());
+        self.needs.plan |= self.reconciler.workers.take_expired_backoff(now) || self.scan_schedule.take_archiving(clock::now());
         if self.file_monitor.next(now).is_some_and(|at| at <= now) {
-            let project = self.session.project.clone();
+            let project = self.reconciler.session.project.clone();
             self.needs.scan |= tokio::task::block_in_place(|| self.file_monitor.settle(&project));
         }
         let due = self.needs.scan
@@ -361,17 +340,22 @@ impl Service<'_> {
             return Ok(());
         }
         self.times.git = None;
-        if std::mem::take(&mut self.needs.scan) {
+        // Nothing else begins while files are scanned: what is wanted may be outdated.
+        if self.reconciler.scanning {
+            return Ok(());
+        }
+        if !std::mem::take(&mut self.scanned) && std::mem::take(&mut self.needs.scan) {
             self.scan().await?;
-            // Git began to work during the scan.
-            if self.times.git.is_some() {
+            // Git began to work meanwhile, or the scan is in progress.
+            if self.times.git.is_some() || self.reconciler.scanning {
                 return Ok(());
             }
         }
-        if self.manifest.is_some() {
+        let is_scanned = self.reconciler.wanted.manifest.is_some();
+        if is_scanned {
             self.take_requests().await?;
         }
-        if std::mem::take(&mut self.needs.plan) && self.manifest.is_some() && self.unreadable.is_none() {
+        if std::mem::take(&mut self.needs.plan) && is_scanned && self.unreadable.is_none() {
             self.plan().await?;
         }
         if self.needs.lockfile.is_some_and(|at| at <= clock::elapsed()) {
@@ -382,7 +366,7 @@ impl Service<'_> {
         }
         self.announce_changes();
         if self.times.fetch.is_some_and(|at| at <= now) {
-            self.scan_drift().await?;
+            self.scan_drift();
         }
         Ok(())
     }
@@ -390,11 +374,9 @@ impl Service<'_> {
     /// Checks that the state is still the one at its path. If it was written anew, everything is
     /// scanned again: another process may have been there.
     async fn secure(&mut self) -> Result<(), ServiceError> {
-        self.session.state_cache.secure().await?;
-        let generation = self.session.state_cache.generation();
-        if std::mem::replace(&mut self.generation, generation) != generation {
+        if self.reconciler.secure().await? {
             // The wakeup socket was in that folder too, and the lockfile may be gone with it.
-            self.queue = RequestQueue::open(self.session);
+            self.queue = RequestQueue::open(self.reconciler.session);
             (self.needs.scan, self.needs.all, self.needs.requests) = (true, true, true);
             self.needs.lockfile = Some(clock::elapsed());
         }
@@ -411,7 +393,7 @@ impl Service<'_> {
 
     /// Returns whether git, or the checkout's branch, forbids to act now.
     fn must_wait(&mut self) -> bool {
-        let root = &self.session.project.root;
+        let root = &self.reconciler.session.project.root;
         let why = git::busy(root).or_else(|| {
             let wanted = self.setting.branch.as_ref()?;
             match git::branch(root) {
@@ -426,18 +408,19 @@ impl Service<'_> {
 
     fn next_time(&self) -> Duration {
         let now = clock::elapsed();
+        let may_act = self.times.git.is_none() && !self.reconciler.scanning;
         let times = [
             Some(self.times.interval),
             Some(self.times.pulse),
-            self.times.fetch.filter(|_| self.times.git.is_none()),
+            self.times.fetch.filter(|_| may_act),
             self.times.plan,
             self.scan_schedule.archiving().map(|at| now + until(at)),
             self.times.git,
             // Work that came up meanwhile is done at once.
-            Some(now).filter(|_| self.has_work() && self.times.git.is_none()),
+            Some(now).filter(|_| self.has_work() && may_act),
             self.file_monitor.next(now),
-            self.needs.lockfile.filter(|_| self.times.git.is_none()),
-            self.workers.next_due(now),
+            self.needs.lockfile.filter(|_| may_act),
+            self.reconciler.workers.next_due(now),
         ];
         times.into_iter().flatten().min().unwrap_or(now + PULSE)
     }
@@ -463,15 +446,29 @@ impl Service<'_> {
         }
     }
 
-    /// Records the end of some work.
-    fn ended(&mut self, end: End) -> Result<(), ServiceError> {
-        let WorkerResult { address, reports, panicked, .. } = match end {
-            End::Steps(ended) => ended,
-            End::Job(result) => {
-                self.job_ended(result);
-                return self.check_shutdown();
+    /// Takes in everything that ended, so that one plan follows from all of it.
+    async fn take_in(&mut self, ends: Vec<End>) -> Result<(), ServiceError> {
+        for end in ends {
+            match end {
+                End::Steps(result) => self.steps_ended(result),
+                End::Job(result) => self.job_ended(result),
+                End::Scan(result) => self.scan_ended(*result).await?,
+                End::Observation(answered) => self.observed(answered).await?,
+                End::SetAside(results) => {
+                    set_aside::record(&self.reconciler.session.state_cache, &results).await?;
+                    if !results.is_empty() {
+                        self.needs.lockfile.get_or_insert(clock::elapsed());
+                    }
+                }
+                End::Key { serial, may_begin } => self.needs.plan |= self.reconciler.key_checked(serial, may_begin),
+                End::Confirmed(_) | End::Waited => {}
+                End::Broken(message) => return Err(ServiceError::Defect { message }),
             }
-        };
+        }
+        self.check_shutdown()
+    }
+
+    fn steps_ended(&mut self, WorkerResult { address, reports, panicked, .. }: WorkerResult) {
         if let Some(message) = panicked {
             tracing::error!(%address, "a bug in Macadam stopped this asset until the next full check: {message}");
             self.needs.recovery.insert(address);
@@ -479,54 +476,23 @@ impl Service<'_> {
         for report in &reports {
             self.observability.step_ended(report);
         }
-        self.check_shutdown()?;
         if reports.iter().any(|report| !matches!(report.outcome, Outcome::NotBegun)) {
             self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
         }
         self.needs.plan = true;
-        if self.workers.is_idle() {
+        if self.reconciler.workers.is_idle() {
             // While nothing else runs, the lockfile is written at once.
             self.needs.lockfile = self.needs.lockfile.map(|_| clock::elapsed());
         }
-        Ok(())
     }
 
     /// Recovers from the journal the attempts of workers that panicked, as after a crash.
     async fn recover(&mut self) -> Result<(), ServiceError> {
         let panicked = std::mem::take(&mut self.needs.recovery);
         if !panicked.is_empty() {
-            self.session
-                .state_cache
-                .commit_with(|recorded| recover(recorded, |address| panicked.contains(address)))
-                .await?;
+            self.reconciler.recover(|address| panicked.contains(address)).await?;
         }
         Ok(())
-    }
-
-    /// Runs `work` while receiving the results of workers. Shutdown cancels every wait for the
-    /// remote.
-    async fn alongside_workers<T>(
-        workers: &mut Workers,
-        done: &mut Vec<End>,
-        with: Interrupts<'_>,
-        work: impl Future<Output = T>,
-    ) -> T {
-        let Interrupts { ending, stop, pause } = with;
-        let mut work = pin!(work);
-        loop {
-            tokio::select! {
-                biased;
-                result = &mut work => return result,
-                () = ending.triggered(), if !stop.is_triggered() => stop.trigger(Stop::Signal(0)),
-                ended = workers.next(clock::elapsed, pause) => done.push(ended),
-            }
-        }
-    }
-
-    /// Records the results that were received meanwhile.
-    fn all_ended(&mut self, done: Vec<End>) -> Result<(), ServiceError> {
-        done.into_iter().try_for_each(|end| self.ended(end))?;
-        self.check_shutdown()
     }
 
     fn health(&self) -> observability::LoopStatus {
@@ -538,77 +504,10 @@ impl Service<'_> {
         degraded.extend(self.outputs.is_failing().then(|| "an output can't be written".to_owned()));
         degraded.extend(self.file_monitor.degraded().map(|_| "files are polled, not watched".to_owned()));
         observability::LoopStatus {
-            assets: self.desired.assets.len(),
-            in_progress: self.workers.in_progress().len(),
+            assets: self.reconciler.wanted.desired.assets.len(),
+            in_progress: self.reconciler.workers.in_progress().len(),
             degraded,
         }
-    }
-
-    /// Saves what a lost state knows to the lockfile, whatever git does; unanswered requests are
-    /// recorded as in doubt. The lockfile is a union, so the process that holds the state now loses
-    /// nothing.
-    async fn leave_to_lockfile(&mut self) -> Result<(), ServiceError> {
-        self.session.state_cache.commit_with(|recorded| recover(recorded, |_| true)).await?;
-        if self.session.lockfile.write(&self.session.state_cache, &self.in_manifest).await? {
-            self.lockfile_written();
-        }
-        Ok(())
-    }
-
-    /// Finishes requests in flight, and writes everything down.
-    async fn end(mut self, ended: Result<(), ServiceError>) -> Result<(), ServiceError> {
-        self.observability.stopping();
-        let until = tokio::time::sleep(DRAIN);
-        let mut until = pin!(until);
-        self.context.stop.trigger(Stop::Signal(0));
-        let mut running = 0_usize;
-        while !self.workers.is_idle() {
-            tokio::select! {
-                () = &mut until => break,
-                end = self.workers.next(clock::elapsed, Duration::ZERO) => match end {
-                    End::Job(result) => self.job_ended(result),
-                    End::Steps(ended) => {
-                        for report in &ended.reports {
-                            match report.outcome {
-                                Outcome::Running { .. } => running += 1,
-                                _ => self.observability.step_ended(report),
-                            }
-                        }
-                    }
-                },
-            }
-        }
-        if running > 0 {
-            tracing::info!(
-                operations = running,
-                "Roblox is still processing some uploads; the next start waits for them"
-            );
-        }
-        let answered = self.end_request().await;
-        let unanswered = self.workers.in_progress().len();
-        if unanswered > 0 {
-            tracing::warn!(assets = unanswered, "Roblox did not answer in time: the next start checks the results");
-        }
-        // The state has it too, and the next start writes it.
-        let written = match &ended {
-            Err(ServiceError::Taken { .. } | ServiceError::StateCache(StateCacheError::Lost(_))) => {
-                self.leave_to_lockfile().await
-            }
-            _ if self.must_wait() => Ok(()),
-            _ => self.write_lockfile().await,
-        };
-        if written.is_ok() && ended.is_ok() && self.may_write_outputs() && !self.must_wait() {
-            self.write_outputs().await?;
-        }
-        self.announce_changes();
-        let mut noted = Ok(());
-        if let Some(on_change) = self.on_change.take()
-            && on_change.finish(Duration::from_secs(2)).await
-            && self.session.lockfile.is_untold()
-        {
-            noted = self.session.lockfile.told(&self.session.state_cache).await.map_err(ServiceError::from);
-        }
-        ended.and(answered).and(written).and(noted)
     }
 }
 

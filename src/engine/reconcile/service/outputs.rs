@@ -45,23 +45,23 @@ impl Service<'_> {
     /// Returns whether to check the outputs now. They wait for the lockfile: the game must not get
     /// an ID that no other machine can know.
     pub(super) const fn may_write_outputs(&self) -> bool {
-        self.needs.outputs && self.needs.lockfile.is_none() && self.manifest.is_some() && self.unreadable.is_none()
+        self.needs.outputs && self.needs.lockfile.is_none() && self.reconciler.wanted.manifest.is_some() && self.unreadable.is_none()
     }
 
     /// Writes the outputs that differ.
     pub(super) async fn write_outputs(&mut self) -> Result<(), ServiceError> {
         self.needs.outputs = false;
-        let Some((manifest, _)) = &self.manifest else { return Ok(()) };
-        let (project, desired) = (&self.session.project, &self.desired);
-        let asset_ids = self.session.state_cache.read(|recorded| asset_ids(desired, recorded));
+        let Some((manifest, _)) = &self.reconciler.wanted.manifest else { return Ok(()) };
+        let (project, desired) = (&self.reconciler.session.project, &self.reconciler.wanted.desired);
+        let asset_ids = self.reconciler.session.state_cache.read(|recorded| asset_ids(desired, recorded));
         let drafts = tokio::task::block_in_place(|| draft(project, manifest, &asset_ids));
         if drafts.iter().any(RenderedOutput::is_due) {
-            self.session.lockfile.will_be_told(&self.session.state_cache).await?;
+            self.reconciler.session.lockfile.will_be_told(&self.reconciler.session.state_cache).await?;
         }
-        let files = tokio::task::block_in_place(|| write(&self.session.project, drafts));
+        let files = tokio::task::block_in_place(|| write(&self.reconciler.session.project, drafts));
         self.outputs.report(&files);
         let written = files.iter().filter(|file| file.state == OutputState::Written);
-        let root = &self.session.project.outputs;
+        let root = &self.reconciler.session.project.outputs;
         self.outputs.changed.extend(written.map(|file| root.join(file.path.as_str())));
         Ok(())
     }

@@ -35,6 +35,16 @@ pub(super) struct ActiveRequest {
     id: RequestId,
     request: Request,
     stage: RequestStage,
+    /// The scan that it needs first: its address may be new in the manifest.
+    scan: RequestScan,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RequestScan {
+    Needed,
+    /// A scan that began after the request was taken.
+    InProgress,
+    Over,
 }
 
 enum RequestStage {
@@ -48,6 +58,20 @@ enum RequestStage {
 impl ActiveRequest {
     pub(super) const fn is_begun(&self) -> bool {
         !matches!(self.stage, RequestStage::Waits)
+    }
+
+    /// Notes that a scan begins.
+    pub(super) fn scan_began(&mut self) {
+        if self.scan == RequestScan::Needed {
+            self.scan = RequestScan::InProgress;
+        }
+    }
+
+    /// Notes that a scan is over. If it `counts`, the request needs no other one.
+    pub(super) fn scan_ended(&mut self, counts: bool) {
+        if self.scan == RequestScan::InProgress {
+            self.scan = if counts { RequestScan::Over } else { RequestScan::Needed };
+        }
     }
 
     pub(super) const fn is_over(&self) -> bool {
@@ -89,35 +113,35 @@ impl Service<'_> {
         }
         let Some((id, request)) = self.queue.next().await? else { return Ok(false) };
         tracing::info!(command = request.command(), "running a command");
-        self.workers.keep_free(addresses(&request));
-        // Its address may be new in the manifest.
+        self.reconciler.workers.keep_free(addresses(&request));
         let needs_scan = matches!(request, Request::Import { .. } | Request::Recreate { .. });
-        self.request = Some(ActiveRequest { id, request, stage: RequestStage::Waits });
+        let scan = if needs_scan { RequestScan::Needed } else { RequestScan::Over };
+        self.request = Some(ActiveRequest { id, request, stage: RequestStage::Waits, scan });
         if needs_scan {
-            self.needs.all = true;
-            self.scan().await?;
+            (self.needs.scan, self.needs.all) = (true, true);
         }
         Ok(true)
     }
 
     /// Returns whether no worker is busy with its addresses, and its file is not being written.
     fn may_begin_request(&self) -> bool {
-        let Some(ActiveRequest { request, .. }) = &self.request else { return false };
+        let Some(ActiveRequest { request, scan, .. }) = &self.request else { return false };
         let waits = match request {
             Request::Import { address, .. } => {
-                let want = self.desired.assets.get(address);
+                let want = self.reconciler.wanted.desired.assets.get(address);
                 let written = want.is_some_and(|want| want.content.as_ref().is_err_and(FileProblem::is_being_written));
                 // The import may take over the assets of an address that left the manifest.
                 written
                     || self
+                        .reconciler
                         .workers
                         .in_progress()
                         .iter()
-                        .any(|other| other != address && !self.desired.assets.contains_key(other))
+                        .any(|other| other != address && !self.reconciler.wanted.desired.assets.contains_key(other))
             }
             _ => false,
         };
-        self.times.git.is_none() && self.workers.are_free() && !waits
+        self.times.git.is_none() && *scan == RequestScan::Over && self.reconciler.workers.are_free() && !waits
     }
 
     async fn begin_request(&mut self) -> Result<(), ServiceError> {
@@ -141,25 +165,25 @@ impl Service<'_> {
             // The other requests need only the state.
             Request::Resolve { address, found: found @ (Resolution::Nothing | Resolution::NoDuplicate) } => {
                 let result = match found {
-                    Resolution::NoDuplicate => resolve::no_duplicate(&self.session.state_cache, address).await,
+                    Resolution::NoDuplicate => resolve::no_duplicate(&self.reconciler.session.state_cache, address).await,
                     Resolution::Nothing | Resolution::Asset(_) => {
-                        resolve::recreate(&self.session.state_cache, address).await
+                        resolve::recreate(&self.reconciler.session.state_cache, address).await
                     }
                 };
                 asked.stage = RequestStage::Ended(result.map(|()| RequestDone::default()).map_err(Into::into));
                 return Ok(());
             }
             Request::Retry { addresses } => {
-                let result = resolve::retry(&self.session.state_cache, addresses).await;
+                let result = resolve::retry(&self.reconciler.session.state_cache, addresses).await;
                 asked.stage = RequestStage::Ended(result.map(|()| RequestDone::default()).map_err(Into::into));
                 return Ok(());
             }
             Request::Recreate { addresses } => CommandJob::Recreate {
                 addresses: addresses.iter().cloned().collect(),
-                missing: self.session.lockfile.missing().cloned(),
+                missing: self.reconciler.session.lockfile.missing().cloned(),
             },
             Request::Forget { addresses } => {
-                let forgotten = forget::forget(self.session, addresses).await;
+                let forgotten = forget::forget(self.reconciler.session, addresses).await;
                 asked.stage = RequestStage::Ended(forgotten.map(|forgotten| answer(&forgotten)).map_err(Into::into));
                 return Ok(());
             }
@@ -173,8 +197,9 @@ impl Service<'_> {
             return Ok(());
         }
         asked.stage = RequestStage::Begun;
-        let (context, desired) = (self.context.clone(), Arc::clone(&self.desired));
-        self.workers.run_job(async move {
+        self.reconciler.cancel_observation();
+        let (context, desired) = (self.reconciler.context.clone(), Arc::clone(&self.reconciler.wanted.desired));
+        self.reconciler.workers.run_job(async move {
             let job = run(&job, &context, &desired);
             tokio::time::timeout(PATIENCE, job).await.unwrap_or_else(|_| Err(unanswered()))
         });
@@ -197,13 +222,13 @@ impl Service<'_> {
     /// Answers the request that is over, after writing the lockfile.
     pub(super) async fn answer_request(&mut self) -> Result<(), ServiceError> {
         let (id, request, mut result) = match self.request.take() {
-            Some(ActiveRequest { id, request, stage: RequestStage::Ended(result) }) => (id, request, result),
+            Some(ActiveRequest { id, request, stage: RequestStage::Ended(result), .. }) => (id, request, result),
             other => {
                 self.request = other;
                 return Ok(());
             }
         };
-        self.workers.release();
+        self.reconciler.workers.release();
         if let Ok(answer) = &mut result
             && let Err(problem) = self.keep_answer(&request, answer).await?
         {
@@ -236,10 +261,10 @@ impl Service<'_> {
             Request::Forget { .. } | Request::Recreate { .. } => None,
             Request::Resolve { address, .. } | Request::Import { address, .. } => Some(address),
             Request::Archive { address, .. } | Request::Restore { address } => {
-                Some(address).filter(|address| self.desired.assets.contains_key(*address))
+                Some(address).filter(|address| self.reconciler.wanted.desired.assets.contains_key(*address))
             }
         };
-        match self.session.keep(kept).await {
+        match self.reconciler.session.keep(kept).await {
             Ok(written) => {
                 answer.lockfile_written |= written;
                 if answer.lockfile_written {

@@ -1,13 +1,15 @@
-//! The workers: the steps of each address run as one task of the loop, so that no address waits for
+//! The workers: everything that takes time is a future of this set, and its end is a result that the
+//! driver takes in. The steps of each address are one worker, so that no address waits for
 //! another's upload.
 //!
 //! Each address has one slot. A change of a busy address is planned when its worker ends; a wait
-//! between two tries is cancelled for it. A panic ends the work on that address alone. Requests of
-//! other commands run here too, and their addresses are kept free from the start. Read next:
-//! `super`, the loop.
+//! between two tries is cancelled for it. A panic ends that work alone. Requests of other commands
+//! run here too, and their addresses are kept free from the start. Read next: `super`, which begins
+//! work and waits for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -16,30 +18,60 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tracing::Instrument as _;
 
 use crate::engine::execute::executor::Executor;
-use crate::engine::execute::schedule::{Finished, asset_of, chains, run_chain};
+use crate::engine::execute::schedule::{Finished, Reports, asset_of, chains, run_chain};
 use crate::engine::reconcile::shutdown::{Shutdown, panic_message};
+use crate::engine::remote::observe::{AssetQuery, QueryResult};
+use crate::engine::remote::set_aside::SetAsideResult;
 use crate::engine::report::run_report::{Outcome, StepReport};
 use crate::model::address::Address;
+use crate::model::ids::AssetId;
 use crate::model::request::{RequestDone, RequestProblem};
 use crate::plan::Step;
+use crate::platform::clock;
+
+use super::scan::ScanResult;
 
 /// The first and the longest back-off of an address whose worker made no progress.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
+/// The number of addresses in progress at once. Most of them wait for an operation, which can take
+/// minutes; uploads have a limit of their own.
+const ADDRESSES_AT_ONCE: usize = 4096;
+
 /// The end of a piece of work.
-#[derive(Debug)]
 pub(super) enum End {
     /// The steps of an address.
     Steps(WorkerResult),
     /// The job of a request; `Err` is the panic's message.
     Job(Result<Result<RequestDone, RequestProblem>, String>),
+    /// A scan of manifest and files.
+    Scan(Box<ScanResult>),
+    /// Fetches of assets.
+    Observation(AnsweredQueries),
+    /// Polls of operations that were set aside.
+    SetAside(Vec<SetAsideResult>),
+    /// The check of the key that has this serial; `false` if nothing may begin.
+    Key { serial: u64, may_begin: bool },
+    /// A person's answer.
+    Confirmed(bool),
+    /// A wait of the driver.
+    Waited,
+    /// One of those panicked, with this message: a defect of Macadam.
+    Broken(String),
+}
+
+/// The fetches of assets that went together.
+pub(super) struct AnsweredQueries {
+    pub(super) queries: Vec<AssetQuery>,
+    /// Those that came in time, before any step began.
+    pub(super) answers: Vec<(AssetId, QueryResult)>,
 }
 
 /// The end of one address's steps.
 #[derive(Debug)]
 pub(super) struct WorkerResult {
     pub(super) address: Address,
-    /// The steps that were tried; empty after a panic.
+    /// The steps that were tried.
     pub(super) reports: Vec<StepReport>,
     /// The panic's message: a defect of Macadam.
     pub(super) panicked: Option<String>,
@@ -47,15 +79,38 @@ pub(super) struct WorkerResult {
     metadata: bool,
 }
 
+/// The steps of an address that are in progress.
+struct Busy {
+    /// Cancels their waits.
+    superseded: Shutdown,
+    /// The steps that ended so far.
+    reports: Reports,
+}
+
+/// The steps of an address that wait for a place among [`ADDRESSES_AT_ONCE`].
+struct WaitingChain {
+    chain: Vec<Step>,
+    with: Arc<Executor>,
+    superseded: Shutdown,
+    reports: Reports,
+    span: tracing::Span,
+}
+
 /// The work in progress.
-#[derive(Default)]
 pub(super) struct Workers {
     work: FuturesUnordered<LocalBoxFuture<'static, End>>,
-    /// By address and whether it is metadata: cancels a worker's waits.
-    in_progress: BTreeMap<(Address, bool), Shutdown>,
+    /// By address and whether it is metadata.
+    in_progress: BTreeMap<(Address, bool), Busy>,
+    waiting: VecDeque<WaitingChain>,
+    /// The number of chains in `work`.
+    running: usize,
+    /// Whether a request's job is in `work`.
+    job: bool,
     /// Addresses kept free for a request, or in use by it.
     kept: BTreeSet<Address>,
     finished: Finished,
+    /// The back-off after a failure that only a person or much time ends.
+    pause: Duration,
     /// The time up to which expired back-offs were returned.
     checked_until: Duration,
     /// The end of each address's back-off, and the number of failures in a row.
@@ -63,6 +118,22 @@ pub(super) struct Workers {
 }
 
 impl Workers {
+    /// Creates workers whose addresses back off for `pause` after a refusal.
+    pub(super) fn new(pause: Duration) -> Self {
+        Self {
+            work: FuturesUnordered::new(),
+            in_progress: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            running: 0,
+            job: false,
+            kept: BTreeSet::new(),
+            finished: Finished::default(),
+            pause,
+            checked_until: Duration::ZERO,
+            backoffs: BTreeMap::new(),
+        }
+    }
+
     /// Returns the busy addresses, and those that are kept free.
     pub(super) fn in_progress(&self) -> BTreeSet<Address> {
         self.in_progress.keys().map(|(address, _)| address).chain(&self.kept).cloned().collect()
@@ -87,19 +158,39 @@ impl Workers {
     /// Runs a request's job on the addresses that are kept free for it.
     pub(super) fn run_job(&mut self, job: impl Future<Output = Result<RequestDone, RequestProblem>> + 'static) {
         let work = AssertUnwindSafe(job).catch_unwind();
+        self.job = true;
         self.work.push(Box::pin(async { End::Job(work.await.map_err(|panic| panic_message(panic.as_ref()))) }));
     }
 
-    /// Returns whether there is no work.
+    /// Runs work that changes nothing at Roblox, or waits.
+    pub(super) fn run(&mut self, work: impl Future<Output = End> + 'static) {
+        let work = AssertUnwindSafe(work).catch_unwind();
+        let ended = async { work.await.unwrap_or_else(|panic| End::Broken(panic_message(panic.as_ref()))) };
+        self.work.push(Box::pin(ended));
+    }
+
+    /// Returns whether no steps and no job are in progress.
     pub(super) fn is_idle(&self) -> bool {
-        self.work.is_empty()
+        self.in_progress.is_empty() && !self.job
+    }
+
+    /// Returns whether nothing at all is in progress.
+    pub(super) fn is_empty(&self) -> bool {
+        self.work.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Drops all work, as a crash would, and returns the steps that had ended.
+    pub(super) fn break_off(&mut self) -> Vec<StepReport> {
+        self.work.clear();
+        self.waiting.clear();
+        std::mem::take(&mut self.in_progress).into_values().flat_map(|busy| busy.reports.take()).collect()
     }
 
     /// Begins `steps`, except those of addresses that back off.
     pub(super) fn begin(
         &mut self,
         steps: Vec<Step>,
-        with: &Executor,
+        with: Executor,
         now: Duration,
         span: impl Fn(&Address) -> tracing::Span,
     ) {
@@ -129,37 +220,65 @@ impl Workers {
                 self.finished.begin(address.clone());
             }
         }
+        let with = Arc::new(with);
         for chain in chains {
             let Some(first) = chain.first() else { continue };
+            let slot = (first.address.clone(), first.action.is_metadata());
+            let span = span(&first.address);
+            let (superseded, reports) = (Shutdown::default(), Reports::default());
+            self.in_progress.insert(slot, Busy { superseded: superseded.clone(), reports: reports.clone() });
+            self.waiting.push_back(WaitingChain { chain, with: Arc::clone(&with), superseded, reports, span });
+        }
+        self.start_waiting();
+    }
+
+    /// Starts waiting chains, as many as there are places.
+    fn start_waiting(&mut self) {
+        while self.running < ADDRESSES_AT_ONCE
+            && let Some(WaitingChain { chain, with, superseded, reports, span }) = self.waiting.pop_front()
+        {
+            let Some(first) = chain.first() else { continue };
             let (address, metadata) = (first.address.clone(), first.action.is_metadata());
-            let superseded = Shutdown::default();
-            let steps = Executor { superseded: superseded.clone(), ..with.clone() };
-            self.in_progress.insert((address.clone(), metadata), superseded);
+            let steps = Executor { superseded, ..(*with).clone() };
             let finished = self.finished.clone();
-            let span = span(&address);
             let work = async move {
-                let work = run_chain(&steps, chain, &finished);
+                let work = run_chain(&steps, chain, &finished, &reports);
                 let ended = AssertUnwindSafe(work).catch_unwind().await;
-                let (reports, panicked) = match ended {
-                    Ok(reports) => (reports, None),
-                    Err(panic) => {
-                        finished.give_up(&address);
-                        (Vec::new(), Some(panic_message(panic.as_ref())))
-                    }
-                };
-                End::Steps(WorkerResult { address, reports, panicked, metadata })
+                let panicked = ended.err().map(|panic| {
+                    finished.give_up(&address);
+                    panic_message(panic.as_ref())
+                });
+                End::Steps(WorkerResult { address, reports: reports.take(), panicked, metadata })
             };
+            self.running += 1;
             self.work.push(Box::pin(work.instrument(span)));
         }
     }
 
-    /// Waits for the next end; for ever while there is no work.
-    pub(super) async fn next(&mut self, now: impl Fn() -> Duration, pause: Duration) -> End {
-        let ended = match self.work.next().await {
-            None => return std::future::pending().await,
-            Some(job @ End::Job(_)) => return job,
-            Some(End::Steps(ended)) => ended,
+    /// Waits for the next ends, and returns all that came by then; waits for ever while there is no
+    /// work. May be cancelled at any point and called again.
+    pub(super) async fn next(&mut self) -> Vec<End> {
+        let Some(first) = self.work.next().await else { return std::future::pending().await };
+        let mut ends = vec![self.ended(first)];
+        while let Some(Some(end)) = self.work.next().now_or_never() {
+            ends.push(self.ended(end));
+        }
+        self.start_waiting();
+        ends
+    }
+
+    /// Frees the place of a piece of work.
+    fn ended(&mut self, end: End) -> End {
+        let ended = match end {
+            End::Steps(ended) => ended,
+            End::Job(result) => {
+                self.job = false;
+                return End::Job(result);
+            }
+            other => return other,
         };
+        let now = clock::elapsed();
+        self.running -= 1;
         self.in_progress.remove(&(ended.address.clone(), ended.metadata));
         match backoff_after(&ended) {
             // No step was tried, so the back-off stays as it is.
@@ -170,10 +289,10 @@ impl Workers {
             WorkerBackoff::Briefly => {
                 let times = self.backoffs.get(&ended.address).map_or(0, |(_, times)| *times);
                 let wait = BACKOFF.0.saturating_mul(1 << times.min(10)).min(BACKOFF.1);
-                self.backoffs.insert(ended.address.clone(), (now().saturating_add(wait), times.saturating_add(1)));
+                self.backoffs.insert(ended.address.clone(), (now.saturating_add(wait), times.saturating_add(1)));
             }
             WorkerBackoff::Long => {
-                self.backoffs.insert(ended.address.clone(), (now().saturating_add(pause), 0));
+                self.backoffs.insert(ended.address.clone(), (now.saturating_add(self.pause), 0));
             }
         }
         End::Steps(ended)
@@ -182,9 +301,9 @@ impl Workers {
     /// Reacts to new desired content of these addresses: cancels their waits and their back-off.
     pub(super) fn supersede(&mut self, addresses: &BTreeSet<Address>) {
         self.backoffs.retain(|address, _| !addresses.contains(address));
-        for ((address, _), switch) in &self.in_progress {
+        for ((address, _), busy) in &self.in_progress {
             if addresses.contains(address) {
-                switch.trigger_quietly();
+                busy.superseded.trigger_quietly();
             }
         }
     }
@@ -232,7 +351,7 @@ mod tests {
     #[test]
     fn an_expired_backoff_is_returned_once() {
         let at = Duration::from_secs;
-        let mut workers = Workers::default();
+        let mut workers = Workers::new(Duration::ZERO);
         assert!(!workers.take_expired_backoff(at(1)));
         workers.backoffs.insert(Address::new("a").unwrap(), (at(5), 1));
         assert!(!workers.take_expired_backoff(at(4)));

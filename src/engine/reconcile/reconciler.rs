@@ -1,0 +1,209 @@
+//! The reconciler: brings Roblox to what the files say. `sync --once` drives it until nothing is
+//! left to do, the service for as long as it runs.
+//!
+//! Everything that takes time is work of the [`Workers`], and its end is a result. [`next`] is the
+//! only place that waits for work, and [`plan_and_dispatch`] the only one that plans. A driver says
+//! *when*; the plan alone says *what*. The reconciler decides nothing about the disk's events, git,
+//! requests or signals: those are the driver's.
+//!
+//! Read next: [`super::workers`], [`super::scan`] for manifest and files, [`super::looks`] for what
+//! is asked of Roblox, then the drivers [`super::once`] and [`super::service`].
+//!
+//! [`next`]: Reconciler::next
+//! [`plan_and_dispatch`]: Reconciler::plan_and_dispatch
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::scan::Wanted;
+use super::shutdown::Shutdown;
+use super::workers::{End, Workers};
+use crate::engine::execute::context::{AbandonedCreates, ExecutionContext};
+use crate::engine::report::progress::ProgressEvent;
+use crate::engine::workspace::session::{Session, recover};
+use crate::engine::workspace::state_cache::StateCacheError;
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::phase::PhaseEvent;
+use crate::model::recorded::Recorded;
+use crate::plan::{Action, Plan, PlanOptions, Step, plan};
+use crate::platform::clock;
+use crate::state::lockfile::LockfileError;
+
+/// Session, work in progress, and what manifest and files want.
+pub(super) struct Reconciler<'a> {
+    pub(super) session: &'a mut Session,
+    pub(super) context: ExecutionContext,
+    pub(super) workers: Workers,
+    /// The result of the last scan.
+    pub(super) wanted: Wanted,
+    /// The state's generation at the last check, see
+    /// [`StateCache::generation`](crate::engine::workspace::state_cache::StateCache::generation).
+    generation: u64,
+    /// Whether a scan is in progress.
+    pub(super) scanning: bool,
+    pub(super) key: KeyCheck,
+    /// Cancels the fetches in progress.
+    pub(super) observing: Option<Shutdown>,
+}
+
+/// Whether it is known what the key may do.
+#[derive(Debug, Default)]
+pub(super) struct KeyCheck {
+    pub(super) stage: KeyStage,
+    /// Counts keys, so that the check of an earlier one isn't taken for this one's.
+    pub(super) serial: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum KeyStage {
+    #[default]
+    Unknown,
+    Asked,
+    Known,
+}
+
+/// What a driver says of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Carry it out.
+    Begin,
+    /// Carry it out without a check of the key.
+    BeginUnchecked,
+    /// Leave it.
+    Leave,
+}
+
+/// What became of a plan.
+#[derive(Debug)]
+pub(super) enum Dispatch {
+    /// Its steps are in progress, as far as no address backs off.
+    Begun,
+    /// It was left.
+    Left,
+    /// The key is being checked: plan again when that ends.
+    KeyFirst,
+    /// The lockfile has no room for the outcomes, so nothing was begun.
+    NoRoom(LockfileError),
+}
+
+impl<'a> Reconciler<'a> {
+    /// Creates one that has neither scanned nor planned. After a refusal, an address backs off for
+    /// `pause`.
+    pub(super) fn new(session: &'a mut Session, context: ExecutionContext, pause: Duration) -> Self {
+        let generation = session.state_cache.generation();
+        Self {
+            session,
+            context,
+            workers: Workers::new(pause),
+            wanted: Wanted::default(),
+            generation,
+            scanning: false,
+            key: KeyCheck::default(),
+            observing: None,
+        }
+    }
+
+    /// Waits until work ends, and returns everything that ended by then. Waits for ever while there
+    /// is no work. May be cancelled at any point and called again.
+    pub(super) async fn next(&mut self) -> Vec<End> {
+        self.workers.next().await
+    }
+
+    /// Checks that the state is still the one at its path. Returns whether it was written anew
+    /// since the last check: then another process may have been there, and everything is to be
+    /// scanned again.
+    ///
+    /// # Errors
+    /// When the state was lost, and could not be written anew.
+    pub(super) async fn secure(&mut self) -> Result<bool, StateCacheError> {
+        self.session.state_cache.secure().await?;
+        let generation = self.session.state_cache.generation();
+        Ok(std::mem::replace(&mut self.generation, generation) != generation)
+    }
+
+    /// Plans, records the plan's marks, and begins its steps if `judge` agrees. Addresses in
+    /// progress are left out. Every start is preceded by a check of the key, once per key, and by
+    /// room for the outcomes.
+    ///
+    /// # Errors
+    /// When the state can't be written.
+    pub(super) async fn plan_and_dispatch(
+        &mut self,
+        options: PlanOptions,
+        judge: impl FnOnce(&mut Plan, &Self) -> Verdict,
+        span: impl Fn(&Address) -> tracing::Span,
+    ) -> Result<Dispatch, StateCacheError> {
+        let options = PlanOptions { in_progress: self.workers.in_progress(), ..options };
+        let desired = Arc::clone(&self.wanted.desired);
+        let (mut plan, abandoned_creates, marks) = self.session.state_cache.read(|recorded| {
+            let plan = plan(&desired, recorded, &options, clock::now());
+            let (abandoned_creates, marks) = abandoned_creates(&plan, recorded);
+            (plan, abandoned_creates, marks)
+        });
+        self.session.state_cache.commit(marks).await?;
+        let verdict = judge(&mut plan, self);
+        if verdict == Verdict::Leave || plan.steps.is_empty() || self.context.stop.is_triggered() {
+            return Ok(Dispatch::Left);
+        }
+        if verdict == Verdict::Begin && self.key.stage != KeyStage::Known {
+            self.check_key();
+            return Ok(Dispatch::KeyFirst);
+        }
+        let uploads = uploads_of(&plan.steps);
+        if uploads > 0 {
+            let in_manifest = &self.wanted.in_manifest;
+            if let Err(error) = self.session.lockfile.make_room(&self.session.state_cache, in_manifest, uploads) {
+                return Ok(Dispatch::NoRoom(error));
+            }
+        }
+        self.cancel_observation();
+        (self.context.listener)(ProgressEvent::Planned { steps: plan.steps.len() as u64 });
+        let with = self.context.steps(&desired, abandoned_creates, self.generation);
+        self.workers.begin(plan.steps, with, clock::elapsed(), span);
+        Ok(Dispatch::Begun)
+    }
+
+    /// Recovers from the journal the open attempts of these addresses, as after a crash.
+    ///
+    /// # Errors
+    /// When the state can't be written.
+    pub(super) async fn recover(&self, of: impl Fn(&Address) -> bool) -> Result<(), StateCacheError> {
+        self.session.state_cache.commit_with(|recorded| recover(recorded, of)).await.map(|_| ())
+    }
+}
+
+/// Returns the number of steps that upload a file.
+pub(super) fn uploads_of(steps: &[Step]) -> usize {
+    let uploads =
+        |step: &&Step| matches!(step.action, Action::Create(_) | Action::Replace { .. } | Action::UpdateContent { .. });
+    steps.iter().filter(uploads).count()
+}
+
+/// Splits the plan's marks. The marks that abandon a create in doubt are kept for the step that
+/// replaces it; all others are returned to be recorded now. Until that step begins, the create
+/// stays in doubt, also in the lockfile. A run that ends before leaves it to the next machine, with
+/// its count.
+pub(super) fn abandoned_creates(plan: &Plan, recorded: &Recorded) -> (AbandonedCreates, Vec<Change>) {
+    let address_of = |change: &Change| match change {
+        Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| attempt.address.clone()),
+        Change::SetBlocked { address, .. }
+        | Change::LogEvent { address: Some(address), .. }
+        | Change::AddPossibleDuplicate { address, .. } => Some(address.clone()),
+        _ => None,
+    };
+    let doubted = plan.marks.iter().filter(|mark| matches!(mark, Change::Advance { event: PhaseEvent::Abandon, .. }));
+    let doubted: BTreeSet<Address> = doubted.filter_map(address_of).collect();
+    let created = plan.steps.iter().filter(|step| matches!(step.action, Action::Create(_) | Action::Replace { .. }));
+    let mut abandoned_creates: AbandonedCreates =
+        created.filter(|step| doubted.contains(&step.address)).map(|step| (step.address.clone(), Vec::new())).collect();
+    let mut marks = Vec::new();
+    for mark in &plan.marks {
+        match address_of(mark).and_then(|address| abandoned_creates.get_mut(&address)) {
+            Some(later) => later.push(mark.clone()),
+            None => marks.push(mark.clone()),
+        }
+    }
+    (abandoned_creates, marks)
+}

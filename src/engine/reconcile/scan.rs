@@ -1,0 +1,117 @@
+//! Scans manifest and files as work of its own: the rest goes on meanwhile.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::reconciler::Reconciler;
+use super::shutdown::panic_message;
+use super::workers::End;
+use crate::engine::workspace::gather::{GatherError, Gathered, look, read_manifest};
+use crate::engine::workspace::state_cache::StateCacheError;
+use crate::files::FilesInProgress;
+use crate::manifest::Manifest;
+use crate::model::address::Address;
+use crate::model::desired::Desired;
+use crate::model::file::FileCache;
+use crate::model::path::ProjectPath;
+use crate::model::recorded::Recorded;
+use crate::platform::failpoint;
+use crate::state::store::FileDelta;
+
+/// What manifest and files want, by the last scan.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// The manifest with its text; `None` before the first scan.
+    pub(super) manifest: Option<(Manifest, String)>,
+    pub(super) desired: Arc<Desired>,
+    /// The addresses of `desired`.
+    pub(super) in_manifest: BTreeSet<Address>,
+}
+
+/// The result of a scan, which is in force once it is taken over.
+#[derive(Debug)]
+pub(super) struct ScanResult {
+    /// The panic's message if the scan panicked, which is a defect of Macadam.
+    pub(super) scanned: Result<Scanned, String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Scanned {
+    /// With the manifest's text.
+    pub(super) found: Result<(Gathered, String), GatherError>,
+    /// Why the manifest on the disk is not the one in force.
+    pub(super) invalid: Option<GatherError>,
+    /// The facts about files before the scan.
+    pub(super) before: FileCache,
+}
+
+/// What changed with a scan.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// The addresses whose desired state differs.
+    pub(super) changed: BTreeSet<Address>,
+    /// The files that were not read because they are still being written.
+    pub(super) waiting: BTreeSet<ProjectPath>,
+}
+
+impl Reconciler<'_> {
+    /// Begins a scan. If the manifest is not valid, the files are scanned for `otherwise`, if there
+    /// is one. For files that are `in_progress`, the known content counts.
+    pub(super) fn scan(&mut self, in_progress: FilesInProgress, otherwise: Option<(Manifest, String)>) {
+        let known = self.session.state_cache.read(Recorded::addresses);
+        let (project, listener) = (self.session.project.clone(), self.context.listener.clone());
+        let before = std::mem::take(&mut self.session.cache);
+        self.scanning = true;
+        let scanning = tokio::task::spawn_blocking(move || {
+            failpoint::trip("gather");
+            let scan = |(manifest, text): (Manifest, String)| {
+                let gathered = look(&project, manifest, text.clone(), &before, &known, &in_progress, &listener)?;
+                Ok((gathered, text))
+            };
+            // An invalid manifest is reported, and the last valid one stays in force.
+            let (found, invalid) = match (read_manifest(&project).and_then(scan), otherwise) {
+                (Err(error), Some(otherwise)) => (scan(otherwise), Some(error)),
+                (found, _) => (found, None),
+            };
+            Scanned { found, invalid, before }
+        });
+        self.workers.run(async {
+            let scanned = scanning.await.map_err(|ended| match ended.try_into_panic() {
+                Ok(panic) => panic_message(panic.as_ref()),
+                Err(ended) => ended.to_string(),
+            });
+            End::Scan(Box::new(ScanResult { scanned }))
+        });
+    }
+
+    /// Takes over the result of a scan.
+    ///
+    /// # Errors
+    /// When the state can't be written.
+    pub(super) async fn take_over(
+        &mut self,
+        (gathered, text): (Gathered, String),
+        before: &FileCache,
+    ) -> Result<Taken, StateCacheError> {
+        let Gathered { manifest, desired, cache, waiting, .. } = gathered;
+        let delta = FileDelta::between(before, &cache);
+        if !delta.is_empty() {
+            self.session.state_cache.store().save_files(delta).await?;
+        }
+        self.session.cache = cache;
+        let changed = changed(&self.wanted.desired, &desired);
+        self.workers.supersede(&changed);
+        self.session.lockfile.wanted_by(&desired.checkout);
+        let in_manifest = desired.assets.keys().cloned().collect();
+        self.wanted = Wanted { manifest: Some((manifest, text)), desired: Arc::new(desired), in_manifest };
+        Ok(Taken { changed, waiting })
+    }
+}
+
+/// Returns the addresses whose desired state differs.
+fn changed(before: &Desired, after: &Desired) -> BTreeSet<Address> {
+    let differs = |(address, want): &(&Address, _)| before.assets.get(*address) != Some(*want);
+    let changed = after.assets.iter().filter(differs).map(|(address, _)| address.clone());
+    let gone = before.assets.keys().filter(|address| !after.assets.contains_key(*address)).cloned();
+    changed.chain(gone).collect()
+}

@@ -1,0 +1,80 @@
+//! One pass: plans and begins the plan's steps; then writes the lockfile. See `super` for when.
+
+use std::cell::RefCell;
+
+use super::{LOCKFILE_EVERY, POLL_EVERY, ScanSchedule, Service, ServiceError};
+use crate::engine::execute::executor::chain;
+use crate::engine::reconcile::reconciler::{Dispatch, Reconciler, Verdict};
+use crate::engine::workspace::lockfile::KeepError;
+use crate::model::address::Address;
+use crate::plan::step::LOST_ANSWER_REST;
+use crate::plan::{Plan, PlanOptions};
+use crate::platform::{clock, failpoint};
+
+impl Service<'_> {
+    /// Plans, and begins the plan's steps.
+    pub(super) async fn plan(&mut self) -> Result<(), ServiceError> {
+        let missing_lockfile = self.reconciler.session.lockfile.missing().cloned();
+        self.lockfile_was_missing = missing_lockfile.is_some();
+        if self.lockfile_was_missing {
+            // The state's entries are written to the lockfile before anything new is uploaded.
+            self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
+        }
+        let lost_answer_rest = failpoint::rest(LOST_ANSWER_REST);
+        let options = PlanOptions { missing_lockfile, lost_answer_rest, ..PlanOptions::default() };
+        let (needs, times, schedule) = (&mut self.needs, &mut self.times, &mut self.scan_schedule);
+        let (observability, failing) = (RefCell::new(&mut self.observability), self.reconciler.context.throttle.is_failing());
+        let judge = |plan: &mut Plan, reconciler: &Reconciler<'_>| {
+            if !plan.marks.is_empty() {
+                needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
+            }
+            let (state_cache, desired) = (&reconciler.session.state_cache, &reconciler.wanted.desired);
+            *schedule = state_cache.read(|recorded| ScanSchedule::new(desired, recorded, clock::now()));
+            // A series of plans must not postpone a fetch for ever.
+            let next = schedule.wait(clock::now()).map(|wait| clock::elapsed() + wait);
+            times.fetch = next.into_iter().chain(times.fetch).min();
+            let mut observability = observability.borrow_mut();
+            observability.metrics.pass();
+            observability.planned(plan, &reconciler.workers.in_progress(), state_cache, desired);
+            // While Roblox fails, the check would wait like everything else.
+            if failing { Verdict::BeginUnchecked } else { Verdict::Begin }
+        };
+        let span = |address: &Address| observability.borrow().span(address);
+        if let Dispatch::NoRoom(error) = self.reconciler.plan_and_dispatch(options, judge, span).await? {
+            let hint = error.hint().unwrap_or_default();
+            tracing::error!(hint, "{}", chain(&error));
+            self.times.plan = Some(clock::elapsed() + POLL_EVERY);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn write_lockfile(&mut self) -> Result<(), ServiceError> {
+        self.needs.lockfile = None;
+        self.reconciler.context.save_limits().await?;
+        // The branch has probably changed: scan first which addresses its manifest has.
+        if self.reconciler.session.lockfile.is_changed().unwrap_or(false) || self.reconciler.session.lockfile.is_of_another_branch() {
+            (self.needs.scan, self.needs.all) = (true, true);
+            self.needs.lockfile = Some(clock::elapsed() + LOCKFILE_EVERY);
+            return Ok(());
+        }
+        self.needs.outputs = true;
+        match self.reconciler.session.lockfile.write(&self.reconciler.session.state_cache, &self.reconciler.wanted.in_manifest).await {
+            Ok(false) => {}
+            Ok(true) => self.lockfile_written(),
+            Err(KeepError::StateCache(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!("the lockfile can't be written: {}", chain(&error));
+                self.needs.lockfile = Some(clock::elapsed() + POLL_EVERY);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn lockfile_written(&mut self) {
+        let path = self.reconciler.session.project.lockfile.clone();
+        self.needs.plan |= std::mem::take(&mut self.lockfile_was_missing);
+        self.file_monitor.wrote(&path);
+        tracing::info!("the lockfile was written");
+        self.outputs.changed.push(path);
+    }
+}
