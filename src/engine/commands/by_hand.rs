@@ -15,7 +15,7 @@ use crate::cloud::failure::Failure;
 use crate::engine::execute::context::{AbandonedCreates, ExecutionContext};
 use crate::engine::execute::effects;
 use crate::engine::execute::executor::chain;
-use crate::engine::execute::schedule::execute;
+use crate::engine::execute::schedule::run_step;
 use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
 use crate::engine::report::run_report::{Outcome, Stop};
 use crate::engine::workspace::session::recover;
@@ -426,9 +426,7 @@ async fn run(context: &ExecutionContext, desired: &Desired, step: Step) -> Outco
     steps.by_hand = true;
     let address = step.address.clone();
     tokio::select! {
-        reports = execute(&steps, vec![step]) => {
-            reports.into_iter().next_back().map_or(Outcome::NotBegun, |report| report.outcome)
-        }
+        outcome = run_step(&steps, &step) => outcome,
         () = context.stop.is_cut_off() => {
             let recovered = context.state_cache.commit_with(|recorded| recover(recorded, |of| *of == address)).await;
             let message = match recovered {

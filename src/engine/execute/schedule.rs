@@ -84,22 +84,6 @@ impl Finished {
     }
 }
 
-/// Executes `steps` and returns how each ended, in their order. After a step that is not done, the
-/// later steps of its address are skipped.
-pub(crate) async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepReport> {
-    let finished = Finished::default();
-    let chains = chains(steps);
-    chains.iter().filter_map(|chain| asset_of(chain)).for_each(|address| finished.begin(address.clone()));
-    let each = chains.into_iter().map(async |chain| {
-        let reports = Reports::default();
-        run_chain(runner, chain, &finished, &reports).await;
-        reports.take()
-    });
-    let mut reports = futures_util::future::join_all(each).await.concat();
-    reports.sort_by_cached_key(|report| (report.step.address.clone(), report.step.action.is_metadata()));
-    reports
-}
-
 /// The steps of a chain that have ended, kept where they survive a chain that is dropped.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reports(Arc<Mutex<Vec<StepReport>>>);
@@ -137,6 +121,15 @@ pub(crate) fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
     chains
 }
 
+/// Executes one step.
+pub(crate) async fn run_step(runner: &impl Runner, step: &Step) -> Outcome {
+    let outcome = runner.run(step).await;
+    if let Outcome::Done { asset_id, revision } = &outcome {
+        tracing::info!(address = %step.address, action = step.action.name(), %asset_id, revision, "done");
+    }
+    outcome
+}
+
 /// Executes the steps of one address in sequence, until one is not done.
 pub(crate) async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: &Finished, reports: &Reports) {
     let asset = asset_of(&chain).cloned();
@@ -154,12 +147,9 @@ pub(crate) async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: 
             Some(owner) => {
                 Outcome::TryLater { message: format!("the asset of `{owner}`, which it needs, is not there yet") }
             }
-            None => runner.run(&step).await,
+            None => run_step(runner, &step).await,
         };
         all_done = outcome.is_done();
-        if let Outcome::Done { asset_id, revision } = &outcome {
-            tracing::info!(address = %step.address, action = step.action.name(), %asset_id, revision, "done");
-        }
         reports.push(StepReport { step, outcome });
         if !all_done {
             break;
@@ -195,6 +185,21 @@ mod tests {
             }
             Outcome::Done { asset_id: AssetId::new(1).unwrap(), revision: None }
         }
+    }
+
+    /// Executes `steps`, and returns how each ended, in the order of their addresses.
+    async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepReport> {
+        let finished = Finished::default();
+        let chains = chains(steps);
+        chains.iter().filter_map(|chain| asset_of(chain)).for_each(|address| finished.begin(address.clone()));
+        let each = chains.into_iter().map(async |chain| {
+            let reports = Reports::default();
+            run_chain(runner, chain, &finished, &reports).await;
+            reports.take()
+        });
+        let mut reports = futures_util::future::join_all(each).await.concat();
+        reports.sort_by_cached_key(|report| (report.step.address.clone(), report.step.action.is_metadata()));
+        reports
     }
 
     fn step(address: &str, reason: &str, after: Option<&str>) -> Step {

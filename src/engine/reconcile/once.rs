@@ -1,42 +1,41 @@
-//! `sync --once`: gathers, plans, executes and records until a plan has nothing left to do.
+//! `sync --once`: drives the reconciler until a plan has nothing left to do.
+//!
+//! It goes in rounds: a scan, a plan, its steps, and then the same again. Read next:
+//! [`super::reconciler`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::MissedTickBehavior;
 
+use super::reconciler::{Dispatch, Reconciler, Verdict};
+use super::scan::{ScanResult, Scanned, Wanted};
+use super::workers::{AnsweredQueries, End};
 use crate::cloud::client::Client;
-use crate::engine::execute::context::{AbandonedCreates, ExecutionContext};
-use crate::engine::execute::executor::{Executor, stop_for};
-use crate::engine::execute::schedule::{Runner, execute};
-use crate::engine::reconcile::reconciler::{abandoned_creates, uploads_of};
+use crate::engine::execute::context::ExecutionContext;
+use crate::engine::execute::executor::{chain, stop_for};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::moderation::{self, Review};
 use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
 use crate::engine::remote::set_aside;
-use crate::engine::report::progress::{Listener, ProgressEvent};
+use crate::engine::report::progress::Listener;
 use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Stop};
-use crate::engine::workspace::gather::{GatherError, gather, in_progress_now};
+use crate::engine::workspace::gather::{GatherError, in_progress_now};
 use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::outputs::{self, RenderedOutput};
-use crate::engine::workspace::session::{Session, recover};
+use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
-use crate::manifest::Manifest;
 use crate::model::address::Address;
-use crate::model::desired::Desired;
-use crate::model::file::FileCache;
 use crate::model::history::RevisionState;
-use crate::model::ids::{AssetId, Creator};
+use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::phase::Phase;
 use crate::model::recorded::Recorded;
 use crate::plan::reason::note::NoteKind;
-use crate::plan::{Action, Note, Plan, PlanOptions, Step, plan};
-use crate::platform::{clock, failpoint};
+use crate::plan::{Action, Note, Plan, PlanOptions, Step};
+use crate::platform::clock;
 use crate::state::lockfile::LockfileError;
-use crate::state::store::FileDelta;
 
 /// The interval at which the lockfile is written during a plan: a CI machine may disappear at any
 /// time.
@@ -105,28 +104,32 @@ pub(crate) async fn sync_once(
         session.lockfile.accept_new();
     }
     let context = ExecutionContext::new(session, client, listener.clone(), stop.clone(), *uploads).await?;
-    let (stop, reported) = (stop.clone(), Mutex::default());
+    let stop = stop.clone();
     let mut run = SyncRun {
-        session,
-        context,
+        reconciler: Reconciler::new(session, context, Duration::ZERO),
         options,
-        in_manifest: BTreeSet::new(),
-        wanted: None,
+        stage: Stage::Opening,
+        confirmed: None,
+        refused: false,
         missing_lockfile: None,
+        review_ends: None,
+        lockfile_at: None,
+        round: Round::default(),
         report: RunReport::default(),
-        generation: 0,
-        reported,
     };
     let ended = tokio::select! {
-        ended = run.rounds() => Some(ended),
+        ended = run.until_idle() => Some(ended),
         () = stop.is_cut_off() => None,
     };
+    // Steps in progress are dropped with everything else.
+    let reported = run.reconciler.workers.break_off();
+    run.round.reports.extend(reported);
+    run.report.steps.append(&mut run.round.reports);
     let ended = match ended {
         Some(ended) => ended,
         None => run.break_off().await,
     };
-    let report = run.end(ended).await?;
-    Ok(report)
+    run.end(ended).await
 }
 
 /// Returns queries for the reviews that are due.
@@ -136,91 +139,358 @@ fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<AssetQuery> {
 }
 
 struct SyncRun<'a> {
-    session: &'a mut Session,
-    context: ExecutionContext,
+    reconciler: Reconciler<'a>,
     options: OnceOptions,
-    in_manifest: BTreeSet<Address>,
-    /// The last manifest and desired state, for the outputs.
-    wanted: Option<(Manifest, Arc<Desired>)>,
-    /// The evidence found by the first plan while the lockfile was missing. It holds for the whole
+    stage: Stage,
+    /// The answer to whether the run may change anything.
+    confirmed: Option<bool>,
+    /// The key may do nothing.
+    refused: bool,
+    /// The evidence found by the first scan while the lockfile was missing. It holds for the whole
     /// run, which may write a new one.
     missing_lockfile: Option<MissingLockfile>,
+    /// When the wait for moderation ends, from the first plan on.
+    review_ends: Option<Duration>,
+    /// When to write the lockfile, while steps are in progress.
+    lockfile_at: Option<Duration>,
+    round: Round,
     report: RunReport,
-    /// The state's generation at the last plan, see
-    /// [`StateCache::generation`](crate::engine::workspace::state_cache::StateCache::generation).
-    generation: u64,
-    /// The reports of the current plan so far.
-    reported: Mutex<Vec<StepReport>>,
 }
 
-/// Carries out steps, and keeps their reports where they survive a cancelled plan.
-struct Reporting<'a> {
-    steps: Executor,
-    reported: &'a Mutex<Vec<StepReport>>,
+/// What the work in progress is for.
+enum Stage {
+    /// The first scan, and whatever has to be known before the first plan.
+    Opening,
+    /// Whatever a plan needs before its steps begin.
+    Planning,
+    /// The steps of a plan.
+    Steps,
+    /// A wait for moderation on these assets.
+    Reviewing { waiting: BTreeMap<AssetId, Review>, fetched: bool },
 }
 
-impl Runner for Reporting<'_> {
-    async fn run(&self, step: &Step) -> Outcome {
-        let outcome = self.steps.run(step).await;
-        let report = StepReport { step: step.clone(), outcome: outcome.clone() };
-        self.reported.lock().unwrap_or_else(PoisonError::into_inner).push(report);
-        outcome
-    }
+/// One plan that is carried out.
+#[derive(Default)]
+struct Round {
+    steps: Vec<Step>,
+    reports: Vec<StepReport>,
+    /// The steps of the last plan, if none of them can go better soon.
+    hopeless: Option<Vec<Step>>,
+    /// The number of rounds in a row without a completed step.
+    fruitless: u32,
+}
+
+/// What a plan leads to.
+enum Decision {
+    /// Nothing is left to do, or nothing more can be done.
+    End,
+    /// A person is asked first.
+    Ask(Box<Plan>),
+    Begin,
 }
 
 impl SyncRun<'_> {
-    async fn rounds(&mut self) -> Result<(), SyncError> {
-        let mut fruitless = 0;
-        let (mut confirmed, mut looked_at_key) = (false, false);
-        let mut tried: Option<Vec<Step>> = None;
-        self.fetch_urgent().await?;
-        let said = set_aside::ask(&self.context).await;
-        set_aside::record(&self.session.state_cache, &said).await?;
-        let review_ends = self.options.wait_moderation.map(|wait| clock::elapsed().saturating_add(wait));
+    /// Drives the reconciler until nothing is in progress and nothing is left to do.
+    async fn until_idle(&mut self) -> Result<(), SyncError> {
+        self.reconciler.ask_set_aside();
+        self.scan().await?;
         loop {
-            let (desired, plan, abandoned_creates) = self.plan().await?;
-            // A refused step is held by the new plan, or done another way. Only operations that are
-            // still processing can be left.
-            let hopeless = tried.take().is_some_and(|tried| plan.steps.iter().all(|step| tried.contains(step)));
-            if plan.steps.is_empty() || hopeless || self.options.stop.is_triggered() || fruitless == FRUITLESS_ROUNDS {
-                match review_ends {
-                    Some(until) if self.wait_for_review(&desired, until).await? => continue,
-                    Some(_) | None => return Ok(()),
+            while !self.reconciler.workers.is_empty() {
+                let wait = self.lockfile_at.map(|at| at.saturating_sub(clock::elapsed()));
+                let ends = tokio::select! {
+                    ends = self.reconciler.next() => ends,
+                    () = sleep(wait) => {
+                        self.save_progress().await?;
+                        continue;
+                    }
+                };
+                for end in ends {
+                    self.take_in(end).await?;
                 }
             }
-            if !std::mem::replace(&mut confirmed, true) && !self.confirm(&plan).await {
+            if !self.go_on().await? {
                 return Ok(());
             }
+        }
+    }
+
+    async fn take_in(&mut self, end: End) -> Result<(), SyncError> {
+        match end {
+            End::Steps(ended) => {
+                if let Some(message) = ended.panicked {
+                    self.options.stop.trigger(Stop::Defect { message });
+                }
+                self.round.reports.extend(ended.reports);
+            }
+            End::Scan(result) => self.scanned(*result).await?,
+            End::Observation(answered) => self.observed(answered).await?,
+            End::SetAside(results) => set_aside::record(&self.reconciler.session.state_cache, &results).await?,
+            End::Key { serial, may_begin } => self.refused |= !self.reconciler.key_checked(serial, may_begin),
+            End::Confirmed(agreed) => self.confirmed = Some(agreed),
+            End::Broken(message) => return Err(self.broken(message)),
+            // A run serves no requests.
+            End::Job(_) | End::Waited => {}
+        }
+        Ok(())
+    }
+
+    /// Begins what comes next, when nothing is in progress. Returns `false` at the end of the run.
+    async fn go_on(&mut self) -> Result<bool, SyncError> {
+        match &mut self.stage {
+            Stage::Opening => {
+                self.stage = Stage::Planning;
+                self.fetch_urgent();
+                Ok(true)
+            }
+            Stage::Planning => self.plan().await,
+            Stage::Steps => {
+                self.lockfile_at = None;
+                let (steps, mut reports) =
+                    (std::mem::take(&mut self.round.steps), std::mem::take(&mut self.round.reports));
+                let useful = reports.iter().any(|report| report.outcome.is_done());
+                let hopeless = reports
+                    .iter()
+                    .all(|report| matches!(report.outcome, Outcome::Running { .. } | Outcome::Refused { .. }));
+                reports.sort_by_cached_key(|report| (report.step.address.clone(), report.step.action.is_metadata()));
+                self.report.steps.extend(reports);
+                self.round.fruitless = if useful { 0 } else { self.round.fruitless + 1 };
+                self.round.hopeless = hopeless.then_some(steps);
+                self.scan_again().await
+            }
+            Stage::Reviewing { .. } if self.options.stop.is_triggered() => Ok(false),
+            Stage::Reviewing { waiting, fetched: fetched @ false } => {
+                *fetched = true;
+                let due = due(waiting, clock::now());
+                self.reconciler.secure().await?;
+                self.reconciler.observe(due, None);
+                Ok(true)
+            }
+            Stage::Reviewing { waiting, fetched: true } => {
+                let before = std::mem::take(waiting);
+                // A query without a result is not repeated at once.
+                let still = self.under_review();
+                if still.keys().eq(before.keys()) {
+                    Ok(self.wait_for_review(still, moderation::SOONEST.unsigned_abs()))
+                } else {
+                    self.scan_again().await
+                }
+            }
+        }
+    }
+
+    /// Begins a scan of manifest and files.
+    async fn scan(&mut self) -> Result<(), SyncError> {
+        self.reconciler.secure().await?;
+        let Session { project, state_cache, lockfile, .. } = &mut *self.reconciler.session;
+        // The lockfile is read before the manifest: a pull may bring both, and the manifest must
+        // not seem to name unknown assets.
+        lockfile.read(state_cache).await?;
+        let in_progress = in_progress_now(project);
+        self.reconciler.scan(in_progress, None);
+        Ok(())
+    }
+
+    async fn scan_again(&mut self) -> Result<bool, SyncError> {
+        self.stage = Stage::Planning;
+        self.scan().await?;
+        Ok(true)
+    }
+
+    async fn scanned(&mut self, result: ScanResult) -> Result<(), SyncError> {
+        let Scanned { found, before, .. } = result.scanned.map_err(|message| self.broken(message))?;
+        self.reconciler.take_over(found?, &before).await?;
+        let desired = &self.reconciler.wanted.desired;
+        let twins = desired.twins().into_iter().map(|twins| Note {
+            address: None,
+            kind: NoteKind::DifferOnlyByCase { first: twins.first.clone(), second: twins.second.clone() },
+        });
+        note(&mut self.report, twins.collect());
+        self.report.assets = desired.assets.len() as u64;
+        let Session { state_cache, lockfile, .. } = &mut *self.reconciler.session;
+        lockfile.read(state_cache).await?;
+        if self.missing_lockfile.is_none() {
+            self.missing_lockfile = lockfile.missing().cloned();
+        }
+        Ok(())
+    }
+
+    /// Ends the run because of a defect in a look or a check.
+    fn broken(&self, message: String) -> SyncError {
+        self.options.stop.trigger(Stop::Defect { message });
+        StateCacheError::Closed.into()
+    }
+
+    /// Fetches assets before the first plan: all of them with `refresh`, otherwise those that are
+    /// outdated, those that Roblox didn't find, and the reviews that are due.
+    fn fetch_urgent(&mut self) {
+        let undecided = |recorded: &Recorded| {
+            let mut facts = recorded.assets.values().flat_map(|record| record.history.iter());
+            facts.any(|(_, fact)| matches!(fact.state, RevisionState::Reviewing | RevisionState::Unverified))
+        };
+        let lost = |recorded: &Recorded| !recorded.outdated.is_empty() || !recorded.not_found.is_empty();
+        let desired = &self.reconciler.wanted.desired;
+        let queries = self.reconciler.session.state_cache.read(|recorded| {
+            if self.options.refresh {
+                return observe::queries(desired, recorded);
+            }
+            if !undecided(recorded) && !lost(recorded) {
+                return Vec::new();
+            }
+            let now = clock::now();
+            let mut queries = observe::urgent(observe::queries(desired, recorded), recorded, now);
+            let reviews = due(&moderation::under_review(desired, recorded), now);
+            let asked: BTreeSet<AssetId> = queries.iter().map(|query| query.asset_id).collect();
+            queries.extend(reviews.into_iter().filter(|review| !asked.contains(&review.asset_id)));
+            queries
+        });
+        if !queries.is_empty() {
+            self.reconciler.observe(queries, None);
+        }
+    }
+
+    /// Records what was fetched, and what follows.
+    async fn observed(&mut self, answered: AnsweredQueries) -> Result<(), SyncError> {
+        self.reconciler.observing = None;
+        for (asset_id, answer) in answered.answers {
+            if let QueryResult::Unknown { why } = &answer {
+                self.report.unasked.push((asset_id, why.clone()));
+            }
+            let follow = |recorded: &Recorded| observe::apply_observation(recorded, asset_id, &answer, clock::now());
+            self.reconciler.session.state_cache.commit_with(follow).await?;
+        }
+        Ok(())
+    }
+
+    /// Plans, and begins the steps or whatever must come before them. Returns `false` at the end of
+    /// the run.
+    async fn plan(&mut self) -> Result<bool, SyncError> {
+        if self.refused || self.confirmed == Some(false) {
+            return Ok(false);
+        }
+        if self.review_ends.is_none() {
+            self.review_ends = self.options.wait_moderation.map(|wait| clock::elapsed().saturating_add(wait));
+        }
+        let options =
+            PlanOptions { missing_lockfile: self.missing_lockfile.clone(), ..self.options.plan_options.clone() };
+        let (only, stop, confirmed) = (&self.options.only, &self.options.stop, self.confirmed);
+        let (report, round) = (&mut self.report, &mut self.round);
+        let mut decision = Decision::End;
+        let judge = |plan: &mut Plan, reconciler: &Reconciler<'_>| {
+            let desired = &reconciler.wanted.desired;
+            if let Some(only) = only {
+                plan.restrict(only, desired);
+            }
+            report.left = plan.steps.clone();
+            report.held = plan.held.clone();
+            report.drifts = plan.drifts.clone();
+            // A note that was true before a step is kept after it.
+            note(report, plan.notes.clone());
+            let reviewed = reconciler.session.state_cache.read(|recorded| moderation::under_review(desired, recorded));
+            report.under_review = reviewed.len() as u64;
+            // A refused step is held by the new plan, or done another way. Only operations that are
+            // still processing can be left.
+            let hopeless = round.hopeless.take();
+            let hopeless = hopeless.is_some_and(|tried| plan.steps.iter().all(|step| tried.contains(step)));
+            decision = match confirmed {
+                _ if plan.steps.is_empty() || hopeless || stop.is_triggered() => Decision::End,
+                _ if round.fruitless == FRUITLESS_ROUNDS => Decision::End,
+                None => Decision::Ask(Box::new(plan.clone())),
+                Some(_) => Decision::Begin,
+            };
+            round.steps.clone_from(&plan.steps);
             // Waiting for operations changes nothing, so it needs no check of the key.
             let writes = plan.steps.iter().any(|step| !matches!(step.action, Action::Wait { .. }));
-            if writes && !std::mem::replace(&mut looked_at_key, true) && !self.may_begin(&desired).await {
-                return Ok(());
+            match decision {
+                Decision::Begin if writes => Verdict::Begin,
+                Decision::Begin => Verdict::BeginUnchecked,
+                Decision::End | Decision::Ask(_) => Verdict::Leave,
             }
-            let uploads = uploads_of(&plan.steps);
-            if uploads > 0 {
-                let made = self.session.lockfile.make_room(&self.session.state_cache, &self.in_manifest, uploads);
-                made.map_err(KeepError::from)?;
+        };
+        // A run tries again in the next round.
+        self.reconciler.workers.reset_backoff();
+        let dispatched = self.reconciler.plan_and_dispatch(options, judge, |_| tracing::Span::none()).await?;
+        match (decision, dispatched) {
+            (_, Dispatch::NoRoom(error)) => Err(KeepError::from(error).into()),
+            (_, Dispatch::KeyFirst) => Ok(true),
+            (_, Dispatch::Begun) => {
+                self.stage = Stage::Steps;
+                self.lockfile_at = Some(clock::elapsed() + LOCKFILE_EVERY);
+                Ok(true)
             }
-            let steps = plan.steps.clone();
-            let reports = self.carry_out(&desired, plan, abandoned_creates).await?;
-            let useful = reports.iter().any(|report| report.outcome.is_done());
-            let hopeless = reports
-                .iter()
-                .all(|report| matches!(report.outcome, Outcome::Running { .. } | Outcome::Refused { .. }));
-            self.report.steps.extend(reports);
-            fruitless = if useful { 0 } else { fruitless + 1 };
-            tried = hopeless.then_some(steps);
+            (Decision::Ask(plan), Dispatch::Left) => {
+                self.ask(*plan);
+                Ok(true)
+            }
+            (Decision::End | Decision::Begin, Dispatch::Left) => {
+                if self.review_ends.is_none() {
+                    return Ok(false);
+                }
+                // The wait may be long, and a CI machine may disappear meanwhile.
+                self.write_lockfile().await?;
+                let waiting = self.under_review();
+                Ok(self.wait_for_review(waiting, Duration::ZERO))
+            }
         }
+    }
+
+    /// Asks on another thread, so that a signal ends the run while nobody answers.
+    fn ask(&mut self, plan: Plan) {
+        let (confirm, stop) = (Arc::clone(&self.options.confirm), self.options.stop.clone());
+        self.reconciler.workers.run(async move {
+            let answer = tokio::task::spawn_blocking(move || confirm(&plan));
+            End::Confirmed(stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false)))
+        });
+    }
+
+    fn under_review(&self) -> BTreeMap<AssetId, Review> {
+        let desired = &self.reconciler.wanted.desired;
+        self.reconciler.session.state_cache.read(|recorded| moderation::under_review(desired, recorded))
+    }
+
+    /// Waits until the next of these reviews is due, but at least for `least`. Returns `false` if
+    /// there is nothing to wait for, or no time left.
+    fn wait_for_review(&mut self, waiting: BTreeMap<AssetId, Review>, least: Duration) -> bool {
+        let left = self.review_ends.unwrap_or_default().saturating_sub(clock::elapsed());
+        if waiting.is_empty() || left.is_zero() {
+            return false;
+        }
+        let wait = moderation::wait(waiting.values(), clock::now()).max(least).min(left);
+        let stop = self.options.stop.clone();
+        self.reconciler.workers.run(async move {
+            stop.or(tokio::time::sleep(wait)).await;
+            End::Waited
+        });
+        self.stage = Stage::Reviewing { waiting, fetched: false };
+        true
+    }
+
+    /// Writes the lockfile and the learned limits while steps are in progress. They are awaited
+    /// whatever happens: their outcome belongs in the lockfile.
+    async fn save_progress(&mut self) -> Result<(), SyncError> {
+        if let Err(error) = self.reconciler.session.state_cache.secure().await {
+            self.options.stop.trigger(stop_for(&error));
+        }
+        self.reconciler.context.save_limits().await?;
+        match self.write_lockfile().await {
+            Ok(()) => {}
+            // Steps that are not sent yet wait for another run.
+            Err(KeepError::Lockfile(error @ LockfileError::NoRoom(_))) => {
+                let hint = error.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
+                self.options.stop.trigger(Stop::State { message: format!("{}{hint}", chain(&error)) });
+            }
+            // The end of the run tries again, and reports a failure.
+            Err(error) => tracing::warn!("the lockfile can't be written yet: {}", chain(&error)),
+        }
+        self.lockfile_at = Some(clock::elapsed() + LOCKFILE_EVERY);
+        Ok(())
     }
 
     /// Ends a run that has no time left: it doesn't wait for requests in flight. They are recorded
     /// as after a crash, in state and lockfile.
     async fn break_off(&mut self) -> Result<(), SyncError> {
-        let reported = std::mem::take(&mut *self.reported.lock().unwrap_or_else(PoisonError::into_inner));
-        self.report.steps.extend(reported);
-        self.session.state_cache.commit_with(|recorded| recover(recorded, |_| true)).await?;
+        self.reconciler.recover(|_| true).await?;
         self.report.forget_done();
-        let unanswered: Vec<Step> = self.session.state_cache.read(|recorded| {
+        let unanswered: Vec<Step> = self.reconciler.session.state_cache.read(|recorded| {
             let open = |address: &Address| {
                 recorded.attempts.values().any(|attempt| attempt.address == *address && attempt.phase == Phase::InDoubt)
             };
@@ -233,208 +503,11 @@ impl SyncRun<'_> {
         Ok(())
     }
 
-    /// Fetches assets before the first plan: all of them with `refresh`, otherwise those that are
-    /// outdated, those that Roblox didn't find, and the reviews that are due.
-    async fn fetch_urgent(&mut self) -> Result<(), SyncError> {
-        let undecided = |recorded: &Recorded| {
-            let mut facts = recorded.assets.values().flat_map(|record| record.history.iter());
-            facts.any(|(_, fact)| matches!(fact.state, RevisionState::Reviewing | RevisionState::Unverified))
-        };
-        let lost = |recorded: &Recorded| !recorded.outdated.is_empty() || !recorded.not_found.is_empty();
-        let any = |recorded: &Recorded| undecided(recorded) || lost(recorded);
-        if !self.options.refresh && !self.session.state_cache.read(any) {
-            return Ok(());
-        }
-        let (desired, ..) = self.plan().await?;
-        let queries = self.session.state_cache.read(|recorded| {
-            if self.options.refresh {
-                return observe::queries(&desired, recorded);
-            }
-            let now = clock::now();
-            let mut queries = observe::urgent(observe::queries(&desired, recorded), recorded, now);
-            let reviews = due(&moderation::under_review(&desired, recorded), now);
-            let asked: BTreeSet<AssetId> = queries.iter().map(|query| query.asset_id).collect();
-            queries.extend(reviews.into_iter().filter(|review| !asked.contains(&review.asset_id)));
-            queries
-        });
-        self.look(queries).await
-    }
-
-    /// Fetches assets and records what follows.
-    async fn look(&mut self, queries: Vec<AssetQuery>) -> Result<(), SyncError> {
-        let answers =
-            observe::fetch_assets(&self.context.client, &self.context.throttle, &self.options.stop, queries).await;
-        for (asset_id, answer) in answers {
-            if let QueryResult::Unknown { why } = &answer {
-                self.report.unasked.push((asset_id, why.clone()));
-            }
-            let follow = |recorded: &Recorded| observe::apply_observation(recorded, asset_id, &answer, clock::now());
-            self.session.state_cache.commit_with(follow).await?;
-        }
-        Ok(())
-    }
-
-    /// Waits until moderation has decided on an asset, at most until `until`. Returns whether it
-    /// has.
-    async fn wait_for_review(&mut self, desired: &Desired, until: Duration) -> Result<bool, SyncError> {
-        // The wait may be long, and a CI machine may disappear meanwhile.
-        self.write_lockfile().await?;
-        let mut least = Duration::ZERO;
-        loop {
-            let waiting = self.session.state_cache.read(|recorded| moderation::under_review(desired, recorded));
-            let left = until.saturating_sub(clock::elapsed());
-            if waiting.is_empty() || left.is_zero() {
-                return Ok(false);
-            }
-            let wait = moderation::wait(waiting.values(), clock::now()).max(least);
-            // A query without a result is not repeated at once.
-            least = moderation::SOONEST.unsigned_abs();
-            if self.options.stop.or(tokio::time::sleep(wait.min(left))).await.is_none() {
-                return Ok(false);
-            }
-            self.session.state_cache.secure().await?;
-            self.look(due(&waiting, clock::now())).await?;
-            let still = self.session.state_cache.read(|recorded| moderation::under_review(desired, recorded));
-            if !still.keys().eq(waiting.keys()) {
-                return Ok(true);
-            }
-        }
-    }
-
-    /// Asks on another thread, so that a signal ends the run while nobody answers.
-    async fn confirm(&self, plan: &Plan) -> bool {
-        let (confirm, plan) = (Arc::clone(&self.options.confirm), plan.clone());
-        let answer = tokio::task::spawn_blocking(move || confirm(&plan));
-        self.options.stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false))
-    }
-
-    /// Checks what the key may do; `false` ends the run.
-    async fn may_begin(&self, desired: &Desired) -> bool {
-        let known = |recorded: &Recorded| recorded.assets.values().map(|record| record.identity.creator).collect();
-        let mut creators: BTreeSet<Creator> = self.session.state_cache.read(known);
-        creators.extend(desired.assets.values().map(|want| want.creator));
-        self.context.may_begin(&creators).await
-    }
-
-    /// Gathers, plans, and records the plan's marks. The marks of abandoned creates are returned
-    /// with the plan.
-    async fn plan(&mut self) -> Result<(Arc<Desired>, Plan, AbandonedCreates), SyncError> {
-        self.session.state_cache.secure().await?;
-        self.generation = self.session.state_cache.generation();
-        let (project, listener) = (self.session.project.clone(), self.options.listener.clone());
-        // The lockfile is read before the manifest: a pull may bring both, and the manifest must
-        // not seem to name unknown assets.
-        self.session.lockfile.read(&self.session.state_cache).await?;
-        let known = self.session.state_cache.read(Recorded::addresses);
-        let cache = std::mem::take(&mut self.session.cache);
-        let looked = tokio::task::spawn_blocking(move || {
-            failpoint::trip("gather");
-            let gathered = gather(&project, &cache, &known, &in_progress_now(&project), &listener);
-            (gathered, cache)
-        });
-        let (gathered, before) = looked.await.map_err(|error| {
-            if let Ok(panic) = error.try_into_panic() {
-                self.options.stop.trigger_defect(panic.as_ref());
-            }
-            StateCacheError::Closed
-        })?;
-        let gathered = gathered?;
-        self.remember_files(&before, &gathered.cache).await?;
-        self.session.cache = gathered.cache;
-        let desired = Arc::new(gathered.desired);
-        self.wanted = Some((gathered.manifest, Arc::clone(&desired)));
-        let twins = desired.twins().into_iter().map(|twins| Note {
-            address: None,
-            kind: NoteKind::DifferOnlyByCase { first: twins.first.clone(), second: twins.second.clone() },
-        });
-        let new: Vec<Note> = twins.filter(|note| !self.report.notes.contains(note)).collect();
-        self.report.notes.extend(new);
-        self.report.assets = desired.assets.len() as u64;
-        self.in_manifest = desired.assets.keys().cloned().collect();
-        self.session.lockfile.wanted_by(&desired.checkout);
-        self.session.lockfile.read(&self.session.state_cache).await?;
-        if self.missing_lockfile.is_none() {
-            self.missing_lockfile = self.session.lockfile.missing().cloned();
-        }
-        let options =
-            PlanOptions { missing_lockfile: self.missing_lockfile.clone(), ..self.options.plan_options.clone() };
-        let (mut plan, abandoned_creates, marks) = self.session.state_cache.read(|recorded| {
-            let plan = plan(&desired, recorded, &options, clock::now());
-            let (abandoned_creates, marks) = abandoned_creates(&plan, recorded);
-            (plan, abandoned_creates, marks)
-        });
-        self.session.state_cache.commit(marks).await?;
-        if let Some(only) = &self.options.only {
-            plan.restrict(only, &desired);
-        }
-        self.report.left = plan.steps.clone();
-        self.report.held = plan.held.clone();
-        self.report.drifts = plan.drifts.clone();
-        // A note that was true before a step is kept after it.
-        let new = plan.notes.iter().filter(|note| !self.report.notes.contains(note));
-        let new: Vec<Note> = new.cloned().collect();
-        self.report.notes.extend(new);
-        let reviewed = self.session.state_cache.read(|recorded| moderation::under_review(&desired, recorded));
-        self.report.under_review = reviewed.len() as u64;
-        Ok((desired, plan, abandoned_creates))
-    }
-
-    async fn remember_files(&self, before: &FileCache, after: &FileCache) -> Result<(), StateCacheError> {
-        let delta = FileDelta::between(before, after);
-        if delta.is_empty() {
-            return Ok(());
-        }
-        Ok(self.session.state_cache.store().save_files(delta).await?)
-    }
-
-    /// Executes a plan, and writes the lockfile at intervals.
-    async fn carry_out(
-        &mut self,
-        desired: &Desired,
-        plan: Plan,
-        abandoned_creates: AbandonedCreates,
-    ) -> Result<Vec<StepReport>, SyncError> {
-        (self.options.listener)(ProgressEvent::Planned { steps: plan.steps.len() as u64 });
-        let steps = self.context.steps(desired, abandoned_creates, self.generation);
-        let reporting = Reporting { steps, reported: &self.reported };
-        let mut executing = std::pin::pin!(execute(&reporting, plan.steps));
-        let mut ticks = tokio::time::interval(LOCKFILE_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks.reset();
-        loop {
-            tokio::select! {
-                reports = &mut executing => {
-                    self.reported.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                    return Ok(reports);
-                }
-                _ = ticks.tick() => {
-                    // Requests in flight are awaited in any case: their outcome belongs in the
-                    // lockfile.
-                    if let Err(error) = self.session.state_cache.secure().await {
-                        self.options.stop.trigger(stop_for(&error));
-                    }
-                    // Learned limits are saved as often, for the same reason.
-                    self.context.save_limits().await?;
-                    match self.session.lockfile.write(&self.session.state_cache, &self.in_manifest).await {
-                        Ok(written) => self.report.lockfile_written |= written,
-                        // Steps that are not sent yet wait for another run.
-                        Err(KeepError::Lockfile(error @ LockfileError::NoRoom(_))) => {
-                            let hint = error.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
-                            let message = format!("{}{hint}", crate::engine::execute::executor::chain(&error));
-                            self.options.stop.trigger(Stop::State { message });
-                        }
-                        // The end of the run tries again, and reports a failure.
-                        Err(error) => tracing::warn!("the lockfile can't be written yet: {}", crate::engine::execute::executor::chain(&error)),
-                    }
-                }
-            }
-        }
-    }
-
-    /// Writes the lockfile, the learned limits and the latencies, however the rounds ended.
+    /// Writes the lockfile, the learned limits and the latencies, however the run ended.
     async fn end(mut self, ended: Result<(), SyncError>) -> Result<RunReport, SyncError> {
-        let written = self.session.lockfile.write_last(&self.session.state_cache, &self.in_manifest).await;
-        let learned = self.context.save_limits().await;
+        let Reconciler { session, wanted, context, .. } = &mut self.reconciler;
+        let written = session.lockfile.write_last(&session.state_cache, &wanted.in_manifest).await;
+        let learned = context.save_limits().await;
         self.report.stop = self.options.stop.why();
         if let Some(Stop::Defect { .. }) = self.report.stop {
             // Other errors followed from the defect.
@@ -457,7 +530,7 @@ impl SyncRun<'_> {
             Ok(()) => Ok(self.report),
             // The report of completed steps is never dropped.
             Err(source) if !self.report.steps.is_empty() => {
-                self.report.break_off(crate::engine::execute::executor::chain(&source));
+                self.report.break_off(chain(&source));
                 Err(SyncError::Midway { source: Box::new(source), report: Box::new(self.report) })
             }
             Err(error) => Err(error),
@@ -466,19 +539,36 @@ impl SyncRun<'_> {
 
     /// Writes the outputs that differ, if the desired state is known.
     async fn write_outputs(&mut self) -> Result<(), StateCacheError> {
-        let Some((manifest, desired)) = self.wanted.take() else { return Ok(()) };
-        let asset_ids = self.session.state_cache.read(|recorded| outputs::asset_ids(&desired, recorded));
-        let drafts = tokio::task::block_in_place(|| outputs::draft(&self.session.project, &manifest, &asset_ids));
+        let Wanted { manifest, desired, .. } = &self.reconciler.wanted;
+        let Some((manifest, _)) = manifest else { return Ok(()) };
+        let Session { project, state_cache, lockfile, .. } = &mut *self.reconciler.session;
+        let asset_ids = state_cache.read(|recorded| outputs::asset_ids(desired, recorded));
+        let drafts = tokio::task::block_in_place(|| outputs::draft(project, manifest, &asset_ids));
         if drafts.iter().any(RenderedOutput::is_due) {
-            self.session.lockfile.will_be_told(&self.session.state_cache).await?;
+            lockfile.will_be_told(state_cache).await?;
         }
-        self.report.outputs = tokio::task::block_in_place(|| outputs::write(&self.session.project, drafts));
+        self.report.outputs = tokio::task::block_in_place(|| outputs::write(project, drafts));
         Ok(())
     }
 
     async fn write_lockfile(&mut self) -> Result<(), KeepError> {
-        let written = self.session.lockfile.write(&self.session.state_cache, &self.in_manifest).await?;
+        let Reconciler { session, wanted, .. } = &mut self.reconciler;
+        let written = session.lockfile.write(&session.state_cache, &wanted.in_manifest).await?;
         self.report.lockfile_written |= written;
         Ok(())
+    }
+}
+
+/// Adds notes that the report doesn't have yet.
+fn note(report: &mut RunReport, notes: Vec<Note>) {
+    let new: Vec<Note> = notes.into_iter().filter(|note| !report.notes.contains(note)).collect();
+    report.notes.extend(new);
+}
+
+/// Waits that long; for ever without a limit.
+async fn sleep(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
     }
 }

@@ -175,7 +175,7 @@ impl<'a> Reconciler<'a> {
 }
 
 /// Returns the number of steps that upload a file.
-pub(super) fn uploads_of(steps: &[Step]) -> usize {
+fn uploads_of(steps: &[Step]) -> usize {
     let uploads =
         |step: &&Step| matches!(step.action, Action::Create(_) | Action::Replace { .. } | Action::UpdateContent { .. });
     steps.iter().filter(uploads).count()
@@ -185,7 +185,7 @@ pub(super) fn uploads_of(steps: &[Step]) -> usize {
 /// replaces it; all others are returned to be recorded now. Until that step begins, the create
 /// stays in doubt, also in the lockfile. A run that ends before leaves it to the next machine, with
 /// its count.
-pub(super) fn abandoned_creates(plan: &Plan, recorded: &Recorded) -> (AbandonedCreates, Vec<Change>) {
+fn abandoned_creates(plan: &Plan, recorded: &Recorded) -> (AbandonedCreates, Vec<Change>) {
     let address_of = |change: &Change| match change {
         Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| attempt.address.clone()),
         Change::SetBlocked { address, .. }

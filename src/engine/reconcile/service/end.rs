@@ -18,7 +18,13 @@ impl Service<'_> {
     /// nothing.
     async fn leave_to_lockfile(&mut self) -> Result<(), ServiceError> {
         self.reconciler.recover(|_| true).await?;
-        if self.reconciler.session.lockfile.write(&self.reconciler.session.state_cache, &self.reconciler.wanted.in_manifest).await? {
+        if self
+            .reconciler
+            .session
+            .lockfile
+            .write(&self.reconciler.session.state_cache, &self.reconciler.wanted.in_manifest)
+            .await?
+        {
             self.lockfile_written();
         }
         Ok(())
@@ -80,9 +86,14 @@ impl Service<'_> {
             && on_change.finish(Duration::from_secs(2)).await
             && self.reconciler.session.lockfile.is_untold()
         {
-            noted = self.reconciler.session.lockfile.told(&self.reconciler.session.state_cache).await.map_err(ServiceError::from);
+            noted = self
+                .reconciler
+                .session
+                .lockfile
+                .told(&self.reconciler.session.state_cache)
+                .await
+                .map_err(ServiceError::from);
         }
         ended.and(answered).and(written).and(noted)
     }
 }
-

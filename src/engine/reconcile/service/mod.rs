@@ -322,7 +322,8 @@ impl Service<'_> {
         self.recover().await?;
         self.answer_request().await?;
         self.needs.plan |= self.times.plan.take_if(|at| *at <= now).is_some();
-        self.needs.plan |= self.reconciler.workers.take_expired_backoff(now) || self.scan_schedule.take_archiving(clock::now());
+        self.needs.plan |=
+            self.reconciler.workers.take_expired_backoff(now) || self.scan_schedule.take_archiving(clock::now());
         if self.file_monitor.next(now).is_some_and(|at| at <= now) {
             let project = self.reconciler.session.project.clone();
             self.needs.scan |= tokio::task::block_in_place(|| self.file_monitor.settle(&project));

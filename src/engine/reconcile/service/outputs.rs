@@ -45,7 +45,10 @@ impl Service<'_> {
     /// Returns whether to check the outputs now. They wait for the lockfile: the game must not get
     /// an ID that no other machine can know.
     pub(super) const fn may_write_outputs(&self) -> bool {
-        self.needs.outputs && self.needs.lockfile.is_none() && self.reconciler.wanted.manifest.is_some() && self.unreadable.is_none()
+        self.needs.outputs
+            && self.needs.lockfile.is_none()
+            && self.reconciler.wanted.manifest.is_some()
+            && self.unreadable.is_none()
     }
 
     /// Writes the outputs that differ.

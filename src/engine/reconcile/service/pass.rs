@@ -23,7 +23,8 @@ impl Service<'_> {
         let lost_answer_rest = failpoint::rest(LOST_ANSWER_REST);
         let options = PlanOptions { missing_lockfile, lost_answer_rest, ..PlanOptions::default() };
         let (needs, times, schedule) = (&mut self.needs, &mut self.times, &mut self.scan_schedule);
-        let (observability, failing) = (RefCell::new(&mut self.observability), self.reconciler.context.throttle.is_failing());
+        let (observability, failing) =
+            (RefCell::new(&mut self.observability), self.reconciler.context.throttle.is_failing());
         let judge = |plan: &mut Plan, reconciler: &Reconciler<'_>| {
             if !plan.marks.is_empty() {
                 needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
@@ -52,13 +53,21 @@ impl Service<'_> {
         self.needs.lockfile = None;
         self.reconciler.context.save_limits().await?;
         // The branch has probably changed: scan first which addresses its manifest has.
-        if self.reconciler.session.lockfile.is_changed().unwrap_or(false) || self.reconciler.session.lockfile.is_of_another_branch() {
+        if self.reconciler.session.lockfile.is_changed().unwrap_or(false)
+            || self.reconciler.session.lockfile.is_of_another_branch()
+        {
             (self.needs.scan, self.needs.all) = (true, true);
             self.needs.lockfile = Some(clock::elapsed() + LOCKFILE_EVERY);
             return Ok(());
         }
         self.needs.outputs = true;
-        match self.reconciler.session.lockfile.write(&self.reconciler.session.state_cache, &self.reconciler.wanted.in_manifest).await {
+        match self
+            .reconciler
+            .session
+            .lockfile
+            .write(&self.reconciler.session.state_cache, &self.reconciler.wanted.in_manifest)
+            .await
+        {
             Ok(false) => {}
             Ok(true) => self.lockfile_written(),
             Err(KeepError::StateCache(error)) => return Err(error.into()),

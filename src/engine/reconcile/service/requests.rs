@@ -165,7 +165,9 @@ impl Service<'_> {
             // The other requests need only the state.
             Request::Resolve { address, found: found @ (Resolution::Nothing | Resolution::NoDuplicate) } => {
                 let result = match found {
-                    Resolution::NoDuplicate => resolve::no_duplicate(&self.reconciler.session.state_cache, address).await,
+                    Resolution::NoDuplicate => {
+                        resolve::no_duplicate(&self.reconciler.session.state_cache, address).await
+                    }
                     Resolution::Nothing | Resolution::Asset(_) => {
                         resolve::recreate(&self.reconciler.session.state_cache, address).await
                     }

@@ -51,8 +51,7 @@ impl Service<'_> {
     /// Takes over the result of a scan, unless git made it worthless.
     pub(super) async fn scan_ended(&mut self, result: ScanResult) -> Result<(), ServiceError> {
         self.reconciler.scanning = false;
-        let Scanned { found, invalid, before } =
-            result.scanned.map_err(|message| ServiceError::Defect { message })?;
+        let Scanned { found, invalid, before } = result.scanned.map_err(|message| ServiceError::Defect { message })?;
         // Git began to work after the loop's check, or checked out another branch since: files and
         // lockfile may be of two branches, and a plan would archive what one of them lacks.
         if self.is_running() && (self.must_wait() || self.reconciler.session.lockfile.is_changed().unwrap_or(false)) {
@@ -113,7 +112,12 @@ impl Service<'_> {
 
     async fn take(&mut self, found: (Gathered, String), before: &FileCache) -> Result<(), ServiceError> {
         let manifest = found.0.manifest.clone();
-        let known = self.reconciler.wanted.manifest.as_ref().map(|(known, _)| (known.selection(), known.webhook_env().map(str::to_owned)));
+        let known = self
+            .reconciler
+            .wanted
+            .manifest
+            .as_ref()
+            .map(|(known, _)| (known.selection(), known.webhook_env().map(str::to_owned)));
         let Taken { changed, waiting } = self.reconciler.take_over(found, before).await?;
         self.file_monitor.wait_for(waiting);
         if !changed.is_empty() {
@@ -121,7 +125,9 @@ impl Service<'_> {
             self.observability.changed(&changed);
         }
         if known.as_ref().is_none_or(|(selection, _)| *selection != manifest.selection()) {
-            tokio::task::block_in_place(|| self.file_monitor.watch(&self.reconciler.session.project, manifest.selection()));
+            tokio::task::block_in_place(|| {
+                self.file_monitor.watch(&self.reconciler.session.project, manifest.selection())
+            });
         }
         if let (Some(on_change), Some(variable)) = (&self.on_change, manifest.webhook_env())
             && known.is_none_or(|(_, known)| known.as_deref() != Some(variable))
