@@ -12,10 +12,10 @@ use std::collections::BTreeSet;
 
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::failure::Failure;
+use crate::engine::execute::chain::run_step;
 use crate::engine::execute::context::{AbandonedCreates, ExecutionContext};
 use crate::engine::execute::effects;
 use crate::engine::execute::executor::chain;
-use crate::engine::execute::schedule::run_step;
 use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
 use crate::engine::report::run_report::{Outcome, Stop};
 use crate::engine::workspace::session::recover;

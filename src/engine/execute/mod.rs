@@ -1,5 +1,6 @@
 //! Executes the steps of a plan, and records the changes that follow.
 
+pub(crate) mod chain;
 pub(crate) mod context;
 pub(crate) mod effects;
 pub(crate) mod executor;
@@ -8,5 +9,4 @@ pub(crate) mod metadata;
 pub(crate) mod recovery;
 pub(crate) mod response;
 pub(crate) mod rollback;
-pub(crate) mod schedule;
 pub(crate) mod sharing;

@@ -17,8 +17,8 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tracing::Instrument as _;
 
+use crate::engine::execute::chain::{Finished, Reports, asset_of, chains, run_chain};
 use crate::engine::execute::executor::Executor;
-use crate::engine::execute::schedule::{Finished, Reports, asset_of, chains, run_chain};
 use crate::engine::reconcile::shutdown::{Shutdown, panic_message};
 use crate::engine::remote::observe::{AssetQuery, QueryResult};
 use crate::engine::remote::set_aside::SetAsideResult;

@@ -6,7 +6,7 @@
 //! busy.
 //!
 //! Read next: [`super::reconciler`], then [`pass`] for one pass, [`requests`] for requests of other
-//! commands, [`file_monitor`] and [`rescan`] for the disk, [`scan_schedule`] for the order of
+//! commands, [`file_monitor`] and [`rescan`] for the disk, [`results`] for work that ended, [`scan_schedule`] for the order of
 //! fetches, [`outputs`] for the game's files, [`key`] for a refused key, [`end`] for the shutdown,
 //! [`observability`] for operators.
 
@@ -19,6 +19,7 @@ mod outputs;
 mod pass;
 mod requests;
 mod rescan;
+mod results;
 mod scan_schedule;
 
 use std::collections::BTreeSet;
@@ -40,10 +41,8 @@ use crate::engine::execute::context::ExecutionContext;
 use crate::engine::on_change::OnChange;
 use crate::engine::reconcile::reconciler::Reconciler;
 use crate::engine::reconcile::shutdown::Shutdown;
-use crate::engine::reconcile::workers::{End, WorkerResult};
-use crate::engine::remote::set_aside;
+use crate::engine::reconcile::workers::End;
 use crate::engine::report::progress::Listener;
-use crate::engine::report::run_report::Outcome;
 use crate::engine::workspace::gather::{GatherError, read_manifest};
 use crate::engine::workspace::git;
 use crate::engine::workspace::lockfile::KeepError;
@@ -445,55 +444,6 @@ impl Service<'_> {
             self.observability.metrics.rescan(reason);
             self.needs.all = true;
         }
-    }
-
-    /// Takes in everything that ended, so that one plan follows from all of it.
-    async fn take_in(&mut self, ends: Vec<End>) -> Result<(), ServiceError> {
-        for end in ends {
-            match end {
-                End::Steps(result) => self.steps_ended(result),
-                End::Job(result) => self.job_ended(result),
-                End::Scan(result) => self.scan_ended(*result).await?,
-                End::Observation(answered) => self.observed(answered).await?,
-                End::SetAside(results) => {
-                    set_aside::record(&self.reconciler.session.state_cache, &results).await?;
-                    if !results.is_empty() {
-                        self.needs.lockfile.get_or_insert(clock::elapsed());
-                    }
-                }
-                End::Key { serial, may_begin } => self.needs.plan |= self.reconciler.key_checked(serial, may_begin),
-                End::Confirmed(_) | End::Waited => {}
-                End::Broken(message) => return Err(ServiceError::Defect { message }),
-            }
-        }
-        self.check_shutdown()
-    }
-
-    fn steps_ended(&mut self, WorkerResult { address, reports, panicked, .. }: WorkerResult) {
-        if let Some(message) = panicked {
-            tracing::error!(%address, "a bug in Macadam stopped this asset until the next full check: {message}");
-            self.needs.recovery.insert(address);
-        }
-        for report in &reports {
-            self.observability.step_ended(report);
-        }
-        if reports.iter().any(|report| !matches!(report.outcome, Outcome::NotBegun)) {
-            self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
-        }
-        self.needs.plan = true;
-        if self.reconciler.workers.is_idle() {
-            // While nothing else runs, the lockfile is written at once.
-            self.needs.lockfile = self.needs.lockfile.map(|_| clock::elapsed());
-        }
-    }
-
-    /// Recovers from the journal the attempts of workers that panicked, as after a crash.
-    async fn recover(&mut self) -> Result<(), ServiceError> {
-        let panicked = std::mem::take(&mut self.needs.recovery);
-        if !panicked.is_empty() {
-            self.reconciler.recover(|address| panicked.contains(address)).await?;
-        }
-        Ok(())
     }
 
     fn health(&self) -> observability::LoopStatus {

@@ -1,41 +1,36 @@
 //! `sync --once`: drives the reconciler until a plan has nothing left to do.
 //!
 //! It goes in rounds: a scan, a plan, its steps, and then the same again. Read next:
-//! [`super::reconciler`].
+//! [`super::reconciler`], then [`fetches`] and [`end`].
+
+mod end;
+mod fetches;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
+use self::fetches::due;
 use super::reconciler::{Dispatch, Reconciler, Verdict};
-use super::scan::{ScanResult, Scanned, Wanted};
-use super::workers::{AnsweredQueries, End};
+use super::scan::{ScanResult, Scanned};
+use super::workers::End;
 use crate::cloud::client::Client;
 use crate::engine::execute::context::ExecutionContext;
-use crate::engine::execute::executor::{chain, stop_for};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::moderation::{self, Review};
-use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
 use crate::engine::remote::set_aside;
 use crate::engine::report::progress::Listener;
 use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Stop};
 use crate::engine::workspace::gather::{GatherError, in_progress_now};
 use crate::engine::workspace::lockfile::KeepError;
-use crate::engine::workspace::outputs::{self, RenderedOutput};
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
-use crate::model::history::RevisionState;
 use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
-use crate::model::phase::Phase;
-use crate::model::recorded::Recorded;
 use crate::plan::reason::note::NoteKind;
 use crate::plan::{Action, Note, Plan, PlanOptions, Step};
 use crate::platform::clock;
-use crate::state::lockfile::LockfileError;
 
 /// The interval at which the lockfile is written during a plan: a CI machine may disappear at any
 /// time.
@@ -130,12 +125,6 @@ pub(crate) async fn sync_once(
         None => run.break_off().await,
     };
     run.end(ended).await
-}
-
-/// Returns queries for the reviews that are due.
-fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<AssetQuery> {
-    let due = reviews.iter().filter(|(_, review)| review.due() <= now);
-    due.map(|(asset_id, _)| AssetQuery { asset_id: *asset_id, extras: false }).collect()
 }
 
 struct SyncRun<'a> {
@@ -320,47 +309,6 @@ impl SyncRun<'_> {
         StateCacheError::Closed.into()
     }
 
-    /// Fetches assets before the first plan: all of them with `refresh`, otherwise those that are
-    /// outdated, those that Roblox didn't find, and the reviews that are due.
-    fn fetch_urgent(&mut self) {
-        let undecided = |recorded: &Recorded| {
-            let mut facts = recorded.assets.values().flat_map(|record| record.history.iter());
-            facts.any(|(_, fact)| matches!(fact.state, RevisionState::Reviewing | RevisionState::Unverified))
-        };
-        let lost = |recorded: &Recorded| !recorded.outdated.is_empty() || !recorded.not_found.is_empty();
-        let desired = &self.reconciler.wanted.desired;
-        let queries = self.reconciler.session.state_cache.read(|recorded| {
-            if self.options.refresh {
-                return observe::queries(desired, recorded);
-            }
-            if !undecided(recorded) && !lost(recorded) {
-                return Vec::new();
-            }
-            let now = clock::now();
-            let mut queries = observe::urgent(observe::queries(desired, recorded), recorded, now);
-            let reviews = due(&moderation::under_review(desired, recorded), now);
-            let asked: BTreeSet<AssetId> = queries.iter().map(|query| query.asset_id).collect();
-            queries.extend(reviews.into_iter().filter(|review| !asked.contains(&review.asset_id)));
-            queries
-        });
-        if !queries.is_empty() {
-            self.reconciler.observe(queries, None);
-        }
-    }
-
-    /// Records what was fetched, and what follows.
-    async fn observed(&mut self, answered: AnsweredQueries) -> Result<(), SyncError> {
-        self.reconciler.observing = None;
-        for (asset_id, answer) in answered.answers {
-            if let QueryResult::Unknown { why } = &answer {
-                self.report.unasked.push((asset_id, why.clone()));
-            }
-            let follow = |recorded: &Recorded| observe::apply_observation(recorded, asset_id, &answer, clock::now());
-            self.reconciler.session.state_cache.commit_with(follow).await?;
-        }
-        Ok(())
-    }
-
     /// Plans, and begins the steps or whatever must come before them. Returns `false` at the end of
     /// the run.
     async fn plan(&mut self) -> Result<bool, SyncError> {
@@ -440,122 +388,6 @@ impl SyncRun<'_> {
             let answer = tokio::task::spawn_blocking(move || confirm(&plan));
             End::Confirmed(stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false)))
         });
-    }
-
-    fn under_review(&self) -> BTreeMap<AssetId, Review> {
-        let desired = &self.reconciler.wanted.desired;
-        self.reconciler.session.state_cache.read(|recorded| moderation::under_review(desired, recorded))
-    }
-
-    /// Waits until the next of these reviews is due, but at least for `least`. Returns `false` if
-    /// there is nothing to wait for, or no time left.
-    fn wait_for_review(&mut self, waiting: BTreeMap<AssetId, Review>, least: Duration) -> bool {
-        let left = self.review_ends.unwrap_or_default().saturating_sub(clock::elapsed());
-        if waiting.is_empty() || left.is_zero() {
-            return false;
-        }
-        let wait = moderation::wait(waiting.values(), clock::now()).max(least).min(left);
-        let stop = self.options.stop.clone();
-        self.reconciler.workers.run(async move {
-            stop.or(tokio::time::sleep(wait)).await;
-            End::Waited
-        });
-        self.stage = Stage::Reviewing { waiting, fetched: false };
-        true
-    }
-
-    /// Writes the lockfile and the learned limits while steps are in progress. They are awaited
-    /// whatever happens: their outcome belongs in the lockfile.
-    async fn save_progress(&mut self) -> Result<(), SyncError> {
-        if let Err(error) = self.reconciler.session.state_cache.secure().await {
-            self.options.stop.trigger(stop_for(&error));
-        }
-        self.reconciler.context.save_limits().await?;
-        match self.write_lockfile().await {
-            Ok(()) => {}
-            // Steps that are not sent yet wait for another run.
-            Err(KeepError::Lockfile(error @ LockfileError::NoRoom(_))) => {
-                let hint = error.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
-                self.options.stop.trigger(Stop::State { message: format!("{}{hint}", chain(&error)) });
-            }
-            // The end of the run tries again, and reports a failure.
-            Err(error) => tracing::warn!("the lockfile can't be written yet: {}", chain(&error)),
-        }
-        self.lockfile_at = Some(clock::elapsed() + LOCKFILE_EVERY);
-        Ok(())
-    }
-
-    /// Ends a run that has no time left: it doesn't wait for requests in flight. They are recorded
-    /// as after a crash, in state and lockfile.
-    async fn break_off(&mut self) -> Result<(), SyncError> {
-        self.reconciler.recover(|_| true).await?;
-        self.report.forget_done();
-        let unanswered: Vec<Step> = self.reconciler.session.state_cache.read(|recorded| {
-            let open = |address: &Address| {
-                recorded.attempts.values().any(|attempt| attempt.address == *address && attempt.phase == Phase::InDoubt)
-            };
-            self.report.left.iter().filter(|step| open(&step.address)).cloned().collect()
-        });
-        self.report.steps.extend(unanswered.into_iter().map(|step| {
-            let message = "interrupted before Roblox answered; the next run checks the result".to_owned();
-            StepReport { step, outcome: Outcome::InDoubt { message } }
-        }));
-        Ok(())
-    }
-
-    /// Writes the lockfile, the learned limits and the latencies, however the run ended.
-    async fn end(mut self, ended: Result<(), SyncError>) -> Result<RunReport, SyncError> {
-        let Reconciler { session, wanted, context, .. } = &mut self.reconciler;
-        let written = session.lockfile.write_last(&session.state_cache, &wanted.in_manifest).await;
-        let learned = context.save_limits().await;
-        self.report.stop = self.options.stop.why();
-        if let Some(Stop::Defect { .. }) = self.report.stop {
-            // Other errors followed from the defect.
-            return Ok(self.report);
-        }
-        self.report.lockfile_written |= matches!(written, Ok(true));
-        let written = match written {
-            Ok(_) => self.write_outputs().await.map_err(KeepError::from),
-            // The game must not get an ID that no other machine can know.
-            Err(error) => Err(error),
-        };
-        let written = written.map_err(SyncError::from);
-        // A lockfile that lacks entries is reported before any other error.
-        let ended = match written {
-            Err(SyncError::Lockfile(KeepError::Lockfile(LockfileError::Behind { .. }))) => written,
-            Ok(()) | Err(_) => ended.and(written),
-        };
-        let ended = ended.and(learned.map_err(SyncError::from));
-        match ended {
-            Ok(()) => Ok(self.report),
-            // The report of completed steps is never dropped.
-            Err(source) if !self.report.steps.is_empty() => {
-                self.report.break_off(chain(&source));
-                Err(SyncError::Midway { source: Box::new(source), report: Box::new(self.report) })
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Writes the outputs that differ, if the desired state is known.
-    async fn write_outputs(&mut self) -> Result<(), StateCacheError> {
-        let Wanted { manifest, desired, .. } = &self.reconciler.wanted;
-        let Some((manifest, _)) = manifest else { return Ok(()) };
-        let Session { project, state_cache, lockfile, .. } = &mut *self.reconciler.session;
-        let asset_ids = state_cache.read(|recorded| outputs::asset_ids(desired, recorded));
-        let drafts = tokio::task::block_in_place(|| outputs::draft(project, manifest, &asset_ids));
-        if drafts.iter().any(RenderedOutput::is_due) {
-            lockfile.will_be_told(state_cache).await?;
-        }
-        self.report.outputs = tokio::task::block_in_place(|| outputs::write(project, drafts));
-        Ok(())
-    }
-
-    async fn write_lockfile(&mut self) -> Result<(), KeepError> {
-        let Reconciler { session, wanted, .. } = &mut self.reconciler;
-        let written = session.lockfile.write(&session.state_cache, &wanted.in_manifest).await?;
-        self.report.lockfile_written |= written;
-        Ok(())
     }
 }
 

@@ -1,0 +1,88 @@
+//! What a run asks of Roblox beside the steps of its plans: assets before the first plan, and reviews
+//! after the last.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Stage, SyncError, SyncRun};
+use crate::engine::reconcile::workers::{AnsweredQueries, End};
+use crate::engine::remote::moderation::{self, Review};
+use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
+use crate::model::history::RevisionState;
+use crate::model::ids::AssetId;
+use crate::model::recorded::Recorded;
+use crate::platform::clock;
+
+/// Returns queries for the reviews that are due.
+pub(super) fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<AssetQuery> {
+    let due = reviews.iter().filter(|(_, review)| review.due() <= now);
+    due.map(|(asset_id, _)| AssetQuery { asset_id: *asset_id, extras: false }).collect()
+}
+
+impl SyncRun<'_> {
+    /// Fetches assets before the first plan: all of them with `refresh`, otherwise those that are
+    /// outdated, those that Roblox didn't find, and the reviews that are due.
+    pub(super) fn fetch_urgent(&mut self) {
+        let undecided = |recorded: &Recorded| {
+            let mut facts = recorded.assets.values().flat_map(|record| record.history.iter());
+            facts.any(|(_, fact)| matches!(fact.state, RevisionState::Reviewing | RevisionState::Unverified))
+        };
+        let lost = |recorded: &Recorded| !recorded.outdated.is_empty() || !recorded.not_found.is_empty();
+        let desired = &self.reconciler.wanted.desired;
+        let queries = self.reconciler.session.state_cache.read(|recorded| {
+            if self.options.refresh {
+                return observe::queries(desired, recorded);
+            }
+            if !undecided(recorded) && !lost(recorded) {
+                return Vec::new();
+            }
+            let now = clock::now();
+            let mut queries = observe::urgent(observe::queries(desired, recorded), recorded, now);
+            let reviews = due(&moderation::under_review(desired, recorded), now);
+            let asked: BTreeSet<AssetId> = queries.iter().map(|query| query.asset_id).collect();
+            queries.extend(reviews.into_iter().filter(|review| !asked.contains(&review.asset_id)));
+            queries
+        });
+        if !queries.is_empty() {
+            self.reconciler.observe(queries, None);
+        }
+    }
+
+    /// Records what was fetched, and what follows.
+    pub(super) async fn observed(&mut self, answered: AnsweredQueries) -> Result<(), SyncError> {
+        self.reconciler.observing = None;
+        for (asset_id, answer) in answered.answers {
+            if let QueryResult::Unknown { why } = &answer {
+                self.report.unasked.push((asset_id, why.clone()));
+            }
+            let follow = |recorded: &Recorded| observe::apply_observation(recorded, asset_id, &answer, clock::now());
+            self.reconciler.session.state_cache.commit_with(follow).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the assets under review.
+    pub(super) fn under_review(&self) -> BTreeMap<AssetId, Review> {
+        let desired = &self.reconciler.wanted.desired;
+        self.reconciler.session.state_cache.read(|recorded| moderation::under_review(desired, recorded))
+    }
+
+    /// Waits until the next of these reviews is due, but at least for `least`. Returns `false` if
+    /// there is nothing to wait for, or no time left.
+    pub(super) fn wait_for_review(&mut self, waiting: BTreeMap<AssetId, Review>, least: Duration) -> bool {
+        let left = self.review_ends.unwrap_or_default().saturating_sub(clock::elapsed());
+        if waiting.is_empty() || left.is_zero() {
+            return false;
+        }
+        let wait = moderation::wait(waiting.values(), clock::now()).max(least).min(left);
+        let stop = self.options.stop.clone();
+        self.reconciler.workers.run(async move {
+            stop.or(tokio::time::sleep(wait)).await;
+            End::Waited
+        });
+        self.stage = Stage::Reviewing { waiting, fetched: false };
+        true
+    }
+}
