@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::scan::Wanted;
+use super::scan::WantedAssets;
 use super::shutdown::Shutdown;
 use super::workers::{End, Workers};
 use crate::engine::execute::context::{AbandonedCreates, ExecutionContext};
@@ -25,6 +25,7 @@ use crate::engine::workspace::session::{Session, recover};
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::change::Change;
+use crate::model::desired::Desired;
 use crate::model::phase::PhaseEvent;
 use crate::model::recorded::Recorded;
 use crate::plan::{Action, Plan, PlanOptions, Step, plan};
@@ -37,7 +38,7 @@ pub(super) struct Reconciler<'a> {
     pub(super) context: ExecutionContext,
     pub(super) workers: Workers,
     /// The result of the last scan.
-    pub(super) wanted: Wanted,
+    pub(super) wanted: WantedAssets,
     /// The state's generation at the last check, see
     /// [`StateCache::generation`](crate::engine::workspace::state_cache::StateCache::generation).
     generation: u64,
@@ -46,6 +47,17 @@ pub(super) struct Reconciler<'a> {
     pub(super) key: KeyCheck,
     /// Cancels the fetches in progress.
     pub(super) observing: Option<Shutdown>,
+    prepared: Option<WaitingPlan>,
+}
+
+/// The plan that waits for leave to begin. Its marks are recorded, so another plan would lack what
+/// they did.
+struct WaitingPlan {
+    steps: Vec<Step>,
+    abandoned_creates: AbandonedCreates,
+    desired: Arc<Desired>,
+    generation: u64,
+    needs_key: bool,
 }
 
 /// Whether it is known what the key may do.
@@ -67,10 +79,10 @@ pub(super) enum KeyStage {
 /// What a driver says of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Carry it out.
-    Begin,
-    /// Carry it out without a check of the key.
-    BeginUnchecked,
+    /// Carry it out; if it `needs_key`, once it is known what the key may do.
+    Begin { needs_key: bool },
+    /// Keep it until [`Reconciler::dispatch`], and then do the same.
+    Ask { needs_key: bool },
     /// Leave it.
     Leave,
 }
@@ -82,8 +94,9 @@ pub(super) enum Dispatch {
     Begun,
     /// It was left.
     Left,
-    /// The key is being checked: plan again when that ends.
-    KeyFirst,
+    /// Its steps wait: call [`Reconciler::dispatch`] after the answer to [`Verdict::Ask`], and after
+    /// the check of the key that is in progress.
+    Waits,
     /// The lockfile has no room for the outcomes, so nothing was begun.
     NoRoom(LockfileError),
 }
@@ -97,11 +110,12 @@ impl<'a> Reconciler<'a> {
             session,
             context,
             workers: Workers::new(pause),
-            wanted: Wanted::default(),
+            wanted: WantedAssets::default(),
             generation,
             scanning: false,
             key: KeyCheck::default(),
             observing: None,
+            prepared: None,
         }
     }
 
@@ -124,8 +138,7 @@ impl<'a> Reconciler<'a> {
     }
 
     /// Plans, records the plan's marks, and begins its steps if `judge` agrees. Addresses in
-    /// progress are left out. Every start is preceded by a check of the key, once per key, and by
-    /// room for the outcomes.
+    /// progress are left out.
     ///
     /// # Errors
     /// When the state can't be written.
@@ -135,8 +148,9 @@ impl<'a> Reconciler<'a> {
         judge: impl FnOnce(&mut Plan, &Self) -> Verdict,
         span: impl Fn(&Address) -> tracing::Span,
     ) -> Result<Dispatch, StateCacheError> {
+        self.prepared = None;
         let options = PlanOptions { in_progress: self.workers.in_progress(), ..options };
-        let desired = Arc::clone(&self.wanted.desired);
+        let (desired, generation) = (Arc::clone(&self.wanted.desired), self.generation);
         let (mut plan, abandoned_creates, marks) = self.session.state_cache.read(|recorded| {
             let plan = plan(&desired, recorded, &options, clock::now());
             let (abandoned_creates, marks) = abandoned_creates(&plan, recorded);
@@ -144,25 +158,45 @@ impl<'a> Reconciler<'a> {
         });
         self.session.state_cache.commit(marks).await?;
         let verdict = judge(&mut plan, self);
-        if verdict == Verdict::Leave || plan.steps.is_empty() || self.context.stop.is_triggered() {
-            return Ok(Dispatch::Left);
+        let (Verdict::Begin { needs_key } | Verdict::Ask { needs_key }) = verdict else { return Ok(Dispatch::Left) };
+        let steps = plan.steps;
+        self.prepared = Some(WaitingPlan { steps, abandoned_creates, desired, generation, needs_key });
+        Ok(if matches!(verdict, Verdict::Ask { .. }) { Dispatch::Waits } else { self.dispatch(span) })
+    }
+
+    /// Returns whether a plan waits for leave to begin.
+    pub(super) const fn has_waiting_plan(&self) -> bool {
+        self.prepared.is_some()
+    }
+
+    /// Begins the steps of the last plan, after a check of the key, once per key, and with room for
+    /// the outcomes.
+    pub(super) fn dispatch(&mut self, span: impl Fn(&Address) -> tracing::Span) -> Dispatch {
+        let Some(prepared) = self.prepared.take() else { return Dispatch::Left };
+        if prepared.steps.is_empty() || self.context.stop.is_triggered() {
+            return Dispatch::Left;
         }
-        if verdict == Verdict::Begin && self.key.stage != KeyStage::Known {
+        if prepared.needs_key && self.key.stage != KeyStage::Known {
+            self.prepared = Some(prepared);
             self.check_key();
-            return Ok(Dispatch::KeyFirst);
+            return Dispatch::Waits;
         }
-        let uploads = uploads_of(&plan.steps);
+        let WaitingPlan { mut steps, abandoned_creates, desired, generation, .. } = prepared;
+        // A request may have claimed an address since.
+        let in_progress = self.workers.in_progress();
+        steps.retain(|step| !in_progress.contains(&step.address));
+        let uploads = uploads_of(&steps);
         if uploads > 0 {
             let in_manifest = &self.wanted.in_manifest;
             if let Err(error) = self.session.lockfile.make_room(&self.session.state_cache, in_manifest, uploads) {
-                return Ok(Dispatch::NoRoom(error));
+                return Dispatch::NoRoom(error);
             }
         }
         self.cancel_observation();
-        (self.context.listener)(ProgressEvent::Planned { steps: plan.steps.len() as u64 });
-        let with = self.context.steps(&desired, abandoned_creates, self.generation);
-        self.workers.begin(plan.steps, with, clock::elapsed(), span);
-        Ok(Dispatch::Begun)
+        (self.context.listener)(ProgressEvent::Planned { steps: steps.len() as u64 });
+        let with = self.context.steps(&desired, abandoned_creates, generation);
+        self.workers.begin(steps, with, clock::elapsed(), span);
+        Dispatch::Begun
     }
 
     /// Recovers from the journal the open attempts of these addresses, as after a crash.

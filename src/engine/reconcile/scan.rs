@@ -20,7 +20,7 @@ use crate::state::store::FileDelta;
 
 /// What manifest and files want, by the last scan.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
+pub(super) struct WantedAssets {
     /// The manifest with its text; `None` before the first scan.
     pub(super) manifest: Option<(Manifest, String)>,
     pub(super) desired: Arc<Desired>,
@@ -30,13 +30,7 @@ pub(super) struct Wanted {
 
 /// The result of a scan, which is in force once it is taken over.
 #[derive(Debug)]
-pub(super) struct ScanResult {
-    /// The panic's message if the scan panicked, which is a defect of Macadam.
-    pub(super) scanned: Result<Scanned, String>,
-}
-
-#[derive(Debug)]
-pub(super) struct Scanned {
+pub(super) struct ScannedProject {
     /// With the manifest's text.
     pub(super) found: Result<(Gathered, String), GatherError>,
     /// Why the manifest on the disk is not the one in force.
@@ -47,7 +41,7 @@ pub(super) struct Scanned {
 
 /// What changed with a scan.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(super) struct WantedChanges {
     /// The addresses whose desired state differs.
     pub(super) changed: BTreeSet<Address>,
     /// The files that were not read because they are still being written.
@@ -73,14 +67,14 @@ impl Reconciler<'_> {
                 (Err(error), Some(otherwise)) => (scan(otherwise), Some(error)),
                 (found, _) => (found, None),
             };
-            Scanned { found, invalid, before }
+            ScannedProject { found, invalid, before }
         });
         self.workers.run(async {
             let scanned = scanning.await.map_err(|ended| match ended.try_into_panic() {
                 Ok(panic) => panic_message(panic.as_ref()),
                 Err(ended) => ended.to_string(),
             });
-            End::Scan(Box::new(ScanResult { scanned }))
+            End::Scan(scanned.map(Box::new))
         });
     }
 
@@ -92,7 +86,7 @@ impl Reconciler<'_> {
         &mut self,
         (gathered, text): (Gathered, String),
         before: &FileCache,
-    ) -> Result<Taken, StateCacheError> {
+    ) -> Result<WantedChanges, StateCacheError> {
         let Gathered { manifest, desired, cache, waiting, .. } = gathered;
         let delta = FileDelta::between(before, &cache);
         if !delta.is_empty() {
@@ -103,8 +97,8 @@ impl Reconciler<'_> {
         self.workers.supersede(&changed);
         self.session.lockfile.wanted_by(&desired.checkout);
         let in_manifest = desired.assets.keys().cloned().collect();
-        self.wanted = Wanted { manifest: Some((manifest, text)), desired: Arc::new(desired), in_manifest };
-        Ok(Taken { changed, waiting })
+        self.wanted = WantedAssets { manifest: Some((manifest, text)), desired: Arc::new(desired), in_manifest };
+        Ok(WantedChanges { changed, waiting })
     }
 }
 

@@ -29,7 +29,7 @@ use crate::model::request::{RequestDone, RequestProblem};
 use crate::plan::Step;
 use crate::platform::clock;
 
-use super::scan::ScanResult;
+use super::scan::ScannedProject;
 
 /// The first and the longest back-off of an address whose worker made no progress.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -44,8 +44,8 @@ pub(super) enum End {
     Steps(WorkerResult),
     /// The job of a request; `Err` is the panic's message.
     Job(Result<Result<RequestDone, RequestProblem>, String>),
-    /// A scan of manifest and files.
-    Scan(Box<ScanResult>),
+    /// A scan of manifest and files; `Err` is the panic's message.
+    Scan(Result<Box<ScannedProject>, String>),
     /// Fetches of assets.
     Observation(AnsweredQueries),
     /// Polls of operations that were set aside.

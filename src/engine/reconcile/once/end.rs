@@ -4,7 +4,7 @@
 use super::{LOCKFILE_EVERY, SyncError, SyncRun};
 use crate::engine::execute::executor::{chain, stop_for};
 use crate::engine::reconcile::reconciler::Reconciler;
-use crate::engine::reconcile::scan::Wanted;
+use crate::engine::reconcile::scan::WantedAssets;
 use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Stop};
 use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::outputs::{self, RenderedOutput};
@@ -92,7 +92,7 @@ impl SyncRun<'_> {
 
     /// Writes the outputs that differ, if the desired state is known.
     async fn write_outputs(&mut self) -> Result<(), StateCacheError> {
-        let Wanted { manifest, desired, .. } = &self.reconciler.wanted;
+        let WantedAssets { manifest, desired, .. } = &self.reconciler.wanted;
         let Some((manifest, _)) = manifest else { return Ok(()) };
         let Session { project, state_cache, lockfile, .. } = &mut *self.reconciler.session;
         let asset_ids = state_cache.read(|recorded| outputs::asset_ids(desired, recorded));

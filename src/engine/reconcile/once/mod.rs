@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use self::fetches::due;
 use super::reconciler::{Dispatch, Reconciler, Verdict};
-use super::scan::{ScanResult, Scanned};
+use super::scan::ScannedProject;
 use super::workers::End;
 use crate::cloud::client::Client;
 use crate::engine::execute::context::ExecutionContext;
@@ -169,15 +169,6 @@ struct Round {
     fruitless: u32,
 }
 
-/// What a plan leads to.
-enum Decision {
-    /// Nothing is left to do, or nothing more can be done.
-    End,
-    /// A person is asked first.
-    Ask(Box<Plan>),
-    Begin,
-}
-
 impl SyncRun<'_> {
     /// Drives the reconciler until nothing is in progress and nothing is left to do.
     async fn until_idle(&mut self) -> Result<(), SyncError> {
@@ -211,7 +202,7 @@ impl SyncRun<'_> {
                 }
                 self.round.reports.extend(ended.reports);
             }
-            End::Scan(result) => self.scanned(*result).await?,
+            End::Scan(scanned) => self.scanned(scanned).await?,
             End::Observation(answered) => self.observed(answered).await?,
             End::SetAside(results) => set_aside::record(&self.reconciler.session.state_cache, &results).await?,
             End::Key { serial, may_begin } => self.refused |= !self.reconciler.key_checked(serial, may_begin),
@@ -285,8 +276,8 @@ impl SyncRun<'_> {
         Ok(true)
     }
 
-    async fn scanned(&mut self, result: ScanResult) -> Result<(), SyncError> {
-        let Scanned { found, before, .. } = result.scanned.map_err(|message| self.broken(message))?;
+    async fn scanned(&mut self, scanned: Result<Box<ScannedProject>, String>) -> Result<(), SyncError> {
+        let ScannedProject { found, before, .. } = *scanned.map_err(|message| self.broken(message))?;
         self.reconciler.take_over(found?, &before).await?;
         let desired = &self.reconciler.wanted.desired;
         let twins = desired.twins().into_iter().map(|twins| Note {
@@ -315,6 +306,10 @@ impl SyncRun<'_> {
         if self.refused || self.confirmed == Some(false) {
             return Ok(false);
         }
+        if self.reconciler.has_waiting_plan() {
+            let dispatched = self.reconciler.dispatch(|_| tracing::Span::none());
+            return self.dispatched(dispatched).await;
+        }
         if self.review_ends.is_none() {
             self.review_ends = self.options.wait_moderation.map(|wait| clock::elapsed().saturating_add(wait));
         }
@@ -322,7 +317,7 @@ impl SyncRun<'_> {
             PlanOptions { missing_lockfile: self.missing_lockfile.clone(), ..self.options.plan_options.clone() };
         let (only, stop, confirmed) = (&self.options.only, &self.options.stop, self.confirmed);
         let (report, round) = (&mut self.report, &mut self.round);
-        let mut decision = Decision::End;
+        let mut question = None;
         let judge = |plan: &mut Plan, reconciler: &Reconciler<'_>| {
             let desired = &reconciler.wanted.desired;
             if let Some(only) = only {
@@ -339,40 +334,39 @@ impl SyncRun<'_> {
             // still processing can be left.
             let hopeless = round.hopeless.take();
             let hopeless = hopeless.is_some_and(|tried| plan.steps.iter().all(|step| tried.contains(step)));
-            decision = match confirmed {
-                _ if plan.steps.is_empty() || hopeless || stop.is_triggered() => Decision::End,
-                _ if round.fruitless == FRUITLESS_ROUNDS => Decision::End,
-                None => Decision::Ask(Box::new(plan.clone())),
-                Some(_) => Decision::Begin,
-            };
+            if plan.steps.is_empty() || hopeless || stop.is_triggered() || round.fruitless == FRUITLESS_ROUNDS {
+                return Verdict::Leave;
+            }
             round.steps.clone_from(&plan.steps);
             // Waiting for operations changes nothing, so it needs no check of the key.
-            let writes = plan.steps.iter().any(|step| !matches!(step.action, Action::Wait { .. }));
-            match decision {
-                Decision::Begin if writes => Verdict::Begin,
-                Decision::Begin => Verdict::BeginUnchecked,
-                Decision::End | Decision::Ask(_) => Verdict::Leave,
+            let needs_key = plan.steps.iter().any(|step| !matches!(step.action, Action::Wait { .. }));
+            if confirmed.is_none() {
+                question = Some(plan.clone());
+                return Verdict::Ask { needs_key };
             }
+            Verdict::Begin { needs_key }
         };
         // A run tries again in the next round.
         self.reconciler.workers.reset_backoff();
         let dispatched = self.reconciler.plan_and_dispatch(options, judge, |_| tracing::Span::none()).await?;
-        match (decision, dispatched) {
-            (_, Dispatch::NoRoom(error)) => Err(KeepError::from(error).into()),
-            (_, Dispatch::KeyFirst) => Ok(true),
-            (_, Dispatch::Begun) => {
+        if let Some(plan) = question {
+            self.ask(plan);
+        }
+        self.dispatched(dispatched).await
+    }
+
+    /// Returns `false` at the end of the run.
+    async fn dispatched(&mut self, dispatched: Dispatch) -> Result<bool, SyncError> {
+        match dispatched {
+            Dispatch::Waits => Ok(true),
+            Dispatch::Begun => {
                 self.stage = Stage::Steps;
                 self.lockfile_at = Some(clock::elapsed() + LOCKFILE_EVERY);
                 Ok(true)
             }
-            (Decision::Ask(plan), Dispatch::Left) => {
-                self.ask(*plan);
-                Ok(true)
-            }
-            (Decision::End | Decision::Begin, Dispatch::Left) => {
-                if self.review_ends.is_none() {
-                    return Ok(false);
-                }
+            Dispatch::NoRoom(error) => Err(KeepError::from(error).into()),
+            Dispatch::Left if self.review_ends.is_none() => Ok(false),
+            Dispatch::Left => {
                 // The wait may be long, and a CI machine may disappear meanwhile.
                 self.write_lockfile().await?;
                 let waiting = self.under_review();

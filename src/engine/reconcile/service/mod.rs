@@ -127,6 +127,8 @@ struct Needs {
     /// Scan every file, since no events tell of changes.
     all: bool,
     plan: bool,
+    /// Begin the steps of the last plan, now that the key was checked.
+    begin: bool,
     requests: bool,
     /// Addresses whose worker panicked: their attempts are recovered from the journal.
     recovery: BTreeSet<Address>,
@@ -329,6 +331,7 @@ impl Service<'_> {
         }
         let due = self.needs.scan
             || self.needs.plan
+            || self.needs.begin
             || self.needs.requests
             || self.request.as_ref().is_some_and(|request| !request.is_begun())
             || self.needs.lockfile.is_some_and(|at| at <= now)
@@ -355,8 +358,11 @@ impl Service<'_> {
         if is_scanned {
             self.take_requests().await?;
         }
+        let begin = std::mem::take(&mut self.needs.begin);
         if std::mem::take(&mut self.needs.plan) && is_scanned && self.unreadable.is_none() {
             self.plan().await?;
+        } else if begin {
+            self.begin();
         }
         if self.needs.lockfile.is_some_and(|at| at <= clock::elapsed()) {
             self.write_lockfile().await?;
@@ -426,9 +432,10 @@ impl Service<'_> {
     }
 
     fn has_work(&self) -> bool {
-        let Needs { scan, plan, recovery, .. } = &self.needs;
+        let Needs { scan, plan, begin, recovery, .. } = &self.needs;
         *scan
             || *plan
+            || *begin
             || self.may_write_outputs()
             || !recovery.is_empty()
             || self.request.as_ref().is_some_and(ActiveRequest::is_over)

@@ -38,15 +38,27 @@ impl Service<'_> {
             observability.metrics.pass();
             observability.planned(plan, &reconciler.workers.in_progress(), state_cache, desired);
             // While Roblox fails, the check would wait like everything else.
-            if failing { Verdict::BeginUnchecked } else { Verdict::Begin }
+            Verdict::Begin { needs_key: !failing }
         };
         let span = |address: &Address| observability.borrow().span(address);
-        if let Dispatch::NoRoom(error) = self.reconciler.plan_and_dispatch(options, judge, span).await? {
+        let dispatched = self.reconciler.plan_and_dispatch(options, judge, span).await?;
+        self.dispatched(dispatched);
+        Ok(())
+    }
+
+    /// Begins the steps that waited for the check of the key.
+    pub(super) fn begin(&mut self) {
+        let observability = &self.observability;
+        let dispatched = self.reconciler.dispatch(|address| observability.span(address));
+        self.dispatched(dispatched);
+    }
+
+    fn dispatched(&mut self, dispatched: Dispatch) {
+        if let Dispatch::NoRoom(error) = dispatched {
             let hint = error.hint().unwrap_or_default();
             tracing::error!(hint, "{}", chain(&error));
             self.times.plan = Some(clock::elapsed() + POLL_EVERY);
         }
-        Ok(())
     }
 
     pub(super) async fn write_lockfile(&mut self) -> Result<(), ServiceError> {

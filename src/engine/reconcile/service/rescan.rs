@@ -3,7 +3,7 @@
 
 use super::{GIT_AGAIN, LOCKFILE_EVERY, POLL_EVERY, Service, ServiceError};
 use crate::engine::execute::executor::chain;
-use crate::engine::reconcile::scan::{ScanResult, Scanned, Taken};
+use crate::engine::reconcile::scan::{ScannedProject, WantedChanges};
 use crate::engine::workspace::gather::{GatherError, Gathered};
 use crate::engine::workspace::lockfile::KeepError;
 use crate::manifest::Diagnostic;
@@ -49,9 +49,12 @@ impl Service<'_> {
     }
 
     /// Takes over the result of a scan, unless git made it worthless.
-    pub(super) async fn scan_ended(&mut self, result: ScanResult) -> Result<(), ServiceError> {
+    pub(super) async fn scan_ended(
+        &mut self,
+        scanned: Result<Box<ScannedProject>, String>,
+    ) -> Result<(), ServiceError> {
         self.reconciler.scanning = false;
-        let Scanned { found, invalid, before } = result.scanned.map_err(|message| ServiceError::Defect { message })?;
+        let ScannedProject { found, invalid, before } = *scanned.map_err(|message| ServiceError::Defect { message })?;
         // Git began to work after the loop's check, or checked out another branch since: files and
         // lockfile may be of two branches, and a plan would archive what one of them lacks.
         if self.is_running() && (self.must_wait() || self.reconciler.session.lockfile.is_changed().unwrap_or(false)) {
@@ -118,7 +121,7 @@ impl Service<'_> {
             .manifest
             .as_ref()
             .map(|(known, _)| (known.selection(), known.webhook_env().map(str::to_owned)));
-        let Taken { changed, waiting } = self.reconciler.take_over(found, before).await?;
+        let WantedChanges { changed, waiting } = self.reconciler.take_over(found, before).await?;
         self.file_monitor.wait_for(waiting);
         if !changed.is_empty() {
             tracing::info!(assets = changed.len(), "files or manifest changed");

@@ -13,7 +13,7 @@ impl Service<'_> {
             match end {
                 End::Steps(result) => self.steps_ended(result),
                 End::Job(result) => self.job_ended(result),
-                End::Scan(result) => self.scan_ended(*result).await?,
+                End::Scan(scanned) => self.scan_ended(scanned).await?,
                 End::Observation(answered) => self.observed(answered).await?,
                 End::SetAside(results) => {
                     set_aside::record(&self.reconciler.session.state_cache, &results).await?;
@@ -21,7 +21,7 @@ impl Service<'_> {
                         self.needs.lockfile.get_or_insert(clock::elapsed());
                     }
                 }
-                End::Key { serial, may_begin } => self.needs.plan |= self.reconciler.key_checked(serial, may_begin),
+                End::Key { serial, may_begin } => self.needs.begin |= self.reconciler.key_checked(serial, may_begin),
                 End::Confirmed(_) | End::Waited => {}
                 End::Broken(message) => return Err(ServiceError::Defect { message }),
             }
