@@ -96,6 +96,7 @@ pub(in crate::engine) enum Panics {
 pub(crate) type Forbidden = Arc<Mutex<BTreeMap<Creator, String>>>;
 
 /// The result of one try of a step.
+#[derive(Debug)]
 pub(in crate::engine) enum StepResult {
     /// The step is over.
     Ended(Outcome),
@@ -106,12 +107,31 @@ pub(in crate::engine) enum StepResult {
     },
 }
 
+/// Why a try of a step went no further.
+#[derive(Debug)]
+pub(in crate::engine) enum StepError {
+    /// Its result is known already.
+    Over(StepResult),
+    /// The state could not be written.
+    StateCache(StateCacheError),
+}
+
+impl From<StepResult> for StepError {
+    fn from(result: StepResult) -> Self {
+        Self::Over(result)
+    }
+}
+
+impl From<StateCacheError> for StepError {
+    fn from(error: StateCacheError) -> Self {
+        Self::StateCache(error)
+    }
+}
+
 /// The result of fetching an asset for a step.
 pub(in crate::engine) enum Lookup {
     Present(Box<RemoteAsset>),
     Gone,
-    /// Why the step can't continue now.
-    Unknown(StepResult),
 }
 
 /// Records that the last byte is about to be sent. The client awaits it before that byte.
@@ -183,16 +203,20 @@ pub(in crate::engine) fn chain(error: &dyn std::error::Error) -> String {
 impl Executor {
     /// Tries the step once. A panic ends the run in order, or propagates to the caller.
     async fn caught(&self, step: &Step) -> Result<StepResult, StateCacheError> {
-        match self.panics {
+        let tried = match self.panics {
             Panics::EndTheRun => match self.stop.catch(self.try_step(step)).await {
                 Ok(tried) => tried,
                 Err(message) => Ok(StepResult::Ended(Outcome::TryLater { message })),
             },
             Panics::GoOn => self.try_step(step).await,
+        };
+        match tried {
+            Ok(result) | Err(StepError::Over(result)) => Ok(result),
+            Err(StepError::StateCache(error)) => Err(error),
         }
     }
 
-    async fn try_step(&self, step: &Step) -> Result<StepResult, StateCacheError> {
+    async fn try_step(&self, step: &Step) -> Result<StepResult, StepError> {
         let address = &step.address;
         match &step.action {
             Action::Create(new) => self.create(address, new, None).await,
@@ -221,18 +245,13 @@ impl Executor {
         address: &Address,
         new: &NewAsset,
         replaces: Option<AssetId>,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let costly = new.identity.asset_type.has_upload_quota() || new.expected_price.is_some_and(|price| price > 0);
         let upload = UploadId::new(fastrand::u64(..));
-        if let Some(tried) = self.recovered(address).await? {
-            return Ok(tried);
-        }
+        self.require_recovered(address).await?;
         let intent = Intent::Create { upload, content: new.content, fields: new.fields.clone(), costly, replaces };
-        let Some(slot) = self.slot().await else { return Ok(self.cancelled()) };
-        let upload = match self.open(address) {
-            Ok(upload) => upload,
-            Err(tried) => return Ok(tried),
-        };
+        let slot = self.slot().await?;
+        let upload = self.open(address)?;
         let request = CreateRequest {
             asset_type: new.identity.asset_type,
             display_name: new.display_name.clone(),
@@ -258,15 +277,14 @@ impl Executor {
         asset_id: AssetId,
         head: Option<Revision>,
         content: ContentHash,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         // Fetched after the wait for the upload slot: an earlier observation could be old by then.
-        let Some(slot) = self.slot().await else { return Ok(self.cancelled()) };
+        let slot = self.slot().await?;
         // A newer revision may be a deploy that this checkout has not pulled. It is never
         // overwritten unseen.
         let seen = match self.look(address, asset_id).await? {
             Lookup::Present(asset) => asset,
             Lookup::Gone => return self.not_found(address, asset_id).await,
-            Lookup::Unknown(tried) => return Ok(tried),
         };
         if seen.revision > head {
             self.state_cache
@@ -277,10 +295,7 @@ impl Executor {
                 .await?;
             return Ok(superseded("somebody else changed it at Roblox"));
         }
-        let upload = match self.open(address) {
-            Ok(upload) => upload,
-            Err(tried) => return Ok(tried),
-        };
+        let upload = self.open(address)?;
         let intent = Intent::UpdateContent { asset_id, content, head };
         let identity = identity.clone();
         let slot = Some((slot, upload.length));
@@ -294,8 +309,8 @@ impl Executor {
         &self,
         write: Write<'_>,
         send: impl AsyncFnOnce(HandOver) -> ApiReply<Submitted>,
-    ) -> Result<StepResult, StateCacheError> {
-        let Some(permit) = self.turn(self.throttle.acquire(write.endpoint)).await else { return Ok(self.cancelled()) };
+    ) -> Result<StepResult, StepError> {
+        let permit = self.turn(self.throttle.acquire(write.endpoint)).await?;
         // Both came at once.
         if self.superseded.is_triggered() {
             self.throttle.release_unsent(permit);
@@ -329,7 +344,7 @@ impl Executor {
             }
             Err(error) => {
                 self.throttle.release_unsent(permit);
-                return Err(error);
+                return Err(error.into());
             }
         };
         failpoint::hit("begun");
@@ -354,16 +369,16 @@ impl Executor {
         self.answer(attempt, reply).await
     }
 
-    /// Waits for an upload slot; `None` if the run ends first. Acquire it before opening the file,
-    /// so that few files are open at once.
-    pub(in crate::engine) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
-        self.turn(self.uploads.acquire()).await?.ok()
+    /// Waits for an upload slot. Acquire it before opening the file, so that few files are open at
+    /// once.
+    pub(in crate::engine) async fn slot(&self) -> Result<SemaphorePermit<'_>, StepError> {
+        self.turn(self.uploads.acquire()).await?.map_err(|_| self.cancelled().into())
     }
 
     /// Waits before anything is sent. A newer desired state ends the wait, and so does the end of
     /// the run.
-    async fn turn<T>(&self, turn: impl Future<Output = T>) -> Option<T> {
-        self.stop.or(self.superseded.or(turn)).await.flatten()
+    async fn turn<T>(&self, turn: impl Future<Output = T>) -> Result<T, StepError> {
+        self.stop.or(self.superseded.or(turn)).await.flatten().ok_or_else(|| self.cancelled().into())
     }
 
     /// Returns why a wait ended without a slot or permit.
@@ -372,9 +387,9 @@ impl Executor {
     }
 
     /// Opens the file of an address for upload, as the bytes that were hashed.
-    pub(in crate::engine) fn open(&self, address: &Address) -> Result<UploadBody, StepResult> {
+    pub(in crate::engine) fn open(&self, address: &Address) -> Result<UploadBody, StepError> {
         let Some((path, facts)) = self.files.get(address) else {
-            return Err(superseded("its file can no longer be used"));
+            return Err(superseded("its file can no longer be used").into());
         };
         match files::open_upload(&self.root, path, facts) {
             Ok(reader) => Ok(UploadBody {
@@ -383,7 +398,7 @@ impl Executor {
                 file_name: path.file_name().to_owned(),
                 mime: facts.format.mime(),
             }),
-            Err(error) => Err(superseded(&chain(&error))),
+            Err(error) => Err(superseded(&chain(&error)).into()),
         }
     }
 

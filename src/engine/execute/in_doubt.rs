@@ -10,8 +10,7 @@ use crate::cloud::class::Class;
 use crate::cloud::client::UpdateRequest;
 use crate::cloud::endpoint::Endpoint;
 use crate::engine::execute::effects;
-use crate::engine::execute::executor::{Executor, Lookup, StepResult, chain, run_ends, superseded};
-use crate::engine::workspace::state_cache::StateCacheError;
+use crate::engine::execute::executor::{Executor, Lookup, StepError, StepResult, chain, run_ends, superseded};
 use crate::model::asset::ContentChange;
 use crate::model::change::Change;
 use crate::model::digest::FieldDigest;
@@ -34,7 +33,7 @@ const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(10 + 60 + 60);
 
 impl Executor {
     /// Fetches the asset to find out whether an attempt in doubt was carried out.
-    pub(in crate::engine) async fn settle_in_doubt(&self, id: AttemptId) -> Result<StepResult, StateCacheError> {
+    pub(in crate::engine) async fn settle_in_doubt(&self, id: AttemptId) -> Result<StepResult, StepError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer in doubt")) };
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
         let asset = match self.look(&attempt.address, asset_id).await? {
@@ -51,7 +50,6 @@ impl Executor {
                 }
                 return Ok(tried);
             }
-            Lookup::Unknown(tried) => return Ok(tried),
         };
         match self.verdict(&attempt, &asset) {
             InDoubtVerdict::Yes => self.finish(id, asset).await,
@@ -117,14 +115,14 @@ impl Executor {
         attempt: &Attempt,
         event: PhaseEvent,
         why: &str,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let rest = Change::SetBlocked { address: attempt.address.clone(), blocked: None };
         self.state_cache.commit(vec![Change::Advance { attempt: id, event }, rest]).await?;
         Ok(superseded(why))
     }
 
     /// Closes an attempt that is sent again in any case, since no read can show its outcome yet.
-    async fn repeat(&self, id: AttemptId, attempt: &Attempt) -> Result<StepResult, StateCacheError> {
+    async fn repeat(&self, id: AttemptId, attempt: &Attempt) -> Result<StepResult, StepError> {
         let decide = |recorded: &Recorded| {
             let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
             changes.extend(recorded.assets.get(&attempt.address).and_then(|record| unknown(attempt, record)));
@@ -135,7 +133,7 @@ impl Executor {
     }
 
     /// Handles a missing revision: the update was not carried out, or Roblox still processes it.
-    async fn settle_unseen(&self, id: AttemptId, attempt: &Attempt) -> Result<StepResult, StateCacheError> {
+    async fn settle_unseen(&self, id: AttemptId, attempt: &Attempt) -> Result<StepResult, StepError> {
         if let Some(size) = self.bytes_at_hand(attempt) {
             return self.send_again(id, attempt, size).await;
         }
@@ -165,7 +163,7 @@ impl Executor {
         id: AttemptId,
         attempt: &Attempt,
         asset: RemoteAsset,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let newest = self.record(&attempt.address).and_then(|record| record.newest()?.0.version);
         if !may_have_made(attempt, newest, &asset, clock::now()) {
             self.state_cache
@@ -192,13 +190,10 @@ impl Executor {
     }
 
     /// Sends the bytes of an update in doubt again; the response settles the same attempt.
-    async fn send_again(&self, id: AttemptId, attempt: &Attempt, size: u64) -> Result<StepResult, StateCacheError> {
+    async fn send_again(&self, id: AttemptId, attempt: &Attempt, size: u64) -> Result<StepResult, StepError> {
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
-        let Some(_slot) = self.slot().await else { return Ok(self.cancelled()) };
-        let upload = match self.open(&attempt.address) {
-            Ok(upload) => upload,
-            Err(tried) => return Ok(tried),
-        };
+        let _slot = self.slot().await?;
+        let upload = self.open(&attempt.address)?;
         let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::UpdateAsset)).await else {
             return Ok(run_ends());
         };

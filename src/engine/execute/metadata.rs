@@ -5,9 +5,8 @@
 
 use crate::cloud::client::{FieldUpdate, UpdateRequest};
 use crate::cloud::endpoint::Endpoint;
-use crate::engine::execute::executor::{Executor, Lookup, StepResult, Write, superseded};
+use crate::engine::execute::executor::{Executor, Lookup, StepError, StepResult, Write, superseded};
 use crate::engine::remote::observe;
-use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::change::Change;
@@ -27,7 +26,7 @@ impl Executor {
         asset_id: Option<AssetId>,
         changes: &[FieldChange],
         repairs: bool,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
         let made_just_now = asset_id.is_none();
         let Some(asset_id) = asset_id.or(record.points_to) else { return Ok(superseded("it has no asset")) };
@@ -47,7 +46,6 @@ impl Executor {
                     self.state_cache.commit_with(|recorded| observe::observed(recorded, &asset, clock::now())).await?;
                 }
                 Lookup::Gone => return self.not_found(address, asset_id).await,
-                Lookup::Unknown(tried) => return Ok(tried),
             }
         }
         if repairs {

@@ -7,8 +7,7 @@
 use jiff::Timestamp;
 
 use crate::cloud::endpoint::Endpoint;
-use crate::engine::execute::executor::{Executor, Lookup, StepResult, chain, run_ends};
-use crate::engine::workspace::state_cache::StateCacheError;
+use crate::engine::execute::executor::{Executor, StepError, StepResult, chain, run_ends};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::phase::Phase;
@@ -16,38 +15,35 @@ use crate::model::recorded::Recorded;
 use crate::platform::clock;
 
 impl Executor {
-    /// Returns the result that replaces sending an upload of `address` again; `None` to send it.
-    pub(in crate::engine) async fn recovered(&self, address: &Address) -> Result<Option<StepResult>, StateCacheError> {
+    /// Checks that an upload of `address` whose answer was lost may be sent again.
+    pub(in crate::engine) async fn require_recovered(&self, address: &Address) -> Result<(), StepError> {
         let lost = self.state_cache.read(|recorded| lost_at(recorded, address));
         // A clock that was set back must not make it wait for ever.
-        let Some(lost) = lost.map(|at| at.min(clock::now())) else { return Ok(None) };
+        let Some(lost) = lost.map(|at| at.min(clock::now())) else { return Ok(()) };
         if self.throttle.has_answered_since(lost) {
-            return Ok(None);
+            return Ok(());
         }
         match self.state_cache.read(any_asset) {
-            Some((owner, asset_id)) => match self.look(&owner, asset_id).await? {
-                Lookup::Present(_) | Lookup::Gone => Ok(None),
-                Lookup::Unknown(tried) => Ok(Some(tried)),
-            },
+            Some((owner, asset_id)) => self.look(&owner, asset_id).await.map(|_| ()),
             None => self.ask_about_the_key(address).await,
         }
     }
 
     /// Introspects the key, where there is no asset to fetch. A token can't be introspected; then
     /// the back-off has to do.
-    async fn ask_about_the_key(&self, address: &Address) -> Result<Option<StepResult>, StateCacheError> {
+    async fn ask_about_the_key(&self, address: &Address) -> Result<(), StepError> {
         let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::Introspect)).await else {
-            return Ok(Some(run_ends()));
+            return Err(run_ends().into());
         };
         let Some(reply) = self.client.introspect().await else {
             self.throttle.release_unsent(permit);
-            return Ok(None);
+            return Ok(());
         };
         self.throttle.release(permit, &reply);
-        let Err(failure) = reply.result else { return Ok(None) };
+        let Err(failure) = reply.result else { return Ok(()) };
         let message = chain(&failure);
         self.rest(address, &message).await?;
-        Ok(Some(StepResult::Again { message }))
+        Err(StepResult::Again { message }.into())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::cloud::poll::{OperationAction, OperationKind};
 use crate::cloud::wire::error::Shape;
 use crate::cloud::wire::operation::{OperationFailure, Submitted};
 use crate::engine::execute::effects::{self, Settled};
-use crate::engine::execute::executor::{Executor, Lookup, StepResult, chain, run_ends, superseded};
+use crate::engine::execute::executor::{Executor, Lookup, StepError, StepResult, chain, run_ends, superseded};
 use crate::engine::remote::poller::{Followed, Subject};
 use crate::engine::report::progress::ProgressEvent;
 use crate::engine::report::run_report::{Outcome, Stop};
@@ -54,7 +54,7 @@ impl Executor {
         &self,
         id: AttemptId,
         reply: ApiReply<Submitted>,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let stated = reply.head.as_ref().and_then(|head| stated_wait(&head.limits));
         match reply.result {
             Ok(Submitted::Operation(operation)) => {
@@ -87,7 +87,7 @@ impl Executor {
         event: PhaseEvent,
         said: &str,
         stated: Option<SignedDuration>,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let until =
             clock::now().saturating_add(stated.unwrap_or_default().max(QUOTA_ASKED_AGAIN)).unwrap_or(Timestamp::MAX);
         let spent = SpentQuota { until, message: said.trim_end_matches('.').to_owned() };
@@ -106,20 +106,17 @@ impl Executor {
 
     /// Completes an attempt whose response holds only the changed fields: the stored values are
     /// fetched.
-    async fn finish_by_fetching(&self, id: AttemptId, asset_id: AssetId) -> Result<StepResult, StateCacheError> {
+    async fn finish_by_fetching(&self, id: AttemptId, asset_id: AssetId) -> Result<StepResult, StepError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
-        let asset = match self.look(&attempt.address, asset_id).await? {
-            Lookup::Present(asset) => *asset,
-            // The asset was just changed; a failed fetch doesn't undo that.
-            Lookup::Gone | Lookup::Unknown(_) => self
-                .state_cache
-                .read(|recorded| recorded.seen.get(&asset_id).map(|seen| seen.asset.clone()))
-                .unwrap_or_else(|| RemoteAsset::unknown(asset_id)),
-        };
+        // The asset was just changed; a failed fetch doesn't undo that.
+        let asset = self.glance(&attempt.address, asset_id).await?.unwrap_or_else(|| {
+            let seen = self.state_cache.read(|recorded| recorded.seen.get(&asset_id).map(|seen| seen.asset.clone()));
+            seen.unwrap_or_else(|| RemoteAsset::unknown(asset_id))
+        });
         self.finish(id, asset).await
     }
 
-    async fn failed(&self, id: AttemptId, failure: Failure) -> Result<StepResult, StateCacheError> {
+    async fn failed(&self, id: AttemptId, failure: Failure) -> Result<StepResult, StepError> {
         let message = chain(&failure);
         match failure.class {
             // The file changed during the upload. The next scan sees new content, without a
@@ -141,7 +138,7 @@ impl Executor {
         }
     }
 
-    async fn refused(&self, id: AttemptId, refusal: Refusal, failure: &Failure) -> Result<StepResult, StateCacheError> {
+    async fn refused(&self, id: AttemptId, refusal: Refusal, failure: &Failure) -> Result<StepResult, StepError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
         let message = failure.to_string();
         match refusal {
@@ -174,9 +171,9 @@ impl Executor {
             Refusal::Invalid if let Some((asset_id, aim)) = Aim::of(&attempt.intent) => {
                 // An earlier request may have arrived although its response was lost, and Roblox
                 // may refuse the second one.
-                match self.look(&attempt.address, asset_id).await? {
-                    Lookup::Present(asset) if aim.is_reached(&asset) => self.finish(id, *asset).await,
-                    Lookup::Present(_) | Lookup::Gone | Lookup::Unknown(_) => {
+                match self.glance(&attempt.address, asset_id).await? {
+                    Some(asset) if aim.is_reached(&asset) => self.finish(id, asset).await,
+                    Some(_) | None => {
                         let hint = failure.hint().map(str::to_owned);
                         self.refuse(id, &attempt, RefusalKind::Other, &failure.message, hint).await
                     }
@@ -202,7 +199,7 @@ impl Executor {
         refusal_kind: RefusalKind,
         said: &str,
         hint: Option<String>,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let why = (self.input_digest(attempt), refusal_kind);
         self.state_cache
             .commit_with(|recorded| {
@@ -214,21 +211,21 @@ impl Executor {
     }
 
     /// Records that the request had no effect. The step may be tried again after its back-off.
-    async fn not_carried_out(&self, id: AttemptId, message: String) -> Result<StepResult, StateCacheError> {
+    async fn not_carried_out(&self, id: AttemptId, message: String) -> Result<StepResult, StepError> {
         self.back_off_after(id, PhaseEvent::NotCarriedOut, &message).await?;
         Ok(StepResult::Again { message })
     }
 
     /// Records that the outcome is in doubt: the next plan decides, by fetching the asset or by the
     /// policy.
-    async fn doubt(&self, id: AttemptId, message: &str) -> Result<StepResult, StateCacheError> {
+    async fn doubt(&self, id: AttemptId, message: &str) -> Result<StepResult, StepError> {
         self.back_off_after(id, PhaseEvent::Doubt, message).await?;
         Ok(StepResult::Ended(Outcome::InDoubt { message: message.to_owned() }))
     }
 
     /// Records a success that can't be read: a new asset waits for a person, a changed one is
     /// fetched.
-    async fn hold(&self, id: AttemptId, message: &str) -> Result<StepResult, StateCacheError> {
+    async fn hold(&self, id: AttemptId, message: &str) -> Result<StepResult, StepError> {
         let upload = self.attempt(id).and_then(|attempt| attempt.intent.upload());
         if upload.is_none() {
             return self.doubt(id, message).await;
@@ -263,7 +260,7 @@ impl Executor {
         &self,
         id: AttemptId,
         since: Option<Timestamp>,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
         let Phase::Submitted(operation) = &attempt.phase else { return Ok(superseded("it is no longer polled")) };
         (self.listener)(ProgressEvent::Accepted { address: attempt.address.clone() });
@@ -320,7 +317,7 @@ impl Executor {
         id: AttemptId,
         attempt: &Attempt,
         failure: OperationFailure,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let class = class::of_operation(failure.code.as_deref(), &failure.message);
         let code = failure.code.unwrap_or_default();
         let said = if failure.message.is_empty() { code } else { failure.message };
@@ -346,11 +343,7 @@ impl Executor {
     }
 
     /// Records that an attempt is done, with all changes that follow.
-    pub(in crate::engine) async fn finish(
-        &self,
-        id: AttemptId,
-        asset: RemoteAsset,
-    ) -> Result<StepResult, StateCacheError> {
+    pub(in crate::engine) async fn finish(&self, id: AttemptId, asset: RemoteAsset) -> Result<StepResult, StepError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
         let mismatch = match &attempt.intent {
             // The address may have another owner by now.
@@ -363,10 +356,7 @@ impl Executor {
             self.state_cache.advance(id, PhaseEvent::Refuse).await?;
             return self.foreign(&attempt.address, mismatch, asset).await;
         }
-        let asset = match self.newest_after_update(id, asset).await? {
-            Ok(asset) => asset,
-            Err(tried) => return Ok(tried),
-        };
+        let asset = self.newest_after_update(id, asset).await?;
         let mut settled: Option<(Settled, Attempt)> = None;
         self.state_cache
             .commit_with(|recorded| {
@@ -417,14 +407,10 @@ impl Executor {
 
     /// Fetches the asset again while it still shows the values of before: the read may lag, or
     /// Roblox may not have done what it said.
-    async fn newest_after_update(
-        &self,
-        id: AttemptId,
-        mut asset: RemoteAsset,
-    ) -> Result<Result<RemoteAsset, StepResult>, StateCacheError> {
+    async fn newest_after_update(&self, id: AttemptId, mut asset: RemoteAsset) -> Result<RemoteAsset, StepError> {
         for read in 0.. {
             let clash = self.state_cache.read(|recorded| clashes(recorded, id, &asset));
-            let Some(attempt) = clash else { return Ok(Ok(asset)) };
+            let Some(attempt) = clash else { return Ok(asset) };
             let reads = match attempt.intent {
                 Intent::UpdateContent { .. } | Intent::Rollback { .. } => READS_OF_CONTENT,
                 _ => READS_OF_TEXTS,
@@ -434,29 +420,22 @@ impl Executor {
                     Intent::UpdateContent { .. } => "Roblox took the content without making a new revision of it",
                     Intent::Rollback { .. } => "Roblox agreed to the rollback without making the revision current",
                     // It stored the old text again, which is recorded beside the requested one.
-                    _ => return Ok(Ok(asset)),
+                    _ => return Ok(asset),
                 };
-                return self.refuse(id, &attempt, RefusalKind::Other, message, None).await.map(Err);
+                return Err(self.refuse(id, &attempt, RefusalKind::Other, message, None).await?.into());
             }
             if self.stop.or(tokio::time::sleep(Backoff::POLL.delay(read, 0.5))).await.is_none() {
-                return Ok(Err(StepResult::Ended(Outcome::Running { reason: "the run ends".to_owned() })));
+                return Err(StepResult::Ended(Outcome::Running { reason: "the run ends".to_owned() }).into());
             }
-            match self.look(&attempt.address, asset.asset_id).await? {
-                Lookup::Present(seen) => asset = *seen,
-                Lookup::Gone | Lookup::Unknown(_) => {}
-            }
+            asset = self.glance(&attempt.address, asset.asset_id).await?.unwrap_or(asset);
         }
-        Ok(Ok(asset))
+        Ok(asset)
     }
 
     /// Fetches an asset once, for a step of `address`, which backs off on failure.
-    pub(in crate::engine) async fn look(
-        &self,
-        address: &Address,
-        asset_id: AssetId,
-    ) -> Result<Lookup, StateCacheError> {
+    pub(in crate::engine) async fn look(&self, address: &Address, asset_id: AssetId) -> Result<Lookup, StepError> {
         let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::GetAsset)).await else {
-            return Ok(Lookup::Unknown(run_ends()));
+            return Err(run_ends().into());
         };
         let reply = self.client.get_asset(asset_id, &[]).await;
         self.throttle.release(permit, &reply);
@@ -464,10 +443,19 @@ impl Executor {
             Ok(asset) => return self.vouched(address, asset_id, asset).await,
             Err(failure) => failure,
         };
-        Ok(match failure.class {
-            Class::Refused(Refusal::NotFound) => Lookup::Gone,
-            _ => Lookup::Unknown(self.fetch_failed(address, failure).await?),
-        })
+        match failure.class {
+            Class::Refused(Refusal::NotFound) => Ok(Lookup::Gone),
+            _ => Err(self.fetch_failed(address, failure).await?.into()),
+        }
+    }
+
+    /// Fetches an asset where the step goes on without it.
+    async fn glance(&self, address: &Address, asset_id: AssetId) -> Result<Option<RemoteAsset>, StateCacheError> {
+        match self.look(address, asset_id).await {
+            Ok(Lookup::Present(asset)) => Ok(Some(*asset)),
+            Ok(Lookup::Gone) | Err(StepError::Over(_)) => Ok(None),
+            Err(StepError::StateCache(error)) => Err(error),
+        }
     }
 
     /// Returns what a failed fetch means for a step of `address`.
@@ -475,7 +463,7 @@ impl Executor {
         &self,
         address: &Address,
         failure: Failure,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let message = chain(&failure);
         Ok(match failure.class {
             Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated) => {
@@ -508,9 +496,9 @@ impl Executor {
     }
 
     /// Returns the fetched asset, unless it is a different one from the record of `address`.
-    async fn vouched(&self, address: &Address, meant: AssetId, asset: RemoteAsset) -> Result<Lookup, StateCacheError> {
+    async fn vouched(&self, address: &Address, meant: AssetId, asset: RemoteAsset) -> Result<Lookup, StepError> {
         match self.mismatch(address, Some(meant), &asset) {
-            Some(mismatch) => Ok(Lookup::Unknown(self.foreign(address, mismatch, asset).await?)),
+            Some(mismatch) => Err(self.foreign(address, mismatch, asset).await?.into()),
             None => Ok(Lookup::Present(Box::new(asset))),
         }
     }
@@ -530,7 +518,7 @@ impl Executor {
         address: &Address,
         mismatch: Mismatch,
         asset: RemoteAsset,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let message = mismatch.to_string();
         tracing::error!(%address, "{message}");
         let event = EventKind::AnotherAsset(mismatch);

@@ -11,9 +11,8 @@ use crate::cloud::failure::{ApiReply, Failure};
 use crate::cloud::wire::operation::Submitted;
 use crate::cloud::wire::version::RemoteVersion;
 use crate::engine::execute::effects;
-use crate::engine::execute::executor::{Executor, Lookup, StepResult, Write, run_ends, superseded};
+use crate::engine::execute::executor::{Executor, Lookup, StepError, StepResult, Write, run_ends, superseded};
 use crate::engine::report::run_report::Outcome;
-use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::asset::Moderation;
 use crate::model::change::Change;
@@ -31,21 +30,18 @@ impl Executor {
         address: &Address,
         asset_id: AssetId,
         to: Revision,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
         let seen = match self.look(address, asset_id).await? {
             Lookup::Present(asset) => asset,
             Lookup::Gone => return self.not_found(address, asset_id).await,
-            Lookup::Unknown(tried) => return Ok(tried),
         };
         let newest = record.newest().and_then(|(newest, _)| newest.version);
         if seen.revision > newest {
             self.state_cache.commit(effects::made_elsewhere(address, &record, &seen, clock::now())).await?;
             return Ok(superseded("somebody else changed it at Roblox"));
         }
-        if let Some(tried) = self.obstacle_to_version(address, asset_id, to).await? {
-            return Ok(tried);
-        }
+        self.require_version(address, asset_id, to).await?;
         let intent = Intent::Rollback { asset_id, to };
         let write = Write { address, identity: record.identity, intent, endpoint: Endpoint::Rollback, upload: None };
         let send = async |hand_over| {
@@ -63,32 +59,27 @@ impl Executor {
 }
 
 impl Executor {
-    /// Returns why a version can't be made current, before anything is sent: Roblox doesn't have
-    /// it, moderation rejected it, or it can't be fetched now.
-    async fn obstacle_to_version(
-        &self,
-        address: &Address,
-        asset_id: AssetId,
-        to: Revision,
-    ) -> Result<Option<StepResult>, StateCacheError> {
+    /// Checks that a version can be made current, before anything is sent: it can't if Roblox
+    /// doesn't have it, moderation rejected it, or it can't be fetched now.
+    async fn require_version(&self, address: &Address, asset_id: AssetId, to: Revision) -> Result<(), StepError> {
         let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::GetVersion)).await else {
-            return Ok(Some(run_ends()));
+            return Err(run_ends().into());
         };
         let reply = self.client.get_version(asset_id, to).await;
         self.throttle.release(permit, &reply);
         match VersionVerdict::of(reply.result) {
-            VersionVerdict::Usable => Ok(None),
+            VersionVerdict::Usable => Ok(()),
             VersionVerdict::Rejected => {
                 self.state_cache.commit_with(|recorded| rejected(recorded, address, asset_id, to)).await?;
-                Ok(Some(superseded("moderation rejected that revision")))
+                Err(superseded("moderation rejected that revision").into())
             }
             VersionVerdict::Missing => {
                 let message = missing(asset_id, to);
                 self.refuse_desired(address, IntentKind::Rollback, &message).await?;
                 let hint = format!("`macadam history {address} {to} --remote` shows what Roblox says of it");
-                Ok(Some(StepResult::Ended(Outcome::Refused { message, hint: Some(hint) })))
+                Err(StepResult::Ended(Outcome::Refused { message, hint: Some(hint) }).into())
             }
-            VersionVerdict::Unknown(failure) => self.fetch_failed(address, *failure).await.map(Some),
+            VersionVerdict::Unknown(failure) => Err(self.fetch_failed(address, *failure).await?.into()),
         }
     }
 }

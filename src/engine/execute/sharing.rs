@@ -8,7 +8,7 @@ use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::ApiReply;
 use crate::cloud::wire::operation::Submitted;
 use crate::engine::execute::effects;
-use crate::engine::execute::executor::{Executor, Lookup, StepResult, Write, superseded};
+use crate::engine::execute::executor::{Executor, Lookup, StepError, StepResult, Write, superseded};
 use crate::engine::remote::observe;
 use crate::engine::report::run_report::Outcome;
 use crate::engine::workspace::state_cache::StateCacheError;
@@ -31,12 +31,9 @@ impl Executor {
         key: Option<RevisionKey>,
         identity: &Identity,
         content: ContentHash,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         if let Some(key) = key {
-            match self.check_alive(address, identity, key.asset_id).await? {
-                Ok(()) => {}
-                Err(tried) => return Ok(tried),
-            }
+            self.check_alive(address, identity, key.asset_id).await?;
         }
         let mut shared = None;
         self.state_cache
@@ -59,13 +56,11 @@ impl Executor {
         &self,
         address: &Address,
         to: RevisionKey,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let Some(identity) = self.record(address).map(|record| record.identity) else {
             return Ok(superseded("it has no record"));
         };
-        if let Err(tried) = self.check_alive(address, &identity, to.asset_id).await? {
-            return Ok(tried);
-        }
+        self.check_alive(address, &identity, to.asset_id).await?;
         self.state_cache
             .commit_with(|recorded| match (recorded.assets.get(address), recorded.seen.get(&to.asset_id)) {
                 (Some(record), Some(seen)) => effects::pointed_back(address, record, &seen.asset),
@@ -77,30 +72,24 @@ impl Executor {
 
     /// Checks whether an asset can be that of `address`, restores it if it is archived, and records
     /// the result.
-    async fn check_alive(
-        &self,
-        address: &Address,
-        identity: &Identity,
-        asset_id: AssetId,
-    ) -> Result<Result<(), StepResult>, StateCacheError> {
+    async fn check_alive(&self, address: &Address, identity: &Identity, asset_id: AssetId) -> Result<(), StepError> {
         let asset = match self.look(address, asset_id).await? {
             Lookup::Present(asset) => asset,
-            Lookup::Gone => return self.not_found(address, asset_id).await.map(Err),
-            Lookup::Unknown(tried) => return Ok(Err(tried)),
+            Lookup::Gone => return Err(self.not_found(address, asset_id).await?.into()),
         };
         if let Some(mismatch) = Mismatch::of(identity.kind(), &asset) {
-            return self.foreign(address, mismatch, *asset).await.map(Err);
+            return Err(self.foreign(address, mismatch, *asset).await?.into());
         }
         if asset.moderation == Some(Moderation::Rejected) {
             self.learn(asset_id, effects::rejected).await?;
-            return Ok(Err(superseded("moderation rejected the asset that it had")));
+            return Err(superseded("moderation rejected the asset that it had").into());
         }
         if asset.archived == Some(true) {
             // The response to the restore is newer than this observation.
             return self.restore(address, identity, asset_id).await;
         }
         self.state_cache.commit_with(|recorded| observe::observed(recorded, &asset, clock::now())).await?;
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Archives an asset that no address uses any more.
@@ -108,7 +97,7 @@ impl Executor {
         &self,
         address: &Address,
         asset_id: AssetId,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
         // Nothing is archived unseen: its owner may differ from the lockfile.
         match self.look(address, asset_id).await? {
@@ -116,7 +105,6 @@ impl Executor {
                 self.state_cache.commit_with(|recorded| observe::observed(recorded, &asset, clock::now())).await?;
             }
             Lookup::Gone => return self.not_found(address, asset_id).await,
-            Lookup::Unknown(tried) => return Ok(tried),
         }
         let (identity, intent) = (record.identity, Intent::Archive { asset_id });
         let write = Write { address, identity, intent, endpoint: Endpoint::ArchiveAsset, upload: None };
@@ -133,12 +121,11 @@ impl Executor {
         address: &Address,
         asset_id: AssetId,
         repairs: bool,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
         match self.look(address, asset_id).await? {
             Lookup::Present(_) => {}
             Lookup::Gone => return self.not_found(address, asset_id).await,
-            Lookup::Unknown(tried) => return Ok(tried),
         }
         if repairs {
             // Counted before it is sent, so that a crash can't lift the limit.
@@ -146,10 +133,8 @@ impl Executor {
                 .commit(vec![Change::RecordRepair { address: address.clone(), repair: DriftRepair::Archived }])
                 .await?;
         }
-        Ok(match self.restore(address, &record.identity, asset_id).await? {
-            Ok(()) => StepResult::Ended(self.done_with(address, asset_id)),
-            Err(tried) => tried,
-        })
+        self.restore(address, &record.identity, asset_id).await?;
+        Ok(StepResult::Ended(self.done_with(address, asset_id)))
     }
 
     /// Returns the result for an address that took over another's assets with the plan's marks.
@@ -167,12 +152,7 @@ impl Executor {
     }
 
     /// Restores an archived asset that is in use again, as a change of the address that uses it.
-    async fn restore(
-        &self,
-        address: &Address,
-        identity: &Identity,
-        asset_id: AssetId,
-    ) -> Result<Result<(), StepResult>, StateCacheError> {
+    async fn restore(&self, address: &Address, identity: &Identity, asset_id: AssetId) -> Result<(), StepError> {
         let identity = identity.clone();
         let intent = Intent::Restore { asset_id };
         let write = Write { address, identity, intent, endpoint: Endpoint::RestoreAsset, upload: None };
@@ -180,11 +160,10 @@ impl Executor {
             let ApiReply { head, result } = self.client.restore_asset(asset_id, hand_over).await;
             ApiReply { head, result: result.map(Submitted::Done) }
         };
-        let tried = self.write(write, send).await?;
-        Ok(match tried {
+        match self.write(write, send).await? {
             StepResult::Ended(outcome) if outcome.is_done() => Ok(()),
-            tried => Err(tried),
-        })
+            result => Err(result.into()),
+        }
     }
 
     /// Records that Roblox doesn't find an asset. A single 404 proves nothing, so the step waits
@@ -193,7 +172,7 @@ impl Executor {
         &self,
         address: &Address,
         asset_id: AssetId,
-    ) -> Result<StepResult, StateCacheError> {
+    ) -> Result<StepResult, StepError> {
         self.state_cache.commit_with(|recorded| observe::not_found(recorded, asset_id, clock::now())).await?;
         let message = format!("Roblox answered that it has no asset {asset_id}; it is asked again before that counts");
         self.rest(address, &message).await?;
