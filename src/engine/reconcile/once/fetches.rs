@@ -22,21 +22,24 @@ pub(super) fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<As
 }
 
 impl SyncRun<'_> {
-    /// Fetches assets before the first plan: all of them with `refresh`, otherwise those that are
-    /// outdated, those that Roblox didn't find, and the reviews that are due.
-    pub(super) fn fetch_urgent(&mut self) {
+    /// Returns whether assets are to be fetched before the first plan.
+    pub(super) fn is_urgent(&self) -> bool {
         let undecided = |recorded: &Recorded| {
             let mut facts = recorded.assets.values().flat_map(|record| record.history.iter());
             facts.any(|(_, fact)| matches!(fact.state, RevisionState::Reviewing | RevisionState::Unverified))
         };
         let lost = |recorded: &Recorded| !recorded.outdated.is_empty() || !recorded.not_found.is_empty();
+        let any = |recorded: &Recorded| undecided(recorded) || lost(recorded);
+        self.options.refresh || self.reconciler.session.state_cache.read(any)
+    }
+
+    /// Fetches assets before the first plan: all of them with `refresh`, otherwise those that are
+    /// outdated, those that Roblox didn't find, and the reviews that are due.
+    pub(super) fn fetch_urgent(&mut self) {
         let desired = &self.reconciler.wanted.desired;
         let queries = self.reconciler.session.state_cache.read(|recorded| {
             if self.options.refresh {
                 return observe::queries(desired, recorded);
-            }
-            if !undecided(recorded) && !lost(recorded) {
-                return Vec::new();
             }
             let now = clock::now();
             let mut queries = observe::urgent(observe::queries(desired, recorded), recorded, now);
@@ -45,9 +48,7 @@ impl SyncRun<'_> {
             queries.extend(reviews.into_iter().filter(|review| !asked.contains(&review.asset_id)));
             queries
         });
-        if !queries.is_empty() {
-            self.reconciler.observe(queries, None);
-        }
+        self.reconciler.observe(queries, None);
     }
 
     /// Records what was fetched, and what follows.

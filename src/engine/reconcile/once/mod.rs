@@ -219,7 +219,10 @@ impl SyncRun<'_> {
         match &mut self.stage {
             Stage::Opening => {
                 self.stage = Stage::Planning;
-                self.fetch_urgent();
+                if self.is_urgent() {
+                    self.record_marks().await?;
+                    self.fetch_urgent();
+                }
                 Ok(true)
             }
             Stage::Planning => self.plan().await,
@@ -300,6 +303,23 @@ impl SyncRun<'_> {
         StateCacheError::Closed.into()
     }
 
+    fn plan_options(&self) -> PlanOptions {
+        PlanOptions { missing_lockfile: self.missing_lockfile.clone(), ..self.options.plan_options.clone() }
+    }
+
+    /// Records the marks of a plan that is not carried out. What moved has to be known before an
+    /// asset is fetched, or a revision of its earlier address looks like somebody else's.
+    async fn record_marks(&mut self) -> Result<(), SyncError> {
+        let options = self.plan_options();
+        let (report, only) = (&mut self.report, self.options.only.as_ref());
+        let judge = |plan: &mut Plan, reconciler: &Reconciler<'_>| {
+            report_plan(report, plan, only, reconciler);
+            Verdict::Leave
+        };
+        self.reconciler.plan_and_dispatch(options, judge, |_| tracing::Span::none()).await?;
+        Ok(())
+    }
+
     /// Plans, and begins the steps or whatever must come before them. Returns `false` at the end of
     /// the run.
     async fn plan(&mut self) -> Result<bool, SyncError> {
@@ -313,23 +333,12 @@ impl SyncRun<'_> {
         if self.review_ends.is_none() {
             self.review_ends = self.options.wait_moderation.map(|wait| clock::elapsed().saturating_add(wait));
         }
-        let options =
-            PlanOptions { missing_lockfile: self.missing_lockfile.clone(), ..self.options.plan_options.clone() };
+        let options = self.plan_options();
         let (only, stop, confirmed) = (&self.options.only, &self.options.stop, self.confirmed);
         let (report, round) = (&mut self.report, &mut self.round);
         let mut question = None;
         let judge = |plan: &mut Plan, reconciler: &Reconciler<'_>| {
-            let desired = &reconciler.wanted.desired;
-            if let Some(only) = only {
-                plan.restrict(only, desired);
-            }
-            report.left = plan.steps.clone();
-            report.held = plan.held.clone();
-            report.drifts = plan.drifts.clone();
-            // A note that was true before a step is kept after it.
-            note(report, plan.notes.clone());
-            let reviewed = reconciler.session.state_cache.read(|recorded| moderation::under_review(desired, recorded));
-            report.under_review = reviewed.len() as u64;
+            report_plan(report, plan, only.as_ref(), reconciler);
             // A refused step is held by the new plan, or done another way. Only operations that are
             // still processing can be left.
             let hopeless = round.hopeless.take();
@@ -383,6 +392,21 @@ impl SyncRun<'_> {
             End::Confirmed(stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false)))
         });
     }
+}
+
+/// Reports a plan, which is restricted to the addresses of the run first.
+fn report_plan(report: &mut RunReport, plan: &mut Plan, only: Option<&BTreeSet<Address>>, reconciler: &Reconciler<'_>) {
+    let desired = &reconciler.wanted.desired;
+    if let Some(only) = only {
+        plan.restrict(only, desired);
+    }
+    report.left = plan.steps.clone();
+    report.held = plan.held.clone();
+    report.drifts = plan.drifts.clone();
+    // A note that was true before a step is kept after it.
+    note(report, plan.notes.clone());
+    let reviewed = reconciler.session.state_cache.read(|recorded| moderation::under_review(desired, recorded));
+    report.under_review = reviewed.len() as u64;
 }
 
 /// Adds notes that the report doesn't have yet.
