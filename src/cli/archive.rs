@@ -28,12 +28,9 @@ use crate::plan::current::last;
 impl From<ByHandError> for CommandFailure {
     fn from(error: ByHandError) -> Self {
         match error {
-            ByHandError::StateCache(error) => error.into(),
+            ByHandError::Command(error) => error.into(),
             ByHandError::Unknown { address, known } => {
                 unknown_address(address.as_str(), known.iter().map(Address::as_str))
-            }
-            ByHandError::Look { ref source, .. } if source.is_credential() => {
-                Self::of(Exit::Credential, &error, error.hint())
             }
             error => Self::of(Exit::Unreconciled, &error, error.hint()),
         }

@@ -2,6 +2,7 @@
 
 use super::exit::{CommandFailure, Exit, ReportedProblem, chain, unusable_lockfile};
 use crate::cloud;
+use crate::engine::commands::error::CommandError;
 use crate::engine::reconcile::once::SyncError;
 use crate::engine::workspace::gather::GatherError;
 use crate::engine::workspace::lockfile::KeepError;
@@ -10,8 +11,20 @@ use crate::engine::workspace::session::SessionError;
 use crate::engine::workspace::snapshot::ViewError;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::manifest::{self, Diagnostic};
+use crate::model::request::ProblemKind;
 use crate::state::StateError;
 use crate::state::lock::LockError;
+
+impl From<CommandError> for CommandFailure {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::StateCache(error) => error.into(),
+            CommandError::Lockfile(error) => error.into(),
+            error if error.kind() == ProblemKind::Credential => Self::of(Exit::Credential, &error, error.hint()),
+            error => Self::of(Exit::Unreconciled, &error, error.hint()),
+        }
+    }
+}
 
 impl From<ProjectError> for CommandFailure {
     fn from(error: ProjectError) -> Self {

@@ -25,8 +25,7 @@ use crate::model::request::Request;
 impl From<ForgetError> for CommandFailure {
     fn from(error: ForgetError) -> Self {
         match error {
-            ForgetError::StateCache(error) => error.into(),
-            ForgetError::Lockfile(error) => error.into(),
+            ForgetError::Command(error) => error.into(),
             ForgetError::Unknown { address, known } => {
                 unknown_address(address.as_str(), known.iter().map(Address::as_str))
             }

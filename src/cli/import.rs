@@ -22,14 +22,11 @@ use crate::model::request::Request;
 impl From<ImportError> for CommandFailure {
     fn from(error: ImportError) -> Self {
         match error {
-            ImportError::StateCache(error) => error.into(),
+            ImportError::Command(error) => error.into(),
             ImportError::NotInManifest { address, known } => {
                 let guess = guess(address.as_str(), known.iter().map(Address::as_str));
                 CommandFailure::new(Exit::Unreconciled, format!("`{address}` is not in the manifest"))
                     .hint(guess.unwrap_or_else(|| "add it to the manifest first".to_owned()))
-            }
-            ImportError::Look { ref source, .. } if source.is_credential() => {
-                Self::of(Exit::Credential, &error, error.hint())
             }
             error => Self::of(Exit::Unreconciled, &error, error.hint()),
         }

@@ -37,7 +37,7 @@ use crate::platform::own_file;
 impl From<RecreateError> for CommandFailure {
     fn from(error: RecreateError) -> Self {
         match error {
-            RecreateError::StateCache(error) => error.into(),
+            RecreateError::Command(error) => error.into(),
             RecreateError::Stopped { is_credential: true, .. } => Self::of(Exit::Credential, &error, error.hint()),
             error => Self::of(Exit::Unreconciled, &error, error.hint()),
         }

@@ -24,8 +24,7 @@ use crate::model::request::{Request, Resolution};
 impl From<RepairError> for CommandFailure {
     fn from(error: RepairError) -> Self {
         match error {
-            RepairError::StateCache(error) => error.into(),
-            error if error.is_credential() => Self::of(Exit::Credential, &error, error.hint()),
+            RepairError::Command(error) => error.into(),
             error => Self::of(Exit::Unreconciled, &error, error.hint()),
         }
     }

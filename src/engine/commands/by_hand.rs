@@ -10,8 +10,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::cloud::class::{Class, Refusal};
-use crate::cloud::failure::Failure;
+use crate::engine::commands::error::{self, CommandError};
 use crate::engine::execute::chain::run_step;
 use crate::engine::execute::context::{AbandonedCreates, ExecutionContext};
 use crate::engine::execute::effects;
@@ -139,20 +138,15 @@ pub enum ByHandError {
         /// Its asset.
         asset_id: AssetId,
     },
-    /// The asset could not be fetched.
-    #[error("can't check asset {asset_id}")]
-    Look {
-        /// The asset.
-        asset_id: AssetId,
-        /// The cause.
-        source: Box<Failure>,
-    },
-    /// A signal came before Roblox's response.
-    #[error("interrupted: nothing was changed")]
-    Interrupted,
-    /// The state could not be written.
+    /// What any command may fail of.
     #[error(transparent)]
-    StateCache(#[from] StateCacheError),
+    Command(#[from] CommandError),
+}
+
+impl From<StateCacheError> for ByHandError {
+    fn from(error: StateCacheError) -> Self {
+        Self::Command(error.into())
+    }
 }
 
 impl ByHandError {
@@ -170,8 +164,16 @@ impl ByHandError {
             Self::Gone { address, .. } => Some(format!(
                 "`macadam retry {address}` asks Roblox again with the next sync; after `macadam forget {address}` the next sync uploads the file as a new asset"
             )),
-            Self::Look { source, .. } => source.hint().map(str::to_owned),
-            Self::Unknown { .. } | Self::Interrupted | Self::StateCache(_) => None,
+            Self::Command(error) => error.hint(),
+            Self::Unknown { .. } => None,
+        }
+    }
+
+    /// Returns the part that all commands share.
+    pub(crate) const fn shared(&self) -> Option<&CommandError> {
+        match self {
+            Self::Command(error) => Some(error),
+            _ => None,
         }
     }
 }
@@ -192,11 +194,10 @@ pub(crate) async fn prepare(
     let (key, number) = context.state_cache.read(|recorded| find(recorded, desired, address, direction, together))?;
     let asset_id = key.asset_id;
     let query = AssetQuery { asset_id, extras: false };
-    let looked = context.stop.or(observe::read(&context.client, &context.throttle, query)).await;
-    let answer = match looked.ok_or(ByHandError::Interrupted)? {
+    let answer = match error::fetch(context, query).await {
         Ok(asset) => QueryResult::Present(Box::new(asset)),
-        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => QueryResult::Gone,
-        Err(failure) => return Err(ByHandError::Look { asset_id, source: Box::new(failure) }),
+        Err(error) if error.is_not_found() => QueryResult::Gone,
+        Err(error) => return Err(error.into()),
     };
     let follow = |recorded: &Recorded| observe::apply_observation(recorded, asset_id, &answer, clock::now());
     context.state_cache.commit_with(follow).await?;

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 
+use crate::engine::commands::error::CommandError;
 use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
@@ -85,12 +86,21 @@ pub enum ForgetError {
         /// The address.
         address: Address,
     },
-    /// The state could not be written.
+    /// What any command may fail of.
     #[error(transparent)]
-    StateCache(#[from] StateCacheError),
-    /// The lockfile could not be written.
-    #[error(transparent)]
-    Lockfile(#[from] KeepError),
+    Command(#[from] CommandError),
+}
+
+impl From<StateCacheError> for ForgetError {
+    fn from(error: StateCacheError) -> Self {
+        Self::Command(error.into())
+    }
+}
+
+impl From<KeepError> for ForgetError {
+    fn from(error: KeepError) -> Self {
+        Self::Command(error.into())
+    }
 }
 
 impl ForgetError {
@@ -102,7 +112,16 @@ impl ForgetError {
                 "say whether it arrived: `macadam resolve {address} --asset-id N`, or `--recreate` if it didn't"
             )),
             Self::Already { address, asset_ids } => Some(way_back(address, asset_ids)),
-            Self::Unknown { .. } | Self::StateCache(_) | Self::Lockfile(_) => None,
+            Self::Command(error) => error.hint(),
+            Self::Unknown { .. } => None,
+        }
+    }
+
+    /// Returns the part that all commands share.
+    pub(crate) const fn shared(&self) -> Option<&CommandError> {
+        match self {
+            Self::Command(error) => Some(error),
+            _ => None,
         }
     }
 }

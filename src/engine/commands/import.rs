@@ -6,6 +6,7 @@
 
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::failure::Failure;
+use crate::engine::commands::error::{self, CommandError};
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::execute::effects;
 use crate::engine::remote::observe::{self, AssetQuery};
@@ -129,20 +130,23 @@ pub enum ImportError {
         /// The difference.
         why: String,
     },
-    /// The asset could not be fetched.
+    /// Roblox doesn't have it.
     #[error("can't check asset {asset_id}")]
-    Look {
+    NotFound {
         /// The asset as given.
         asset_id: AssetId,
-        /// The cause.
+        /// Roblox's answer.
         source: Box<Failure>,
     },
-    /// A signal came before Roblox's response.
-    #[error("interrupted: nothing was imported")]
-    Interrupted,
-    /// The state could not be written.
+    /// What any command may fail of.
     #[error(transparent)]
-    StateCache(#[from] StateCacheError),
+    Command(#[from] CommandError),
+}
+
+impl From<StateCacheError> for ImportError {
+    fn from(error: StateCacheError) -> Self {
+        Self::Command(error.into())
+    }
 }
 
 impl ImportError {
@@ -161,11 +165,16 @@ impl ImportError {
             Self::NotTheSame { .. } => {
                 Some("correct the manifest, or look for the right asset at create.roblox.com".to_owned())
             }
-            Self::Look { source, .. } if source.class == Class::Refused(Refusal::NotFound) => {
-                Some("its ID is in the address of its page at create.roblox.com".to_owned())
-            }
-            Self::Look { source, .. } => source.hint().map(str::to_owned),
-            Self::Interrupted | Self::StateCache(_) => None,
+            Self::NotFound { .. } => Some("its ID is in the address of its page at create.roblox.com".to_owned()),
+            Self::Command(error) => error.hint(),
+        }
+    }
+
+    /// Returns the part that all commands share.
+    pub(crate) const fn shared(&self) -> Option<&CommandError> {
+        match self {
+            Self::Command(error) => Some(error),
+            _ => None,
         }
     }
 }
@@ -184,10 +193,12 @@ pub(crate) async fn import(
     context.state_cache.read(|recorded| refuse_taken(desired, recorded, wish))?;
     let fields = context.state_cache.read(|recorded| input_digest::fields(want, desired, recorded));
     let query = AssetQuery { asset_id, extras: fields.keys().any(|field| observe::is_extra(*field)) };
-    let read = context.stop.or(observe::read(&context.client, &context.throttle, query)).await;
-    let asset = read
-        .ok_or(ImportError::Interrupted)?
-        .map_err(|failure| ImportError::Look { asset_id, source: Box::new(failure) })?;
+    let asset = error::fetch(context, query).await.map_err(|error| match error {
+        CommandError::Fetch { asset_id, source } if source.class == Class::Refused(Refusal::NotFound) => {
+            ImportError::NotFound { asset_id, source }
+        }
+        error => error.into(),
+    })?;
     if let Some(why) = difference(want, asset_type, &asset) {
         return Err(ImportError::NotTheSame { address: address.clone(), asset_id, why });
     }

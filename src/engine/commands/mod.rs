@@ -1,6 +1,7 @@
 //! The commands of a person: import, forget, archive, pin, recreate, resolve.
 
 pub(crate) mod by_hand;
+pub(crate) mod error;
 pub(crate) mod forget;
 pub(crate) mod import;
 pub(crate) mod moving;

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 use jiff::Timestamp;
 
+use crate::engine::commands::error::CommandError;
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::state_cache::StateCacheError;
@@ -309,9 +310,15 @@ pub enum RecreateError {
         /// Whether it was the key.
         is_credential: bool,
     },
-    /// The state could not be written.
+    /// What any command may fail of.
     #[error(transparent)]
-    StateCache(#[from] StateCacheError),
+    Command(#[from] CommandError),
+}
+
+impl From<StateCacheError> for RecreateError {
+    fn from(error: StateCacheError) -> Self {
+        Self::Command(error.into())
+    }
 }
 
 impl RecreateError {
@@ -326,7 +333,16 @@ impl RecreateError {
                 Some("give the key access to the new owner: https://create.roblox.com/dashboard/credentials".to_owned())
             }
             Self::LostLockfile { hint, .. } => Some(hint.clone()),
-            Self::Stopped { .. } | Self::StateCache(_) => None,
+            Self::Command(error) => error.hint(),
+            Self::Stopped { .. } => None,
+        }
+    }
+
+    /// Returns the part that all commands share.
+    pub(crate) const fn shared(&self) -> Option<&CommandError> {
+        match self {
+            Self::Command(error) => Some(error),
+            _ => None,
         }
     }
 }

@@ -3,10 +3,10 @@
 
 use jiff::Timestamp;
 
-use crate::cloud::failure::Failure;
+use crate::engine::commands::error::{self, CommandError};
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::execute::effects;
-use crate::engine::remote::observe::{self, AssetQuery};
+use crate::engine::remote::observe::AssetQuery;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
 use crate::model::change::Change;
@@ -65,20 +65,15 @@ pub enum RepairError {
         /// Its address.
         owner: Address,
     },
-    /// The asset could not be fetched.
-    #[error("can't check asset {asset_id}")]
-    Look {
-        /// The asset as given.
-        asset_id: AssetId,
-        /// The cause.
-        source: Box<Failure>,
-    },
-    /// A signal came before Roblox's response.
-    #[error("interrupted: nothing was changed")]
-    Interrupted,
-    /// The state could not be written.
+    /// What any command may fail of.
     #[error(transparent)]
-    StateCache(#[from] StateCacheError),
+    Command(#[from] CommandError),
+}
+
+impl From<StateCacheError> for RepairError {
+    fn from(error: StateCacheError) -> Self {
+        Self::Command(error.into())
+    }
 }
 
 impl RepairError {
@@ -91,14 +86,16 @@ impl RepairError {
             Self::NotTheSame { .. } | Self::Taken { .. } => {
                 Some("look for the right one at create.roblox.com; `--recreate` if it isn't there".to_owned())
             }
-            Self::Look { source, .. } => source.hint().map(str::to_owned),
-            Self::Interrupted | Self::StateCache(_) => None,
+            Self::Command(error) => error.hint(),
         }
     }
 
-    /// Returns whether Roblox refused the key.
-    pub fn is_credential(&self) -> bool {
-        matches!(self, Self::Look { source, .. } if source.is_credential())
+    /// Returns the part that all commands share.
+    pub(crate) const fn shared(&self) -> Option<&CommandError> {
+        match self {
+            Self::Command(error) => Some(error),
+            _ => None,
+        }
     }
 }
 
@@ -130,10 +127,7 @@ pub(crate) async fn resolve_with(
         return Err(RepairError::NotInDoubt { address: address.clone() });
     }
     let query = AssetQuery { asset_id, extras: false };
-    let read = context.stop.or(observe::read(&context.client, &context.throttle, query)).await;
-    let asset = read
-        .ok_or(RepairError::Interrupted)?
-        .map_err(|failure| RepairError::Look { asset_id, source: Box::new(failure) })?;
+    let asset = error::fetch(context, query).await?;
     if let Some(why) = difference(in_progress.attempt(), &record, &asset) {
         return Err(RepairError::NotTheSame { address: address.clone(), asset_id, why });
     }

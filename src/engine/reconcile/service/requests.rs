@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::{Service, ServiceError};
 use crate::engine::commands::by_hand::{self, ByHandError, Direction, Prepared};
+use crate::engine::commands::error::CommandError;
 use crate::engine::commands::forget::{self, ForgetError};
 use crate::engine::commands::import::{self, ImportError};
 use crate::engine::commands::recreate::{self, RecreateError};
@@ -379,55 +380,25 @@ fn unusable(error: &dyn std::error::Error) -> RequestProblem {
     RequestProblem { kind: ProblemKind::Unusable, message: chain(error), hint: None }
 }
 
-impl From<RepairError> for RequestProblem {
-    fn from(error: RepairError) -> Self {
-        let kind = match &error {
-            RepairError::StateCache(_) => ProblemKind::Unusable,
-            error if error.is_credential() => ProblemKind::Credential,
-            _ => ProblemKind::Refused,
-        };
-        Self { kind, message: chain(&error), hint: error.hint() }
-    }
+/// Converts the errors of commands.
+macro_rules! problem_from {
+    ($($error:ty),+) => {$(
+        impl From<$error> for RequestProblem {
+            fn from(error: $error) -> Self {
+                let kind = error.shared().map_or(ProblemKind::Refused, CommandError::kind);
+                Self { kind, message: chain(&error), hint: error.hint() }
+            }
+        }
+    )+};
 }
 
-impl From<ForgetError> for RequestProblem {
-    fn from(error: ForgetError) -> Self {
-        let kind = match &error {
-            ForgetError::StateCache(_) | ForgetError::Lockfile(_) => ProblemKind::Unusable,
-            _ => ProblemKind::Refused,
-        };
-        Self { kind, message: chain(&error), hint: error.hint() }
-    }
-}
+problem_from!(RepairError, ForgetError, ImportError, ByHandError);
 
 impl From<RecreateError> for RequestProblem {
     fn from(error: RecreateError) -> Self {
         let kind = match &error {
-            RecreateError::StateCache(_) => ProblemKind::Unusable,
             RecreateError::Stopped { is_credential: true, .. } => ProblemKind::Credential,
-            _ => ProblemKind::Refused,
-        };
-        Self { kind, message: chain(&error), hint: error.hint() }
-    }
-}
-
-impl From<ImportError> for RequestProblem {
-    fn from(error: ImportError) -> Self {
-        let kind = match &error {
-            ImportError::StateCache(_) => ProblemKind::Unusable,
-            ImportError::Look { source, .. } if source.is_credential() => ProblemKind::Credential,
-            _ => ProblemKind::Refused,
-        };
-        Self { kind, message: chain(&error), hint: error.hint() }
-    }
-}
-
-impl From<ByHandError> for RequestProblem {
-    fn from(error: ByHandError) -> Self {
-        let kind = match &error {
-            ByHandError::StateCache(_) => ProblemKind::Unusable,
-            ByHandError::Look { source, .. } if source.is_credential() => ProblemKind::Credential,
-            _ => ProblemKind::Refused,
+            error => error.shared().map_or(ProblemKind::Refused, CommandError::kind),
         };
         Self { kind, message: chain(&error), hint: error.hint() }
     }
