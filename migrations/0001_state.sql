@@ -26,7 +26,7 @@ CREATE TABLE meta (
     -- The exclusive or of a digest of each row of `revisions`: tells whether one was lost or changed behind Macadam's back.
     revisions_digest     INTEGER NOT NULL DEFAULT 0,
     -- The lockfile was written, and no command of `--on-change` has ended well since.
-    lockfile_untold      INTEGER NOT NULL DEFAULT 0 CHECK (lockfile_untold IN (0, 1)),
+    lockfile_unreported      INTEGER NOT NULL DEFAULT 0 CHECK (lockfile_unreported IN (0, 1)),
     -- The lockfile was missing though this state had read or written it, and neither has another one been put there since nor has a person agreed to a new one.
     lockfile_lost        INTEGER NOT NULL DEFAULT 0 CHECK (lockfile_lost IN (0, 1))
 ) STRICT;

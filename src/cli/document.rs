@@ -172,13 +172,13 @@ fn outcome_of(hold: &Hold) -> &'static str {
 pub(super) fn report(report: &RunReport) -> Value {
     // One entry for what rests: the step that was refused says what Roblox said, otherwise the hold
     // says why and what frees it.
-    let told = |tried: &&StepReport| match tried.outcome {
+    let is_shown = |tried: &&StepReport| match tried.outcome {
         Outcome::Superseded { .. } => false,
         Outcome::TryLater { .. } | Outcome::InDoubt { .. } => !report.is_held(&tried.step),
         Outcome::Done { .. } | Outcome::NotBegun | Outcome::Running { .. } | Outcome::Refused { .. } => true,
     };
-    let mut actions: Vec<_> = report.steps.iter().filter(told).map(step_report).collect();
-    for step in report.untold() {
+    let mut actions: Vec<_> = report.steps.iter().filter(is_shown).map(step_report).collect();
+    for step in report.unreported() {
         let mut entry = action(step, None);
         entry.insert("outcome".to_owned(), json!("waiting"));
         entry.insert("error".to_owned(), Value::Null);

@@ -84,7 +84,7 @@ impl HistoryQuery {
 }
 
 impl KnownHistory {
-    fn look(global: &Global, wanted: &Address) -> Result<Self, CommandFailure> {
+    fn load(global: &Global, wanted: &Address) -> Result<Self, CommandFailure> {
         let target = target::find(global)?;
         let view = StateSnapshot::open(&target.project, &target.remote)?;
         let found = view.recorded.assets.iter().find(|(address, _)| *address == wanted);
@@ -156,7 +156,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &HistoryArgs) -> Resul
     let wish = HistoryQuery::read(&target, &args.words)?;
     let mut documents = Vec::new();
     for address in &wish.selection.addresses {
-        let known = KnownHistory::look(global, address)?;
+        let known = KnownHistory::load(global, address)?;
         let unasked = |(key, fact)| RemoteRevision { key, fact: Some(fact), remote: RemoteStatus::Unknown };
         let all = known.record.history.in_order().into_iter().map(unasked);
         let revisions: Vec<RemoteRevision> =
@@ -195,7 +195,7 @@ fn heading(output: Printer, wish: &HistoryQuery, known: &KnownHistory) {
 pub(super) async fn run_remote(output: Printer, global: &Global, args: &HistoryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let wish = HistoryQuery::read(&target, &args.words)?;
-    let all = wish.selection.addresses.iter().map(|address| KnownHistory::look(global, address));
+    let all = wish.selection.addresses.iter().map(|address| KnownHistory::load(global, address));
     let all: Vec<KnownHistory> = all.collect::<Result<_, _>>()?;
     let Some(first) = all.first() else { return Ok(Exit::Success) };
     let credential = target::credential(global)?;

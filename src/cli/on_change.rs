@@ -78,7 +78,7 @@ pub(super) async fn run(
     outputs: &[OutputFile],
     stop: &Shutdown,
 ) -> Ran {
-    let Some(command) = command.filter(|_| session.lockfile.is_untold()) else { return Ran::NotDue };
+    let Some(command) = command.filter(|_| session.lockfile.is_unreported()) else { return Ran::NotDue };
     let project = session.project.clone();
     // All that are Macadam's: what a push that failed left behind is told again.
     let ours = outputs.iter().filter(|file| file.state.is_current());
@@ -91,7 +91,7 @@ pub(super) async fn run(
     let ended = run_once(&setting, &paths, stop.signalled(), &mut said).await;
     match ended {
         Ok(()) => {
-            if let Err(error) = session.lockfile.told(&session.state_cache).await {
+            if let Err(error) = session.lockfile.mark_reported(&session.state_cache).await {
                 tracing::warn!("the next run runs the command of --on-change again: {error}");
             }
             Ran::Well

@@ -140,7 +140,7 @@ pub(super) struct AddressBook<'b> {
 }
 
 impl<'b> AddressBook<'b> {
-    pub(super) fn look(&self, address: &Address) -> AddressUse<'b> {
+    pub(super) fn usage(&self, address: &Address) -> AddressUse<'b> {
         if let Some(asset_type) = self.assets.get(address) {
             return AddressUse::Asset(*asset_type);
         }
@@ -196,12 +196,12 @@ pub(super) struct Absent {
 /// Each pin names an asset of the manifest, in the form of its type.
 pub(super) fn check_pins(
     pins: &BTreeMap<Address, PinEntry>,
-    state_cache: &AddressBook<'_>,
+    address_index: &AddressBook<'_>,
     report: &mut ErrorSink,
     absent: &mut Absent,
 ) {
     for (address, entry) in pins {
-        match state_cache.look(address) {
+        match address_index.usage(address) {
             AddressUse::Undecided | AddressUse::Asset(None) => {}
             AddressUse::Asset(Some(asset_type)) => {
                 pin_fault(entry, asset_type).into_iter().for_each(|fault| report.add(fault))
@@ -215,12 +215,12 @@ pub(super) fn check_pins(
                 absent.strays.insert(Stray { to: address.clone(), place: StrayPlace::Pin });
             }
             AddressUse::PathOf(other) => {
-                let fault = state_cache.missing(address, entry.key.clone(), absent, "");
+                let fault = address_index.missing(address, entry.key.clone(), absent, "");
                 let hint = format!("that is the path of {}: pin that address", shown(other.as_str()));
                 absent.faults.add(fault.hint(hint));
             }
             AddressUse::Missing => {
-                let fault = state_cache.missing(address, entry.key.clone(), absent, "remove the pin");
+                let fault = address_index.missing(address, entry.key.clone(), absent, "remove the pin");
                 absent.faults.add(fault);
             }
         }

@@ -121,7 +121,7 @@ fn check_references(
         }
     };
     let paths = assets.iter().filter_map(|draft| Some((normalized(draft.path.as_ref()?.get_ref()), &draft.address)));
-    let state_cache = AddressBook {
+    let address_index = AddressBook {
         assets: assets.iter().map(|draft| (&draft.address, draft.certain_type())).collect(),
         existing,
         paths: paths.collect(),
@@ -130,8 +130,8 @@ fn check_references(
     };
     let mut absent = Absent::default();
     let keys = || assets.iter().map(|draft| (&draft.address, &draft.keys));
-    check_targets(keys(), &state_cache, report, &mut absent);
+    check_targets(keys(), &address_index, report, &mut absent);
     check_circles(keys(), report);
-    check_pins(pins, &state_cache, report, &mut absent);
+    check_pins(pins, &address_index, report, &mut absent);
     absent.faults
 }

@@ -63,7 +63,7 @@ pub(super) fn icon_edge(keys: &AssetKeys) -> Option<(&Address, Range<usize>)> {
 /// Each icon and preview leads to an Image.
 pub(super) fn check_targets<'k>(
     all: impl Iterator<Item = (&'k Address, &'k AssetKeys)>,
-    state_cache: &AddressBook<'_>,
+    address_index: &AddressBook<'_>,
     report: &mut ErrorSink,
     absent: &mut Absent,
 ) {
@@ -71,9 +71,9 @@ pub(super) fn check_targets<'k>(
         let field = edge.field.name();
         let name = shown(edge.to.as_str());
         let at = |message: String| ManifestError::new(edge.place.clone(), message);
-        match state_cache.look(edge.to) {
+        match address_index.usage(edge.to) {
             AddressUse::Asset(Some(AssetType::Image)) | AddressUse::Undecided => {}
-            AddressUse::Asset(None) if !state_cache.is_complete() => {}
+            AddressUse::Asset(None) if !address_index.is_complete() => {}
             AddressUse::Asset(found) => {
                 let fault = at(match found {
                     Some(found) => format!("the {field} must be an Image, {name} is {} {found}", article(found)),
@@ -88,13 +88,13 @@ pub(super) fn check_targets<'k>(
                 absent.strays.insert(Stray { to: edge.to.clone(), place: edge.field.of(of) });
             }
             AddressUse::PathOf(other) => {
-                let fault = state_cache.missing(edge.to, edge.place.clone(), absent, "");
+                let fault = address_index.missing(edge.to, edge.place.clone(), absent, "");
                 let hint = format!("that is the path of {}: write that address", shown(other.as_str()));
                 absent.faults.add(fault.hint(hint));
             }
             AddressUse::Missing => {
                 let hint = "write the name of an Image in this manifest, or an asset ID as \"assets/123\"";
-                let fault = state_cache.missing(edge.to, edge.place.clone(), absent, hint);
+                let fault = address_index.missing(edge.to, edge.place.clone(), absent, hint);
                 absent.faults.add(fault);
             }
         }

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_sorted_and_the_whole_file_comes_last() {
+    fn errors_are_sorted_and_the_one_of_the_whole_file_comes_last() {
         let all = [diagnostic(None, None), diagnostic(Some(6..7), None), diagnostic(Some(0..1), None)];
         let text = render(&all, "a = 1\nb = 2\n", false);
         let places: Vec<&str> = text.lines().filter(|line| line.contains("-->")).collect();

@@ -191,12 +191,12 @@ impl<'m> Gathering<'m> {
         let assets = self.assets.iter().map(|(address, (asset, _))| (address, asset.asset_type)).collect();
         let entries = &self.document.assets;
         let paths = entries.iter().map(|entry| (normalized(entry.path.get_ref()), &entry.address)).collect();
-        let state_cache =
+        let address_index =
             AddressBook { assets, existing: &self.document.existing, paths, known: self.known, open: None };
         let mut absent = Absent::default();
         let keys = entries.iter().map(|entry| (&entry.address, &entry.keys));
-        check_targets(keys, &state_cache, &mut self.report, &mut absent);
-        check_pins(&self.document.pins, &state_cache, &mut self.report, &mut absent);
+        check_targets(keys, &address_index, &mut self.report, &mut absent);
+        check_pins(&self.document.pins, &address_index, &mut self.report, &mut absent);
         self.report.append(absent.faults);
         for (target, place) in entries.iter().filter_map(|entry| icon_edge(&entry.keys)) {
             let Some((DesiredAsset { content: Ok(facts), .. }, _)) = self.assets.get(target) else { continue };

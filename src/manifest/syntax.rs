@@ -323,7 +323,7 @@ mod tests {
 
     /// Whoever updates the parser learns here that it changed its words.
     #[test]
-    fn each_kind_of_syntax_error_is_told_from_the_others() {
+    fn each_kind_of_syntax_error_is_distinguished() {
         let check = |text: &str, expected: SyntaxErrorKind| {
             let (_, errors) = DeTable::parse_recoverable(text);
             let kinds: Vec<SyntaxErrorKind> = errors.iter().map(SyntaxErrorKind::of).collect();
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn syntax_errors_are_told_line_by_line() {
+    fn syntax_errors_are_reported_line_by_line() {
         check("a = 1\n", true, &[]);
         check("a = Model\nb = \n", true, &["1:5 text must be in quotes", "2:5 the value is missing"]);
         check("a = 1\nb = 2\n a = 3\n", true, &["3:2 `a` is set twice @(1, 1)"]);

@@ -593,7 +593,7 @@ fn keys_that_make_no_sense_for_many_say_why() {
 }
 
 #[test]
-fn an_unknown_key_is_told_what_is_known() {
+fn an_unknown_key_error_lists_the_known_keys() {
     check(
         "[notify]\ncolour = 1\nurl = 1\nicon = 1\nx-api-key = 1\n",
         &[
@@ -844,7 +844,7 @@ fn references_are_checked_against_what_the_globs_find() {
 }
 
 #[test]
-fn a_reference_to_what_left_is_no_error_where_that_is_known() {
+fn a_reference_to_a_known_removed_address_is_no_error() {
     let text = format!(
         "{CREATOR}[assets.a]\npath = \"a.png\"\nicon = \"old\"\npreviews = [{{ asset = \"old\" }}, {{ asset = \"b.png\" }}, {{ asset = \"old\" }}]\n\
          [assets.b]\npath = \"b.png\"\n[pins]\nold = {{ asset_id = 1 }}\n\"b.png\" = 3\n[existing]\nmusic = 1\n"

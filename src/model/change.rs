@@ -216,3 +216,10 @@ pub enum Change {
         event: EventKind,
     },
 }
+
+impl Change {
+    /// Logs an event of an address.
+    pub(crate) fn log(address: &Address, event: EventKind) -> Self {
+        Self::LogEvent { address: Some(address.clone()), event }
+    }
+}

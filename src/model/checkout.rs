@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn only_two_branches_are_told_apart_for_sure() {
+    fn only_two_branches_count_as_different_for_sure() {
         assert!(branch("x").is_another_branch(&branch("y")));
         let others = [branch("x"), Checkout::Unknown, Checkout::Commit("x".to_owned())];
         assert!(others.iter().all(|other| !branch("x").is_another_branch(other)));

@@ -651,7 +651,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standing_is_what_roblox_said_last() {
+    fn the_state_is_what_roblox_said_last() {
         let first = fact(1, b'a');
         let rejected = first.now(RevisionState::Rejected);
         let appealed = rejected.now(RevisionState::Live);

@@ -236,7 +236,7 @@ mod tests {
     proptest::proptest! {
         /// The translation matches the same ordinary names as the original.
         #[test]
-        fn ours_find_what_theirs_find(
+        fn our_globs_find_the_same_files_as_theirs(
             theirs in "a/(\\*\\*/)?[bc]?\\*?[bc]?(/[bc]?\\*[bc]?)?\\.png",
             path in "a(/[bc]{1,3}){1,3}\\.png",
         ) {

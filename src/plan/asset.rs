@@ -156,7 +156,7 @@ fn close_unbinding(plan: &mut Plan, case: &AddressInputs<'_>) {
             Phase::Intended => {
                 plan.marks.push(Change::Advance { attempt: *id, event: PhaseEvent::NotCarriedOut });
             }
-            Phase::Submitted(_) if in_doubt::is_overdue(attempt, case.now) => set_aside(plan, case, *id, attempt),
+            Phase::Submitted(_) if in_doubt::is_overdue(attempt, case.now) => stop_waiting(plan, case, *id, attempt),
             Phase::HandedOver | Phase::InDoubt => {
                 abandoned_creates = abandoned_creates.saturating_add(1);
                 abandon(
@@ -195,13 +195,13 @@ const fn is_create(attempt: &Attempt) -> bool {
 
 /// Something newer is wanted than what an operation that never ends would make: it is no longer
 /// waited for, and what it makes late is still recorded.
-fn set_aside(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt) {
+fn stop_waiting(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt) {
     plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::SetAside });
     let age = case.now.duration_since(attempt.since);
     if let Some(suspected) = suspect(case.address, attempt) {
         plan.marks.push(suspected);
         let event = EventKind::SetAside { age };
-        plan.marks.push(Change::LogEvent { address: Some(case.address.clone()), event });
+        plan.marks.push(Change::log(case.address, event));
     }
     note(plan, case, NoteKind::SetAside { age });
 }
@@ -222,7 +222,7 @@ fn abandon(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &A
     plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Abandon });
     let event = EventKind::SentAgain { sent_at: sent_at(attempt) };
     let message = event.to_string();
-    plan.marks.push(Change::LogEvent { address: Some(case.address.clone()), event });
+    plan.marks.push(Change::log(case.address, event));
     plan.marks.extend(suspect(case.address, attempt));
     let input_digest = in_doubt::input_digest_of(attempt);
     let blocked = match case.record().and_then(|record| record.blocked.clone()) {

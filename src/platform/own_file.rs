@@ -176,7 +176,7 @@ pub(crate) fn open(path: &Path, how: How) -> io::Result<File> {
 ///
 /// # Errors
 /// The system's error, or a [`PathRefusal`].
-pub(crate) fn look(path: &Path) -> io::Result<Metadata> {
+pub(crate) fn metadata(path: &Path) -> io::Result<Metadata> {
     let (folder, _) = split(path)?;
     Folder::open(folder)?;
     let found = fs::symlink_metadata(path)?;

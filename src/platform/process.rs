@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 /// Changes to the environment that a command inherits from this process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Surroundings {
+pub(crate) struct ShellEnvironment {
     /// Variables to add.
     pub with: Vec<(&'static str, OsString)>,
     /// Variables of this process to remove.
@@ -31,16 +31,16 @@ pub(crate) struct Shell {
 ///
 /// # Errors
 /// When the shell or the folder is missing, or the system starts no process.
-pub(crate) fn shell(command: &str, folder: &Path, surroundings: &Surroundings) -> io::Result<Shell> {
+pub(crate) fn shell(command: &str, folder: &Path, environment: &ShellEnvironment) -> io::Result<Shell> {
     let mut shell = if cfg!(windows) { Command::new("cmd") } else { Command::new("sh") };
     shell.arg(if cfg!(windows) { "/C" } else { "-c" }).arg(command).current_dir(folder);
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     #[cfg(unix)]
     shell.process_group(0);
-    for name in &surroundings.without {
+    for name in &environment.without {
         shell.env_remove(name);
     }
-    shell.envs(surroundings.with.iter().map(|(name, value)| (OsStr::new(name), value)));
+    shell.envs(environment.with.iter().map(|(name, value)| (OsStr::new(name), value)));
     let child = shell.spawn()?;
     Ok(Shell { group: child.id(), child })
 }

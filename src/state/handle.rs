@@ -134,12 +134,12 @@ impl StoreHandle {
         self.call(move |store| store.set_lockfile_compared(head.as_deref()))
     }
 
-    /// See [`Store::set_lockfile_untold`].
+    /// See [`Store::set_lockfile_unreported`].
     ///
     /// # Errors
-    /// Like [`Store::set_lockfile_untold`], or [`StateError::Closed`].
-    pub fn set_lockfile_untold(&self, untold: bool) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
-        self.call(move |store| store.set_lockfile_untold(untold))
+    /// Like [`Store::set_lockfile_unreported`], or [`StateError::Closed`].
+    pub fn set_lockfile_unreported(&self, unreported: bool) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.set_lockfile_unreported(unreported))
     }
 
     /// See [`Store::set_lockfile_lost`].

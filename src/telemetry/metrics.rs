@@ -172,7 +172,7 @@ impl Metrics {
         );
         registry.register("assets", "Assets by state", assets.clone());
         registry.register("drifted_assets", "Assets that somebody else changed at Roblox", drifted.clone());
-        registry.register("creates_in_doubt", "Creates whose outcome nobody knows", in_doubt.clone());
+        registry.register("creates_in_doubt", "Uploads whose outcome is unknown", in_doubt.clone());
         registry.register("reconcile_passes", "Times that wanted and known were compared", passes.clone());
         registry.register("actions", "Actions carried out, by result", actions.clone());
         registry.register(
@@ -325,7 +325,7 @@ macadam_start_time_seconds 1800000000
 # HELP macadam_drifted_assets Assets that somebody else changed at Roblox.
 # TYPE macadam_drifted_assets gauge
 macadam_drifted_assets 0
-# HELP macadam_creates_in_doubt Creates whose outcome nobody knows.
+# HELP macadam_creates_in_doubt Uploads whose outcome is unknown.
 # TYPE macadam_creates_in_doubt gauge
 macadam_creates_in_doubt 0
 # HELP macadam_reconcile_passes_total Times that wanted and known were compared.

@@ -167,7 +167,7 @@ fn requests(project: &Project) -> i64 {
 }
 
 #[test]
-fn a_request_that_nobody_begins_with_is_taken_back() {
+fn an_unstarted_request_is_withdrawn() {
     let (remote, project, _) = in_doubt();
     let service = Service::start(&project, &remote);
     let (code, document) = ended(spawn(&project, &["retry", "ui/a.png", "--patience", "1s"]));

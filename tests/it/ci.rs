@@ -216,7 +216,7 @@ fn an_ignored_lockfile_is_an_error_and_a_warning() {
 }
 
 #[test]
-fn a_lockfile_that_git_looks_away_from_is_an_error_before_anything_is_uploaded() {
+fn a_lockfile_that_git_ignores_is_an_error_before_anything_is_uploaded() {
     let ci = Ci::new(1);
     let author = ci.machine();
     ci.run(&author, &ON_CHANGE).expect(0);

@@ -132,7 +132,7 @@ fn pages_that_lead_in_a_circle_end_with_an_error() {
 }
 
 #[test]
-fn an_outage_is_tried_again_and_then_told() {
+fn an_outage_is_retried_and_then_reported() {
     let (remote, project) = synced(Profile::Observed);
     let reply = |status: u16, times: u64| json!({"match": {"endpoint": "list_versions"}, "times": times, "action": {"kind": "reply", "status": status}});
     for status in [502, 429] {
@@ -252,7 +252,7 @@ fn history_remote_works_beside_a_run_and_with_the_emulator() {
 }
 
 #[test]
-fn a_create_that_was_sent_again_is_told_of_afterwards() {
+fn a_repeated_upload_is_reported_afterwards() {
     let (remote, project) = synced(Profile::Observed);
     fault(
         &remote,

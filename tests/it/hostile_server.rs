@@ -112,7 +112,7 @@ fn a_key_that_is_sent_back_is_never_kept_or_shown() {
 }
 
 #[test]
-fn a_list_of_versions_that_goes_on_and_on_is_read_to_a_limit_that_is_told() {
+fn an_endless_list_of_versions_is_read_up_to_a_reported_limit() {
     let page = AtomicU64::new(0);
     let url = serve(move |line| {
         if !line.contains("/versions") {

@@ -59,5 +59,5 @@ mod sync;
 mod systemd;
 mod tidy;
 mod underway;
-mod untold;
+mod unreported;
 mod version;

@@ -19,7 +19,7 @@ fn notes(document: &Value) -> Vec<String> {
 
 #[cfg(unix)]
 #[test]
-fn a_folder_that_became_a_link_brings_nothing_back_that_had_left() {
+fn a_folder_that_became_a_link_restores_no_removed_asset() {
     let remote = remote();
     let project = Project::new(&format!("{GLOBS}\n[policy]\nremoved = \"archive\"\narchive_after = \"7d\"\n"));
     let project = project.at(&remote.url());

@@ -145,7 +145,7 @@ fn a_plan_of_changes() {
 }
 
 #[test]
-fn a_plan_tells_what_is_held_and_what_drifted() {
+fn a_plan_shows_holds_and_drifts() {
     let (remote, project) = synced(MANIFEST);
     let elsewhere = ForeignEdit { content_hash: Some("0".repeat(64)), ..ForeignEdit::default() };
     remote.control().edit(asset_id(&project, "sword"), &elsewhere).unwrap();

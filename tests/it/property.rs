@@ -82,11 +82,11 @@ fn nothing_is_lost_or_doubled_whatever_happens() {
     std::thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
 }
 
-/// One sequence, with its steps told if it fails.
+/// One sequence, with its log if it fails.
 fn sequence(seed: u64) {
     let mut walk = Walk::new(seed);
     if let Err(failure) = catch_unwind(AssertUnwindSafe(|| walk.run())) {
-        eprintln!("\nMACADAM_SEED={seed} failed after these steps:\n  {}\n", walk.told.join("\n  "));
+        eprintln!("\nMACADAM_SEED={seed} failed after these steps:\n  {}\n", walk.log.join("\n  "));
         resume_unwind(failure);
     }
 }
@@ -133,7 +133,7 @@ struct Walk {
     left: Vec<String>,
     /// The assets at the remote at the last look.
     seen: BTreeSet<u64>,
-    told: Vec<String>,
+    log: Vec<String>,
 }
 
 impl Walk {
@@ -153,7 +153,7 @@ impl Walk {
         }
         let mut tree = Tree::default();
         (0..rng.usize(1..8)).for_each(|_| drop(tree.edit(&mut rng)));
-        let told = vec![format!("begin with {:?}", tree.entries)];
+        let log = vec![format!("begin with {:?}", tree.entries)];
         tree.check_out(&project);
         Self {
             clear,
@@ -174,7 +174,7 @@ impl Walk {
             given_up: BTreeMap::new(),
             left: Vec::new(),
             seen: BTreeSet::new(),
-            told,
+            log,
         }
     }
 
@@ -200,9 +200,9 @@ impl Walk {
         }
         self.remote.control().clear_faults();
         self.remote.control().set_switch("reads_behind_ms", "0").unwrap();
-        self.told.push("the faults end".to_owned());
+        self.log.push("the faults end".to_owned());
         if self.tree.move_pins_along() {
-            self.told.push("the pins move along".to_owned());
+            self.log.push("the pins move along".to_owned());
             self.tree.check_out(&self.project);
         }
         for _ in 0..=self.others.len() {
@@ -218,7 +218,7 @@ impl Walk {
     /// From now on reads are behind writes.
     fn lag(&mut self) {
         let ms = [0, 300, 3000][self.rng.usize(..3)].to_string();
-        self.told.push(format!("reads are {ms} ms behind"));
+        self.log.push(format!("reads are {ms} ms behind"));
         self.remote.control().set_switch("reads_behind_ms", &ms).unwrap();
         self.sync(None);
     }
@@ -241,7 +241,7 @@ impl Walk {
         };
         let Some(revision) = self.rng.choice(revisions.iter().filter(usable).collect::<Vec<_>>()) else { return };
         let (number, hash) = (revision["revision"].as_u64().unwrap(), revision["content_hash"].as_str().unwrap());
-        self.told.push(format!("pin {address} to {number}"));
+        self.log.push(format!("pin {address} to {number}"));
         self.tree.pin(address, number, hash);
         self.tree.check_out(&self.project);
         self.sync(None);
@@ -250,7 +250,7 @@ impl Walk {
     fn edit(&mut self) {
         for _ in 0..self.rng.usize(1..4) {
             let text = self.tree.edit(&mut self.rng);
-            self.told.push(text);
+            self.log.push(text);
         }
         self.tree.check_out(&self.project);
     }
@@ -260,7 +260,7 @@ impl Walk {
             let random = if self.clear { faults::clear } else { faults::random };
             (0..self.rng.usize(1..4)).map(|_| random(&mut self.rng)).collect()
         };
-        self.told.push(format!("faults: {}", serde_json::to_string(&rules).unwrap()));
+        self.log.push(format!("faults: {}", serde_json::to_string(&rules).unwrap()));
         self.remote.control().add_faults(rules).unwrap();
         self.sync(None);
     }
@@ -296,7 +296,7 @@ impl Walk {
 
     fn check_out(&mut self, branch: Branch) {
         let left = self.leave();
-        self.told.push(format!("switch to a branch with {:?}", branch.tree.entries));
+        self.log.push(format!("switch to a branch with {:?}", branch.tree.entries));
         self.others.push(left);
         self.tree = branch.tree;
         (self.orderly, self.lockfiles) = (branch.orderly, branch.lockfiles);
@@ -311,7 +311,7 @@ impl Walk {
         if !self.is_written_down() {
             return;
         }
-        self.told.push("merge the lockfiles, delete the state".to_owned());
+        self.log.push("merge the lockfiles, delete the state".to_owned());
         for branch in std::mem::take(&mut self.others) {
             let (Some(theirs), Some(_)) = (branch.lockfile.as_ref(), self.lockfile()) else {
                 if branch.lockfile.is_some() {
@@ -376,12 +376,12 @@ impl Walk {
             command.env("MACADAM_FAILPOINT", point.to_string());
         }
         let ran = Ran::of(command.output().unwrap());
-        self.told.push(format!(
+        self.log.push(format!(
             "sync{}: exit code {}",
             crash.map_or(String::new(), |n| format!(" killed at {n}")),
             ran.code
         ));
-        self.told.extend(actions(&ran.stdout));
+        self.log.extend(actions(&ran.stdout));
         let killed = ran.code == -1;
         assert!(killed && crash.is_some() || [0, 1, 4].contains(&ran.code), "{}\n{}", ran.stdout, ran.stderr);
         // Requests on their way arrive.
@@ -527,7 +527,7 @@ impl Walk {
             let address = text(row, "address");
             match &*text(row, "state") {
                 "failed" => {
-                    self.told.push(format!("retry {address}"));
+                    self.log.push(format!("retry {address}"));
                     self.project.run(&["retry", &address]).expect(0);
                 }
                 "held" if ["no_answer", "answer_lost"].contains(&&*text(row, "code")) => self.resolve(&address),
@@ -551,11 +551,11 @@ impl Walk {
         for report in candidates {
             let id = report.asset.id.to_string();
             if self.project.run(&["resolve", address, "--asset-id", &id]).code == 0 {
-                return self.told.push(format!("resolve {address} as {id}"));
+                return self.log.push(format!("resolve {address} as {id}"));
             }
         }
         self.project.run(&["resolve", address, "--recreate"]).expect(0);
-        self.told.push(format!("resolve {address}: recreate"));
+        self.log.push(format!("resolve {address}: recreate"));
     }
 
     /// The remote has what the files say.

@@ -52,7 +52,7 @@ fn a_refused_creator_stops_requests_for_its_other_assets() {
 }
 
 #[test]
-fn a_refused_look_is_not_repeated_without_end() {
+fn a_refused_observation_is_not_repeated_endlessly() {
     let remote = unlimited();
     let project = Project::new(MODELS).at(&remote.url());
     project.write("models/a.rbxmx", rbxmx("a"));
@@ -68,7 +68,7 @@ fn a_refused_look_is_not_repeated_without_end() {
 }
 
 #[test]
-fn a_failed_look_is_repeated_only_after_a_pause() {
+fn a_failed_observation_is_repeated_only_after_a_pause() {
     let remote = unlimited();
     let project = Project::new(MODELS).at(&remote.url());
     project.write("models/a.rbxmx", rbxmx("a"));

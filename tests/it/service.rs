@@ -365,7 +365,7 @@ fn a_create_in_doubt_is_settled_by_it() {
 }
 
 #[test]
-fn a_killed_service_goes_on_where_it_was() {
+fn a_killed_service_continues_its_work() {
     let (remote, project) = start(Config::default());
     let mut service = Service::start(&project, &[]);
     service.until_synced("ui/a.png");

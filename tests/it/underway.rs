@@ -101,7 +101,7 @@ fn an_update_whose_answer_is_lost_is_not_taken_for_drift() {
 }
 
 #[test]
-fn a_look_during_an_update_is_not_taken_for_drift() {
+fn an_observation_during_an_update_is_not_taken_for_drift() {
     let (remote, project) = start(Config::default());
     project.sync();
     remote.control().set_latency(LatencyModel::Fixed(3_000));

@@ -94,7 +94,7 @@ async fn the_control_api_reports_invalid_requests() {
         let error = response.json()["error"].as_str().unwrap().to_owned();
         assert!(response.status() == status && error.starts_with(message), "{path}: {} {error}", response.status());
     }
-    assert!(emulator.control().requests().is_empty(), "the side door is not in the log");
+    assert!(emulator.control().requests().is_empty(), "a request to the control API is not in the log");
     emulator.shutdown().await;
 }
 

@@ -162,7 +162,7 @@ pub(crate) async fn forget(session: &mut Session, addresses: &[Address]) -> Resu
     let each = session.state_cache.read(may)?;
     let changes = each.iter().flat_map(|ForgottenAddress { address, asset_ids, suspected, .. }| {
         let event = EventKind::Forgotten { asset_ids: asset_ids.to_vec(), suspected: *suspected };
-        [Change::Forget { address: address.clone() }, Change::LogEvent { address: Some(address.clone()), event }]
+        [Change::Forget { address: address.clone() }, Change::log(address, event)]
     });
     session.state_cache.commit(changes.collect()).await?;
     let lockfile_written = session.keep(None).await?;

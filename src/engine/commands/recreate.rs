@@ -108,7 +108,7 @@ impl Separation {
                 true => EventKind::Recreated { asset_id, name: name.clone() },
                 false => EventKind::BroughtBack { asset_id, owner: *owner, name: name.clone() },
             };
-            changes.push(Change::LogEvent { address: Some(name.clone()), event });
+            changes.push(Change::log(name, event));
         }
         if !(*has_own && *changes_owner) {
             return;
@@ -126,7 +126,7 @@ impl Separation {
         changes.push(Change::SetMetadata { address: address.clone(), fields, stored: FieldDigests::new() });
         changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
         let event = EventKind::UsedAgain { creator: *creator };
-        changes.push(Change::LogEvent { address: Some(address.clone()), event });
+        changes.push(Change::log(address, event));
     }
 }
 

@@ -156,7 +156,7 @@ pub(crate) async fn resolve_with(
                 }
                 OpenUpload::Update(_) => Vec::new(),
             };
-            changes.push(told(address, EventKind::ResolvedAs(asset_id)));
+            changes.push(Change::log(address, EventKind::ResolvedAs(asset_id)));
             changes
         })
         .await?;
@@ -174,14 +174,14 @@ pub(crate) async fn recreate(state_cache: &StateCache, address: &Address) -> Res
         OpenUpload::Waiting(id, attempt) => {
             let mut changes = vec![Change::Advance { attempt: *id, event: PhaseEvent::Abandon }];
             changes.extend(effects::accounted(attempt));
-            changes.push(told(address, EventKind::NotMade));
+            changes.push(Change::log(address, EventKind::NotMade));
             changes
         }
         // The operation may still end; its result is recorded then.
         OpenUpload::Overdue(id, attempt) => {
             let mut changes = vec![Change::Advance { attempt: *id, event: PhaseEvent::SetAside }];
             changes.extend(suspect(address, attempt));
-            changes.push(told(address, EventKind::GivenUp));
+            changes.push(Change::log(address, EventKind::GivenUp));
             changes
         }
         OpenUpload::Update(id) => vec![Change::Advance { attempt: *id, event: PhaseEvent::SetAside }],
@@ -207,8 +207,8 @@ pub(crate) async fn no_duplicate(state_cache: &StateCache, address: &Address) ->
     if changes.is_empty() {
         return Err(RepairError::NoDuplicate { address: address.clone() });
     }
-    let told = told(address, EventKind::NoDuplicate);
-    state_cache.commit(changes.into_iter().chain([told]).collect()).await?;
+    let event = Change::log(address, EventKind::NoDuplicate);
+    state_cache.commit(changes.into_iter().chain([event]).collect()).await?;
     Ok(())
 }
 
@@ -321,8 +321,4 @@ fn difference(attempt: Option<&Attempt>, record: &Record, asset: &RemoteAsset) -
     let name = asset.display_name.as_deref()?;
     let same = crate::model::digest::FieldDigest::of_text(name) == wanted || name.contains("##");
     (!same).then(|| format!("its name is `{name}`"))
-}
-
-fn told(address: &Address, event: EventKind) -> Change {
-    Change::LogEvent { address: Some(address.clone()), event }
 }

@@ -146,7 +146,7 @@ fn passed_over(address: &Address, made: AssetId, kept: AssetId) -> [Change; 2] {
     let event = EventKind::MadeTwice { made, kept };
     [
         Change::SetListing { address: address.clone(), asset_id: made, listing: Some(Listing::Duplicate) },
-        Change::LogEvent { address: Some(address.clone()), event },
+        Change::log(address, event),
     ]
 }
 
@@ -391,13 +391,13 @@ pub(crate) fn ordinal_of(record: &Record, asset_id: AssetId) -> u32 {
 fn other_creator(attempt: &Attempt, asset: &RemoteAsset) -> Option<Change> {
     let meant = attempt.kind.creator;
     let made = asset.creator.filter(|creator| *creator != meant)?;
-    Some(told(&attempt.address, EventKind::OtherCreator { asset_id: asset.asset_id, made, meant }))
+    Some(Change::log(&attempt.address, EventKind::OtherCreator { asset_id: asset.asset_id, made, meant }))
 }
 
 /// Logs that an upload was for another owner or type than the address has now, because another
 /// checkout changed it meanwhile. The asset stays known as it is.
 fn made_for_another(attempt: &Attempt, made: AssetId) -> Change {
-    told(&attempt.address, EventKind::MadeForAnother { asset_id: made, kind: attempt.kind })
+    Change::log(&attempt.address, EventKind::MadeForAnother { asset_id: made, kind: attempt.kind })
 }
 
 /// Records that Roblox refused `attempt`, for the desired state `input_digest`.
@@ -495,7 +495,7 @@ pub(crate) fn looked_at(
         let is_earlier = lags && state < as_before;
         if state != fact.state && !is_earlier {
             changes.push(Change::AddRevision { address: address.clone(), key, fact: fact.now(state) });
-            changes.extend(event_of(fact.state, state, asset.asset_id).map(|event| told(address, event)));
+            changes.extend(event_of(fact.state, state, asset.asset_id).map(|event| Change::log(address, event)));
         }
     }
     // Versions only grow, so a newer one can't be an earlier read.
@@ -522,10 +522,6 @@ const fn event_of(before: RevisionState, now: RevisionState, asset_id: AssetId) 
     }
 }
 
-fn told(address: &Address, event: EventKind) -> Change {
-    Change::LogEvent { address: Some(address.clone()), event }
-}
-
 /// Records a newer version of an asset that someone else made.
 pub(crate) fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
     let key = key_of(record.identity.asset_type, asset);
@@ -543,7 +539,7 @@ pub(crate) fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteA
     vec![
         Change::AddRevision { address: address.clone(), key, fact },
         Change::RecordObservation { asset: asset.clone() },
-        told(address, EventKind::MadeElsewhere { asset_id: asset.asset_id, version: key.version }),
+        Change::log(address, EventKind::MadeElsewhere { asset_id: asset.asset_id, version: key.version }),
     ]
 }
 

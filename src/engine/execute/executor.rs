@@ -282,7 +282,7 @@ impl Executor {
         let slot = self.slot().await?;
         // A newer revision may be a deploy that this checkout has not pulled. It is never
         // overwritten unseen.
-        let seen = match self.look(address, asset_id).await? {
+        let seen = match self.fetch_asset(address, asset_id).await? {
             Lookup::Present(asset) => asset,
             Lookup::Gone => return self.not_found(address, asset_id).await,
         };
@@ -366,7 +366,7 @@ impl Executor {
         self.throttle.release(permit, &reply);
         // Roblox may process it for minutes; others upload meanwhile.
         drop(write.upload);
-        self.answer(attempt, reply).await
+        self.handle_response(attempt, reply).await
     }
 
     /// Waits for an upload slot. Acquire it before opening the file, so that few files are open at

@@ -36,7 +36,7 @@ impl Executor {
     pub(in crate::engine) async fn settle_in_doubt(&self, id: AttemptId) -> Result<StepResult, StepError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer in doubt")) };
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
-        let asset = match self.look(&attempt.address, asset_id).await? {
+        let asset = match self.fetch_asset(&attempt.address, asset_id).await? {
             Lookup::Present(asset) => *asset,
             Lookup::Gone => {
                 // It stays in doubt until Roblox finds the asset, or the asset counts as gone.
@@ -59,7 +59,7 @@ impl Executor {
                     "whether an earlier request ({}) arrived shows only once Roblox's answers can't be older than it",
                     attempt.intent.name()
                 );
-                self.rest(&attempt.address, &message).await?;
+                self.back_off(&attempt.address, &message).await?;
                 Ok(StepResult::Again { message })
             }
             InDoubtVerdict::No => {
@@ -144,7 +144,7 @@ impl Executor {
         });
         if looks < LOOKS {
             let message = "it is not known yet whether the update before arrived".to_owned();
-            self.rest(&attempt.address, &message).await?;
+            self.back_off(&attempt.address, &message).await?;
             return Ok(StepResult::Again { message });
         }
         self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
@@ -205,10 +205,10 @@ impl Executor {
         match &reply.result {
             Err(failure) if matches!(failure.class, Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_)) => {
                 let message = chain(failure);
-                self.rest(&attempt.address, &message).await?;
+                self.back_off(&attempt.address, &message).await?;
                 Ok(StepResult::Again { message })
             }
-            Ok(_) | Err(_) => self.answer(id, reply).await,
+            Ok(_) | Err(_) => self.handle_response(id, reply).await,
         }
     }
 }

@@ -41,7 +41,7 @@ impl Executor {
         // change tells whose a revision is.
         let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
         if !made_just_now && (in_place || !self.state_cache.read(|recorded| is_confirmed(recorded, asset_id))) {
-            match self.look(address, asset_id).await? {
+            match self.fetch_asset(address, asset_id).await? {
                 Lookup::Present(asset) => {
                     self.state_cache.commit_with(|recorded| observe::observed(recorded, &asset, clock::now())).await?;
                 }

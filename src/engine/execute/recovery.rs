@@ -24,7 +24,7 @@ impl Executor {
             return Ok(());
         }
         match self.state_cache.read(any_asset) {
-            Some((owner, asset_id)) => self.look(&owner, asset_id).await.map(|_| ()),
+            Some((owner, asset_id)) => self.fetch_asset(&owner, asset_id).await.map(|_| ()),
             None => self.ask_about_the_key(address).await,
         }
     }
@@ -42,7 +42,7 @@ impl Executor {
         self.throttle.release(permit, &reply);
         let Err(failure) = reply.result else { return Ok(()) };
         let message = chain(&failure);
-        self.rest(address, &message).await?;
+        self.back_off(address, &message).await?;
         Err(StepResult::Again { message }.into())
     }
 }

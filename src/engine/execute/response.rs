@@ -50,7 +50,7 @@ const QUOTA_ASKED_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 impl Executor {
     /// Handles the response to a write.
-    pub(in crate::engine) async fn answer(
+    pub(in crate::engine) async fn handle_response(
         &self,
         id: AttemptId,
         reply: ApiReply<Submitted>,
@@ -134,7 +134,7 @@ impl Executor {
             Class::InDoubt if is_unknown_success(&failure) => self.hold(id, &message).await,
             // A failed write has neither of the last two classes; if it had, nothing would be
             // known.
-            Class::InDoubt | Class::CouldNotAsk => self.doubt(id, &message).await,
+            Class::InDoubt | Class::CouldNotAsk => self.mark_in_doubt(id, &message).await,
         }
     }
 
@@ -218,7 +218,7 @@ impl Executor {
 
     /// Records that the outcome is in doubt: the next plan decides, by fetching the asset or by the
     /// policy.
-    async fn doubt(&self, id: AttemptId, message: &str) -> Result<StepResult, StepError> {
+    async fn mark_in_doubt(&self, id: AttemptId, message: &str) -> Result<StepResult, StepError> {
         self.back_off_after(id, PhaseEvent::Doubt, message).await?;
         Ok(StepResult::Ended(Outcome::InDoubt { message: message.to_owned() }))
     }
@@ -228,7 +228,7 @@ impl Executor {
     async fn hold(&self, id: AttemptId, message: &str) -> Result<StepResult, StepError> {
         let upload = self.attempt(id).and_then(|attempt| attempt.intent.upload());
         if upload.is_none() {
-            return self.doubt(id, message).await;
+            return self.mark_in_doubt(id, message).await;
         }
         self.results.unreadable(clock::elapsed());
         self.back_off_after(id, PhaseEvent::Hold, message).await?;
@@ -247,7 +247,7 @@ impl Executor {
             changes.push(Change::SetBlocked { address: attempt.address.clone(), blocked: Some(blocked) });
             if matches!(event, PhaseEvent::Doubt | PhaseEvent::Hold) {
                 let event = EventKind::InDoubt { action: attempt.intent.kind(), message: message.to_owned() };
-                changes.push(Change::LogEvent { address: Some(attempt.address.clone()), event });
+                changes.push(Change::log(&attempt.address, event));
             }
             changes
         };
@@ -301,7 +301,7 @@ impl Executor {
             Some(Followed::DoneWithNothing) => {
                 self.hold(id, &format!("operation {operation} ended without a result or an error")).await
             }
-            Some(Followed::Lost) => self.doubt(id, &format!("Roblox no longer knows operation {operation}")).await,
+            Some(Followed::Lost) => self.mark_in_doubt(id, &format!("Roblox no longer knows operation {operation}")).await,
             Some(Followed::Refused(failure)) => {
                 let message = failure.to_string();
                 self.stop_for_credential(&failure);
@@ -433,7 +433,7 @@ impl Executor {
     }
 
     /// Fetches an asset once, for a step of `address`, which backs off on failure.
-    pub(in crate::engine) async fn look(&self, address: &Address, asset_id: AssetId) -> Result<Lookup, StepError> {
+    pub(in crate::engine) async fn fetch_asset(&self, address: &Address, asset_id: AssetId) -> Result<Lookup, StepError> {
         let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::GetAsset)).await else {
             return Err(run_ends().into());
         };
@@ -451,7 +451,7 @@ impl Executor {
 
     /// Fetches an asset where the step goes on without it.
     async fn glance(&self, address: &Address, asset_id: AssetId) -> Result<Option<RemoteAsset>, StateCacheError> {
-        match self.look(address, asset_id).await {
+        match self.fetch_asset(address, asset_id).await {
             Ok(Lookup::Present(asset)) => Ok(Some(*asset)),
             Ok(Lookup::Gone) | Err(StepError::Over(_)) => Ok(None),
             Err(StepError::StateCache(error)) => Err(error),
@@ -474,7 +474,7 @@ impl Executor {
                 StepResult::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) })
             }
             Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_) | Class::CouldNotAsk => {
-                self.rest(address, &message).await?;
+                self.back_off(address, &message).await?;
                 StepResult::Again { message }
             }
         })
@@ -522,10 +522,10 @@ impl Executor {
         let message = mismatch.to_string();
         tracing::error!(%address, "{message}");
         let event = EventKind::AnotherAsset(mismatch);
-        let mut changes = vec![Change::LogEvent { address: Some(address.clone()), event }];
+        let mut changes = vec![Change::log(address, event)];
         if let Mismatch::Asset { .. } = mismatch {
             self.state_cache.commit(changes).await?;
-            self.rest(address, &message).await?;
+            self.back_off(address, &message).await?;
             return Ok(StepResult::Ended(Outcome::TryLater { message }));
         }
         changes.push(Change::RecordObservation { asset });
@@ -554,7 +554,7 @@ impl Executor {
     }
 
     /// Makes an address back off after a failed request that changed nothing.
-    pub(in crate::engine) async fn rest(&self, address: &Address, message: &str) -> Result<(), StateCacheError> {
+    pub(in crate::engine) async fn back_off(&self, address: &Address, message: &str) -> Result<(), StateCacheError> {
         let known = self.input_digests.get(address).map(|input_digests| input_digests.asset);
         let input_digest = known.unwrap_or_else(|| digest::input_digest(None, &FieldDigests::new()));
         let jitter = fastrand::f64();

@@ -32,7 +32,7 @@ impl Executor {
         to: Revision,
     ) -> Result<StepResult, StepError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
-        let seen = match self.look(address, asset_id).await? {
+        let seen = match self.fetch_asset(address, asset_id).await? {
             Lookup::Present(asset) => asset,
             Lookup::Gone => return self.not_found(address, asset_id).await,
         };

@@ -73,7 +73,7 @@ impl Executor {
     /// Checks whether an asset can be that of `address`, restores it if it is archived, and records
     /// the result.
     async fn check_alive(&self, address: &Address, identity: &Identity, asset_id: AssetId) -> Result<(), StepError> {
-        let asset = match self.look(address, asset_id).await? {
+        let asset = match self.fetch_asset(address, asset_id).await? {
             Lookup::Present(asset) => asset,
             Lookup::Gone => return Err(self.not_found(address, asset_id).await?.into()),
         };
@@ -100,7 +100,7 @@ impl Executor {
     ) -> Result<StepResult, StepError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
         // Nothing is archived unseen: its owner may differ from the lockfile.
-        match self.look(address, asset_id).await? {
+        match self.fetch_asset(address, asset_id).await? {
             Lookup::Present(asset) => {
                 self.state_cache.commit_with(|recorded| observe::observed(recorded, &asset, clock::now())).await?;
             }
@@ -123,7 +123,7 @@ impl Executor {
         repairs: bool,
     ) -> Result<StepResult, StepError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
-        match self.look(address, asset_id).await? {
+        match self.fetch_asset(address, asset_id).await? {
             Lookup::Present(_) => {}
             Lookup::Gone => return self.not_found(address, asset_id).await,
         }
@@ -175,7 +175,7 @@ impl Executor {
     ) -> Result<StepResult, StepError> {
         self.state_cache.commit_with(|recorded| observe::not_found(recorded, asset_id, clock::now())).await?;
         let message = format!("Roblox answered that it has no asset {asset_id}; it is asked again before that counts");
-        self.rest(address, &message).await?;
+        self.back_off(address, &message).await?;
         Ok(StepResult::Ended(Outcome::TryLater { message }))
     }
 

@@ -26,7 +26,7 @@ use self::schedule::Schedule;
 use self::shipped::Shipped;
 use crate::engine::workspace::project::Project;
 use crate::platform::clock;
-use crate::platform::process::{self, Shell, Surroundings};
+use crate::platform::process::{self, Shell, ShellEnvironment};
 use crate::telemetry::systemd;
 
 /// The limit of one run. A commit and a push take seconds; a longer run waits for something that
@@ -56,7 +56,7 @@ const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 const HIDDEN: &[&str] =
     &["ROBLOX_API_KEY", "ROBLOX_OAUTH_TOKEN", "CREDENTIALS_DIRECTORY", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
-/// The command and its surroundings.
+/// The command and its environment.
 #[derive(Debug, Clone)]
 pub(crate) struct CommandSettings {
     /// The command, for the shell.
@@ -364,8 +364,8 @@ async fn run(
 ) -> Result<(), String> {
     // Kept until the command has ended.
     let shipped = Shipped::unpack().inspect_err(|error| tracing::debug!("can't unpack macadam-commit-push: {error}"));
-    let surroundings = surroundings(setting, paths, shipped.as_ref().ok());
-    let status = match process::shell(&setting.command, &setting.project.root, &surroundings) {
+    let environment = environment(setting, paths, shipped.as_ref().ok());
+    let status = match process::shell(&setting.command, &setting.project.root, &environment) {
         Ok(shell) => follow(shell, limits, deadline, print).await?,
         Err(error) => return Err(format!("it could not be started: {error}")),
     };
@@ -442,7 +442,7 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, lines: mpsc::Sender<String
     }
 }
 
-fn surroundings(setting: &CommandSettings, paths: &[PathBuf], shipped: Option<&Shipped>) -> Surroundings {
+fn environment(setting: &CommandSettings, paths: &[PathBuf], shipped: Option<&Shipped>) -> ShellEnvironment {
     let CommandSettings { command: _, project, hidden } = setting;
     let mut changed = OsString::new();
     for path in paths {
@@ -459,7 +459,7 @@ fn surroundings(setting: &CommandSettings, paths: &[PathBuf], shipped: Option<&S
         ("MACADAM_LOCKFILE", absolute(&project.lockfile).into()),
     ];
     with.extend(shipped.map(Shipped::variables).into_iter().flatten());
-    Surroundings {
+    ShellEnvironment {
         with,
         without: HIDDEN
             .iter()

@@ -57,7 +57,7 @@ async fn the_command_gets_the_changed_paths_and_no_secret() {
     assert!(env.contains(&format!("MACADAM_LOCKFILE={folder}/assets.lock.toml\n")), "{env}");
     // cargo sets this variable for tests; here it stands for one that the project hides.
     assert!(env.contains("PATH=") && !env.lines().any(|line| line.starts_with("CARGO=")), "{env}");
-    let hidden = surroundings(
+    let hidden = environment(
         &CommandSettings {
             command: String::new(),
             project: Project::find(Some(Path::new("assets.toml")), None, bench.folder.path()).unwrap(),

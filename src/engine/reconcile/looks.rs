@@ -10,7 +10,7 @@ use super::reconciler::{KeyStage, Reconciler};
 use super::shutdown::Shutdown;
 use super::workers::{AnsweredQueries, End};
 use crate::engine::remote::observe::{self, AssetQuery};
-use crate::engine::remote::set_aside;
+use crate::engine::remote::overdue;
 use crate::model::ids::Creator;
 use crate::model::recorded::Recorded;
 
@@ -44,9 +44,9 @@ impl Reconciler<'_> {
     }
 
     /// Begins to poll the operations that were set aside.
-    pub(super) fn ask_set_aside(&mut self) {
+    pub(super) fn poll_overdue(&mut self) {
         let context = self.context.clone();
-        self.workers.run(async move { End::SetAside(set_aside::ask(&context).await) });
+        self.workers.run(async move { End::Overdue(overdue::poll(&context).await) });
     }
 
     /// Begins to check what the key may do, unless that is in progress.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::reconciler::Reconciler;
 use super::shutdown::panic_message;
 use super::workers::End;
-use crate::engine::workspace::gather::{GatherError, Gathered, look, read_manifest};
+use crate::engine::workspace::gather::{GatherError, Gathered, gather_manifest, read_manifest};
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::files::FilesInProgress;
 use crate::manifest::Manifest;
@@ -59,7 +59,7 @@ impl Reconciler<'_> {
         let scanning = tokio::task::spawn_blocking(move || {
             failpoint::trip("gather");
             let scan = |(manifest, text): (Manifest, String)| {
-                let gathered = look(&project, manifest, text.clone(), &before, &known, &in_progress, &listener)?;
+                let gathered = gather_manifest(&project, manifest, text.clone(), &before, &known, &in_progress, &listener)?;
                 Ok((gathered, text))
             };
             // An invalid manifest is reported, and the last valid one stays in force.

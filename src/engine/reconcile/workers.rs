@@ -21,7 +21,7 @@ use crate::engine::execute::chain::{Finished, Reports, asset_of, chains, run_cha
 use crate::engine::execute::executor::Executor;
 use crate::engine::reconcile::shutdown::{Shutdown, panic_message};
 use crate::engine::remote::observe::{AssetQuery, QueryResult};
-use crate::engine::remote::set_aside::SetAsideResult;
+use crate::engine::remote::overdue::OverdueResult;
 use crate::engine::report::run_report::{Outcome, StepReport};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
@@ -49,7 +49,7 @@ pub(super) enum End {
     /// Fetches of assets.
     Observation(AnsweredQueries),
     /// Polls of operations that were set aside.
-    SetAside(Vec<SetAsideResult>),
+    Overdue(Vec<OverdueResult>),
     /// The check of the key that has this serial; `false` if nothing may begin.
     Key { serial: u64, may_begin: bool },
     /// A person's answer.

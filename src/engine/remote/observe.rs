@@ -230,7 +230,7 @@ pub(crate) fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) 
             EventKind::Gone(asset_id)
         };
         changes.extend(gone);
-        changes.push(Change::LogEvent { address: Some(address.clone()), event });
+        changes.push(Change::log(address, event));
     }
     changes
 }

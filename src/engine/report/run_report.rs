@@ -148,7 +148,7 @@ impl RunReport {
 
     /// Returns the steps that are left and that no entry of [`RunReport::steps`] mentions: never
     /// tried, or superseded.
-    pub(crate) fn untold(&self) -> Vec<&Step> {
+    pub(crate) fn unreported(&self) -> Vec<&Step> {
         let told =
             |report: &&StepReport| !report.outcome.is_done() && !matches!(report.outcome, Outcome::Superseded { .. });
         let told: BTreeSet<&Address> = self.steps.iter().filter(told).map(|report| &report.step.address).collect();
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn untold_lists_steps_left_without_a_report() {
+    fn unreported_lists_steps_left_without_a_report() {
         let tried = |address: &str, outcome: Outcome| StepReport { step: step(address), outcome };
         let done = Outcome::Done { asset_id: AssetId::new(1).unwrap(), revision: None };
         let report = RunReport {
@@ -235,8 +235,8 @@ mod tests {
             left: ["later", "half", "overtaken", "untried"].map(step).to_vec(),
             ..RunReport::default()
         };
-        let untold: Vec<&str> = report.untold().iter().map(|step| step.address.as_str()).collect();
-        assert_eq!(untold, ["half", "overtaken", "untried"]);
+        let unreported: Vec<&str> = report.unreported().iter().map(|step| step.address.as_str()).collect();
+        assert_eq!(unreported, ["half", "overtaken", "untried"]);
     }
 
     #[test]

@@ -85,14 +85,14 @@ pub(crate) fn gather(
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
     let (manifest, text) = read_manifest(project)?;
-    look(project, manifest, text, cache, known, in_progress, listener)
+    gather_manifest(project, manifest, text, cache, known, in_progress, listener)
 }
 
-/// Does the same for a `manifest` that was read before, with its `text`.
+/// Does what [`gather`] does, for a `manifest` that was read before, with its `text`.
 ///
 /// # Errors
 /// When it is not valid for these files, or a folder can't be read.
-pub(crate) fn look(
+pub(crate) fn gather_manifest(
     project: &Project,
     manifest: Manifest,
     text: String,

@@ -48,7 +48,7 @@ pub struct Lockfile {
     /// The revisions of that file, once this process has read it.
     digests: Option<Digests>,
     /// The lockfile or an output was written, and no command of `--on-change` has succeeded since.
-    untold: bool,
+    unreported: bool,
     /// The evidence found by the last read, if the file was missing.
     missing: Option<MissingLockfile>,
     /// This state knew the file, found it missing, and neither another file nor a person's consent
@@ -84,8 +84,8 @@ pub struct SavedLockfile {
     pub fingerprint: Option<String>,
     /// The commit at which it was compared with its history in git.
     pub compared: Option<String>,
-    /// See [`Lockfile::is_untold`].
-    pub is_untold: bool,
+    /// See [`Lockfile::is_unreported`].
+    pub is_unreported: bool,
     /// Whether it was lost.
     pub is_lost: bool,
 }
@@ -93,7 +93,7 @@ pub struct SavedLockfile {
 impl Lockfile {
     /// Creates the lockfile of `project`, as the state remembers it.
     pub fn new(project: Project, remote: String, memory: SavedLockfile) -> Self {
-        let SavedLockfile { fingerprint: known, compared, is_untold: untold, is_lost } = memory;
+        let SavedLockfile { fingerprint: known, compared, is_unreported: unreported, is_lost } = memory;
         Self {
             project,
             remote,
@@ -103,7 +103,7 @@ impl Lockfile {
             took_back: false,
             checkout: Checkout::Unknown,
             digests: None,
-            untold,
+            unreported,
             missing: None,
             is_lost,
             accepted: false,
@@ -116,8 +116,8 @@ impl Lockfile {
 
     /// Returns whether the lockfile or an output was written, by any process, without a successful
     /// command of `--on-change` since. A failed push waits for the next run.
-    pub const fn is_untold(&self) -> bool {
-        self.untold
+    pub const fn is_unreported(&self) -> bool {
+        self.unreported
     }
 
     /// Records that the lockfile or outputs are about to be written, so that the command of
@@ -125,9 +125,9 @@ impl Lockfile {
     ///
     /// # Errors
     /// When the state can't be written.
-    pub async fn will_be_told(&mut self, state_cache: &StateCache) -> Result<(), StateCacheError> {
-        if !std::mem::replace(&mut self.untold, true) {
-            state_cache.store().set_lockfile_untold(true).await?;
+    pub async fn mark_unreported(&mut self, state_cache: &StateCache) -> Result<(), StateCacheError> {
+        if !std::mem::replace(&mut self.unreported, true) {
+            state_cache.store().set_lockfile_unreported(true).await?;
         }
         Ok(())
     }
@@ -136,9 +136,9 @@ impl Lockfile {
     ///
     /// # Errors
     /// When the state can't be written.
-    pub async fn told(&mut self, state_cache: &StateCache) -> Result<(), StateCacheError> {
-        self.untold = false;
-        Ok(state_cache.store().set_lockfile_untold(false).await?)
+    pub async fn mark_reported(&mut self, state_cache: &StateCache) -> Result<(), StateCacheError> {
+        self.unreported = false;
+        Ok(state_cache.store().set_lockfile_unreported(false).await?)
     }
 
     /// Allows a new file if it is missing.
@@ -288,15 +288,15 @@ impl Lockfile {
         }
         let digests = Digests::of(&ledger);
         self.refuse_loss(&digests, &ledger)?;
-        if !self.untold {
+        if !self.unreported {
             // Before the file: a change that is announced twice is better than one that never is.
-            state_cache.store().set_lockfile_untold(true).await.map_err(StateCacheError::from)?;
+            state_cache.store().set_lockfile_unreported(true).await.map_err(StateCacheError::from)?;
         }
         failpoint::hit("lockfile");
         let room = self.room.take().map(|room| room.bytes());
         let (path, access) = (&self.project.lockfile, self.project.lockfile_access);
         self.known = Some(lockfile::save(path, access, &self.remote, &ledger.entries, &ledger.forgotten)?);
-        self.untold = true;
+        self.unreported = true;
         self.digests = Some(digests);
         failpoint::hit("lockfile_written");
         state_cache.commit_with(|recorded| lockfile::locked(recorded, in_manifest)).await?;

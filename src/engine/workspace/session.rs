@@ -83,7 +83,7 @@ impl Session {
         let memory = SavedLockfile {
             fingerprint: store.lockfile_fingerprint()?,
             compared: store.lockfile_compared()?,
-            is_untold: store.is_lockfile_untold()?,
+            is_unreported: store.is_lockfile_unreported()?,
             is_lost: store.is_lockfile_lost()?,
         };
         let (command, place) = (command.to_owned(), project.clone());
@@ -177,7 +177,7 @@ pub(in crate::engine) fn hold_lost(recorded: &Recorded, now: Timestamp) -> Vec<C
             [
                 Change::Advance { attempt: *id, event: PhaseEvent::Hold },
                 Change::SetBlocked { address: attempt.address.clone(), blocked: Some(blocked) },
-                Change::LogEvent { address: Some(attempt.address.clone()), event },
+                Change::log(&attempt.address, event),
             ]
         })
         .collect()

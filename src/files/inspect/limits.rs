@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_just_over_the_limit_looks_so() {
+    fn a_duration_just_over_the_limit_is_shown_as_such() {
         assert_eq!(minutes(Duration::from_nanos(420_000_000_001)), "7:01 minutes");
         assert_eq!(playing_time(u64::MAX, 1), None);
         assert_eq!(playing_time(1, 0), None);

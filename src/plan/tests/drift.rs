@@ -118,7 +118,7 @@ fn an_archived_asset_is_reported_or_restored_three_times_a_day() {
 }
 
 #[test]
-fn an_archived_asset_was_told_only_of_the_address_that_made_it() {
+fn an_archived_asset_is_reported_for_every_address_that_has_it() {
     let known = || {
         let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
         known.seen(10, |seen| seen.archived = Some(true))
@@ -186,7 +186,7 @@ fn a_vanished_asset_is_reported_and_not_uploaded_again() {
 }
 
 #[test]
-fn a_fresh_machine_uploaded_anew_what_had_vanished() {
+fn a_fresh_machine_does_not_upload_a_vanished_asset_again() {
     let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).state("a.png", 10, 1, RevisionState::Gone);
     check(vec![want("a.png", 1)], known(), "drift a.png: Roblox no longer has its asset");
     // It had gone back to the older one.
@@ -195,7 +195,7 @@ fn a_fresh_machine_uploaded_anew_what_had_vanished() {
 }
 
 #[test]
-fn an_older_revision_made_current_elsewhere_is_told_unless_the_read_may_lag() {
+fn an_older_revision_made_current_elsewhere_is_reported_unless_the_read_may_lag() {
     let known = |made: Option<Timestamp>| {
         let known = model().points_to("b.fbx", 11).fact("b.fbx", 11, 2, |fact| {
             fact.content = Some(hash(2));

@@ -69,7 +69,7 @@ fn known_in_doubt(costly: bool) -> KnownBuilder {
 }
 
 #[test]
-fn a_create_sent_again_after_doubt_was_uploaded_once_more_for_each_sharer() {
+fn a_create_sent_again_after_doubt_is_uploaded_once_for_all_sharers() {
     check(
         vec![want("a.png", 1), want("b.png", 1)],
         known_in_doubt(false),
@@ -80,7 +80,7 @@ fn a_create_sent_again_after_doubt_was_uploaded_once_more_for_each_sharer() {
 }
 
 #[test]
-fn the_bytes_of_a_held_create_in_doubt_were_uploaded_for_another_address() {
+fn the_bytes_of_a_held_create_in_doubt_are_not_uploaded_for_another_address() {
     check(
         vec![want("a.png", 1), want("b.png", 1)],
         known_in_doubt(true),
@@ -90,7 +90,7 @@ fn the_bytes_of_a_held_create_in_doubt_were_uploaded_for_another_address() {
 }
 
 #[test]
-fn an_operation_was_forgotten_over_a_younger_create_in_doubt() {
+fn an_operation_is_followed_beside_a_younger_create_in_doubt() {
     let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
     let known = KnownBuilder::default()
         .create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, accepted])
@@ -99,7 +99,7 @@ fn an_operation_was_forgotten_over_a_younger_create_in_doubt() {
 }
 
 #[test]
-fn a_create_in_doubt_was_given_up_though_nothing_took_its_place() {
+fn a_create_in_doubt_stays_open_until_another_takes_its_place() {
     let broken = FileProblem {
         kind: crate::model::file::FileProblemKind::Missing,
         message: "no such file".to_owned(),
@@ -112,7 +112,7 @@ fn a_create_in_doubt_was_given_up_though_nothing_took_its_place() {
 }
 
 #[test]
-fn the_operation_of_an_address_that_left_was_never_polled_and_its_asset_lost() {
+fn the_operation_of_a_removed_address_is_polled_to_its_end() {
     let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
     let known =
         || KnownBuilder::default().create_under_way("b.png", 1, false, &[PhaseEvent::HandOver, accepted.clone()]);
@@ -129,7 +129,7 @@ fn the_operation_of_an_address_that_left_was_never_polled_and_its_asset_lost() {
 
 /// A lockfile brought one and the journal had one: each may have left an asset.
 #[test]
-fn two_creates_in_doubt_were_counted_as_one() {
+fn two_creates_in_doubt_count_as_two() {
     let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
     let known =
         KnownBuilder::default().create_under_way("a.png", 1, false, &doubt).create_under_way("a.png", 1, false, &doubt);

@@ -87,7 +87,7 @@ fn a_shared_one_that_is_removed_leaves_the_other_its_asset() {
 }
 
 #[test]
-fn a_rejected_one_whose_file_reverts_goes_back() {
+fn a_rejected_asset_whose_file_reverts_uses_its_earlier_asset() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20);
     let known = known.state("a.png", 20, 2, RevisionState::Rejected);
     check(vec![want("a.png", 1)], known, "replace a.png 10: the file is again the one of asset 10");
@@ -206,7 +206,7 @@ fn two_addresses_put_their_files_over_one_another() {
 /// The old asset's archiving counted as the end of what comes before the metadata, which could then
 /// be sent to the asset that was being replaced.
 #[test]
-fn metadata_was_sent_before_the_asset_was_replaced() {
+fn metadata_waits_until_the_asset_is_replaced() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20);
     check_desired(
         &at_once(desired(vec![with_link(want("a.png", 3), Some("https://x.com/a"))])),

@@ -217,7 +217,7 @@ fn a_refused_name_of_a_create_follows_the_policy() {
 }
 
 #[test]
-fn a_name_that_was_refused_and_kept_was_put_back_as_drift() {
+fn a_refused_name_that_stays_is_no_drift() {
     let wanted = described(named(want("b.fbx", 1), "Rude"), "A");
     let before = described(named(want("b.fbx", 1), "Sword"), "A");
     let input_digests = input_digest::of(&wanted, &wanted.metadata.digests());

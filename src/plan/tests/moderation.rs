@@ -18,7 +18,7 @@ fn rejected_content_is_not_uploaded_again() {
 }
 
 #[test]
-fn rejected_content_was_uploaded_again_under_another_address() {
+fn rejected_content_is_not_uploaded_under_another_address() {
     let known = || {
         KnownBuilder::default().fact("a.png", 10, 1, |fact| {
             fact.content = Some(hash(1));
@@ -71,7 +71,7 @@ fn a_rejected_content_is_held_until_it_changes() {
 }
 
 #[test]
-fn a_file_that_reverts_to_what_was_rejected_is_held() {
+fn a_file_that_reverts_to_rejected_content_is_held() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).state("a.png", 10, 1, RevisionState::Rejected);
     let known = known.revision("a.png", 20, 2, 2).points_to("a.png", 20);
     check(vec![want("a.png", 1)], known, "rejected a.png: Roblox's moderation rejected this content");

@@ -116,7 +116,7 @@ fn a_pin_that_is_renamed_in_the_same_change_tells_which_asset_it_is() {
 }
 
 #[test]
-fn while_something_names_what_left_nothing_is_made_in_its_place() {
+fn a_removed_address_that_is_still_referenced_is_not_replaced() {
     let known = || left("a.fbx", 10, 1).revision("a.fbx", 10, 2, 2);
     let stray = |place| vec![Stray { to: address("a.fbx"), place }];
     let wanted = Desired { stray: stray(StrayPlace::Pin), ..desired(vec![want("b.fbx", 9), want("c.png", 8)]) };
@@ -146,7 +146,7 @@ fn while_something_names_what_left_nothing_is_made_in_its_place() {
 }
 
 #[test]
-fn what_may_be_a_rename_with_an_edit_is_said_and_held_where_the_id_is_protected() {
+fn a_possible_rename_with_an_edit_is_reported_and_held_where_the_id_is_protected() {
     let kept = "note a.fbx: it is no longer in the manifest; its asset stays on Roblox";
     let note = "note b.fbx: it is new, and `a.fbx` left in the same change; if it is `a.fbx`, renamed and edited, `macadam import b.fbx 10` gives it the old asset ID";
     let known = || left("a.fbx", 10, 1);

@@ -91,7 +91,7 @@ fn unpinned_the_file_is_what_counts_and_is_not_uploaded_where_a_revision_has_it(
 }
 
 #[test]
-fn a_pin_to_what_can_not_be_gone_back_to_is_refused_with_the_list() {
+fn a_pin_to_an_unusable_revision_is_refused_with_the_usable_ones() {
     let check_hint = |wanted: DesiredAsset, known: KnownBuilder, reason: &str, hint: &str| {
         let plan = plan(&desired(vec![wanted]), &known.0, NOW);
         let held: Vec<_> = plan.held.iter().map(|h| (h.reason.to_string(), h.hint().unwrap())).collect();
@@ -169,7 +169,7 @@ fn metadata_goes_on_while_content_is_pinned() {
 }
 
 #[test]
-fn who_made_a_newer_revision_than_the_pinned_one_is_told_and_not_undone() {
+fn a_newer_revision_than_the_pinned_one_is_reported_and_not_undone() {
     let made = "revision 4 of asset 11 was made on Roblox, outside of Macadam";
     let wanted = || vec![pinned(want("b.fbx", 3), 1)];
     // Carried out before: somebody went on from there.
@@ -197,7 +197,7 @@ fn a_refused_rollback_waits_for_another_pin() {
 
 /// Roblox refuses the rollback of an archived asset, and the address was called failed.
 #[test]
-fn a_pin_of_what_is_archived_by_hand_waits_for_its_restoration() {
+fn a_pin_to_an_asset_archived_by_hand_waits_for_its_restoration() {
     let known = KnownBuilder::default().revision("m.fbx", 10, 1, 1).revision("m.fbx", 10, 2, 2).points_to("m.fbx", 10);
     let known = known
         .retirements("m.fbx", 10, RetireReason::ByHand, NOW, Some(NOW))

@@ -209,7 +209,7 @@ fn an_asset_that_comes_back_is_restored_with_its_id() {
 /// One of two addresses that shared an asset left, and later the other: it was archived with the
 /// first one's time.
 #[test]
-fn an_asset_was_archived_by_the_time_of_the_first_address_that_left() {
+fn an_asset_is_archived_by_the_time_of_the_last_address_that_left() {
     let shared = || {
         let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
         known.left("a.png").retirements("a.png", 10, RetireReason::Removed, days_ago(20), None)
@@ -224,7 +224,7 @@ fn an_asset_was_archived_by_the_time_of_the_first_address_that_left() {
 }
 
 #[test]
-fn an_asset_was_told_archived_before_it_was() {
+fn an_asset_counts_as_archived_only_once_it_is() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
     let known = known.left("a.png").left("b.png");
     let plan = plan(&at_once(desired(vec![])), &known.0, NOW);

@@ -93,7 +93,7 @@ fn an_address_that_waits_for_a_held_upload_is_held() {
 }
 
 #[test]
-fn an_address_that_can_not_upload_held_whoever_has_the_same_bytes() {
+fn an_address_that_can_not_upload_holds_no_other_with_the_same_bytes() {
     let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
     let new = "create b.png: not on Roblox yet";
     check(
@@ -166,7 +166,7 @@ fn the_owner_may_move_on_and_the_asset_stays_with_the_sharer() {
 /// On a machine with only the lockfile an address without a file shows its newest asset, and so the
 /// one that uses that split off.
 #[test]
-fn an_address_without_a_file_owned_what_another_one_uses() {
+fn an_address_without_a_file_owns_no_shared_upload() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).sharing("b.png", 20, 2);
     check(
         vec![missing(want("a.png", 1)), named(want("b.png", 2), "B")],

@@ -123,7 +123,7 @@ fn forget(recorded: &Recorded, ledger: &Ledger, events: &mut Vec<Change>) -> Vec
             let history = recorded.assets.get(address).map(|record| &record.history);
             if history.is_some_and(|history| history.of_asset(asset_id).any(|(_, fact)| fact.era < times)) {
                 let event = EventKind::ForgottenElsewhere(asset_id);
-                events.push(Change::LogEvent { address: Some(address.clone()), event });
+                events.push(Change::log(address, event));
             }
         }
     }
@@ -509,7 +509,7 @@ impl AddressImport<'_> {
     }
 
     fn event(&self, event: EventKind) -> Change {
-        Change::LogEvent { address: Some(self.address.clone()), event }
+        Change::log(&self.address, event)
     }
 }
 

@@ -526,7 +526,7 @@ fn only_this_checkouts_addresses_are_exported() {
 }
 
 #[test]
-fn what_no_lockfile_has_yet_is_exported_only_where_it_is_wanted() {
+fn facts_missing_in_the_lockfile_are_exported_only_where_wanted() {
     let begun = InLockfile::NotYet { begun_in: Checkout::Branch("x".to_owned()) };
     let mut recorded = imported(&ledger([("here", image("here", &[(1, 1)])), ("new", image("new", &[(2, 2)]))]));
     apply(&mut recorded, &[Change::SetInLockfile { address: address("new"), in_lockfile: begun.clone() }]);
@@ -827,7 +827,7 @@ fn only_forgetting_takes_an_asset_out_of_a_lockfile() {
 }
 
 #[test]
-fn what_an_address_and_the_name_of_an_earlier_owner_both_have_may_go_from_one_of_them() {
+fn an_asset_of_an_address_and_of_a_former_name_may_leave_one_of_them() {
     let group = Creator::Group(GroupId::new(7).unwrap());
     let user = Creator::User(UserId::new(1).unwrap());
     let of = |creator, assets: &[(u64, u8)]| {

@@ -114,9 +114,9 @@ impl Store {
     ///
     /// # Errors
     /// When the database can't be read.
-    pub fn is_lockfile_untold(&self) -> Result<bool, StateError> {
+    pub fn is_lockfile_unreported(&self) -> Result<bool, StateError> {
         self.connection
-            .query_row("SELECT lockfile_untold FROM meta", [], |row| row.get(0))
+            .query_row("SELECT lockfile_unreported FROM meta", [], |row| row.get(0))
             .map_err(|error| self.failed("read whether the lockfile's change was told", error))
     }
 
@@ -124,9 +124,9 @@ impl Store {
     ///
     /// # Errors
     /// When the database can't be written.
-    pub fn set_lockfile_untold(&mut self, untold: bool) -> Result<(), StateError> {
+    pub fn set_lockfile_unreported(&mut self, unreported: bool) -> Result<(), StateError> {
         self.connection
-            .execute("UPDATE meta SET lockfile_untold = ?1", [untold])
+            .execute("UPDATE meta SET lockfile_unreported = ?1", [unreported])
             .map(drop)
             .map_err(|error| self.failed("write whether the lockfile's change was told", error))
     }

@@ -149,7 +149,7 @@ impl Store {
 /// Creates the folder and an empty file, for this user alone, if they are missing.
 fn create_file(path: &Path) -> Result<(), StateError> {
     create_folder(path)?;
-    match own_file::look(path) {
+    match own_file::metadata(path) {
         Ok(_) => refuse_empty_with_log(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             own_file::open(path, How::Private).map(drop).map_err(|error| unopened(path, error))
@@ -197,7 +197,7 @@ pub(in crate::state) fn create_folder(path: &Path) -> Result<(), StateError> {
 
 /// Returns the identity of the plain file at a state's path, and follows no link.
 pub(super) fn existing(path: &Path) -> io::Result<FileId> {
-    Ok(FileId::of_metadata(&own_file::look(path)?))
+    Ok(FileId::of_metadata(&own_file::metadata(path)?))
 }
 
 /// Refuses a file that replaced the one found before. SQLite opens files only by their paths.

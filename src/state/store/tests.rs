@@ -438,9 +438,9 @@ fn limits_and_latencies_read_back() {
     assert_eq!(store.load_latencies().unwrap(), wanted);
 
     assert_eq!(store.lockfile_fingerprint().unwrap(), None);
-    assert!(!store.is_lockfile_untold().unwrap());
-    store.set_lockfile_untold(true).unwrap();
-    assert!(store.is_lockfile_untold().unwrap());
+    assert!(!store.is_lockfile_unreported().unwrap());
+    store.set_lockfile_unreported(true).unwrap();
+    assert!(store.is_lockfile_unreported().unwrap());
     store.set_lockfile_fingerprint(Some("12-abc")).unwrap();
     assert_eq!(store.lockfile_fingerprint().unwrap().as_deref(), Some("12-abc"));
 }

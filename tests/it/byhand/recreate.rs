@@ -128,7 +128,7 @@ fn a_machine_with_an_old_state_follows_the_lockfile() {
 
 /// Back to the first owner: every address takes over what it had, and nothing is uploaded.
 #[test]
-fn the_way_back_takes_the_old_assets_over() {
+fn changing_the_owner_back_takes_over_the_old_assets() {
     let (remote, project) = migrating();
     let old = ids(&project);
     project.write("assets.toml", format!("{GROUP}{TAIL}"));
@@ -141,7 +141,7 @@ fn the_way_back_takes_the_old_assets_over() {
 }
 
 #[test]
-fn it_goes_on_where_a_crash_left_it() {
+fn a_sync_continues_after_a_crash() {
     for point in ["recreate_begun:1", "accepted:1", "settled:1"] {
         let stage = Stage::new(&format!("{USER}{TAIL}"));
         files(&stage.project);

@@ -105,7 +105,7 @@ fn an_emptied_manifest_is_archived_on_purpose() {
 }
 
 #[test]
-fn a_glob_of_retry_means_what_was_refused() {
+fn retry_with_a_glob_takes_the_refused_assets() {
     let (remote, project) = pictures();
     remote.control().add_text_rule(serde_json::from_value(json!({ "contains": "Bad", "action": "refuse" })).unwrap());
     let manifest = project.read("assets.toml");
@@ -124,7 +124,7 @@ fn a_glob_of_retry_means_what_was_refused() {
 
 /// The picture is another asset then, and whoever shows it follows in the same command.
 #[test]
-fn a_pin_of_an_icon_is_carried_on_to_whoever_shows_it() {
+fn a_pinned_icon_is_sent_to_the_assets_that_show_it() {
     let remote = remote(&[]);
     let manifest = "[creator]\nuser_id = 1\n\n[assets.sword]\npath = \"sword.rbxmx\"\nicon = \"icon\"\n\n[assets.icon]\npath = \"icon.png\"\n";
     let project = Project::new(manifest).at(&remote.url());

@@ -37,7 +37,7 @@ fn an_upload_that_the_lockfile_knows_is_not_repeated() {
 }
 
 #[test]
-fn a_models_asset_is_kept_and_a_revision_nobody_knows_is_held() {
+fn a_model_keeps_its_asset_and_an_unknown_revision_is_held() {
     let (mut updated, mut held) = (false, false);
     for point in ["handed_over:1", "answered:1", "accepted:1", "settled:1", "lockfile_written:1"] {
         let mut stage = Stage::new(MODELS);

@@ -34,7 +34,7 @@ fn refresh(project: &Project, code: i32, wanted: &[&str]) -> serde_json::Value {
 }
 
 #[test]
-fn a_changed_name_is_told_and_left_or_put_back_three_times_a_day() {
+fn a_name_changed_at_roblox_is_reported_or_put_back_three_times_a_day() {
     let remote = prompt();
     let report = project(&remote, "drift = \"report\"");
     edit(&report, &remote, ForeignEdit { display_name: Some("Spoon".to_owned()), ..ForeignEdit::default() });
@@ -58,7 +58,7 @@ fn a_changed_name_is_told_and_left_or_put_back_three_times_a_day() {
 }
 
 #[test]
-fn an_archived_asset_is_told_and_left_or_restored() {
+fn an_asset_archived_at_roblox_is_reported_or_restored() {
     for (policy, wanted) in [("report", [].as_slice()), ("heal", &["restore sword"])] {
         let remote = prompt();
         let project = project(&remote, &format!("drift = \"{policy}\""));

@@ -151,7 +151,7 @@ fn an_empty_manifest_and_a_vanished_folder_archive_nothing() {
 }
 
 #[test]
-fn archive_after_nothing_means_in_the_same_command() {
+fn archive_after_zero_archives_in_the_same_command() {
     let remote = prompt();
     let project = project(&remote, "replaced = \"archive\"\nremoved = \"archive\"\narchive_after = \"0d\"", 6);
     let (old, gone) = (asset_id(&project, "ui/0.png"), asset_id(&project, "ui/1.png"));

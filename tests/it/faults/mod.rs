@@ -144,7 +144,7 @@ impl Trial {
         let exceeded: u64 = counters.windows_exceeded.values().sum();
         assert!(exceeded <= self.exceeded, "{:?}", counters.windows_exceeded);
         self.every_asset_is_known();
-        self.what_is_doubled_is_recorded();
+        self.a_doubled_upload_is_recorded();
         no_key_in(self.project.path());
     }
 
@@ -169,7 +169,7 @@ impl Trial {
     /// One asset a content, and one version a content of a model; unless an event says that there
     /// may be more.
     #[track_caller]
-    fn what_is_doubled_is_recorded(&self) {
+    fn a_doubled_upload_is_recorded(&self) {
         let mut made: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
         for report in self.remote.assets() {
             let contents: Vec<_> = report.asset.versions.iter().map(|version| &version.content.hash).collect();

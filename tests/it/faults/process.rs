@@ -35,7 +35,7 @@ fn without_a_descriptor_left_nothing_is_lost() {
 }
 
 #[test]
-fn stopped_for_longer_than_its_patience_it_goes_on() {
+fn a_process_stopped_for_longer_than_its_patience_continues() {
     let slow = json!({"match": {"endpoint": "create_asset"}, "times": 4, "action": {"kind": "delay", "before_commit_ms": 500}});
     let trial = Trial::new().fault(slow);
     (0..20).for_each(|shade| trial.project.write(&format!("ui/more-{shade}.png"), png(100 + shade)));

@@ -54,7 +54,7 @@ fn errors_of_polls_fail_no_upload() {
 }
 
 #[test]
-fn a_create_that_was_told_to_wait_is_never_doubled() {
+fn a_throttled_create_is_never_doubled() {
     // A well-formed 503 is definite: nothing was carried out.
     let action = json!({"kind": "reply", "status": 503, "shape": "service"});
     let trial = Trial::new().fault(json!({"match": {"endpoint": "create_asset"}, "times": 4, "action": action}));

@@ -81,7 +81,7 @@ impl Authority {
 }
 
 #[test]
-fn a_remote_with_a_bad_certificate_gets_nothing() {
+fn nothing_is_sent_to_a_remote_with_a_bad_certificate() {
     type Show = fn(&Authority) -> TlsAcceptor;
     let cases: [(&str, (Show, &str)); 4] = [
         ("expired", (|known| known.certify("localhost", 2001, 2002), "expired")),

@@ -106,7 +106,7 @@ fn several_results_in_a_row_that_can_not_be_read_stop_uploads() {
 }
 
 #[test]
-fn that_something_may_exist_twice_survives_the_state_and_moves_along() {
+fn a_possible_duplicate_survives_the_state_and_a_rename() {
     let trial = Trial::with(MANIFEST, Config { limits: generous(), ..Config::default() }).fault(lost("a", 1));
     trial.document(60, 0);
     trial.fired();

@@ -20,7 +20,7 @@ const FIXTURES: [(&str, &str, &str); 2] = [
 ];
 
 #[test]
-fn what_asphalt_itself_wrote_moves_in_and_nothing_is_uploaded() {
+fn files_written_by_asphalt_move_in_without_uploads() {
     let remote = Remote::start();
     for (style, config, lockfile) in FIXTURES {
         let project = empty(&remote);
@@ -170,7 +170,7 @@ fn nothing_is_overwritten() {
 }
 
 #[test]
-fn wrong_usage_is_told_with_the_way_out() {
+fn wrong_usage_is_reported_with_a_remedy() {
     let remote = Remote::start();
     let project = project(&remote);
     let check = |args: &[&str], code: i32, expected: &str| {

@@ -37,7 +37,7 @@ fn the_first_sync_looks_at_each_asset_and_the_next_one_at_none() {
 }
 
 #[test]
-fn a_change_is_held_until_the_look_and_then_carried_out() {
+fn a_change_waits_for_the_observation_and_is_then_made() {
     let remote = Remote::start();
     let project = moved(&remote, "user_id = 1");
     project.write("assets/sword.rbxmx", rbxmx("two"));

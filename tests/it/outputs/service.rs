@@ -38,7 +38,7 @@ fn the_service_writes_them_and_does_not_answer_to_them() {
 }
 
 #[test]
-fn an_output_that_cant_be_written_is_told_once_and_stops_nothing() {
+fn an_unwritable_output_is_reported_once_and_stops_nothing() {
     let remote = Remote::start();
     let project = project(MANIFEST, &remote);
     project.write(LUAU, "return {}\n");

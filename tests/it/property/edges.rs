@@ -39,7 +39,7 @@ impl Walk {
         if !self.git {
             return;
         }
-        self.told.push("git clean -ffdx".to_owned());
+        self.log.push("git clean -ffdx".to_owned());
         self.commit();
         git(&self.project, &["clean", "-ffdxq"]);
         // Git keeps no empty folders, and a folder that is gone says nothing of what it had.
@@ -49,7 +49,7 @@ impl Walk {
     /// A copy of the state, as a cache of CI or a backup takes it.
     pub(super) fn copy_state(&mut self) {
         if let Some(folder) = state_folder(self.project.path()) {
-            self.told.push("copy the state".to_owned());
+            self.log.push("copy the state".to_owned());
             copy_files(&folder, self.copy.path());
             self.has_copy = true;
         }
@@ -61,7 +61,7 @@ impl Walk {
         if !self.has_copy || !self.is_written_down() {
             return;
         }
-        self.told.push("an older copy of the state comes back".to_owned());
+        self.log.push("an older copy of the state comes back".to_owned());
         self.forget();
         let folder = if self.git { ".git/macadam" } else { ".macadam" };
         copy_files(self.copy.path(), &self.project.file(folder));
@@ -79,7 +79,7 @@ impl Walk {
             return;
         }
         let at = self.rng.usize(..self.lockfiles.len());
-        self.told.push(format!("the lockfile as run {at} left it"));
+        self.log.push(format!("the lockfile as run {at} left it"));
         let text = self.lockfiles[at].clone();
         self.put_lockfile(Some(&text));
         self.orderly = false;
@@ -104,8 +104,8 @@ impl Walk {
         let before = at_remote(self);
         let args = ["sync", "--once", "--patience", "5s", "--timeout", "2m", "--json"];
         let ran = Ran::of(second.command(&args).output().unwrap());
-        self.told.push(format!("a second machine with a stale lockfile: exit code {}", ran.code));
-        self.told.extend(actions(&ran.stdout));
+        self.log.push(format!("a second machine with a stale lockfile: exit code {}", ran.code));
+        self.log.extend(actions(&ran.stdout));
         self.remote.control().advance(Duration::from_secs(2));
         let lockfile = second.file(LOCKFILE).exists().then(|| second.read(LOCKFILE));
         let known = lockfile.as_deref().map(Known::lockfile).unwrap_or_default();

@@ -14,7 +14,7 @@ const FORTY_MINUTES: u32 = 40;
 impl Walk {
     /// The next upload of a new asset never ends.
     pub(super) fn endless(&mut self) {
-        self.told.push("the next upload of a new asset never ends".to_owned());
+        self.log.push("the next upload of a new asset never ends".to_owned());
         let rule = FaultRule::on(ApiEndpoint::CreateAsset, FaultAction::Operation(OperationFault::Endless)).times(1);
         self.remote.control().add_faults(vec![rule]).unwrap();
         self.edit();
@@ -34,17 +34,17 @@ impl Walk {
             match self.rng.u8(..3) {
                 0 => {
                     let told = self.tree.change(address, &mut self.rng);
-                    self.told.push(format!("{address} never ends: {told}"));
+                    self.log.push(format!("{address} never ends: {told}"));
                     self.tree.check_out(&self.project);
                 }
                 1 if is_new => {
-                    self.told.push(format!("{address} never ends: forget it"));
+                    self.log.push(format!("{address} never ends: forget it"));
                     self.project.run(&["forget", address]).expect(0);
                     // What it makes late belongs to nobody by a person's own word.
                     self.left.push(content.clone());
                 }
                 _ => {
-                    self.told.push(format!("{address} never ends: send it again"));
+                    self.log.push(format!("{address} never ends: send it again"));
                     self.project.run(&["resolve", address, "--recreate"]).expect(0);
                 }
             }

@@ -175,7 +175,7 @@ impl Known {
 
     /// The uploads that were given up and of which the state doesn't say that they may have made a
     /// second asset, or what came of them.
-    pub fn untold(&self) -> Vec<&String> {
+    pub fn unreported(&self) -> Vec<&String> {
         self.abandoned
             .keys()
             .chain(self.set_aside.keys())
@@ -187,7 +187,7 @@ impl Known {
     /// of its address.
     #[track_caller]
     pub fn has_told_all(&self) {
-        assert!(self.untold().is_empty(), "uploads were given up without a word: {:?} of {self:?}", self.untold());
+        assert!(self.unreported().is_empty(), "uploads were given up without a word: {:?} of {self:?}", self.unreported());
         let open = self.abandoned.keys().filter(|upload| !self.possible[*upload].settled).count();
         assert!(self.told >= open as u64, "{open} uploads may exist twice, and {} events say so: {self:?}", self.told);
     }

@@ -147,9 +147,9 @@ impl Emulator {
         loop {
             match http::request(&self.address, method, path, body) {
                 Ok((200, text)) => return serde_json::from_str(&text).unwrap(),
-                Ok((status, text)) => panic!("the emulator's side door answers {status}: {text}"),
+                Ok((status, text)) => panic!("the emulator's control API answers {status}: {text}"),
                 // A fault may have hit the connection itself.
-                Err(error) => assert!(began.elapsed() < NEVER, "the emulator's side door: {error}"),
+                Err(error) => assert!(began.elapsed() < NEVER, "the emulator's control API: {error}"),
             }
             std::thread::sleep(Duration::from_millis(50));
         }

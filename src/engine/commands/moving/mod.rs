@@ -18,7 +18,7 @@ use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
 use crate::engine::remote::throttle::{self, Throttle};
 use crate::engine::report::progress::Listener;
 use crate::engine::report::run_report::Stop;
-use crate::engine::workspace::gather::{GatherError, Gathered, look};
+use crate::engine::workspace::gather::{GatherError, Gathered, gather_manifest};
 use crate::engine::workspace::project::Project;
 use crate::files::{self, FilesInProgress};
 use crate::manifest;
@@ -218,7 +218,7 @@ impl ToolProject {
             }
             let nobody = KnownAddresses::default();
             let settled = FilesInProgress::default();
-            let gathered = look(&self.project, parsed, text.clone(), &self.cache, &nobody, &settled, listener)?;
+            let gathered = gather_manifest(&self.project, parsed, text.clone(), &self.cache, &nobody, &settled, listener)?;
             self.cache.clone_from(&gathered.cache);
             if !self.drop_unusable(&gathered) {
                 return Ok((text, gathered));
@@ -324,7 +324,7 @@ impl ToolProject {
             match answers.get(&claim.asset_id) {
                 Some(QueryResult::Present(asset)) => match Mismatch::of(kind, asset) {
                     Some(mismatch) => foreign.push((path.clone(), format!("{path} ({})", said(mismatch)))),
-                    None => told(&mut self.claims.findings, &mut self.states, path, claim, asset),
+                    None => record_state(&mut self.claims.findings, &mut self.states, path, claim, asset),
                 },
                 Some(QueryResult::Gone) => {
                     self.claims.findings.add(FindingKind::NotFound, format!("{path} (asset {})", claim.asset_id))
@@ -452,7 +452,7 @@ fn address(path: &str) -> Option<Address> {
 }
 
 /// Records Roblox's state of an asset that matches the tool's records.
-fn told(
+fn record_state(
     findings: &mut Findings,
     states: &mut BTreeMap<AssetId, RevisionState>,
     path: &str,

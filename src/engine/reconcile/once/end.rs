@@ -98,7 +98,7 @@ impl SyncRun<'_> {
         let asset_ids = state_cache.read(|recorded| outputs::asset_ids(desired, recorded));
         let drafts = tokio::task::block_in_place(|| outputs::draft(project, manifest, &asset_ids));
         if drafts.iter().any(RenderedOutput::is_due) {
-            lockfile.will_be_told(state_cache).await?;
+            lockfile.mark_unreported(state_cache).await?;
         }
         self.report.outputs = tokio::task::block_in_place(|| outputs::write(project, drafts));
         Ok(())

@@ -18,7 +18,7 @@ use crate::cloud::client::Client;
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::moderation::{self, Review};
-use crate::engine::remote::set_aside;
+use crate::engine::remote::overdue;
 use crate::engine::report::progress::Listener;
 use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Stop};
 use crate::engine::workspace::gather::{GatherError, in_progress_now};
@@ -172,7 +172,7 @@ struct Round {
 impl SyncRun<'_> {
     /// Drives the reconciler until nothing is in progress and nothing is left to do.
     async fn until_idle(&mut self) -> Result<(), SyncError> {
-        self.reconciler.ask_set_aside();
+        self.reconciler.poll_overdue();
         self.scan().await?;
         loop {
             while !self.reconciler.workers.is_empty() {
@@ -204,7 +204,7 @@ impl SyncRun<'_> {
             }
             End::Scan(scanned) => self.scanned(scanned).await?,
             End::Observation(answered) => self.observed(answered).await?,
-            End::SetAside(results) => set_aside::record(&self.reconciler.session.state_cache, &results).await?,
+            End::Overdue(results) => overdue::record(&self.reconciler.session.state_cache, &results).await?,
             End::Key { serial, may_begin } => self.refused |= !self.reconciler.key_checked(serial, may_begin),
             End::Confirmed(agreed) => self.confirmed = Some(agreed),
             End::Broken(message) => return Err(self.broken(message)),

@@ -84,13 +84,13 @@ impl Service<'_> {
         let mut noted = Ok(());
         if let Some(on_change) = self.on_change.take()
             && on_change.finish(Duration::from_secs(2)).await
-            && self.reconciler.session.lockfile.is_untold()
+            && self.reconciler.session.lockfile.is_unreported()
         {
             noted = self
                 .reconciler
                 .session
                 .lockfile
-                .told(&self.reconciler.session.state_cache)
+                .mark_reported(&self.reconciler.session.state_cache)
                 .await
                 .map_err(ServiceError::from);
         }

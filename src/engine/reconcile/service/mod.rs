@@ -208,7 +208,7 @@ pub(crate) async fn serve(
     if let Some(on_change) = &on_change {
         manifest.webhook_env().into_iter().for_each(|variable| on_change.hide(variable));
         // In an earlier process the command failed, or was cut off.
-        if session.lockfile.is_untold() {
+        if session.lockfile.is_unreported() {
             let outputs = tokio::task::block_in_place(|| ours(&session.project, &manifest));
             on_change.changed(std::iter::once(session.project.lockfile.clone()).chain(outputs));
         }
@@ -293,8 +293,8 @@ impl Service<'_> {
         let is_announced =
             self.outputs.changed.is_empty() && self.on_change.as_ref().is_some_and(OnChange::is_up_to_date);
         let session = &mut *self.reconciler.session;
-        if is_announced && session.lockfile.is_untold() {
-            session.lockfile.told(&session.state_cache).await?;
+        if is_announced && session.lockfile.is_unreported() {
+            session.lockfile.mark_reported(&session.state_cache).await?;
         }
         let now = clock::elapsed();
         self.times.pulse = now + PULSE;
@@ -317,7 +317,7 @@ impl Service<'_> {
                 self.try_key_again().await?;
             }
             if self.refused.is_none() {
-                self.reconciler.ask_set_aside();
+                self.reconciler.poll_overdue();
             }
         }
         self.recover().await?;

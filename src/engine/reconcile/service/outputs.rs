@@ -59,7 +59,7 @@ impl Service<'_> {
         let asset_ids = self.reconciler.session.state_cache.read(|recorded| asset_ids(desired, recorded));
         let drafts = tokio::task::block_in_place(|| draft(project, manifest, &asset_ids));
         if drafts.iter().any(RenderedOutput::is_due) {
-            self.reconciler.session.lockfile.will_be_told(&self.reconciler.session.state_cache).await?;
+            self.reconciler.session.lockfile.mark_unreported(&self.reconciler.session.state_cache).await?;
         }
         let files = tokio::task::block_in_place(|| write(&self.reconciler.session.project, drafts));
         self.outputs.report(&files);

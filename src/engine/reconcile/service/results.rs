@@ -2,7 +2,7 @@
 
 use super::{LOCKFILE_EVERY, Service, ServiceError};
 use crate::engine::reconcile::workers::{End, WorkerResult};
-use crate::engine::remote::set_aside;
+use crate::engine::remote::overdue;
 use crate::engine::report::run_report::Outcome;
 use crate::platform::clock;
 
@@ -15,8 +15,8 @@ impl Service<'_> {
                 End::Job(result) => self.job_ended(result),
                 End::Scan(scanned) => self.scan_ended(scanned).await?,
                 End::Observation(answered) => self.observed(answered).await?,
-                End::SetAside(results) => {
-                    set_aside::record(&self.reconciler.session.state_cache, &results).await?;
+                End::Overdue(results) => {
+                    overdue::record(&self.reconciler.session.state_cache, &results).await?;
                     if !results.is_empty() {
                         self.needs.lockfile.get_or_insert(clock::elapsed());
                     }

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_lockfile_made_outdated_is_urgent_unless_a_read_may_lag() {
+    fn an_asset_outdated_by_the_lockfile_is_urgent_unless_a_read_may_lag() {
         let asset_id = AssetId::new(7).unwrap();
         let fixture = || {
             let mut recorded = Recorded::default();

@@ -16,35 +16,35 @@ fn project(remote: &Remote) -> Project {
 }
 
 /// Whether the state knows of a change of the lockfile that no command was told of.
-fn is_untold(project: &Project) -> bool {
+fn is_unreported(project: &Project) -> bool {
     let state = rusqlite::Connection::open(project.state()).unwrap();
-    state.query_row("SELECT lockfile_untold FROM meta", [], |row| row.get(0)).unwrap()
+    state.query_row("SELECT lockfile_unreported FROM meta", [], |row| row.get(0)).unwrap()
 }
 
 #[test]
-fn a_change_that_the_service_has_told_is_not_told_again() {
+fn a_change_that_the_service_reported_is_not_reported_again() {
     let remote = Remote::start();
     let project = project(&remote);
     let service = Service::start(&project, &["--on-change", "echo told >> told"]);
     service.until_synced("ui/a.png");
     service.until("the command was told", || project.file("told").exists());
-    service.until("that is written down", || !is_untold(&project));
+    service.until("that is written down", || !is_unreported(&project));
     service.end();
     project.run(&["sync", "--once", "--on-change", "echo again >> told"]).expect(0);
     assert_eq!(project.read("told"), "told\n");
 }
 
 #[test]
-fn a_change_whose_command_failed_is_told_by_the_next_service() {
+fn a_change_whose_command_failed_is_reported_by_the_next_service() {
     let remote = Remote::start();
     let project = project(&remote);
     project.run(&["sync", "--once", "--on-change", "exit 1"]).expect(1);
-    assert!(is_untold(&project));
+    assert!(is_unreported(&project));
     // Nothing changes, and it is told all the same; the end of the service writes that down, too.
     let service = Service::start(&project, &["--on-change", "echo told >> told"]);
     service.until("the command was told", || project.file("told").exists());
     service.end();
-    assert!(!is_untold(&project));
+    assert!(!is_unreported(&project));
 }
 
 #[test]

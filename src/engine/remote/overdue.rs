@@ -26,16 +26,16 @@ const MAX_POLLS: usize = 20;
 const UNKNOWN_IS_OVER_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// Roblox's statement about an operation that was set aside.
-pub(crate) struct SetAsideResult {
+pub(crate) struct OverdueResult {
     id: AttemptId,
     attempt: Attempt,
     state: OperationState,
 }
 
 /// Polls the operations that were set aside. Cancelling is harmless: they are polled again.
-pub(crate) async fn ask(context: &ExecutionContext) -> Vec<SetAsideResult> {
+pub(crate) async fn poll(context: &ExecutionContext) -> Vec<OverdueResult> {
     let mut results = Vec::new();
-    for (id, operation, attempt) in context.state_cache.read(set_aside).into_iter().take(MAX_POLLS) {
+    for (id, operation, attempt) in context.state_cache.read(overdue_operations).into_iter().take(MAX_POLLS) {
         let Some(permit) = context.stop.or(context.throttle.acquire(Endpoint::GetOperation)).await else {
             return results;
         };
@@ -43,7 +43,7 @@ pub(crate) async fn ask(context: &ExecutionContext) -> Vec<SetAsideResult> {
         context.throttle.release(permit, &reply);
         // A failed poll is repeated next time.
         if let Ok(state) = reply.result {
-            results.push(SetAsideResult { id, attempt, state });
+            results.push(OverdueResult { id, attempt, state });
         }
     }
     results
@@ -53,14 +53,14 @@ pub(crate) async fn ask(context: &ExecutionContext) -> Vec<SetAsideResult> {
 ///
 /// # Errors
 /// When the state can't be written.
-pub(crate) async fn record(state_cache: &StateCache, results: &[SetAsideResult]) -> Result<(), StateCacheError> {
-    for SetAsideResult { id, attempt, state } in results {
+pub(crate) async fn record(state_cache: &StateCache, results: &[OverdueResult]) -> Result<(), StateCacheError> {
+    for OverdueResult { id, attempt, state } in results {
         state_cache.commit_with(|recorded| ended(recorded, *id, attempt, state, clock::now())).await?;
     }
     Ok(())
 }
 
-fn set_aside(recorded: &Recorded) -> Vec<(AttemptId, OperationId, Attempt)> {
+fn overdue_operations(recorded: &Recorded) -> Vec<(AttemptId, OperationId, Attempt)> {
     let operation = |attempt: &Attempt| match &attempt.phase {
         Phase::SetAside(operation) => Some(operation.clone()),
         _ => None,
