@@ -183,6 +183,22 @@ pub struct ScriptedReply {
     pub rate_limit_headers: bool,
 }
 
+impl ScriptedReply {
+    /// A reply that carries nothing out.
+    pub fn new(status: u16, shape: BodyShape) -> Self {
+        Self {
+            status,
+            shape,
+            message: "scripted".to_owned(),
+            body: None,
+            retry_after: None,
+            headers: BTreeMap::new(),
+            commit: false,
+            rate_limit_headers: true,
+        }
+    }
+}
+
 /// The two forms of `retry-after`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -275,17 +275,7 @@ mod tests {
             let key = RevisionKey { asset_id: id(*asset), version: version.map(revision) };
             let ordinal = if version.is_some() { 1 } else { ordinal };
             let (content, state) = (Some(hash(*content)), RevisionState::Live);
-            let fact = RevisionFact {
-                ordinal,
-                content,
-                state,
-                round: 0,
-                shared: false,
-                kind: None,
-                disputed: false,
-                era: 0,
-                made: None,
-            };
+            let fact = RevisionFact::new(ordinal, content, state);
             tell(Change::AddRevision { address: address("sword"), key, fact });
             tell(Change::SetCurrentAsset { address: address("sword"), asset_id: id(*asset) });
         }

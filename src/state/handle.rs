@@ -138,7 +138,10 @@ impl StoreHandle {
     ///
     /// # Errors
     /// Like [`Store::set_lockfile_unreported`], or [`StateError::Closed`].
-    pub fn set_lockfile_unreported(&self, unreported: bool) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+    pub fn set_lockfile_unreported(
+        &self,
+        unreported: bool,
+    ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(move |store| store.set_lockfile_unreported(unreported))
     }
 

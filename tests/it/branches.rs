@@ -1,11 +1,9 @@
 //! One lockfile, many branches: switches and merges by the real git; what any branch knows is never
 //! uploaded again.
 
-use std::process::Command;
-
 use macadam::emulator::ApiEndpoint;
 
-use super::support::{GLOBS, Project, Ran, Remote, png, rbxmx};
+use super::support::{GLOBS, Project, Remote, png, rbxmx};
 
 /// A project in a git repository with a first commit: two pictures and a model, synced.
 struct Repository {
@@ -29,20 +27,9 @@ impl Repository {
         repository
     }
 
-    fn try_git(&self, args: &[&str]) -> Ran {
-        let mut command = Command::new("git");
-        command.args(args).current_dir(self.project.path()).env_clear();
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.project.path());
-        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
-        for who in ["AUTHOR", "COMMITTER"] {
-            command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@example.com");
-        }
-        Ran::of(command.output().unwrap())
-    }
-
     #[track_caller]
     fn git(&self, args: &[&str]) -> String {
-        self.try_git(args).expect(0).stdout
+        self.project.git(args)
     }
 
     fn commit(&self, message: &str) {
@@ -178,7 +165,7 @@ fn two_branches_that_replace_one_picture_merge_by_the_driver() {
     let theirs = repository.asset_id("ui/m.png");
     repository.branch("two", &[("ui/m.png", png(32))]);
     // The picture is a conflict for a person; the lockfile is none.
-    let merge = repository.try_git(&["merge", "--quiet", "--no-edit", "one"]);
+    let merge = repository.project.try_git(&["merge", "--quiet", "--no-edit", "one"]);
     assert_eq!(merge.code, 1, "{}{}", merge.stdout, merge.stderr);
     assert_eq!(repository.git(&["diff", "--name-only", "--diff-filter=U"]).trim(), "ui/m.png");
     repository.git(&["checkout", "--quiet", "--theirs", "ui/m.png"]);
@@ -235,7 +222,7 @@ fn a_lockfile_with_conflict_markers_is_left_alone() {
     repository.commit("no driver");
     repository.branch("one", &[("ui/s1.png", png(11))]);
     repository.branch("two", &[("ui/s2.png", png(12))]);
-    let merge = repository.try_git(&["merge", "--quiet", "--no-edit", "one"]);
+    let merge = repository.project.try_git(&["merge", "--quiet", "--no-edit", "one"]);
     assert_eq!(merge.code, 1, "git merged what this test needs as a conflict");
     let conflict = repository.project.read("assets.lock.toml");
     assert!(conflict.contains("<<<<<<<"), "{conflict}");

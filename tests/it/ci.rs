@@ -9,7 +9,8 @@ use std::time::Duration;
 use macadam::emulator::ApiEndpoint;
 use serde_json::{Value, json};
 
-use super::commit_push::{Clone, Hub, clean};
+use super::commit_push::{Clone, Hub};
+use super::support::git::isolated;
 use super::support::{Ran, Remote, SECRET, png};
 
 pub const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/**/*.png\"\n";
@@ -47,7 +48,7 @@ impl Ci {
     /// The program on a machine without a home, without a git identity, and with nothing installed
     /// but git.
     pub fn command(&self, machine: &Clone, args: &[&str]) -> Command {
-        let mut command = clean(env!("CARGO_BIN_EXE_macadam"), &machine.path);
+        let mut command = isolated(env!("CARGO_BIN_EXE_macadam"), &machine.path);
         for who in ["AUTHOR", "COMMITTER"] {
             command.env_remove(format!("GIT_{who}_NAME")).env_remove(format!("GIT_{who}_EMAIL"));
         }
@@ -142,7 +143,7 @@ fn a_command_that_publishes_is_refused_in_a_rehearsal() {
     let ci = Ci::new(1);
     let machine = ci.machine();
     for mode in [["--once"].as_slice(), &[]] {
-        let mut command = clean(env!("CARGO_BIN_EXE_macadam"), &machine.path);
+        let mut command = isolated(env!("CARGO_BIN_EXE_macadam"), &machine.path);
         command.args(["sync", "--emulator", "--on-change", "touch ran"]).args(mode);
         let ran = Ran::of(command.output().unwrap()).expect(64);
         assert!(ran.stderr.contains("must not be published"), "{}", ran.stderr);
@@ -257,7 +258,7 @@ fn a_checkout_without_a_branch_pushes_to_the_one_that_ci_names() {
     let author = ci.machine();
     let url = format!("file://{}", ci.hub.folder.path().join("hub.git").display());
     let machine = Clone { path: ci.hub.folder.path().join("gitlab") };
-    let made = clean("git", ci.hub.folder.path()).args(["clone", "-q", "--depth", "1", &url, "gitlab"]).status();
+    let made = isolated("git", ci.hub.folder.path()).args(["clone", "-q", "--depth", "1", &url, "gitlab"]).status();
     assert!(made.unwrap().success());
     machine.git(&["checkout", "-q", "--detach"]);
     machine.git(&["branch", "-q", "-D", "main"]);

@@ -1,13 +1,11 @@
 //! Clones with states of their own, and other people's commits: git alone says what the assets are.
 
-use std::path::Path;
-use std::process::Command;
-
 use macadam::emulator::ApiEndpoint;
 use serde_json::{Value, json};
 
 use super::service::Service;
-use super::support::{Project, Ran, Remote, png, rbxmx};
+use super::support::git::git;
+use super::support::{Project, Remote, png, rbxmx};
 
 const MANIFEST: &str = "\
 [creator]
@@ -25,18 +23,6 @@ path = \"ui/*.png\"
 struct Shared {
     remote: Remote,
     origin: tempfile::TempDir,
-}
-
-#[track_caller]
-fn git(folder: &Path, args: &[&str]) -> String {
-    let mut command = Command::new("git");
-    command.args(args).current_dir(folder).env_clear();
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder);
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
-    for who in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@example.com");
-    }
-    Ran::of(command.output().unwrap()).expect(0).stdout
 }
 
 impl Shared {

@@ -1,9 +1,10 @@
 //! `systemd/macadam-commit-push` with the real git: files that it commits, files that it leaves alone,
 //! and two machines that push at once.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use super::support::git::isolated;
 use super::support::{Project, Remote, png};
 
 /// A bare repository and its clones.
@@ -17,16 +18,6 @@ pub struct Clone {
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/macadam-commit-push");
 
-pub fn clean(program: &str, folder: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir(folder).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.env("HOME", folder).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
-    for who in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@example.com");
-    }
-    command
-}
-
 pub fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
@@ -35,7 +26,7 @@ impl Hub {
     /// Without a commit.
     pub fn empty() -> Self {
         let hub = Self { folder: tempfile::tempdir().unwrap() };
-        let made = clean("git", hub.folder.path()).args(["init", "-q", "--bare", "-b", "main", "hub.git"]).status();
+        let made = isolated("git", hub.folder.path()).args(["init", "-q", "--bare", "-b", "main", "hub.git"]).status();
         assert!(made.unwrap().success());
         hub
     }
@@ -56,19 +47,20 @@ impl Hub {
     }
 
     pub fn clone(&self, name: &str) -> Clone {
-        let made = clean("git", self.folder.path()).args(["clone", "-q", "hub.git", name]).output().unwrap();
+        let made = isolated("git", self.folder.path()).args(["clone", "-q", "hub.git", name]).output().unwrap();
         assert!(made.status.success(), "{}", said(&made));
         Clone { path: self.folder.path().join(name) }
     }
 
     /// The subjects on main, the newest first.
     pub fn log(&self) -> Vec<String> {
-        let log = clean("git", &self.folder.path().join("hub.git")).args(["log", "--format=%s", "main"]).output();
+        let log = isolated("git", &self.folder.path().join("hub.git")).args(["log", "--format=%s", "main"]).output();
         String::from_utf8(log.unwrap().stdout).unwrap().lines().map(str::to_owned).collect()
     }
 
     pub fn show(&self, path: &str) -> String {
-        let shown = clean("git", &self.folder.path().join("hub.git")).args(["show", &format!("main:{path}")]).output();
+        let shown =
+            isolated("git", &self.folder.path().join("hub.git")).args(["show", &format!("main:{path}")]).output();
         String::from_utf8(shown.unwrap().stdout).unwrap()
     }
 }
@@ -86,7 +78,7 @@ impl Clone {
 
     #[track_caller]
     pub fn git(&self, args: &[&str]) -> String {
-        let output = clean("git", &self.path).args(args).output().unwrap();
+        let output = isolated("git", &self.path).args(args).output().unwrap();
         assert!(output.status.success(), "{args:?}: {}", said(&output));
         String::from_utf8(output.stdout).unwrap()
     }
@@ -95,7 +87,7 @@ impl Clone {
     fn script(&self, changed: &[&str]) -> Command {
         let game = self.path.join("game");
         let changed: Vec<String> = changed.iter().map(|name| game.join(name).display().to_string()).collect();
-        let mut script = clean(SCRIPT, &game);
+        let mut script = isolated(SCRIPT, &game);
         script.env("MACADAM_LOCKFILE", game.join("assets.lock.toml"));
         script.env("MACADAM_MANIFEST", game.join("assets.toml")).env("MACADAM_CHANGED", changed.join("\n"));
         script.env("MACADAM", env!("CARGO_BIN_EXE_macadam")).env("MACADAM_PUSH_PAUSE", "0");

@@ -10,7 +10,8 @@ use macadam::emulator::{ApiEndpoint, FaultAction, FaultRule};
 use serde_json::{Value, json};
 
 use super::service::Service;
-use super::state_folder::{checkout, git};
+use super::state_folder::checkout;
+use super::support::git::git;
 use super::support::{Project, Ran, Remote, png};
 
 /// The longest wait for an event; later it never comes.

@@ -5,7 +5,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::ci::{Ci, MANIFEST, push};
-use super::commit_push::{Clone, clean};
+use super::commit_push::Clone;
+use super::support::git::isolated;
 use super::support::{Project, Ran, Remote, png, rbxmx};
 
 const ONCE: [&str; 2] = ["sync", "--once"];
@@ -288,7 +289,7 @@ fn a_first_sync_needs_no_confirmation() {
     ci.run(&machine, &ONCE).expect(0);
     // A repository without a commit.
     let folder = tempfile::tempdir().unwrap();
-    let made: &mut Command = &mut clean("git", folder.path());
+    let made: &mut Command = &mut isolated("git", folder.path());
     assert!(made.args(["init", "-q"]).status().unwrap().success());
     let fresh = Clone { path: folder.path().to_owned() };
     fresh.write("assets.toml", MANIFEST);

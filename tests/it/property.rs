@@ -47,7 +47,7 @@ use macadam::emulator::{
 };
 use serde_json::Value;
 
-use self::edges::{LOCKFILE, git};
+use self::edges::LOCKFILE;
 use self::known::{Known, state_folder, tally};
 use self::tree::{CENSORED, Kind, Tree};
 use super::support::{Project, Ran, Remote};
@@ -149,7 +149,7 @@ impl Walk {
         let mut rng = fastrand::Rng::with_seed(seed);
         let (clear, git_too) = (seed.is_multiple_of(4), seed.is_multiple_of(2));
         if git_too {
-            git(&project, &["init", "--quiet", "--initial-branch=main"]);
+            project.git(&["init", "--quiet", "--initial-branch=main"]);
         }
         let mut tree = Tree::default();
         (0..rng.usize(1..8)).for_each(|_| drop(tree.edit(&mut rng)));

@@ -17,16 +17,7 @@ fn unlimited() -> Remote {
 }
 
 fn reply(status: u16, shape: BodyShape, message: &str) -> FaultAction {
-    FaultAction::Reply(ScriptedReply {
-        status,
-        shape,
-        message: message.to_owned(),
-        body: None,
-        retry_after: None,
-        headers: Default::default(),
-        commit: false,
-        rate_limit_headers: true,
-    })
+    FaultAction::Reply(ScriptedReply { message: message.to_owned(), ..ScriptedReply::new(status, shape) })
 }
 
 fn fault(remote: &Remote, rule: FaultRule) -> u64 {

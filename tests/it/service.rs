@@ -3,7 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use macadam::emulator::{
@@ -132,13 +132,6 @@ pub fn start(config: Config) -> (Remote, Project) {
     (remote, project)
 }
 
-fn git(project: &Project, args: &[&str]) {
-    let who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"];
-    let mut command = Command::new("git");
-    command.args(who).args(args).current_dir(project.path()).stdout(Stdio::null()).stderr(Stdio::null());
-    assert!(command.status().unwrap().success(), "git {args:?}");
-}
-
 #[test]
 fn a_changed_file_reaches_roblox_without_another_command() {
     let (remote, project) = start(Config::default());
@@ -197,10 +190,10 @@ fn an_invalid_manifest_leaves_the_last_good_one_in_force() {
 fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
     let (remote, project) = start(Config::default());
     project.write(".gitignore", "log.txt\n");
-    git(&project, &["init"]);
-    git(&project, &["add", "-A"]);
-    git(&project, &["commit", "-m", "first"]);
-    git(&project, &["switch", "-c", "draft"]);
+    project.git(&["init"]);
+    project.git(&["add", "-A"]);
+    project.git(&["commit", "-m", "first"]);
+    project.git(&["switch", "-c", "draft"]);
     let mut waits = project.command(&["sync", "--require-branch", "main"]);
     let log = std::fs::File::create(project.file("log.txt")).unwrap();
     let child = waits.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
@@ -209,7 +202,7 @@ fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
     service.says("ready");
     assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 0);
 
-    git(&project, &["switch", "main"]);
+    project.git(&["switch", "main"]);
     service.until_synced("ui/a.png");
     service.says("the lockfile was written");
 

@@ -9,17 +9,8 @@ use macadam::emulator::ApiEndpoint;
 use serde_json::json;
 
 use super::service::Service;
+use super::support::git::git;
 use super::support::{GLOBS, Project, Ran, Remote, copy_program, png};
-
-/// A git that reads no configuration of this machine, and takes submodules from other folders.
-pub fn git(folder: &Path, args: &[&str]) -> String {
-    let mut command = Command::new("git");
-    command.args(["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "protocol.file.allow=always"]);
-    command.args(args).current_dir(folder).env_clear().env("HOME", folder);
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
-    Ran::of(command.output().unwrap()).expect(0).stdout
-}
 
 /// A project in a git checkout, with two pictures, and nothing synced yet.
 pub fn checkout(remote: &Remote) -> Project {

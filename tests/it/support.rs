@@ -1,6 +1,8 @@
 //! The harness: a project in a folder of its own, the real binary with a cleared environment, and
 //! an emulator on a real port.
 
+#[path = "git.rs"]
+pub mod git;
 #[path = "png.rs"]
 mod png;
 
@@ -58,6 +60,17 @@ impl Project {
     /// Reads no longer lag behind what was written so far.
     pub fn let_reads_catch_up(&self) {
         self.pass(3);
+    }
+
+    /// Runs a git command that may fail.
+    pub fn try_git(&self, args: &[&str]) -> Ran {
+        Ran::of(git::try_git(self.path(), args))
+    }
+
+    /// Runs a git command and returns what it printed.
+    #[track_caller]
+    pub fn git(&self, args: &[&str]) -> String {
+        git::git(self.path(), args)
     }
 
     pub fn path(&self) -> &Path {
@@ -227,6 +240,21 @@ impl Drop for Remote {
 pub fn copy_program(path: &Path) {
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_macadam")).arg(path).status().unwrap();
     assert!(copied.success(), "{copied}");
+}
+
+/// A tenth of a second of silence but for its first samples.
+pub fn wav(first: impl TryInto<u32>) -> Vec<u8> {
+    let mut data = b"RIFF".to_vec();
+    data.extend(836u32.to_le_bytes());
+    data.extend(b"WAVEfmt ");
+    for field in [16u32, 0x0001_0001, 8000, 8000, 0x0008_0001] {
+        data.extend(field.to_le_bytes());
+    }
+    data.extend(b"data");
+    data.extend(800u32.to_le_bytes());
+    data.extend(first.try_into().ok().unwrap().to_le_bytes());
+    data.extend([0x80; 796]);
+    data
 }
 
 /// The smallest picture that passes the checks: 1 by 1 pixels of the colour `shade`.

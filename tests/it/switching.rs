@@ -1,34 +1,20 @@
 //! Another branch is checked out while an upload is under way: the new asset belongs to the branch
 //! that has its file.
 
-use std::process::Command;
-
 use macadam::emulator::{ApiEndpoint, Config, LatencyModel};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::service::{Service, start};
-use super::support::{Project, Ran, Remote, png, rbxmx};
+use super::support::{Project, Remote, png, rbxmx};
 
 /// Whatever left the manifest is archived at once.
 const AT_ONCE: &str = "\n[policy]\nremoved = \"archive\"\narchive_after = \"0d\"\n";
 const LOCKFILE: &str = "assets.lock.toml";
 const NEW: &str = "ui/new.png";
 
-#[track_caller]
-fn git(project: &Project, args: &[&str]) -> String {
-    let mut command = Command::new("git");
-    command.args(args).current_dir(project.path()).env_clear();
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", project.path());
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
-    for who in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@example.com");
-    }
-    Ran::of(command.output().unwrap()).expect(0).stdout
-}
-
 fn commit(project: &Project) {
-    git(project, &["add", "--all"]);
-    git(project, &["commit", "--quiet", "--message=more"]);
+    project.git(&["add", "--all"]);
+    project.git(&["commit", "--quiet", "--message=more"]);
 }
 
 /// A synced checkout on the branch `x`, which has the lockfile of the branch `y`.
@@ -37,10 +23,10 @@ fn repository() -> (Remote, Project) {
     let manifest = project.read("assets.toml");
     project.write("assets.toml", format!("{manifest}{AT_ONCE}"));
     project.write(".gitignore", "log.txt\n");
-    git(&project, &["init", "--quiet", "--initial-branch=y"]);
+    project.git(&["init", "--quiet", "--initial-branch=y"]);
     project.sync();
     commit(&project);
-    git(&project, &["checkout", "--quiet", "-b", "x"]);
+    project.git(&["checkout", "--quiet", "-b", "x"]);
     (remote, project)
 }
 
@@ -59,14 +45,14 @@ fn die_in_the_upload(project: &Project) {
 /// The checkout is as git has it, and every asset is in use.
 #[track_caller]
 fn is_untouched(remote: &Remote, project: &Project) {
-    assert_eq!(git(project, &["status", "--porcelain"]), "");
+    assert_eq!(project.git(&["status", "--porcelain"]), "");
     assert!(remote.assets().iter().all(|report| !report.asset.archived), "{:#?}", remote.assets());
 }
 
 /// Back on the branch that has the file: nothing is uploaded again, and the lockfile has its asset.
 #[track_caller]
 fn is_used_there(remote: &Remote, project: &Project, branch: &str, creates: usize) {
-    git(project, &["checkout", "--quiet", branch]);
+    project.git(&["checkout", "--quiet", branch]);
     assert_eq!(project.sync()["in_sync"], true);
     assert_eq!((remote.requests(ApiEndpoint::CreateAsset), remote.assets().len()), (creates, creates));
     assert!(project.read(LOCKFILE).contains(NEW), "{}", project.read(LOCKFILE));
@@ -85,7 +71,7 @@ fn an_upload_that_ends_on_another_branch_stays_out_of_its_lockfile() {
     let service = Service::start(&project, &[]);
     add_new(&project);
     service.until("it is on the wire", || remote.requests(ApiEndpoint::CreateAsset) == 3);
-    git(&project, &["checkout", "--quiet", "y"]);
+    project.git(&["checkout", "--quiet", "y"]);
     service.says("done address=ui/new.png");
     service.end();
     is_untouched(&remote, &project);
@@ -118,12 +104,12 @@ fn an_upload_that_was_begun_in_another_checkout_is_ended_and_stays_out_of_the_lo
         let (remote, project) = repository();
         add_new(&project);
         if detached {
-            git(&project, &["checkout", "--quiet", "--detach"]);
+            project.git(&["checkout", "--quiet", "--detach"]);
         }
-        let there = git(&project, &["rev-parse", "HEAD"]);
+        let there = project.git(&["rev-parse", "HEAD"]);
         die_in_the_upload(&project);
         is_untouched(&remote, &project);
-        git(&project, &["checkout", "--quiet", if detached { "HEAD~1" } else { "y" }]);
+        project.git(&["checkout", "--quiet", if detached { "HEAD~1" } else { "y" }]);
         for _ in 0..2 {
             assert_eq!(project.sync()["in_sync"], true);
             is_untouched(&remote, &project);
@@ -145,7 +131,7 @@ fn a_run_that_ends_on_another_branch_leaves_its_lockfile_alone() {
         assert!(began.elapsed().as_secs() < 60, "nothing is uploaded");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    git(&project, &["checkout", "--quiet", "y"]);
+    project.git(&["checkout", "--quiet", "y"]);
     kill_process(Pid::from_child(&run), Signal::INT).unwrap();
     run.wait_with_output().unwrap();
     is_untouched(&remote, &project);
@@ -176,7 +162,7 @@ fn a_model_that_is_renamed_on_a_new_branch_during_its_upload_keeps_its_asset() {
     let (remote, project) = repository();
     project.write("models/new.rbxmx", rbxmx("new"));
     die_in_the_upload(&project);
-    git(&project, &["checkout", "--quiet", "-b", "renamed"]);
+    project.git(&["checkout", "--quiet", "-b", "renamed"]);
     std::fs::rename(project.file("models/new.rbxmx"), project.file("models/renamed.rbxmx")).unwrap();
     project.sync();
     assert_eq!((remote.requests(ApiEndpoint::CreateAsset), remote.assets().len()), (3, 3));
@@ -190,7 +176,7 @@ fn a_switch_right_after_a_status_of_git_archives_nothing() {
     (20..30).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
     project.sync();
     commit(&project);
-    git(&project, &["checkout", "--quiet", "-b", "z"]);
+    project.git(&["checkout", "--quiet", "-b", "z"]);
     project.write(NEW, png(7));
     project.write("models/new.rbxmx", rbxmx("new"));
     project.sync();
@@ -202,8 +188,8 @@ fn a_switch_right_after_a_status_of_git_archives_nothing() {
         std::thread::sleep(std::time::Duration::from_secs(3));
         project.write("ui/20.png", png(20));
         // The index is written anew, under a lock of its own.
-        git(&project, &["status", "--short"]);
-        git(&project, &["checkout", "--quiet", branch]);
+        project.git(&["status", "--short"]);
+        project.git(&["checkout", "--quiet", branch]);
     }
     std::thread::sleep(std::time::Duration::from_secs(3));
     service.end();

@@ -3,19 +3,13 @@
 
 use std::path::Path;
 
-use super::commit_push::clean;
 use super::support::Project;
+use super::support::git::git;
 
 /// The build script itself.
 #[path = "../../build.rs"]
 #[expect(dead_code, reason = "cargo runs its `main`")]
 mod build_script;
-
-fn git(folder: &Path, args: &[&str]) -> String {
-    let output = clean("git", folder).args(args).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
 
 /// A checkout with one commit, which is returned as `--version` shows it.
 fn checkout(folder: &Path) -> String {
@@ -50,7 +44,7 @@ fn a_build_from_a_checkout_knows_its_commit_and_whether_files_differ() {
     assert_eq!(build_script::commit(folder.path()), Some(first.clone()), "a new file is no change");
     std::fs::write(folder.path().join("Cargo.toml"), "[package]\nname = 'x'\n").unwrap();
     assert_eq!(build_script::commit(folder.path()), Some(format!("{first}-modified")));
-    assert_eq!(git(folder.path(), &["status", "--porcelain"]), "M Cargo.toml\n?? tree/", "nothing was written");
+    assert_eq!(git(folder.path(), &["status", "--porcelain"]).trim(), "M Cargo.toml\n?? tree/", "nothing was written");
 }
 
 #[test]

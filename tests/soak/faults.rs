@@ -58,7 +58,7 @@ pub fn endless(content_hash: String) -> FaultRule {
 /// Makes a rule by which one response says that an asset doesn't exist.
 fn not_found(kind: Action, rng: &mut fastrand::Rng) -> FaultRule {
     let body = BodyShape::Service;
-    let action = FaultAction::Reply(ScriptedReply { status: 404, shape: body, ..scripted() });
+    let action = FaultAction::Reply(ScriptedReply::new(404, body));
     let mut rule = FaultRule::on(pick(rng, &[ApiEndpoint::GetAsset, ApiEndpoint::UpdateAsset]), action).times(1);
     rule.label = Some(kind.name());
     rule
@@ -75,7 +75,7 @@ fn foreign_too_many(rng: &mut fastrand::Rng, long: bool) -> FaultAction {
     };
     let retry_after = Some(RetryAfter::Seconds(1));
     let headers = if long && rng.u8(..4) == 0 { BTreeMap::new() } else { window() };
-    let reply = ScriptedReply { status: 429, shape, body, retry_after, headers, ..scripted() };
+    let reply = ScriptedReply { body, retry_after, headers, ..ScriptedReply::new(429, shape) };
     FaultAction::Reply(ScriptedReply { rate_limit_headers: false, ..reply })
 }
 
@@ -85,23 +85,9 @@ fn window() -> BTreeMap<String, String> {
     window.map(|(name, value)| (format!("x-ratelimit-{name}"), value.to_owned())).into()
 }
 
-/// Returns a response that carries nothing out.
-fn scripted() -> ScriptedReply {
-    ScriptedReply {
-        status: 500,
-        shape: BodyShape::Empty,
-        message: "scripted".to_owned(),
-        body: None,
-        retry_after: None,
-        headers: BTreeMap::new(),
-        commit: false,
-        rate_limit_headers: true,
-    }
-}
-
 fn reply(status: u16, rng: &mut fastrand::Rng, commit: bool) -> FaultAction {
     let shape = pick(rng, &[BodyShape::Gateway, BodyShape::Html, BodyShape::Empty, BodyShape::Garbage]);
-    FaultAction::Reply(ScriptedReply { status, shape, commit, ..scripted() })
+    FaultAction::Reply(ScriptedReply { commit, ..ScriptedReply::new(status, shape) })
 }
 
 fn too_many(silent: bool) -> FaultAction {
@@ -111,7 +97,7 @@ fn too_many(silent: bool) -> FaultAction {
         retry_after: (!silent).then_some(RetryAfter::Seconds(1)),
         headers: if silent { BTreeMap::new() } else { window() },
         rate_limit_headers: !silent,
-        ..scripted()
+        ..ScriptedReply::new(429, BodyShape::Gateway)
     })
 }
 

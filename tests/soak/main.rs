@@ -37,6 +37,8 @@ mod endless;
 mod faults;
 mod figures;
 mod fixture;
+#[path = "../it/git.rs"]
+mod git;
 mod http;
 mod invariants;
 #[path = "../it/property/known.rs"]

@@ -125,19 +125,12 @@ impl Project {
 
     /// Runs a git command that may fail.
     pub fn try_git(&self, args: &[&str]) -> Output {
-        let mut command = Command::new("git");
-        command.args(args).current_dir(&self.folder).env_clear().stdin(Stdio::null());
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.folder);
-        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
-        for who in ["AUTHOR", "COMMITTER"] {
-            command.env(format!("GIT_{who}_NAME"), "soak").env(format!("GIT_{who}_EMAIL"), "soak@example.com");
-        }
-        command.output().unwrap()
+        crate::git::try_git(&self.folder, args)
     }
 
+    #[track_caller]
     pub fn git(&self, args: &[&str]) {
-        let output = self.try_git(args);
-        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        crate::git::git(&self.folder, args);
     }
 
     /// Whether there is no state.

@@ -327,15 +327,8 @@ impl Import<'_> {
         // If another branch made it, its content is known.
         let known = recorded.assets.values().find_map(|record| record.history.get(key)?.content);
         let fact = RevisionFact {
-            ordinal: 1,
-            content: known.or(*content),
-            state: RevisionState::of_moderation(asset.moderation),
-            round: 0,
-            shared: false,
-            kind: None,
-            disputed: false,
-            era: 0,
             made: Some((now, Origin::Import)),
+            ..RevisionFact::new(1, known.or(*content), RevisionState::of_moderation(asset.moderation))
         };
         let set_identity = Change::SetIdentity { address: address(), identity: identity.clone() };
         let learn = |fact: RevisionFact| Change::AddRevision { address: address(), key, fact };

@@ -4,6 +4,8 @@ pub(crate) mod chain;
 pub(crate) mod context;
 pub(crate) mod effects;
 pub(crate) mod executor;
+mod fetch;
+mod finish;
 pub(crate) mod in_doubt;
 pub(crate) mod metadata;
 pub(crate) mod recovery;

@@ -59,7 +59,8 @@ impl Reconciler<'_> {
         let scanning = tokio::task::spawn_blocking(move || {
             failpoint::trip("gather");
             let scan = |(manifest, text): (Manifest, String)| {
-                let gathered = gather_manifest(&project, manifest, text.clone(), &before, &known, &in_progress, &listener)?;
+                let gathered =
+                    gather_manifest(&project, manifest, text.clone(), &before, &known, &in_progress, &listener)?;
                 Ok((gathered, text))
             };
             // An invalid manifest is reported, and the last valid one stays in force.

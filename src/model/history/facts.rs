@@ -125,17 +125,7 @@ mod tests {
     use crate::model::history::RevisionState;
 
     fn fact(ordinal: u32) -> RevisionFact {
-        RevisionFact {
-            ordinal,
-            content: None,
-            state: RevisionState::Live,
-            round: 0,
-            shared: false,
-            kind: None,
-            disputed: false,
-            era: 0,
-            made: None,
-        }
+        RevisionFact::new(ordinal, None, RevisionState::Live)
     }
 
     fn key(asset: u64, version: u64) -> RevisionKey {

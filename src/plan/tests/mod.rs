@@ -189,17 +189,7 @@ impl KnownBuilder {
         let known = if self.0.assets.contains_key(&address(path)) { self } else { self.enrolled(path) };
         let model = want(path, 0).asset_type == Some(AssetType::Model);
         let version = model.then(|| Revision::new(u64::from(ordinal)).unwrap());
-        let mut fact = RevisionFact {
-            ordinal: if model { 1 } else { ordinal },
-            content: None,
-            state: RevisionState::Live,
-            round: 0,
-            shared: false,
-            kind: None,
-            disputed: false,
-            era: 0,
-            made: None,
-        };
+        let mut fact = RevisionFact::new(if model { 1 } else { ordinal }, None, RevisionState::Live);
         edit(&mut fact);
         known.tell(Change::AddRevision {
             address: address(path),

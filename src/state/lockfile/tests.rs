@@ -43,15 +43,8 @@ fn key(asset: u64, version: u64) -> RevisionKey {
 
 fn fact(content: u8) -> RevisionFact {
     RevisionFact {
-        ordinal: 1,
-        content: Some(hash(content)),
-        state: RevisionState::Live,
-        round: 0,
-        shared: false,
         kind: Some(identity(AssetType::Image, "x").kind()),
-        disputed: false,
-        era: 0,
-        made: None,
+        ..RevisionFact::new(1, Some(hash(content)), RevisionState::Live)
     }
 }
 

@@ -210,17 +210,6 @@ fn recreate_in_a_rehearsal_leaves_the_real_lockfile_alone() {
     assert!(!project.file("assets.lock.toml").exists());
 }
 
-fn git(project: &Project, args: &[&str]) -> String {
-    let mut command = std::process::Command::new("git");
-    command.args(args).current_dir(project.path()).env_clear().env("HOME", project.path());
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
-    for who in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@example.com");
-    }
-    crate::support::Ran::of(command.output().unwrap()).expect(0).stdout
-}
-
 /// With real branches: the old one, whose manifest and lockfile are from before the change of the
 /// owner, is visited once.
 #[test]
@@ -228,26 +217,26 @@ fn visiting_an_old_branch_after_a_migration_brings_no_asset_of_the_old_owner_bac
     let remote = remote(&[]);
     let project = Project::new(&format!("{USER}{TAIL}")).at(&remote.url());
     project.write(".gitignore", ".macadam/\n");
-    git(&project, &["init", "--quiet", "--initial-branch=main"]);
+    project.git(&["init", "--quiet", "--initial-branch=main"]);
     files(&project);
     let old = ids(&project);
-    git(&project, &["add", "--all"]);
-    git(&project, &["commit", "--quiet", "--message=the user's"]);
-    git(&project, &["branch", "old"]);
+    project.git(&["add", "--all"]);
+    project.git(&["commit", "--quiet", "--message=the user's"]);
+    project.git(&["branch", "old"]);
     project.write("assets.toml", format!("{GROUP}{TAIL}"));
     project.run(&["recreate", "--creator", "--yes"]).expect(0);
-    git(&project, &["commit", "--quiet", "--all", "--message=the group's"]);
+    project.git(&["commit", "--quiet", "--all", "--message=the group's"]);
     let new = ids(&project);
     is_migrated(&remote, &project, &old);
 
     let made = remote.assets().len();
     for round in 0..2 {
         for (branch, used) in [("old", &old), ("main", &new)] {
-            git(&project, &["checkout", "--quiet", branch]);
+            project.git(&["checkout", "--quiet", branch]);
             project.sync();
             assert_eq!(&ids(&project), used, "round {round}, on {branch}");
             assert_eq!(project.sync()["actions"], json!([]), "round {round}, on {branch}");
-            git(&project, &["commit", "--quiet", "--all", "--allow-empty", "--message=visited"]);
+            project.git(&["commit", "--quiet", "--all", "--allow-empty", "--message=visited"]);
         }
         // Then also a machine that has only what git has.
         project.remove_state();
@@ -261,9 +250,9 @@ fn repository() -> (Remote, Project, BTreeMap<&'static str, u64>) {
     let remote = remote(&[]);
     let project = Project::new(&format!("{USER}{TAIL}")).at(&remote.url());
     project.write(".gitattributes", "*.lock.toml merge=macadam\n");
-    git(&project, &["init", "--quiet", "--initial-branch=main"]);
+    project.git(&["init", "--quiet", "--initial-branch=main"]);
     let driver = format!("'{}' lockfile merge %O %A %B", env!("CARGO_BIN_EXE_macadam"));
-    git(&project, &["config", "merge.macadam.driver", &driver]);
+    project.git(&["config", "merge.macadam.driver", &driver]);
     files(&project);
     commit(&project, "the user's");
     let old = ids(&project);
@@ -271,8 +260,8 @@ fn repository() -> (Remote, Project, BTreeMap<&'static str, u64>) {
 }
 
 fn commit(project: &Project, message: &str) {
-    git(project, &["add", "--all"]);
-    git(project, &["commit", "--quiet", "--allow-empty", "--message", message]);
+    project.git(&["add", "--all"]);
+    project.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
 }
 
 /// What was seen of an asset before git brought another lockfile is looked at once more.
@@ -296,11 +285,11 @@ fn a_change_of_the_owner_that_is_given_again_uploads_nothing_again() {
         let new = ids(&project);
         match visit {
             "another branch" => {
-                git(&project, &["checkout", "--quiet", "-b", "group"]);
+                project.git(&["checkout", "--quiet", "-b", "group"]);
                 commit(&project, "the group's");
-                git(&project, &["checkout", "--quiet", "main"]);
+                project.git(&["checkout", "--quiet", "main"]);
             }
-            _ => drop(git(&project, &["reset", "--quiet", "--hard"])),
+            _ => drop(project.git(&["reset", "--quiet", "--hard"])),
         }
         if visit != "reset" {
             project.sync();
@@ -332,7 +321,7 @@ fn a_change_of_the_owner_that_was_killed_and_taken_back_is_begun_anew() {
     project.write("assets.toml", format!("{GROUP}{TAIL}"));
     let mut command = project.command(&["recreate", "--creator", "--yes"]);
     assert!(!command.env("MACADAM_FAILPOINT", "begun:1").output().unwrap().status.success());
-    git(&project, &["reset", "--quiet", "--hard"]);
+    project.git(&["reset", "--quiet", "--hard"]);
     project.sync();
     project.write("assets.toml", format!("{GROUP}{TAIL}"));
     let (code, document) = project.json(&["recreate", "--creator"]);
@@ -349,7 +338,7 @@ fn an_upload_for_another_owner_than_the_checkout_has_by_now_is_kept_as_that_owne
     let remote = remote(&[]);
     let manifest = |owner: &str| format!("{owner}\n[globs.ui]\npath = \"ui/*.png\"\n");
     let project = Project::new(&manifest(USER)).at(&remote.url());
-    git(&project, &["init", "--quiet", "--initial-branch=main"]);
+    project.git(&["init", "--quiet", "--initial-branch=main"]);
     project.write("ui/icon.png", png(1));
     project.sync();
     commit(&project, "the user's");
@@ -357,7 +346,7 @@ fn an_upload_for_another_owner_than_the_checkout_has_by_now_is_kept_as_that_owne
     project.write("assets.toml", manifest(GROUP));
     let mut command = project.command(&["recreate", "--creator", "--yes"]);
     assert!(!command.env("MACADAM_FAILPOINT", "accepted:1").output().unwrap().status.success());
-    git(&project, &["reset", "--quiet", "--hard"]);
+    project.git(&["reset", "--quiet", "--hard"]);
     assert_eq!(project.sync()["in_sync"], true);
     assert_eq!((asset_id(&project, "ui/icon.png"), remote.assets().len()), (old, 2));
     assert_eq!(project.sync()["actions"], json!([]));
@@ -406,17 +395,17 @@ fn a_change_of_the_owner_that_git_takes_back_midway_is_no_success() {
 #[test]
 fn the_table_names_the_old_owners_newest_asset_also_of_a_merged_branch() {
     let (remote, project, _) = repository();
-    git(&project, &["branch", "old"]);
+    project.git(&["branch", "old"]);
     project.write("assets.toml", format!("{GROUP}{TAIL}"));
     project.run(&["recreate", "--creator", "--yes"]).expect(0);
     commit(&project, "the group's");
-    git(&project, &["checkout", "--quiet", "old"]);
+    project.git(&["checkout", "--quiet", "old"]);
     project.write("ui/other.png", png(9));
     project.sync();
     let newest = asset_id(&project, "ui/other.png");
     commit(&project, "the user's goes on");
-    git(&project, &["checkout", "--quiet", "main"]);
-    git(&project, &["merge", "--quiet", "--message=merged", "old"]);
+    project.git(&["checkout", "--quiet", "main"]);
+    project.git(&["merge", "--quiet", "--message=merged", "old"]);
     project.sync();
     let creates = remote.requests(ApiEndpoint::CreateAsset);
     let new = asset_id(&project, "ui/other.png");

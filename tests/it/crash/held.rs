@@ -5,25 +5,9 @@ use macadam::emulator::ApiEndpoint;
 
 use super::points::{IMAGES, move_the_point, shade, sweep};
 use super::stage::{Open, Stage, action};
-use crate::support::png;
+use crate::support::{png, wav};
 
 const SOUNDS: &str = "[creator]\nuser_id = 1\n[globs.sounds]\npath = \"sounds/*.wav\"\n";
-
-/// A tenth of a second of silence but for its first sample.
-fn wav(first: usize) -> Vec<u8> {
-    let mut samples = vec![0x80; 800];
-    samples[..4].copy_from_slice(&u32::try_from(first).unwrap().to_le_bytes());
-    let mut data = b"RIFF".to_vec();
-    data.extend(836u32.to_le_bytes());
-    data.extend(b"WAVEfmt ");
-    for field in [16u32, 0x0001_0001, 8000, 8000, 0x0008_0001] {
-        data.extend(field.to_le_bytes());
-    }
-    data.extend(b"data");
-    data.extend(800u32.to_le_bytes());
-    data.extend(samples);
-    data
-}
 
 /// Returns the outcome of a sync for an address whose upload is in doubt; the sync must not send it
 /// again.

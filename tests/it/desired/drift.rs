@@ -109,16 +109,7 @@ fn could_not_ask_is_never_gone() {
     let remote = prompt();
     let project =
         project(&remote, "drift = \"heal\"\nremoved = \"archive\"\nreplaced = \"archive\"\narchive_after = \"1s\"");
-    let reply = ScriptedReply {
-        status: 503,
-        shape: BodyShape::Service,
-        message: "unavailable".to_owned(),
-        body: None,
-        retry_after: None,
-        headers: Default::default(),
-        commit: false,
-        rate_limit_headers: true,
-    };
+    let reply = ScriptedReply { message: "unavailable".to_owned(), ..ScriptedReply::new(503, BodyShape::Service) };
     let rule = FaultRule::on(ApiEndpoint::GetAsset, FaultAction::Reply(reply));
     let rule = remote.control().add_faults(vec![rule]).unwrap()[0];
     let document = refresh(&project, 0, &[]);
@@ -127,16 +118,8 @@ fn could_not_ask_is_never_gone() {
     assert_eq!(row(&project, "sword")["state"], "synced");
     // The asset is gone: Macadam says so, and uploads nothing.
     remote.control().clear_faults();
-    let gone = ScriptedReply {
-        status: 404,
-        shape: BodyShape::Service,
-        message: "Asset is not found".to_owned(),
-        body: None,
-        retry_after: None,
-        headers: Default::default(),
-        commit: false,
-        rate_limit_headers: true,
-    };
+    let gone =
+        ScriptedReply { message: "Asset is not found".to_owned(), ..ScriptedReply::new(404, BodyShape::Service) };
     remote.control().add_faults(vec![FaultRule::on(ApiEndpoint::GetAsset, FaultAction::Reply(gone))]).unwrap();
     for answer in 1..=3 {
         refresh(&project, 0, &[]);

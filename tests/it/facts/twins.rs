@@ -1,13 +1,11 @@
 //! Two asset IDs for one content: the checked-out lockfile decides which one is used, and the other
 //! is never forgotten.
 
-use std::process::Command;
-
 use macadam::emulator::ApiEndpoint;
 use serde_json::json;
 
 use super::{LOCKFILE, MANIFEST, asset_id, machine, remote, row};
-use crate::support::{Project, Ran, Remote, png, rbxmx};
+use crate::support::{Project, Remote, png, rbxmx};
 
 const PICTURE: &str = "ui/s.png";
 const MODEL: &str = "models/d.rbxmx";
@@ -16,25 +14,9 @@ fn new_files() -> [(&'static str, Vec<u8>); 2] {
     [(PICTURE, png(7)), (MODEL, rbxmx("d").into_bytes())]
 }
 
-fn try_git(project: &Project, args: &[&str]) -> Ran {
-    let mut command = Command::new("git");
-    command.args(args).current_dir(project.path()).env_clear();
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", project.path());
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
-    for who in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@example.com");
-    }
-    Ran::of(command.output().unwrap())
-}
-
-#[track_caller]
-fn git(project: &Project, args: &[&str]) -> String {
-    try_git(project, args).expect(0).stdout
-}
-
 fn commit(project: &Project, message: &str) {
-    git(project, &["add", "--all"]);
-    git(project, &["commit", "--quiet", "--allow-empty", "--message", message]);
+    project.git(&["add", "--all"]);
+    project.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
 }
 
 /// The assets that a project uses for the two files.
@@ -48,9 +30,9 @@ fn two_branches(remote: &Remote) -> (Project, [u64; 2], [u64; 2]) {
     let here = machine(remote, &[("ui/m.png", png(1))]);
     here.write(".gitignore", ".macadam/\n");
     here.write(".gitattributes", "*.lock.toml merge=macadam\n");
-    git(&here, &["init", "--quiet", "--initial-branch=main"]);
+    here.git(&["init", "--quiet", "--initial-branch=main"]);
     let driver = format!("'{}' lockfile merge %O %A %B", env!("CARGO_BIN_EXE_macadam"));
-    git(&here, &["config", "merge.macadam.driver", &driver]);
+    here.git(&["config", "merge.macadam.driver", &driver]);
     here.sync();
     commit(&here, "main");
     let there = machine(remote, &[("ui/m.png", png(1))]);
@@ -58,15 +40,15 @@ fn two_branches(remote: &Remote) -> (Project, [u64; 2], [u64; 2]) {
     new_files().iter().for_each(|(name, content)| there.write(name, content));
     there.sync();
 
-    git(&here, &["checkout", "--quiet", "-b", "x"]);
+    here.git(&["checkout", "--quiet", "-b", "x"]);
     new_files().iter().for_each(|(name, content)| here.write(name, content));
     here.sync();
     commit(&here, "x");
-    git(&here, &["checkout", "--quiet", "-b", "y", "main"]);
+    here.git(&["checkout", "--quiet", "-b", "y", "main"]);
     new_files().iter().for_each(|(name, content)| here.write(name, content));
     here.write(LOCKFILE, there.read(LOCKFILE));
     commit(&here, "y");
-    git(&here, &["checkout", "--quiet", "x"]);
+    here.git(&["checkout", "--quiet", "x"]);
     let (x, y) = (used(&here), used(&there));
     assert!(x.iter().all(|asset| !y.contains(asset)), "each made its own: {x:?}, {y:?}");
     (here, x, y)
@@ -78,7 +60,7 @@ fn visiting_branches_in_turn_ends_on_each_ones_own_assets() {
     let (here, x, y) = two_branches(&remote);
     let (creates, updates) = (remote.requests(ApiEndpoint::CreateAsset), remote.requests(ApiEndpoint::UpdateAsset));
     for (branch, own, others) in [("x", x, y), ("y", y, x), ("x", x, y), ("y", y, x)] {
-        git(&here, &["checkout", "--quiet", branch]);
+        here.git(&["checkout", "--quiet", branch]);
         assert_eq!(here.sync()["in_sync"], true);
         assert_eq!(used(&here), own, "on {branch}");
         for (address, other) in [PICTURE, MODEL].into_iter().zip(others) {
@@ -90,7 +72,7 @@ fn visiting_branches_in_turn_ends_on_each_ones_own_assets() {
         commit(&here, "visited");
         // Nothing is left to do, and a fresh machine chooses the same.
         assert_eq!(here.sync()["actions"], json!([]));
-        assert_eq!(git(&here, &["status", "--porcelain"]), "", "on {branch}");
+        assert_eq!(here.git(&["status", "--porcelain"]), "", "on {branch}");
         let fresh = machine(&remote, &[("ui/m.png", png(1))]);
         new_files().iter().for_each(|(name, content)| fresh.write(name, content));
         fresh.write(LOCKFILE, here.read(LOCKFILE));
@@ -106,7 +88,7 @@ fn visiting_branches_in_turn_ends_on_each_ones_own_assets() {
     assert!(told.lines().any(|line| line.contains(&x[0].to_string()) && line.contains("duplicate")), "{told}");
 
     // Both branches know both, each with its own choice: merged, every machine makes the same.
-    git(&here, &["merge", "--quiet", "--no-edit", "x"]);
+    here.git(&["merge", "--quiet", "--no-edit", "x"]);
     assert_eq!(here.sync()["in_sync"], true);
     let fresh = machine(&remote, &[("ui/m.png", png(1))]);
     new_files().iter().for_each(|(name, content)| fresh.write(name, content));
@@ -127,8 +109,8 @@ fn visiting_branches_in_turn_ends_on_each_ones_own_assets() {
 fn merged_before_any_visit_both_ids_stay_and_every_machine_uses_one() {
     let remote = remote();
     let (here, x, y) = two_branches(&remote);
-    git(&here, &["checkout", "--quiet", "y"]);
-    git(&here, &["merge", "--quiet", "--no-edit", "x"]);
+    here.git(&["checkout", "--quiet", "y"]);
+    here.git(&["merge", "--quiet", "--no-edit", "x"]);
     let lockfile = here.read(LOCKFILE);
     assert!(x.iter().chain(&y).all(|asset| lockfile.contains(&format!("asset_id = {asset},"))), "{lockfile}");
     let fresh = machine(&remote, &[("ui/m.png", png(1))]);

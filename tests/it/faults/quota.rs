@@ -4,24 +4,9 @@ use macadam::emulator::{ApiEndpoint, Config};
 use serde_json::json;
 
 use super::{Trial, generous, side_by_side};
-use crate::support::png;
+use crate::support::{png, wav};
 
 const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/**/*.png\"\n\n[globs.sounds]\npath = \"sounds/*.wav\"\n\n[assets.sword]\npath = \"models/sword.rbxmx\"\n";
-
-/// A tenth of a second whose first sample is `first`.
-fn wav(first: u8) -> Vec<u8> {
-    let mut data = b"RIFF".to_vec();
-    data.extend(836u32.to_le_bytes());
-    data.extend(b"WAVEfmt ");
-    for field in [16u32, 0x0001_0001, 8000, 8000, 0x0008_0001] {
-        data.extend(field.to_le_bytes());
-    }
-    data.extend(b"data");
-    data.extend(800u32.to_le_bytes());
-    data.push(first);
-    data.extend([0x80; 799]);
-    data
-}
 
 #[test]
 fn a_used_up_quota_stops_its_type_alone_and_ends_by_itself() {

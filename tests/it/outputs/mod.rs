@@ -65,16 +65,7 @@ pub fn error(document: &Value, at: usize) -> String {
 
 /// Roblox takes no new asset from now on.
 pub fn refuse_uploads(remote: &Remote) {
-    let reply = ScriptedReply {
-        status: 400,
-        shape: BodyShape::Gateway,
-        message: "no".to_owned(),
-        body: None,
-        retry_after: None,
-        headers: Default::default(),
-        commit: false,
-        rate_limit_headers: true,
-    };
+    let reply = ScriptedReply { message: "no".to_owned(), ..ScriptedReply::new(400, BodyShape::Gateway) };
     remote.control().add_faults(vec![FaultRule::on(ApiEndpoint::CreateAsset, FaultAction::Reply(reply))]).unwrap();
 }
 

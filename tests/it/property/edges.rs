@@ -3,7 +3,6 @@
 //! stale lockfile, and two branches are visited in turn.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::Duration;
 
 use super::known::{Known, state_folder};
@@ -12,25 +11,12 @@ use crate::support::{Project, Ran};
 
 pub const LOCKFILE: &str = "assets.lock.toml";
 
-/// Git, which knows nothing of this machine's settings.
-pub fn git(project: &Project, args: &[&str]) {
-    let mut command = Command::new("git");
-    command.args(args).current_dir(project.path()).env_clear().env("HOME", project.path());
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
-    for who in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@example.com");
-    }
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
 impl Walk {
     /// Where it is a checkout of git: what is there is committed.
     pub(super) fn commit(&self) {
         if self.git {
-            git(&self.project, &["add", "--all"]);
-            git(&self.project, &["commit", "--quiet", "--allow-empty", "--message", "what is there"]);
+            self.project.git(&["add", "--all"]);
+            self.project.git(&["commit", "--quiet", "--allow-empty", "--message", "what is there"]);
         }
     }
 
@@ -41,7 +27,7 @@ impl Walk {
         }
         self.log.push("git clean -ffdx".to_owned());
         self.commit();
-        git(&self.project, &["clean", "-ffdxq"]);
+        self.project.git(&["clean", "-ffdxq"]);
         // Git keeps no empty folders, and a folder that is gone says nothing of what it had.
         self.tree.check_out(&self.project);
     }

@@ -69,7 +69,7 @@ pub fn clear(rng: &mut fastrand::Rng) -> FaultRule {
 
 /// A single answer says that an asset doesn't exist.
 fn single_404(rng: &mut fastrand::Rng) -> FaultRule {
-    let reply = ScriptedReply { status: 404, shape: BodyShape::Service, ..scripted() };
+    let reply = ScriptedReply::new(404, BodyShape::Service);
     let endpoint = pick(rng, &[ApiEndpoint::GetAsset, ApiEndpoint::UpdateAsset]);
     FaultRule::on(endpoint, FaultAction::Reply(reply)).nth(rng.u64(1..4)).times(1)
 }
@@ -79,7 +79,7 @@ fn foreign_429(rng: &mut fastrand::Rng) -> FaultAction {
     let body = (rng.u8(..4) == 0).then(|| "{\"errors\":[]}".to_owned());
     let shape = pick(rng, &[BodyShape::Empty, BodyShape::Html, BodyShape::Garbage, BodyShape::UnknownObject]);
     let retry_after = Some(RetryAfter::Seconds(1));
-    let reply = ScriptedReply { status: 429, shape, body, retry_after, headers: window(), ..scripted() };
+    let reply = ScriptedReply { body, retry_after, headers: window(), ..ScriptedReply::new(429, shape) };
     FaultAction::Reply(ScriptedReply { rate_limit_headers: false, ..reply })
 }
 
@@ -87,20 +87,6 @@ fn foreign_429(rng: &mut fastrand::Rng) -> FaultAction {
 fn window() -> BTreeMap<String, String> {
     let window = [("limit", "100"), ("remaining", "0"), ("reset", "1")];
     window.map(|(name, value)| (format!("x-ratelimit-{name}"), value.to_owned())).into()
-}
-
-/// An answer that carries nothing out.
-fn scripted() -> ScriptedReply {
-    ScriptedReply {
-        status: 500,
-        shape: BodyShape::Empty,
-        message: "scripted".to_owned(),
-        body: None,
-        retry_after: None,
-        headers: BTreeMap::new(),
-        commit: false,
-        rate_limit_headers: true,
-    }
 }
 
 fn operation(rng: &mut fastrand::Rng) -> OperationFault {
@@ -123,15 +109,13 @@ fn reply(rng: &mut fastrand::Rng) -> FaultAction {
     let own = matches!(shape, BodyShape::Gateway | BodyShape::Service | BodyShape::ProblemDetails);
     let may_commit = matches!(status, 200 | 408 | 500..) && !(status == 503 && own);
     FaultAction::Reply(ScriptedReply {
-        status,
-        shape,
         retry_after: (status == 429 || rng.bool()).then_some(RetryAfter::Seconds(1)),
         // Without them a 429 stops its budget for a whole minute, which is right, and too long for
         // a test.
         headers: if status == 429 { window() } else { BTreeMap::new() },
         // A final refusal was not carried out; anything else may have been.
         commit: may_commit && rng.bool(),
-        ..scripted()
+        ..ScriptedReply::new(status, shape)
     })
 }
 

@@ -187,7 +187,11 @@ impl Known {
     /// of its address.
     #[track_caller]
     pub fn has_told_all(&self) {
-        assert!(self.unreported().is_empty(), "uploads were given up without a word: {:?} of {self:?}", self.unreported());
+        assert!(
+            self.unreported().is_empty(),
+            "uploads were given up without a word: {:?} of {self:?}",
+            self.unreported()
+        );
         let open = self.abandoned.keys().filter(|upload| !self.possible[*upload].settled).count();
         assert!(self.told >= open as u64, "{open} uploads may exist twice, and {} events say so: {self:?}", self.told);
     }

@@ -218,7 +218,8 @@ impl ToolProject {
             }
             let nobody = KnownAddresses::default();
             let settled = FilesInProgress::default();
-            let gathered = gather_manifest(&self.project, parsed, text.clone(), &self.cache, &nobody, &settled, listener)?;
+            let gathered =
+                gather_manifest(&self.project, parsed, text.clone(), &self.cache, &nobody, &settled, listener)?;
             self.cache.clone_from(&gathered.cache);
             if !self.drop_unusable(&gathered) {
                 return Ok((text, gathered));
@@ -406,16 +407,14 @@ impl ToolProject {
             };
             let key = RevisionKey { asset_id: claim.asset_id, version };
             let fact = RevisionFact {
-                ordinal: 1,
-                content: (claim.proof != Proof::Outdated).then_some(claim.content),
-                state: self.states.get(&claim.asset_id).copied().unwrap_or(RevisionState::Unverified),
-                round: 0,
                 // Equal files share one asset, with the metadata of the first.
                 shared: !owned.insert(claim.asset_id),
                 kind: Some(identity.kind()),
-                disputed: false,
-                era: 0,
-                made: None,
+                ..RevisionFact::new(
+                    1,
+                    (claim.proof != Proof::Outdated).then_some(claim.content),
+                    self.states.get(&claim.asset_id).copied().unwrap_or(RevisionState::Unverified),
+                )
             };
             let mut entry = LockfileEntry::new(identity);
             entry.history.add(key, fact);

@@ -65,15 +65,8 @@ impl Known {
     /// Adds an asset to it: the `ordinal`-th, of `creator`, with this content.
     fn asset(self, name: &str, asset: u64, creator: Creator, ordinal: u32, content: u8) -> Self {
         let fact = RevisionFact {
-            ordinal,
-            content: Some(ContentHash::from_bytes([content; 32])),
-            state: RevisionState::Live,
-            round: 0,
-            shared: false,
             kind: Some(Kind { asset_type: AssetType::Image, creator }),
-            disputed: false,
-            era: 0,
-            made: None,
+            ..RevisionFact::new(ordinal, Some(ContentHash::from_bytes([content; 32])), RevisionState::Live)
         };
         self.tell(Change::AddRevision { address: address(name), key: key(asset), fact })
     }
