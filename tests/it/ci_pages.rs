@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::ci::{Ci, push};
-use super::commit_push::{Clone, clean};
+use super::commit_push::Clone;
+use super::support::git::isolated;
 use super::support::{Ran, SECRET, png};
 
 /// The bash of a step whose workflow names none, and of one that names it.
@@ -162,7 +163,7 @@ impl<'a> Runner<'a> {
     fn bash(&self, script: &str, folder: &Path) -> Command {
         let file = self.folder.path().join("temp/script.sh");
         std::fs::write(&file, script).unwrap();
-        let mut command = clean("bash", folder);
+        let mut command = isolated("bash", folder);
         for who in ["AUTHOR", "COMMITTER"] {
             command.env_remove(format!("GIT_{who}_NAME")).env_remove(format!("GIT_{who}_EMAIL"));
         }
@@ -230,7 +231,7 @@ fn github_uploads_once_and_a_run_with_nothing_to_do_pushes_nothing() {
     assert_eq!((ci.creates(), ci.pushed().matches("ui/").count()), (3, 3));
     assert!(runner.summary().starts_with("### ✅ macadam sync --once\n\nDone. 3 assets"), "{}", runner.summary());
     let who =
-        clean("git", &ci.hub.folder.path().join("hub.git")).args(["log", "-1", "--format=%an %ce", "main"]).output();
+        isolated("git", &ci.hub.folder.path().join("hub.git")).args(["log", "-1", "--format=%an %ce", "main"]).output();
     let who = String::from_utf8(who.unwrap().stdout).unwrap();
     assert!(who.starts_with("github-actions[bot] 41898282+"), "{who}");
 

@@ -37,7 +37,7 @@ fn has(machine: &Clone, name: &str) -> bool {
 
 /// Git fails on a conflict, and the lockfile is taken from one side.
 fn resolve(machine: &Clone, command: &[&str], side: &str) {
-    let ran = super::commit_push::clean("git", &machine.path).args(command).output().unwrap();
+    let ran = super::support::git::isolated("git", &machine.path).args(command).output().unwrap();
     assert!(!ran.status.success(), "no conflict");
     machine.git(&["checkout", "-q", side, "--", LOCKFILE]);
     machine.git(&["add", "--all"]);

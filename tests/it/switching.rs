@@ -88,10 +88,10 @@ fn an_upload_that_ended_on_another_branch_is_in_its_lockfile_soon_after_the_way_
     let service = Service::start(&project, &[]);
     add_new(&project);
     service.until("it is on the wire", || remote.requests(ApiEndpoint::CreateAsset) == 3);
-    git(&project, &["checkout", "--quiet", "y"]);
+    project.git(&["checkout", "--quiet", "y"]);
     service.says("done address=ui/new.png");
     is_untouched(&remote, &project);
-    git(&project, &["checkout", "--quiet", "x"]);
+    project.git(&["checkout", "--quiet", "x"]);
     service.until("it is in the lockfile", || project.read(LOCKFILE).contains(NEW));
     service.end();
     assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 3);

@@ -367,7 +367,7 @@ fn a_change_of_the_owner_that_git_takes_back_midway_is_no_success() {
     let remote = remote(&[]);
     let manifest = |owner: &str| format!("{owner}\n[globs.ui]\npath = \"ui/*.png\"\n");
     let project = Project::new(&manifest(USER)).at(&remote.url());
-    git(&project, &["init", "--quiet", "--initial-branch=main"]);
+    project.git(&["init", "--quiet", "--initial-branch=main"]);
     project.write("ui/icon.png", png(1));
     project.sync();
     commit(&project, "the user's");
@@ -380,7 +380,7 @@ fn a_change_of_the_owner_that_git_takes_back_midway_is_no_success() {
         assert!(began.elapsed().as_secs() < 60, "nothing is uploaded");
         std::thread::sleep(Duration::from_millis(20));
     }
-    git(&project, &["checkout", "--quiet", "."]);
+    project.git(&["checkout", "--quiet", "."]);
     let ran = Ran::of(running.wait_with_output().unwrap()).expect(1);
     assert!(
         ran.stderr.contains("the manifest changed meanwhile"),
