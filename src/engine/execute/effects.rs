@@ -340,16 +340,11 @@ fn rolled_back(
     let mut changes = Vec::new();
     if at.version != Some(to) && record.history.get(at).is_none() {
         let source = record.history.get(RevisionKey { asset_id, version: Some(to) });
+        let content = source.and_then(|fact| fact.content);
+        let state = RevisionState::of_moderation(asset.moderation);
         let fact = RevisionFact {
-            ordinal: ordinal_of(record, asset_id),
-            content: source.and_then(|fact| fact.content),
-            state: RevisionState::of_moderation(asset.moderation),
-            round: 0,
-            shared: false,
-            kind: None,
-            disputed: false,
-            era: 0,
             made: Some((now, Origin::Rollback)),
+            ..RevisionFact::new(ordinal_of(record, asset_id), content, state)
         };
         changes.push(Change::AddRevision { address: address.clone(), key: at, fact });
     }
@@ -361,17 +356,7 @@ fn rolled_back(
 }
 
 fn new_fact(content: ContentHash, state: RevisionState, now: Timestamp, origin: Origin) -> RevisionFact {
-    RevisionFact {
-        ordinal: 1,
-        content: Some(content),
-        state,
-        round: 0,
-        shared: false,
-        kind: None,
-        disputed: false,
-        era: 0,
-        made: Some((now, origin)),
-    }
+    RevisionFact { made: Some((now, origin)), ..RevisionFact::new(1, Some(content), state) }
 }
 
 /// Returns the key of the described revision. For a type that is updated in place it has a version;
