@@ -105,7 +105,8 @@ fn not_made(asked: &BTreeSet<Address>, rows: &[RecreatedAsset]) -> Option<Shortf
     let made: BTreeSet<&Address> = rows.iter().filter(|row| row.new.is_some()).map(|row| &row.address).collect();
     let left = asked.iter().filter(|address| !made.contains(address)).count() as u64;
     (left > 0).then(|| {
-        let message = format!("{} of the new owner is missing: the manifest changed meanwhile", plural(left, "asset"));
+        let message =
+            format!("the manifest changed meanwhile: {} of the new owner could not be made", plural(left, "asset"));
         let failure = CommandFailure::new(Exit::Unreconciled, message);
         Shortfall { outcome: "waiting", failure: failure.hint("name the new owner in the manifest again") }
     })

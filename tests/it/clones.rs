@@ -195,3 +195,25 @@ fn an_upload_that_another_machine_lost_has_no_time() {
     a.run(&["sync", "--once", "--timeout", "20s"]).expect(1);
     assert!(told()["assets"][0]["error"].as_str().unwrap().contains("from another machine"));
 }
+
+/// The lockfile stays the one that the service knows; only files come with the merge.
+#[test]
+fn a_merge_that_drops_entries_under_a_running_service_uploads_nothing_again() {
+    let (shared, author) = Shared::new();
+    let other = shared.clone();
+    author.write("ui/z1.png", png(11));
+    author.sync();
+    push(&author, "theirs");
+    let service = Service::start(&other, &[]);
+    other.write("ui/z2.png", png(12));
+    service.until("it is in the lockfile", || other.read("assets.lock.toml").contains("ui/z2.png"));
+    git(other.path(), &["add", "--all"]);
+    git(other.path(), &["commit", "--quiet", "--message", "ours"]);
+    git(other.path(), &["fetch", "--quiet"]);
+    git(other.path(), &["merge", "--quiet", "--no-edit", "-X", "ours", "origin/main"]);
+    assert!(!git(other.path(), &["show", "HEAD:assets.lock.toml"]).contains("ui/z1.png"));
+    service.until("what the merge dropped is back", || other.read("assets.lock.toml").contains("ui/z1.png"));
+    service.until_synced("ui/z1.png");
+    service.end();
+    assert_eq!(shared.remote.requests(ApiEndpoint::CreateAsset), 5);
+}

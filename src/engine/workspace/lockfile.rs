@@ -244,16 +244,20 @@ impl Lockfile {
         Ok(())
     }
 
-    /// Returns whether another program wrote the file since it was last read or written, usually
-    /// git with another branch; or whether another commit was checked out, which may have changed
-    /// the other files alone.
+    /// Returns whether another program wrote the file since it was last read or written; usually
+    /// git, with another branch.
     ///
     /// # Errors
     /// When it can't be read.
     pub fn is_changed(&self) -> Result<bool, KeepError> {
         let bytes = lockfile::read(&self.project.lockfile)?;
-        let is_written = self.known != bytes.as_deref().map(lockfile::fingerprint);
-        Ok(is_written || self.head != git::head(&self.project.root))
+        Ok(self.known != bytes.as_deref().map(lockfile::fingerprint))
+    }
+
+    /// Returns whether another commit is checked out than at the last read. It may have changed the
+    /// other files alone: a merge can bring files and drop their entries.
+    pub fn is_of_another_commit(&self) -> bool {
+        self.head != git::head(&self.project.root)
     }
 
     /// Writes the file if its content would change. Returns whether it was written.

@@ -57,7 +57,9 @@ impl Service<'_> {
         let ScannedProject { found, invalid, before } = *scanned.map_err(|message| ServiceError::Defect { message })?;
         // Git began to work after the loop's check, or checked out another branch since: files and
         // lockfile may be of two branches, and a plan would archive what one of them lacks.
-        if self.is_running() && (self.must_wait() || self.reconciler.session.lockfile.is_changed().unwrap_or(false)) {
+        let lockfile = &self.reconciler.session.lockfile;
+        let is_other = lockfile.is_changed().unwrap_or(false) || lockfile.is_of_another_commit();
+        if self.is_running() && (is_other || self.must_wait()) {
             self.reconciler.session.cache = before;
             self.needs.all |= self.scanned_all;
             self.needs.scan = true;

@@ -241,3 +241,32 @@ fn the_real_git_leaves_these_signs() {
     real.git(&["checkout", "-q", "--detach"]);
     assert!(matches!(branch(&real.main()), Some(Branch::Detached { .. })));
 }
+
+/// However git keeps the branch, and in every kind of checkout.
+#[test]
+fn the_head_tells_when_another_commit_is_checked_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let main = folder.path().join("main");
+    fs::create_dir_all(&main).unwrap();
+    let git = |at: &Path, args: &[&str]| {
+        let who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"];
+        let ran = Command::new("git").args(who).args(args).current_dir(at).output().unwrap();
+        assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8_lossy(&ran.stdout).trim().to_owned()
+    };
+    assert_eq!(head(&main), "", "no repository");
+    git(&main, &["init", "--quiet"]);
+    assert_eq!(head(&main), "", "no commit");
+    let commit = |at: &Path| git(at, &["commit", "--quiet", "--allow-empty", "--message", "x"]);
+    commit(&main);
+    assert_eq!(head(&main), git(&main, &["rev-parse", "HEAD"]));
+    git(&main, &["pack-refs", "--all"]);
+    assert_eq!(head(&main), git(&main, &["rev-parse", "HEAD"]), "packed");
+    let linked = folder.path().join("linked");
+    git(&main, &["worktree", "add", "--quiet", "../linked"]);
+    let before = head(&main);
+    commit(&linked);
+    assert_eq!((head(&linked), head(&main)), (git(&linked, &["rev-parse", "HEAD"]), before));
+    git(&linked, &["checkout", "--quiet", "--detach", "HEAD~1"]);
+    assert_eq!(head(&linked), head(&main));
+}
