@@ -221,3 +221,69 @@ fn take_back_entry(
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A history of commits, each with its parents and the assets of its lockfile; none: it has no
+    /// lockfile.
+    fn history(commits: &[(&str, &[&str], &[u32])]) -> FileHistory {
+        let mut history = FileHistory::default();
+        for (name, parents, assets) in commits {
+            let lines = assets.iter().map(|asset| format!("  {{ asset_id = {asset}, content_hash = \"00\" }},\n"));
+            let blob = (!assets.is_empty()).then(|| (*name).to_owned());
+            if let Some(blob) = &blob {
+                history.contents.insert(blob.clone(), lines.collect::<String>().into_bytes());
+            }
+            let parents = parents.iter().map(|name| (*name).to_owned()).collect();
+            history.commits.push(FileCommit { commit: (*name).to_owned(), parents, blob });
+        }
+        history
+    }
+
+    /// The assets that earlier versions have, from the newest commit on.
+    #[track_caller]
+    fn check(commits: &[(&str, &[&str], &[u32])], head: &str, expected: &[&str]) {
+        let history = history(commits);
+        let versions = earlier(&history, head);
+        let found: BTreeSet<&[u8]> = versions.into_iter().flat_map(assets).collect();
+        let expected: BTreeSet<&[u8]> = expected.iter().map(|asset| asset.as_bytes()).collect();
+        assert_eq!(found, expected, "{commits:?}");
+    }
+
+    #[test]
+    fn every_side_of_a_merge_counts() {
+        let merged: &[(&str, &[&str], &[u32])] = &[
+            ("m", &["a", "b", "c"], &[1, 2]),
+            ("c", &["o"], &[1, 4]),
+            ("b", &["o"], &[1, 3]),
+            ("a", &["o"], &[1, 2]),
+            ("o", &[], &[1]),
+        ];
+        check(merged, "m", &["1", "2", "3", "4"]);
+        // The checked-out commit changed other files.
+        check(merged, "later", &["1", "2", "3", "4"]);
+        // The first version of a lockfile was made on both sides.
+        check(&[("m", &["a", "b"], &[1]), ("b", &[], &[2]), ("a", &[], &[1])], "m", &["1", "2"]);
+        // A shallow clone, whose last commit has parents that it doesn't have.
+        check(&[("a", &["gone"], &[1])], "a", &["1"]);
+        check(&[], "a", &[]);
+    }
+
+    #[test]
+    fn nothing_counts_from_before_a_lockfile_that_was_begun_anew() {
+        check(&[("b", &["a"], &[2]), ("a", &[], &[1])], "b", &["2"]);
+        check(&[("c", &["b"], &[2]), ("b", &["a"], &[]), ("a", &[], &[1])], "c", &["2"]);
+        // An earlier one that was put in place isn't new.
+        check(&[("b", &["a"], &[1]), ("a", &[], &[1, 2])], "b", &["1", "2"]);
+    }
+
+    #[test]
+    fn what_an_address_forgot_tells_a_lockfile_from_a_new_one() {
+        let forgotten = b"[forgotten.\"ui/9.png\"]\n1 = 1\n\n[assets.a]\nrevisions = [\n  { asset_id = 3 },\n]\n";
+        assert!(!is_another(b"  { asset_id = 1 },\n", forgotten));
+        assert!(is_another(b"  { asset_id = 2 },\n", forgotten));
+        assert!(!is_another(b"  { asset_id = 2 },\n", b""), "an empty one says nothing");
+    }
+}
