@@ -156,6 +156,8 @@ pub(super) enum Command {
     Resolve(ResolveArgs),
     /// Try again to upload an asset that Roblox refused
     Retry(RetryArgs),
+    /// Look for what may be wrong with key, network, state, lockfile, git and files; changes nothing
+    Doctor,
     /// Merge lockfiles, for git
     #[command(subcommand)]
     Lockfile(LockfileCommand),

@@ -11,6 +11,7 @@ mod ci;
 mod command_context;
 mod completions;
 mod credential;
+mod doctor;
 mod document;
 mod emulator;
 mod errors;
@@ -96,6 +97,7 @@ const fn name_in_reports(command: &Command) -> Option<&'static str> {
         Command::Sync(args) if args.locked => Some("macadam sync --once --locked"),
         Command::Sync(args) if args.once => Some("macadam sync --once"),
         Command::Outputs(_) => Some("macadam outputs"),
+        Command::Doctor => Some("macadam doctor"),
         _ => None,
     }
 }
@@ -165,6 +167,7 @@ fn dispatch(output: Printer, cli: Cli) -> Result<Exit, CommandFailure> {
         Command::Status(args) => status::run(output, &global, &args),
         Command::History(args) if args.remote => on_runtime(history::run_remote(output, &global, &args)),
         Command::History(args) => history::run(output, &global, &args),
+        Command::Doctor => on_runtime(doctor::run(output, &global)),
         Command::Lockfile(command) => lockfile::run(output, &command),
         Command::Completions(args) => completions::run(&args),
         Command::Sync(args) => on_runtime(sync::run(output, &global, &args)),

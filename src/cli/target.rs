@@ -71,7 +71,11 @@ pub(super) fn find_files(global: &Global) -> Result<Project, CommandFailure> {
     Ok(project)
 }
 
-fn base(global: &Global) -> Result<BaseUrl, CommandFailure> {
+/// The API's address.
+///
+/// # Errors
+/// When it can't be used.
+pub(super) fn base(global: &Global) -> Result<BaseUrl, CommandFailure> {
     let text = global.api_url.as_deref().unwrap_or(BaseUrl::ROBLOX);
     text.parse::<BaseUrl>().map_err(|error| CommandFailure::of(Exit::Usage, &error, None))
 }

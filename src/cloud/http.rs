@@ -190,6 +190,19 @@ impl HttpTransport {
         }
     }
 
+    /// Asks for a page without a credential, and returns the status and the `date` of whatever
+    /// answers. Its body isn't read.
+    pub(super) async fn knock(&self, url: Url) -> Result<(u16, Option<String>), TransportError> {
+        let limit = self.timeouts.connect.saturating_add(self.timeouts.answer);
+        match within("an answer", limit, self.reads.execute(Request::new(Method::GET, url))).await? {
+            Ok(response) => {
+                let date = response.headers().get(reqwest::header::DATE).and_then(|value| value.to_str().ok());
+                Ok((response.status().as_u16(), date.map(str::to_owned)))
+            }
+            Err(error) => Err(self.broken(error)),
+        }
+    }
+
     /// Sends a request that has no body, or one whose body may leave at once.
     async fn send_at_once(&self, client: &Client, request: Request) -> Result<RawResponse, TransportError> {
         let limit = self.timeouts.connect.saturating_add(self.timeouts.answer);

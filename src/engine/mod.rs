@@ -9,6 +9,7 @@
 //! [`workspace::state_cache`] for where those are recorded.
 
 pub(crate) mod commands;
+pub(crate) mod doctor;
 pub(crate) mod execute;
 pub(crate) mod on_change;
 pub(crate) mod reconcile;

@@ -24,6 +24,7 @@ mod commit_push;
 mod crash;
 mod desired;
 mod displaced;
+mod doctor;
 mod facts;
 mod faults;
 mod fuzz;

@@ -58,6 +58,7 @@ fn help() {
         "recreate",
         "resolve",
         "retry",
+        "doctor",
         "lockfile merge",
         "emulator",
         "completions",

@@ -10,6 +10,7 @@
 
 mod assets;
 mod operations;
+pub(crate) mod reach;
 mod versions;
 
 use std::future::Future;

@@ -90,6 +90,11 @@ pub(super) fn admit(path: &ProjectPath, size: u64) -> Result<FileFormat, FilePro
     Ok(format)
 }
 
+/// Whether these first bytes of a file are those of a Git LFS pointer.
+pub(super) fn begins_lfs_pointer(head: &[u8]) -> bool {
+    magic::is_lfs_pointer(head)
+}
+
 /// Inspects a file of `length` bytes.
 pub(super) fn inspect(
     path: &ProjectPath,

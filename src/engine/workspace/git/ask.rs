@@ -206,6 +206,69 @@ pub(crate) fn tracking(file: &Path) -> Result<Option<Tracking>, String> {
     }
 }
 
+/// Returns the values of git's attributes of `file`, in the order of `names`; `None` for one that
+/// no line of `.gitattributes` sets. `None` without a repository.
+///
+/// # Errors
+/// Returns why they are unknown: lower case, no full stop.
+pub(crate) fn attributes(file: &Path, names: &[&str]) -> Result<Option<Vec<Option<String>>>, String> {
+    let Some(place) = CheckoutFile::of(file)? else { return Ok(None) };
+    let query: Vec<&str> = ["check-attr", "-z"].iter().chain(names).copied().chain(["--", &place.inside]).collect();
+    let answer = place.ask(&query, b"")?;
+    if !answer.status.success() {
+        return Err(why(&answer));
+    }
+    // A path, an attribute and its value, each with a NUL after it.
+    let values = answer.said.split('\0').skip(2).step_by(3).map(str::to_owned);
+    let mut values = values.map(|value| Some(value).filter(|value| value != "unspecified"));
+    Ok(Some(names.iter().map(|_| values.next().flatten()).collect()))
+}
+
+/// Returns a setting of git's for the checkout around `file`; `None` if it is not set, or without a
+/// repository.
+///
+/// # Errors
+/// Returns why it is unknown: lower case, no full stop.
+pub(crate) fn setting(file: &Path, name: &str) -> Result<Option<String>, String> {
+    let Some(place) = CheckoutFile::of(file)? else { return Ok(None) };
+    let answer = place.ask(&["config", "--get", name], b"")?;
+    match answer.status.code() {
+        Some(0) => Ok(Some(answer.said.trim_end().to_owned())),
+        Some(1) => Ok(None),
+        Some(_) | None => Err(why(&answer)),
+    }
+}
+
+/// Returns the tracked files in the folder of `file` whose line endings differ between git and the
+/// disk, with their paths from that folder; none without a repository.
+///
+/// # Errors
+/// Returns why they are unknown: lower case, no full stop.
+pub(crate) fn converted(file: &Path) -> Result<Vec<String>, String> {
+    let Some(place) = CheckoutFile::of(file)? else { return Ok(Vec::new()) };
+    let folder = place.inside.rsplit_once('/').map(|(folder, _)| folder);
+    let query = ["--literal-pathspecs", "ls-files", "--eol", "-z", "--", folder.unwrap_or(".")];
+    let answer = place.ask_for(&query, b"", FILES)?;
+    if !answer.status.success() {
+        return Err(why(&answer));
+    }
+    let inside = |path: &str| match folder {
+        Some(folder) => path.strip_prefix(folder)?.strip_prefix('/').map(str::to_owned),
+        None => Some(path.to_owned()),
+    };
+    let lines = answer.said.split('\0').filter_map(|line| line.split_once('\t'));
+    Ok(lines.filter(|(facts, _)| is_converted(facts)).filter_map(|(_, path)| inside(path)).collect())
+}
+
+/// Reads a line such as `i/lf    w/crlf  attr/text=auto`: the endings in the index and on disk, and
+/// the attributes. `-text` forbids a conversion, as Git LFS does.
+fn is_converted(facts: &str) -> bool {
+    let of = |prefix: &str| facts.split_whitespace().find_map(|word| word.strip_prefix(prefix));
+    let (Some(index), Some(disk)) = (of("i/"), of("w/")) else { return false };
+    let is_text = |endings: &str| matches!(endings, "lf" | "crlf" | "mixed");
+    index != disk && is_text(index) && is_text(disk) && of("attr/") != Some("-text")
+}
+
 /// A file in a checkout.
 struct CheckoutFile {
     /// The checkout's git folder.
@@ -269,4 +332,20 @@ impl CheckoutFile {
 fn why(answer: &ProgramOutput) -> String {
     let said = answer.complained.lines().next().unwrap_or_default().trim();
     format!("git says: {}", if said.is_empty() { "nothing" } else { said })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_whose_line_endings_git_changed_is_recognized() {
+        assert!(is_converted("i/lf    w/crlf  attr/text=auto"));
+        assert!(is_converted("i/lf    w/mixed attr/"));
+        assert!(!is_converted("i/lf    w/lf    attr/text=auto"));
+        assert!(!is_converted("i/lf    w/-text attr/-text"), "a Git LFS pointer that is a file here");
+        assert!(!is_converted("i/lf    w/crlf  attr/-text"));
+        assert!(!is_converted("i/lf    w/      attr/"), "it is missing here");
+        assert!(!is_converted(""));
+    }
 }

@@ -1,0 +1,512 @@
+//! What the facts about a project mean: one small function a topic. Pure.
+//!
+//! Each result says what is, and where something is wrong what to do. An unknown fact is never a
+//! good one: it is said to be unchecked, with the reason.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::facts::{ConvertedFiles, GitFacts, KeyLookup, LockfileFacts, OutputFacts, StateFacts};
+use crate::cloud::client::reach::Reached;
+use crate::engine::remote::key::{self, KeyVerdict};
+use crate::engine::report::run_report::Stop;
+use crate::engine::workspace::git::ask::Tracking;
+use crate::model::ids::Creator;
+use crate::model::shown::foreign;
+
+/// A clock that is off by more than this is worth a word: certificates, expiry of keys and the order
+/// of revisions in a lockfile go by it.
+const CLOCK_WARNING: SignedDuration = SignedDuration::from_mins(2);
+
+/// A clock that is off by more than this makes TLS and the lockfile's times useless.
+const CLOCK_ERROR: SignedDuration = SignedDuration::from_hours(12);
+
+/// The names of files or folders that a message lists.
+const LISTED: usize = 5;
+
+/// What a check is about. Its name is stable in `--json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum CheckTopic {
+    /// The manifest.
+    Manifest,
+    /// The asset files.
+    Files,
+    /// Their line endings.
+    LineEndings,
+    /// The way to Roblox.
+    Network,
+    /// This machine's clock.
+    Clock,
+    /// The API key.
+    Key,
+    /// The owners in the manifest.
+    Creator,
+    /// The state.
+    State,
+    /// The lockfile.
+    Lockfile,
+    /// Git's part in the lockfile.
+    Git,
+    /// The outputs.
+    Outputs,
+    /// What the service needs to watch files.
+    Watching,
+    /// The disks of project and state.
+    Disk,
+}
+
+impl CheckTopic {
+    /// The name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Manifest => "manifest",
+            Self::Files => "files",
+            Self::LineEndings => "line_endings",
+            Self::Network => "network",
+            Self::Clock => "clock",
+            Self::Key => "key",
+            Self::Creator => "creator",
+            Self::State => "state",
+            Self::Lockfile => "lockfile",
+            Self::Git => "git",
+            Self::Outputs => "outputs",
+            Self::Watching => "watching",
+            Self::Disk => "disk",
+        }
+    }
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum CheckOutcome {
+    /// Nothing is wrong.
+    Fine,
+    /// It could not be checked.
+    Unchecked,
+    /// Something may go wrong.
+    Warning,
+    /// Something doesn't work.
+    Error,
+}
+
+impl CheckOutcome {
+    /// The stable name in `--json`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Fine => "ok",
+            Self::Unchecked => "unchecked",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CheckResult {
+    /// What it is about.
+    pub topic: CheckTopic,
+    /// How it ended.
+    pub outcome: CheckOutcome,
+    /// What was found: lower case, no full stop.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl CheckResult {
+    fn new(topic: CheckTopic, outcome: CheckOutcome, message: impl Into<String>) -> Self {
+        Self { topic, outcome, message: message.into(), hint: None }
+    }
+
+    pub(super) fn fine(topic: CheckTopic, message: impl Into<String>) -> Self {
+        Self::new(topic, CheckOutcome::Fine, message)
+    }
+
+    pub(super) fn unchecked(topic: CheckTopic, message: impl Into<String>) -> Self {
+        Self::new(topic, CheckOutcome::Unchecked, message)
+    }
+
+    pub(super) fn warning(topic: CheckTopic, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..Self::new(topic, CheckOutcome::Warning, message) }
+    }
+
+    pub(super) fn error(topic: CheckTopic, message: impl Into<String>, hint: Option<String>) -> Self {
+        Self { hint, ..Self::new(topic, CheckOutcome::Error, message) }
+    }
+}
+
+/// The first names of a list, and how many more there are.
+fn list(names: &[String]) -> String {
+    let shown: Vec<_> = names.iter().take(LISTED).map(|name| foreign(name)).collect();
+    let more = names.len().saturating_sub(LISTED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// `1 file`, `2 files`.
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// The asset files: `unusable` ones, and those of them that are Git LFS `pointers`, of `all`.
+pub(super) fn files(all: usize, unusable: &[String], pointers: &[String]) -> Vec<CheckResult> {
+    let topic = CheckTopic::Files;
+    let mut results = Vec::new();
+    if !pointers.is_empty() {
+        let message = format!("{} in place of files: {}", count(pointers.len(), "Git LFS pointer"), list(pointers));
+        let hint = "install Git LFS, then run `git lfs install` and `git lfs pull`; on CI, check out with LFS";
+        results.push(CheckResult::error(topic, message, Some(hint.to_owned())));
+    }
+    let others: Vec<String> = unusable.iter().filter(|path| !pointers.contains(path)).cloned().collect();
+    if !others.is_empty() {
+        let message = format!("{} can't be used: {}", count(others.len(), "file"), list(&others));
+        results.push(CheckResult::error(topic, message, Some("`macadam check` says why".to_owned())));
+    }
+    if results.is_empty() {
+        results.push(CheckResult::fine(topic, format!("{} can be used", count(all, "file"))));
+    }
+    results
+}
+
+/// Asset files that git converted here: another machine has other bytes, and uploads them again.
+pub(super) fn line_endings(found: &ConvertedFiles) -> CheckResult {
+    let topic = CheckTopic::LineEndings;
+    match found {
+        ConvertedFiles::NoCheckout => CheckResult::unchecked(topic, "this project isn't in a git checkout"),
+        ConvertedFiles::Unknown { why } => CheckResult::unchecked(topic, why),
+        ConvertedFiles::Known(files) if files.is_empty() => {
+            CheckResult::fine(topic, "asset files have the same line endings here and in git")
+        }
+        ConvertedFiles::Known(files) => {
+            let mut endings: Vec<&str> =
+                files.iter().filter_map(|file| file.rsplit_once('.').map(|(_, extension)| extension)).collect();
+            endings.sort_unstable();
+            endings.dedup();
+            let lines: Vec<String> = endings.iter().map(|ending| format!("`*.{} -text`", foreign(ending))).collect();
+            CheckResult::warning(
+                topic,
+                format!(
+                    "git changed the line endings of {} here, so machines differ and upload them in turns: {}",
+                    count(files.len(), "asset file"),
+                    list(files)
+                ),
+                format!(
+                    "write {} into .gitattributes and commit it; then delete these files here, and bring them back \
+                     with `git restore`",
+                    lines.join(" and ")
+                ),
+            )
+        }
+    }
+}
+
+/// Whether `remote` answers.
+pub(super) fn network(reached: &Result<Reached, String>, remote: &str) -> CheckResult {
+    let topic = CheckTopic::Network;
+    match reached {
+        Ok(Reached { status, .. }) if *status >= 500 => CheckResult::warning(
+            topic,
+            format!("{remote} answers, but with the error {status}"),
+            "Roblox may be down: see status.roblox.com. Macadam tries again by itself",
+        ),
+        Ok(_) => CheckResult::fine(topic, format!("{remote} answers")),
+        Err(why) => CheckResult::error(
+            topic,
+            foreign(why).into_owned(),
+            Some(
+                "check the connection of this machine, and whether a firewall or a proxy is in the way (Macadam \
+                 respects HTTPS_PROXY)"
+                    .to_owned(),
+            ),
+        ),
+    }
+}
+
+/// This machine's clock against the remote's.
+pub(super) fn clock(date: Option<Timestamp>, now: Timestamp) -> CheckResult {
+    let topic = CheckTopic::Clock;
+    let Some(date) = date else { return CheckResult::unchecked(topic, "no server said what time it is") };
+    let ahead = now.duration_since(date);
+    let off = ahead.abs();
+    let way = if ahead.is_negative() { "behind" } else { "ahead" };
+    let by = if off < SignedDuration::from_mins(120) {
+        count(usize::try_from(off.as_mins()).unwrap_or_default(), "minute")
+    } else {
+        count(usize::try_from(off.as_hours()).unwrap_or_default(), "hour")
+    };
+    let message = format!("this machine's clock is {by} {way}");
+    let hint = "set the clock, and let it be kept right: `timedatectl set-ntp true`";
+    if off > CLOCK_ERROR {
+        CheckResult::error(topic, message, Some(hint.to_owned()))
+    } else if off > CLOCK_WARNING {
+        CheckResult::warning(topic, message, hint)
+    } else {
+        CheckResult::fine(topic, "this machine's clock is right")
+    }
+}
+
+/// The API key, and whether it may change the assets of these creators.
+pub(super) fn key(found: &KeyLookup, creators: &BTreeSet<Creator>, now: Timestamp) -> Vec<CheckResult> {
+    let topic = CheckTopic::Key;
+    let unchecked = |why: &str| creators_unchecked(creators, why);
+    match found {
+        KeyLookup::Missing => {
+            let hint = "only commands that talk to Roblox need one: set ROBLOX_API_KEY, or name a file with \
+                        --api-key-file (docs/commands.md)";
+            let none = CheckResult {
+                hint: Some(hint.to_owned()),
+                ..CheckResult::unchecked(topic, "there is no API key here")
+            };
+            std::iter::once(none).chain(unchecked("without a key")).collect()
+        }
+        KeyLookup::Unusable { message, hint } => {
+            let unusable = CheckResult::error(topic, message, hint.clone());
+            std::iter::once(unusable).chain(unchecked("without a key")).collect()
+        }
+        KeyLookup::Token => {
+            let token = CheckResult::unchecked(topic, "Roblox says nothing about OAuth tokens");
+            std::iter::once(token).chain(unchecked("an OAuth token")).collect()
+        }
+        KeyLookup::Unasked { why } => {
+            let unknown = CheckResult::unchecked(topic, foreign(why));
+            std::iter::once(unknown).chain(unchecked("nothing is known about the key")).collect()
+        }
+        KeyLookup::Refused { message, hint } => {
+            let refused = CheckResult::error(topic, foreign(message), hint.clone());
+            std::iter::once(refused).chain(unchecked("Roblox refused the key")).collect()
+        }
+        KeyLookup::Known(facts) => {
+            let KeyVerdict { stop, forbidden, warning, .. } = key::judge(facts, creators, now);
+            if let Some(Stop::Credential { message, hint }) = stop {
+                let useless = CheckResult::error(topic, foreign(&message), Some(hint));
+                return std::iter::once(useless).chain(unchecked("the key can't be used")).collect();
+            }
+            let name =
+                facts.name.as_ref().map_or_else(|| "the key".to_owned(), |name| format!("the key `{}`", foreign(name)));
+            let owner = facts.owner.map(|owner| format!(" of user {owner}")).unwrap_or_default();
+            let expiry = match facts.expires_at {
+                Some(at) => format!("expires at {}", at.strftime("%Y-%m-%d %H:%M UTC")),
+                None => "doesn't say when it expires".to_owned(),
+            };
+            let mut scopes: Vec<String> = facts
+                .scopes
+                .iter()
+                .flat_map(|scope| scope.operations.iter().map(|what| format!("{}:{what}", scope.name)))
+                .collect();
+            scopes.sort_unstable();
+            scopes.dedup();
+            let scopes =
+                if scopes.is_empty() { String::new() } else { format!("has {}, and ", foreign(&scopes.join(" "))) };
+            let good = CheckResult::fine(topic, format!("{name}{owner} {scopes}{expiry}"));
+            let soon = warning.map(|message| {
+                CheckResult::warning(
+                    topic,
+                    foreign(&message),
+                    "make a new key in time, and give it to every machine that syncs",
+                )
+            });
+            let of_creators = creators.iter().map(|creator| match forbidden.get(creator) {
+                Some(message) => CheckResult::error(
+                    CheckTopic::Creator,
+                    foreign(message),
+                    Some(format!(
+                        "give the key access to {} at https://create.roblox.com/dashboard/credentials, or correct the \
+                         creator in the manifest",
+                        creator.in_words()
+                    )),
+                ),
+                None if facts.may("write", *creator) == Some(true) => CheckResult::fine(
+                    CheckTopic::Creator,
+                    format!("the key may change the assets of {}", creator.in_words()),
+                ),
+                None => CheckResult::unchecked(
+                    CheckTopic::Creator,
+                    format!("Roblox doesn't say whether the key may change the assets of {}", creator.in_words()),
+                ),
+            });
+            soon.into_iter().chain([good]).chain(of_creators).collect()
+        }
+    }
+}
+
+fn creators_unchecked(creators: &BTreeSet<Creator>, why: &str) -> Vec<CheckResult> {
+    let of_creator =
+        |creator: &Creator| CheckResult::unchecked(CheckTopic::Creator, format!("{}: {why}", creator.in_words()));
+    creators.iter().map(of_creator).collect()
+}
+
+/// The state.
+pub(super) fn state(found: &StateFacts) -> Vec<CheckResult> {
+    let topic = CheckTopic::State;
+    let StateFacts { opened, holder, has_lost_outcomes } = found;
+    let mut results = Vec::new();
+    match opened {
+        Err((message, hint)) => results.push(CheckResult::error(topic, message, hint.clone())),
+        Ok(false) => {
+            results.push(CheckResult::fine(topic, "there is none yet: the next sync makes it from the lockfile"))
+        }
+        Ok(true) => results.push(CheckResult::fine(topic, "it is whole")),
+    }
+    if *has_lost_outcomes {
+        results.push(CheckResult::warning(
+            topic,
+            "a full disk kept an earlier run from writing down how uploads ended",
+            "free some space, run `macadam sync --once`, and see `macadam status`",
+        ));
+    }
+    if let Some(holder) = holder {
+        results.push(CheckResult::fine(topic, format!("{} uses it now", foreign(holder))));
+    }
+    results
+}
+
+/// The lockfile against the state.
+pub(super) fn lockfile(found: &LockfileFacts) -> Vec<CheckResult> {
+    let topic = CheckTopic::Lockfile;
+    let LockfileFacts { name, read, lost, would_change, has_crlf } = found;
+    let mut results = Vec::new();
+    match (read, lost) {
+        (Err((message, hint)), _) => results.push(CheckResult::error(topic, message, hint.clone())),
+        (Ok(_), Some((message, hint))) => results.push(CheckResult::error(topic, foreign(message), hint.clone())),
+        (Ok(false), None) => {
+            results.push(CheckResult::fine(topic, format!("there is no {name} yet: the first sync makes it")))
+        }
+        (Ok(true), None) if *would_change == Some(true) => results.push(CheckResult::warning(
+            topic,
+            format!("{name} lacks what the state of this machine knows"),
+            format!("run `macadam sync --once`, and commit {name}"),
+        )),
+        (Ok(true), None) => results.push(CheckResult::fine(topic, format!("{name} can be used"))),
+    }
+    if *has_crlf {
+        results.push(CheckResult::warning(
+            topic,
+            format!("{name} has Windows line endings here, which git takes for a change of every line"),
+            format!("write `{name} merge=macadam text eol=lf` into .gitattributes"),
+        ));
+    }
+    results
+}
+
+/// Git's part in the lockfile `name`.
+pub(super) fn git(found: &GitFacts, name: &str) -> Vec<CheckResult> {
+    let topic = CheckTopic::Git;
+    let known = match found {
+        GitFacts::NoCheckout => {
+            let hint = "put the project into git: the lockfile has to reach every machine that syncs";
+            let message = "this project isn't in a git checkout";
+            return vec![CheckResult { hint: Some(hint.to_owned()), ..CheckResult::unchecked(topic, message) }];
+        }
+        GitFacts::Unknown { why } => return vec![CheckResult::unchecked(topic, foreign(why))],
+        GitFacts::Known(known) => known,
+    };
+    let mut results = Vec::new();
+    match known.tracking {
+        Tracking::Ignored => results.push(CheckResult::error(
+            topic,
+            format!("{name} is ignored by git, so every other machine uploads everything again"),
+            Some(format!(
+                "`git check-ignore -v {name}` names the line that ignores it: take that out, and commit {name}"
+            )),
+        )),
+        Tracking::Untracked if known.exists => results.push(CheckResult::warning(
+            topic,
+            format!("{name} is not in git, so every other machine uploads everything again"),
+            format!("`git add {name}`, commit and push it"),
+        )),
+        Tracking::Tracked if known.is_modified => results.push(CheckResult::warning(
+            topic,
+            format!("{name} has changes that are not committed"),
+            "commit and push it; on a machine that syncs, `--on-change macadam-commit-push` does that",
+        )),
+        Tracking::Tracked | Tracking::Untracked => {}
+    }
+    if known.merge.as_deref() != Some("macadam") {
+        results.push(CheckResult::warning(
+            topic,
+            format!("git doesn't merge {name} with Macadam's merge driver, so branches conflict in it"),
+            format!("write `{name} merge=macadam text eol=lf` into .gitattributes, and commit it"),
+        ));
+    } else if known.driver.is_none() {
+        results.push(CheckResult::warning(
+            topic,
+            format!(".gitattributes names a merge driver for {name} that this clone doesn't have"),
+            "git config merge.macadam.driver \"macadam lockfile merge %O %A %B\"",
+        ));
+    }
+    if results.is_empty() {
+        results.push(CheckResult::fine(topic, format!("{name} is in git, and merged by Macadam's merge driver")));
+    }
+    results
+}
+
+/// The outputs.
+pub(super) fn outputs(found: &OutputFacts) -> Vec<CheckResult> {
+    let topic = CheckTopic::Outputs;
+    let OutputFacts { all, due, broken } = found;
+    let mut results: Vec<CheckResult> = broken
+        .iter()
+        .map(|(path, message, hint)| {
+            CheckResult::error(topic, format!("{}: {}", foreign(path), foreign(message)), hint.clone())
+        })
+        .collect();
+    if !due.is_empty() {
+        let message = format!("{} out of date: {}", count(due.len(), "output"), list(due));
+        results.push(CheckResult::warning(topic, message, "run `macadam outputs`, and commit what it writes"));
+    }
+    if results.is_empty() {
+        let message = if *all == 0 {
+            "the manifest has none".to_owned()
+        } else {
+            format!("{} up to date", count(*all, "output"))
+        };
+        results.push(CheckResult::fine(topic, message));
+    }
+    results
+}
+
+/// The watches that the service needs, against what the system allows a user.
+pub(super) fn watching(folders: usize, limit: Option<usize>) -> CheckResult {
+    let topic = CheckTopic::Watching;
+    match limit {
+        None => CheckResult::unchecked(topic, "this system has no limit that Macadam knows of"),
+        // Other programs of this user, such as editors, take from the same limit.
+        Some(limit) if folders > limit / 2 => CheckResult::warning(
+            topic,
+            format!(
+                "the service watches {}, and the system allows {limit} for all programs of this user",
+                count(folders, "folder")
+            ),
+            "raise it: `sudo sysctl fs.inotify.max_user_watches=524288`, and the same in /etc/sysctl.d; without that, changes \
+             are found by the scan of --interval",
+        ),
+        Some(limit) => CheckResult::fine(topic, format!("{} to watch, {limit} allowed", count(folders, "folder"))),
+    }
+}
+
+/// The kinds of network disk that project and state lie on.
+pub(super) fn disks(project: Option<&str>, state: Option<&str>) -> Vec<CheckResult> {
+    let topic = CheckTopic::Disk;
+    let of_project = project.map(|kind| {
+        CheckResult::warning(
+            topic,
+            format!("the project is on a network disk ({kind}), where changes by other machines aren't seen at once"),
+            "the service finds them by its scan: choose --interval for it, or keep the checkout on this machine",
+        )
+    });
+    let of_state = state.map(|kind| {
+        CheckResult::warning(
+            topic,
+            format!("the state is on a network disk ({kind}), where locks may fail and two Macadams may run at once"),
+            "keep the state on this machine: --state PATH",
+        )
+    });
+    let results: Vec<_> = of_project.into_iter().chain(of_state).collect();
+    if results.is_empty() {
+        vec![CheckResult::fine(topic, "project and state are on disks of this machine")]
+    } else {
+        results
+    }
+}

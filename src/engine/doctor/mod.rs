@@ -1,0 +1,120 @@
+//! `macadam doctor`: looks for what may be wrong around a project, on its machine and with its key.
+//!
+//! It gathers facts ([`facts`]) and judges them with pure functions ([`checks`]). It must never
+//! write, take a lock or change anything at Roblox, and it needs no key for what can be said without
+//! one.
+
+pub(crate) mod checks;
+pub(crate) mod facts;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::cloud::base::BaseUrl;
+use crate::cloud::client::Client;
+use crate::cloud::client::reach::{Reached, reach};
+use crate::cloud::timeouts::Timeouts;
+use crate::engine::report::progress::Listener;
+use crate::engine::workspace::gather::{GatherError, read_manifest};
+use crate::engine::workspace::project::Project;
+use crate::engine::workspace::snapshot::{self, PlanPreview, ViewError};
+use crate::model::ids::Creator;
+use crate::plan::PlanOptions;
+use crate::platform::{clock, mount};
+use checks::{CheckResult, CheckTopic};
+use facts::{KeyLookup, chain};
+
+/// The longest wait for each of the two requests. A person sits before the screen.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What was found on this machine.
+#[derive(Debug)]
+pub(crate) struct LocalCheckup {
+    /// The results.
+    pub results: Vec<CheckResult>,
+    /// The owners in the manifest.
+    pub creators: BTreeSet<Creator>,
+}
+
+/// Checks what needs no network. Blocks: it reads the disk, and asks git.
+pub(crate) fn local(project: &Project, remote: &str, listener: &Listener) -> LocalCheckup {
+    let (mut results, mut creators) = (Vec::new(), BTreeSet::new());
+    let manifest = read_manifest(project);
+    let preview = match &manifest {
+        Ok((manifest, _)) => {
+            creators.insert(manifest.creator());
+            snapshot::preview(project, remote, listener, &PlanOptions::default()).map_err(Some)
+        }
+        Err(_) => Err(None),
+    };
+    let broken = match (&manifest, &preview) {
+        (Err(error), _) | (_, Err(Some(ViewError::Gather(error)))) => Some(error),
+        _ => None,
+    };
+    results.push(match broken {
+        Some(GatherError::Manifest { diagnostics, .. }) => {
+            let name = project.manifest_name();
+            let mistakes =
+                if diagnostics.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", diagnostics.len()) };
+            CheckResult::error(
+                CheckTopic::Manifest,
+                format!("{name} has {mistakes}"),
+                Some("`macadam check` shows them with their lines".to_owned()),
+            )
+        }
+        Some(GatherError::Project(error)) => CheckResult::error(CheckTopic::Manifest, chain(error), error.hint()),
+        None => CheckResult::fine(CheckTopic::Manifest, format!("{} can be used", project.manifest_name())),
+    });
+    let preview: Option<&PlanPreview> = preview.as_ref().ok();
+    if let Some(preview) = preview {
+        let assets = &preview.gathered.desired.assets;
+        creators = assets.values().map(|want| want.creator).chain(creators).collect();
+        let (unusable, pointers) = facts::unusable(project, preview);
+        results.extend(checks::files(assets.len(), &unusable, &pointers));
+        results.push(checks::line_endings(&facts::converted(project, preview)));
+    }
+    results.extend(checks::state(&facts::state(project, remote)));
+    let lockfile = facts::lockfile(project, preview);
+    results.extend(checks::lockfile(&lockfile));
+    results.extend(checks::git(&facts::git(project), &lockfile.name));
+    if let Some(preview) = preview {
+        results.extend(checks::outputs(&facts::outputs(preview)));
+        results.push(checks::watching(facts::folders(preview), facts::watch_limit()));
+    }
+    let state = project.state.ancestors().skip(1).find(|folder| folder.is_dir());
+    results.extend(checks::disks(mount::network(&project.root), state.and_then(mount::network)));
+    LocalCheckup { results, creators }
+}
+
+/// Checks the way to the remote, and this machine's clock against the remote's. Sends one request,
+/// without a key. Also returns whether something answered.
+pub(crate) async fn network(base: &BaseUrl, timeouts: Timeouts) -> (Vec<CheckResult>, bool) {
+    let reached = reach(base, timeouts.at_most(PATIENCE)).await.map_err(|error| chain(&error));
+    let date = reached.as_ref().ok().and_then(|Reached { date, .. }| *date);
+    let results = vec![checks::network(&reached, base.as_str()), checks::clock(date, clock::now())];
+    (results, reached.is_ok())
+}
+
+/// Asks Roblox what the key may do: one request that changes nothing.
+pub(crate) async fn ask_about_key(client: &Client) -> KeyLookup {
+    match tokio::time::timeout(PATIENCE, client.introspect()).await {
+        Err(_) => {
+            KeyLookup::Unasked { why: format!("Roblox said nothing about the key within {} s", PATIENCE.as_secs()) }
+        }
+        Ok(None) => KeyLookup::Token,
+        Ok(Some(reply)) => match reply.result {
+            Ok(facts) => KeyLookup::Known(facts),
+            Err(failure) if failure.is_credential() => {
+                KeyLookup::Refused { message: chain(&failure), hint: failure.hint().map(str::to_owned) }
+            }
+            Err(failure) => KeyLookup::Unasked { why: chain(&failure) },
+        },
+    }
+}
+
+/// Judges the key for the owners in the manifest.
+pub(crate) fn key(found: &KeyLookup, creators: &BTreeSet<Creator>) -> Vec<CheckResult> {
+    checks::key(found, creators, clock::now())
+}

@@ -1,0 +1,202 @@
+//! `macadam doctor`: says what is wrong and what to do, whatever else is wrong, and writes nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::commit_push::Clone;
+use super::support::{Project, Remote, png, rbxmx};
+
+const MANIFEST: &str =
+    "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/**/*.png\"\n\n[[outputs]]\npath = \"ids.luau\"\n";
+
+/// A project in git with everything as it should be.
+fn healthy(remote: &Remote) -> Project {
+    let project = Project::new(MANIFEST).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.write(".gitattributes", "*.lock.toml merge=macadam text eol=lf\n");
+    git(&project, &["init", "-q", "-b", "main"]);
+    git(&project, &["config", "merge.macadam.driver", "macadam lockfile merge %O %A %B"]);
+    project.sync();
+    commit(&project);
+    project
+}
+
+fn git(project: &Project, args: &[&str]) -> String {
+    Clone { path: project.path().to_owned() }.git(args)
+}
+
+fn commit(project: &Project) {
+    git(project, &["add", "--all"]);
+    git(project, &["commit", "-q", "--allow-empty", "-m", "x"]);
+}
+
+/// The results by topic, the worst of each.
+#[track_caller]
+fn results(project: &Project, code: i32) -> BTreeMap<String, (String, String)> {
+    let (found, document) = project.json(&["doctor"]);
+    assert_eq!(found, code, "{document:#}");
+    assert_eq!(document["healthy"], code == 0);
+    let mut worst: BTreeMap<String, (String, String)> = BTreeMap::new();
+    let rank =
+        |result: &str| ["ok", "unchecked", "warning", "error"].iter().position(|known| *known == result).unwrap();
+    for check in document["checks"].as_array().unwrap() {
+        let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+        let (topic, result) = (text("check"), text("result"));
+        assert!(rank(&result) < 2 || !text("hint").is_empty(), "nothing says what to do: {check:#}");
+        if worst.get(&topic).is_none_or(|(other, _)| rank(other) < rank(&result)) {
+            worst.insert(topic, (result, format!("{}; {}", text("message"), text("hint"))));
+        }
+    }
+    worst
+}
+
+/// Those that are not `ok`, without what depends on the machine of the test.
+fn wrong(results: &BTreeMap<String, (String, String)>) -> Vec<String> {
+    let machine = ["watching", "disk"];
+    let wrong = results.iter().filter(|(topic, (result, _))| result != "ok" && !machine.contains(&topic.as_str()));
+    wrong.map(|(topic, (result, _))| format!("{topic} {result}")).collect()
+}
+
+/// Every file below a folder with its content, SQLite's shared memory aside, which readers need.
+fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if !path.to_string_lossy().ends_with("-shm") {
+                files.insert(path.clone(), std::fs::read(path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn a_healthy_project_has_no_finding_and_nothing_is_written() {
+    let remote = Remote::start();
+    let project = healthy(&remote);
+    let (before, writes) = (tree(project.path()), remote.writes());
+    let found = results(&project, 0);
+    assert_eq!(wrong(&found), Vec::<String>::new(), "{found:#?}");
+    for topic in [
+        "manifest",
+        "files",
+        "line_endings",
+        "network",
+        "clock",
+        "key",
+        "creator",
+        "state",
+        "lockfile",
+        "git",
+        "outputs",
+        "watching",
+        "disk",
+    ] {
+        assert!(found.contains_key(topic), "{topic}");
+    }
+    let ran = project.run(&["doctor"]).expect(0);
+    assert!(
+        ran.stdout.contains("ok        lockfile: ") && ran.stdout.ends_with("No problems found.\n"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!((tree(project.path()), remote.writes()), (before, writes));
+    // A fresh clone has no state, and gets none.
+    let clone = Project::new(MANIFEST).at(&remote.url());
+    drop(results(&clone, 0));
+    assert!(!clone.state_folder().exists());
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let remote = Remote::start();
+    let project = healthy(&remote);
+    git(&project, &["config", "--unset", "merge.macadam.driver"]);
+    git(&project, &["rm", "-q", "--cached", "assets.lock.toml"]);
+    project.write(".gitignore", "*.lock.toml\n");
+    project.write("ui/pointer.png", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n");
+    project.write("ui/broken.png", "no picture");
+    project.write("ids.luau", project.read("ids.luau").replace("return", "-- edited\nreturn"));
+    project.pass(60);
+    let found = results(&project, 1);
+    let has = |topic: &str, result: &str, words: &[&str]| {
+        let (found, text) = &found[topic];
+        assert_eq!(found, result, "{topic}: {text}");
+        words.iter().for_each(|word| assert!(text.contains(word), "{topic}: {word}: {text}"));
+    };
+    has("files", "error", &["1 Git LFS pointer", "ui/pointer.png", "git lfs pull"]);
+    has("git", "error", &["ignored by git", "git check-ignore"]);
+    has("clock", "warning", &["60 minutes ahead"]);
+    has("outputs", "warning", &["ids.luau", "macadam outputs"]);
+    has("state", "ok", &[]);
+    let ran = project.run(&["doctor"]).expect(1);
+    for words in [
+        "error     files: 1 file can't be used: ui/broken.png",
+        "git config merge.macadam.driver",
+        "Found 3 problems and ",
+    ] {
+        assert!(ran.stdout.contains(words), "{words}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn line_endings_that_git_changed_are_told() {
+    let remote = Remote::start();
+    let project = healthy(&remote);
+    project.write("assets.toml", format!("{MANIFEST}\n[assets.sword]\npath = \"sword.rbxmx\"\n"));
+    project.write("sword.rbxmx", rbxmx("one"));
+    project.sync();
+    commit(&project);
+    // As a Windows machine checks it out.
+    git(&project, &["config", "core.autocrlf", "true"]);
+    project.remove("sword.rbxmx");
+    git(&project, &["checkout", "-q", "--", "sword.rbxmx"]);
+    assert!(project.read("sword.rbxmx").contains("\r\n"));
+    let found = results(&project, 0);
+    let (result, text) = &found["line_endings"];
+    assert!(result == "warning" && text.contains("sword.rbxmx") && text.contains("`*.rbxmx -text`"), "{text}");
+}
+
+#[test]
+fn a_key_that_roblox_says_is_expired_is_an_error_and_no_key_is_none() {
+    let remote = Remote::start();
+    let mut project = healthy(&remote);
+    let body = json!({"name": "ci", "authorizedUserId": 156, "enabled": true, "expired": true}).to_string();
+    let expired =
+        json!([{"match": {"endpoint": "introspect_key"}, "action": {"kind": "reply", "status": 200, "body": body}}]);
+    remote.control().add_faults(serde_json::from_value(expired).unwrap()).unwrap();
+    let found = results(&project, 1);
+    assert_eq!(wrong(&found), ["creator unchecked", "key error"], "{found:#?}");
+    assert!(found["key"].1.contains("create.roblox.com/dashboard/credentials"), "{}", found["key"].1);
+
+    project.set_env("ROBLOX_API_KEY", "");
+    let found = results(&project, 0);
+    assert_eq!(wrong(&found), ["creator unchecked", "key unchecked"], "{found:#?}");
+    assert!(found["key"].1.contains("ROBLOX_API_KEY"), "{}", found["key"].1);
+    project.run(&["doctor", "--api-key-file", "missing"]).expect(1);
+}
+
+#[test]
+fn what_can_not_be_checked_hides_nothing_else() {
+    // Nothing listens there.
+    let project = Project::new("[creator]\nuser_id = \"me\"\n").at("http://127.0.0.1:9");
+    project.write("assets.lock.toml", "<<<<<<< HEAD\n");
+    let found = results(&project, 1);
+    let wrong = wrong(&found);
+    for wanted in
+        ["manifest error", "lockfile error", "network error", "clock unchecked", "key unchecked", "git unchecked"]
+    {
+        assert!(wrong.contains(&wanted.to_owned()), "{wanted}: {wrong:?}");
+    }
+    assert!(found["manifest"].1.contains("macadam check"), "{}", found["manifest"].1);
+    // A rehearsal asks nobody.
+    let (_, document) = Project::new(MANIFEST).json(&["doctor", "--emulator"]);
+    let topics: Vec<&Value> = document["checks"].as_array().unwrap().iter().map(|check| &check["check"]).collect();
+    assert!(!topics.contains(&&json!("network")) && topics.contains(&&json!("state")), "{topics:?}");
+}
