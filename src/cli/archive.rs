@@ -120,7 +120,7 @@ async fn run_one(
         }
     }
     if let Some(answer) = through_service(output, global, target, &request).await? {
-        service_client::tell(output, address, answer, word, global.emulator);
+        service_client::tell(output, address, answer, word, target::is_local(global));
         return Ok(Exit::Success);
     }
     let mut hand = Hand::open(output, global, target, command_of(direction)).await?;
@@ -130,7 +130,7 @@ async fn run_one(
     };
     hand.close().await;
     match ended? {
-        Some(done) => Ok(tell(output, address, direction, &done, global.emulator)),
+        Some(done) => Ok(tell(output, address, direction, &done, target::is_local(global))),
         None => Ok(Exit::Unreconciled),
     }
 }
@@ -216,7 +216,7 @@ async fn run_all(
     if let Some(hand) = hand {
         hand.close().await;
     }
-    Ok(tell_all(output, direction, &each, selection, global.emulator))
+    Ok(tell_all(output, direction, &each, selection, target::is_local(global)))
 }
 
 async fn alone(
@@ -257,7 +257,7 @@ fn tell_all(
     direction: Direction,
     each: &[(Address, Each)],
     selection: &AddressSelection,
-    rehearsal: bool,
+    is_local: bool,
 ) -> Exit {
     let failures = || {
         each.iter().filter_map(|(address, each)| match each {
@@ -290,7 +290,7 @@ fn tell_all(
     if not_begun > 0 {
         output.warning(format!("{} not started", plural(not_begun as u64, "asset")));
     }
-    if written && !rehearsal {
+    if written && !is_local {
         output.line("Commit the lockfile.");
     }
     exit
@@ -389,7 +389,7 @@ async fn carry_out_typed(
     Ok(Some(ArchiveResult { prepared, ended, lockfile_written }))
 }
 
-fn tell(output: Printer, address: &Address, direction: Direction, done: &ArchiveResult, rehearsal: bool) -> Exit {
+fn tell(output: Printer, address: &Address, direction: Direction, done: &ArchiveResult, is_local: bool) -> Exit {
     let ArchiveResult { prepared, ended: CommandEnd { outcome, stop }, lockfile_written } = done;
     let asset_id = prepared.key.asset_id;
     let mut told = CommandResult {
@@ -408,7 +408,7 @@ fn tell(output: Printer, address: &Address, direction: Direction, done: &Archive
             Direction::Restore => ("restored:", String::new()),
         };
         output.line(format!("{} {address} (asset {asset_id}){then}", paint(TextStyle::Good, word)));
-        if *lockfile_written && !rehearsal {
+        if *lockfile_written && !is_local {
             output.line("Commit the lockfile.");
         }
         return Exit::Success;

@@ -107,6 +107,11 @@ fn name_of(path: &Path) -> (String, Option<&'static str>) {
     ("the file that --api-key-file names".to_owned(), Some(hint))
 }
 
+/// Whether the path names a file, and so is no key that was given in its place.
+pub(super) fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
 #[cfg(unix)]
 fn others_can_read(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;

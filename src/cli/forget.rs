@@ -43,8 +43,8 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> 
     let request = Request::Forget { addresses: addresses.clone() };
     if let Some(answer) = through_service(output, global, &target, &request).await? {
         match addresses.as_slice() {
-            [address] if is_single => service_client::tell(output, address, answer, "forgotten:", global.emulator),
-            several => service_client::tell_all(output, several, &answer, "forgotten:", global.emulator),
+            [address] if is_single => service_client::tell(output, address, answer, "forgotten:", target::is_local(global)),
+            several => service_client::tell_all(output, several, &answer, "forgotten:", target::is_local(global)),
         }
         return Ok(Exit::Success);
     }
@@ -60,7 +60,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> 
         _ => None,
     };
     session.close().await;
-    tell(output, &forgotten?, is_single, wanted.as_ref(), global.emulator);
+    tell(output, &forgotten?, is_single, wanted.as_ref(), target::is_local(global));
     Ok(Exit::Success)
 }
 
@@ -69,7 +69,7 @@ fn tell(
     forgotten: &ForgetReport,
     is_single: bool,
     wanted: Option<&BTreeSet<Address>>,
-    rehearsal: bool,
+    is_local: bool,
 ) {
     let ForgetReport { each, lockfile_written } = forgotten;
     if output.is_json() {
@@ -111,7 +111,7 @@ fn tell(
             output.line(format!("{} {text}", paint(TextStyle::Warning, "note")));
         }
     }
-    if *lockfile_written && !rehearsal {
+    if *lockfile_written && !is_local {
         output.line("Commit the lockfile, or other machines still remember it.");
     }
 }

@@ -49,7 +49,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> 
     let content_matches = args.content_matches;
     let request = Request::Import { address: address.clone(), asset_id, content_matches };
     if let Some(answer) = through_service(output, global, &target, &request).await? {
-        service_client::tell(output, &address, answer, "imported:", global.emulator);
+        service_client::tell(output, &address, answer, "imported:", target::is_local(global));
         return Ok(Exit::Success);
     }
     let mut hand = Hand::open(output, global, &target, "macadam import").await?;
@@ -57,7 +57,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> 
     let imported = carry_out(&mut hand, wish).await;
     hand.close().await;
     let (imported, lockfile_written) = imported?;
-    tell(output, &address, &imported, lockfile_written, global.emulator);
+    tell(output, &address, &imported, lockfile_written, target::is_local(global));
     Ok(Exit::Success)
 }
 
@@ -69,7 +69,7 @@ async fn carry_out(hand: &mut Hand, wish: ImportRequest<'_>) -> Result<(Imported
     Ok((imported, hand.session.keep(Some(wish.address)).await?))
 }
 
-fn tell(output: Printer, address: &Address, imported: &Imported, lockfile_written: bool, rehearsal: bool) {
+fn tell(output: Printer, address: &Address, imported: &Imported, lockfile_written: bool, is_local: bool) {
     let Imported { key, number, moved_from, content_known, archived, .. } = imported;
     let notes = imported.notes(address);
     if output.is_json() {
@@ -96,7 +96,7 @@ fn tell(output: Printer, address: &Address, imported: &Imported, lockfile_writte
     for note in notes {
         output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
     }
-    if lockfile_written && !rehearsal {
+    if lockfile_written && !is_local {
         output.line("Commit the lockfile.");
     }
 }

@@ -21,6 +21,7 @@ mod github;
 mod history;
 mod import;
 mod init;
+mod invocation;
 mod lockfile;
 mod move_in;
 mod on_change;
@@ -64,6 +65,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let output = Printer::new(cli.global.json, cli.global.quiet);
     colour(cli.global.color);
+    invocation::remember(&cli.global);
     start_log(&cli);
     let name = name_in_reports(&cli.command);
     if cli.global.format == Some(Format::Markdown) && !matches!(cli.command, Command::Plan(_)) {
@@ -141,7 +143,7 @@ fn start_log(cli: &Cli) {
         (false, 0) => logs::Level::Info,
         (false, _) => logs::Level::Debug,
     };
-    logs::start(form, level, log_reader());
+    logs::start(form, level, log_reader(), logs::Wording { mark: invocation::mark(), options: invocation::repeated() });
 }
 
 #[expect(clippy::disallowed_methods, reason = "systemd says in the environment where its journal listens")]

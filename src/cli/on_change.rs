@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::args::{Global, SyncArgs};
 use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::output::Printer;
+use super::target;
 use crate::engine::on_change::{self, CommandSettings, run_once};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::workspace::gather::read_manifest;
@@ -19,12 +20,17 @@ use crate::engine::workspace::session::Session;
 /// The command of `--on-change`, if one is given.
 ///
 /// # Errors
-/// In a rehearsal. The emulator's asset IDs exist nowhere else, and a command that commits, pushes
+/// In a rehearsal, or with a server on this machine. Its asset IDs exist nowhere else, and a command that commits, pushes
 /// or deploys them can't know that unless it was written for it.
 pub(super) fn on_change_command<'a>(global: &Global, args: &'a SyncArgs) -> Result<Option<&'a str>, CommandFailure> {
     if global.emulator && args.on_change.is_some() {
         let hint = "leave `--on-change` out: the emulator's asset IDs don't exist on Roblox, and must not be published";
         return Err(CommandFailure::new(Exit::Usage, "`--on-change` can't be used with `--emulator`").hint(hint));
+    }
+    if target::is_local(global) && args.on_change.is_some() {
+        let message = "`--on-change` can't be used with a server on this machine";
+        let hint = "leave `--on-change` out: the server's asset IDs don't exist on Roblox, and must not be published";
+        return Err(CommandFailure::new(Exit::Usage, message).hint(hint));
     }
     Ok(args.on_change.as_deref())
 }

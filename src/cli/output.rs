@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::github::{self, AnnotationLevel, Transcript};
+use super::invocation;
 use crate::model::shown;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -61,6 +62,8 @@ impl Printer {
 
     /// Prints the result as JSON; nothing else may be printed to standard output then.
     pub(super) fn document(self, document: &Value) {
+        let mut document = document.clone();
+        invocation::complete(&mut document);
         put(&mut anstream::stdout(), &format!("{document:#}\n"));
     }
 
@@ -78,7 +81,7 @@ impl Printer {
         if self.json {
             return;
         }
-        let text = shown::lines(text);
+        let text = lines(text);
         let mut collected = collected();
         if let Some(Collected { transcript, .. }) = collected.as_mut() {
             record(transcript, &anstream::adapter::strip_str(&text).to_string());
@@ -97,14 +100,14 @@ impl Printer {
     /// The same for a problem, whose place and hint only an annotation shows.
     pub(super) fn warning_at(self, problem: &ReportedProblem) {
         if !self.json {
-            to_people(&format!("{YELLOW}warning{YELLOW:#}: {}", shown::lines(&problem.message)));
+            to_people(&lines(&format!("{YELLOW}warning{YELLOW:#}: {}", problem.message)));
             annotate(AnnotationLevel::Warning, problem.clone());
         }
     }
 
     /// Prints how far the run is, where no terminal shows it.
     pub(super) fn progress(self, text: &str) {
-        let _ = writeln!(anstream::stderr(), "{DIM}macadam{DIM:#}: {}", shown::lines(text));
+        let _ = writeln!(anstream::stderr(), "{}", lines(&format!("{DIM}macadam{DIM:#}: {text}")));
     }
 
     /// Passes on a line of another program to standard error, with `--json` too.
@@ -128,7 +131,7 @@ impl Printer {
             return;
         }
         if let Some(rendered) = &failure.rendered {
-            to_people(&shown::lines(rendered.trim_end()));
+            to_people(&lines(rendered.trim_end()));
             failure.problems.iter().for_each(|problem| annotate(AnnotationLevel::Error, problem.clone()));
             return;
         }
@@ -139,9 +142,11 @@ impl Printer {
     pub(super) fn problem(problem: &ReportedProblem) {
         let place = place(problem).map(|place| format!("{place}: ")).unwrap_or_default();
         let message = format!("{place}{}", problem.message);
-        to_people(&format!("{RED}error{RED:#}: {}", shown::foreign(&message)));
+        let (mark, message) = (invocation::mark(), invocation::with_options(&message));
+        to_people(&format!("{mark}{RED}error{RED:#}: {}", shown::foreign(&message)));
         if let Some(hint) = &problem.hint {
-            to_people(&format!("  {CYAN}hint{CYAN:#}: {}", shown::foreign(hint)));
+            let hint = invocation::with_options(hint);
+            to_people(&format!("{mark}  {CYAN}hint{CYAN:#}: {}", shown::foreign(&hint)));
         }
         annotate(AnnotationLevel::Error, problem.clone());
     }
@@ -213,6 +218,13 @@ pub(super) fn pass_on(command: Option<&str>, exit: Exit) {
     if let Err(error) = github::append(Path::new(&path), |room| transcript.markdown(command, exit, room)) {
         let _ = writeln!(anstream::stderr(), "{YELLOW}warning{YELLOW:#}: couldn't write the job summary: {error}");
     }
+}
+
+/// Lines for a person: fit to be shown, marked where they are of a rehearsal, and with the options
+/// of this run in each proposed command.
+fn lines(text: &str) -> String {
+    let text = invocation::with_options(text);
+    invocation::marked(&shown::lines(&text)).into_owned()
 }
 
 /// Why standard output did not take all of the result.

@@ -65,12 +65,22 @@ struct Edited {
     what: String,
     /// How to undo it, for a person.
     undo: String,
-    rehearsal: bool,
+    is_rehearsal: bool,
+    /// The server is on this machine.
+    is_local: bool,
 }
 
 impl Edited {
     fn addresses(&self) -> BTreeSet<Address> {
         self.each.iter().map(|(address, _)| address.clone()).collect()
+    }
+
+    /// The place of the pins, in words.
+    fn place(&self, target: &ProjectTarget) -> String {
+        match self.is_rehearsal {
+            true => "this rehearsal".to_owned(),
+            false => target.project.manifest_name(),
+        }
     }
 
     /// Fills in what each address has now, where the command did not name it.
@@ -88,7 +98,7 @@ impl Edited {
 
     /// The one document: about the address, or about each of several.
     fn document(&self, outcome: &'static str, more: Vec<(&'static str, Value)>) -> Value {
-        let all = [("manifest_written", json!(self.changed))].into_iter().chain(more);
+        let all = [("manifest_written", json!(self.changed && !self.is_rehearsal))].into_iter().chain(more);
         let told = |told: &CommandResult| CommandResult {
             asset_id: told.asset_id,
             revision: told.revision,
@@ -167,7 +177,8 @@ pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Res
         changed,
         what: format!("{names} {verb} pinned to revision {}{asset}", args.revision),
         undo: format!("`macadam unpin {}` removes the pin", args.addresses.join(" ")),
-        rehearsal: global.emulator,
+        is_rehearsal: global.emulator,
+        is_local: target::is_local(global),
     };
     if served {
         return finish_through_service(output, global, &target, edited).await;
@@ -242,7 +253,8 @@ pub(super) async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) ->
         changed,
         what: format!("{names} {verb} no longer pinned"),
         undo: "Macadam uses the file again".to_owned(),
-        rehearsal: global.emulator,
+        is_rehearsal: global.emulator,
+        is_local: target::is_local(global),
     };
     if served {
         return finish_through_service(output, global, &target, edited).await;
@@ -279,8 +291,8 @@ async fn finish(
         if output.is_json() {
             output.document(&edited.document("written", Vec::new()));
         } else {
-            let manifest = target.project.manifest_name();
-            output.line(format!("{} {} in {manifest}", paint(TextStyle::Good, "written:"), edited.what));
+            let place = edited.place(target);
+            output.line(format!("{} {} in {place}", paint(TextStyle::Good, "written:"), edited.what));
             output.line("`macadam sync --once` does the rest");
             last_line(output, &edited);
         }
@@ -360,16 +372,13 @@ fn tell_shortfall(
 
 /// The failure after the manifest was edited: Roblox doesn't have it yet.
 fn not_carried_out(target: &ProjectTarget, edited: &Edited, failure: CommandFailure) -> CommandFailure {
-    let what = format!("{} in {}, but that isn't done yet", edited.what, target.project.manifest_name());
+    let what = format!("{} in {}, but that isn't done yet", edited.what, edited.place(target));
     let then = format!("`macadam sync --once` tries it again; {}", edited.undo);
     command_context::although(failure, &what, &then)
 }
 
 fn last_line(output: Printer, edited: &Edited) {
-    if !edited.rehearsal {
+    if !edited.is_local {
         output.line(COMMIT);
-        return;
     }
-    // The emulator's state and lockfile are its own, and the manifest is the real one.
-    output.warning("the rehearsal changed [pins] in the real manifest: undo that before the next real sync");
 }

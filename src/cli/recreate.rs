@@ -85,7 +85,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &RecreateArgs) -
     };
     let Some(ended) = ended else { return Ok(Exit::Unreconciled) };
     let written = args.table.as_deref().map_or(Ok(()), |path| write_table(path, &ended.rows));
-    let exit = tell(output, &ended, args.table.as_deref().filter(|_| written.is_ok()), global.emulator);
+    let exit = tell(output, &ended, args.table.as_deref().filter(|_| written.is_ok()), target::is_local(global));
     let Err(failure) = written else { return Ok(exit) };
     // The assets are made, and the table is printed above.
     failure.problems.iter().for_each(Printer::problem);
@@ -248,7 +248,7 @@ fn row_json(row: &RecreatedAsset) -> Value {
     })
 }
 
-fn tell(output: Printer, ended: &RecreateResult, table: Option<&Path>, rehearsal: bool) -> Exit {
+fn tell(output: Printer, ended: &RecreateResult, table: Option<&Path>, is_local: bool) -> Exit {
     let RecreateResult { choice, rows, report, shortfall, by_service, .. } = ended;
     let note = old_assets(ended);
     let failure = shortfall.as_ref().map(|shortfall| &shortfall.failure);
@@ -288,7 +288,7 @@ fn tell(output: Printer, ended: &RecreateResult, table: Option<&Path>, rehearsal
                 output.failure(failure);
                 output.line("Run `macadam recreate --creator` again to go on.");
             }
-            None if !choice.separated.is_empty() && !rehearsal => output.line(COMMIT),
+            None if !choice.separated.is_empty() && !is_local => output.line(COMMIT),
             None => {}
         }
     }

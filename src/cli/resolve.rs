@@ -52,9 +52,10 @@ pub(super) async fn resolve(output: Printer, global: &Global, args: &ResolveArgs
             "no_duplicate": args.no_duplicate, "by_service": by_service,
         }));
     } else {
+        let commit = if target::is_local(global) { "" } else { ". Commit the lockfile" };
         let done = match found {
-            Resolution::Asset(asset_id) => format!("{address} is asset {asset_id}. Commit the lockfile"),
-            Resolution::NoDuplicate => format!("{address} has no duplicate. Commit the lockfile"),
+            Resolution::Asset(asset_id) => format!("{address} is asset {asset_id}{commit}"),
+            Resolution::NoDuplicate => format!("{address} has no duplicate{commit}"),
             Resolution::Nothing => format!("{} uploads {address} again", next(by_service)),
         };
         output.line(format!("{} {done}", paint(TextStyle::Good, "resolved:")));

@@ -62,6 +62,12 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         let (command, project) = (command.clone(), target.project.clone());
         OnChange::start(on_change::CommandSettings { command, project, hidden: Vec::new() })
     });
+    if global.emulator {
+        tracing::info!(
+            "this is a rehearsal: it uploads to the built-in emulator, and sends nothing to Roblox; watching {} and the files that it names",
+            target.project.manifest_name()
+        );
+    }
     let again = global.clone();
     let setting = ServiceSettings {
         uploads: args.uploads as usize,

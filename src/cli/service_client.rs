@@ -79,7 +79,7 @@ pub(super) fn is_served(target: &ProjectTarget) -> Result<bool, CommandFailure> 
 }
 
 /// Prints the service's answer for one address; `word` is the new state.
-pub(super) fn tell(output: Printer, address: &Address, answer: RequestDone, word: &str, rehearsal: bool) {
+pub(super) fn tell(output: Printer, address: &Address, answer: RequestDone, word: &str, is_local: bool) {
     let RequestDone { asset_id, revision, lockfile_written, notes } = answer;
     if output.is_json() {
         let more =
@@ -92,13 +92,13 @@ pub(super) fn tell(output: Printer, address: &Address, answer: RequestDone, word
     for note in notes {
         output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
     }
-    if lockfile_written && !rehearsal {
+    if lockfile_written && !is_local {
         output.line("Commit the lockfile.");
     }
 }
 
 /// The same for several addresses that the service did at once.
-pub(super) fn tell_all(output: Printer, addresses: &[Address], answer: &RequestDone, word: &str, rehearsal: bool) {
+pub(super) fn tell_all(output: Printer, addresses: &[Address], answer: &RequestDone, word: &str, is_local: bool) {
     let RequestDone { asset_id: _, revision: _, lockfile_written, notes } = answer;
     if output.is_json() {
         let told: Vec<(Address, CommandResult)> = addresses
@@ -116,7 +116,7 @@ pub(super) fn tell_all(output: Printer, addresses: &[Address], answer: &RequestD
     for note in notes {
         output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
     }
-    if *lockfile_written && !rehearsal {
+    if *lockfile_written && !is_local {
         output.line("Commit the lockfile.");
     }
 }

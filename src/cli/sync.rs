@@ -78,7 +78,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         embedded.stop().await;
     }
     // After the command, which may have added the lockfile to git.
-    if let Some(report) = ended.report.as_mut().filter(|_| !global.emulator) {
+    if let Some(report) = ended.report.as_mut().filter(|_| !target::is_local(global)) {
         let warning = tokio::task::block_in_place(|| ci::lockfile_warning(&target.project, report));
         report.warnings.extend(warning);
         for Warning { message, hint } in &report.warnings {
@@ -348,7 +348,7 @@ fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
         output.warning(plan::unasked(*asset_id, why));
     }
     outputs::show(output, &report.outputs);
-    show_summary(output, report, &unfinished, global.emulator, passed_on);
+    show_summary(output, report, &unfinished, global, passed_on);
 }
 
 /// Annotates what did not end well, at its line of the manifest.
@@ -425,7 +425,8 @@ fn show_failures(output: Printer, report: &RunReport) -> [Tally; 3] {
 }
 
 /// `Done. 8 assets are up to date: 8 uploaded, 1 icon set.`, with what a person has to do next.
-fn show_summary(output: Printer, report: &RunReport, unfinished: &[Tally], rehearsal: bool, passed_on: bool) {
+fn show_summary(output: Printer, report: &RunReport, unfinished: &[Tally], global: &Global, passed_on: bool) {
+    let rehearsal = global.emulator;
     let done = report.steps.iter().filter(|entry| entry.outcome.is_done()).map(|entry| &entry.step);
     let mut tallies = tally(done, Tense::Done);
     for kind in [HoldKind::Failed, HoldKind::Rejected, HoldKind::Held, HoldKind::Waiting] {
@@ -461,8 +462,13 @@ fn show_summary(output: Printer, report: &RunReport, unfinished: &[Tally], rehea
         _ => "",
     };
     output.summary(format!("{} {rest}{again}", paint(style, head)));
-    // The emulator's lockfile lies among its own files, and nobody commits it.
-    if report.lockfile_written && !rehearsal && !passed_on {
-        output.line("The lockfile has changed: commit it.");
+    if !report.lockfile_written || passed_on || rehearsal {
+        return;
     }
+    output.line(match target::named_server(global).filter(|_| target::is_local(global)) {
+        Some(server) => {
+            format!("The lockfile has changed. Its asset IDs are of {server}, not of Roblox: don't publish them.")
+        }
+        None => "The lockfile has changed: commit it.".to_owned(),
+    });
 }

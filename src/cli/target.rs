@@ -14,6 +14,7 @@ use crate::cloud::secret::Credential;
 use crate::cloud::timeouts::Timeouts;
 use crate::engine::workspace::project::Project;
 use crate::model::address::Address;
+use crate::platform::failpoint;
 
 /// A project and the name of its remote, for commands that send nothing.
 #[derive(Debug)]
@@ -55,7 +56,20 @@ pub(super) fn of_project(global: &Global, project: Project) -> Result<ProjectTar
     if global.emulator {
         return Ok(ProjectTarget { project: project.for_emulator()?, remote: EMBEDDED.to_owned() });
     }
-    Ok(ProjectTarget { project, remote: base(global)?.to_string() })
+    let remote = base(global)?.to_string();
+    Ok(ProjectTarget { project: project.for_remote(&remote), remote })
+}
+
+/// The server that `--api-url` names.
+pub(super) fn named_server(global: &Global) -> Option<&str> {
+    global.api_url.as_deref().filter(|_| !failpoint::stands_in())
+}
+
+/// Whether the run's server is a program on this machine, whose asset IDs don't exist on Roblox:
+/// they must not be published.
+pub(super) fn is_local(global: &Global) -> bool {
+    let named = || named_server(global).and_then(|url| url.parse::<BaseUrl>().ok());
+    global.emulator || named().is_some_and(|base| base.is_loopback())
 }
 
 /// Finds the project for a command that needs neither state nor remote.

@@ -10,6 +10,8 @@
 //!   minute.
 //! - `MACADAM_PROGRESS` is the time between two lines of progress, in milliseconds, in place of half
 //!   a minute.
+//! - `MACADAM_STAND_IN` makes a server that `--api-url` names stand in for Roblox: what it uploads
+//!   may be published, and hints don't name it.
 //! - `MACADAM_CLOCK_SHIFT` is how many seconds the clock is ahead of the time of day, or behind it.
 
 /// Passes a named step, or dies there.
@@ -43,8 +45,15 @@ pub(crate) const fn progress(known: std::time::Duration) -> std::time::Duration 
     known
 }
 
+/// Returns whether the server of `--api-url` stands in for Roblox.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub(crate) const fn stands_in() -> bool {
+    false
+}
+
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::{clock_shift, hit, progress, rest, trip};
+pub(crate) use armed::{clock_shift, hit, progress, rest, stands_in, trip};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -120,6 +129,12 @@ mod armed {
     pub(crate) fn progress(known: std::time::Duration) -> std::time::Duration {
         let given = variable("MACADAM_PROGRESS").and_then(|text| text.parse().ok());
         given.map_or(known, std::time::Duration::from_millis)
+    }
+
+    /// Returns whether the server of `--api-url` stands in for Roblox.
+    pub(crate) fn stands_in() -> bool {
+        static STANDS_IN: OnceLock<bool> = OnceLock::new();
+        *STANDS_IN.get_or_init(|| variable("MACADAM_STAND_IN").is_some())
     }
 
     #[cfg(unix)]

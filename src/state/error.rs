@@ -179,7 +179,7 @@ impl StateError {
             Self::Foreign { .. } => Some("point --state to another file".to_owned()),
             Self::Newer { .. } => Some("update Macadam, or point --state to another file".to_owned()),
             Self::OtherRemote { .. } => {
-                Some("each server needs its own state and lockfile: use another manifest, or --state".to_owned())
+                Some("leave --state out: Macadam then keeps a state for each server".to_owned())
             }
             Self::ReadOnly { .. } => Some("give this user write access to the state and its folder".to_owned()),
             Self::Unrecovered { .. } => {

@@ -15,6 +15,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::model::proposed::RepeatedOptions;
 use crate::model::shown;
 
 /// The form of the log.
@@ -79,12 +80,27 @@ fn device_and_inode(journal_stream: &OsStr) -> Option<(u64, u64)> {
 }
 
 /// Starts to log; a second call changes nothing.
-pub(crate) fn start(form: LogForm, level: Level, reader: Reader) {
+pub(crate) fn start(form: LogForm, level: Level, reader: Reader, wording: Wording) {
     // It fails only if a log was started before, by a test in the same process.
-    drop(subscriber(form, level, reader, std::io::stderr).try_init());
+    drop(subscriber(form, level, reader, wording, std::io::stderr).try_init());
 }
 
-fn subscriber<W>(form: LogForm, level: Level, reader: Reader, to: W) -> Box<dyn Subscriber + Send + Sync>
+/// What a line of text says about the run that it is of.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wording {
+    /// Stands before each line.
+    pub mark: &'static str,
+    /// The options that a proposed command repeats.
+    pub options: RepeatedOptions,
+}
+
+fn subscriber<W>(
+    form: LogForm,
+    level: Level,
+    reader: Reader,
+    wording: Wording,
+    to: W,
+) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -99,7 +115,7 @@ where
     let color = reader == Reader::Terminal && form == LogForm::Text;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(color);
     if form == LogForm::Text {
-        let builder = builder.with_target(false).with_writer(OneLine(to));
+        let builder = builder.with_target(false).with_writer(OneLine(to, wording));
         return match reader {
             Reader::Journal => Box::new(builder.without_time().map_event_format(Prioritized).finish()),
             Reader::Terminal | Reader::Plain => Box::new(builder.finish()),
@@ -137,27 +153,34 @@ where
 }
 
 /// A log with one printable line for each event. For text only: JSON has its own escapes.
-struct OneLine<W>(W);
+struct OneLine<W>(W, Wording);
 
 impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
-    type Writer = LineWriter<W::Writer>;
+    type Writer = LineWriter<'a, W::Writer>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        LineWriter(self.0.make_writer())
+        LineWriter(self.0.make_writer(), &self.1)
     }
 
     fn make_writer_for(&'a self, metadata: &tracing::Metadata<'_>) -> Self::Writer {
-        LineWriter(self.0.make_writer_for(metadata))
+        LineWriter(self.0.make_writer_for(metadata), &self.1)
     }
 }
 
 /// Takes one event with each write, as the subscriber writes them.
-struct LineWriter<W>(W);
+struct LineWriter<'a, W>(W, &'a Wording);
 
-impl<W: Write> Write for LineWriter<W> {
+impl<W: Write> Write for LineWriter<'_, W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
-        let line = format!("{}\n", shown::line(text.trim_end_matches('\n')));
+        let Wording { mark, options } = self.1;
+        let text = options.add_to(text.trim_end_matches('\n'));
+        // A priority of the journal comes first.
+        let (priority, text) = match text.split_once('>') {
+            Some((priority, rest)) if priority.len() == 2 && priority.starts_with('<') => text.split_at(text.len() - rest.len()),
+            _ => ("", text.as_ref()),
+        };
+        let line = format!("{priority}{mark}{}\n", shown::line(text));
         self.0.write_all(line.as_bytes())?;
         Ok(event.len())
     }
@@ -190,7 +213,7 @@ mod tests {
     fn logged(form: LogForm, level: Level, reader: Reader) -> String {
         let buffer = LogBuffer::default();
         let to = buffer.clone();
-        tracing::subscriber::with_default(subscriber(form, level, reader, move || to.clone()), || {
+        tracing::subscriber::with_default(subscriber(form, level, reader, Wording::default(), move || to.clone()), || {
             tracing::error!(target: "macadam::x", address = "sword", "refused\n::error::\u{202e}\u{9b}2J");
             ChangeIds::new(0).next_id().span().in_scope(|| {
                 tracing::warn!(target: "macadam::x", "slow");

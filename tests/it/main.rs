@@ -50,6 +50,7 @@ mod planted;
 mod profiles;
 mod property;
 mod regressions;
+mod remotes;
 mod service;
 mod snapshots;
 mod state_folder;

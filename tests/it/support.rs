@@ -129,6 +129,8 @@ impl Project {
         }
         // A minute's rest after a lost answer has tests of its own.
         command.env("MACADAM_REST", "1");
+        // What a server on this machine is not good for, too.
+        command.env("MACADAM_STAND_IN", "1");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(url) = &self.url {
             command.args(["--api-url", url]);

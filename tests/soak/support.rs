@@ -107,6 +107,7 @@ impl Project {
             .env("ROBLOX_API_KEY", SECRET)
             .env("HOME", &self.folder)
             .env("MACADAM_REST", self.rest)
+            .env("MACADAM_STAND_IN", "1")
             .stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command

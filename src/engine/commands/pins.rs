@@ -156,12 +156,17 @@ pub(crate) enum CheckError {
     StateCache(#[from] StateCacheError),
 }
 
-/// Writes pins into the manifest and replaces earlier ones, all of them or none. Returns whether
-/// the file changed. Blocks: it waits for the disk.
+/// Writes pins into the manifest, or in a rehearsal beside it, and replaces earlier ones, all of
+/// them or none. Returns whether the file changed. Blocks: it waits for the disk.
 ///
 /// # Errors
 /// When the manifest can't be edited; it is unchanged then.
 pub(crate) fn write(project: &Project, pins: &[(Address, Pin)]) -> Result<bool, EditManifestError<EditError>> {
+    if let Some(changed) =
+        project.pin_in_rehearsal(pins.iter().map(|(address, pin)| (address.clone(), Some(*pin))))?
+    {
+        return Ok(changed);
+    }
     project.edit_manifest(|text| {
         let edited = pins.iter().try_fold(text.to_owned(), |text, (address, pin)| set_pin(&text, address, *pin));
         edited.map(Some)
@@ -174,6 +179,9 @@ pub(crate) fn write(project: &Project, pins: &[(Address, Pin)]) -> Result<bool, 
 /// # Errors
 /// As for [`write()`].
 pub(crate) fn remove(project: &Project, addresses: &[Address]) -> Result<bool, EditManifestError<EditError>> {
+    if let Some(changed) = project.pin_in_rehearsal(addresses.iter().map(|address| (address.clone(), None)))? {
+        return Ok(changed);
+    }
     project.edit_manifest(|text| {
         let mut edited = None;
         for address in addresses {

@@ -8,6 +8,7 @@ pub(crate) mod lost_entries;
 pub(crate) mod missing_lockfile;
 pub(crate) mod outputs;
 pub(crate) mod project;
+mod rehearsal_pins;
 pub(crate) mod session;
 pub(crate) mod snapshot;
 pub(crate) mod state_cache;

@@ -9,11 +9,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::engine::workspace::git::WorkTreeError;
+use crate::engine::workspace::rehearsal_pins;
 use crate::engine::workspace::state_folder::StateFolder;
 use crate::manifest;
+use crate::model::address::Address;
+use crate::model::desired::Pin;
 use crate::platform::atomic_file::{AtomicWriteError, write_atomic_if};
 use crate::platform::own_file::{self, Access, How, PathRefusal};
 use crate::platform::owner::{self, Owner};
+use crate::state::StateError;
+use crate::state::store::Store;
 
 /// The number of times an edit is applied again because the manifest changed meanwhile. People and
 /// tools save now and then; a program that saves faster would never let any edit in.
@@ -41,6 +46,8 @@ pub struct Project {
     /// The folder to which the paths of outputs are relative: the manifest's, except with the
     /// embedded emulator.
     pub outputs: PathBuf,
+    /// The file with the pins of a rehearsal, on top of those of the manifest.
+    pub rehearsal_pins: Option<PathBuf>,
     /// The folder of the state; `None` if the user named the state's path.
     folder: Option<StateFolder>,
     /// Whether a CI machine checked the project out, so that no one edits its files.
@@ -197,10 +204,27 @@ impl Project {
         let folder = StateFolder::beside(&root);
         let (state, folder, outputs) = (folder.state(&manifest), Some(folder), root.clone());
         let lockfile_access = Access::Usual;
-        Ok(Self { state, folder, root, manifest, lockfile, lockfile_access, outputs, in_ci: false })
+        let (rehearsal_pins, in_ci) = (None, false);
+        Ok(Self { state, folder, root, manifest, lockfile, lockfile_access, outputs, rehearsal_pins, in_ci })
     }
 
-    /// Returns the same project for the embedded emulator, with its own state, lockfile and
+    /// Returns the same project for a server. Each server has a state of its own: the first one has
+    /// the default path, the others have a folder beside it. A path that the user named stays.
+    #[must_use]
+    pub fn for_remote(self, remote: &str) -> Self {
+        let Some(folder) = &self.folder else { return self };
+        let own = folder.state_of_server(remote, &self.state);
+        let has_own = match Store::open_read_only(&self.state, remote) {
+            Err(StateError::OtherRemote { .. }) => true,
+            // The first server's state was deleted since.
+            Ok(None) => own.is_file(),
+            // Opening the state reports every other error.
+            Ok(Some(_)) | Err(_) => false,
+        };
+        if has_own { Self { state: own, ..self } } else { self }
+    }
+
+    /// Returns the same project for the embedded emulator, with its own state, lockfile, pins and
     /// outputs, so that the real ones are never touched. They lie in the default place of the
     /// state, even if the state's path was named.
     ///
@@ -215,7 +239,9 @@ impl Project {
         let name = |path: &Path| path.file_name().map(|name| inside.join(name)).unwrap_or_else(|| inside.clone());
         let (lockfile, lockfile_access) = (name(&self.lockfile), Access::Private);
         let (state, outputs) = (name(&self.state), inside.join("outputs"));
-        Ok(Self { lockfile, lockfile_access, state, outputs, folder: Some(folder), ..self.clone() })
+        let rehearsal_pins = Some(state.with_extension("pins"));
+        let folder = Some(folder);
+        Ok(Self { lockfile, lockfile_access, state, outputs, rehearsal_pins, folder, ..self.clone() })
     }
 
     /// Returns the folder in which the embedded emulator keeps its data, beside its state and
@@ -273,13 +299,47 @@ impl Project {
         self.lockfile.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// Reads the manifest.
+    /// Reads the manifest, with the pins of a rehearsal.
     ///
     /// # Errors
     /// When it can't be read.
     pub fn read_manifest(&self) -> Result<Vec<u8>, ProjectError> {
+        let bytes = self.read_real_manifest()?;
+        let Some(path) = &self.rehearsal_pins else { return Ok(bytes) };
+        let pins =
+            rehearsal_pins::read(path).map_err(|source| ProjectError::Read { path: path.clone(), source })?;
+        // Reading a text that is not UTF-8 as a manifest reports that.
+        let text = String::from_utf8(bytes).map(|text| rehearsal_pins::apply(text, &pins).into_bytes());
+        Ok(text.unwrap_or_else(std::string::FromUtf8Error::into_bytes))
+    }
+
+    fn read_real_manifest(&self) -> Result<Vec<u8>, ProjectError> {
         own_file::read(&self.manifest, manifest::MAX_BYTES as u64)
             .map_err(|source| ProjectError::Read { path: self.manifest.clone(), source })
+    }
+
+    /// Pins addresses in a rehearsal, or takes their pins away. Returns whether that changed
+    /// anything, or `None` if this is no rehearsal: then the manifest has to be edited. Blocks: it
+    /// waits for the disk.
+    ///
+    /// # Errors
+    /// When the rehearsal's pins can't be read or written.
+    pub fn pin_in_rehearsal<E: std::error::Error + 'static>(
+        &self,
+        pins: impl IntoIterator<Item = (Address, Option<Pin>)>,
+    ) -> Result<Option<bool>, EditManifestError<E>> {
+        let Some(path) = &self.rehearsal_pins else { return Ok(None) };
+        let read = |source| EditManifestError::Read(ProjectError::Read { path: path.clone(), source });
+        let before = rehearsal_pins::read(path).map_err(read)?;
+        let mut after = before.clone();
+        after.extend(pins);
+        if after == before {
+            return Ok(Some(false));
+        }
+        self.prepare_state_folder();
+        rehearsal_pins::write(path, &after)
+            .map_err(|source| EditManifestError::Write { path: path.clone(), source })?;
+        Ok(Some(true))
     }
 
     /// Edits the manifest. `edit` receives its text, including a byte order mark, and returns the
@@ -298,7 +358,7 @@ impl Project {
     ) -> Result<bool, EditManifestError<E>> {
         let path = || self.manifest.clone();
         for _ in 0..EDIT_TRIES {
-            let old = self.read_manifest().map_err(EditManifestError::Read)?;
+            let old = self.read_real_manifest().map_err(EditManifestError::Read)?;
             let text = std::str::from_utf8(&old).map_err(|_| EditManifestError::NoText { path: path() })?;
             let edited = edit(text).map_err(|source| EditManifestError::Edit { path: path(), source })?;
             let Some(new) = edited.filter(|new| new != text) else { return Ok(false) };

@@ -89,6 +89,17 @@ impl StateFolder {
         self.path().join(name)
     }
 
+    /// Returns the path of the state for a server that isn't the first of the project, whose state
+    /// is at `first`. No folder of the work tree has a name with a dot there.
+    pub(crate) fn state_of_server(&self, server: &str, first: &Path) -> PathBuf {
+        let escaped = |c: char| match c {
+            c if c.is_ascii_alphanumeric() || c == '-' || c == '.' => c.to_string(),
+            c => format!("%{:02x}", u32::from(c)),
+        };
+        let folder = format!("server.{}", server.chars().map(escaped).collect::<String>());
+        self.path().join(folder).join(first.file_name().unwrap_or_default())
+    }
+
     /// Returns the folder for the embedded emulator.
     pub(crate) fn emulator(&self) -> PathBuf {
         self.path().join(EMULATOR)

@@ -28,6 +28,8 @@ pub(crate) struct WatchTargets {
     pub root: PathBuf,
     /// The manifest.
     pub manifest: PathBuf,
+    /// The file with the pins of a rehearsal, which belong to the manifest then.
+    pub rehearsal_pins: Option<PathBuf>,
     /// The lockfile, whether or not it exists.
     pub lockfile: PathBuf,
     /// The assets' files.
@@ -62,7 +64,8 @@ impl Meanings {
             fixed.extend(places(own).map(|place| (place, Meaning::Own)));
         }
         fixed.extend(places(&targets.lockfile).map(|place| (place, Meaning::Lockfile)));
-        fixed.extend(places(&targets.manifest).map(|place| (place, Meaning::Manifest)));
+        let manifest = std::iter::once(&targets.manifest).chain(&targets.rehearsal_pins);
+        fixed.extend(manifest.flat_map(|path| places(path)).map(|place| (place, Meaning::Manifest)));
         Self { fixed, git: targets.git.as_ref().and_then(|git| git.canonicalize().ok()) }
     }
 
@@ -120,6 +123,7 @@ mod tests {
         let targets = WatchTargets {
             root: root.clone(),
             manifest: root.join("assets.toml"),
+            rehearsal_pins: None,
             lockfile: root.join("assets.lock.toml"),
             selection: FileSelection::default(),
             git: Some(root.join(".git")),

@@ -28,6 +28,7 @@ fn targets(root: &Path, selection: FileSelection) -> WatchTargets {
     WatchTargets {
         root: root.to_owned(),
         manifest: root.join("assets.toml"),
+        rehearsal_pins: None,
         lockfile: root.join("assets.lock.toml"),
         selection,
         git: Some(root.join(".git")),

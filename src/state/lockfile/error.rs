@@ -157,12 +157,27 @@ impl LockfileError {
                 Some("restore it with `git checkout HEAD -- FILE`; the next sync adds the rest from the state")
             }
             Self::Newer { .. } => Some("update Macadam"),
-            Self::OtherRemote { .. } => Some(
-                "each server needs its own lockfile: use another manifest, or the server that this lockfile belongs to",
-            ),
+            Self::OtherRemote { found, wanted, place } => return Some(own_server(found, wanted, &place.file)),
         };
         hint.map(str::to_owned)
     }
+}
+
+/// The one way on where a lockfile belongs to another server. Only this machine's servers have an
+/// address without encryption.
+fn own_server(found: &str, wanted: &str, lockfile: &std::path::Path) -> String {
+    let lockfile = lockfile.display();
+    if found.starts_with("http://") && wanted.starts_with("https://") {
+        return format!(
+            "its asset IDs are of a server on a machine of your own and don't exist on Roblox: move {lockfile} away, or restore the real one with `git checkout HEAD -- {lockfile}`"
+        );
+    }
+    if wanted.starts_with("http://") {
+        return format!(
+            "to try something out, use `--emulator` in place of `--api-url`, or a copy of the project without {lockfile}"
+        );
+    }
+    format!("if {found} is right, run the same command with `--api-url {found}`, or without the option for Roblox itself")
 }
 
 /// The most assets to name; the rest is only counted.

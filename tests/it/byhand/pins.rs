@@ -201,16 +201,17 @@ fn a_rehearsal_pins_in_the_emulators_world() {
         project.write("sword.rbxmx", rbxmx(&format!("{shade}")));
         project.run(&["sync", "--once", "--emulator"]).expect(0);
     }
+    let manifest = project.read("assets.toml");
     let ran = project.run(&["pin", "sword", "1", "--emulator"]).expect(0);
-    assert!(
-        !ran.stdout.contains(COMMIT) && ran.stderr.contains("[pins] in the real manifest"),
-        "{}{}",
-        ran.stdout,
-        ran.stderr
-    );
+    assert!(!ran.stdout.contains(COMMIT), "{}", ran.stdout);
+    assert_eq!(project.json(&["status", "sword", "--emulator"]).1["assets"][0]["pinned_revision"], 1);
+    let refused = project.run(&["unpin", "sword"]).expect(1);
+    assert!(refused.stderr.contains("is not pinned"), "{}", refused.stderr);
     let (_, plan) = project.json(&["plan", "--emulator"]);
     assert_eq!(plan["actions"], json!([]));
     project.run(&["unpin", "sword", "--emulator"]).expect(0);
+    assert_eq!(project.json(&["status", "sword", "--emulator"]).1["assets"][0]["pinned_revision"], json!(null));
+    assert_eq!(project.read("assets.toml"), manifest, "the real manifest was changed");
     assert!(!project.file("assets.lock.toml").exists() && !project.state().exists());
 }
 

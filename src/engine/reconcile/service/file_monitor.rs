@@ -147,6 +147,7 @@ fn targets(project: &Project, selection: FileSelection) -> WatchTargets {
     WatchTargets {
         root: project.root.clone(),
         manifest: project.manifest.clone(),
+        rehearsal_pins: project.rehearsal_pins.clone(),
         lockfile: project.lockfile.clone(),
         selection,
         git,

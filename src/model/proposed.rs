@@ -1,0 +1,115 @@
+//! The commands that messages propose, and the options that they need to mean the same again.
+//!
+//! In a message, a command to paste stands in backticks and begins with `macadam`. That is markup:
+//! wherever a message is printed, the options of this run are added to it, so that a hint of a
+//! rehearsal never runs against the real Roblox. Messages are stored and passed on without them.
+
+use std::borrow::Cow;
+
+/// The beginning of a proposed command.
+const START: &str = "`macadam ";
+
+/// Commands for which these options mean nothing.
+const WITHOUT_PROJECT: [&str; 6] = ["init", "lockfile", "emulator", "completions", "man", "help"];
+
+/// The options of a run that a proposed command has to repeat.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct RepeatedOptions {
+    /// Name, and value as a shell takes it.
+    options: Vec<(&'static str, Option<String>)>,
+}
+
+impl RepeatedOptions {
+    /// Adds an option without a value.
+    pub(crate) fn flag(&mut self, name: &'static str) {
+        self.options.push((name, None));
+    }
+
+    /// Adds an option with a value.
+    pub(crate) fn option(&mut self, name: &'static str, value: &str) {
+        self.options.push((name, Some(quoted(value))));
+    }
+
+    /// Returns the text with the options added to each command that it proposes.
+    pub(crate) fn add_to<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.options.is_empty() || !text.contains(START) {
+            return Cow::Borrowed(text);
+        }
+        let mut added = String::with_capacity(text.len() + 64);
+        let mut rest = text;
+        while let Some(at) = rest.find(START) {
+            let (before, from) = rest.split_at(at);
+            added.push_str(before);
+            let Some(end) = from.get(START.len()..).and_then(|inside| inside.find('`')) else {
+                rest = from;
+                break;
+            };
+            let (command, after) = from.split_at(START.len() + end);
+            added.push_str(&self.added_to_one(command));
+            added.push('`');
+            rest = after.get(1..).unwrap_or_default();
+        }
+        added.push_str(rest);
+        Cow::Owned(added)
+    }
+
+    /// Returns one line of a list of commands with the options added, before its comment.
+    pub(crate) fn added_to_one(&self, command: &str) -> String {
+        let mut words = command.split_whitespace().skip(1);
+        let name = words.next().unwrap_or_default();
+        let mut whole = command.to_owned();
+        if name.starts_with('-') || WITHOUT_PROJECT.contains(&name) {
+            return whole;
+        }
+        for (option, value) in &self.options {
+            if command.split_whitespace().any(|word| word == *option) {
+                continue;
+            }
+            whole.push_str(&format!(" {option}"));
+            if let Some(value) = value {
+                whole.push_str(&format!(" {value}"));
+            }
+        }
+        whole
+    }
+}
+
+/// A value as a shell takes it.
+pub(crate) fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,".contains(c);
+    if !value.is_empty() && value.chars().all(is_plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proposed_command_means_the_same_as_the_run_that_proposes_it() {
+        let mut options = RepeatedOptions::default();
+        options.option("--manifest", "my game/assets.toml");
+        options.flag("--emulator");
+        let check = |text: &str, wanted: &str| assert_eq!(options.add_to(text), wanted);
+        check("no command", "no command");
+        check("run `macadam sync --once`.", "run `macadam sync --once --manifest 'my game/assets.toml' --emulator`.");
+        check(
+            "`macadam pin a 1`, or `macadam unpin a`",
+            "`macadam pin a 1 --manifest 'my game/assets.toml' --emulator`, or `macadam unpin a --manifest 'my game/assets.toml' --emulator`",
+        );
+        check("`macadam status --emulator`", "`macadam status --emulator --manifest 'my game/assets.toml'`");
+        check("run `macadam init`, see `macadam --help`", "run `macadam init`, see `macadam --help`");
+        check("`git config x \"macadam lockfile merge\"`", "`git config x \"macadam lockfile merge\"`");
+        check("an open `macadam sync", "an open `macadam sync");
+        assert_eq!(RepeatedOptions::default().add_to("`macadam sync`"), "`macadam sync`");
+    }
+
+    #[test]
+    fn a_value_is_quoted_where_a_shell_needs_that() {
+        for (value, wanted) in [("a/b.toml", "a/b.toml"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")] {
+            assert_eq!(quoted(value), wanted);
+        }
+    }
+}
