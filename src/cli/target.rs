@@ -122,6 +122,7 @@ pub(super) async fn connect(
     let timeouts = Timeouts::default().at_most(global.patience.unwrap_or(Duration::MAX));
     let client =
         Client::new(base, credential, timeouts).map_err(|error| CommandFailure::of(Exit::Unusable, &error, None))?;
+    let client = if global.emulator { client.for_rehearsal() } else { client };
     Ok((client, embedded))
 }
 

@@ -40,6 +40,7 @@ pub struct Client {
     /// Replaced when a person changes it. Requests that are under way keep the previous one.
     credential: RwLock<Arc<Credential>>,
     wire: HttpTransport,
+    is_rehearsal: bool,
 }
 
 /// A client could not be made.
@@ -87,7 +88,18 @@ impl Client {
     pub fn new(base: BaseUrl, credential: Credential, timeouts: Timeouts) -> Result<Self, ClientError> {
         let wire =
             HttpTransport::new(&base, timeouts).map_err(|source| ClientError { remote: base.to_string(), source })?;
-        Ok(Self { base, credential: RwLock::new(Arc::new(credential)), wire })
+        Ok(Self { base, credential: RwLock::new(Arc::new(credential)), wire, is_rehearsal: false })
+    }
+
+    /// Says that the server is the built-in emulator, which nobody has to spare.
+    #[must_use]
+    pub fn for_rehearsal(self) -> Self {
+        Self { is_rehearsal: true, ..self }
+    }
+
+    /// Returns whether the server is the built-in emulator.
+    pub(crate) const fn is_rehearsal(&self) -> bool {
+        self.is_rehearsal
     }
 
     /// Returns the API address.

@@ -90,6 +90,9 @@ impl Budget {
     }
 }
 
+/// The limit of a server that documents none: more than one machine ever sends in a minute.
+const UNDOCUMENTED: u32 = 10_000_000;
+
 /// The owner of the key, for whom Roblox counts, or a stand-in while the owner is unknown. Never
 /// the key itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -165,6 +168,8 @@ const LONGEST_MEMORY: Duration = Duration::from_secs(62);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RateLimits {
     meters: BTreeMap<(Budget, LimitOwner), Meter>,
+    /// The server documents no limits.
+    is_undocumented: bool,
 }
 
 impl RateLimits {
@@ -221,11 +226,17 @@ impl RateLimits {
             let memory = SavedBudget { limit: *limit, remaining: *remaining, ends_at: now + left };
             Some(((budget, LimitOwner::new(owner)), Meter::remembered(budget.documented_limit(), memory, now)))
         });
-        Self { meters: meters.collect() }
+        Self { meters: meters.collect(), ..Self::default() }
+    }
+
+    /// Returns limits that only the headers of responses set, for a server that isn't Roblox.
+    pub(crate) fn without_documented() -> Self {
+        Self { is_undocumented: true, ..Self::default() }
     }
 
     fn meter(&mut self, budget: Budget, owner: &LimitOwner) -> &mut Meter {
-        self.meters.entry((budget, owner.clone())).or_insert_with(|| Meter::new(budget.documented_limit()))
+        let documented = if self.is_undocumented { UNDOCUMENTED } else { budget.documented_limit() };
+        self.meters.entry((budget, owner.clone())).or_insert_with(|| Meter::new(documented))
     }
 }
 

@@ -79,7 +79,15 @@ impl Throttle {
     /// Creates a throttle with the limits that an earlier run learned. `owner` stands for the owner
     /// of the key.
     pub(crate) fn new(rows: &[LimitRecord], owner: &str, listener: Listener) -> Self {
-        let limits = RateLimits::restore(rows, moment(), clock::now());
+        Self::with(RateLimits::restore(rows, moment(), clock::now()), owner, listener)
+    }
+
+    /// Creates a throttle for a server without Roblox's documented limits.
+    pub(crate) fn without_documented(owner: &str, listener: Listener) -> Self {
+        Self::with(RateLimits::without_documented(), owner, listener)
+    }
+
+    fn with(limits: RateLimits, owner: &str, listener: Listener) -> Self {
         let rules = Mutex::new(Rules { limits, breaker: Breaker::new() });
         let queues = Endpoint::ALL.into_iter().map(|endpoint| (endpoint, tokio::sync::Mutex::new(()))).collect();
         let owner = LimitOwner::new(owner);
