@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::model::ids::Creator;
+use crate::model::ids::{AssetId, Creator};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -125,19 +125,23 @@ pub(super) enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Start a project: write assets.toml and .gitattributes, and overwrite nothing
-    Init,
+    Init(InitArgs),
     /// Check the manifest and every file, offline and without a key
     Check,
     /// Preview what `sync` would do, and why
+    #[command(visible_alias = "diff")]
     Plan(PlanArgs),
     /// Upload what changed, until Roblox matches your files
     Sync(SyncArgs),
     /// Write the files with asset IDs for your game's code, offline and without a key
     Outputs(OutputsArgs),
     /// List your assets: asset ID, state, moderation, and what is left to do
+    #[command(visible_aliases = ["list", "ls"])]
     Status(StatusArgs),
     /// Show the revisions of assets, with their asset IDs
     History(HistoryArgs),
+    /// Print the address of an asset's page on Roblox, and the ID for your code
+    Open(OpenArgs),
     /// Go back to an earlier revision of assets, and stay there
     Pin(PinArgs),
     /// Undo `pin`: go back to the files
@@ -165,6 +169,23 @@ pub(super) enum Command {
     Emulator(EmulatorArgs),
     /// Print shell completions
     Completions(CompletionsArgs),
+}
+
+/// `init`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct InitArgs {
+    /// The assets' owner: user:ID or group:ID
+    #[arg(long, value_name = "OWNER", value_parser = creator)]
+    pub creator: Option<Creator>,
+    /// List these files in the manifest, such as 'ui/**/*.png'; can be given several times
+    #[arg(long = "glob", value_name = "PATTERN")]
+    pub globs: Vec<String>,
+    /// Write the asset IDs into this file for your code, such as src/assets.luau
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<String>,
+    /// Let git merge the lockfile by Macadam in this clone (sets `git config`)
+    #[arg(long)]
+    pub merge_driver: bool,
 }
 
 /// `plan`.
@@ -206,7 +227,7 @@ pub(super) struct SyncArgs {
     #[arg(long, default_value = "60m", value_name = "DURATION", value_parser = duration, requires = "once")]
     pub timeout: Duration,
     /// Upload this many files at once
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = uploads)]
     pub uploads: u32,
     /// First ask Roblox about every asset, to find changes made elsewhere
     #[arg(long, requires = "once")]
@@ -225,7 +246,7 @@ pub(super) struct SyncArgs {
           value_parser = duration, requires = "once")]
     pub wait_moderation: Option<Duration>,
     /// Don't ask for confirmation
-    #[arg(long, short = 'y', requires = "once")]
+    #[arg(long, short = 'y')]
     pub yes: bool,
 }
 
@@ -263,6 +284,14 @@ pub(super) struct HistoryArgs {
     pub remote: bool,
 }
 
+/// `open`.
+#[derive(Debug, Args)]
+pub(super) struct OpenArgs {
+    /// Names such as `sword`, or patterns such as 'ui/**'
+    #[arg(value_name = "ADDRESS", required = true)]
+    pub addresses: Vec<String>,
+}
+
 /// `pin`.
 #[derive(Debug, Args)]
 pub(super) struct PinArgs {
@@ -270,7 +299,7 @@ pub(super) struct PinArgs {
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
     /// The revision's number, as `macadam history` shows it
-    #[arg(value_name = "REVISION", required = true)]
+    #[arg(value_name = "REVISION", required = true, value_parser = revision)]
     pub revision: u64,
     /// Only write it into the manifest; the next sync does the rest
     #[arg(long)]
@@ -301,8 +330,8 @@ pub(super) struct ImportArgs {
     #[arg(value_name = "ADDRESS", required_unless_present = "from")]
     pub address: Option<String>,
     /// The asset's ID on Roblox; Macadam checks its owner and type
-    #[arg(value_name = "ASSET_ID", required_unless_present = "from")]
-    pub asset_id: Option<u64>,
+    #[arg(value_name = "ASSET_ID", required_unless_present = "from", value_parser = asset_id)]
+    pub asset_id: Option<AssetId>,
     /// The asset was made from this very file, so it needs no upload
     #[arg(long, conflicts_with = "from")]
     pub content_matches: bool,
@@ -365,20 +394,16 @@ pub(super) struct RecreateArgs {
 
 /// `resolve`.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("answer").required(true).args(["asset_id", "recreate", "no_duplicate"])))]
 pub(super) struct ResolveArgs {
     /// The asset's name in assets.toml, such as `sword` or `ui/close.png`
     #[arg(value_name = "ADDRESS")]
     pub address: String,
     /// The upload arrived, and this is its asset ID; or this is a duplicate that you found
-    #[arg(
-        long,
-        value_name = "N",
-        required_unless_present_any = ["recreate", "no_duplicate"],
-        conflicts_with_all = ["recreate", "no_duplicate"]
-    )]
-    pub asset_id: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = asset_id)]
+    pub asset_id: Option<AssetId>,
     /// The upload didn't arrive, or Roblox never finishes it: upload it again
-    #[arg(long, conflicts_with = "no_duplicate")]
+    #[arg(long)]
     pub recreate: bool,
     /// You looked, and there is no duplicate on Roblox
     #[arg(long)]
@@ -389,8 +414,11 @@ pub(super) struct ResolveArgs {
 #[derive(Debug, Args)]
 pub(super) struct RetryArgs {
     /// Names of refused or waiting assets, or patterns such as 'ui/**'
-    #[arg(value_name = "ADDRESS", required = true)]
+    #[arg(value_name = "ADDRESS", required_unless_present = "all", conflicts_with = "all")]
     pub addresses: Vec<String>,
+    /// All assets that Roblox refused or that wait for another try
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `lockfile`.
@@ -452,6 +480,24 @@ pub(super) struct CompletionsArgs {
 /// Reads `user:ID` or `group:ID`.
 fn creator(text: &str) -> Result<Creator, String> {
     text.parse().map_err(|_| "expected user:ID or group:ID, such as user:1234567".to_owned())
+}
+
+/// Reads the number of a revision.
+fn revision(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "a revision is a number from 1 on, as `macadam history` shows it".to_owned())
+}
+
+/// Reads an asset ID, with or without `rbxassetid://`.
+fn asset_id(text: &str) -> Result<AssetId, String> {
+    let digits = text.strip_prefix("rbxassetid://").unwrap_or(text);
+    digits.parse().map_err(|_| "an asset ID is a number from 1 on, such as 1234567890".to_owned())
+}
+
+/// Reads how many uploads may go at once.
+fn uploads(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (1..=64).contains(number));
+    number.ok_or_else(|| "expected a number from 1 to 64".to_owned())
 }
 
 /// Reads `NAME=VALUE`.

@@ -11,7 +11,7 @@ use super::github::AnnotationLevel;
 use super::output::{Printer, TextStyle, annotate, annotates, paint, plural};
 use super::plan::at_entry;
 use super::progress::Bars;
-use super::target;
+use super::{plan_text, target};
 use crate::engine::workspace::gather::gather;
 use crate::engine::workspace::outputs::mistakes;
 use crate::engine::workspace::project::Project;
@@ -88,6 +88,10 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
         let (message, hint) = (format!("{path}: {}", problem.message), problem.hint.clone());
         let file = Some(path.to_string());
         annotate(AnnotationLevel::Error, ReportedProblem { message, hint, file, ..ReportedProblem::default() });
+    }
+    if desired.assets.is_empty() && problems.is_empty() && outputs.is_empty() {
+        output.summary(plan_text::nothing_listed(false));
+        return Ok(Exit::Success);
     }
     let assets = plural(desired.assets.len() as u64, "asset");
     if problems.is_empty() && !outputs.is_empty() {

@@ -67,7 +67,7 @@ impl Hand {
         let stop = Shutdown::default();
         listen_to_signals(&stop)?;
         end_after(&stop, TIMEOUT);
-        let credential = target::credential(global)?;
+        let credential = target::credential(global, target)?;
         let session = Session::open(&target.project, &target.remote, command).await?;
         let (client, embedded) = target::connect(global, target, credential).await?;
         Ok(Self { session, client: Arc::new(client), stop, bars: Bars::new(output), embedded })

@@ -1,5 +1,5 @@
-//! Finds the API key: in a file, in the systemd credential, in the environment, in this order. The
-//! key is never an argument.
+//! Finds the API key: in a file, in the systemd credential, in the environment, in `.env` beside the
+//! manifest, in this order. The key is never an argument.
 //!
 //! A link to the file is followed, since whoever starts Macadam names it: secrets are often mounted
 //! as links. But nothing is waited for, so a FIFO is refused, `<(…)` of a shell included.
@@ -9,6 +9,8 @@ use std::path::Path;
 
 use super::exit::{CommandFailure, Exit};
 use crate::cloud::secret::{Credential, CredentialError};
+use crate::engine::workspace::git::ask::{Tracking, tracking};
+use crate::engine::workspace::project::Project;
 use crate::platform::own_file::{self, PathRefusal};
 use crate::platform::plain_file;
 
@@ -16,24 +18,29 @@ const CREDENTIAL_NAME: &str = "roblox-api-key";
 const KEY_VARIABLE: &str = "ROBLOX_API_KEY";
 const TOKEN_VARIABLE: &str = "ROBLOX_OAUTH_TOKEN";
 
+/// The file beside the manifest that may hold the key.
+const ENV_FILE: &str = ".env";
+
 /// Finds the credential, if there is one.
 ///
 /// # Errors
 /// When the credential that it found can't be used.
-pub(super) fn find_any(file: Option<&Path>) -> Result<Option<Credential>, CommandFailure> {
+pub(super) fn find_any(file: Option<&Path>, project: &Project) -> Result<Option<Credential>, CommandFailure> {
     let is_set =
         |variable: &str| std::env::var_os(variable).is_some_and(|text| !text.to_string_lossy().trim().is_empty());
     let in_systemd = std::env::var_os("CREDENTIALS_DIRECTORY")
         .is_some_and(|folder| Path::new(&folder).join(CREDENTIAL_NAME).exists());
-    let is_there = file.is_some() || in_systemd || is_set(KEY_VARIABLE) || is_set(TOKEN_VARIABLE);
-    if is_there { find(file).map(Some) } else { Ok(None) }
+    if file.is_some() || in_systemd || is_set(KEY_VARIABLE) || is_set(TOKEN_VARIABLE) {
+        return find(file, project).map(Some);
+    }
+    of_env_file(&project.root.join(ENV_FILE))
 }
 
 /// Finds the credential.
 ///
 /// # Errors
 /// Exit code 4 when there is none, or it can't be used. The message never contains the key.
-pub(super) fn find(file: Option<&Path>) -> Result<Credential, CommandFailure> {
+pub(super) fn find(file: Option<&Path>, project: &Project) -> Result<Credential, CommandFailure> {
     if let Some(path) = file {
         return read(path);
     }
@@ -49,12 +56,61 @@ pub(super) fn find(file: Option<&Path>) -> Result<Credential, CommandFailure> {
             CommandFailure::of(Exit::Credential, &error, Some(format!("it comes from the variable {variable}")))
         }))
     };
-    from(KEY_VARIABLE, Credential::api_key).or_else(|| from(TOKEN_VARIABLE, Credential::oauth)).unwrap_or_else(|| {
-        Err(CommandFailure::new(Exit::Credential, "no API key").hint(format!(
-            "set {KEY_VARIABLE}, or name a file with --api-key-file; make a key with asset:read and asset:write at \
-                 create.roblox.com/dashboard/credentials; `--emulator` needs none"
-        )))
+    let in_environment =
+        from(KEY_VARIABLE, Credential::api_key).or_else(|| from(TOKEN_VARIABLE, Credential::oauth)).transpose()?;
+    match in_environment {
+        Some(credential) => Ok(credential),
+        None => of_env_file(&project.root.join(ENV_FILE))?.ok_or_else(missing),
+    }
+}
+
+/// There is no key: names every place for one.
+fn missing() -> CommandFailure {
+    CommandFailure::new(Exit::Credential, "no API key").hint(format!(
+        "set the variable {KEY_VARIABLE}, write `{KEY_VARIABLE}=…` into {ENV_FILE} beside the manifest, or name a file with \
+         --api-key-file; in CI, pass a secret of the repository as {KEY_VARIABLE}. Make a key with asset:read and \
+         asset:write at create.roblox.com/dashboard/credentials. A rehearsal needs none: `--emulator`"
+    ))
+}
+
+/// Reads the key, and no other variable, from a `.env` file. One that git tracks is refused: the
+/// key in it is known to everybody who has the repository.
+fn of_env_file(path: &Path) -> Result<Option<Credential>, CommandFailure> {
+    let bytes = match own_file::read(path, MAX_KEY_BYTES) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        // It may be of another program, and hold no key.
+        Err(error) => {
+            tracing::debug!("{} can't be read: {error}", path.display());
+            return Ok(None);
+        }
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let Some(key) = variable_of(&text, KEY_VARIABLE) else { return Ok(None) };
+    if matches!(tracking(path), Ok(Some(Tracking::Tracked))) {
+        let message = format!("{} is in git, so the API key in it is no secret", path.display());
+        let hint = format!(
+            "revoke the key and make a new one; `git rm --cached {ENV_FILE}`, and add {ENV_FILE} to .gitignore"
+        );
+        return Err(CommandFailure::new(Exit::Credential, message).hint(hint));
+    }
+    Credential::api_key(&key).map(Some).map_err(|error| {
+        CommandFailure::of(Exit::Credential, &error, Some(format!("it comes from {}", path.display())))
     })
+}
+
+/// The value of a variable in the text of a `.env` file, if it has one. The last one counts, as in a
+/// shell.
+fn variable_of(text: &str, name: &str) -> Option<String> {
+    let value = |line: &str| {
+        let line = line.trim();
+        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+        let value = line.strip_prefix(name)?.trim_start().strip_prefix('=')?.trim();
+        let quoted = |quote: char| value.strip_prefix(quote)?.split_once(quote).map(|(inside, _)| inside);
+        let bare = || value.split(" #").next().unwrap_or_default().trim();
+        Some(quoted('"').or_else(|| quoted('\'')).unwrap_or_else(bare).to_owned())
+    };
+    text.lines().filter_map(value).filter(|value| !value.is_empty()).last()
 }
 
 /// The most that is read of the key's file. A key has about 900 bytes, a token a few thousand.
@@ -73,7 +129,7 @@ fn read(path: &Path) -> Result<Credential, CommandFailure> {
         let mut failure = CommandFailure::of(Exit::Credential, error, None);
         if let Some(problem) = failure.problems.last_mut() {
             let (name, hint) = name_of(path);
-            problem.message = format!("read the API key from {name}: {}", problem.message);
+            problem.message = format!("can't read the API key from {name}: {}", problem.message);
             problem.hint = hint.map(str::to_owned);
         }
         failure
@@ -126,4 +182,23 @@ const fn others_can_read(_path: &Path) -> bool {
 /// The embedded emulator takes any key.
 pub(super) fn for_emulator() -> Result<Credential, CommandFailure> {
     Credential::api_key("emulator").map_err(|error| CommandFailure::of(Exit::Credential, &error, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_found_in_a_file_of_variables() {
+        let check = |text: &str, wanted: Option<&str>| {
+            assert_eq!(variable_of(text, KEY_VARIABLE).as_deref(), wanted, "{text:?}");
+        };
+        check("ROBLOX_API_KEY=abc", Some("abc"));
+        check("# ROBLOX_API_KEY=old\r\nexport ROBLOX_API_KEY = 'a b'\r\n", Some("a b"));
+        check("A=1\nROBLOX_API_KEY=\"abc\" # mine\nB=2", Some("abc"));
+        check("ROBLOX_API_KEY=abc # mine", Some("abc"));
+        check("ROBLOX_API_KEY=a\nROBLOX_API_KEY=b", Some("b"));
+        check("ROBLOX_API_KEY_OLD=a\nMY_ROBLOX_API_KEY=b\nROBLOX_API_KEY=\n", None);
+        check("", None);
+    }
 }

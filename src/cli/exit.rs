@@ -68,7 +68,7 @@ pub(super) struct CommandFailure {
 impl CommandFailure {
     /// One problem.
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        let problem = ReportedProblem { message: message.into(), ..ReportedProblem::default() };
+        let problem = ReportedProblem { message: without_code(&message.into()), ..ReportedProblem::default() };
         Self { exit, problems: vec![problem], rendered: None }
     }
 
@@ -96,6 +96,20 @@ impl CommandFailure {
         }
         failure
     }
+}
+
+/// A message without the number that the standard library adds to an error of the system: it says
+/// nothing to a person that the words don't.
+fn without_code(message: &str) -> String {
+    const CODE: &str = " (os error ";
+    let mut plain = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some((before, after)) = rest.split_once(CODE) {
+        plain.push_str(before);
+        rest = after.split_once(')').map_or("", |(_, after)| after);
+    }
+    plain.push_str(rest);
+    plain
 }
 
 /// An error and its causes in one line.

@@ -95,6 +95,12 @@ impl KnownHistory {
                 return Err(why.into());
             }
             let known = view.recorded.assets.keys().map(|address| address.as_str());
+            let named = status(&target.project, &target.remote).map(|status| status.rows).unwrap_or_default();
+            if named.iter().any(|row| row.address == *wanted) {
+                let message = format!("`{wanted}` has no history: it isn't uploaded yet");
+                return Err(CommandFailure::new(Exit::Unreconciled, message)
+                    .hint("`macadam sync --once` uploads it; `macadam plan` shows what is in the way"));
+            }
             return Err(unknown_address(wanted.as_str(), known));
         };
         // The manifest decides which asset is current; without a usable manifest it is the last one.
@@ -198,7 +204,7 @@ pub(super) async fn run_remote(output: Printer, global: &Global, args: &HistoryA
     let all = wish.selection.addresses.iter().map(|address| KnownHistory::load(global, address));
     let all: Vec<KnownHistory> = all.collect::<Result<_, _>>()?;
     let Some(first) = all.first() else { return Ok(Exit::Success) };
-    let credential = target::credential(global)?;
+    let credential = target::credential(global, &target)?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
     let bars = Bars::new(output);
     let throttle = Throttle::new(&first.view.limits, throttle::OWNER, bars.listener());

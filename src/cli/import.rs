@@ -16,7 +16,6 @@ use crate::engine::commands::import::{self, ImportError, ImportRequest, Imported
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::workspace::gather::read_manifest;
 use crate::model::address::Address;
-use crate::model::ids::AssetId;
 use crate::model::request::Request;
 
 impl From<ImportError> for CommandFailure {
@@ -42,7 +41,6 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> 
         return Err(CommandFailure::new(Exit::Usage, "import needs an address and an asset ID, or --from FILE"));
     };
     let address = target::address(address)?;
-    let asset_id = AssetId::new(asset_id).map_err(|error| CommandFailure::of(Exit::Usage, &error, None))?;
     let target = target::find(global)?;
     // Without a usable manifest nothing is attempted, and no state is made.
     read_manifest(&target.project)?;

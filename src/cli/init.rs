@@ -1,44 +1,100 @@
-//! `macadam init`: writes the files of a new project, and overwrites nothing.
+//! `macadam init`: writes the files of a new project, and overwrites nothing. At a terminal it asks
+//! for what the manifest needs; elsewhere options say it, or a person fills it in later.
 
-use std::io::{ErrorKind, Write as _};
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 
+use super::args::InitArgs;
 use super::exit::{CommandFailure, Exit};
-use super::output::{Printer, TextStyle, paint};
-use crate::engine::workspace::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE};
+use super::output::{Printer, TextStyle, paint, plural};
+use crate::engine::workspace::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE, Project};
 use crate::engine::workspace::state_folder::StateFolder;
+use crate::files;
+use crate::model::asset::FileFormat;
+use crate::model::desired::{FileSelection, GlobPattern};
+use crate::model::ids::Creator;
 use crate::platform::own_file::{self, How};
+use crate::platform::program;
 
 const MANIFEST: &str = include_str!("init/assets.toml");
 const ATTRIBUTES: &str = include_str!("init/gitattributes");
 
-/// The name under which git knows the merge driver.
-const DRIVER: &str = "git config merge.macadam.driver \"macadam lockfile merge %O %A %B\"";
+/// Stands for the lockfile's name in [`ATTRIBUTES`].
+const LOCKFILE: &str = "LOCKFILE";
+
+/// The example of owners in [`MANIFEST`], which the real one replaces.
+const OWNERS: &str = "# user_id = 1234567\n# group_id = 7654321\n";
+
+/// The example of a glob in [`MANIFEST`], which real ones follow.
+const GLOB_EXAMPLE: &str = "# exclude = [\"ui/wip/**\"]\n";
+
+/// The name under which git knows the merge driver, and its command.
+const DRIVER: [&str; 2] = ["merge.macadam.driver", "macadam lockfile merge %O %A %B"];
+
+/// The most globs that are proposed: with more, a person chooses better alone.
+const MAX_PROPOSED: usize = 12;
+
+/// The longest wait for `git config`.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the new manifest says beyond the template.
+#[derive(Debug, Default)]
+struct Wishes {
+    creator: Option<Creator>,
+    globs: Vec<String>,
+    output: Option<String>,
+    merge_driver: bool,
+}
 
 /// Writes what is missing in `folder`.
-pub(super) fn run(output: Printer, folder: &Path, manifest: Option<&Path>) -> Result<Exit, CommandFailure> {
+pub(super) fn run(
+    output: Printer,
+    folder: &Path,
+    manifest: Option<&Path>,
+    args: &InitArgs,
+) -> Result<Exit, CommandFailure> {
     let manifest = manifest.unwrap_or(Path::new(DEFAULT_MANIFEST));
     let manifest = own_file::named(&folder.join(manifest));
     let root = manifest.parent().unwrap_or(folder).to_owned();
-    let mut written = Vec::new();
-    let mut kept = Vec::new();
-    let mut files = vec![(manifest, MANIFEST, How::New), (root.join(".gitattributes"), ATTRIBUTES, How::New)];
+    let name = manifest.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let above = root.parent().and_then(|above| Project::find_files(None, above).ok()).map(|found| found.manifest);
+    if let Some(above) = &above {
+        output.warning(format!(
+            "{} is the manifest of a project already, in a folder above. Commands in this folder use the new one from now on",
+            above.display()
+        ));
+    }
+    let in_git = matches!(StateFolder::of(&root), Ok(StateFolder::OfGit(_)));
+    let wishes = wishes(output, &root, !manifest.exists(), in_git, args);
+    let stem = manifest.file_stem().unwrap_or_default().to_string_lossy();
+    let attributes = ATTRIBUTES.replace(LOCKFILE, &format!("{stem}.lock.toml"));
+    let mut files = vec![
+        (manifest.clone(), written_manifest(&wishes), How::New),
+        (root.join(".gitattributes"), attributes.clone(), How::New),
+    ];
     // In a git checkout the state isn't here. The command that makes the state reports problems.
     let existing = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
     if let Ok(StateFolder::Beside(_)) = StateFolder::of(existing) {
         own_file::create_usual_folder(&root).map_err(|error| failed(&root, &error))?;
         let private = StateFolder::beside(&root);
         own_file::create_private_folder(private.path()).map_err(|error| failed(private.path(), &error))?;
-        files.push((private.path().join(".gitignore"), PRIVATE_IGNORE, How::NewPrivate));
+        files.push((private.path().join(".gitignore"), PRIVATE_IGNORE.to_owned(), How::NewPrivate));
     }
+    let (mut written, mut kept) = (Vec::new(), Vec::new());
     for (path, content, how) in files {
         let shown = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-        if create(&path, content, how)? { written.push(shown) } else { kept.push(shown) }
+        if create(&path, &content, how)? { written.push(shown) } else { kept.push(shown) }
     }
+    let missing = missing_attributes(&root.join(".gitattributes"), &attributes);
+    let has_driver = wishes.merge_driver && set_driver(output, &root);
     if output.is_json() {
-        output.document(&json!({ "written": written, "kept": kept }));
+        output.document(&json!({
+            "written": written, "kept": kept, "missing_attributes": missing, "merge_driver": has_driver,
+        }));
         return Ok(Exit::Success);
     }
     for path in &written {
@@ -47,16 +103,184 @@ pub(super) fn run(output: Printer, folder: &Path, manifest: Option<&Path>) -> Re
     for path in &kept {
         output.line(format!("{} {path} (already there, not overwritten)", paint(TextStyle::Quiet, "kept")));
     }
+    if !missing.is_empty() {
+        output.line("");
+        output.line("Add these lines to .gitattributes:");
+        missing.iter().for_each(|line| output.line(format!("  {line}")));
+    }
     output.line("");
     output.line("Next:");
-    output.line("  1. put your user or group ID into assets.toml, and list your assets");
-    output.line("  2. macadam check                      # checks everything, offline");
-    output.line("  3. macadam sync --once --emulator     # a rehearsal: sends nothing to Roblox");
-    output.line("  4. ROBLOX_API_KEY=… macadam sync --once");
-    output.line("");
-    output.line("Run this once in each clone, so that git can merge the lockfile:");
-    output.line(format!("  {DRIVER}"));
+    let first = match wishes.creator {
+        None => format!("  1. put your user or group ID into {name}, and list your assets"),
+        Some(_) => format!("  1. list your assets in {name}"),
+    };
+    let option = if name == DEFAULT_MANIFEST { String::new() } else { format!(" --manifest {name}") };
+    output.line(first);
+    output.line(format!("  2. macadam check{option}    # checks everything, offline"));
+    output.line(format!("  3. macadam sync --once --emulator{option}    # a rehearsal: sends nothing to Roblox"));
+    output.line(format!("  4. ROBLOX_API_KEY=… macadam sync --once{option}"));
+    if !has_driver {
+        let [key, command] = DRIVER;
+        output.line("");
+        output.line("Run this once in each clone, so that git can merge the lockfile:");
+        output.line(format!("  git config {key} \"{command}\""));
+    }
     Ok(Exit::Success)
+}
+
+/// What the options say, and at a terminal the person.
+fn wishes(output: Printer, root: &Path, is_new: bool, in_git: bool, args: &InitArgs) -> Wishes {
+    let InitArgs { creator, globs, output: path, merge_driver } = args.clone();
+    let mut wishes = Wishes { creator, globs, output: path, merge_driver };
+    let asks = !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !asks {
+        return wishes;
+    }
+    if is_new && wishes.creator.is_none() {
+        wishes.creator = ask_creator(output);
+    }
+    if is_new && wishes.globs.is_empty() {
+        let found = proposed(root);
+        if !found.is_empty() {
+            output.aside("Files that Roblox accepts:");
+            found.iter().for_each(|(glob, count)| output.aside(&format!("  {glob}    {}", plural(*count, "file"))));
+            if agrees(&ask("List them in the manifest? [Y/n] ")) {
+                wishes.globs = found.into_keys().collect();
+            }
+        }
+    }
+    if is_new && wishes.output.is_none() {
+        let answer = ask("A file with the asset IDs for your code, such as src/assets.luau (Enter: none): ");
+        wishes.output = Some(answer).filter(|answer| !answer.is_empty());
+    }
+    if in_git && !wishes.merge_driver {
+        wishes.merge_driver = agrees(&ask("Let git merge the lockfile by Macadam in this clone? [Y/n] "));
+    }
+    wishes
+}
+
+/// Asks who owns the assets, until the answer is one or empty.
+fn ask_creator(output: Printer) -> Option<Creator> {
+    output.aside("Who owns the assets? The number is in the address of your profile or of the group's page:");
+    output.aside("roblox.com/users/1234567/profile or roblox.com/communities/7654321/…");
+    loop {
+        let answer = ask("user:1234567 or group:7654321 (Enter: later): ");
+        if answer.is_empty() {
+            return None;
+        }
+        match answer.replace(' ', "").parse() {
+            Ok(creator) => return Some(creator),
+            Err(_) => output.aside("That is neither: write user: or group: and the number."),
+        }
+    }
+}
+
+fn ask(question: &str) -> String {
+    let _ = write!(std::io::stderr(), "{question}");
+    let mut answer = String::new();
+    // Without an answer it is as if Enter had been pressed.
+    let _ = std::io::stdin().lock().read_line(&mut answer);
+    answer.trim().to_owned()
+}
+
+fn agrees(answer: &str) -> bool {
+    matches!(answer, "" | "y" | "Y" | "yes")
+}
+
+/// Globs for the files that are there, one for each folder at the top and extension, with how many
+/// files each finds.
+fn proposed(root: &Path) -> BTreeMap<String, u64> {
+    let extensions = FileFormat::ALL.into_iter().flat_map(FileFormat::extensions);
+    let glob = |extension: &&str| GlobPattern {
+        name: (*extension).to_owned(),
+        path: format!("**/*.{extension}"),
+        exclude: vec!["**/node_modules/**".to_owned(), "**/Packages/**".to_owned()],
+    };
+    let selection = FileSelection { explicit: Vec::new(), globs: extensions.map(glob).collect() };
+    let mut found: BTreeMap<String, u64> = BTreeMap::new();
+    for path in files::walk(root, &selection).files.keys() {
+        let Some(extension) = path.extension() else { continue };
+        let pattern = match path.as_str().split_once('/') {
+            Some((folder, _)) => format!("{folder}/**/*.{extension}"),
+            None => format!("*.{extension}"),
+        };
+        *found.entry(pattern).or_default() += 1;
+    }
+    if found.len() > MAX_PROPOSED { BTreeMap::new() } else { found }
+}
+
+/// The manifest, with what is known filled in.
+fn written_manifest(wishes: &Wishes) -> String {
+    let mut text = MANIFEST.to_owned();
+    if let Some(creator) = wishes.creator {
+        let owner = match creator {
+            Creator::User(id) => format!("user_id = {id}\n"),
+            Creator::Group(id) => format!("group_id = {id}\n"),
+        };
+        text = text.replace(OWNERS, &owner);
+    }
+    let mut globs = String::new();
+    for (number, glob) in wishes.globs.iter().enumerate() {
+        let name = glob_name(glob, number, &wishes.globs);
+        globs.push_str(&format!("\n[globs.{name}]\npath = {}\n", quoted(glob)));
+    }
+    text = text.replace(GLOB_EXAMPLE, &format!("{GLOB_EXAMPLE}{globs}"));
+    if let Some(path) = &wishes.output {
+        text.push_str(&format!("\n# Asset IDs for the game's code.\n[[outputs]]\npath = {}\n", quoted(path)));
+    }
+    text
+}
+
+/// A short name for a glob: its first folder, with its extension where two have the same folder.
+fn glob_name(glob: &str, number: usize, all: &[String]) -> String {
+    let folder = |glob: &str| glob.split('/').next().unwrap_or_default().to_owned();
+    let first = folder(glob);
+    let is_word = !first.is_empty() && first.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let extension = glob.rsplit('.').next().filter(|end| end.bytes().all(|b| b.is_ascii_alphanumeric()));
+    match (is_word, extension) {
+        (true, Some(extension)) if all.iter().filter(|other| folder(other) == first).count() > 1 => {
+            format!("{first}-{extension}")
+        }
+        (true, _) => first,
+        (false, Some(extension)) if all.iter().filter(|other| other.ends_with(&format!(".{extension}"))).count() == 1 => {
+            extension.to_owned()
+        }
+        (false, _) => format!("files-{}", number + 1),
+    }
+}
+
+/// A text as TOML writes it.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The lines of `wanted` whose pattern the file at `path` doesn't have. A file that can't be read
+/// lacks none: it says nothing.
+fn missing_attributes(path: &Path, wanted: &str) -> Vec<String> {
+    let pattern = |line: &str| line.split_whitespace().next().filter(|word| !word.starts_with('#')).map(str::to_owned);
+    let Ok(bytes) = own_file::read(path, 1 << 20) else { return Vec::new() };
+    let text = String::from_utf8_lossy(&bytes);
+    let present: Vec<String> = text.lines().filter_map(pattern).collect();
+    let lines = wanted.lines().filter(|line| pattern(line).is_some_and(|pattern| !present.contains(&pattern)));
+    lines.map(str::to_owned).collect()
+}
+
+/// Tells git of the merge driver, in this clone.
+fn set_driver(output: Printer, root: &Path) -> bool {
+    let [key, command] = DRIVER;
+    let arguments = ["-C".as_ref(), root.as_os_str(), "config".as_ref(), key.as_ref(), command.as_ref()];
+    let asked = program::ask("git", arguments, &[], &["PATH", "HOME", "SystemRoot"], b"", (PATIENCE, 1 << 16));
+    match asked {
+        Ok(answer) if answer.status.success() => true,
+        Ok(answer) => {
+            output.warning(format!("git did not take the merge driver: {}", answer.complained.trim()));
+            false
+        }
+        Err(error) => {
+            output.warning(format!("git can't be told of the merge driver: {error}"));
+            false
+        }
+    }
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> CommandFailure {
@@ -80,5 +304,25 @@ fn create(path: &Path, content: &str, how: How) -> Result<bool, CommandFailure> 
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(failed(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_have_the_places_that_are_filled_in() {
+        assert!(MANIFEST.contains(OWNERS) && MANIFEST.contains(GLOB_EXAMPLE) && ATTRIBUTES.contains(LOCKFILE));
+    }
+
+    #[test]
+    fn globs_have_names_of_their_own() {
+        let globs: Vec<String> =
+            ["ui/**/*.png", "ui/**/*.jpg", "sounds/**/*.ogg", "*.png", "my art/**/*.png", "*.fbx"]
+                .map(str::to_owned)
+                .to_vec();
+        let names: Vec<String> = globs.iter().enumerate().map(|(at, glob)| glob_name(glob, at, &globs)).collect();
+        assert_eq!(names, ["ui-png", "ui-jpg", "sounds", "files-4", "files-5", "fbx"]);
     }
 }

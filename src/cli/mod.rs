@@ -25,6 +25,7 @@ mod invocation;
 mod lockfile;
 mod move_in;
 mod on_change;
+mod open;
 mod output;
 mod outputs;
 mod pin;
@@ -40,12 +41,13 @@ mod status;
 mod sync;
 mod tally;
 mod target;
+mod usage_tips;
 
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
 
 use clap::Parser as _;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::engine::reconcile::shutdown::panic_message;
 use crate::platform::secrecy;
@@ -61,7 +63,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return wrong_usage(&error, &arguments),
+        Err(error) => return wrong_usage(error, &arguments),
     };
     let output = Printer::new(cli.global.json, cli.global.quiet);
     colour(cli.global.color);
@@ -105,16 +107,24 @@ const fn name_in_reports(command: &Command) -> Option<&'static str> {
 }
 
 /// Help and version are no errors; the rest is wrong usage, which clap would end with 2.
-fn wrong_usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
+fn wrong_usage(mut error: clap::Error, arguments: &[OsString]) -> u8 {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         output::put(&mut anstream::stdout(), &error.render().ansi().to_string());
         return output::exit_after_writing(Exit::Success).code();
     }
+    let tip = usage_tips::tip(&error, arguments);
     if arguments.iter().any(|argument| argument == "--json") {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        Printer::new(true, false).failure(&CommandFailure::new(Exit::Usage, message).hint("see `macadam --help`"));
+        Printer::new(true, false).failure(&CommandFailure::new(Exit::Usage, message).hint(tip.unwrap_or_else(|| "see `macadam --help`".to_owned())));
     } else {
+        if let Some(tip) = tip {
+            // The nearest word by its letters is another one.
+            for kind in [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg] {
+                error.remove(kind);
+            }
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        }
         let _ = error.print();
     }
     Exit::Usage.code()
@@ -143,7 +153,11 @@ fn start_log(cli: &Cli) {
         (false, 0) => logs::Level::Info,
         (false, _) => logs::Level::Debug,
     };
-    logs::start(form, level, log_reader(), logs::Wording { mark: invocation::mark(), options: invocation::repeated() });
+    let reader = match log_reader() {
+        logs::Reader::Terminal if service && global.verbose == 0 => logs::Reader::Person,
+        reader => reader,
+    };
+    logs::start(form, level, reader, logs::Wording { mark: invocation::mark(), options: invocation::repeated() });
 }
 
 #[expect(clippy::disallowed_methods, reason = "systemd says in the environment where its journal listens")]
@@ -162,11 +176,12 @@ fn log_reader() -> logs::Reader {
 fn dispatch(output: Printer, cli: Cli) -> Result<Exit, CommandFailure> {
     let Cli { global, command } = cli;
     match command {
-        Command::Init => init::run(output, &target::here()?, global.manifest.as_deref()),
+        Command::Init(args) => init::run(output, &target::here()?, global.manifest.as_deref(), &args),
         Command::Check => check::run(output, &global),
         Command::Plan(args) => on_runtime(plan::run(output, &global, &args)),
         Command::Outputs(args) => outputs::run(output, &global, &args),
         Command::Status(args) => status::run(output, &global, &args),
+        Command::Open(args) => open::run(output, &global, &args),
         Command::History(args) if args.remote => on_runtime(history::run_remote(output, &global, &args)),
         Command::History(args) => history::run(output, &global, &args),
         Command::Doctor => on_runtime(doctor::run(output, &global)),

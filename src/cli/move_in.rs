@@ -52,7 +52,7 @@ pub(super) async fn run(
         let message = format!("{} has no environments", tool.name());
         return Err(CommandFailure::new(Exit::Usage, message).hint("leave --environment out"));
     }
-    let credential = credential::find_any(global.api_key_file.as_deref())?;
+    let credential = credential::find_any(global.api_key_file.as_deref(), &target.project)?;
     let source = moving::read(tool, &main, &options)?;
     let creator = match moving::creator(&source, args.creator) {
         Err(MoveError::NoCreator { .. }) if asks(output) => ask_creator(&source)?,

@@ -195,7 +195,8 @@ pub(super) fn paths_begin_at(root: &Path) {
 }
 
 /// Collects an annotation.
-pub(super) fn annotate(level: AnnotationLevel, problem: ReportedProblem) {
+pub(super) fn annotate(level: AnnotationLevel, mut problem: ReportedProblem) {
+    problem.hint = problem.hint.map(|hint| invocation::with_options(&hint).into_owned());
     if let Some(collected) = collected().as_mut() {
         collected.problems.push((level, problem));
     }

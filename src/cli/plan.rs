@@ -52,7 +52,7 @@ pub(super) async fn preview(
         bars.clear();
         return Ok(preview?);
     }
-    let (client, embedded) = target::connect(global, target, target::credential(global)?).await?;
+    let (client, embedded) = target::connect(global, target, target::credential(global, target)?).await?;
     let asker = Asker { client, stop: Shutdown::default() };
     let looked = snapshot::preview_refreshed(&target.project, &target.remote, &bars.listener(), options, &asker).await;
     bars.clear();

@@ -106,13 +106,18 @@ impl Outline<'_> {
         let unchanged = self.desired.assets.keys().filter(|address| !touched.contains(address)).count() as u64;
         let mut tallies = tally(steps, Tense::ToDo);
         tallies.extend(KINDS.map(|kind| {
-            let count = held.iter().filter(|hold| hold.kind() == kind).count();
-            Tally::assets(count as u64, hold_word(kind))
+            // An asset may have several reasons.
+            let on_hold: BTreeSet<&Address> =
+                held.iter().filter(|hold| hold.kind() == kind).map(|hold| &hold.address).collect();
+            Tally::assets(on_hold.len() as u64, hold_word(kind))
         }));
         let drifted = match drifts.len() {
             0 => String::new(),
             count => format!(" {count} changed on Roblox."),
         };
+        if all == 0 && steps.is_empty() && held.is_empty() && drifts.is_empty() {
+            return nothing_listed(self.rehearsal);
+        }
         let counts = Tally::list(&tallies, None);
         let counts = if counts.is_empty() {
             format!("{}, {} up to date.", paint(TextStyle::Good, "nothing to do"), are(all))
@@ -124,6 +129,15 @@ impl Outline<'_> {
             if self.rehearsal { ("Rehearsal plan", " Nothing was sent to Roblox.") } else { ("Plan", "") };
         format!("{plan}: {counts}{drifted}{sent}")
     }
+}
+
+/// The summary where the manifest has no asset, and nothing was left behind.
+pub(super) fn nothing_listed(rehearsal: bool) -> String {
+    let sent = if rehearsal { " Nothing was sent to Roblox." } else { "" };
+    format!(
+        "Nothing to do: the manifest has no assets yet.{sent} Add some under [assets.NAME] or [globs.NAME]; \
+         check that the paths fit your files."
+    )
 }
 
 /// `1 asset is`, `2 assets are`.

@@ -33,8 +33,7 @@ impl From<RepairError> for CommandFailure {
 /// Records the outcome of an upload that was unknown.
 pub(super) async fn resolve(output: Printer, global: &Global, args: &ResolveArgs) -> Result<Exit, CommandFailure> {
     let address = address(&args.address)?;
-    let asset_id =
-        args.asset_id.map(AssetId::new).transpose().map_err(|error| CommandFailure::of(Exit::Usage, &error, None))?;
+    let asset_id = args.asset_id;
     let target = target::find(global)?;
     let found = match asset_id {
         Some(asset_id) => Resolution::Asset(asset_id),
@@ -48,7 +47,7 @@ pub(super) async fn resolve(output: Printer, global: &Global, args: &ResolveArgs
     }
     if output.is_json() {
         output.document(&json!({
-            "address": address.as_str(), "asset_id": args.asset_id, "recreate": args.recreate,
+            "address": address.as_str(), "asset_id": asset_id.map(AssetId::get), "recreate": args.recreate,
             "no_duplicate": args.no_duplicate, "by_service": by_service,
         }));
     } else {
@@ -89,7 +88,7 @@ async fn settle(
 ) -> Result<(), CommandFailure> {
     match found {
         Resolution::Asset(asset_id) => {
-            let (client, embedded) = target::connect(global, target, target::credential(global)?).await?;
+            let (client, embedded) = target::connect(global, target, target::credential(global, target)?).await?;
             let context = ExecutionContext::new(session, Arc::new(client), silent(), Shutdown::default(), 1).await?;
             let settled = resolve::resolve_with(&context, address, asset_id).await;
             if let Some(embedded) = embedded {
@@ -113,7 +112,9 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
         let eligible = resting.map(|(address, _)| address.clone()).collect();
         Ok(Candidates { eligible, known: view.known(), what: "needs `macadam retry`: Roblox refused none of them" })
     };
-    let addresses = AddressSelection::read(&args.addresses, resting)?.addresses;
+    let everything = ["**".to_owned()];
+    let texts = if args.all { &everything[..] } else { &args.addresses };
+    let addresses = AddressSelection::read(texts, resting)?.addresses;
     let request = Request::Retry { addresses: addresses.clone() };
     let by_service = through_service(output, global, &target, &request).await?.is_some();
     if !by_service {

@@ -1,6 +1,7 @@
 //! `macadam sync` without `--once`: the service. Here is what it is given; the loop is in
 //! `engine/service`.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,14 +11,17 @@ use super::args::{Global, SyncArgs};
 use super::exit::{CommandFailure, Exit};
 use super::on_change::on_change_command;
 use super::output::Printer;
-use super::target;
+use super::sync::{agreed, asks};
+use super::{invocation, target};
 use crate::engine::on_change::{self, OnChange};
 use crate::engine::reconcile::service::observability::{DEADLINE, Observability};
 use crate::engine::reconcile::service::{ServiceCommand, ServiceError, ServiceSettings, serve};
 use crate::engine::reconcile::shutdown::Shutdown;
-use crate::engine::report::progress::{Listener, ProgressEvent};
+use crate::engine::report::progress::{Listener, ProgressEvent, silent};
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::session::Session;
+use crate::engine::workspace::snapshot;
+use crate::plan::PlanOptions;
 use crate::platform::clock;
 use crate::platform::signals::{self, Signal};
 use crate::state::lock;
@@ -45,7 +49,14 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     let target = target::find(global)?;
     // Without a manifest or a key nothing is attempted, and no state is made.
     read_manifest(&target.project)?;
-    let credential = target::credential(global)?;
+    let credential = target::credential(global, &target)?;
+    let person = asks(output, args.yes || global.emulator || output.is_quiet());
+    if person {
+        let look = || snapshot::preview(&target.project, &target.remote, &silent(), &PlanOptions::default());
+        if !agreed(output, &tokio::task::block_in_place(look)?.plan) {
+            return Ok(Exit::Unreconciled);
+        }
+    }
     let ending = Shutdown::default();
     let orders = orders(ending.clone())?;
     let mut session = Session::open(&target.project, &target.remote, lock::SERVICE).await?;
@@ -68,12 +79,17 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
             target.project.manifest_name()
         );
     }
-    let again = global.clone();
+    let is_watched = !output.is_json() && !output.is_quiet() && std::io::stderr().is_terminal();
+    if is_watched {
+        let manifest = target.project.manifest_name();
+        output.aside(&invocation::marked(&format!("Watching {manifest} and the files that it names. Ctrl-C to stop.")));
+    }
+    let (again, of) = (global.clone(), target.clone());
     let setting = ServiceSettings {
         uploads: args.uploads as usize,
         interval: args.interval,
         branch: args.require_branch.clone(),
-        key: Box::new(move || target::credential(&again).map_err(|failure| said(&failure))),
+        key: Box::new(move || target::credential(&again, &of).map_err(|failure| said(&failure))),
         listener: listener(Arc::clone(&metrics)),
     };
     let outside = Observability::new(metrics, health, notifier());

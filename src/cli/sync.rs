@@ -46,7 +46,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     end_after(&stop, args.timeout);
     // Without a manifest or a key Macadam attempts nothing, and makes no state.
     read_manifest(&target.project)?;
-    let credential = target::credential(global)?;
+    let credential = target::credential(global, &target)?;
     on_change::may_publish(output, command, &target.project, &stop).await?;
     let mut session = Session::open(&target.project, &target.remote, "macadam sync --once").await?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
@@ -234,10 +234,17 @@ pub(super) fn asks(output: Printer, yes: bool) -> bool {
 /// Asks at a terminal before many uploads, a fee, or a step that can't be undone.
 pub(super) fn confirm(output: Printer, yes: bool, bars: Bars) -> Confirm {
     let asks = asks(output, yes);
-    Arc::new(move |plan| {
-        let questions = if asks { questions(plan) } else { Vec::new() };
-        questions.is_empty() || bars.pause(|| ask(output, &questions))
-    })
+    Arc::new(move |plan| !asks || bars.pause(|| agreed(output, plan)))
+}
+
+/// Whether nothing has to be asked before this plan, or the person at the terminal agrees to it.
+pub(super) fn agreed(output: Printer, plan: &Plan) -> bool {
+    let questions = questions(plan);
+    if questions.is_empty() {
+        return true;
+    }
+    output.aside(&format!("Plan: {}.", Tally::list(&tally(&plan.steps, Tense::ToDo), None)));
+    ask(output, &questions)
 }
 
 /// `user 1234567`.
@@ -441,6 +448,10 @@ fn show_summary(output: Printer, report: &RunReport, unfinished: &[Tally], globa
         Some(Stop::Credential { .. } | Stop::State { .. } | Stop::Taken { .. } | Stop::Defect { .. }) | None => {}
     }
     let in_sync = report.in_sync();
+    if in_sync && report.assets == 0 && tallies.iter().all(|tally| tally.count == 0) {
+        output.summary(plan_text::nothing_listed(rehearsal));
+        return;
+    }
     let counts = Tally::list(&tallies, Some(report.assets).filter(|_| !in_sync));
     let (style, head) = match (in_sync, &report.stop, rehearsal) {
         (true, _, false) => (TextStyle::Good, "Done."),

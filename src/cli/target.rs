@@ -17,7 +17,7 @@ use crate::model::address::Address;
 use crate::platform::failpoint;
 
 /// A project and the name of its remote, for commands that send nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ProjectTarget {
     /// The project, with the emulator's state and lockfile where that is meant.
     pub project: Project,
@@ -98,8 +98,11 @@ pub(super) fn base(global: &Global) -> Result<BaseUrl, CommandFailure> {
 ///
 /// # Errors
 /// Exit code 4 without a usable credential.
-pub(super) fn credential(global: &Global) -> Result<Credential, CommandFailure> {
-    if global.emulator { credential::for_emulator() } else { credential::find(global.api_key_file.as_deref()) }
+pub(super) fn credential(global: &Global, target: &ProjectTarget) -> Result<Credential, CommandFailure> {
+    if global.emulator {
+        return credential::for_emulator();
+    }
+    credential::find(global.api_key_file.as_deref(), &target.project)
 }
 
 /// A client of the target's remote, and the embedded emulator where that is the remote.

@@ -124,6 +124,10 @@ impl LockError {
     /// Returns what a person can do about it, if there is something.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Held { holder: Some(holder), .. } if holder.is_service() => Some(
+                "it uploads what changes by itself: `macadam status` shows how far it is; stop it first to do this by hand"
+                    .to_owned(),
+            ),
             Self::Held { .. } => Some("wait for it, or stop it".to_owned()),
             Self::Folder(error) => error.hint(),
             Self::Lock { source, .. } if own_file::refusal(source).is_some() => {

@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, Write};
 
+use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
@@ -47,6 +48,8 @@ pub(crate) enum Reader {
     Terminal,
     /// A file, a pipe, or a terminal without colours.
     Plain,
+    /// A person at a terminal who watches the service: what happened, in words, without times.
+    Person,
     /// The journal of systemd. It adds the time itself, and reads `<N>` before a line as its
     /// priority.
     Journal,
@@ -118,6 +121,7 @@ where
         let builder = builder.with_target(false).with_writer(OneLine(to, wording));
         return match reader {
             Reader::Journal => Box::new(builder.without_time().map_event_format(Prioritized).finish()),
+            Reader::Person => Box::new(builder.event_format(InWords).finish()),
             Reader::Terminal | Reader::Plain => Box::new(builder.finish()),
         };
     }
@@ -125,7 +129,86 @@ where
     match reader {
         // JSON keeps its time, because a collector reads it out of the journal.
         Reader::Journal => Box::new(builder.map_event_format(Prioritized).finish()),
-        Reader::Terminal | Reader::Plain => Box::new(builder.finish()),
+        Reader::Terminal | Reader::Plain | Reader::Person => Box::new(builder.finish()),
+    }
+}
+
+/// A format for a person: `uploaded     sword (asset 123, revision 1)`.
+struct InWords;
+
+/// The fields of an event, sorted for a sentence.
+#[derive(Debug, Default)]
+struct EventWords {
+    message: String,
+    address: Option<String>,
+    action: Option<String>,
+    details: Vec<String>,
+}
+
+impl Visit for EventWords {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.take(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.take(field, value.to_owned());
+    }
+}
+
+impl EventWords {
+    fn take(&mut self, field: &Field, value: String) {
+        match field.name() {
+            "message" => self.message = value,
+            "address" => self.address = Some(value),
+            "action" => self.action = Some(value),
+            "asset_id" => self.details.push(format!("asset {value}")),
+            "revision" => self.details.push(format!("revision {value}")),
+            name => self.details.push(format!("{}: {value}", name.replace('_', " "))),
+        }
+    }
+
+    fn sentence(self) -> String {
+        let Self { message, address, action, details } = self;
+        // What is done has its own words; the action's name is for programs.
+        let start = match action.as_deref().map(done_word) {
+            Some(word) if message == "done" => format!("{word:<12}"),
+            Some(_) | None => message,
+        };
+        let address = address.map(|address| format!(" {address}")).unwrap_or_default();
+        let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
+        format!("{start}{address}{details}")
+    }
+}
+
+/// The word for an action that is done, by its name in the log.
+fn done_word(action: &str) -> &str {
+    match action {
+        "create" => "uploaded",
+        "update_content" => "updated",
+        "replace" => "replaced",
+        "update_metadata" => "changed",
+        "rollback" => "rolled back",
+        "archive" => "archived",
+        "restore" => "restored",
+        "move" => "moved",
+        other => other,
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for InWords
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut words = EventWords::default();
+        event.record(&mut words);
+        let level = match *event.metadata().level() {
+            tracing::Level::ERROR => "error: ",
+            tracing::Level::WARN => "warning: ",
+            tracing::Level::INFO | tracing::Level::DEBUG | tracing::Level::TRACE => "",
+        };
+        writeln!(writer, "{level}{}", words.sentence())
     }
 }
 
@@ -223,6 +306,23 @@ mod tests {
             tracing::error!(target: "hyper", "authorization: secret");
         });
         String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_person_reads_what_happened_in_words() {
+        let buffer = LogBuffer::default();
+        let to = buffer.clone();
+        let subscriber =
+            subscriber(LogForm::Text, Level::Info, Reader::Person, Wording::default(), move || to.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "macadam::x", address = "sword", action = "create", asset_id = 5, revision = 1, "done");
+            tracing::warn!(target: "macadam::x", address = %"sword", "it is refused");
+            tracing::info!(target: "macadam::x", assets = 6, "files or manifest changed");
+        });
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+        let wanted =
+            "uploaded     sword (asset 5, revision 1)\nwarning: it is refused sword\nfiles or manifest changed (assets: 6)\n";
+        assert_eq!(text, wanted);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod displaced;
 mod doctor;
 mod facts;
 mod faults;
+mod first_minutes;
 mod fuzz;
 mod github;
 mod history;

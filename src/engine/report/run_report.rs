@@ -199,9 +199,10 @@ impl RunReport {
         last.into_values().filter(|report| !report.outcome.is_done()).collect()
     }
 
-    /// Returns the number of holds of this kind.
+    /// Returns the number of assets with a hold of this kind. One may have several.
     pub(crate) fn held_by(&self, kind: HoldKind) -> usize {
-        self.held.iter().filter(|hold| hold.kind() == kind).count()
+        let held = self.held.iter().filter(|hold| hold.kind() == kind).map(|hold| &hold.address);
+        held.collect::<BTreeSet<_>>().len()
     }
 }
 

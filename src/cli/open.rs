@@ -1,0 +1,64 @@
+//! `macadam open`: where an asset is on the web, and how the game's code names it. Reads state and
+//! lockfile alone.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::args::{Global, OpenArgs};
+use super::exit::{CommandFailure, Exit};
+use super::output::Printer;
+use super::selection::AddressSelection;
+use super::status::unknown_address;
+use super::target;
+use crate::engine::report::status::status;
+use crate::model::address::Address;
+use crate::model::ids::AssetId;
+
+/// Prints the pages of assets.
+pub(super) fn run(output: Printer, global: &Global, args: &OpenArgs) -> Result<Exit, CommandFailure> {
+    let target = target::find(global)?;
+    let rows = status(&target.project, &target.remote)?.rows;
+    let known: BTreeSet<Address> = rows.iter().map(|row| row.address.clone()).collect();
+    let AddressSelection { addresses, is_single, .. } =
+        AddressSelection::read(&args.addresses, || Ok(known.clone()))?;
+    let mut found: Vec<(Address, AssetId)> = Vec::new();
+    for address in addresses {
+        let Some(row) = rows.iter().find(|row| row.address == address) else {
+            return Err(unknown_address(address.as_str(), known.iter().map(Address::as_str)));
+        };
+        let Some(asset_id) = row.asset_id else {
+            return Err(CommandFailure::new(Exit::Unreconciled, format!("`{address}` isn't uploaded yet"))
+                .hint("`macadam sync --once` uploads it; `macadam plan` shows what is in the way"));
+        };
+        found.push((address, asset_id));
+    }
+    if output.is_json() {
+        let mut documents: Vec<Value> = found.iter().map(|(address, asset_id)| document(address, *asset_id)).collect();
+        match (is_single, documents.pop()) {
+            (true, Some(document)) => output.document(&document),
+            (_, last) => {
+                documents.extend(last);
+                output.document(&json!({ "assets": documents }));
+            }
+        }
+        return Ok(Exit::Success);
+    }
+    for (address, asset_id) in &found {
+        let name = if is_single { String::new() } else { format!("{address}  ") };
+        output.line(format!("{name}{}  rbxassetid://{asset_id}", page(*asset_id)));
+    }
+    Ok(Exit::Success)
+}
+
+/// The page where Roblox shows an asset to its owner.
+fn page(asset_id: AssetId) -> String {
+    format!("https://create.roblox.com/store/asset/{asset_id}")
+}
+
+fn document(address: &Address, asset_id: AssetId) -> Value {
+    json!({
+        "address": address.as_str(), "asset_id": asset_id.get(), "url": page(asset_id),
+        "uri": format!("rbxassetid://{asset_id}"),
+    })
+}

@@ -1,0 +1,126 @@
+//! What beginners write by mistake, and what Macadam says about it: the whole output of each, in
+//! one snapshot. Each has to say what to write instead.
+//!
+//! Read next: [`super::snapshots`], which writes them anew.
+
+use super::output::stable;
+use super::support::{Project, png, rbxmx};
+
+const OWNER: &str = "[creator]\nuser_id = 1234567\n\n";
+
+/// A mistake: its name, the manifest, and the command that meets it.
+type Mistake = (&'static str, &'static str, &'static [&'static str]);
+
+const CHECK: &[&str] = &["check"];
+
+/// Mistakes in the manifest, below a good owner.
+const IN_ASSETS: &[Mistake] = &[
+    ("curly quotes", "[assets.sword]\npath = “models/sword.rbxmx”\n", CHECK),
+    ("no quotes around a path", "[assets.sword]\npath = models/sword.rbxmx\n", CHECK),
+    ("a quote is missing", "[assets.sword]\npath = \"models/sword.rbxmx\n", CHECK),
+    ("single quote at one end", "[assets.sword]\npath = 'models/sword.rbxmx\n", CHECK),
+    ("[assets] with a path", "[assets]\npath = \"models/sword.rbxmx\"\n", CHECK),
+    ("a path as the asset", "[assets]\nsword = \"models/sword.rbxmx\"\n", CHECK),
+    ("a space in a name", "[assets.my sword]\npath = \"models/sword.rbxmx\"\n", CHECK),
+    ("a dot in a name", "[assets.close.png]\npath = \"ui/close.png\"\n", CHECK),
+    ("backslashes", "[assets.sword]\npath = \"models\\sword.rbxmx\"\n", CHECK),
+    ("backslashes that are escapes", "[assets.close]\npath = \"ui\\new\\close.png\"\n", CHECK),
+    ("single quotes and backslashes", "[assets.sword]\npath = 'models\\sword.rbxmx'\n", CHECK),
+    ("a path of Windows", "[assets.sword]\npath = 'C:\\game\\models\\sword.rbxmx'\n", CHECK),
+    ("an absolute path", "[assets.sword]\npath = \"/home/me/game/models/sword.rbxmx\"\n", CHECK),
+    ("a path that leaves the folder", "[assets.sword]\npath = \"../models/sword.rbxmx\"\n", CHECK),
+    ("a path that begins with ./", "[assets.sword]\npath = \"./models/sword.rbxmx\"\n", CHECK),
+    ("file in place of path", "[assets.sword]\nfile = \"models/sword.rbxmx\"\n", CHECK),
+    ("name in place of display_name", "[assets.sword]\npath = \"models/sword.rbxmx\"\nname = \"Sword\"\n", CHECK),
+    ("desc in place of description", "[assets.sword]\npath = \"models/sword.rbxmx\"\ndesc = \"A sword\"\n", CHECK),
+    ("group in place of creator", "[assets.sword]\npath = \"models/sword.rbxmx\"\ngroup = 7\n", CHECK),
+    ("a folder as the path", "[assets.ui]\npath = \"ui\"\n", CHECK),
+    ("a folder as a glob", "[globs.ui]\npath = \"ui\"\n", CHECK),
+    ("a folder with a slash as a glob", "[globs.ui]\npath = \"ui/\"\n", CHECK),
+    ("a pattern as an asset's path", "[assets.ui]\npath = \"ui/*.png\"\n", CHECK),
+    ("a near miss of a file", "[assets.close]\npath = \"ui/clsoe.png\"\n", CHECK),
+    ("another case of a file", "[assets.close]\npath = \"ui/Close.png\"\n", CHECK),
+    ("another extension", "[assets.close]\npath = \"ui/close.jpg\"\n", CHECK),
+    ("a near miss of an icon", "[assets.sword]\npath = \"models/sword.rbxmx\"\nicon = \"clsoe\"\n\n[assets.close]\npath = \"ui/close.png\"\n", CHECK),
+    ("a file as the icon", "[assets.sword]\npath = \"models/sword.rbxmx\"\nicon = \"ui/close.png\"\n\n[assets.close]\npath = \"ui/close.png\"\n", CHECK),
+    ("webp", "[assets.a]\npath = \"ui/a.webp\"\n", CHECK),
+    ("svg", "[assets.a]\npath = \"ui/a.svg\"\n", CHECK),
+    ("psd", "[globs.a]\npath = \"ui/*.psd\"\n", CHECK),
+    ("blend", "[assets.a]\npath = \"models/a.blend\"\n", CHECK),
+    ("no extension", "[assets.a]\npath = \"ui/close\"\n", CHECK),
+    ("a type in small letters", "[assets.sword]\npath = \"models/sword.rbxmx\"\ntype = \"model\"\n", CHECK),
+    ("sound in place of Audio", "[assets.sword]\npath = \"models/sword.rbxmx\"\ntype = \"Sound\"\n", CHECK),
+    ("a price in quotes", "[assets.sword]\npath = \"models/sword.rbxmx\"\nexpected_price = \"0\"\n", CHECK),
+    ("[asset.sword]", "[asset.sword]\npath = \"models/sword.rbxmx\"\n", CHECK),
+    ("[[assets]]", "[[assets]]\npath = \"models/sword.rbxmx\"\n", CHECK),
+    ("[globs] with a path", "[globs]\npath = \"ui/*.png\"\n", CHECK),
+    ("a colon in place of =", "[assets.sword]\npath: \"models/sword.rbxmx\"\n", CHECK),
+    ("a closing bracket is missing", "[assets.sword\npath = \"models/sword.rbxmx\"\n", CHECK),
+    ("a pin in words", "[assets.sword]\npath = \"models/sword.rbxmx\"\n\n[pins]\nsword = \"one\"\n", CHECK),
+    ("archive_after of no time", "[policy]\narchive_after = \"0d\"\n", CHECK),
+    ("archive_after without a unit", "[policy]\narchive_after = 7\n", CHECK),
+    ("an asset ID as the name", "[assets.123456789]\npath = \"models/sword.rbxmx\"\n", CHECK),
+    ("a glob that finds nothing", "[globs.ui]\npath = \"images/**/*.png\"\n", CHECK),
+    ("a glob in another case", "[globs.ui]\npath = \"ui/*.PNG\"\n", CHECK),
+    ("rbxassetid as an icon", "[assets.sword]\npath = \"models/sword.rbxmx\"\nicon = \"rbxassetid://123\"\n", CHECK),
+];
+
+/// Mistakes about the owner, or in the whole file.
+const WHOLE: &[Mistake] = &[
+    ("a name as the user", "[creator]\nuser_id = bob\n", CHECK),
+    ("a name in quotes as the user", "[creator]\nuser_id = \"bob\"\n", CHECK),
+    ("a number in quotes as the user", "[creator]\nuser_id = \"1234567\"\n", CHECK),
+    ("0 as the user", "[creator]\nuser_id = 0\n", CHECK),
+    ("user and group", "[creator]\nuser_id = 1\ngroup_id = 2\n", CHECK),
+    ("Asphalt's owner", "[creator]\ntype = \"user\"\nid = 1234567\n", CHECK),
+    ("user in place of user_id", "[creator]\nuser = 1234567\n", CHECK),
+    ("the owner outside of a table", "user_id = 1234567\n", CHECK),
+    ("an empty file", "", CHECK),
+];
+
+/// Mistakes on the command line, with a good manifest.
+const TYPED: &[Mistake] = &[
+    ("a revision in words", "", &["pin", "sword", "one"]),
+    ("a revision that is 0", "", &["pin", "sword", "0"]),
+    ("pin without a revision", "", &["pin", "sword"]),
+    ("an asset ID in words", "", &["import", "sword", "abc"]),
+    ("an asset ID with its scheme", "", &["import", "sword", "rbxassetid://123"]),
+    ("uploads in words", "", &["sync", "--once", "--uploads", "many"]),
+    ("a timeout without a unit", "", &["sync", "--once", "--timeout", "30"]),
+    ("no time", "", &["sync", "--once", "--timeout", "0d"]),
+    ("a near miss of an address", "", &["status", "swrod"]),
+    ("resolve without an answer", "", &["resolve", "sword"]),
+    ("upload", "", &["upload"]),
+    ("watch", "", &["watch"]),
+    ("apply", "", &["apply"]),
+    ("delete", "", &["delete", "sword"]),
+    ("serve", "", &["serve"]),
+    ("push", "", &["push"]),
+    ("--dry-run", "", &["sync", "--dry-run"]),
+    ("-once", "", &["sync", "-once"]),
+];
+
+#[test]
+fn a_mistake_of_a_beginner_is_told_with_what_to_write() {
+    let mut transcript = String::new();
+    let owned = IN_ASSETS.iter().map(|(name, text, command)| (*name, format!("{OWNER}{text}"), *command));
+    let whole = WHOLE.iter().map(|(name, text, command)| (*name, (*text).to_owned(), *command));
+    let good = || format!("{OWNER}[assets.sword]\npath = \"models/sword.rbxmx\"\n");
+    let typed = TYPED.iter().map(|(name, _, command)| (*name, good(), *command));
+    let mut told = 0;
+    for (name, manifest, command) in owned.chain(whole).chain(typed) {
+        let project = Project::new(&manifest);
+        project.write("models/sword.rbxmx", rbxmx("sword"));
+        project.write("ui/close.png", png(1));
+        let ran = project.run(command);
+        let printed = stable(&format!("{}{}", ran.stdout, ran.stderr));
+        // Whose mistake it is: never a panic, and never silence.
+        assert!(!printed.trim().is_empty() && !printed.contains("panicked"), "{name}: {printed}");
+        told += 1;
+        transcript.push_str(&format!("### {name}\n$ macadam {}\n{printed}", command.join(" ")));
+        let code = if ran.code == 0 { String::new() } else { format!("[exit code {}]\n", ran.code) };
+        transcript.push_str(&format!("{code}\n"));
+    }
+    assert!(told >= 40, "{told}");
+    insta::assert_snapshot!("mistakes", transcript);
+}
