@@ -169,6 +169,10 @@ pub(super) enum Command {
     Emulator(EmulatorArgs),
     /// Print shell completions
     Completions(CompletionsArgs),
+    /// Write the manual pages into a folder
+    Man(ManArgs),
+    /// Print the JSON schema of the manifest, for editors
+    Schema,
 }
 
 /// `init`.
@@ -475,6 +479,14 @@ pub(super) enum EmulatorProfile {
 pub(super) struct CompletionsArgs {
     /// Your shell
     pub shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// The folder, which is created if it doesn't exist
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
 }
 
 /// Reads `user:ID` or `group:ID`.

@@ -14,6 +14,7 @@ use super::output::{Printer, TextStyle, paint, plural};
 use crate::engine::workspace::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE, Project};
 use crate::engine::workspace::state_folder::StateFolder;
 use crate::files;
+use crate::manifest::schema;
 use crate::model::asset::FileFormat;
 use crate::model::desired::{FileSelection, GlobPattern};
 use crate::model::ids::Creator;
@@ -25,6 +26,9 @@ const ATTRIBUTES: &str = include_str!("init/gitattributes");
 
 /// Stands for the lockfile's name in [`ATTRIBUTES`].
 const LOCKFILE: &str = "LOCKFILE";
+
+/// The manifest's schema, to which the template's first line leads editors.
+const SCHEMA: &str = "assets.schema.json";
 
 /// The example of owners in [`MANIFEST`], which the real one replaces.
 const OWNERS: &str = "# user_id = 1234567\n# group_id = 7654321\n";
@@ -76,6 +80,9 @@ pub(super) fn run(
         (manifest.clone(), written_manifest(&wishes), How::New),
         (root.join(".gitattributes"), attributes.clone(), How::New),
     ];
+    if !manifest.exists() {
+        files.push((root.join(SCHEMA), format!("{:#}\n", schema()), How::New));
+    }
     // In a git checkout the state isn't here. The command that makes the state reports problems.
     let existing = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
     if let Ok(StateFolder::Beside(_)) = StateFolder::of(existing) {
@@ -313,6 +320,7 @@ mod tests {
 
     #[test]
     fn the_templates_have_the_places_that_are_filled_in() {
+        assert!(MANIFEST.starts_with(&format!("#:schema ./{SCHEMA}\n")));
         assert!(MANIFEST.contains(OWNERS) && MANIFEST.contains(GLOB_EXAMPLE) && ATTRIBUTES.contains(LOCKFILE));
     }
 

@@ -23,6 +23,7 @@ mod import;
 mod init;
 mod invocation;
 mod lockfile;
+mod man;
 mod move_in;
 mod on_change;
 mod open;
@@ -50,6 +51,7 @@ use clap::Parser as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::engine::reconcile::shutdown::panic_message;
+use crate::manifest;
 use crate::platform::secrecy;
 use crate::telemetry::logs;
 use args::{Cli, Color, Command, Format, LogFormat};
@@ -187,6 +189,11 @@ fn dispatch(output: Printer, cli: Cli) -> Result<Exit, CommandFailure> {
         Command::Doctor => on_runtime(doctor::run(output, &global)),
         Command::Lockfile(command) => lockfile::run(output, &command),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(output, &target::here()?, &args),
+        Command::Schema => {
+            output.document(&manifest::schema());
+            Ok(Exit::Success)
+        }
         Command::Sync(args) => on_runtime(sync::run(output, &global, &args)),
         Command::Pin(args) => on_runtime(pin::pin(output, &global, &args)),
         Command::Unpin(args) => on_runtime(pin::unpin(output, &global, &args)),

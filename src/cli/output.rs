@@ -97,10 +97,11 @@ impl Printer {
         self.warning_at(&ReportedProblem { message, ..ReportedProblem::default() });
     }
 
-    /// The same for a problem, whose place and hint only an annotation shows.
+    /// The same for a problem with a hint, whose place only an annotation shows.
     pub(super) fn warning_at(self, problem: &ReportedProblem) {
         if !self.json {
-            to_people(&lines(&format!("{YELLOW}warning{YELLOW:#}: {}", problem.message)));
+            let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            to_people(&lines(&format!("{YELLOW}warning{YELLOW:#}: {}{hint}", problem.message)));
             annotate(AnnotationLevel::Warning, problem.clone());
         }
     }

@@ -29,6 +29,9 @@ pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Re
         show(output, &preview, global, &target);
     }
     let changes = !preview.plan.steps.is_empty() || preview.lockfile_changes || preview.outputs_change();
+    if preview.gathered.desired.assets.values().any(|wanted| wanted.content.is_err()) {
+        return Ok(Exit::Unreconciled);
+    }
     if args.detailed_exitcode && changes {
         return Ok(Exit::Changes);
     }

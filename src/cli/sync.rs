@@ -14,16 +14,21 @@ use super::github::AnnotationLevel;
 use super::on_change::{self, Ran};
 use super::output::{Printer, TextStyle, annotate, annotates, paint, plural};
 use super::progress::Bars;
+use super::status::unknown_address;
 use super::tally::{Tally, Tense, done_word, hold_word, tally};
 use super::{ci, outputs, plan, plan_text, service, target};
 use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::report::progress::silent;
 use crate::engine::report::run_report::{Outcome, RunReport, Stop, Warning};
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::session::Session;
+use crate::engine::workspace::snapshot;
+use crate::model::address::Address;
 use crate::model::asset::Privacy;
 use crate::model::ids::{AssetId, Creator};
+use crate::plan::reason::hold::HoldReason;
 use crate::plan::step::LOST_ANSWER_REST;
 use crate::plan::{Action, HoldKind, Plan, PlanOptions, Step};
 use crate::platform::{failpoint, signals};
@@ -46,6 +51,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     end_after(&stop, args.timeout);
     // Without a manifest or a key Macadam attempts nothing, and makes no state.
     read_manifest(&target.project)?;
+    refuse_pointless(&target, args)?;
     let credential = target::credential(global, &target)?;
     on_change::may_publish(output, command, &target.project, &stop).await?;
     let mut session = Session::open(&target.project, &target.remote, "macadam sync --once").await?;
@@ -78,11 +84,14 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         embedded.stop().await;
     }
     // After the command, which may have added the lockfile to git.
-    if let Some(report) = ended.report.as_mut().filter(|_| !target::is_local(global)) {
-        let warning = tokio::task::block_in_place(|| ci::lockfile_warning(&target.project, report));
-        report.warnings.extend(warning);
+    if let Some(report) = ended.report.as_mut() {
+        if !target::is_local(global) {
+            let warning = tokio::task::block_in_place(|| ci::lockfile_warning(&target.project, report));
+            report.warnings.extend(warning);
+        }
         for Warning { message, hint } in &report.warnings {
-            output.warning(format!("{message}; {hint}"));
+            let hint = if hint.is_empty() { String::new() } else { format!("; {hint}") };
+            output.warning(format!("{message}{hint}"));
         }
     }
     if output.is_json() {
@@ -91,6 +100,36 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         Printer::problem(problem);
     }
     Ok(ran.worse(ended.exit()))
+}
+
+/// Refuses a code that no archiving waits for, and an address that nothing is known of: the person
+/// meant something else.
+fn refuse_pointless(target: &target::ProjectTarget, args: &SyncArgs) -> Result<(), CommandFailure> {
+    if args.confirm.is_none() && args.overwrite.is_empty() {
+        return Ok(());
+    }
+    let options = plan_options(args)?;
+    let look = || snapshot::preview(&target.project, &target.remote, &silent(), &PlanOptions::default());
+    let seen = tokio::task::block_in_place(look)?;
+    for address in &options.overwrite {
+        if !seen.gathered.desired.assets.contains_key(address) {
+            return Err(unknown_address(address.as_str(), seen.gathered.desired.assets.keys().map(Address::as_str)));
+        }
+    }
+    let Some(given) = &args.confirm else { return Ok(()) };
+    let mut codes = seen.plan.held.iter().filter_map(|hold| match &hold.reason {
+        HoldReason::ManyArchivings { code, .. } => Some(code),
+        _ => None,
+    });
+    match codes.next() {
+        None => Err(CommandFailure::new(Exit::Unreconciled, "--confirm: no archiving waits for a code")
+            .hint("`macadam plan` shows what waits, and for what")),
+        Some(code) if code != given => {
+            Err(CommandFailure::new(Exit::Unreconciled, format!("--confirm: `{given}` is not the code of this plan"))
+                .hint("look at `macadam plan` again, which prints the code of what would be archived now"))
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// How a run ended: with a report, with why it ended early, or with both.

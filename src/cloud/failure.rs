@@ -91,22 +91,20 @@ impl fmt::Display for Failure {
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// No connection: name, TCP, proxy or TLS.
-    #[error("no connection to {remote}")]
+    #[error("no connection to {remote}: {why}")]
     Connect {
         /// The base URL.
         remote: String,
-        /// The library's error.
-        #[source]
-        source: reqwest::Error,
+        /// The cause, in a person's words.
+        why: String,
     },
     /// The connection broke, or carried something other than HTTP.
-    #[error("the connection to {remote} broke")]
+    #[error("the connection to {remote} broke: {why}")]
     Connection {
         /// The base URL.
         remote: String,
-        /// The library's error.
-        #[source]
-        source: reqwest::Error,
+        /// The cause, in a person's words.
+        why: String,
     },
     /// No progress, or too slow.
     #[error("nothing came of {doing} within {} s", .limit.as_secs_f32())]
@@ -144,6 +142,32 @@ impl TransportError {
             Self::Timeout { .. } => Breakage::Timeout,
             Self::Content(_) | Self::Length { .. } => Breakage::Content,
             Self::Record(_) => Breakage::Record,
+        }
+    }
+}
+
+/// The cause of a connection's failure in a person's words: the innermost one, without the layers of
+/// libraries around it.
+pub(super) fn cause_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    let mut is_name = false;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+        // The library has no type for it, so its words have to tell.
+        is_name |= innermost.to_string().starts_with("dns error");
+    }
+    if is_name {
+        return "its name can't be looked up. Is this machine online?".to_owned();
+    }
+    match innermost.downcast_ref::<io::Error>().map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => "nothing answers at that address".to_owned(),
+        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => "it was reset".to_owned(),
+        Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
+            "the network can't be reached. Is this machine online?".to_owned()
+        }
+        _ => {
+            let text = innermost.to_string();
+            text.split(" (os error ").next().unwrap_or_default().to_owned()
         }
     }
 }

@@ -30,7 +30,7 @@ use tokio::time::timeout;
 use super::base::BaseUrl;
 use super::class::Sent;
 use super::endpoint::{RawLimitHeaders, ResponseHead};
-use super::failure::{RecordError, TransportError};
+use super::failure::{RecordError, TransportError, cause_of};
 use super::secret::Credential;
 use super::timeouts::Timeouts;
 
@@ -287,7 +287,8 @@ impl HttpTransport {
     fn broken(&self, error: reqwest::Error) -> TransportError {
         let (remote, connect) = (self.remote.clone(), error.is_connect());
         let source = error.without_url();
-        if connect { TransportError::Connect { remote, source } } else { TransportError::Connection { remote, source } }
+        let why = cause_of(&source);
+        if connect { TransportError::Connect { remote, why } } else { TransportError::Connection { remote, why } }
     }
 }
 

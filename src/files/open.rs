@@ -95,7 +95,10 @@ impl OpenError {
     /// Returns what a person can do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::Missing { similar: Some(similar), .. } => Some(format!("`{similar}` is there; names must be exact")),
+            Self::Missing { path, similar: Some(similar) } if folded(path.as_str()) == folded(similar) => {
+                Some(format!("`{similar}` is there; names must be exact"))
+            }
+            Self::Missing { similar: Some(similar), .. } => Some(format!("did you mean `{similar}`?")),
             Self::Missing { similar: None, .. } | Self::Read { .. } => None,
             Self::DeadLink { .. } => Some("point the link at a file, or remove it".to_owned()),
             Self::LeadsOut { .. } => Some("put the file itself into the project".to_owned()),

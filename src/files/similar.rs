@@ -1,5 +1,5 @@
 //! Suggests the file that was probably meant by a path that doesn't exist: one whose name differs
-//! only in case or in the form of its accents.
+//! only in case or in the form of its accents, or else by a few letters or in its extension.
 //!
 //! Each folder is listed once, however many paths are missing in it. With as many missing paths as
 //! files, a listing for each would cost their product.
@@ -25,13 +25,17 @@ pub(super) struct Listings {
 }
 
 impl Listings {
-    /// Returns the existing path below `root` that differs from `path` only in case or in the form
-    /// of its accents.
+    /// Returns the existing path below `root` that was probably meant by `path`.
     pub(super) fn similar(&self, root: &Path, path: &str) -> Option<String> {
         let mut found = String::new();
         for part in path.split('/') {
             let names = self.names(root, &found);
-            let candidates = names.get(&folded(part))?;
+            let Some(candidates) = names.get(&folded(part)) else {
+                // Only a file's own name is guessed.
+                let is_last = path.ends_with(part) && found.split('/').count() + 1 >= path.split('/').count();
+                let name = nearest(part, &names).filter(|_| is_last)?;
+                return Some(if found.is_empty() { name.to_owned() } else { format!("{found}/{name}") });
+            };
             let name = candidates.iter().find(|name| *name == part).or_else(|| candidates.first())?;
             if !found.is_empty() {
                 found.push('/');
@@ -54,6 +58,22 @@ impl Listings {
         let folders = self.folders.lock().unwrap();
         folders.values().map(|names| names.values().map(Vec::len).sum::<usize>()).sum()
     }
+}
+
+/// The most names that one is compared with: more would take long where many files are missing.
+const MOST_COMPARED: usize = 500;
+
+/// The name that somebody probably mistyped: few letters away, or with another extension.
+fn nearest<'n>(wanted: &str, names: &'n Names) -> Option<&'n str> {
+    if names.len() > MOST_COMPARED || wanted.len() > 100 {
+        return None;
+    }
+    let wanted = folded(wanted);
+    let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
+    let allowed = (wanted.chars().count() / 4).max(1);
+    let distance = |name: &str| if stem(name) == stem(&wanted) { 1 } else { strsim::osa_distance(name, &wanted) };
+    let near = names.iter().map(|(folded, names)| (distance(folded), names)).filter(|(steps, _)| *steps <= allowed);
+    near.min_by_key(|(steps, _)| *steps).and_then(|(_, names)| names.first()).map(String::as_str)
 }
 
 fn list(folder: &Path) -> Names {

@@ -65,6 +65,13 @@ pub(super) fn read_pins(fields: TableReader<'_>, report: &mut ErrorSink) -> BTre
             };
             Pin::Asset(id.id(AssetId::new, report)?)
         } else {
+            if let DeValue::String(text) = field.value.get_ref()
+                && !text.bytes().all(|byte| byte.is_ascii_digit())
+            {
+                let hint = "write the number of a revision, as `macadam history` lists them";
+                report.add(field.wrong_kind("a number").hint(hint));
+                return None;
+            }
             Pin::Revision(field.id(Revision::new, report)?)
         };
         Some(PinEntry { key: field.key.clone(), place: field.place(), pin })

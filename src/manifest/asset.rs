@@ -17,7 +17,7 @@ use crate::model::metadata::{
     AssetRef, Description, DisplayName, MAX_DESCRIPTION, MAX_DISPLAY_NAME, Metadata, Preview, SocialLink, SocialNetwork,
 };
 
-const PRIVACY: [(&str, Privacy); 3] = [
+pub(super) const PRIVACY: [(&str, Privacy); 3] = [
     (Privacy::Default.name(), Privacy::Default),
     (Privacy::Restricted.name(), Privacy::Restricted),
     (Privacy::OpenUse.name(), Privacy::OpenUse),
@@ -163,7 +163,27 @@ impl AssetKeys {
     }
 }
 
+/// Other names of types.
+const TYPE_WORDS: [(&str, AssetType); 9] = [
+    ("Sound", AssetType::Audio),
+    ("Music", AssetType::Audio),
+    ("Picture", AssetType::Image),
+    ("Texture", AssetType::Image),
+    ("Sprite", AssetType::Image),
+    ("MeshPart", AssetType::Mesh),
+    ("Movie", AssetType::Video),
+    ("Anim", AssetType::Animation),
+    ("Package", AssetType::Model),
+];
+
 fn read_type(field: &KeyValue<'_>, report: &mut ErrorSink) -> NamedType {
+    if let toml::de::DeValue::String(text) = field.value.get_ref()
+        && let Some((_, meant)) = TYPE_WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text))
+    {
+        let fault = field.fault(format!("`type` can't be {}", shown(text)));
+        report.add(fault.hint(format!("Roblox calls it \"{}\"", meant.name())));
+        return NamedType::Unreadable;
+    }
     match field.choice(&AssetType::ALL.map(|one| (one.name(), one)), report) {
         Some(asset_type) => NamedType::Named(Spanned::new(field.place(), asset_type)),
         None => NamedType::Unreadable,

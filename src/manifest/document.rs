@@ -85,6 +85,14 @@ pub(super) fn read_document(
 
 fn open<'t>(field: Option<&KeyValue<'t>>, report: &mut ErrorSink) -> Option<TableReader<'t>> {
     let field = field?;
+    if let toml::de::DeValue::Array(_) = field.value.get_ref() {
+        let name = field.name;
+        report.add(field.wrong_kind("a table").hint(match name {
+            "assets" | "globs" => format!("write [{name}.NAME] in place of [[{name}]], with a name for each"),
+            _ => format!("write [{name}] in place of [[{name}]]"),
+        }));
+        return None;
+    }
     field.table(format!("[{}]", field.name), report)
 }
 

@@ -12,7 +12,7 @@ use super::diagnostic::{ErrorSink, ManifestError, shown};
 use super::links::asset_id_digits;
 use super::outputs::read_path;
 use super::pattern::{self, read_pattern};
-use super::read::{KeyValue, TableReader};
+use super::read::{FOR_PATH, KeyValue, TableReader};
 use super::suggest::either;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, FileFormat};
@@ -82,6 +82,21 @@ pub(super) fn read_address(field: &KeyValue<'_>, report: &mut ErrorSink) -> Opti
     address.map_err(|error| report.add(ManifestError::new(field.key.clone(), error.to_string()))).ok()
 }
 
+/// Keys of an entry, which somebody may have written without an entry's name above them.
+const ASSET_KEYS: [&str; 6] = ["path", "type", "display_name", "description", "privacy", "exclude"];
+
+/// `[assets]` with `path = …` right below it.
+fn keys_without_a_name(table: &str, field: &KeyValue<'_>) -> ManifestError {
+    let (what, example) = if table == "assets" { ("each asset", "sword") } else { ("each glob", "ui") };
+    ManifestError::new(field.key.clone(), format!("{} is set without a name above it", shown(field.name)))
+        .hint(format!("{what} has a name of its own: write [{table}.{example}] in place of [{table}]"))
+}
+
+/// Whether an entry is the first part of a name with a dot, which its unknown key says better.
+fn looks_dotted(table: &TableReader<'_>) -> bool {
+    FileFormat::ALL.into_iter().flat_map(FileFormat::extensions).any(|extension| table.has_any(&[extension]))
+}
+
 /// Reads `[assets]`.
 pub(super) fn read_assets(fields: TableReader<'_>, defaults: &AssetKeys, report: &mut ErrorSink) -> Vec<DraftEntry> {
     let mut drafts: Vec<DraftEntry> = Vec::new();
@@ -94,6 +109,10 @@ pub(super) fn read_assets(fields: TableReader<'_>, defaults: &AssetKeys, report:
                 ManifestError::new(field.key.clone(), format!("the name {} looks like an asset ID", shown(field.name)));
             report.add(fault.hint("give it another name"));
         }
+        if ASSET_KEYS.contains(&field.name) && !matches!(field.value.get_ref(), toml::de::DeValue::Table(_)) {
+            report.add(keys_without_a_name("assets", &field));
+            return Vec::new();
+        }
         if let toml::de::DeValue::String(text) = field.value.get_ref() {
             let path: String = text.chars().take(60).collect();
             let hint = format!("write {{ path = \"{}\" }}", path.escape_default());
@@ -104,8 +123,9 @@ pub(super) fn read_assets(fields: TableReader<'_>, defaults: &AssetKeys, report:
         table.set_table_hint("a name with a dot must be in quotes: [assets.\"close.png\"]");
         let path = table.take("path");
         let keys = AssetKeys::read(&mut table, KeyPlace::Asset, report).over(defaults);
+        let is_told = table.has_any(&FOR_PATH) || looks_dotted(&table);
         table.finish(report);
-        if path.is_none() {
+        if path.is_none() && !is_told {
             let fault = ManifestError::new(field.key.clone(), format!("the asset {} has no `path`", shown(field.name)));
             report.add(fault.hint("set `path` to its file, relative to the manifest's folder"));
         }
@@ -160,7 +180,10 @@ fn check_type(path: Option<&Spanned<ProjectPath>>, keys: &AssetKeys, report: &mu
             path.span(),
             format!("{}: Roblox doesn't accept this kind of file", shown(path.get_ref().as_str())),
         );
-        report.add(fault.hint(extensions_hint()));
+        report.add(fault.hint(match path.get_ref().extension() {
+            Some(extension) => extension_hint(&extension),
+            None => folder_hint(path.get_ref()),
+        }));
         return;
     };
     if let NamedType::Named(asset_type) = &keys.asset_type {
@@ -192,6 +215,35 @@ pub(super) fn article(asset_type: AssetType) -> &'static str {
         AssetType::Animation | AssetType::Image | AssetType::Audio => "an",
         AssetType::Model | AssetType::Decal | AssetType::Video | AssetType::Mesh => "a",
     }
+}
+
+/// What to export a file as that Roblox doesn't take, by what it holds.
+const EXPORTS: [(&[&str], &str); 4] = [
+    (
+        &["webp", "svg", "psd", "gif", "tif", "tiff", "avif", "heic", "ai", "xcf", "kra", "aseprite", "ase", "dds", "ico"],
+        "export it as .png",
+    ),
+    (&["blend", "obj", "dae", "max", "ma", "mb", "stl", "3ds", "c4d", "usd", "usdz"], "export it as .fbx or .glb"),
+    (&["m4a", "aac", "wma", "aif", "aiff", "opus", "mid", "midi"], "export it as .mp3 or .ogg"),
+    (&["avi", "mkv", "webm", "wmv", "flv", "m4v"], "export it as .mp4"),
+];
+
+fn extension_hint(extension: &str) -> String {
+    if let "rbxl" | "rbxlx" = extension {
+        return "a place is no asset: save the model itself as .rbxm".to_owned();
+    }
+    match EXPORTS.iter().find(|(extensions, _)| extensions.contains(&extension)) {
+        Some((_, export)) => format!("{export}, and name that file here"),
+        None => extensions_hint(),
+    }
+}
+
+/// For a path without an extension, which is mostly a folder.
+fn folder_hint(path: &ProjectPath) -> String {
+    let path = shown(path.as_str()).replace('`', "");
+    format!(
+        "if it is a folder, list its files by a glob: [globs.NAME] with path = \"{path}/**/*.png\"; if it is a file, write its extension too"
+    )
 }
 
 fn extensions_hint() -> String {
@@ -237,14 +289,22 @@ pub(super) fn read_globs(fields: TableReader<'_>, defaults: &AssetKeys, report: 
     let mut globs: Vec<GlobEntry> = Vec::new();
     let place = fields.place.clone();
     for field in fields.rest() {
+        if ASSET_KEYS.contains(&field.name) && !matches!(field.value.get_ref(), toml::de::DeValue::Table(_)) {
+            report.add(keys_without_a_name("globs", &field));
+            return Vec::new();
+        }
         let Some(mut table) = field.table(shown(&format!("[globs.{}]", field.name)), report) else { continue };
         let path = table.take("path");
         let exclude = table.take("exclude").and_then(|field| field.texts(report)).unwrap_or_default();
         let exclude = exclude.into_iter().filter_map(|text| read_pattern(text, report)).collect();
         let keys = AssetKeys::read(&mut table, KeyPlace::Glob, report).over(defaults);
+        let is_told = table.has_any(&FOR_PATH);
         table.finish(report);
         check_links(&keys, &field.key, report);
         let Some(path) = path else {
+            if is_told {
+                continue;
+            }
             let fault = ManifestError::new(field.key, format!("the glob {} has no `path`", shown(field.name)));
             report.add(fault.hint("set `path` to a pattern, such as \"ui/**/*.png\""));
             continue;
@@ -277,7 +337,7 @@ fn check_glob_type(pattern: &Spanned<&str>, keys: &AssetKeys, report: &mut Error
             pattern.span(),
             format!("{} finds no files that Roblox accepts", shown(pattern.get_ref())),
         );
-        report.add(fault.hint(extensions_hint()));
+        report.add(fault.hint(extension_hint(&extension)));
         return;
     };
     if let NamedType::Named(asset_type) = &keys.asset_type {

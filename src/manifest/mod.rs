@@ -26,6 +26,7 @@ mod read;
 mod references;
 mod render;
 mod resolve;
+mod schema;
 mod suggest;
 mod syntax;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub(crate) use lines::EntryLines;
 pub(crate) use pattern::{AddressPattern, OutputFilter};
 pub use render::render;
 pub(crate) use resolve::Resolved;
+pub(crate) use schema::schema;
 pub(crate) use syntax::MAX_BYTES;
 
 use std::collections::BTreeSet;

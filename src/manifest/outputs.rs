@@ -13,13 +13,13 @@ use super::read::{KeyValue, TableReader};
 use super::suggest::either;
 use crate::model::identifier::{identifier_of, is_identifier};
 use crate::model::output::{Language, MissingAsset, Output, OutputStyle, TypeWidth, ValueForm};
-use crate::model::path::ProjectPath;
+use crate::model::path::{PathError, ProjectPath};
 
-const STYLES: [(&str, OutputStyle); 2] = [("flat", OutputStyle::Flat), ("nested", OutputStyle::Nested)];
-const VALUES: [(&str, ValueForm); 3] =
+pub(super) const STYLES: [(&str, OutputStyle); 2] = [("flat", OutputStyle::Flat), ("nested", OutputStyle::Nested)];
+pub(super) const VALUES: [(&str, ValueForm); 3] =
     [("uri", ValueForm::Uri), ("content", ValueForm::Content), ("id", ValueForm::Id)];
-const TYPES: [(&str, TypeWidth); 2] = [("wide", TypeWidth::Wide), ("literal", TypeWidth::Literal)];
-const MISSING: [(&str, MissingAsset); 3] =
+pub(super) const TYPES: [(&str, TypeWidth); 2] = [("wide", TypeWidth::Wide), ("literal", TypeWidth::Literal)];
+pub(super) const MISSING: [(&str, MissingAsset); 3] =
     [("omit", MissingAsset::Omit), ("empty", MissingAsset::Empty), ("error", MissingAsset::Error)];
 
 /// A longer name helps nobody.
@@ -281,9 +281,29 @@ pub(super) fn read_path(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<
     let path = ProjectPath::new(text);
     path.map_err(|error| {
         let fault = field.fault(error.to_string());
-        report.add(if text.contains('\\') { fault.hint(format!("write \"{}\"", slashed(text))) } else { fault });
+        report.add(match &error {
+            PathError::Absolute { .. } => fault.hint(inside_hint(text)),
+            PathError::Backslash { .. } if is_on_a_drive(text) => fault.hint(inside_hint(text)),
+            PathError::Backslash { .. } => fault.hint(format!("write \"{}\"", slashed(text))),
+            PathError::Parent { .. } => {
+                fault.hint("move the file into the manifest's folder, or the manifest into a folder above both")
+            }
+            PathError::Empty | PathError::BadPart { .. } => fault,
+        });
     })
     .ok()
+}
+
+fn is_on_a_drive(text: &str) -> bool {
+    text.as_bytes().get(1) == Some(&b':') && text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
+}
+
+/// For a path from the root of a disk: the part that a manifest deep inside would name.
+fn inside_hint(text: &str) -> String {
+    let slashed = slashed(text);
+    let parts: Vec<&str> = slashed.split('/').filter(|part| !part.is_empty()).collect();
+    let last = parts.get(parts.len().saturating_sub(2)..).unwrap_or_default().join("/");
+    format!("write only the part below the manifest's folder, such as \"{last}\"")
 }
 
 fn slashed(text: &str) -> String {

@@ -1,18 +1,66 @@
 //! Owners of assets, and the others that may use them: `[creator]`, `creator` and `grants`.
 
+use toml::de::DeValue;
+
 use super::diagnostic::{ErrorSink, ManifestError};
 use super::read::{KeyValue, TableReader};
 use crate::model::desired::Grantee;
-use crate::model::ids::{Creator, GroupId, UserId};
+use crate::model::ids::{Creator, GroupId, IdError, UserId};
+
+/// Where a person finds the number of a key.
+pub(super) fn where_to_find(key: &str) -> Option<&'static str> {
+    match key {
+        "user_id" => Some("it is in the address of your profile: roblox.com/users/1234567/profile"),
+        "group_id" => Some("it is in the address of the group's page: roblox.com/communities/7654321/…"),
+        _ => None,
+    }
+}
+
+/// Reads an owner's ID, and says where it is to be found if there is none.
+fn read_id<T>(field: &KeyValue<'_>, make: impl Fn(u64) -> Result<T, IdError>, report: &mut ErrorSink) -> Option<T> {
+    let is_word = matches!(field.value.get_ref(), DeValue::String(text) if !text.bytes().all(|b| b.is_ascii_digit()));
+    let is_zero = matches!(field.value.get_ref(), DeValue::Integer(number) if number.as_str() == "0");
+    match where_to_find(field.name).filter(|_| is_word || is_zero) {
+        Some(place) if is_word => {
+            report.add(field.wrong_kind("a number").hint(place));
+            None
+        }
+        Some(place) => {
+            report.add(field.fault(format!("`{}` can't be 0", field.name)).hint(place));
+            None
+        }
+        None => field.id(make, report),
+    }
+}
+
+/// Asphalt writes an owner as a type and an ID.
+fn of_asphalt(fields: &mut TableReader<'_>, report: &mut ErrorSink) -> bool {
+    let Some(id) = fields.take_unlisted("id") else { return false };
+    let group = fields.take_unlisted("type").is_some_and(
+        |field| matches!(field.value.get_ref(), DeValue::String(text) if text.eq_ignore_ascii_case("group")),
+    );
+    let key = if group { "group_id" } else { "user_id" };
+    let number = match id.value.get_ref() {
+        DeValue::Integer(number) => number.as_str().chars().take(20).collect(),
+        _ => "1234567".to_owned(),
+    };
+    let fault = ManifestError::new(id.key.clone(), format!("{} has no key `id`", fields.what()));
+    report.add(fault.hint(format!("write {key} = {number} in place of `type` and `id`")));
+    true
+}
 
 /// Reads `user_id` or `group_id`: exactly one of the two.
 pub(super) fn read_creator(mut fields: TableReader<'_>, report: &mut ErrorSink) -> Option<Creator> {
+    if of_asphalt(&mut fields, report) {
+        return None;
+    }
+    let is_told = fields.has_any(&["user", "group"]);
     let user = fields.take("user_id");
     let group = fields.take("group_id");
     let (what, place) = (fields.what().to_owned(), fields.place.clone());
     fields.finish(report);
-    let user_id = user.as_ref().and_then(|field| field.id(UserId::new, report));
-    let group_id = group.as_ref().and_then(|field| field.id(GroupId::new, report));
+    let user_id = user.as_ref().and_then(|field| read_id(field, UserId::new, report));
+    let group_id = group.as_ref().and_then(|field| read_id(field, GroupId::new, report));
     match (user, group) {
         (Some(user), Some(group)) => {
             let (first, second) = if user.key.start < group.key.start { (user, group) } else { (group, user) };
@@ -20,6 +68,7 @@ pub(super) fn read_creator(mut fields: TableReader<'_>, report: &mut ErrorSink) 
             report.add(fault.also(first.key, "the other one").hint("keep the one that owns the assets"));
             None
         }
+        (None, None) if is_told => None,
         (None, None) => {
             let fault = ManifestError::new(place, format!("{what} names no owner"));
             report.add(fault.hint("set `user_id` or `group_id`"));

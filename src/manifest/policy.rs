@@ -11,11 +11,11 @@ const MAX_ARCHIVE_AFTER: Duration = Duration::from_secs(3650 * 86_400);
 /// The units of a duration in seconds.
 const UNITS: [(char, u64); 5] = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400), ('w', 7 * 86_400)];
 
-const DRIFT: [(&str, DriftPolicy); 2] = [("report", DriftPolicy::Report), ("heal", DriftPolicy::Heal)];
-const LEAVE: [(&str, LeavePolicy); 2] = [("keep", LeavePolicy::Keep), ("archive", LeavePolicy::Archive)];
-const AMBIGUOUS: [(&str, AmbiguousCreate); 3] =
+pub(super) const DRIFT: [(&str, DriftPolicy); 2] = [("report", DriftPolicy::Report), ("heal", DriftPolicy::Heal)];
+pub(super) const LEAVE: [(&str, LeavePolicy); 2] = [("keep", LeavePolicy::Keep), ("archive", LeavePolicy::Archive)];
+pub(super) const AMBIGUOUS: [(&str, AmbiguousCreate); 3] =
     [("auto", AmbiguousCreate::Auto), ("retry", AmbiguousCreate::Retry), ("hold", AmbiguousCreate::Hold)];
-const MODERATED: [(&str, ModeratedName); 2] = [("fail", ModeratedName::Fail), ("neutral", ModeratedName::Neutral)];
+pub(super) const MODERATED: [(&str, ModeratedName); 2] = [("fail", ModeratedName::Fail), ("neutral", ModeratedName::Neutral)];
 
 /// Reads the table; what is unset keeps its default.
 pub(super) fn read_policy(mut fields: TableReader<'_>, report: &mut ErrorSink) -> Policy {

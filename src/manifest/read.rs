@@ -22,6 +22,35 @@ pub(super) const CREDENTIAL_WORDS: [&str; 8] =
     ["apikey", "token", "secret", "password", "cookie", "roblosecurity", "credential", "authorization"];
 /// Keys that elsewhere say where requests go.
 const REMOTE_KEYS: [&str; 6] = ["apiurl", "baseurl", "url", "endpoint", "host", "proxy"];
+/// Words of other tools and habits, and the key that is meant.
+const SYNONYMS: [(&str, &str); 24] = [
+    ("file", "path"),
+    ("files", "path"),
+    ("filename", "path"),
+    ("filepath", "path"),
+    ("src", "path"),
+    ("source", "path"),
+    ("pattern", "path"),
+    ("glob", "path"),
+    ("name", "display_name"),
+    ("title", "display_name"),
+    ("desc", "description"),
+    ("text", "description"),
+    ("kind", "type"),
+    ("assettype", "type"),
+    ("price", "expected_price"),
+    ("cost", "expected_price"),
+    ("thumbnail", "icon"),
+    ("image", "icon"),
+    ("ignore", "exclude"),
+    ("user", "user_id"),
+    ("group", "group_id"),
+    ("owner", "creator"),
+    ("user", "creator"),
+    ("group", "creator"),
+];
+/// The words that mean `path`, which an entry can't do without.
+pub(super) const FOR_PATH: [&str; 8] = ["file", "files", "filename", "filepath", "src", "source", "pattern", "glob"];
 /// The right tables for keys in a wrong one.
 const HOMES: [(&str, &str); 31] = [
     ("user_id", "[creator]"),
@@ -115,6 +144,11 @@ impl<'t> TableReader<'t> {
         Some(self.left.remove(at))
     }
 
+    /// Whether one of these keys is there and was not taken.
+    pub(super) fn has_any(&self, names: &[&str]) -> bool {
+        self.left.iter().any(|field| names.contains(&field.name))
+    }
+
     /// All that is left, for a table whose keys are the user's own words.
     pub(super) fn rest(self) -> Vec<KeyValue<'t>> {
         self.left
@@ -134,6 +168,14 @@ impl<'t> TableReader<'t> {
 /// A hint for an unknown key.
 fn unknown_key_hint(field: &KeyValue<'_>, table_hint: Option<&str>, known: &[&'static str]) -> String {
     let letters = bare_letters(field.name);
+    let meant = SYNONYMS.iter().find(|(word, key)| *word == letters && known.contains(key));
+    if let Some((_, key)) = meant {
+        let owner = if letters.starts_with('u') { "user_id" } else { "group_id" };
+        return match *key {
+            "creator" => format!("did you mean `creator`? Write creator = {{ {owner} = 1234567 }}"),
+            key => format!("did you mean `{key}`?"),
+        };
+    }
     if let Some(near) = nearest(field.name, known.iter().copied()) {
         return format!("did you mean `{near}`?");
     }

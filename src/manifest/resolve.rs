@@ -254,7 +254,13 @@ fn two_globs(path: &ProjectPath, one: &GlobEntry, two: &GlobEntry) -> ManifestEr
 fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> ErrorSink {
     let mut notes = ErrorSink::default();
     for (glob, _) in document.globs.iter().zip(used).filter(|(_, used)| !**used) {
-        notes.add(ManifestError::new(glob.pattern.span(), format!("the glob {} finds no file", shown(&glob.name))));
+        let text = glob.pattern.get_ref();
+        let fault = ManifestError::new(glob.pattern.span(), format!("the glob {} finds no file", shown(&glob.name)));
+        notes.add(match text.contains(['*', '?', '[', '{']) {
+            // A folder, or one file.
+            false if !text.contains('.') => fault.hint(format!("for all pictures in a folder write \"{text}/**/*.png\"")),
+            _ => fault.hint("check its folder and extension; case counts, and `*` doesn't cross `/`"),
+        });
     }
     let addresses = || desired.assets.keys().chain(desired.existing.keys());
     if let Ok(set) = pattern::set(document.includes.iter().map(|include| include.get_ref().as_str())) {

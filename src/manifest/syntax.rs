@@ -48,6 +48,10 @@ enum SyntaxErrorKind {
     WrongNumber,
     /// A backslash that begins no escape.
     WrongEscape,
+    /// A text whose closing quote is missing.
+    OpenText,
+    /// A header whose closing bracket is missing, or comes after a space in a name.
+    OpenHeader,
     /// A key with characters that need quotes.
     UnquotedKey,
     /// Another token that may be a text without quotes.
@@ -66,6 +70,8 @@ impl SyntaxErrorKind {
             _ if begins(&WRONG_VALUES) => Self::WrongValue,
             _ if begins(&WRONG_NUMBERS) => Self::WrongNumber,
             _ if begins(&["missing escaped value"]) => Self::WrongEscape,
+            _ if begins(&["invalid basic string", "invalid literal string"]) => Self::OpenText,
+            _ if begins(&["unclosed table"]) => Self::OpenHeader,
             _ if begins(&["invalid unquoted key"]) => Self::UnquotedKey,
             _ if begins(&["invalid "]) => Self::WrongToken,
             _ => Self::Other,
@@ -76,7 +82,7 @@ impl SyntaxErrorKind {
     const fn is_local(self) -> bool {
         match self {
             Self::Duplicate | Self::Unquoted | Self::WrongValue | Self::WrongNumber | Self::WrongEscape => true,
-            Self::UnquotedKey | Self::WrongToken | Self::Other => false,
+            Self::OpenText | Self::OpenHeader | Self::UnquotedKey | Self::WrongToken | Self::Other => false,
         }
     }
 }
@@ -225,20 +231,64 @@ fn syntax_fault(text: &str, span: Range<usize>, error: &Error, first: Option<Ran
     {
         match unquoted_word(text, span.start) {
             Some("") => return ManifestError::new(span, "the value is missing"),
-            Some(word) => return unquoted(span.start, word),
+            Some(word) => return unquoted(text, span.start, word),
             None => {}
         }
     }
-    let fault = ManifestError::new(span, error.message().to_owned());
+    let rest = text.get(span.start..).unwrap_or_default();
+    let line = text.get(line_around(text, span.start)).unwrap_or_default();
+    let told = |message: &str| ManifestError::new(span.clone(), message);
     match kind {
-        SyntaxErrorKind::UnquotedKey => fault.hint(
+        SyntaxErrorKind::UnquotedKey if rest.trim_start().starts_with(':') => {
+            let key = line.split(':').next().unwrap_or_default().trim();
+            told("a value follows `=`, not `:`").hint(format!("write {key} = …"))
+        }
+        SyntaxErrorKind::UnquotedKey => told(error.message()).hint(
             "a key with other characters than letters, digits, `-` and `_` is written in quotes: \"ui/close.png\"",
         ),
-        SyntaxErrorKind::WrongEscape => {
-            fault.hint("in \"…\" a backslash begins an escape; write `/` between folders on every system")
+        SyntaxErrorKind::OpenText => {
+            let quote = if line.contains('"') { '"' } else { '\'' };
+            told("the closing quote is missing").hint(format!("end the text with {quote} in the same line"))
         }
-        _ => fault,
+        SyntaxErrorKind::OpenHeader => open_header(span.clone(), line),
+        SyntaxErrorKind::WrongEscape => {
+            let fault = told("in \"…\" a backslash begins an escape, and this one is none");
+            match slashed_text(line) {
+                Some(path) => fault.hint(format!("write `/` between folders on every system: \"{path}\"")),
+                None => fault.hint("write `/` between folders on every system"),
+            }
+        }
+        _ => told(error.message()),
     }
+}
+
+/// The longest text that a hint repeats.
+const MAX_HINTED: usize = 60;
+
+/// A header without its end: a name with a space, or no bracket at all.
+fn open_header(span: Range<usize>, line: &str) -> ManifestError {
+    let header = line.trim();
+    let name = header.trim_start_matches('[').split(']').next().unwrap_or_default().trim();
+    let is_short = name.len() <= MAX_HINTED && !name.contains(['"', '\'']);
+    match (header.contains(']'), name.split_once('.')) {
+        (true, Some((table, inside))) if is_short && inside.contains(' ') => {
+            ManifestError::new(span, "a name with a space is written in quotes")
+                .hint(format!("write [{table}.\"{}\"]", inside.trim()))
+        }
+        (true, _) => ManifestError::new(span, "a name with a space is written in quotes"),
+        (false, _) if is_short => {
+            ManifestError::new(span, "the closing `]` is missing").hint(format!("write [{name}]"))
+        }
+        (false, _) => ManifestError::new(span, "the closing `]` is missing"),
+    }
+}
+
+/// The text in quotes of a line, with `/` in place of each backslash.
+fn slashed_text(line: &str) -> Option<String> {
+    let (_, inside) = line.split_once('"')?;
+    let (inside, _) = inside.rsplit_once('"')?;
+    let is_plain = inside.len() <= MAX_HINTED && !inside.contains(['"', '#']) && !inside.contains(char::is_control);
+    is_plain.then(|| inside.replace("\\\\", "/").replace('\\', "/"))
 }
 
 /// The word at `at`, if it stands where a value begins and is none: the parser takes some for
@@ -252,8 +302,30 @@ fn unquoted_word(text: &str, at: usize) -> Option<&str> {
     (begins && texts && !word.starts_with(['"', '\''])).then_some(word)
 }
 
-fn unquoted(at: usize, word: &str) -> ManifestError {
+/// The keys whose value is a number.
+const NUMBERS: [&str; 6] = ["user_id", "group_id", "asset_id", "expected_price", "universe", "revision"];
+
+/// Quotes of a word processor.
+const CURLY: [char; 6] = ['“', '”', '„', '‘', '’', '«'];
+
+fn unquoted(text: &str, at: usize, word: &str) -> ManifestError {
+    let line = line_around(text, at);
+    let (before, after) = (text.get(line.start..at).unwrap_or_default(), text.get(at..line.end).unwrap_or_default());
     let fault = |message: &str| ManifestError::new(at..at + word.len(), message);
+    if after.starts_with(CURLY) {
+        let inside = after.trim().trim_matches(|c| CURLY.contains(&c) || c == '»');
+        let fault = ManifestError::new(at..at + after.trim_end().len(), "curly quotes are no quotes here");
+        let is_plain = inside.len() <= MAX_HINTED && !inside.contains(['"', '\\', '#']);
+        return if is_plain { fault.hint(format!("write \"{inside}\"")) } else { fault.hint("write \" on both sides") };
+    }
+    let key = before.rsplit([',', '{']).next().unwrap_or_default().split('=').next().unwrap_or_default().trim();
+    if NUMBERS.contains(&key) {
+        let fault = fault(&format!("`{key}` must be a number"));
+        return match super::owner::where_to_find(key) {
+            Some(place) => fault.hint(place),
+            None => fault,
+        };
+    }
     for literal in ["true", "false"] {
         if word.eq_ignore_ascii_case(literal) {
             return fault("true and false are written in lower case").hint(format!("write {literal}"));
@@ -336,6 +408,10 @@ mod tests {
         check("a = 01\n", SyntaxErrorKind::WrongNumber);
         check("b = \"\\q\"\n", SyntaxErrorKind::WrongEscape);
         check("[assets.ui/x.png]\n", SyntaxErrorKind::UnquotedKey);
+        check("a = \"x\n", SyntaxErrorKind::OpenText);
+        check("a = 'x\n", SyntaxErrorKind::OpenText);
+        check("[assets.my sword]\n", SyntaxErrorKind::OpenHeader);
+        check("[assets.sword\n", SyntaxErrorKind::OpenHeader);
     }
 
     #[test]
@@ -364,8 +440,8 @@ mod tests {
             "a = 'x\nb = \"\\q\"\n[assets.ui/x.png]\n",
             false,
             &[
-                "1:7 invalid literal string, expected `'`",
-                "2:7 missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\\`, `\"`, `x`, `u`, `U`",
+                "1:7 the closing quote is missing",
+                "2:7 in \"…\" a backslash begins an escape, and this one is none",
                 "3:11 invalid unquoted key, expected letters, numbers, `-`, `_`",
             ],
         );

@@ -127,7 +127,7 @@ path = "ui/[.png"
         "2:11 `user_id` must be a number, not a string | write it without quotes: 123",
         "4:2 unknown key `polcy` in a manifest | did you mean `policy`?",
         "8:11 `removed` can't be `archived` | did you mean `archive`?",
-        "11:8 the path `../sword.fbx` leaves the manifest's folder with `..`",
+        "11:8 the path `../sword.fbx` leaves the manifest's folder with `..` | move the file into the manifest's folder, or the manifest into a folder above both",
         "12:1 unknown key `typ` in `[assets.sword]` | did you mean `type`?",
         "15:16 a display name has 1 to 50 characters, this one has 0 | \
          a name can't be empty; leave the key out and Macadam doesn't touch the name",
@@ -318,7 +318,6 @@ fn a_manifest_names_one_owner() {
         let all = parse(text.as_bytes(), "m").err().unwrap_or_default();
         assert_eq!(told(&all, text, 0), expected, "{text}");
     };
-    let number = "an ID is a positive number that Roblox gave";
     check("[creator]\ngroup_id = 7\n", &[]);
     check("[creator]\r\ngroup_id = 7\r\n", &[]);
     check("\u{feff}[creator]\nuser_id = 0x10\n", &[]);
@@ -331,7 +330,7 @@ fn a_manifest_names_one_owner() {
         "[creator]\ngroup_id = 2\nuser_id = 1\n",
         &["3:1 [creator] names both a user and a group | keep the one that owns the assets @2:1"],
     );
-    check("[creator]\nuser_id = 0\n", &[&format!("2:11 `0` is no user ID | {number}")]);
+    check("[creator]\nuser_id = 0\n", &["2:11 `user_id` can't be 0 | it is in the address of your profile: roblox.com/users/1234567/profile"]);
     check(
         "[creator]\nuser_id = -5\n",
         &["2:11 `user_id` must be a whole number from 0 to 9223372036854775807, not `-5`"],
@@ -359,7 +358,7 @@ fn syntax_errors_stand_beside_others_where_the_rest_is_sure() {
             "5:9 `a` is set twice | remove one of the two @1:1",
         ],
     );
-    check("[assets.a\npath = 1\nicn = 2\n", &["1:10 unclosed table, expected `]`"]);
+    check("[assets.a\npath = 1\nicn = 2\n", &["1:10 the closing `]` is missing | write [assets.a]"]);
 }
 
 #[test]
@@ -645,7 +644,7 @@ fn globs_outputs_and_notify_are_checked() {
         "[globs.g]\npath = \"*.png\"\ntype = \"Model\"\n[globs.h]\npath = \"*.psd\"\n[globs.i]\npath = \"*.ogg\"\nprivacy = \"restricted\"\n",
         &[
             "3:8 a Model can't be made from a .png file | a .png file becomes `Image` or `Decal`",
-            "5:8 `*.psd` finds no files that Roblox accepts | Roblox accepts .fbx .gltf .glb .rbxm .rbxmx .png .jpg .jpeg .bmp .tga .mp3 .ogg .wav .flac .mp4 .mov .mesh",
+            "5:8 `*.psd` finds no files that Roblox accepts | export it as .png, and name that file here",
             "8:11 the privacy of an Audio can't be chosen | it can for `Image`, `Decal` and `Mesh`; leave it out for all others",
         ],
     );
@@ -968,7 +967,7 @@ fn a_glob_or_pattern_without_matches_is_a_note() {
     let text = format!("{CREATOR}{GLOBS}[[outputs]]\npath = \"x.json\"\ninclude = [\"a/**\", \"sowrd\"]\n");
     let manifest = good(&text);
     let notes = manifest.resolve(&findings([("a/x.ogg", png(&[0]))]), &BTreeSet::new()).unwrap().notes;
-    assert_eq!(told(&notes, &text, 2), ["4:8 the glob `b` finds no file", "7:20 the pattern `sowrd` fits no address"]);
+    assert_eq!(told(&notes, &text, 2), ["4:8 the glob `b` finds no file | check its folder and extension; case counts, and `*` doesn't cross `/`", "7:20 the pattern `sowrd` fits no address"]);
     assert!(render(&notes, &text, false).starts_with("note: the glob `b` finds no file\n"));
 }
 
@@ -1155,7 +1154,7 @@ fn an_output_takes_no_other_files_place() {
             "4:8 `assets.toml` is the manifest | write the output elsewhere",
             "6:8 no output can be written into a `.git` folder | write it where the game's code is",
             "8:8 no output can be written into a `.macadam` folder | write it where the game's code is",
-            "10:8 the path `../a.lua` leaves the manifest's folder with `..`",
+            "10:8 the path `../a.lua` leaves the manifest's folder with `..` | move the file into the manifest's folder, or the manifest into a folder above both",
             "14:8 two outputs write `a.LUA` | give each output a file of its own @12:8",
         ],
     );

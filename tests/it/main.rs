@@ -40,6 +40,7 @@ mod logs;
 mod lost_entries;
 mod lost_lockfile;
 mod merges;
+mod mistakes;
 mod moving;
 mod newcomers;
 mod observations;

@@ -84,7 +84,7 @@ const TYPED: &[Mistake] = &[
     ("a revision that is 0", "", &["pin", "sword", "0"]),
     ("pin without a revision", "", &["pin", "sword"]),
     ("an asset ID in words", "", &["import", "sword", "abc"]),
-    ("an asset ID with its scheme", "", &["import", "sword", "rbxassetid://123"]),
+    ("an asset ID with its scheme", "", &["resolve", "sword", "--asset-id", "rbxassetid://sword"]),
     ("uploads in words", "", &["sync", "--once", "--uploads", "many"]),
     ("a timeout without a unit", "", &["sync", "--once", "--timeout", "30"]),
     ("no time", "", &["sync", "--once", "--timeout", "0d"]),

@@ -49,6 +49,7 @@ fn help() {
         "outputs",
         "status",
         "history",
+        "open",
         "pin",
         "unpin",
         "import",
@@ -62,6 +63,8 @@ fn help() {
         "lockfile merge",
         "emulator",
         "completions",
+        "man",
+        "schema",
     ];
     let all = at_80_columns(&project, &["--help"]).expect(0).stdout;
     for command in all.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty()) {

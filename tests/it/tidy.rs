@@ -52,6 +52,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("notify", &["src/files/"]),
     ("clap", &["src/cli/"]),
     ("clap_complete", &["src/cli/"]),
+    ("clap_mangen", &["src/cli/"]),
     ("axum", &["src/emulator/", "src/telemetry/"]),
     ("hyper", &["src/emulator/", "src/telemetry/"]),
     ("prometheus_client", &["src/telemetry/"]),

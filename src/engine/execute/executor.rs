@@ -162,7 +162,13 @@ impl Runner for Executor {
                 Ok(StepResult::Ended(outcome)) => outcome,
                 Ok(StepResult::Again { message }) if self.stop.is_triggered() => Outcome::TryLater { message },
                 Ok(StepResult::Again { message }) => {
-                    tracing::warn!(address = %step.address, action = step.action.name(), "{message}; it is tried again");
+                    let (address, action) = (&step.address, step.action.name());
+                    // The same reason is told once.
+                    if last.as_ref() == Some(&message) {
+                        tracing::debug!(%address, action, "{message}; it is tried again");
+                    } else {
+                        tracing::warn!(%address, action, "{message}; it is tried again");
+                    }
                     due = self.due(&step.address);
                     last = Some(message);
                     continue;

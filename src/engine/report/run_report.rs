@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::workspace::outputs::OutputFile;
+use crate::manifest::Diagnostic;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::plan::{Action, Drift, HeldPart, Hold, HoldKind, Note, Step};
@@ -133,6 +134,17 @@ pub(crate) struct RunReport {
 }
 
 impl RunReport {
+    /// Adds what the manifest is warned of, each once: a glob that finds nothing.
+    pub(crate) fn warn_of(&mut self, notes: &[Diagnostic]) {
+        for note in notes {
+            let warning =
+                Warning { message: note.message.clone(), hint: note.hint.clone().unwrap_or_default() };
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+
     /// Returns whether the remote matches the manifest, as far as Macadam may change it. An early
     /// stop doesn't matter if nothing was left to do, unless the run could not plan again or could
     /// not record its work.

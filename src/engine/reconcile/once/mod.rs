@@ -281,7 +281,9 @@ impl SyncRun<'_> {
 
     async fn scanned(&mut self, scanned: Result<Box<ScannedProject>, String>) -> Result<(), SyncError> {
         let ScannedProject { found, before, .. } = *scanned.map_err(|message| self.broken(message))?;
-        self.reconciler.take_over(found?, &before).await?;
+        let found = found?;
+        self.report.warn_of(&found.0.notes);
+        self.reconciler.take_over(found, &before).await?;
         let desired = &self.reconciler.wanted.desired;
         let twins = desired.twins().into_iter().map(|twins| Note {
             address: None,

@@ -170,6 +170,8 @@ struct Service<'a> {
     scanned: bool,
     /// The last scan was to look at every file.
     scanned_all: bool,
+    /// What the last scan warned of: it is told again only after it was gone.
+    warned: Vec<String>,
     /// Why the current manifest is not in force.
     invalid: Option<String>,
     /// Why the lockfile can't be used.
@@ -231,6 +233,7 @@ pub(crate) async fn serve(
         first: Some((manifest, text)),
         scanned: false,
         scanned_all: false,
+        warned: Vec::new(),
         invalid: None,
         unreadable: None,
         lockfile_was_missing: false,

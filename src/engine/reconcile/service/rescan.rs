@@ -116,6 +116,11 @@ impl Service<'_> {
     }
 
     async fn take(&mut self, found: (Gathered, String), before: &FileCache) -> Result<(), ServiceError> {
+        let notes: Vec<String> = found.0.notes.iter().map(|note| note.message.clone()).collect();
+        for note in notes.iter().filter(|note| !self.warned.contains(note)) {
+            tracing::warn!("{note}");
+        }
+        self.warned = notes;
         let manifest = found.0.manifest.clone();
         let known = self
             .reconciler

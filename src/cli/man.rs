@@ -1,0 +1,56 @@
+//! `macadam man DIR`: a manual page for the program and for each command.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use clap::CommandFactory as _;
+use serde_json::json;
+
+use super::args::{Cli, ManArgs};
+use super::exit::{CommandFailure, Exit};
+use super::output::{Printer, TextStyle, paint};
+use crate::platform::own_file::{self, How};
+
+/// Writes the pages, over earlier ones.
+pub(super) fn run(output: Printer, here: &Path, args: &ManArgs) -> Result<Exit, CommandFailure> {
+    let folder = own_file::named(&here.join(&args.folder));
+    let failed = |path: &Path, error: &std::io::Error| {
+        CommandFailure::new(Exit::Unusable, format!("can't write {}: {error}", path.display()))
+    };
+    own_file::create_usual_folder(&folder).map_err(|error| failed(&folder, &error))?;
+    let mut program = Cli::command();
+    program.build();
+    let mut pages = Vec::new();
+    for (name, page) in pages_of(&program, "macadam") {
+        let path = folder.join(format!("{name}.1"));
+        let write = || {
+            match own_file::remove(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            own_file::open(&path, How::New)?.write_all(&page)
+        };
+        write().map_err(|error| failed(&path, &error))?;
+        pages.push(path.display().to_string());
+    }
+    if output.is_json() {
+        output.document(&json!({ "pages": pages }));
+    } else {
+        output.line(format!("{} {} pages into {}", paint(TextStyle::Good, "wrote"), pages.len(), folder.display()));
+        output.line(format!("Read one with `man {}/macadam.1`.", args.folder.display()));
+    }
+    Ok(Exit::Success)
+}
+
+/// The page of a command and those of the commands below it, by their names.
+fn pages_of(command: &clap::Command, name: &str) -> Vec<(String, Vec<u8>)> {
+    let mut page = Vec::new();
+    let named = command.clone().name(name.to_owned());
+    // Writing into memory can't fail.
+    let _ = clap_mangen::Man::new(named).render(&mut page);
+    let mut pages = vec![(name.to_owned(), page)];
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help") {
+        pages.extend(pages_of(below, &format!("{name}-{}", below.get_name())));
+    }
+    pages
+}
