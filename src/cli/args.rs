@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::model::ids::{AssetId, Creator};
 
-const STYLES: Styles = Styles::styled()
+pub(super) const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
     .literal(AnsiColor::Cyan.on_default().bold())
@@ -27,8 +27,8 @@ Exit codes:
   130, 143  interrupted before it was done
 
 Macadam takes the API key from --api-key-file, the systemd credential
-`roblox-api-key` or the variable ROBLOX_API_KEY, in this order. An OAuth 2.0
-access token goes into ROBLOX_OAUTH_TOKEN.";
+`roblox-api-key`, the variable ROBLOX_API_KEY or a .env file beside the
+manifest, in this order. An OAuth 2.0 access token goes into ROBLOX_OAUTH_TOKEN.";
 
 /// The version, commit and target, which `build.rs` found out.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("MACADAM_BUILD"), ")");

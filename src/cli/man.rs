@@ -3,11 +3,11 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use clap::CommandFactory as _;
 use serde_json::json;
 
-use super::args::{Cli, ManArgs};
+use super::args::ManArgs;
 use super::exit::{CommandFailure, Exit};
+use super::help;
 use super::output::{Printer, TextStyle, paint};
 use crate::platform::own_file::{self, How};
 
@@ -18,7 +18,7 @@ pub(super) fn run(output: Printer, here: &Path, args: &ManArgs) -> Result<Exit, 
         CommandFailure::new(Exit::Unusable, format!("can't write {}: {error}", path.display()))
     };
     own_file::create_usual_folder(&folder).map_err(|error| failed(&folder, &error))?;
-    let mut program = Cli::command();
+    let mut program = help::command();
     program.build();
     let mut pages = Vec::new();
     for (name, page) in pages_of(&program, "macadam") {
@@ -45,9 +45,8 @@ pub(super) fn run(output: Printer, here: &Path, args: &ManArgs) -> Result<Exit, 
 /// The page of a command and those of the commands below it, by their names.
 fn pages_of(command: &clap::Command, name: &str) -> Vec<(String, Vec<u8>)> {
     let mut page = Vec::new();
-    let named = command.clone().name(name.to_owned());
     // Writing into memory can't fail.
-    let _ = clap_mangen::Man::new(named).render(&mut page);
+    let _ = clap_mangen::Man::new(command.clone()).title(name).render(&mut page);
     let mut pages = vec![(name.to_owned(), page)];
     for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help") {
         pages.extend(pages_of(below, &format!("{name}-{}", below.get_name())));

@@ -18,6 +18,7 @@ mod errors;
 mod exit;
 mod forget;
 mod github;
+mod help;
 mod history;
 mod import;
 mod init;
@@ -47,7 +48,6 @@ mod usage_tips;
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
 
-use clap::Parser as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::engine::reconcile::shutdown::panic_message;
@@ -63,7 +63,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // First, because the key may stand in the environment.
     secrecy::keep_memory_private();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let cli = match Cli::try_parse_from(&arguments) {
+    if help::asks_for_options(&arguments) {
+        output::put(&mut anstream::stdout(), &format!("{}\n", help::options().ansi()));
+        return output::exit_after_writing(Exit::Success).code();
+    }
+    let cli = match help::parse(&arguments) {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(error, &arguments),
     };

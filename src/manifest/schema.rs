@@ -82,7 +82,7 @@ fn grants() -> Value {
 fn social_links() -> Value {
     let link = table(vec![("title", text(), ""), ("uri", text(), "the address, with https://")], &["uri"]);
     let link = json!({ "oneOf": [link, { "const": "" }] });
-    let networks = SocialNetwork::ALL.into_iter().map(|network| (network.name(), link.clone(), "")).collect();
+    let networks = SocialNetwork::ALL.into_iter().map(|network| (network.key(), link.clone(), "")).collect();
     let mut links = table(networks, &[]);
     if let Some(fields) = links.as_object_mut() {
         // Those that are emptied don't count, so this bound is generous.
@@ -287,7 +287,7 @@ mod tests {
     fn what_is_not_valid_the_reader_refuses_and_the_other_way_round() {
         let owner = "[creator]\nuser_id = 1\n";
         for (text, is_valid) in [
-            ("".to_owned(), false),
+            (String::new(), false),
             ("[creator]\n".to_owned(), false),
             ("[creator]\nuser_id = 1\ngroup_id = 2\n".to_owned(), false),
             ("[creator]\nuser_id = 0\n".to_owned(), false),
@@ -333,7 +333,6 @@ mod tests {
             ("[globs.a]", of("/properties/globs/additionalProperties")),
             ("[[outputs]]", of("/properties/outputs/items")),
             ("[notify]", of("/properties/notify")),
-            ("[defaults.social_links]", of("/properties/defaults/properties/social_links")),
         ]
     }
 

@@ -150,7 +150,7 @@ fn a_plan_shows_holds_and_drifts() {
     let elsewhere = ForeignEdit { content_hash: Some("0".repeat(64)), ..ForeignEdit::default() };
     remote.control().edit(asset_id(&project, "sword"), &elsewhere).unwrap();
     project.write("icon.png", "no picture");
-    let refreshed = shown(project.run(&["plan", "--refresh"]).expect(0));
+    let refreshed = shown(project.run(&["plan", "--refresh"]).expect(1));
     insta::assert_snapshot!(refreshed, @r#"
     failed (1)
       icon

@@ -74,6 +74,8 @@ fn help() {
         assert!(name.is_none_or(|name| name == "help" || is_shown(name)), "the help of `{command}` is not shown here");
     }
     let mut transcript = format!("$ macadam --help\n{all}\n");
+    let options = at_80_columns(&project, &["help", "options"]).expect(0).stdout;
+    transcript.push_str(&format!("$ macadam help options\n{options}\n"));
     for command in commands {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         // The options for every command are shown once, above.

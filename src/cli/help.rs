@@ -1,0 +1,101 @@
+//! The command line as it is parsed and shown: clap's definition, with an example for each command,
+//! and with the options of every command in one place, `macadam help options`.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use super::args::{Cli, Global};
+
+/// An example for each command.
+const EXAMPLES: [(&str, &str); 23] = [
+    ("init", "macadam init --creator group:7654321 --glob 'ui/**/*.png'"),
+    ("check", "macadam check"),
+    ("plan", "macadam plan --refresh"),
+    ("sync", "macadam sync --once\n  macadam sync --require-branch main --on-change macadam-commit-push"),
+    ("outputs", "macadam outputs --check"),
+    ("status", "macadam status 'ui/**'"),
+    ("history", "macadam history sword\n  macadam history sword 3 --remote"),
+    ("open", "macadam open sword"),
+    ("pin", "macadam pin sword 3"),
+    ("unpin", "macadam unpin sword"),
+    ("import", "macadam import sword 1234567890 --content-matches\n  macadam import --from asphalt.toml"),
+    ("forget", "macadam forget 'old/**'"),
+    ("archive", "macadam archive sword"),
+    ("restore", "macadam restore sword"),
+    ("recreate", "macadam recreate --creator --table ids.csv"),
+    ("resolve", "macadam resolve sword --asset-id 1234567890\n  macadam resolve sword --recreate"),
+    ("retry", "macadam retry --all"),
+    ("lockfile", "git config merge.macadam.driver \"macadam lockfile merge %O %A %B\""),
+    ("emulator", "macadam emulator --latency 250"),
+    ("completions", "macadam completions bash > ~/.local/share/bash-completion/completions/macadam"),
+    ("man", "macadam man ~/.local/share/man/man1"),
+    ("schema", "macadam schema > assets.schema.json"),
+    ("doctor", "macadam doctor"),
+];
+
+const OPTIONS: &str = "Options for every command: `macadam help options` lists them.";
+
+/// Returns the definition with its examples. The options of every command are parsed, and shown by
+/// [`options`] only.
+pub(super) fn command() -> clap::Command {
+    let mut command = Cli::command().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg });
+    let codes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    command = command.after_help(format!("{OPTIONS}\n\n{codes}"));
+    for (name, example) in EXAMPLES {
+        if command.find_subcommand(name).is_some() {
+            command = command
+                .mut_subcommand(name, |below| below.after_help(format!("Example:\n  {example}\n\n{OPTIONS}")));
+        }
+    }
+    command
+}
+
+/// Parses the arguments.
+///
+/// # Errors
+/// clap's, for wrong usage, help and the version.
+pub(super) fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&command().try_get_matches_from(arguments)?)
+}
+
+/// Returns whether the arguments ask for the options of every command.
+pub(super) fn asks_for_options(arguments: &[OsString]) -> bool {
+    matches!(arguments, [_, help, options] if help == "help" && options == "options")
+}
+
+/// Returns the list of the options that every command has.
+pub(super) fn options() -> clap::builder::StyledStr {
+    use clap::Args as _;
+    let options = clap::Command::new("macadam").styles(super::args::STYLES).disable_help_flag(true).max_term_width(100);
+    let template = "{all-args}";
+    Global::augment_args(options).help_template(template).render_help()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_an_example_that_is_parsed() {
+        let all = command();
+        for below in all.get_subcommands().filter(|below| below.get_name() != "help") {
+            let (_, example) = EXAMPLES.iter().find(|(name, _)| *name == below.get_name()).unwrap();
+            for line in example.lines().map(str::trim).filter(|line| line.starts_with("macadam ")) {
+                let words = line.split(" > ").next().unwrap().split_whitespace().map(|word| word.replace('\'', "").into());
+                let words: Vec<OsString> = words.collect();
+                assert!(parse(&words).is_ok(), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_options_of_every_command_are_listed_in_one_place() {
+        let shown = options().to_string();
+        for option in ["--manifest", "--emulator", "--api-url", "--json", "--quiet"] {
+            assert!(shown.contains(option), "{option}: {shown}");
+        }
+        let plan = command().find_subcommand_mut("plan").unwrap().render_help().to_string();
+        assert!(plan.contains("--refresh") && !plan.contains("--emulator"), "{plan}");
+    }
+}
