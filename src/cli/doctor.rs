@@ -43,7 +43,7 @@ pub(super) async fn run(output: Printer, global: &Global) -> Result<Exit, Comman
 
 /// What Roblox says about the key, where there is one and Roblox `answers`.
 async fn key(global: &Global, target: &target::ProjectTarget, answers: bool) -> Result<KeyLookup, CommandFailure> {
-    let credential = match credential::find_any(global.api_key_file.as_deref()) {
+    let credential = match credential::find_any(global.api_key_file.as_deref(), &target.project) {
         Ok(Some(credential)) => credential,
         Ok(None) => return Ok(KeyLookup::Missing),
         Err(failure) => {
