@@ -86,7 +86,9 @@ pub(super) async fn run(output: Printer, args: EmulatorArgs) -> Result<Exit, Com
         output.line(format!("The emulator listens on {}", paint(TextStyle::Good, &url)));
         output.line(format!("  use it:        macadam sync --once --api-url {url}    (any ROBLOX_API_KEY will do)"));
         output.line(format!("  look inside:   curl {url}/emulator/assets"));
-        output.line("  take a copy:   a sync writes an assets.lock.toml that belongs to this server, and must not be published");
+        output.line(
+            "  take a copy:   a sync writes an assets.lock.toml that belongs to this server, and must not be published",
+        );
         output.line("  stop it:       Ctrl-C");
     }
     signals.recv().await;

@@ -43,7 +43,9 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> 
     let request = Request::Forget { addresses: addresses.clone() };
     if let Some(answer) = through_service(output, global, &target, &request).await? {
         match addresses.as_slice() {
-            [address] if is_single => service_client::tell(output, address, answer, "forgotten:", target::is_local(global)),
+            [address] if is_single => {
+                service_client::tell(output, address, answer, "forgotten:", target::is_local(global))
+            }
             several => service_client::tell_all(output, several, &answer, "forgotten:", target::is_local(global)),
         }
         return Ok(Exit::Success);

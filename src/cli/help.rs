@@ -44,8 +44,8 @@ pub(super) fn command() -> clap::Command {
     command = command.after_help(format!("{OPTIONS}\n\n{codes}"));
     for (name, example) in EXAMPLES {
         if command.find_subcommand(name).is_some() {
-            command = command
-                .mut_subcommand(name, |below| below.after_help(format!("Example:\n  {example}\n\n{OPTIONS}")));
+            command =
+                command.mut_subcommand(name, |below| below.after_help(format!("Example:\n  {example}\n\n{OPTIONS}")));
         }
     }
     command
@@ -82,7 +82,8 @@ mod tests {
         for below in all.get_subcommands().filter(|below| below.get_name() != "help") {
             let (_, example) = EXAMPLES.iter().find(|(name, _)| *name == below.get_name()).unwrap();
             for line in example.lines().map(str::trim).filter(|line| line.starts_with("macadam ")) {
-                let words = line.split(" > ").next().unwrap().split_whitespace().map(|word| word.replace('\'', "").into());
+                let words =
+                    line.split(" > ").next().unwrap().split_whitespace().map(|word| word.replace('\'', "").into());
                 let words: Vec<OsString> = words.collect();
                 assert!(parse(&words).is_ok(), "{line}");
             }

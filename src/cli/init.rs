@@ -249,7 +249,9 @@ fn glob_name(glob: &str, number: usize, all: &[String]) -> String {
             format!("{first}-{extension}")
         }
         (true, _) => first,
-        (false, Some(extension)) if all.iter().filter(|other| other.ends_with(&format!(".{extension}"))).count() == 1 => {
+        (false, Some(extension))
+            if all.iter().filter(|other| other.ends_with(&format!(".{extension}"))).count() == 1 =>
+        {
             extension.to_owned()
         }
         (false, _) => format!("files-{}", number + 1),
@@ -326,10 +328,9 @@ mod tests {
 
     #[test]
     fn globs_have_names_of_their_own() {
-        let globs: Vec<String> =
-            ["ui/**/*.png", "ui/**/*.jpg", "sounds/**/*.ogg", "*.png", "my art/**/*.png", "*.fbx"]
-                .map(str::to_owned)
-                .to_vec();
+        let globs: Vec<String> = ["ui/**/*.png", "ui/**/*.jpg", "sounds/**/*.ogg", "*.png", "my art/**/*.png", "*.fbx"]
+            .map(str::to_owned)
+            .to_vec();
         let names: Vec<String> = globs.iter().enumerate().map(|(at, glob)| glob_name(glob, at, &globs)).collect();
         assert_eq!(names, ["ui-png", "ui-jpg", "sounds", "files-4", "files-5", "fbx"]);
     }

@@ -122,7 +122,9 @@ fn wrong_usage(mut error: clap::Error, arguments: &[OsString]) -> u8 {
     if arguments.iter().any(|argument| argument == "--json") {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        Printer::new(true, false).failure(&CommandFailure::new(Exit::Usage, message).hint(tip.unwrap_or_else(|| "see `macadam --help`".to_owned())));
+        Printer::new(true, false).failure(
+            &CommandFailure::new(Exit::Usage, message).hint(tip.unwrap_or_else(|| "see `macadam --help`".to_owned())),
+        );
     } else {
         if let Some(tip) = tip {
             // The nearest word by its letters is another one.

@@ -20,8 +20,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &OpenArgs) -> Result<E
     let target = target::find(global)?;
     let rows = status(&target.project, &target.remote)?.rows;
     let known: BTreeSet<Address> = rows.iter().map(|row| row.address.clone()).collect();
-    let AddressSelection { addresses, is_single, .. } =
-        AddressSelection::read(&args.addresses, || Ok(known.clone()))?;
+    let AddressSelection { addresses, is_single, .. } = AddressSelection::read(&args.addresses, || Ok(known.clone()))?;
     let mut found: Vec<(Address, AssetId)> = Vec::new();
     for address in addresses {
         let Some(row) = rows.iter().find(|row| row.address == address) else {

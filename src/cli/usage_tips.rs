@@ -15,7 +15,10 @@ const COMMANDS: [(&str, &str); 18] = [
     ("build", "`macadam sync --once` uploads what changed; `macadam outputs` writes the asset IDs for your code"),
     ("codegen", "`macadam outputs` writes the asset IDs for your code"),
     ("watch", "`macadam sync` keeps running, and uploads whatever changes"),
-    ("serve", "`macadam sync` keeps running, and uploads whatever changes; `macadam emulator` serves a copy of the Roblox API"),
+    (
+        "serve",
+        "`macadam sync` keeps running, and uploads whatever changes; `macadam emulator` serves a copy of the Roblox API",
+    ),
     ("delete", "Roblox can't delete assets: `macadam archive` archives one, `macadam forget` makes Macadam forget it"),
     ("remove", "Roblox can't delete assets: `macadam archive` archives one, `macadam forget` makes Macadam forget it"),
     ("rm", "Roblox can't delete assets: `macadam archive` archives one, `macadam forget` makes Macadam forget it"),
@@ -29,7 +32,10 @@ const COMMANDS: [(&str, &str); 18] = [
 /// Options of other tools, and what to type instead.
 const OPTIONS: [(&str, &str); 4] = [
     ("--dry-run", "`macadam plan` shows what a sync would do, and changes nothing"),
-    ("--api-key", "a key on the command line is seen by others: set ROBLOX_API_KEY, or name a file with --api-key-file"),
+    (
+        "--api-key",
+        "a key on the command line is seen by others: set ROBLOX_API_KEY, or name a file with --api-key-file",
+    ),
     ("--watch", "without --once, `macadam sync` keeps running, and uploads whatever changes"),
     ("--force", "`macadam plan` says what is in the way, and what frees it"),
 ];

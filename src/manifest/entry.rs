@@ -220,7 +220,10 @@ pub(super) fn article(asset_type: AssetType) -> &'static str {
 /// What to export a file as that Roblox doesn't take, by what it holds.
 const EXPORTS: [(&[&str], &str); 4] = [
     (
-        &["webp", "svg", "psd", "gif", "tif", "tiff", "avif", "heic", "ai", "xcf", "kra", "aseprite", "ase", "dds", "ico"],
+        &[
+            "webp", "svg", "psd", "gif", "tif", "tiff", "avif", "heic", "ai", "xcf", "kra", "aseprite", "ase", "dds",
+            "ico",
+        ],
         "export it as .png",
     ),
     (&["blend", "obj", "dae", "max", "ma", "mb", "stl", "3ds", "c4d", "usd", "usdz"], "export it as .fbx or .glb"),

@@ -15,7 +15,8 @@ pub(super) const DRIFT: [(&str, DriftPolicy); 2] = [("report", DriftPolicy::Repo
 pub(super) const LEAVE: [(&str, LeavePolicy); 2] = [("keep", LeavePolicy::Keep), ("archive", LeavePolicy::Archive)];
 pub(super) const AMBIGUOUS: [(&str, AmbiguousCreate); 3] =
     [("auto", AmbiguousCreate::Auto), ("retry", AmbiguousCreate::Retry), ("hold", AmbiguousCreate::Hold)];
-pub(super) const MODERATED: [(&str, ModeratedName); 2] = [("fail", ModeratedName::Fail), ("neutral", ModeratedName::Neutral)];
+pub(super) const MODERATED: [(&str, ModeratedName); 2] =
+    [("fail", ModeratedName::Fail), ("neutral", ModeratedName::Neutral)];
 
 /// Reads the table; what is unset keeps its default.
 pub(super) fn read_policy(mut fields: TableReader<'_>, report: &mut ErrorSink) -> Policy {

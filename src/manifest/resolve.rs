@@ -258,7 +258,9 @@ fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> Error
         let fault = ManifestError::new(glob.pattern.span(), format!("the glob {} finds no file", shown(&glob.name)));
         notes.add(match text.contains(['*', '?', '[', '{']) {
             // A folder, or one file.
-            false if !text.contains('.') => fault.hint(format!("for all pictures in a folder write \"{text}/**/*.png\"")),
+            false if !text.contains('.') => {
+                fault.hint(format!("for all pictures in a folder write \"{text}/**/*.png\""))
+            }
             _ => fault.hint("check its folder and extension; case counts, and `*` doesn't cross `/`"),
         });
     }

@@ -92,7 +92,8 @@ fn social_links() -> Value {
 }
 
 fn previews() -> Value {
-    let preview = table(vec![("asset", text(), "an Image: its name, or \"assets/123\""), ("alt_text", text(), "")], &["asset"]);
+    let preview =
+        table(vec![("asset", text(), "an Image: its name, or \"assets/123\""), ("alt_text", text(), "")], &["asset"]);
     json!({ "type": "array", "items": preview })
 }
 
@@ -143,7 +144,11 @@ fn policy() -> Value {
         ("drift", one_of(&DRIFT), "what is done about changes made on Roblox"),
         ("removed", one_of(&LEAVE), "an asset that you removed from this file"),
         ("replaced", one_of(&LEAVE), "the old asset when a new one takes its place"),
-        ("archive_after", json!({ "type": "string", "pattern": "^[0-9]+[smhdw]$" }), "such as \"14d\"; \"0d\": at once"),
+        (
+            "archive_after",
+            json!({ "type": "string", "pattern": "^[0-9]+[smhdw]$" }),
+            "such as \"14d\"; \"0d\": at once",
+        ),
         ("ambiguous_create", one_of(&AMBIGUOUS), "the answer to an upload got lost"),
         ("moderated_name", one_of(&MODERATED), "Roblox refuses a display name"),
     ];
@@ -215,14 +220,20 @@ mod tests {
             };
             wrong(!fits, "wrong type");
         }
-        wrong(schema.get("enum").is_some_and(|words| !words.as_array().unwrap().contains(value)), "not one of the words");
+        wrong(
+            schema.get("enum").is_some_and(|words| !words.as_array().unwrap().contains(value)),
+            "not one of the words",
+        );
         wrong(schema.get("const").is_some_and(|only| only != value), "not the constant");
         let least = schema.get("minimum").and_then(Value::as_i64);
         wrong(least.is_some_and(|least| value.as_i64().is_some_and(|number| number < least)), "too small");
         let length = value.as_str().map(|text| text.chars().count() as u64);
         wrong(schema.get("maxLength").and_then(Value::as_u64).is_some_and(|most| length > Some(most)), "too long");
         wrong(
-            schema.get("minLength").and_then(Value::as_u64).is_some_and(|least| length.is_some_and(|length| length < least)),
+            schema
+                .get("minLength")
+                .and_then(Value::as_u64)
+                .is_some_and(|least| length.is_some_and(|length| length < least)),
             "too short",
         );
         let is_duration = |text: &str| {
@@ -341,8 +352,10 @@ mod tests {
         for (header, table) in tables() {
             let keys: Vec<&String> = table["properties"].as_object().unwrap().keys().collect();
             // The reader lists its keys where none is near.
-            let told = super::super::parse(format!("{header}\nqqqqqqqqqqqqqqqqqqqqqqqq = 1\n").as_bytes(), "m").unwrap_err();
-            let hint = told.iter().find_map(|fault| fault.hint.clone().filter(|hint| hint.starts_with("the keys here")));
+            let told =
+                super::super::parse(format!("{header}\nqqqqqqqqqqqqqqqqqqqqqqqq = 1\n").as_bytes(), "m").unwrap_err();
+            let hint =
+                told.iter().find_map(|fault| fault.hint.clone().filter(|hint| hint.starts_with("the keys here")));
             let hint = hint.unwrap_or_else(|| panic!("{header}: {told:?}"));
             let mut known: Vec<&str> = hint.split('`').skip(1).step_by(2).collect();
             let mut wanted: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();

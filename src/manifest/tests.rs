@@ -330,7 +330,10 @@ fn a_manifest_names_one_owner() {
         "[creator]\ngroup_id = 2\nuser_id = 1\n",
         &["3:1 [creator] names both a user and a group | keep the one that owns the assets @2:1"],
     );
-    check("[creator]\nuser_id = 0\n", &["2:11 `user_id` can't be 0 | it is in the address of your profile: roblox.com/users/1234567/profile"]);
+    check(
+        "[creator]\nuser_id = 0\n",
+        &["2:11 `user_id` can't be 0 | it is in the address of your profile: roblox.com/users/1234567/profile"],
+    );
     check(
         "[creator]\nuser_id = -5\n",
         &["2:11 `user_id` must be a whole number from 0 to 9223372036854775807, not `-5`"],
@@ -967,7 +970,13 @@ fn a_glob_or_pattern_without_matches_is_a_note() {
     let text = format!("{CREATOR}{GLOBS}[[outputs]]\npath = \"x.json\"\ninclude = [\"a/**\", \"sowrd\"]\n");
     let manifest = good(&text);
     let notes = manifest.resolve(&findings([("a/x.ogg", png(&[0]))]), &BTreeSet::new()).unwrap().notes;
-    assert_eq!(told(&notes, &text, 2), ["4:8 the glob `b` finds no file | check its folder and extension; case counts, and `*` doesn't cross `/`", "7:20 the pattern `sowrd` fits no address"]);
+    assert_eq!(
+        told(&notes, &text, 2),
+        [
+            "4:8 the glob `b` finds no file | check its folder and extension; case counts, and `*` doesn't cross `/`",
+            "7:20 the pattern `sowrd` fits no address"
+        ]
+    );
     assert!(render(&notes, &text, false).starts_with("note: the glob `b` finds no file\n"));
 }
 

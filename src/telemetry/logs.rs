@@ -260,7 +260,9 @@ impl<W: Write> Write for LineWriter<'_, W> {
         let text = options.add_to(text.trim_end_matches('\n'));
         // A priority of the journal comes first.
         let (priority, text) = match text.split_once('>') {
-            Some((priority, rest)) if priority.len() == 2 && priority.starts_with('<') => text.split_at(text.len() - rest.len()),
+            Some((priority, rest)) if priority.len() == 2 && priority.starts_with('<') => {
+                text.split_at(text.len() - rest.len())
+            }
             _ => ("", text.as_ref()),
         };
         let line = format!("{priority}{mark}{}\n", shown::line(text));
@@ -296,15 +298,18 @@ mod tests {
     fn logged(form: LogForm, level: Level, reader: Reader) -> String {
         let buffer = LogBuffer::default();
         let to = buffer.clone();
-        tracing::subscriber::with_default(subscriber(form, level, reader, Wording::default(), move || to.clone()), || {
-            tracing::error!(target: "macadam::x", address = "sword", "refused\n::error::\u{202e}\u{9b}2J");
-            ChangeIds::new(0).next_id().span().in_scope(|| {
-                tracing::warn!(target: "macadam::x", "slow");
-                tracing::info!(target: "macadam::x", "done");
-            });
-            tracing::debug!(target: "macadam::x", "asked");
-            tracing::error!(target: "hyper", "authorization: secret");
-        });
+        tracing::subscriber::with_default(
+            subscriber(form, level, reader, Wording::default(), move || to.clone()),
+            || {
+                tracing::error!(target: "macadam::x", address = "sword", "refused\n::error::\u{202e}\u{9b}2J");
+                ChangeIds::new(0).next_id().span().in_scope(|| {
+                    tracing::warn!(target: "macadam::x", "slow");
+                    tracing::info!(target: "macadam::x", "done");
+                });
+                tracing::debug!(target: "macadam::x", "asked");
+                tracing::error!(target: "hyper", "authorization: secret");
+            },
+        );
         String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
     }
 
@@ -312,16 +317,14 @@ mod tests {
     fn a_person_reads_what_happened_in_words() {
         let buffer = LogBuffer::default();
         let to = buffer.clone();
-        let subscriber =
-            subscriber(LogForm::Text, Level::Info, Reader::Person, Wording::default(), move || to.clone());
+        let subscriber = subscriber(LogForm::Text, Level::Info, Reader::Person, Wording::default(), move || to.clone());
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: "macadam::x", address = "sword", action = "create", asset_id = 5, revision = 1, "done");
             tracing::warn!(target: "macadam::x", address = %"sword", "it is refused");
             tracing::info!(target: "macadam::x", assets = 6, "files or manifest changed");
         });
         let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
-        let wanted =
-            "uploaded     sword (asset 5, revision 1)\nwarning: it is refused sword\nfiles or manifest changed (assets: 6)\n";
+        let wanted = "uploaded     sword (asset 5, revision 1)\nwarning: it is refused sword\nfiles or manifest changed (assets: 6)\n";
         assert_eq!(text, wanted);
     }
 

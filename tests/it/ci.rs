@@ -52,7 +52,11 @@ impl Ci {
         for who in ["AUTHOR", "COMMITTER"] {
             command.env_remove(format!("GIT_{who}_NAME")).env_remove(format!("GIT_{who}_EMAIL"));
         }
-        command.env("HOME", self.hub.folder.path()).env("ROBLOX_API_KEY", SECRET).env("MACADAM_PUSH_PAUSE", "0").env("MACADAM_STAND_IN", "1");
+        command
+            .env("HOME", self.hub.folder.path())
+            .env("ROBLOX_API_KEY", SECRET)
+            .env("MACADAM_PUSH_PAUSE", "0")
+            .env("MACADAM_STAND_IN", "1");
         command.args(args).args(["--api-url", &self.remote.url()]);
         command
     }

@@ -47,7 +47,11 @@ fn init_names_its_own_files_and_a_project_above() {
     std::fs::create_dir(project.file("sub")).unwrap();
     let mut command = project.command(&["init", "--manifest", "stage.toml"]);
     let ran = Ran::of(command.current_dir(project.file("sub")).output().unwrap()).expect(0);
-    assert!(ran.stdout.contains("into stage.toml") && ran.stdout.contains("check --manifest stage.toml"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("into stage.toml") && ran.stdout.contains("check --manifest stage.toml"),
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stderr.contains("is the manifest of a project already"), "{}", ran.stderr);
     assert!(project.read("sub/.gitattributes").contains("/stage.lock.toml merge=macadam"));
 }

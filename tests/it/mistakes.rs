@@ -41,8 +41,16 @@ const IN_ASSETS: &[Mistake] = &[
     ("a near miss of a file", "[assets.close]\npath = \"ui/clsoe.png\"\n", CHECK),
     ("another case of a file", "[assets.close]\npath = \"ui/Close.png\"\n", CHECK),
     ("another extension", "[assets.close]\npath = \"ui/close.jpg\"\n", CHECK),
-    ("a near miss of an icon", "[assets.sword]\npath = \"models/sword.rbxmx\"\nicon = \"clsoe\"\n\n[assets.close]\npath = \"ui/close.png\"\n", CHECK),
-    ("a file as the icon", "[assets.sword]\npath = \"models/sword.rbxmx\"\nicon = \"ui/close.png\"\n\n[assets.close]\npath = \"ui/close.png\"\n", CHECK),
+    (
+        "a near miss of an icon",
+        "[assets.sword]\npath = \"models/sword.rbxmx\"\nicon = \"clsoe\"\n\n[assets.close]\npath = \"ui/close.png\"\n",
+        CHECK,
+    ),
+    (
+        "a file as the icon",
+        "[assets.sword]\npath = \"models/sword.rbxmx\"\nicon = \"ui/close.png\"\n\n[assets.close]\npath = \"ui/close.png\"\n",
+        CHECK,
+    ),
     ("webp", "[assets.a]\npath = \"ui/a.webp\"\n", CHECK),
     ("svg", "[assets.a]\npath = \"ui/a.svg\"\n", CHECK),
     ("psd", "[globs.a]\npath = \"ui/*.psd\"\n", CHECK),

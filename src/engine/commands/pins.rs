@@ -162,9 +162,7 @@ pub(crate) enum CheckError {
 /// # Errors
 /// When the manifest can't be edited; it is unchanged then.
 pub(crate) fn write(project: &Project, pins: &[(Address, Pin)]) -> Result<bool, EditManifestError<EditError>> {
-    if let Some(changed) =
-        project.pin_in_rehearsal(pins.iter().map(|(address, pin)| (address.clone(), Some(*pin))))?
-    {
+    if let Some(changed) = project.pin_in_rehearsal(pins.iter().map(|(address, pin)| (address.clone(), Some(*pin))))? {
         return Ok(changed);
     }
     project.edit_manifest(|text| {

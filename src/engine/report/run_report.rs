@@ -137,8 +137,7 @@ impl RunReport {
     /// Adds what the manifest is warned of, each once: a glob that finds nothing.
     pub(crate) fn warn_of(&mut self, notes: &[Diagnostic]) {
         for note in notes {
-            let warning =
-                Warning { message: note.message.clone(), hint: note.hint.clone().unwrap_or_default() };
+            let warning = Warning { message: note.message.clone(), hint: note.hint.clone().unwrap_or_default() };
             if !self.warnings.contains(&warning) {
                 self.warnings.push(warning);
             }

@@ -306,8 +306,7 @@ impl Project {
     pub fn read_manifest(&self) -> Result<Vec<u8>, ProjectError> {
         let bytes = self.read_real_manifest()?;
         let Some(path) = &self.rehearsal_pins else { return Ok(bytes) };
-        let pins =
-            rehearsal_pins::read(path).map_err(|source| ProjectError::Read { path: path.clone(), source })?;
+        let pins = rehearsal_pins::read(path).map_err(|source| ProjectError::Read { path: path.clone(), source })?;
         // Reading a text that is not UTF-8 as a manifest reports that.
         let text = String::from_utf8(bytes).map(|text| rehearsal_pins::apply(text, &pins).into_bytes());
         Ok(text.unwrap_or_else(std::string::FromUtf8Error::into_bytes))

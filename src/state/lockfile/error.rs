@@ -177,7 +177,9 @@ fn own_server(found: &str, wanted: &str, lockfile: &std::path::Path) -> String {
             "to try something out, use `--emulator` in place of `--api-url`, or a copy of the project without {lockfile}"
         );
     }
-    format!("if {found} is right, run the same command with `--api-url {found}`, or without the option for Roblox itself")
+    format!(
+        "if {found} is right, run the same command with `--api-url {found}`, or without the option for Roblox itself"
+    )
 }
 
 /// The most assets to name; the rest is only counted.
