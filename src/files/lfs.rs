@@ -10,7 +10,8 @@ use crate::model::path::ProjectPath;
 /// A pointer is shorter than this (Git LFS, docs/spec.md), and its first line much shorter.
 const HEAD: u64 = 128;
 
-/// Whether the file is a Git LFS pointer; `false` for one that can't be read. Reads its first bytes.
+/// Whether the file is a Git LFS pointer; `false` for one that can't be read. Reads its first
+/// bytes.
 pub(crate) fn is_lfs_pointer(root: &Path, path: &ProjectPath) -> bool {
     let Ok(root) = Root::new(root) else { return false };
     let Ok(opened) = open(&root, path) else { return false };

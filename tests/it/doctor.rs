@@ -196,7 +196,11 @@ fn what_can_not_be_checked_hides_nothing_else() {
     }
     assert!(found["manifest"].1.contains("macadam check"), "{}", found["manifest"].1);
     // A rehearsal asks nobody.
-    let (_, document) = Project::new(MANIFEST).json(&["doctor", "--emulator"]);
+    let rehearsal = Project::new(MANIFEST);
+    let (_, document) = rehearsal.json(&["doctor", "--emulator"]);
+    let warned = document["checks"].as_array().unwrap().iter().find(|check| check["result"] == "warning").unwrap();
+    assert!(warned["message"].as_str().unwrap().contains("`ui` finds no file"), "{warned:#}");
+    assert!(!rehearsal.state_folder().exists(), "a rehearsal's doctor writes nothing either");
     let topics: Vec<&Value> = document["checks"].as_array().unwrap().iter().map(|check| &check["check"]).collect();
     assert!(!topics.contains(&&json!("network")) && topics.contains(&&json!("state")), "{topics:?}");
 }

@@ -1,4 +1,5 @@
-//! Whether the remote answers at all, and what time it is there. Needs no credential and sends none.
+//! Whether the remote answers at all, and what time it is there. Needs no credential and sends
+//! none.
 
 use jiff::Timestamp;
 use reqwest::Url;

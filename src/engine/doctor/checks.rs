@@ -12,11 +12,12 @@ use crate::cloud::client::reach::Reached;
 use crate::engine::remote::key::{self, KeyVerdict};
 use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::git::ask::Tracking;
+use crate::manifest::Diagnostic;
 use crate::model::ids::Creator;
 use crate::model::shown::foreign;
 
-/// A clock that is off by more than this is worth a word: certificates, expiry of keys and the order
-/// of revisions in a lockfile go by it.
+/// A clock that is off by more than this is worth a word: certificates, expiry of keys and the
+/// times in a lockfile go by it.
 const CLOCK_WARNING: SignedDuration = SignedDuration::from_mins(2);
 
 /// A clock that is off by more than this makes TLS and the lockfile's times useless.
@@ -165,9 +166,20 @@ pub(super) fn files(all: usize, unusable: &[String], pointers: &[String]) -> Vec
         results.push(CheckResult::error(topic, message, Some("`macadam check` says why".to_owned())));
     }
     if results.is_empty() {
-        results.push(CheckResult::fine(topic, format!("{} can be used", count(all, "file"))));
+        let message = if all == 0 {
+            "the manifest has no assets yet".to_owned()
+        } else {
+            format!("{} can be used", count(all, "file"))
+        };
+        results.push(CheckResult::fine(topic, message));
     }
     results
+}
+
+/// Likely mistakes of the manifest that are no errors.
+pub(super) fn notes(found: &[Diagnostic]) -> Vec<CheckResult> {
+    let hint = |note: &Diagnostic| note.hint.clone().unwrap_or_else(|| "`macadam check` lists all of these".to_owned());
+    found.iter().map(|note| CheckResult::warning(CheckTopic::Manifest, &note.message, hint(note))).collect()
 }
 
 /// Asset files that git converted here: another machine has other bytes, and uploads them again.
@@ -254,7 +266,7 @@ pub(super) fn key(found: &KeyLookup, creators: &BTreeSet<Creator>, now: Timestam
     match found {
         KeyLookup::Missing => {
             let hint = "only commands that talk to Roblox need one: set ROBLOX_API_KEY, or name a file with \
-                        --api-key-file (docs/commands.md)";
+                        --api-key-file";
             let none = CheckResult {
                 hint: Some(hint.to_owned()),
                 ..CheckResult::unchecked(topic, "there is no API key here")

@@ -15,6 +15,7 @@ use crate::engine::workspace::snapshot::PlanPreview;
 use crate::files;
 use crate::model::path::ProjectPath;
 use crate::plan::reason::hold::HoldReason;
+use crate::platform::own_file::Access;
 use crate::platform::plain_file;
 use crate::state::lock::{self, Occupancy};
 use crate::state::lockfile;
@@ -171,6 +172,9 @@ pub(super) fn lockfile(project: &Project, preview: Option<&PlanPreview>) -> Lock
 
 /// Asks git about the lockfile. Blocks.
 pub(super) fn git(project: &Project) -> GitFacts {
+    if project.lockfile_access == Access::Private {
+        return GitFacts::Unknown { why: "the lockfile of a rehearsal stays out of git".to_owned() };
+    }
     let look = || -> Result<GitFacts, String> {
         let Some(tracking) = ask::tracking(&project.lockfile)? else { return Ok(GitFacts::NoCheckout) };
         let attributes = ask::attributes(&project.lockfile, &["merge"])?.unwrap_or_default();

@@ -1,8 +1,8 @@
 //! `macadam doctor`: looks for what may be wrong around a project, on its machine and with its key.
 //!
 //! It gathers facts ([`facts`]) and judges them with pure functions ([`checks`]). It must never
-//! write, take a lock or change anything at Roblox, and it needs no key for what can be said without
-//! one.
+//! write, take a lock or change anything at Roblox, and it needs no key for what can be said
+//! without one.
 
 pub(crate) mod checks;
 pub(crate) mod facts;
@@ -69,6 +69,7 @@ pub(crate) fn local(project: &Project, remote: &str, listener: &Listener) -> Loc
     });
     let preview: Option<&PlanPreview> = preview.as_ref().ok();
     if let Some(preview) = preview {
+        results.extend(checks::notes(&preview.gathered.notes));
         let assets = &preview.gathered.desired.assets;
         creators = assets.values().map(|want| want.creator).chain(creators).collect();
         let (unusable, pointers) = facts::unusable(project, preview);
