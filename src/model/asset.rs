@@ -12,7 +12,7 @@ pub enum AssetType {
     Animation,
     /// A picture whose ID works in ImageLabel and Texture.
     Image,
-    /// A wrapper around a picture with another ID: only when asked for.
+    /// A wrapper around a picture, with an ID of its own. Only on request.
     Decal,
     /// A sound.
     Audio,
@@ -36,7 +36,7 @@ impl AssetType {
     pub const ALL: [Self; 7] =
         [Self::Model, Self::Animation, Self::Image, Self::Decal, Self::Audio, Self::Video, Self::Mesh];
 
-    /// What Roblox can do with a changed content. Only Models are updated in place (creator-docs:
+    /// How Roblox takes a changed content. Only Models are updated in place (creator-docs:
     /// reference/cloud/assets/v1.json, "Currently can only update the content body for
     /// Models").
     pub const fn on_content_change(self) -> ContentChange {
@@ -249,7 +249,7 @@ pub enum Privacy {
     /// As the creator's settings say.
     #[default]
     Default,
-    /// Only who is granted it.
+    /// Only those who are granted it.
     Restricted,
     /// Everybody, for ever: can't be undone (creator-docs: projects/assets/privacy.md).
     OpenUse,

@@ -52,11 +52,11 @@ pub enum Change {
         /// Which.
         attempt: AttemptId,
     },
-    /// The metadata that is now stored as asked.
+    /// The metadata that Roblox now stores as requested.
     SetMetadata {
         /// Of which address.
         address: Address,
-        /// All fields that are managed from now on, with what was asked.
+        /// All fields that are managed from now on, with the requested values.
         fields: FieldDigests,
         /// Of these the fields for which Roblox stored something else, with that.
         stored: FieldDigests,
@@ -77,8 +77,9 @@ pub enum Change {
         /// The name that it has now; nothing is known of it yet.
         to: Address,
     },
-    /// An address hands one of its assets over to another address, with all that is known of the asset. Uploads that both
-    /// suspect of having made a copy are suspected by the taker alone. An address without assets leaves.
+    /// An address hands one of its assets over to another address, with all that is known of the
+    /// asset. Uploads that both suspect of having made a copy are suspected by the taker alone. An
+    /// address without assets leaves.
     MoveAsset {
         /// The address that has it.
         from: Address,
@@ -124,7 +125,7 @@ pub enum Change {
         /// Which address.
         address: Address,
     },
-    /// Where a pin was carried out to, or that it is gone.
+    /// The revision that a pin led to, or the end of the pin.
     SetPinnedAt {
         /// Of which address.
         address: Address,
@@ -202,8 +203,8 @@ pub enum Change {
         /// It was archived, and is no longer.
         restores: bool,
     },
-    /// What was seen of an asset is older than something that became known since, or a person
-    /// doubts it: nothing is concluded from it until the asset is looked at again.
+    /// The observation of an asset is older than something that became known since, or a person
+    /// doubts it. It counts for nothing until the asset is read again.
     MarkOutdated {
         /// Which.
         asset_id: AssetId,

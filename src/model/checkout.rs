@@ -1,4 +1,4 @@
-//! What a work tree has checked out, and whether the lockfile of that checkout has an address.
+//! The checkout of a work tree, and whether the lockfile of that checkout has an address.
 //!
 //! Two branches may have the same lockfile, byte for byte, while an upload for a file of one of
 //! them is under way. So a new asset belongs to the checkout in which its upload was begun, and to
@@ -6,7 +6,7 @@
 
 use std::str::FromStr;
 
-/// What a work tree has checked out.
+/// The checkout of a work tree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Checkout {
     /// There is no git here, or it doesn't tell. Everything then counts as one checkout.
@@ -83,7 +83,7 @@ impl InLockfile {
         !matches!(self, Self::No)
     }
 
-    /// What is known once an upload is begun in `checkout`.
+    /// The knowledge once an upload is begun in `checkout`.
     #[must_use]
     pub(crate) fn begun(&self, checkout: &Checkout) -> Self {
         match self {

@@ -89,7 +89,7 @@ pub struct DesiredAsset {
     pub grants: Vec<Grantee>,
 }
 
-/// Something that could not be looked at where the manifest speaks of files.
+/// A place that the manifest speaks of and that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unseen {
     /// Where.
@@ -123,7 +123,7 @@ pub enum StrayPlace {
 pub struct Stray {
     /// The address that it names.
     pub to: Address,
-    /// Where it stands.
+    /// Its place in the manifest.
     pub place: StrayPlace,
 }
 

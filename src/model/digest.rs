@@ -1,7 +1,8 @@
-//! Digests of metadata fields: how a lockfile remembers what was asked without repeating it.
+//! Digests of metadata fields: how a lockfile remembers the requested values without repeating
+//! them.
 //!
 //! SHA-256, cut to 64 bits: two values of one field of one asset are compared, so chance collisions
-//! don't matter and nobody gains by a made one. This is the one place outside `files` that hashes;
+//! don't matter and a forged one gains nothing. This is the one place outside `files` that hashes;
 //! contents are hashed there.
 
 use std::fmt;
@@ -24,10 +25,10 @@ pub struct DigestError(String);
 
 impl FieldDigest {
     /// Stands where two writers disagree on what was stored: the field is managed, but its value at
-    /// Roblox is unknown, so it is asserted anew. Written as 16 zeros.
+    /// Roblox is unknown, so it is sent again. Written as 16 zeros.
     pub const UNKNOWN: Self = Self(None);
 
-    /// The digest of a value given as parts; parts are told apart, so `["ab"]` and `["a", "b"]`
+    /// The digest of a value given as parts; parts are kept apart, so `["ab"]` and `["a", "b"]`
     /// differ. No parts: a cleared field.
     pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut hasher = Sha256::new();

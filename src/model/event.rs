@@ -57,13 +57,13 @@ pub enum EventKind {
         /// The lockfile's name.
         lockfile: String,
     },
-    /// Roblox made an asset under another owner than asked.
+    /// Roblox made an asset under another owner than requested.
     OtherCreator {
         /// The asset.
         asset_id: AssetId,
         /// Its owner.
         made: Creator,
-        /// The owner that was asked for.
+        /// The requested owner.
         meant: Creator,
     },
     /// Moderation rejected an asset.

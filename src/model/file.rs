@@ -1,4 +1,4 @@
-//! The facts about a local file after a look at it, or the reason why it can't be used.
+//! The facts about a local file that was read, or the reason why it can't be used.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -87,7 +87,7 @@ pub enum ContentFacts {
 pub struct FileProblem {
     /// The kind of problem.
     pub kind: FileProblemKind,
-    /// The finding of whoever looked, for a person: lower case, no full stop.
+    /// The finding, for a person: lower case, no full stop.
     pub message: String,
     /// The next thing to do, where there is one.
     pub hint: Option<String>,
@@ -102,7 +102,7 @@ pub enum FileProblemKind {
     Unfinished,
     /// It keeps changing while it is read.
     Changing,
-    /// This command doesn't read files, and no earlier look at it counts.
+    /// This command doesn't read files, and no earlier reading of it counts.
     NotLookedAt,
     /// There is no such file.
     Missing,
@@ -217,8 +217,8 @@ pub struct Fingerprint {
 pub struct CachedFile {
     /// The file as it was then.
     pub fingerprint: Fingerprint,
-    /// When the look began, in nanoseconds since 1970: a file changed within the clock's
-    /// granularity of it is looked at again.
+    /// When the reading began, in nanoseconds since 1970: a file changed within the clock's
+    /// granularity of it is read again.
     pub looked_at_ns: i64,
     /// The findings.
     pub content: Result<FileFacts, FileProblem>,

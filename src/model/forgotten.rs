@@ -1,5 +1,5 @@
-//! What a person told Macadam to forget: a fact like any other, so that another machine's lockfile
-//! doesn't bring it back.
+//! The assets that a person made Macadam forget: a fact like any other, so that another machine's
+//! lockfile doesn't bring it back.
 //!
 //! Forgetting is counted, and so is knowing again: a revision remembers in
 //! [`RevisionFact::era`](super::history::RevisionFact::era) how often its asset had been forgotten

@@ -1,7 +1,7 @@
 //! The grow-only facts about an address: every revision that is known of it.
 //!
 //! State, lockfile and the merge of two branches' lockfiles are the same union: commutative,
-//! associative, idempotent. What is current is never stored here; it is derived from the desired
+//! associative, idempotent. The current asset is never stored here; it is derived from the desired
 //! content, or the pin, and these facts. Read next: `history/revision`.
 
 mod facts;

@@ -258,7 +258,7 @@ impl FromStr for Field {
     }
 }
 
-/// What the manifest says of an asset's metadata. `None` is unmanaged; an empty text or list
+/// An asset's metadata by the manifest. `None` is unmanaged; an empty text or list
 /// clears.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Metadata {
@@ -274,7 +274,7 @@ pub struct Metadata {
     pub social_links: BTreeMap<SocialNetwork, Option<SocialLink>>,
 }
 
-/// One digest a managed field: what was asked of Roblox, in a form that a lockfile can carry.
+/// The digest of the requested value of each managed field, in a form that a lockfile can carry.
 pub(crate) type FieldDigests = BTreeMap<Field, FieldDigest>;
 
 impl Metadata {

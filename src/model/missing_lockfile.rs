@@ -26,7 +26,7 @@ pub struct MissingLockfile {
     pub others: Vec<OtherLockfile>,
     /// This machine's state had read or written it.
     pub was_known: bool,
-    /// This machine has written a new one in its place, and nobody has agreed to that.
+    /// This machine has written a new one in its place, and no person has agreed to that.
     pub is_written_anew: bool,
 }
 

@@ -1,7 +1,7 @@
 //! How far an answer about an asset can be believed.
 //!
 //! Roblox's reads lag behind its writes, a single 404 may be a hiccup, and an ID may be another
-//! asset than the record means. What each of these decides is said here, once. Nothing here reads a
+//! asset than the record means. This module decides each of these cases, once. Nothing here reads a
 //! clock. Read next: `src/engine/refresh.rs`, which draws the conclusions.
 
 use std::fmt;

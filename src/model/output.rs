@@ -1,6 +1,6 @@
 //! Code files that tell the game its asset IDs, as the manifest's `[[outputs]]` asks for them.
 //!
-//! The nouns alone. What a file holds is decided in [`crate::outputs`], and which asset ID an
+//! The nouns alone. [`crate::outputs`] decides the contents of a file, and which asset ID an
 //! address has in `plan/current.rs`.
 
 use super::identifier::identifier_of;
@@ -92,7 +92,7 @@ pub enum TypeWidth {
     Literal,
 }
 
-/// What becomes of an address that has no asset yet.
+/// The treatment of an address that has no asset yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum MissingAsset {
     /// The output doesn't have its key.
@@ -123,7 +123,7 @@ pub struct Output {
     pub value: ValueForm,
     /// Of TypeScript.
     pub types: TypeWidth,
-    /// What becomes of an address without an asset.
+    /// The treatment of an address without an asset.
     pub missing: MissingAsset,
     /// Patterns of the addresses that it holds, in which `*` doesn't cross `/`; `None`: all.
     pub include: Option<Vec<String>>,

@@ -65,7 +65,7 @@ pub enum Intent {
         upload: UploadId,
         /// The bytes.
         content: ContentHash,
-        /// The metadata sent along, recorded as asked when it is done.
+        /// The metadata sent along, recorded as requested when it is done.
         fields: FieldDigests,
         /// The upload has a quota or a fee: `auto` holds it when its outcome is unknown.
         costly: bool,
@@ -150,8 +150,8 @@ impl Intent {
         }
     }
 
-    /// Whether it may make a revision that only its own attempt can tell from somebody else's: where
-    /// its outcome is unknown, other machines have to know of it.
+    /// Whether it may make a revision that only its own attempt can tell from somebody else's:
+    /// where its outcome is unknown, other machines have to know of it.
     pub const fn may_make_a_revision(&self) -> bool {
         match self {
             Self::Create { .. } | Self::UpdateContent { .. } | Self::Rollback { .. } => true,
@@ -204,7 +204,7 @@ pub enum Phase {
 pub enum Ending {
     /// Roblox carried it out.
     Done,
-    /// Roblox looked at it and said no.
+    /// Roblox refused it.
     Refused,
     /// It was not carried out, and may be sent again.
     NotCarriedOut,
@@ -275,8 +275,8 @@ impl Phase {
             (Self::HandedOver | Self::Submitted(_), E::Doubt) => Self::InDoubt,
             (Self::HandedOver | Self::Submitted(_) | Self::InDoubt, E::Hold) => Self::Held,
             (Self::SetAside(_) | Self::InDoubt | Self::Held, E::Abandon) => Self::Closed(Ending::Abandoned),
-            // What a crash means: nothing handed over can't have happened, an operation goes on
-            // without us, the rest is unknown.
+            // The meaning of a crash: nothing handed over can't have happened, an operation
+            // goes on without us, the rest is unknown.
             (Self::Intended, E::Recover) => Self::Closed(Ending::NotCarriedOut),
             (Self::HandedOver | Self::InDoubt, E::Recover) => Self::InDoubt,
             (Self::Submitted(_) | Self::SetAside(_) | Self::Held, E::Recover) => self.clone(),

@@ -38,8 +38,8 @@ pub struct Attempt {
     pub address: Address,
     /// Its intent.
     pub intent: Intent,
-    /// What its address was when it was begun: an upload makes an asset of this kind, whatever the
-    /// address is by the time that Roblox answers.
+    /// The kind of its address when it was begun: an upload makes an asset of this kind, whatever
+    /// the address is by the time that Roblox answers.
     pub kind: Kind,
     /// How far it is.
     pub phase: Phase,
@@ -70,7 +70,7 @@ pub struct SpentQuota {
     pub message: String,
 }
 
-/// The addresses that are known, for whoever reads a manifest.
+/// The known addresses, for the reader of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KnownAddresses {
     /// All of them, also those of other branches and those that left.
@@ -91,7 +91,7 @@ pub struct Recorded {
     pub forgotten: BTreeMap<Address, Forgotten>,
     /// Roblox's last descriptions.
     pub seen: BTreeMap<AssetId, Observation>,
-    /// Assets that the remote didn't find when it was last asked.
+    /// Assets that the remote didn't find at the last query.
     pub not_found: BTreeMap<AssetId, NotFound>,
     /// When Macadam last changed an asset.
     pub written: BTreeMap<AssetId, Timestamp>,
@@ -115,8 +115,8 @@ impl Recorded {
         }
     }
 
-    /// What Macadam archived, for whichever address: by hand counts most, since only a person takes
-    /// that back.
+    /// The assets that Macadam archived, for any address: by hand counts most, since only a person
+    /// takes that back.
     pub fn archivings(&self) -> BTreeMap<AssetId, Retirement> {
         let all = self.assets.values().flat_map(|record| &record.retirements);
         let mut found: BTreeMap<AssetId, Retirement> = BTreeMap::new();
@@ -139,7 +139,8 @@ impl Recorded {
         self.written.get(&asset_id).is_some_and(|written| observation::may_lag(*written, now))
     }
 
-    /// Whether Macadam restored an asset so shortly before `now` that no read can tell otherwise yet.
+    /// Whether Macadam restored an asset so shortly before `now` that no read can tell otherwise
+    /// yet.
     pub fn was_just_restored(&self, asset_id: AssetId, now: Timestamp) -> bool {
         self.restored.get(&asset_id).is_some_and(|restored| observation::may_lag(*restored, now))
     }

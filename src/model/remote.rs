@@ -33,11 +33,11 @@ pub struct RemoteAsset {
     pub archived: Option<bool>,
     /// Its previews with their alternative texts; `None` where they are unknown.
     pub previews: Option<Vec<(AssetId, Option<String>)>>,
-    /// Its icon and links; `None` where nobody asked for them.
+    /// Its icon and links; `None` where no query asked for them.
     pub extras: Option<Extras>,
 }
 
-/// The fields that Roblox tells only when asked for them by name.
+/// The fields that Roblox sends only if the query names them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extras {
     /// Its icon; `None`: it has none.

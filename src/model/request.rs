@@ -102,7 +102,7 @@ impl Request {
     }
 }
 
-/// A request was carried out: what a person should know of it.
+/// The result of a request that was carried out, for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RequestDone {
     /// The asset of the address, where there is one.
@@ -134,7 +134,7 @@ pub enum ProblemKind {
 pub struct RequestProblem {
     /// In what way.
     pub kind: ProblemKind,
-    /// What was tried on what, and what came of it.
+    /// The attempt and its failure, in one sentence.
     pub message: String,
     /// The next thing to do.
     pub hint: Option<String>,

@@ -1,5 +1,5 @@
 //! The one rule for text that others made and people read: names of files and assets, what Roblox
-//! said, what stands in a manifest. Everything that goes to standard output, standard error or the
+//! said, the text of a manifest. Everything that goes to standard output, standard error or the
 //! log passes here; JSON doesn't, because it must stay exact and has an escape of its own.
 //!
 //! Three things are defended:
@@ -12,7 +12,7 @@
 //!   may give one: <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>
 //!   and `ActionCommand.cs` of actions/runner, which skips white space before `::`.
 //!
-//! What is escaped becomes `\u{…}`, so that it can be seen, and no text is lost.
+//! An escaped character becomes `\u{…}`, so that it can be seen, and no text is lost.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,7 +1,7 @@
-//! Counts the steps of work that grows with what somebody wrote, so that tests hold its growth to a
+//! Counts the steps of work that grows with its input, so that tests hold its growth to a
 //! bound without a clock. Costs nothing outside of them.
 
-/// One step: one revision, name or line that was looked at.
+/// One step: one revision, name or line that was visited.
 #[inline]
 pub(crate) fn step() {
     #[cfg(test)]

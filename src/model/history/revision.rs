@@ -44,8 +44,7 @@ impl Origin {
     }
 }
 
-/// What tells two revisions apart: the asset, and the version of its content where Roblox counts
-/// versions.
+/// The name of a revision: its asset, and the version of its content where Roblox counts versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RevisionKey {
     /// The asset.
@@ -140,14 +139,14 @@ pub struct RevisionFact {
     pub ordinal: u32,
     /// The bytes; `None` for a content made elsewhere.
     pub content: Option<ContentHash>,
-    /// What Roblox last said of it. Change it with [`RevisionFact::now`], which counts rounds.
+    /// Its state by Roblox. Change it with [`RevisionFact::now`], which counts rounds.
     pub state: RevisionState,
     /// How often Roblox took back what it had said before: of two reports the one of the later
     /// round counts.
     pub round: u32,
     /// The asset was created by another address with the same bytes, which owns its metadata.
     pub shared: bool,
-    /// What its asset is; `None` only on its way here: what the address is.
+    /// The kind of its asset; `None` only on its way here: the kind of the address.
     pub kind: Option<Kind>,
     /// Two sources say that its asset has other bytes, or is of another kind: one of them is wrong,
     /// and it is unknown which.
@@ -167,7 +166,7 @@ impl RevisionFact {
 
     /// The same revision, of which Roblox now says `state`.
     ///
-    /// What Roblox says is no fact that only grows: an appeal ends a rejection, and an asset that
+    /// A state is no fact that only grows: an appeal ends a rejection, and an asset that
     /// was gone is found again. So the state is a register that the last writer wins.
     /// Lockfiles have no times, so "last" is counted: a state that takes an earlier one back begins
     /// a new round, on every machine that reads of it.
@@ -179,7 +178,7 @@ impl RevisionFact {
 
     /// The union of two reports of one revision.
     pub(super) fn union(self, other: Self) -> Self {
-        // What was known before the asset was forgotten says nothing of what is known since.
+        // Facts from before the asset was forgotten say nothing about later ones.
         if self.era != other.era {
             return if self.era > other.era { self } else { other };
         }

@@ -21,7 +21,7 @@ pub struct Identity {
     pub asset_type: AssetType,
     /// Its owner.
     pub creator: Creator,
-    /// Its privacy as asked at creation.
+    /// Its privacy as requested at creation.
     pub privacy: Privacy,
     /// The file that it last came from.
     pub path: ProjectPath,
@@ -40,7 +40,7 @@ impl Identity {
 /// known, `at` is the head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PinnedAt {
-    /// The revision that was asked for.
+    /// The requested revision.
     pub pin: Pin,
     /// The revision that became current by it.
     pub at: RevisionKey,
@@ -155,7 +155,7 @@ pub enum Blocked {
     },
     /// Something failed that may go better: waits until `next_at`.
     Retrying {
-        /// The content and metadata that failed; others start anew.
+        /// The content and metadata that failed; others start from zero.
         input_digest: FieldDigest,
         /// How often in a row.
         failures: u32,
@@ -196,16 +196,16 @@ pub struct Record {
     pub identity: Identity,
     /// Every revision that is known.
     pub history: History,
-    /// The metadata that was last asked for and stored, a digest a field.
+    /// The metadata that was last requested and stored, a digest a field.
     pub asked: FieldDigests,
-    /// Where Roblox stored something else than was asked, its digest: what its text filter left of
-    /// a text.
+    /// Where Roblox stored something else than was requested, its digest: what its text filter left
+    /// of a text.
     pub stored: FieldDigests,
-    /// Every value that was asked for so far, as far as this state knows. A lockfile that names one
-    /// of them may be older than what was asked since; one that names another is newer.
+    /// Every value that was requested so far, as far as this state knows. A lockfile that names one
+    /// of them may be older than a later request; one that names another is newer.
     pub asked_before: BTreeSet<(Field, FieldDigest)>,
-    /// What Roblox was known to have before a newer lockfile named something else: as long as
-    /// nobody looked, Roblox may still have it, if both were asked for on two branches at once.
+    /// The values that Roblox had before a newer lockfile named others. Until the asset is read,
+    /// Roblox may still have them, if two branches requested both at once.
     pub overruled: FieldDigests,
     /// The asset that the address was last reported to be.
     pub points_to: Option<AssetId>,
