@@ -103,7 +103,8 @@ impl KnownHistory {
             }
             return Err(unknown_address(wanted.as_str(), known));
         };
-        // The manifest decides which asset is current; without a usable manifest it is the last one.
+        // The manifest decides which asset is current; without a usable manifest it is the last
+        // one.
         let rows = status(&target.project, &target.remote).map(|status| status.rows).unwrap_or_default();
         let row = rows.iter().find(|row| row.address == address);
         let known = || last(&record).map(|(key, _)| (key.asset_id, record.history.number(key)));

@@ -183,9 +183,10 @@ fn by_whom(
 /// What Macadam archived was restored since: by somebody else, for another address, or on another
 /// branch.
 ///
-/// A lockfile doesn't say when an asset was archived, but it was before the lockfile was read, so that
-/// a look since then counts; only after a write of this state's own a look may lag. If that write was
-/// the restore itself, what it answered counts until a look can tell: the lockfile may be an older one.
+/// A lockfile doesn't say when an asset was archived, but it was before the lockfile was read, so
+/// that a look since then counts; only after a write of this state's own a look may lag. If that
+/// write was the restore itself, what it answered counts until a look can tell: the lockfile may be
+/// an older one.
 pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, retirement: Retirement, now: Timestamp) -> bool {
     let Some(archived_at) = retirement.archived_at else { return false };
     let Some(Observation { asset, at }) = recorded.seen.get(&asset_id) else { return false };

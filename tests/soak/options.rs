@@ -67,8 +67,9 @@ impl Options {
             () if list => Mode::List,
             () => Mode::Run,
         };
-        // By default the short scenario is the same each time, and nothing is lost in it: how much an
-        // older state and an older lockfile forget together depends on the timing of the machine.
+        // By default the short scenario is the same each time, and nothing is lost in it: how much
+        // an older state and an older lockfile forget together depends on the timing of the
+        // machine.
         if time.is_none() && seed.is_none() {
             without.extend(LOSES_FACTS.map(str::to_owned));
         }

@@ -326,8 +326,8 @@ impl OpenKeys {
             other => return Err(format!("`{}` is no action", other.chars().take(40).collect::<String>())),
         };
         let before = if matches!(intent, Intent::Create { .. }) { doubts.take().unwrap_or(0) } else { 0 };
-        // Without an operation, only work that may have made a revision is written down: reading the
-        // asset shows the result of anything else.
+        // Without an operation, only work that may have made a revision is written down: reading
+        // the asset shows the result of anything else.
         if operation.is_none() && !intent.may_make_a_revision() {
             return Err(missing("operation"));
         }

@@ -185,8 +185,8 @@ prop_compose! {
         // An address has one count, that of the work that was abandoned last.
         let counted = open.iter().find(|(intent, ..)| matches!(intent, Intent::Create { .. })).map(|(intent, ..)| intent.input_digest());
         let doubts = |intent: &Intent| if matches!(intent, Intent::Create { .. }) && Some(intent.input_digest()) == counted { doubts } else { 0 };
-        // Only work that may make a revision is written down without an operation, and a metadata update
-        // never is.
+        // Only work that may make a revision is written down without an operation, and a metadata
+        // update never is.
         entry.open = open.into_iter().filter(|(intent, ..)| !matches!(intent, Intent::UpdateMetadata { .. }))
             .filter(|(intent, operation, _)| operation.is_some() || intent.may_make_a_revision())
             .map(|(intent, operation, set_aside)| {

@@ -166,8 +166,8 @@ fn a_rehearsal_archives_in_the_emulators_world() {
     assert_eq!(status["assets"][0]["state"], "synced");
 }
 
-/// On another branch it was restored a moment ago: no read can contradict that yet, and the lockfile
-/// of the branch that archived it may be older.
+/// On another branch it was restored a moment ago: no read can contradict that yet, and the
+/// lockfile of the branch that archived it may be older.
 #[test]
 fn an_older_lockfile_does_not_archive_again_what_was_restored_since() {
     let (remote, project) = three(&[]);

@@ -275,7 +275,8 @@ fn rows(old: &BTreeMap<&str, u64>, new: &BTreeMap<&str, u64>) -> BTreeMap<String
     old.iter().map(|(name, id)| ((*name).to_owned(), (*id, new[name]))).collect()
 }
 
-/// Taken back by git, with and without a sync of what git brought back, and given again; on another branch, too.
+/// Taken back by git, with and without a sync of what git brought back, and given again; on another
+/// branch, too.
 #[test]
 fn a_change_of_the_owner_that_is_given_again_uploads_nothing_again() {
     for visit in ["reset", "reset and sync", "another branch"] {

@@ -158,8 +158,8 @@ fn an_update_that_an_old_state_has_in_doubt_was_overtaken() {
     });
 }
 
-/// The lockfile tells of an update in doubt, so that neither an older state nor a machine without one
-/// takes what it made for somebody else's.
+/// The lockfile tells of an update in doubt, so that neither an older state nor a machine without
+/// one takes what it made for somebody else's.
 #[test]
 fn an_update_in_doubt_is_known_to_an_older_state_and_to_a_new_machine() {
     let cases = [

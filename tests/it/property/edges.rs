@@ -98,8 +98,8 @@ impl Walk {
         self.seen = at_remote(self);
         let made: BTreeSet<u64> = self.seen.difference(&before).copied().collect();
         assert!(made.is_subset(&known.assets()), "it made {made:?}, and its lockfile has {known:?}\n{}", ran.stdout);
-        // It holds what the first machine went on with, whose revisions a stale lockfile doesn't have, and
-        // what that lockfile has in doubt: its exit code is 1 then, rightly.
+        // It holds what the first machine went on with, whose revisions a stale lockfile doesn't
+        // have, and what that lockfile has in doubt: its exit code is 1 then, rightly.
         if ran.code != 0 {
             self.strangers.extend(made);
             return;
