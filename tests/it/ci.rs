@@ -268,7 +268,7 @@ fn a_checkout_without_a_branch_pushes_to_the_one_that_ci_names() {
     machine.git(&["branch", "-q", "-D", "main"]);
     let ran = ci.run(&machine, &ON_CHANGE).expect(3);
     assert!(ran.stderr.contains("set MACADAM_BRANCH") && ci.creates() == 0, "{}", ran.stderr);
-    // Meanwhile somebody pushed.
+    // Meanwhile another person pushed.
     author.write("note.txt", "later\n");
     push(&author, "later");
     let mut command = ci.command(&machine, &ON_CHANGE);
@@ -276,7 +276,7 @@ fn a_checkout_without_a_branch_pushes_to_the_one_that_ci_names() {
     assert_eq!(ci.hub.log(), ["assets: sync", "later", "first"]);
     assert_eq!(ci.creates(), 1);
 
-    // A commit of another branch is nobody's to push to this one.
+    // A commit of another branch must not be pushed to this one.
     author.git(&["checkout", "-q", "-b", "other"]);
     author.write("note.txt", "of another branch\n");
     author.git(&["commit", "-q", "--all", "-m", "other"]);

@@ -14,7 +14,7 @@ use super::support::{Project, Ran, Remote, SECRET, png, rbxmx};
 const MANIFEST: &str =
     "[creator]\nuser_id = 1\n\n[assets.sword]\npath = \"sword.rbxmx\"\n\n[assets.icon]\npath = \"icon.png\"\n";
 
-/// A remote, and a project of a model and a picture that nobody has synced.
+/// A remote, and a project of a model and a picture that were never synced.
 fn new() -> (Remote, Project) {
     let switches = vec![("operation_visible_after_ms".to_owned(), "0".to_owned())];
     let remote = Remote::with(Config { switches, ..Config::default() });
@@ -343,7 +343,7 @@ fn readers_work_in_a_read_only_folder() {
         }
         command.output().map(Ran::of)
     };
-    // The binary may lie in a folder that nobody but root may enter; then nothing can be shown.
+    // The binary may lie in a folder that only root may enter; then nothing can be shown.
     if let Ok(version) = run(&["--version"]) {
         drop(version.expect(0));
         for command in [&["status"][..], &["history", "sword"], &["plan"], &["check"], &["sync", "--once", "--locked"]]

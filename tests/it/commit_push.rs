@@ -83,7 +83,7 @@ impl Clone {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The script, told of the lockfile and these files in `game`.
+    /// The script, called with the lockfile and these files in `game`.
     fn script(&self, changed: &[&str]) -> Command {
         let game = self.path.join("game");
         let changed: Vec<String> = changed.iter().map(|name| game.join(name).display().to_string()).collect();

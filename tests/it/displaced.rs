@@ -224,7 +224,7 @@ fn a_service_whose_git_folder_is_gone_ends_and_the_next_start_goes_on() {
     let log = std::fs::File::create(project.file("log.txt")).unwrap();
     let mut service = service.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
     until("it has synced", || project.file("assets.lock.toml").exists() && remote.assets().len() == 2);
-    // At once: what deletes it file by file meets a service that writes it anew meanwhile.
+    // At once: what deletes it file by file meets a service that writes it again meanwhile.
     let elsewhere = tempfile::tempdir().unwrap();
     std::fs::rename(project.file(".git"), elsewhere.path().join("git")).unwrap();
     project.write("ui/c.png", png(3));

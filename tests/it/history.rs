@@ -158,7 +158,7 @@ fn a_revision_that_roblox_lacks_is_shown_as_missing() {
     assert_eq!(numbers, [1, 2]);
     assert_eq!((&revisions[0]["at_remote"], &revisions[0]["remote"]), (&json!(false), &Value::Null));
     assert_eq!(revisions[1]["at_remote"], true);
-    // The asset itself is gone: that is told, and no failure.
+    // The asset itself is gone: that is reported, and is no failure.
     let gone = json!({"kind": "reply", "status": 404, "shape": "service", "message": "AssetId is not found"});
     fault(&remote, json!({"match": {"path": format!("assets/{id}")}, "action": gone}));
     let (_, revisions, notes) = asked(&project, "sword");

@@ -19,7 +19,7 @@ description = \"A sword\"
 path = \"icon.png\"
 ";
 
-/// A remote, and a project of a model and a picture that nobody has synced.
+/// A remote, and a project of a model and a picture that were never synced.
 pub fn new(manifest: &str) -> (Remote, Project) {
     let switches = vec![("operation_visible_after_ms".to_owned(), "0".to_owned())];
     let remote = Remote::with(Config { switches, ..Config::default() });

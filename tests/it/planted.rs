@@ -52,7 +52,7 @@ fn a_state_with_a_schema_of_somebody_elses_is_refused_with_the_way_on() {
     // Leftovers of a person's `sqlite3` don't count as planted.
     Connection::open(project.state()).unwrap().execute_batch("ANALYZE").unwrap();
     assert_eq!(project.sync()["actions"], serde_json::json!([]));
-    // And the way on that is told leads on.
+    // The reported remedy works.
     Connection::open(project.state()).unwrap().execute_batch("CREATE TABLE more (x)").unwrap();
     project.run(&["sync", "--once"]).expect(3);
     std::fs::rename(project.state(), project.file("aside.db")).unwrap();

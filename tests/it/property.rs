@@ -118,14 +118,14 @@ struct Walk {
     lockfiles: Vec<String>,
     /// A person agrees to a new lockfile where a branch was left before its first one was written.
     agrees: bool,
-    /// The lockfile that was checked out last, as long as nobody put another one in its place.
+    /// The lockfile that was checked out last, as long as no other one took its place.
     checked_out: Option<String>,
     /// An older copy of the state.
     copy: tempfile::TempDir,
     has_copy: bool,
     /// A second machine made assets for contents that this one has.
     is_twofold: bool,
-    /// Assets of a second machine whose lockfile nobody got.
+    /// Assets of a second machine whose lockfile was lost.
     strangers: BTreeSet<u64>,
     /// The contents of uploads that earlier states gave up, by upload.
     given_up: BTreeMap<String, String>,
@@ -361,7 +361,8 @@ impl Walk {
         self.lockfile().map(|text| Known::lockfile(&text)).unwrap_or_default()
     }
 
-    /// One run of the program, killed at a step if told so, and what must hold after it.
+    /// One run of the program, killed at a step if wanted, and the properties that must hold after
+    /// it.
     fn sync(&mut self, crash: Option<u32>) -> Ran {
         self.sync_within(&["--timeout", "2m"], crash)
     }
@@ -476,7 +477,7 @@ impl Walk {
                 let before = self.writes();
                 let again = self.sync(None).expect(0);
                 assert_eq!(self.writes(), before, "a second run changes nothing: {}", again.stdout);
-                // What came with another lockfile is looked at until reads can't be older than it.
+                // Facts from another lockfile are read again until reads can't be older than it.
                 self.project.let_reads_catch_up();
                 self.sync(None).expect(0);
                 self.matches();
@@ -600,7 +601,7 @@ impl Walk {
         for address in wanted {
             assert!(lockfile.has(address), "the lockfile lacks {address}");
         }
-        // But for creates in doubt whose addresses left: nobody wants to know.
+        // But for creates in doubt whose addresses left: their outcome no longer matters.
         assert!(
             known.open.iter().all(|(address, submitted, _)| !submitted && !wanted.contains(&**address)),
             "{known:?}"

@@ -10,7 +10,7 @@ use super::support::{Project, Ran, Remote, png, rbxmx};
 const UI: &str = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/*.png\"\n";
 const MODELS: &str = "[creator]\nuser_id = 1\n\n[globs.models]\npath = \"models/*.rbxmx\"\n";
 
-/// A remote whose limits nobody reaches: Macadam itself stays under the documented ones.
+/// A remote whose limits are never reached: Macadam itself stays under the documented ones.
 fn unlimited() -> Remote {
     let endpoints = ApiEndpoint::ALL.into_iter().map(|endpoint| (endpoint, Limit::of(100_000))).collect();
     Remote::with(Config { limits: EndpointLimits { window_ms: 60_000, endpoints }, ..Config::default() })
@@ -155,7 +155,7 @@ fn one_answer_of_not_found_replaces_no_shared_asset() {
     gone.conditions.asset_id = Some(shared);
     project.let_reads_catch_up();
     let rule = fault(&remote, gone);
-    // Nobody knows by one answer that it is gone, so nobody gets another one in its place.
+    // One answer doesn't prove that it is gone, so no other asset takes its place.
     let (code, document) = project.json(&["sync", "--once"]);
     assert!(remote.control().fired(rule) > 0);
     assert_eq!((code, remote.assets().len()), (1, 2), "{document:#}");

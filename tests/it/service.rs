@@ -295,7 +295,7 @@ fn commands_beside_it_are_carried_out_by_it() {
     service.until("the second revision", || remote.assets().iter().any(|report| report.asset.versions.len() == 2));
     service.until_synced("models/sword.rbxmx");
 
-    // It holds the state, so nobody else reconciles.
+    // It holds the state, so no other process syncs.
     project.run(&["sync", "--once"]).expect(5);
 
     let (code, document) = project.json(&["archive", "ui/a.png", "--yes"]);
@@ -366,7 +366,7 @@ fn a_killed_service_continues_its_work() {
     service.kill();
     drop(service);
 
-    // The start notices changes made while nobody watched, and sends nothing else.
+    // The start notices changes made while no process watched, and sends nothing else.
     project.write("ui/b.png", png(2));
     let service = Service::start(&project, &[]);
     service.until_synced("ui/b.png");
@@ -460,7 +460,7 @@ fn drift_is_reported_without_a_refresh() {
     project.sync();
     let id = remote.assets().iter().map(|report| report.asset.id).min().unwrap();
     remote.control().edit(id, &ForeignEdit { archived: Some(true), ..ForeignEdit::default() }).unwrap();
-    // Nobody has looked for a long time.
+    // The asset was not read for a long time.
     let state = rusqlite::Connection::open(project.state()).unwrap();
     assert_eq!(state.execute("UPDATE observations SET at = '2026-01-01T00:00:00Z'", []).unwrap(), 2);
     state.execute("UPDATE own_writes SET at = '2026-01-01T00:00:00Z'", []).unwrap();

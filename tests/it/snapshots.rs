@@ -1,7 +1,7 @@
 //! Whole outputs as a person sees them, in files of `snapshots/`: a changed sentence is one line of
 //! a diff there.
 //!
-//! `INSTA_UPDATE=always cargo test --test it snapshots::` writes them anew. Read next: `output`,
+//! `INSTA_UPDATE=always cargo test --test it snapshots::` writes them again. Read next: `output`,
 //! for the parts that depend on a situation.
 
 use std::path::Path;

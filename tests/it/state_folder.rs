@@ -137,7 +137,7 @@ fn files_planted_beside_the_manifest_have_no_effect() {
     let outside = tempfile::tempdir().unwrap();
     let victim = outside.path().join("victim");
     std::fs::write(&victim, "precious").unwrap();
-    // Another project's state, whose lock somebody holds.
+    // Another project's state, whose lock is held.
     let elsewhere = Project::new(GLOBS).at(&remote.url());
     let other = Service::start(&elsewhere, &[]);
 

@@ -71,7 +71,7 @@ fn a_pinned_address_tells_its_revision_and_what_waits() {
 
     2 pinned
     "#);
-    // A file that nobody looked at since.
+    // A file that was not read since.
     project.write("icon.png", png(7));
     assert!(
         row(&project, "icon")["waits"]

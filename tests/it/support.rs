@@ -178,7 +178,7 @@ impl Ran {
     }
 }
 
-/// An emulator on a port of its own, with operations that are done at once unless told otherwise.
+/// An emulator on a port of its own, with operations that are done at once by default.
 pub struct Remote {
     running: Option<Running>,
     runtime: tokio::runtime::Runtime,

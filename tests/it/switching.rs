@@ -119,7 +119,7 @@ fn an_upload_that_was_begun_in_another_checkout_is_ended_and_stays_out_of_the_lo
     }
 }
 
-/// What the run wanted on one branch says nothing of another one.
+/// The wishes of one branch say nothing of another one.
 #[test]
 fn a_run_that_ends_on_another_branch_leaves_its_lockfile_alone() {
     let (remote, project) = repository();
@@ -187,7 +187,7 @@ fn a_switch_right_after_a_status_of_git_archives_nothing() {
         // So long a file must not have changed for its burst to be over.
         std::thread::sleep(std::time::Duration::from_secs(3));
         project.write("ui/20.png", png(20));
-        // The index is written anew, under a lock of its own.
+        // The index is written again, under a lock of its own.
         project.git(&["status", "--short"]);
         project.git(&["checkout", "--quiet", branch]);
     }

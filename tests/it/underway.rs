@@ -1,5 +1,5 @@
 //! Files that get another name or other bytes while their asset is on its way: nothing is doubled,
-//! and nothing is blamed on somebody else.
+//! and no other person is blamed.
 
 use macadam::emulator::{ApiEndpoint, Config, EndpointLimits, FaultAction, FaultRule, LatencyModel, Limit, Point};
 

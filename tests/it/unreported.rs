@@ -15,7 +15,7 @@ fn project(remote: &Remote) -> Project {
     project
 }
 
-/// Whether the state knows of a change of the lockfile that no command was told of.
+/// Whether the state knows of a change of the lockfile that was reported to no command.
 fn is_unreported(project: &Project) -> bool {
     let state = rusqlite::Connection::open(project.state()).unwrap();
     state.query_row("SELECT lockfile_unreported FROM meta", [], |row| row.get(0)).unwrap()
@@ -40,7 +40,7 @@ fn a_change_whose_command_failed_is_reported_by_the_next_service() {
     let project = project(&remote);
     project.run(&["sync", "--once", "--on-change", "exit 1"]).expect(1);
     assert!(is_unreported(&project));
-    // Nothing changes, and it is told all the same; the end of the service writes that down, too.
+    // Nothing changes, and it is reported all the same; the end of the service records that, too.
     let service = Service::start(&project, &["--on-change", "echo told >> told"]);
     service.until("the command was told", || project.file("told").exists());
     service.end();

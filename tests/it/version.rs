@@ -1,5 +1,5 @@
 //! `macadam --version` says from which commit and for which target the program was built, and a
-//! build works without git, outside a checkout, and in somebody else's.
+//! build works without git, outside a checkout, and in another project's.
 
 use std::path::Path;
 

@@ -72,7 +72,7 @@ fn restore_undoes_every_kind_of_archiving() {
     archive(true);
     project.run(&["restore", "sword"]).expect(0);
     assert!(!remote.control().asset(id).unwrap().asset.archived);
-    // An asset that somebody else restored no longer counts as archived, and nothing is sent.
+    // An asset that another person restored no longer counts as archived, and nothing is sent.
     project.run(&["archive", "sword"]).expect(0);
     archive(false);
     project.let_reads_catch_up();

@@ -7,7 +7,7 @@ use super::{MANIFEST, asset_id, content, is_settled, refused, remote, row};
 use crate::crash::stage::hash;
 use crate::support::{Project, Remote, png, rbxmx};
 
-/// A project of somebody else, whose sword and picture are at the remote.
+/// A project of another person, whose sword and picture are at the remote.
 fn made_elsewhere(remote: &Remote, manifest: &str) -> (u64, u64) {
     let other = Project::new(manifest).at(&remote.url());
     other.write("sword.rbxmx", rbxmx("theirs"));
@@ -170,7 +170,7 @@ fn an_ambiguous_move_is_decided_by_an_import() {
     assert_eq!(asset_id(&project, "c"), b);
     let lockfile = project.read("assets.lock.toml");
     assert!(!lockfile.contains("[assets.\"b\"]") && lockfile.contains("[assets.\"c\"]"), "{lockfile}");
-    // Nobody has to decide on the other one any more: it left.
+    // The other one needs no decision any more: it left.
     project.sync();
     is_settled(&remote, &project);
     assert_eq!(remote.assets().len(), 2);

@@ -68,7 +68,7 @@ fn a_picture_is_pinned_from_a_fresh_clone_and_restored() {
     // A second pin takes the place of the first.
     project.run(&["pin", "ui/a.png", "2"]).expect(0);
     assert_eq!(project.read("assets.toml").matches("ui/a.png\"").count(), 1);
-    // Back to the file, which nobody has uploaded yet.
+    // Back to the file, which was never uploaded.
     let (code, told) = project.json(&["unpin", "ui/a.png"]);
     assert_eq!((code, &told["actions"][0]["action"], &told["revision"]), (0, &json!("replace"), &json!(4)), "{told:#}");
     assert!(!project.read("assets.toml").contains("pins"));

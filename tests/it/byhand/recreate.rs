@@ -264,7 +264,7 @@ fn commit(project: &Project, message: &str) {
     project.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
 }
 
-/// What was seen of an asset before git brought another lockfile is looked at once more.
+/// An asset that was read before git brought another lockfile is read once more.
 fn is_looked_at(project: &Project) {
     project.let_reads_catch_up();
     assert_eq!(project.sync()["actions"], json!([]));

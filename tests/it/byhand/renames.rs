@@ -30,7 +30,7 @@ fn actions(document: &Value) -> Vec<String> {
     entries.map(|entry| format!("{} {}", entry["action"], entry["address"]).replace('"', "")).collect()
 }
 
-/// Its file holds bytes that nobody has uploaded, so nothing but the pin tells what it was.
+/// Its file holds bytes that were never uploaded, so only the pin tells its identity.
 #[test]
 fn a_pinned_model_that_is_renamed_keeps_its_asset() {
     let (remote, project) = model();
@@ -38,7 +38,7 @@ fn a_pinned_model_that_is_renamed_keeps_its_asset() {
     project.run(&["pin", "m/sword.rbxmx", "1"]).expect(0);
     project.write("m/sword.rbxmx", rbxmx("never uploaded"));
     rename(&project, "m/sword.rbxmx", "m/blade.rbxmx");
-    // The pin still has the old name: nothing is made in its place, and the remedy is told.
+    // The pin still has the old name: nothing is made in its place, and the remedy is reported.
     for _ in 0..2 {
         let (code, document) = project.json(&["sync", "--once"]);
         assert_eq!(code, 1, "{document:#}");

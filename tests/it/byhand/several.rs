@@ -122,7 +122,7 @@ fn retry_with_a_glob_takes_the_refused_assets() {
     refused(&project, &["retry", "**"], 1);
 }
 
-/// The picture is another asset then, and whoever shows it follows in the same command.
+/// The picture is another asset then, and the assets that show it follow in the same command.
 #[test]
 fn a_pinned_icon_is_sent_to_the_assets_that_show_it() {
     let remote = remote(&[]);

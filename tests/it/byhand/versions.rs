@@ -53,7 +53,7 @@ fn a_version_that_is_not_there_is_refused_before_anything_is_sent() {
     is_settled(&remote, &project);
 }
 
-/// A pin that somebody wrote by hand.
+/// A pin that a person wrote by hand.
 #[test]
 fn a_sync_reads_the_version_before_it_rolls_back() {
     for edit in [

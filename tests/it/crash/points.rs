@@ -49,7 +49,7 @@ pub(super) fn move_the_point(run: impl Fn(&mut Option<Stage>, usize) -> bool + S
         }
     });
     // Even what sends nothing takes three transactions of two steps each, and a lockfile of four:
-    // fewer points mean that nobody died.
+    // fewer points mean that no process died.
     let points = next.into_inner();
     assert!(points > 9, "only {points} points");
 }

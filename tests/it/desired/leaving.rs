@@ -1,4 +1,4 @@
-//! Assets that nobody wants any more: kept, or archived after a while, and never many at once
+//! Assets that are no longer wanted: kept, or archived after a while, and never many at once
 //! without a person.
 
 use macadam::emulator::ApiEndpoint;

@@ -98,7 +98,7 @@ fn desired_job(what: &str, remote: &Remote) {
     assert_eq!(links.get("twitterSocialLink"), Some(&"https://twitter.com/us"), "{what}");
 
     // Another picture is another asset, and the icon follows; a picture that moved is the same
-    // asset, and is not shown anew.
+    // asset, and is not shown again.
     project.write("ui/a.png", png(3));
     check(what, &project, remote, &["update_metadata crate", "replace ui/a.png"]);
     assert_eq!(asset(&project, remote, "crate").asset.metadata.icon, Some(asset_id(&project, "ui/a.png")), "{what}");

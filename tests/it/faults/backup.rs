@@ -117,7 +117,7 @@ fn an_operation_that_an_old_state_follows_is_older_than_the_lockfile() {
     trial.settle();
     trial.project.write("models/sword.rbxmx", rbxmx("two"));
     trial.settle();
-    // Nobody made the first revision current again: the answer is about the day on which it was.
+    // The first revision was not made current again: the answer is about the day on which it was.
     // The asset is looked at until reads can't be older than that.
     let before = come_back(&trial, &backup);
     trial.project.sync();
@@ -159,7 +159,7 @@ fn an_update_that_an_old_state_has_in_doubt_was_overtaken() {
 }
 
 /// The lockfile tells of an update in doubt, so that neither an older state nor a machine without
-/// one takes what it made for somebody else's.
+/// one takes its revisions for another person's.
 #[test]
 fn an_update_in_doubt_is_known_to_an_older_state_and_to_a_new_machine() {
     let cases = [

@@ -1,4 +1,4 @@
-//! Upload quotas that are used up: in every spelling, told in one line, and over by themselves.
+//! Upload quotas that are used up: in every spelling, reported in one line, and over by themselves.
 
 use macadam::emulator::{ApiEndpoint, Config};
 use serde_json::json;

@@ -109,7 +109,7 @@ fn an_upload_whose_outcome_could_not_be_written_is_held() {
     trial.fired();
     trial.remote.control().clear_faults();
 
-    // Also who only looks is told.
+    // A command that only reads reports it too.
     let held = |document: &Value| {
         let rows = document["assets"].as_array().unwrap();
         rows.iter().filter(|row| row["state"] == "held").count()

@@ -1,7 +1,7 @@
 //! TLS: a remote that can't prove its identity gets nothing.
 //!
-//! The certificates are made here, of an authority that the program is told to trust, so that only
-//! the fault of the case is wrong with them.
+//! The certificates are made here, of an authority that the program trusts by an option, so that
+//! only the fault of the case is wrong with them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -144,7 +144,7 @@ fn a_file_of_somebody_else_is_left_alone_until_it_is_adopted() {
     assert!(ran.stdout.contains("macadam outputs --adopt"), "{}", ran.stdout);
     project.run(&["outputs", "--check"]).expect(1);
 
-    // Nobody is there who could be asked.
+    // There is no terminal to ask at.
     let (code, document) = project.json(&["outputs", "--adopt"]);
     assert_eq!((code, states(&document)), (1, vec!["refused", "written", "up_to_date"]));
     let (code, document) = project.json(&["outputs", "--adopt", "--yes"]);

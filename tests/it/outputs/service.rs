@@ -27,7 +27,7 @@ fn the_service_writes_them_and_does_not_answer_to_them() {
     let log = service.end();
     // Once for each of two pictures, and never for the output in the folder of the glob.
     assert_eq!(looks(&log), at_start + 2, "{log}");
-    // The command is told of the lockfile and the outputs at once, so that they are one commit.
+    // The command gets the lockfile and the outputs together, so that they are one commit.
     let told = project.read("told.txt");
     let types = project.file(LUAU).with_extension("d.ts");
     assert!(

@@ -20,7 +20,7 @@ impl Walk {
         }
     }
 
-    /// What a CI does first: all that git doesn't know goes.
+    /// Cleans the checkout as a CI does: all files that git doesn't know go.
     pub(super) fn clean(&mut self) {
         if !self.git {
             return;

@@ -29,7 +29,7 @@ impl Walk {
             if !submitted || !wanted.contains_key(address) {
                 continue;
             }
-            // What others have of an address that is forgotten is another story.
+            // Other machines' knowledge of a forgotten address is checked elsewhere.
             let is_new = !known.has(address) && !kept.has(address);
             match self.rng.u8(..3) {
                 0 => {
@@ -40,7 +40,7 @@ impl Walk {
                 1 if is_new => {
                     self.log.push(format!("{address} never ends: forget it"));
                     self.project.run(&["forget", address]).expect(0);
-                    // What it makes late belongs to nobody by a person's own word.
+                    // Its late asset belongs to no address, by a person's own word.
                     self.left.push(content.clone());
                 }
                 _ => {

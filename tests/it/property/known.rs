@@ -48,7 +48,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// What the state of the project knows, with its integrity checked. Read from a copy: a look
+    /// The knowledge of the project's state, with its integrity checked. Read from a copy: a look
     /// must not mend what a crash left.
     pub fn state(project: &Project) -> Self {
         Self::state_in(&project.file(""))
@@ -164,7 +164,7 @@ impl Known {
     }
 
     /// The contents of all uploads that were given up, here or by those of `earlier`, and of which
-    /// nobody knows what they made; by upload.
+    /// their outcome is unknown; by upload.
     pub fn unsettled(&self, earlier: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let possible = self.possible.iter().map(|(upload, one)| (upload, &one.content));
         let all = possible.chain(&self.abandoned).chain(&self.set_aside).chain(earlier);
