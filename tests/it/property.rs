@@ -404,7 +404,7 @@ impl Walk {
         self.seen = assets.iter().map(|report| report.asset.id).collect();
         if self.clear {
             let in_doubt: Vec<_> = now.open.iter().filter(|(_, submitted, _)| !submitted).collect();
-            assert!(in_doubt.is_empty() && now.abandoned.is_empty() && now.told == 0, "nothing was in doubt: {now:?}");
+            assert!(in_doubt.is_empty() && now.abandoned.is_empty() && now.reported == 0, "nothing was in doubt: {now:?}");
         }
         ran
     }
@@ -426,7 +426,7 @@ impl Walk {
                 "{count} assets with the content {content} are unknown, {recorded} are recorded"
             );
         }
-        now.has_told_all();
+        now.check_all_reported();
     }
 
     /// No asset was made in this run for bytes that were known before, or twice for the same, but

@@ -159,7 +159,7 @@ impl Ledger {
             let is_over = !submitted && !desired.contains_key(address);
             assert!(is_over, "the create of `{address}` with the content {content} is open");
         }
-        known.has_told_all();
+        known.check_all_reported();
         let mut assets = fixture.emulator.assets();
         assets.retain(|asset| asset["creator"] != runners::OWNER);
         let both = known.clone().and(&lockfiles);

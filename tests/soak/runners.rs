@@ -361,7 +361,7 @@ impl Runners {
     fn check(&mut self, emulator: &Emulator) {
         let lockfile = self.lockfile();
         let states = self.machines.iter().map(|machine| Known::state_in(&machine.project.file("")));
-        let states: Vec<Known> = states.inspect(Known::has_told_all).chain(self.gone.iter().cloned()).collect();
+        let states: Vec<Known> = states.inspect(Known::check_all_reported).chain(self.gone.iter().cloned()).collect();
         let open: Vec<String> =
             states.iter().flat_map(|state| state.open.iter().map(|(_, _, content)| content.clone())).collect();
         let all = states.iter().fold(lockfile.clone(), Known::and);

@@ -28,12 +28,12 @@ pub struct Stage {
     pub project: Project,
     /// Which addresses ever held which content.
     written: BTreeMap<String, BTreeSet<String>>,
-    told: Told,
+    recorded: RecordedDuplicates,
 }
 
 /// Counts over the life of a stage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Told {
+struct RecordedDuplicates {
     /// Assets at the remote that neither state nor lockfile knows, by address.
     orphans: BTreeMap<String, u32>,
     /// Possible duplicates that the state records, by address.
@@ -113,7 +113,7 @@ impl Stage {
     pub fn new(manifest: &str) -> Self {
         let remote = remote();
         let project = Project::new(manifest).at(&remote.url());
-        Self { remote, project, written: BTreeMap::new(), told: Told::default() }
+        Self { remote, project, written: BTreeMap::new(), recorded: RecordedDuplicates::default() }
     }
 
     /// Writes an asset's file, whose address is its path.
@@ -185,7 +185,7 @@ impl Stage {
     /// doubt, and for nothing else.
     #[track_caller]
     pub fn recover(&mut self, open: &[Open]) {
-        let before = self.told.clone();
+        let before = self.recorded.clone();
         self.converge();
         self.audit();
         // An attempt that outlived two deaths counts once.
@@ -193,11 +193,11 @@ impl Stage {
             open.iter().filter(|open| open.is_create_in_doubt()).map(|open| (open.id, open)).collect();
         let mut expected = before.duplicates.clone();
         in_doubt.values().for_each(|open| *expected.entry(open.address.clone()).or_default() += 1);
-        assert_eq!(self.told.duplicates, expected, "possible duplicates recorded, after {open:?}");
-        for (address, count) in &self.told.orphans {
+        assert_eq!(self.recorded.duplicates, expected, "possible duplicates recorded, after {open:?}");
+        for (address, count) in &self.recorded.orphans {
             let new = count - before.orphans.get(address).unwrap_or(&0);
-            let told = self.told.duplicates.get(address).unwrap_or(&0) - before.duplicates.get(address).unwrap_or(&0);
-            assert!(new <= told, "{address} was doubled {new} times and recorded {told} times, after {open:?}");
+            let more = self.recorded.duplicates.get(address).unwrap_or(&0) - before.duplicates.get(address).unwrap_or(&0);
+            assert!(new <= more, "{address} was doubled {new} times and recorded {more} times, after {open:?}");
         }
     }
 
@@ -207,7 +207,7 @@ impl Stage {
         self.quiet();
         assert_eq!(self.open(), [], "open changes of a project in sync");
         let ids = self.matches_the_files();
-        self.told = Told { orphans: self.orphans(&ids), duplicates: self.events("possible_duplicate") };
+        self.recorded = RecordedDuplicates { orphans: self.orphans(&ids), duplicates: self.events("possible_duplicate") };
         let before = self.remote.all_requests();
         let second = self.project.sync();
         assert_eq!(second["actions"].as_array().map(Vec::len), Some(0), "{second:#}");

@@ -40,7 +40,7 @@ pub struct Known {
     /// The uploads that may have made a second asset, by their random names.
     pub possible: BTreeMap<String, Possible>,
     /// How many events speak of a possible double.
-    pub told: u64,
+    pub reported: u64,
     /// Assets that a person had forgotten, by the state.
     pub forgotten: BTreeSet<u64>,
     /// Assets that no address of this checkout's lockfile has.
@@ -108,8 +108,8 @@ impl Known {
         known.elsewhere.extend(rows.query_map([], |row| number(row, 0)).unwrap().map(Result::unwrap));
         let mut rows = db.prepare("SELECT asset_id FROM forgotten").unwrap();
         known.forgotten.extend(rows.query_map([], |row| number(row, 0)).unwrap().map(Result::unwrap));
-        let told = "SELECT count(*) FROM events WHERE kind IN ('possible_duplicate', 'recreated')";
-        known.told = db.query_row(told, [], |row| number(row, 0)).unwrap();
+        let reported = "SELECT count(*) FROM events WHERE kind IN ('possible_duplicate', 'recreated')";
+        known.reported = db.query_row(reported, [], |row| number(row, 0)).unwrap();
         known
     }
 
@@ -163,7 +163,7 @@ impl Known {
         }
     }
 
-    /// The contents of all uploads that were given up, here or by those of `earlier`, and of which
+    /// The contents of all uploads that were given up, here or by those of `earlier`, while
     /// their outcome is unknown; by upload.
     pub fn unsettled(&self, earlier: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let possible = self.possible.iter().map(|(upload, one)| (upload, &one.content));
@@ -186,14 +186,14 @@ impl Known {
     /// Checks that each abandoned upload is recorded: as a possible duplicate, and in the history
     /// of its address.
     #[track_caller]
-    pub fn has_told_all(&self) {
+    pub fn check_all_reported(&self) {
         assert!(
             self.unreported().is_empty(),
             "uploads were given up without a word: {:?} of {self:?}",
             self.unreported()
         );
         let open = self.abandoned.keys().filter(|upload| !self.possible[*upload].settled).count();
-        assert!(self.told >= open as u64, "{open} uploads may exist twice, and {} events say so: {self:?}", self.told);
+        assert!(self.reported >= open as u64, "{open} uploads may exist twice, and {} events say so: {self:?}", self.reported);
     }
 
     pub fn assets(&self) -> BTreeSet<u64> {
