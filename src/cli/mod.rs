@@ -34,6 +34,7 @@ mod pin;
 mod plan;
 mod plan_text;
 mod progress;
+mod question;
 mod recreate;
 mod resolve;
 mod selection;

@@ -8,7 +8,7 @@ use super::errors::problem;
 use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::github::AnnotationLevel;
 use super::output::{Printer, TextStyle, annotate, paint, plural};
-use super::sync::{ask_or, asks};
+use super::question::{ask_or, asks};
 use super::target::{self, ProjectTarget};
 use crate::engine::workspace::outputs::{OutputFile, OutputState, RenderedOutput};
 use crate::engine::workspace::snapshot;

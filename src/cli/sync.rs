@@ -1,7 +1,6 @@
 //! `macadam sync`: uploads changes until Roblox matches the files.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::github::AnnotationLevel;
 use super::on_change::{self, Ran};
 use super::output::{Printer, TextStyle, annotate, annotates, paint, plural};
 use super::progress::Bars;
+use super::question::{ask, asks};
 use super::status::unknown_address;
 use super::tally::{Tally, Tense, done_word, hold_word, tally};
 use super::{ci, outputs, plan, plan_text, service, target};
@@ -265,11 +265,6 @@ pub(super) fn end_after(stop: &Shutdown, timeout: Duration) {
     });
 }
 
-/// Whether there is a person to ask.
-pub(super) fn asks(output: Printer, yes: bool) -> bool {
-    !yes && !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
-}
-
 /// Asks at a terminal before many uploads, a fee, or a step that can't be undone.
 pub(super) fn confirm(output: Printer, yes: bool, bars: Bars) -> Confirm {
     let asks = asks(output, yes);
@@ -334,26 +329,6 @@ fn questions(plan: &Plan) -> Vec<String> {
         }
     }
     questions
-}
-
-/// Asks before Macadam changes anything on Roblox.
-pub(super) fn ask(output: Printer, questions: &[String]) -> bool {
-    ask_or(output, questions, "Nothing was changed on Roblox.")
-}
-
-/// Asks, and prints `declined` if the person doesn't agree.
-pub(super) fn ask_or(output: Printer, questions: &[String], declined: &str) -> bool {
-    for question in questions {
-        output.warning(question);
-    }
-    let _ = write!(std::io::stderr(), "Continue? [y/N] ");
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    let agreed = read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes");
-    if !agreed {
-        output.aside(&format!("Cancelled. {declined}"));
-    }
-    agreed
 }
 
 fn exit(report: &RunReport) -> Exit {

@@ -7,7 +7,7 @@ use super::body::Parsed;
 use super::endpoint::{ApiEndpoint, Route};
 use super::faults::{FaultAction, FaultStage, Point};
 use super::refusal::{ApiErrorCode, ApiRefusal};
-use super::service::{RequestHead, cut_at};
+use super::request_head::{RequestHead, cut_at};
 use super::shared::Inner;
 use super::switches::{KeyThrottleReply, RateLimitHeaders, Switches};
 use super::wire::{Reply, error};

@@ -5,70 +5,29 @@
 //! the stream of a connection. If the connection is to be reset, it sets SO_LINGER to zero before
 //! the stream is dropped, and the kernel sends RST.
 
-use std::future::pending;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
 use hyper::body::Incoming;
-use hyper::service::{Service, service_fn};
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::connection::{Connection, ConnectionEnd};
 use super::faults::{FaultStage, RequestFacts};
 use super::service;
 use super::shared::Shared;
-
-/// The way a fault ends a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ConnectionEnd {
-    /// RST.
-    Reset,
-    /// FIN.
-    Close,
-    /// The connection stays open and silent.
-    Never,
-}
-
-/// The connection that a request came over.
-#[derive(Clone, Debug)]
-pub(super) struct Connection {
-    pub(super) id: u64,
-    pub(super) ip: IpAddr,
-    end: watch::Sender<Option<ConnectionEnd>>,
-}
-
-impl Connection {
-    pub(super) fn new(id: u64, ip: IpAddr) -> Self {
-        Connection { id, ip, end: watch::Sender::new(None) }
-    }
-
-    /// Ends the connection instead of responding. Never returns: the connection's task drops the
-    /// request with everything else.
-    pub(super) async fn cut(&self, how: ConnectionEnd) -> Response<Body> {
-        if how != ConnectionEnd::Never {
-            self.end.send_replace(Some(how));
-        }
-        pending().await
-    }
-
-    async fn ended(&self) {
-        // The sender lives in self, so waiting can't fail.
-        self.end.subscribe().wait_for(Option::is_some).await.ok();
-    }
-}
 
 /// A stream that is reset on drop if its connection is to end that way.
 struct ResettableStream {

@@ -13,47 +13,20 @@ use axum::http::request::Parts;
 use axum::http::{Request, Response};
 
 use super::body::{self, Parsed};
+use super::connection::{Connection, ConnectionEnd};
 use super::delivery::{Delivery, deliver, merge_into, scripted};
 use super::endpoint::{ApiEndpoint, Route, route};
-use super::faults::{FaultAction, FaultStage, Point, RequestFacts};
+use super::faults::{FaultAction, FaultStage, Point};
 use super::gateway::{Admitted, admit, rate_limit_headers, secret};
 use super::log::RequestReport;
 use super::refusal::ApiRefusal;
-use super::server::{Connection, ConnectionEnd};
+use super::request_head::{RequestHead, cut_at};
 use super::shared::{Inner, Shared};
 use super::switches::Switches;
 use super::wire::render::{Writer, is_field};
 use super::wire::{Reply, error, query};
 use super::world::account::EmulatedKey;
 use super::world::{Effects, UpdateReply};
-
-/// A request without its body.
-pub(super) struct RequestHead<'a> {
-    pub(super) shared: &'a Shared,
-    pub(super) connection: &'a Connection,
-    pub(super) head: &'a Parts,
-    pub(super) route: &'a Route,
-    pub(super) secret: Option<&'a str>,
-    /// Its number in the log.
-    pub(super) seq: u64,
-}
-
-impl RequestHead<'_> {
-    /// Returns the facts that a fault script can use before the body arrives.
-    pub(super) fn facts(&self) -> RequestFacts<'_> {
-        RequestFacts {
-            endpoint: self.route.endpoint(),
-            method: self.head.method.as_str(),
-            path: self.head.uri.path(),
-            asset_id: self.route.asset_id(),
-            ..RequestFacts::default()
-        }
-    }
-
-    fn query(&self, name: &str) -> Option<String> {
-        query::parameter(self.head.uri.query().unwrap_or_default(), name)
-    }
-}
 
 /// The effect of a request.
 struct HandledRequest {
@@ -152,16 +125,6 @@ fn arrive(call: &RequestHead<'_>) -> Option<ConnectionEnd> {
         _ => {}
     }
     cut_at(&action, Point::BeforeBody)
-}
-
-/// Returns how an action ends the connection at a point, if it does.
-pub(super) fn cut_at(action: &FaultAction, point: Point) -> Option<ConnectionEnd> {
-    match action {
-        FaultAction::Reset { at } if *at == point => Some(ConnectionEnd::Reset),
-        FaultAction::Close { at } if *at == point => Some(ConnectionEnd::Close),
-        FaultAction::Hang { at } if *at == point => Some(ConnectionEnd::Never),
-        _ => None,
-    }
 }
 
 /// Carries a request out, with the fault that was picked for it around that.

@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::debounce::{QUIET_UNCONFIRMED, QUIET_UNFINISHED, has_quota};
-use super::scan::last_change_ns;
 use super::walk::{self, Walk};
 use crate::model::desired::FileSelection;
 use crate::model::file::{FileCache, Fingerprint};
@@ -80,7 +79,7 @@ fn before(now_ns: i64, span: Duration) -> i64 {
 /// waiting for as long.
 fn changed_since(since: i64, state: Option<&Fingerprint>) -> bool {
     let day = i64::try_from(Duration::from_secs(86_400).as_nanos()).unwrap_or(i64::MAX);
-    let changed = state.map(last_change_ns);
+    let changed = state.map(Fingerprint::last_change_ns);
     changed.is_some_and(|changed| changed >= since && changed < since.saturating_add(day))
 }
 
@@ -147,7 +146,7 @@ mod tests {
         let walk = walk(folder.path(), &selection());
         let now = {
             let metadata = folder.path().join("a.mesh").metadata().unwrap();
-            last_change_ns(&crate::platform::fingerprint::of(&metadata))
+            crate::platform::fingerprint::of(&metadata).last_change_ns()
         };
         let waits = |now_ns: i64| {
             let in_progress = FilesInProgress::without_events(BTreeSet::new(), now_ns);

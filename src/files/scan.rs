@@ -145,15 +145,9 @@ fn finding(walk: &Walk, path: &ProjectPath, content: Result<FileFacts, FileProbl
     FoundFile { globs: walk.files.get(path).cloned().unwrap_or_default(), content }
 }
 
-/// Returns when the file changed last, in nanoseconds since 1970. A program can set the
-/// modification time, but not the inode's change time.
-pub(super) fn last_change_ns(state: &Fingerprint) -> i64 {
-    if state.changed_ns == 0 { state.modified_ns } else { state.changed_ns }
-}
-
 /// Returns whether the cached content is still that of the file.
 fn is_current(cached: &CachedFile, state: &Fingerprint) -> bool {
-    cached.fingerprint == *state && last_change_ns(state).saturating_add(GRANULARITY_NS) < cached.looked_at_ns
+    cached.fingerprint == *state && state.last_change_ns().saturating_add(GRANULARITY_NS) < cached.looked_at_ns
 }
 
 fn threads(items: usize) -> usize {

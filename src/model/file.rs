@@ -212,6 +212,14 @@ pub struct Fingerprint {
     pub device: u64,
 }
 
+impl Fingerprint {
+    /// When the file changed last, in nanoseconds since 1970. A program can set the modification
+    /// time, but not the inode's change time.
+    pub const fn last_change_ns(&self) -> i64 {
+        if self.changed_ns == 0 { self.modified_ns } else { self.changed_ns }
+    }
+}
+
 /// The result of an earlier look at a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachedFile {

@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::asphalt_lockfile::{AsphaltEntry, AsphaltLockfile, AsphaltWebAsset, CONFIG, LOCKFILE, lockfile};
 use super::asphalt_old;
 use super::extension;
 use super::finding::{Finding, FindingKind};
 use super::glob::TheirGlob;
 use super::read::{CreatorText, Fetch, ReadError, asset_id, joined, slashed, toml};
 use super::source::{FileSet, Input, OutputDraft, Row, Source, Tool, Treatment};
-
-pub(super) const CONFIG: &str = "asphalt.toml";
-pub(super) const LOCKFILE: &str = "asphalt.lock.toml";
 
 #[derive(Deserialize)]
 struct AsphaltConfig {
@@ -47,26 +45,6 @@ const fn yes() -> bool {
     true
 }
 
-#[derive(Deserialize)]
-pub(super) struct AsphaltWebAsset {
-    pub(super) id: u64,
-}
-
-/// The lockfile, of any version.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct AsphaltLockfile {
-    version: u64,
-    inputs: BTreeMap<String, BTreeMap<String, AsphaltEntry>>,
-    pub(super) entries: BTreeMap<String, AsphaltEntry>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct AsphaltEntry {
-    hash: Option<String>,
-    pub(super) asset_id: u64,
-}
-
 /// Reads `asphalt.toml` and the lockfile beside it.
 pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     if asphalt_old::is_old(main) {
@@ -90,17 +68,6 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
         source.findings.extend(entries.values().map(|entry| Finding::new(FindingKind::FileGone, gone(entry))));
     }
     Ok(source)
-}
-
-/// Reads the lockfile. A project without one has uploaded nothing.
-pub(super) fn lockfile(fetch: &Fetch<'_>) -> Result<AsphaltLockfile, ReadError> {
-    let Some(text) = fetch(LOCKFILE)? else { return Ok(AsphaltLockfile::default()) };
-    let lockfile: AsphaltLockfile = toml(LOCKFILE, &text)?;
-    if lockfile.version > 2 {
-        let hint = "it was written by an Asphalt newer than 2; look for a newer Macadam".to_owned();
-        return Err(ReadError::Version { file: LOCKFILE.to_owned(), version: lockfile.version.to_string(), hint });
-    }
-    Ok(lockfile)
 }
 
 fn read_input(

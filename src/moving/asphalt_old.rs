@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::asphalt::{AsphaltWebAsset, CONFIG, LOCKFILE, lockfile};
+use super::asphalt_lockfile::{AsphaltWebAsset, CONFIG, LOCKFILE, lockfile};
 use super::extension;
 use super::finding::{Finding, FindingKind};
 use super::glob::TheirGlob;

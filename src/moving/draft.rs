@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::claims::Claims;
+use super::extension::ExtensionGroup;
 use super::finding::{FindingKind, Findings};
 use super::glob::escaped;
-use super::source::{ExtensionGroup, FileSet, OutputDraft, Source, Tool};
+use super::source::{FileSet, OutputDraft, Source, Tool};
 use crate::model::asset::AssetType;
 use crate::model::ids::{AssetId, Creator};
 

@@ -1,7 +1,25 @@
 //! The files that each tool takes, by extension, and the asset type that it requests.
 
-use super::source::ExtensionGroup;
 use crate::model::asset::AssetType;
+
+/// Extensions of files that become assets of one type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExtensionGroup {
+    /// In lower case, without the dot.
+    pub extensions: &'static [&'static str],
+    /// The type that the tool requests, if Macadam would infer another.
+    pub asset_type: Option<AssetType>,
+    /// Added to the input's name, if one input becomes several globs.
+    pub suffix: &'static str,
+}
+
+impl ExtensionGroup {
+    /// Returns whether a file belongs to it.
+    pub(super) fn fits(&self, path: &str) -> bool {
+        let extension = of(path).unwrap_or_default();
+        self.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension))
+    }
+}
 
 /// Creates a group of extensions whose types Macadam infers.
 const fn inferred(extensions: &'static [&'static str]) -> ExtensionGroup {

@@ -11,6 +11,7 @@
 //! Roblox and writes the lockfile.
 
 mod asphalt;
+mod asphalt_lockfile;
 mod asphalt_old;
 mod asset_sync;
 mod claims;

@@ -1,9 +1,9 @@
 //! The neutral form of a tool's project: its files, the asset IDs that it knows, and the code that
 //! it writes.
 
+use super::extension::ExtensionGroup;
 use super::finding::Finding;
 use super::glob::TheirGlob;
-use crate::model::asset::AssetType;
 use crate::model::foreign_hash::HashKind;
 use crate::model::ids::{AssetId, Creator};
 
@@ -113,25 +113,6 @@ pub(crate) enum FileSet {
     },
     /// The files that the rows name.
     Paths,
-}
-
-/// Extensions of files that become assets of one type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ExtensionGroup {
-    /// In lower case, without the dot.
-    pub extensions: &'static [&'static str],
-    /// The type that the tool requests, if Macadam would infer another.
-    pub asset_type: Option<AssetType>,
-    /// Added to the input's name, if one input becomes several globs.
-    pub suffix: &'static str,
-}
-
-impl ExtensionGroup {
-    /// Returns whether a file belongs to it.
-    pub(super) fn fits(&self, path: &str) -> bool {
-        let extension = super::extension::of(path).unwrap_or_default();
-        self.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension))
-    }
 }
 
 /// An asset that the tool knows.

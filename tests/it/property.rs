@@ -404,7 +404,10 @@ impl Walk {
         self.seen = assets.iter().map(|report| report.asset.id).collect();
         if self.clear {
             let in_doubt: Vec<_> = now.open.iter().filter(|(_, submitted, _)| !submitted).collect();
-            assert!(in_doubt.is_empty() && now.abandoned.is_empty() && now.reported == 0, "nothing was in doubt: {now:?}");
+            assert!(
+                in_doubt.is_empty() && now.abandoned.is_empty() && now.reported == 0,
+                "nothing was in doubt: {now:?}"
+            );
         }
         ran
     }

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Request};
 use serde_json::{Value, json};
 
 use super::files::FilePartFixture;
-use crate::emulator::server::Connection;
+use crate::emulator::connection::Connection;
 use crate::emulator::{ClockKind, Config, Control, EndpointLimits, LatencyModel, Switches, assemble, service};
 
 pub(super) const START: u64 = 1_700_000_000_000;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::engine::report::status::{AssetState, Unknown};
+use crate::engine::report::asset_state::{AssetState, Unknown};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Moderation};
 use crate::model::desired::{AbsenceReason, Desired, DesiredAsset, Pin};

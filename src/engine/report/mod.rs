@@ -1,5 +1,6 @@
 //! Progress, reports of runs, and the status of each asset.
 
+pub(crate) mod asset_state;
 pub(crate) mod asset_status;
 pub(crate) mod progress;
 pub(crate) mod run_report;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::engine::report::asset_state::Unknown;
 use crate::engine::report::asset_status::{AssetStatus, Parts, StatusInputs};
 use crate::engine::workspace::gather::{GatherError, absences, read_manifest};
 use crate::engine::workspace::git;
@@ -19,49 +20,6 @@ use crate::model::recorded::{ApplyError, Recorded};
 use crate::plan::{PlanOptions, plan};
 use crate::platform::clock;
 use crate::platform::fingerprint;
-
-/// The state of an address. If several apply, the first counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum AssetState {
-    /// A person has to decide.
-    Held,
-    /// Moderation rejected its content.
-    Rejected,
-    /// Its file can't be used, or Roblox refused it.
-    Failed,
-    /// A request of it was sent and is not finished.
-    InProgress,
-    /// Its asset is archived.
-    Archived,
-    /// It left the manifest.
-    Removed,
-    /// Someone else changed its asset.
-    Drifted,
-    /// It is pinned to a revision.
-    Pinned,
-    /// The next sync has something to do for it.
-    Pending,
-    /// The remote matches.
-    Synced,
-}
-
-impl AssetState {
-    /// Returns the name in output.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::Rejected => "rejected",
-            Self::Failed => "failed",
-            Self::InProgress => "in_progress",
-            Self::Archived => "archived",
-            Self::Removed => "removed",
-            Self::Drifted => "drifted",
-            Self::Pinned => "pinned",
-            Self::Pending => "pending",
-            Self::Synced => "synced",
-        }
-    }
-}
 
 /// The status of this checkout.
 #[derive(Debug)]
@@ -101,15 +59,6 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
     let lost = view.missing_lockfile.as_ref().and_then(|missing| missing.lost(&desired, &view.recorded));
     let lost_lockfile = lost.map(|lost| LostLockfile { reason: lost.to_string(), hint: lost.hint() });
     Ok(Status { rows: rows(&desired, &unknown, view)?, lost_lockfile })
-}
-
-/// Why the content of a file is unknown without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Unknown {
-    /// This machine has not read it yet.
-    NeverLooked,
-    /// It changed since it was read.
-    Changed,
 }
 
 /// Returns the cached facts of the files, and the files for which the cache has none.

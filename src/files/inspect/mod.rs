@@ -9,6 +9,7 @@
 //! file is complete, then a format of your choice.
 
 mod flac;
+mod full_box;
 mod gltf;
 mod image;
 mod limits;

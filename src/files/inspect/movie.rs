@@ -8,6 +8,7 @@
 //! Sources: ISO/IEC 14496-12 (ISO base media file format), Apple's "QuickTime File Format
 //! Specification". Read next: `tracks`, for how a track's duration is counted.
 
+use super::full_box::{number, version};
 use super::source::FileSource;
 use super::tracks::{Track, Tracks};
 use super::{Unfit, cut_off, damaged, limits, unfit};
@@ -269,16 +270,6 @@ fn track_box(
         _ => {}
     }
     Ok(())
-}
-
-/// Reads the version of a full box, and skips its flags.
-pub(super) fn version(source: &mut FileSource<'_>) -> Result<u8, Unfit> {
-    let [version, _flags @ ..]: [u8; 4] = source.bytes()?;
-    Ok(version)
-}
-
-pub(super) fn number(source: &mut FileSource<'_>, wide: bool) -> Result<u64, Unfit> {
-    Ok(if wide { u64::from_be_bytes(source.bytes()?) } else { u32::from_be_bytes(source.bytes()?).into() })
 }
 
 /// Reads ticks per second, and ticks, from `mvhd` or `mdhd`; 0 if unknown.

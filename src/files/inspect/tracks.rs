@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::movie::{number, version};
+use super::full_box::{number, version};
 use super::source::FileSource;
 use super::{Unfit, damaged, limits};
 

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use open_work::is_polled;
 
 use super::export::relisted;
-use super::merge::union_of_possible;
+use super::union::{join_stored, remembered, union_of_possible};
 use super::{Ledger, LockfileEntry};
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
@@ -131,27 +131,6 @@ fn forget(recorded: &Recorded, ledger: &Ledger, events: &mut Vec<Change>) -> Vec
         }
     }
     changes
-}
-
-/// Returns an entry without the forgotten assets; `None` if nothing is left.
-pub(super) fn remembered<'a>(
-    entry: &'a LockfileEntry,
-    forgotten: Option<&Forgotten>,
-) -> Option<Cow<'a, LockfileEntry>> {
-    let Some(forgotten) = forgotten else { return Some(Cow::Borrowed(entry)) };
-    let mut history = entry.history.clone();
-    if !history.forget(forgotten) {
-        return Some(Cow::Borrowed(entry));
-    }
-    if history.is_empty() && entry.open.is_empty() && entry.possible_duplicates.is_empty() {
-        return None;
-    }
-    let has = |asset_id: &AssetId| history.of_asset(*asset_id).next().is_some();
-    let archived = entry.archived.iter().filter(|(asset_id, _)| has(asset_id)).map(|(id, why)| (*id, *why)).collect();
-    let pinned = entry.pinned.filter(|pinned| has(&pinned.at.asset_id));
-    let unlisted: Vec<AssetId> = history.listings().map(|(asset_id, _)| asset_id).filter(|id| !has(id)).collect();
-    unlisted.into_iter().for_each(|asset_id| history.list(asset_id, None));
-    Some(Cow::Owned(LockfileEntry { history, archived, pinned, ..entry.clone() }))
 }
 
 /// One address, as the lockfile and the state know it.
@@ -387,16 +366,4 @@ impl AddressImport<'_> {
     fn event(&self, event: EventKind) -> Change {
         Change::log(&self.address, event)
     }
-}
-
-/// Merges the values that Roblox stored in place of the sent ones, for two writers. Covers the
-/// fields with a known value; where the writers differ, the smaller digest counts.
-pub(super) fn join_stored(asked: &FieldDigests, a: &FieldDigests, b: &FieldDigests) -> FieldDigests {
-    let known = asked.iter().filter(|(_, digest)| **digest != FieldDigest::UNKNOWN);
-    known
-        .filter_map(|(field, _)| {
-            let digests = [a.get(field), b.get(field)];
-            Some((*field, *digests.into_iter().flatten().min()?))
-        })
-        .collect()
 }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::import::{join_stored, remembered};
+use super::union::{join_stored, remembered, union_of_possible};
 use super::{Ledger, LockfileEntry, OpenWork};
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
@@ -16,7 +16,7 @@ use crate::model::forgotten::Forgotten;
 use crate::model::history::{History, Kind, Listing};
 use crate::model::ids::{AssetId, UploadId};
 use crate::model::metadata::FieldDigests;
-use crate::model::recorded::{Identity, PossibleDuplicate, RetireReason};
+use crate::model::recorded::{Identity, RetireReason};
 
 /// Two lockfiles of different remotes, which have no facts in common.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -145,18 +145,6 @@ fn union(
     let mut union = ours.clone();
     for (asset_id, why) in theirs {
         union.entry(*asset_id).and_modify(|known| *known = (*known).min(*why)).or_insert(*why);
-    }
-    union
-}
-
-/// Unites possible duplicates. One is settled if either side settled it.
-pub(super) fn union_of_possible(
-    ours: &BTreeMap<UploadId, PossibleDuplicate>,
-    theirs: &BTreeMap<UploadId, PossibleDuplicate>,
-) -> BTreeMap<UploadId, PossibleDuplicate> {
-    let mut union = ours.clone();
-    for (upload, duplicate) in theirs {
-        union.entry(*upload).and_modify(|known| *known = known.union(*duplicate)).or_insert(*duplicate);
     }
     union
 }

@@ -14,6 +14,7 @@ mod import;
 mod loss;
 mod merge;
 mod parse;
+mod union;
 mod write;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::import::remembered;
+use super::union::remembered;
 use super::*;
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::change::Change;

@@ -196,7 +196,8 @@ impl Stage {
         assert_eq!(self.recorded.duplicates, expected, "possible duplicates recorded, after {open:?}");
         for (address, count) in &self.recorded.orphans {
             let new = count - before.orphans.get(address).unwrap_or(&0);
-            let more = self.recorded.duplicates.get(address).unwrap_or(&0) - before.duplicates.get(address).unwrap_or(&0);
+            let more =
+                self.recorded.duplicates.get(address).unwrap_or(&0) - before.duplicates.get(address).unwrap_or(&0);
             assert!(new <= more, "{address} was doubled {new} times and recorded {more} times, after {open:?}");
         }
     }
@@ -207,7 +208,8 @@ impl Stage {
         self.quiet();
         assert_eq!(self.open(), [], "open changes of a project in sync");
         let ids = self.matches_the_files();
-        self.recorded = RecordedDuplicates { orphans: self.orphans(&ids), duplicates: self.events("possible_duplicate") };
+        self.recorded =
+            RecordedDuplicates { orphans: self.orphans(&ids), duplicates: self.events("possible_duplicate") };
         let before = self.remote.all_requests();
         let second = self.project.sync();
         assert_eq!(second["actions"].as_array().map(Vec::len), Some(0), "{second:#}");

@@ -193,7 +193,11 @@ impl Known {
             self.unreported()
         );
         let open = self.abandoned.keys().filter(|upload| !self.possible[*upload].settled).count();
-        assert!(self.reported >= open as u64, "{open} uploads may exist twice, and {} events say so: {self:?}", self.reported);
+        assert!(
+            self.reported >= open as u64,
+            "{open} uploads may exist twice, and {} events say so: {self:?}",
+            self.reported
+        );
     }
 
     pub fn assets(&self) -> BTreeSet<u64> {

@@ -1,0 +1,53 @@
+//! The state of an address in one word.
+
+/// The state of an address. If several apply, the first counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum AssetState {
+    /// A person has to decide.
+    Held,
+    /// Moderation rejected its content.
+    Rejected,
+    /// Its file can't be used, or Roblox refused it.
+    Failed,
+    /// A request of it was sent and is not finished.
+    InProgress,
+    /// Its asset is archived.
+    Archived,
+    /// It left the manifest.
+    Removed,
+    /// Someone else changed its asset.
+    Drifted,
+    /// It is pinned to a revision.
+    Pinned,
+    /// The next sync has something to do for it.
+    Pending,
+    /// The remote matches.
+    Synced,
+}
+
+impl AssetState {
+    /// Returns the name in output.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::InProgress => "in_progress",
+            Self::Archived => "archived",
+            Self::Removed => "removed",
+            Self::Drifted => "drifted",
+            Self::Pinned => "pinned",
+            Self::Pending => "pending",
+            Self::Synced => "synced",
+        }
+    }
+}
+
+/// Why the content of a file is unknown without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Unknown {
+    /// This machine has not read it yet.
+    NeverLooked,
+    /// It changed since it was read.
+    Changed,
+}
