@@ -1,5 +1,5 @@
-//! Executes a plan: the steps of one address in sequence, addresses in parallel, and an asset
-//! before those that share or show it.
+//! The order of a plan's steps: those of one address are a chain, one after another; chains run side
+//! by side, an asset before those that share or show it.
 //!
 //! Steps wait for an address's asset, never for its metadata, so an image may be the icon of the
 //! asset whose bytes it shares.
@@ -168,6 +168,7 @@ mod tests {
     use crate::plan::Action;
     use crate::plan::reason::MoveEvidence;
     use crate::plan::reason::step::StepReason;
+    use futures_util::FutureExt as _;
     use std::sync::Mutex;
 
     #[derive(Default)]
@@ -239,6 +240,20 @@ mod tests {
         assert_eq!(sorted(log.clone()), sorted(ran.iter().map(|line| (*line).to_owned()).collect()));
         let outcomes: Vec<(&str, bool)> = reports.iter().map(|r| (word(&r.step), r.outcome.is_done())).collect();
         assert_eq!(outcomes, reported);
+    }
+
+    #[tokio::test]
+    async fn a_chain_that_is_dropped_keeps_what_had_ended() {
+        let (finished, reports) = (Finished::default(), Reports::default());
+        finished.begin(Address::new("b").unwrap());
+        let chain = vec![step("a", "a1", None), step("a", "a2", Some("b"))];
+        let script = Script::default();
+        let mut running = Box::pin(run_chain(&script, chain, &finished, &reports));
+        for _ in 0..3 {
+            assert!(running.as_mut().now_or_never().is_none());
+        }
+        drop(running);
+        assert_eq!(reports.take().iter().map(|report| word(&report.step)).collect::<Vec<_>>(), ["a1"]);
     }
 
     #[tokio::test]

@@ -348,6 +348,43 @@ fn backoff_after(ended: &WorkerResult) -> WorkerBackoff {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn everything_that_ended_is_taken_in_together() {
+        let mut workers = Workers::new(Duration::ZERO);
+        for _ in 0..40 {
+            workers.run(std::future::ready(End::Waited));
+        }
+        workers.run(std::future::pending());
+        let mut ends = 0;
+        // Tokio and the set of futures let others take their turn now and then.
+        while ends < 40 {
+            ends += workers.next().await.len();
+        }
+        assert!(!workers.is_empty() && workers.is_idle(), "what never ends is no step");
+        assert!(workers.next().now_or_never().is_none());
+        assert_eq!(workers.break_off(), Vec::new());
+        assert!(workers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_that_work_alone() {
+        let mut workers = Workers::new(Duration::ZERO);
+        workers.run(async { panic!("scripted") });
+        workers.run_job(async { panic!("scripted") });
+        assert!(!workers.is_idle());
+        let mut told = Vec::new();
+        while told.len() < 2 {
+            for end in workers.next().await {
+                match end {
+                    End::Broken(message) | End::Job(Err(message)) => told.push(message),
+                    _ => panic!("neither the work nor the job"),
+                }
+            }
+        }
+        assert_eq!(told, ["macadam panicked: scripted"; 2]);
+        assert!(workers.is_idle());
+    }
+
     #[test]
     fn an_expired_backoff_is_returned_once() {
         let at = Duration::from_secs;
