@@ -63,6 +63,10 @@ const GIT_AGAIN: Duration = Duration::from_secs(2);
 /// How often to scan everything while watching is degraded.
 const POLL_EVERY: Duration = Duration::from_secs(30);
 
+/// While work is in progress, the pause after a plan is this many times as long as the plan took. In
+/// a large project a plan takes a while, and many outcomes follow one another closely.
+const PAUSE_PER_PLAN: u32 = 9;
+
 /// The longest sleep of the loop, so that its supervisor sees progress.
 const PULSE: Duration = Duration::from_secs(15);
 
@@ -147,6 +151,8 @@ struct Times {
     fetch: Option<Duration>,
     /// The next plan for changes that can wait.
     plan: Option<Duration>,
+    /// Until then outcomes are collected, see [`PAUSE_PER_PLAN`].
+    plan_rest: Duration,
     pulse: Duration,
 }
 
@@ -215,7 +221,8 @@ pub(crate) async fn serve(
             on_change.changed(std::iter::once(session.project.lockfile.clone()).chain(outputs));
         }
     }
-    let times = Times { interval: now + setting.interval, git: None, fetch: None, plan: None, pulse: now };
+    let times =
+        Times { interval: now + setting.interval, git: None, fetch: None, plan: None, plan_rest: now, pulse: now };
     let needs = Needs { scan: true, all: true, ..Needs::default() };
     let reconciler = Reconciler::new(session, context, setting.interval);
     let mut service = Service {

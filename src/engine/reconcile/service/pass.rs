@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{LOCKFILE_EVERY, POLL_EVERY, ScanSchedule, Service, ServiceError};
+use super::{LOCKFILE_EVERY, PAUSE_PER_PLAN, POLL_EVERY, ScanSchedule, Service, ServiceError};
 use crate::engine::execute::executor::chain;
 use crate::engine::reconcile::reconciler::{Dispatch, Reconciler, Verdict};
 use crate::engine::workspace::lockfile::KeepError;
@@ -14,6 +14,7 @@ use crate::platform::{clock, failpoint};
 impl Service<'_> {
     /// Plans, and begins the plan's steps.
     pub(super) async fn plan(&mut self) -> Result<(), ServiceError> {
+        let begun = clock::elapsed();
         let missing_lockfile = self.reconciler.session.lockfile.missing().cloned();
         self.lockfile_was_missing = missing_lockfile.is_some();
         if self.lockfile_was_missing {
@@ -43,6 +44,8 @@ impl Service<'_> {
         let span = |address: &Address| observability.borrow().span(address);
         let dispatched = self.reconciler.plan_and_dispatch(options, judge, span).await?;
         self.dispatched(dispatched);
+        let ended = clock::elapsed();
+        self.times.plan_rest = ended.saturating_add(ended.saturating_sub(begun).saturating_mul(PAUSE_PER_PLAN));
         Ok(())
     }
 

@@ -40,10 +40,13 @@ impl Service<'_> {
         if reports.iter().any(|report| !matches!(report.outcome, Outcome::NotBegun)) {
             self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
         }
-        self.needs.plan = true;
         if self.reconciler.workers.is_idle() {
+            self.needs.plan = true;
             // While nothing else runs, the lockfile is written at once.
             self.needs.lockfile = self.needs.lockfile.map(|_| clock::elapsed());
+        } else {
+            let at = self.times.plan_rest.max(clock::elapsed());
+            self.times.plan = Some(self.times.plan.map_or(at, |planned| planned.min(at)));
         }
     }
 
