@@ -158,6 +158,15 @@ impl Lockfile {
     pub async fn read(&mut self, state_cache: &StateCache) -> Result<(), KeepError> {
         let bytes = lockfile::read(&self.project.lockfile)?;
         let fingerprint = bytes.as_deref().map(lockfile::fingerprint);
+        self.take_in(state_cache, bytes, fingerprint).await
+    }
+
+    async fn take_in(
+        &mut self,
+        state_cache: &StateCache,
+        bytes: Option<Vec<u8>>,
+        fingerprint: Option<String>,
+    ) -> Result<(), KeepError> {
         self.notice_loss(state_cache, fingerprint.as_deref()).await?;
         self.missing = if bytes.is_none() {
             self.find_missing().await
@@ -271,6 +280,30 @@ impl Lockfile {
     ) -> Result<bool, KeepError> {
         // Git, for example, may have changed it. Unread facts are never overwritten.
         self.read(state_cache).await?;
+        self.replace(state_cache, in_manifest).await
+    }
+
+    /// Does the same, unless the file is not as it was last read or written, or belongs to another
+    /// branch: then `None`, and nothing is written or read from it. Reads the file once.
+    ///
+    /// # Errors
+    /// As for [`Lockfile::write`].
+    pub async fn write_unless_changed(
+        &mut self,
+        state_cache: &StateCache,
+        in_manifest: &BTreeSet<Address>,
+    ) -> Result<Option<bool>, KeepError> {
+        let bytes = lockfile::read(&self.project.lockfile)?;
+        let fingerprint = bytes.as_deref().map(lockfile::fingerprint);
+        if self.known != fingerprint || self.is_of_another_branch() {
+            return Ok(None);
+        }
+        self.take_in(state_cache, bytes, fingerprint).await?;
+        self.replace(state_cache, in_manifest).await.map(Some)
+    }
+
+    /// Replaces the file, which was just read, if its content would change. Makes its text once.
+    async fn replace(&mut self, state_cache: &StateCache, in_manifest: &BTreeSet<Address>) -> Result<bool, KeepError> {
         let now = git::checkout(&self.project.root);
         if self.is_elsewhere(&now) {
             tracing::warn!(
@@ -286,8 +319,8 @@ impl Lockfile {
         if self.missing.as_ref().is_some_and(|missing| !self.accepted && forbids(missing, &ledger)) {
             return Ok(false);
         }
-        let unchanged = self.known.as_deref() == Some(lockfile::fingerprint(&written).as_str());
-        if unchanged || (ledger.entries.is_empty() && self.known.is_none()) {
+        let fingerprint = Some(lockfile::fingerprint(&written));
+        if self.known == fingerprint || (ledger.entries.is_empty() && self.known.is_none()) {
             return Ok(false);
         }
         let digests = Digests::of(&ledger);
@@ -299,7 +332,8 @@ impl Lockfile {
         failpoint::hit("lockfile");
         let room = self.room.take().map(|room| room.bytes());
         let (path, access) = (&self.project.lockfile, self.project.lockfile_access);
-        self.known = Some(lockfile::save(path, access, &self.remote, &ledger.entries, &ledger.forgotten)?);
+        lockfile::replace(path, access, &written)?;
+        self.known = fingerprint;
         self.unreported = true;
         self.digests = Some(digests);
         failpoint::hit("lockfile_written");

@@ -64,6 +64,14 @@ where
     Ok(checksum.finish())
 }
 
+/// Replaces the file with this text of [`write`], as [`save`] does.
+///
+/// # Errors
+/// When it can't be written; the old one is unchanged.
+pub(crate) fn replace(path: &Path, access: Access, text: &[u8]) -> Result<(), LockfileError> {
+    Ok(write_atomic_for(access, path, |out| out.write_all(text))?)
+}
+
 /// Reserves room for a lockfile of `bytes` bytes, until it is about to be saved.
 ///
 /// # Errors

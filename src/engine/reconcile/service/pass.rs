@@ -67,30 +67,23 @@ impl Service<'_> {
     pub(super) async fn write_lockfile(&mut self) -> Result<(), ServiceError> {
         self.needs.lockfile = None;
         self.reconciler.context.save_limits().await?;
-        // The branch has probably changed: scan first which addresses its manifest has.
-        if self.reconciler.session.lockfile.is_changed().unwrap_or(false)
-            || self.reconciler.session.lockfile.is_of_another_branch()
-        {
-            (self.needs.scan, self.needs.all) = (true, true);
-            self.needs.lockfile = Some(clock::elapsed() + LOCKFILE_EVERY);
-            return Ok(());
-        }
-        self.needs.outputs = true;
-        match self
-            .reconciler
-            .session
-            .lockfile
-            .write(&self.reconciler.session.state_cache, &self.reconciler.wanted.in_manifest)
-            .await
-        {
-            Ok(false) => {}
-            Ok(true) => self.lockfile_written(),
+        let Reconciler { session, wanted, .. } = &mut self.reconciler;
+        match session.lockfile.write_unless_changed(&session.state_cache, &wanted.in_manifest).await {
+            // The branch has probably changed: scan first which addresses its manifest has.
+            Ok(None) => {
+                (self.needs.scan, self.needs.all) = (true, true);
+                self.needs.lockfile = Some(clock::elapsed() + LOCKFILE_EVERY);
+                return Ok(());
+            }
+            Ok(Some(false)) => {}
+            Ok(Some(true)) => self.lockfile_written(),
             Err(KeepError::StateCache(error)) => return Err(error.into()),
             Err(error) => {
                 tracing::error!("the lockfile can't be written: {}", chain(&error));
                 self.needs.lockfile = Some(clock::elapsed() + POLL_EVERY);
             }
         }
+        self.needs.outputs = true;
         Ok(())
     }
 
