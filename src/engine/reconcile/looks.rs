@@ -43,8 +43,11 @@ impl Reconciler<'_> {
         }
     }
 
-    /// Begins to poll the operations that were set aside.
+    /// Begins to poll the operations that were set aside, unless that is in progress.
     pub(super) fn poll_overdue(&mut self) {
+        if std::mem::replace(&mut self.polling_overdue, true) {
+            return;
+        }
         let context = self.context.clone();
         self.workers.run(async move { End::Overdue(overdue::poll(&context).await) });
     }

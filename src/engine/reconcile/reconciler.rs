@@ -42,11 +42,13 @@ pub(super) struct Reconciler<'a> {
     /// The state's generation at the last check, see
     /// [`StateCache::generation`](crate::engine::workspace::state_cache::StateCache::generation).
     generation: u64,
-    /// Whether a scan is in progress.
-    pub(super) scanning: bool,
+    /// When the scan in progress began.
+    pub(super) scanning: Option<Duration>,
     pub(super) key: KeyCheck,
     /// Cancels the fetches in progress.
     pub(super) observing: Option<Shutdown>,
+    /// Whether operations that were set aside are being polled.
+    pub(super) polling_overdue: bool,
     prepared: Option<WaitingPlan>,
 }
 
@@ -112,9 +114,10 @@ impl<'a> Reconciler<'a> {
             workers: Workers::new(pause),
             wanted: WantedAssets::default(),
             generation,
-            scanning: false,
+            scanning: None,
             key: KeyCheck::default(),
             observing: None,
+            polling_overdue: false,
             prepared: None,
         }
     }
@@ -122,7 +125,16 @@ impl<'a> Reconciler<'a> {
     /// Waits until work ends, and returns everything that ended by then. Waits for ever while there
     /// is no work. May be cancelled at any point and called again.
     pub(super) async fn next(&mut self) -> Vec<End> {
-        self.workers.next().await
+        let ends = self.workers.next().await;
+        for end in &ends {
+            match end {
+                End::Scan(_) => self.scanning = None,
+                End::Observation(_) => self.observing = None,
+                End::Overdue(_) => self.polling_overdue = false,
+                _ => {}
+            }
+        }
+        ends
     }
 
     /// Checks that the state is still the one at its path. Returns whether it was written anew

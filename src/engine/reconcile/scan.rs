@@ -15,7 +15,7 @@ use crate::model::desired::Desired;
 use crate::model::file::FileCache;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::Recorded;
-use crate::platform::failpoint;
+use crate::platform::{clock, failpoint};
 use crate::state::store::FileDelta;
 
 /// What manifest and files want, by the last scan.
@@ -55,7 +55,7 @@ impl Reconciler<'_> {
         let known = self.session.state_cache.read(Recorded::addresses);
         let (project, listener) = (self.session.project.clone(), self.context.listener.clone());
         let before = std::mem::take(&mut self.session.cache);
-        self.scanning = true;
+        self.scanning = Some(clock::elapsed());
         let scanning = tokio::task::spawn_blocking(move || {
             failpoint::trip("gather");
             let scan = |(manifest, text): (Manifest, String)| {

@@ -53,7 +53,6 @@ impl SyncRun<'_> {
 
     /// Records what was fetched, and what follows.
     pub(super) async fn observed(&mut self, answered: AnsweredQueries) -> Result<(), SyncError> {
-        self.reconciler.observing = None;
         for (asset_id, answer) in answered.answers {
             if let QueryResult::Unknown { why } = &answer {
                 self.report.unasked.push((asset_id, why.clone()));

@@ -40,7 +40,6 @@ impl Service<'_> {
 
     /// Records what was fetched.
     pub(super) async fn observed(&mut self, answered: AnsweredQueries) -> Result<(), ServiceError> {
-        self.reconciler.observing = None;
         let AnsweredQueries { queries, answers } = answered;
         let state_cache = &self.reconciler.session.state_cache;
         for query in queries {

@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 
 use self::drift_scan::until;
 use self::file_monitor::FileMonitor;
-use self::observability::Observability;
+use self::observability::{DEADLINE, Observability};
 use self::outputs::OutputReporter;
 use self::requests::ActiveRequest;
 use self::scan_schedule::ScanSchedule;
@@ -276,7 +276,11 @@ impl Service<'_> {
     async fn run(&mut self, mut commands: mpsc::UnboundedReceiver<ServiceCommand>) -> Result<(), ServiceError> {
         loop {
             self.act().await?;
-            self.observability.progress(&self.health());
+            // A scan that hangs is a loop that hangs, in the eyes of the supervisor.
+            let now = clock::elapsed();
+            if self.reconciler.scanning.is_none_or(|since| now.saturating_sub(since) < DEADLINE) {
+                self.observability.progress(&self.health());
+            }
             let wait = self.next_time().saturating_sub(clock::elapsed());
             let woken = tokio::select! {
                 command = commands.recv() => Woken::Command(command.unwrap_or(ServiceCommand::Stop)),
@@ -348,19 +352,21 @@ impl Service<'_> {
             || self.may_write_outputs();
         if due && self.must_wait() {
             self.times.git = Some(now + GIT_AGAIN);
+            // What was scanned or planned before is outdated when git is done.
+            self.needs.scan |= std::mem::take(&mut self.scanned) | std::mem::take(&mut self.needs.begin);
             // Waiting for git may take days, and is not a failed start.
             self.observability.ready();
             return Ok(());
         }
         self.times.git = None;
         // Nothing else begins while files are scanned: what is wanted may be outdated.
-        if self.reconciler.scanning {
+        if self.reconciler.scanning.is_some() {
             return Ok(());
         }
         if !std::mem::take(&mut self.scanned) && std::mem::take(&mut self.needs.scan) {
             self.scan().await?;
             // Git began to work meanwhile, or the scan is in progress.
-            if self.times.git.is_some() || self.reconciler.scanning {
+            if self.times.git.is_some() || self.reconciler.scanning.is_some() {
                 return Ok(());
             }
         }
@@ -394,6 +400,7 @@ impl Service<'_> {
             // The wakeup socket was in that folder too, and the lockfile may be gone with it.
             self.queue = RequestQueue::open(self.reconciler.session);
             (self.needs.scan, self.needs.all, self.needs.requests) = (true, true, true);
+            self.scanned = false;
             self.needs.lockfile = Some(clock::elapsed());
         }
         Ok(())
@@ -424,7 +431,7 @@ impl Service<'_> {
 
     fn next_time(&self) -> Duration {
         let now = clock::elapsed();
-        let may_act = self.times.git.is_none() && !self.reconciler.scanning;
+        let may_act = self.times.git.is_none() && self.reconciler.scanning.is_none();
         let times = [
             Some(self.times.interval),
             Some(self.times.pulse),

@@ -53,7 +53,6 @@ impl Service<'_> {
         &mut self,
         scanned: Result<Box<ScannedProject>, String>,
     ) -> Result<(), ServiceError> {
-        self.reconciler.scanning = false;
         let ScannedProject { found, invalid, before } = *scanned.map_err(|message| ServiceError::Defect { message })?;
         // Git began to work after the loop's check, or checked out another branch since: files and
         // lockfile may be of two branches, and a plan would archive what one of them lacks.
