@@ -51,7 +51,7 @@ fn a_pinned_address_tells_its_revision_and_what_waits() {
     );
     let waits = before["waits"].as_str().unwrap();
     assert!(waits.starts_with("rollback: it is pinned to revision 1"), "{waits}");
-    assert!(waits.ends_with("its file has changed since; `macadam unpin sword` uploads it"), "{waits}");
+    assert!(waits.ends_with("its file has other content; `macadam unpin sword` goes back to it"), "{waits}");
     project.sync();
     let (sword, icon) = (row(&project, "sword"), row(&project, "icon"));
     assert_eq!((&icon["pinned_revision"], &icon["pinned_asset_id"]), (&json!(1), &json!(first)), "{icon:#}");
@@ -64,10 +64,10 @@ fn a_pinned_address_tells_its_revision_and_what_waits() {
     STATE        ADDRESS TYPE               ASSET ID  REV
     pinned       icon    Image          ID    1
                  pinned to revision 1
-                 its file has changed since; `macadam unpin icon` uploads it
+                 its file has other content; `macadam unpin icon` goes back to it
     pinned       sword   Model          ID    3
                  pinned to revision 1
-                 its file has changed since; `macadam unpin sword` uploads it
+                 its file has other content; `macadam unpin sword` goes back to it
 
     2 pinned
     "#);

@@ -286,7 +286,7 @@ impl StatusInputs<'_> {
         parts.extend(match (is_pinned, self.unknown) {
             (true, Some(Unknown::Changed)) => Some(format!("its file has changed; {unpin} uploads it")),
             (false, Some(Unknown::Changed)) => Some("its file has changed since the last sync".to_owned()),
-            (true, None) if differs => Some(format!("its file has changed since; {unpin} uploads it")),
+            (true, None) if differs => Some(format!("its file has other content; {unpin} goes back to it")),
             (true, None) | (false, None) | (_, Some(Unknown::NeverLooked)) => None,
         });
         (!parts.is_empty()).then(|| parts.join("; "))

@@ -170,7 +170,7 @@ impl fmt::Display for NoteKind {
             }
             Self::PinHoldsFile { address, number } => write!(
                 f,
-                "it is pinned to revision {number}, and its file has changed since; `macadam unpin {address}` uploads it"
+                "it is pinned to revision {number}, and its file has other content; `macadam unpin {address}` goes back to it"
             ),
             Self::MayBeRenamed { address, from, asset_id } => {
                 let first = from.first().map_or("it", Address::as_str);

@@ -16,7 +16,7 @@ fn at_once(desired: Desired) -> Desired {
 fn a_pinned_asset_moves_with_its_pin() {
     let known = || model().rolled_back("b.fbx", 11, 1, 1, 3);
     let waits =
-        "note sword: it is pinned to revision 1, and its file has changed since; `macadam unpin sword` uploads it";
+        "note sword: it is pinned to revision 1, and its file has other content; `macadam unpin sword` goes back to it";
     let moved = "move sword: it was `b.fbx` before: both have the same file";
     check_desired(
         &desired_as(vec![called("sword", pinned(want("b.fbx", 3), 1))]),
@@ -109,7 +109,7 @@ fn a_branch_switch_under_a_pin() {
     check_desired(&at_once(desired(vec![])), elsewhere, "");
     // And back, with an older lockfile: what the state knows of the rollback counts.
     let waits =
-        "note b.fbx: it is pinned to revision 1, and its file has changed since; `macadam unpin b.fbx` uploads it";
+        "note b.fbx: it is pinned to revision 1, and its file has other content; `macadam unpin b.fbx` goes back to it";
     check(vec![pinned(want("b.fbx", 3), 1)], known(), waits);
 }
 
@@ -136,7 +136,7 @@ fn the_asset_that_a_pin_left_is_not_archived_with_the_replaced_ones() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 10);
     let wanted = || at_once(desired(vec![pinned(want("a.png", 2), 10)]));
     let waits =
-        "note a.png: it is pinned to revision 1, and its file has changed since; `macadam unpin a.png` uploads it";
+        "note a.png: it is pinned to revision 1, and its file has other content; `macadam unpin a.png` goes back to it";
     check_desired(&wanted(), known, &format!("archive a.png 20: another asset took its place\n{waits}"));
 }
 
@@ -144,7 +144,7 @@ fn the_asset_that_a_pin_left_is_not_archived_with_the_replaced_ones() {
 fn an_address_that_shares_with_a_pinned_one_is_independent_of_the_pin() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
     let waits =
-        "note a.png: it is pinned to revision 1, and its file has changed since; `macadam unpin a.png` uploads it";
+        "note a.png: it is pinned to revision 1, and its file has other content; `macadam unpin a.png` goes back to it";
     check(
         vec![pinned(want("a.png", 2), 10), want("b.png", 2)],
         known,

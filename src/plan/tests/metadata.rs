@@ -139,7 +139,7 @@ fn an_icon_follows_the_asset_that_its_address_is() {
         older(),
         "update_metadata b.fbx 11: icon changed
          rollback i.png 19: it is pinned to asset 19
-         note i.png: it is pinned to revision 1, and its file has changed since; `macadam unpin i.png` uploads it",
+         note i.png: it is pinned to revision 1, and its file has other content; `macadam unpin i.png` goes back to it",
     );
     let held = DesiredAsset { prevent_replace: true, ..want("i.png", 6) };
     let why =

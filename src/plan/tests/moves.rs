@@ -77,7 +77,7 @@ fn a_pin_that_is_renamed_in_the_same_change_tells_which_asset_it_is() {
     let model = || left("a.fbx", 10, 1).revision("a.fbx", 10, 2, 2);
     let waits = |name: &str| {
         format!(
-            "note {name}: it is pinned to revision 1, and its file has changed since; `macadam unpin {name}` uploads it"
+            "note {name}: it is pinned to revision 1, and its file has other content; `macadam unpin {name}` goes back to it"
         )
     };
     let moved = "move b.fbx: it was `a.fbx` before: both have the same pinned revision";

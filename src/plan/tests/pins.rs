@@ -9,7 +9,7 @@ fn a_pinned_address_is_left_alone() {
     check(
         vec![pinned],
         known,
-        "note b.fbx: it is pinned to revision 1, and its file has changed since; `macadam unpin b.fbx` uploads it",
+        "note b.fbx: it is pinned to revision 1, and its file has other content; `macadam unpin b.fbx` goes back to it",
     );
 }
 
@@ -26,7 +26,7 @@ fn picture() -> KnownBuilder {
 }
 
 const WAITS: &str =
-    "note b.fbx: it is pinned to revision 1, and its file has changed since; `macadam unpin b.fbx` uploads it";
+    "note b.fbx: it is pinned to revision 1, and its file has other content; `macadam unpin b.fbx` goes back to it";
 
 #[test]
 fn a_pin_is_carried_out_once_however_a_rollback_works() {
@@ -65,7 +65,7 @@ fn a_fresh_machine_does_not_roll_back_again() {
 #[test]
 fn another_pin_is_carried_out_from_where_the_last_one_led() {
     let second =
-        "note b.fbx: it is pinned to revision 2, and its file has changed since; `macadam unpin b.fbx` uploads it";
+        "note b.fbx: it is pinned to revision 2, and its file has other content; `macadam unpin b.fbx` goes back to it";
     check(
         vec![pinned(want("b.fbx", 3), 2)],
         model().rolled_back("b.fbx", 11, 1, 1, 3),
@@ -133,7 +133,7 @@ fn a_pin_to_an_unusable_revision_is_refused_with_the_usable_ones() {
 #[test]
 fn a_replaced_type_is_pinned_by_pointing_back() {
     let waits =
-        "note a.png: it is pinned to revision 1, and its file has changed since; `macadam unpin a.png` uploads it";
+        "note a.png: it is pinned to revision 1, and its file has other content; `macadam unpin a.png` goes back to it";
     let back = format!("rollback a.png 10: it is pinned to asset 10\n{waits}");
     check(vec![pinned(want("a.png", 2), 10)], picture(), &back);
     check(vec![pinned(want("a.png", 2), 10)], picture().points_to("a.png", 10), waits);
@@ -180,7 +180,7 @@ fn a_newer_revision_than_the_pinned_one_is_reported_and_not_undone() {
     check(
         vec![pinned(want("b.fbx", 3), 4)],
         model().elsewhere("b.fbx", 11, 4),
-        "note b.fbx: it is pinned to revision 4, and its file has changed since; `macadam unpin b.fbx` uploads it",
+        "note b.fbx: it is pinned to revision 4, and its file has other content; `macadam unpin b.fbx` goes back to it",
     );
 }
 
@@ -191,7 +191,7 @@ fn a_refused_rollback_waits_for_another_pin() {
     let known = || model().refused("b.fbx", input_digest(&wanted), RefusalKind::Other);
     check(vec![wanted.clone()], known(), "failed b.fbx: Roblox refused the new metadata: Moderated");
     let other = "rollback b.fbx 11: it is pinned to revision 2, and revision 3 is current
-        note b.fbx: it is pinned to revision 2, and its file has changed since; `macadam unpin b.fbx` uploads it";
+        note b.fbx: it is pinned to revision 2, and its file has other content; `macadam unpin b.fbx` goes back to it";
     check(vec![pinned(want("b.fbx", 3), 2)], known(), other);
 }
 

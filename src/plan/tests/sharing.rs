@@ -100,7 +100,7 @@ fn an_address_that_can_not_upload_holds_no_other_with_the_same_bytes() {
         vec![DesiredAsset { pin: Some(Pin::Asset(id(10))), ..want("a.png", 2) }, want("b.png", 2)],
         known(),
         &format!(
-            "{new}\nnote a.png: it is pinned to revision 1, and its file has changed since; `macadam unpin a.png` uploads it"
+            "{new}\nnote a.png: it is pinned to revision 1, and its file has other content; `macadam unpin a.png` goes back to it"
         ),
     );
     let plan = plan(
