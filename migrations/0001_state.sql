@@ -31,6 +31,18 @@ CREATE TABLE meta (
     lockfile_lost        INTEGER NOT NULL DEFAULT 0 CHECK (lockfile_lost IN (0, 1))
 ) STRICT;
 
+-- The proof that there is nothing to do: while its inputs are the same, a plan is empty. Every change of the state deletes it.
+CREATE TABLE settled (
+    id     INTEGER PRIMARY KEY CHECK (id = 1),
+    -- A digest of manifest, lockfile, files, outputs and checkout.
+    inputs BLOB NOT NULL CHECK (length(inputs) = 32),
+    -- How many assets the manifest has.
+    assets INTEGER NOT NULL CHECK (assets >= 0),
+    -- The times between which the clock alone makes no plan.
+    since  TEXT NOT NULL,
+    until  TEXT NOT NULL
+) STRICT;
+
 -- What is known of each address, apart from its revisions.
 CREATE TABLE assets (
     address        TEXT PRIMARY KEY CHECK (address <> ''),

@@ -7,12 +7,13 @@ use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::github::AnnotationLevel;
 use super::output::{Printer, annotate, annotates};
 use super::outputs;
-use super::plan_text::Outline;
+use super::plan_text::{self, Outline};
 use super::progress::Bars;
 use super::target::{self, ProjectTarget};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::project::Project;
+use crate::engine::workspace::settled;
 use crate::engine::workspace::snapshot::{self, Asker, PlanPreview, RefreshedPreview};
 use crate::manifest::EntryLines;
 use crate::model::address::Address;
@@ -22,6 +23,14 @@ use crate::plan::{Hold, HoldKind, PlanOptions};
 /// Shows the plan.
 pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
+    if !output.is_json()
+        && !global.emulator
+        && !args.refresh
+        && let Some(assets) = settled::check(&target.project, &target.remote)
+    {
+        output.summary(plan_text::nothing_to_do(assets));
+        return Ok(Exit::Success);
+    }
     let preview = preview(output, global, &target, &PlanOptions::default(), args.refresh).await?;
     if output.is_json() {
         output.document(&document::plan(&preview));

@@ -120,7 +120,7 @@ impl Outline<'_> {
         }
         let counts = Tally::list(&tallies, None);
         let counts = if counts.is_empty() {
-            format!("{}, {} up to date.", paint(TextStyle::Good, "nothing to do"), are(all))
+            idle(all)
         } else {
             tallies.push(Tally::assets(unchanged, "unchanged"));
             format!("{}.", Tally::list(&tallies, None))
@@ -138,6 +138,15 @@ pub(super) fn nothing_listed(rehearsal: bool) -> String {
         "Nothing to do: the manifest has no assets yet.{sent} Add some under [assets.NAME] or [globs.NAME]; \
          check that the paths fit your files."
     )
+}
+
+/// The whole plan where there is nothing to do for this number of assets.
+pub(super) fn nothing_to_do(assets: u64) -> String {
+    format!("Plan: {}", idle(assets))
+}
+
+fn idle(assets: u64) -> String {
+    format!("{}, {} up to date.", paint(TextStyle::Good, "nothing to do"), are(assets))
 }
 
 /// `1 asset is`, `2 assets are`.

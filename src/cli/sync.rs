@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::task::block_in_place;
 
 use super::args::{Global, SyncArgs};
 use super::document;
@@ -16,6 +17,7 @@ use super::progress::Bars;
 use super::question::{ask, asks};
 use super::status::unknown_address;
 use super::tally::{Tally, Tense, done_word, hold_word, tally};
+use super::target::ProjectTarget;
 use super::{ci, outputs, plan, plan_text, service, target};
 use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
@@ -24,6 +26,7 @@ use crate::engine::report::run_report::{Outcome, RunReport, Stop, Warning};
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::session::Session;
+use crate::engine::workspace::settled;
 use crate::engine::workspace::snapshot;
 use crate::model::address::Address;
 use crate::model::asset::Privacy;
@@ -53,6 +56,12 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     read_manifest(&target.project)?;
     refuse_pointless(&target, args)?;
     let credential = target::credential(global, &target)?;
+    if command.is_none()
+        && let Some(assets) = settled(output, global, args, &target)
+    {
+        show(output, &RunReport { assets, ..RunReport::default() }, global, false);
+        return Ok(Exit::Success);
+    }
     on_change::may_publish(output, command, &target.project, &stop).await?;
     let mut session = Session::open(&target.project, &target.remote, "macadam sync --once").await?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
@@ -86,7 +95,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     // After the command, which may have added the lockfile to git.
     if let Some(report) = ended.report.as_mut() {
         if !target::is_local(global) {
-            let warning = tokio::task::block_in_place(|| ci::lockfile_warning(&target.project, report));
+            let warning = block_in_place(|| ci::lockfile_warning(&target.project, report));
             report.warnings.extend(warning);
         }
         for Warning { message, hint } in &report.warnings {
@@ -110,7 +119,7 @@ fn refuse_pointless(target: &target::ProjectTarget, args: &SyncArgs) -> Result<(
     }
     let options = plan_options(args)?;
     let look = || snapshot::preview(&target.project, &target.remote, &silent(), &PlanOptions::default());
-    let seen = tokio::task::block_in_place(look)?;
+    let seen = block_in_place(look)?;
     for address in &options.overwrite {
         if !seen.gathered.desired.assets.contains_key(address) {
             return Err(unknown_address(address.as_str(), seen.gathered.desired.assets.keys().map(Address::as_str)));
@@ -130,6 +139,17 @@ fn refuse_pointless(target: &target::ProjectTarget, args: &SyncArgs) -> Result<(
         }
         Some(_) => Ok(()),
     }
+}
+
+/// Returns the number of assets, if it is proved that a run has nothing to do and nothing to say.
+fn settled(output: Printer, global: &Global, args: &SyncArgs, target: &ProjectTarget) -> Option<u64> {
+    let is_plain = !output.is_json() && global.verbose == 0 && !global.emulator;
+    let asks_more = args.refresh
+        || args.accept_new_lockfile
+        || args.wait_moderation.is_some()
+        || !args.overwrite.is_empty()
+        || args.confirm.is_some();
+    (is_plain && !asks_more).then(|| block_in_place(|| settled::check(&target.project, &target.remote))).flatten()
 }
 
 /// How a run ended: with a report, with why it ended early, or with both.
@@ -197,7 +217,7 @@ fn stopped(report: &RunReport) -> Option<CommandFailure> {
 async fn locked(
     output: Printer,
     global: &Global,
-    target: &target::ProjectTarget,
+    target: &ProjectTarget,
     args: &SyncArgs,
 ) -> Result<Exit, CommandFailure> {
     let preview = plan::preview(output, global, target, &plan_options(args)?, args.refresh).await?;

@@ -147,7 +147,12 @@ fn finding(walk: &Walk, path: &ProjectPath, content: Result<FileFacts, FileProbl
 
 /// Returns whether the cached content is still that of the file.
 fn is_current(cached: &CachedFile, state: &Fingerprint) -> bool {
-    cached.fingerprint == *state && state.last_change_ns().saturating_add(GRANULARITY_NS) < cached.looked_at_ns
+    cached.fingerprint == *state && is_unchanged_since(state, cached.looked_at_ns)
+}
+
+/// Returns whether every change after `looked_at_ns` changes this fingerprint.
+pub(crate) fn is_unchanged_since(state: &Fingerprint, looked_at_ns: i64) -> bool {
+    state.last_change_ns().saturating_add(GRANULARITY_NS) < looked_at_ns
 }
 
 fn threads(items: usize) -> usize {
@@ -155,7 +160,7 @@ fn threads(items: usize) -> usize {
 }
 
 /// Returns the files' fingerprints by their names alone, in order; `None` where there is no file.
-fn fingerprints(root: &Root, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>> {
+pub(super) fn fingerprints(root: &Root, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>> {
     let state = |path: &&ProjectPath| {
         let metadata = root.join(path.as_str()).metadata().ok()?;
         metadata.is_file().then(|| fingerprint::of(&metadata))

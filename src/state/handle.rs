@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::StateError;
-use super::store::{Anew, Batch, EventRow, FileDelta, LatencyRow, LimitRow, Store};
+use super::store::{Anew, Batch, EventRow, FileDelta, LatencyRow, LimitRow, SettledProof, Store};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
@@ -102,6 +102,14 @@ impl StoreHandle {
     /// Like [`Store::save_files`], or [`StateError::Closed`].
     pub fn save_files(&self, delta: FileDelta) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(move |store| store.save_files(&delta))
+    }
+
+    /// See [`Store::set_settled`].
+    ///
+    /// # Errors
+    /// Like [`Store::set_settled`], or [`StateError::Closed`].
+    pub fn set_settled(&self, proof: SettledProof) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.set_settled(&proof))
     }
 
     /// See [`Store::lockfile_fingerprint`].

@@ -7,6 +7,7 @@ use super::reconciler::Reconciler;
 use super::shutdown::panic_message;
 use super::workers::End;
 use crate::engine::workspace::gather::{GatherError, Gathered, gather_manifest, read_manifest};
+use crate::engine::workspace::settled::PlanInputs;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::files::FilesInProgress;
 use crate::manifest::Manifest;
@@ -26,6 +27,8 @@ pub(super) struct WantedAssets {
     pub(super) desired: Arc<Desired>,
     /// The addresses of `desired`.
     pub(super) in_manifest: BTreeSet<Address>,
+    /// What all of this was gathered from, if that can show that nothing changed since.
+    pub(super) inputs: Option<PlanInputs>,
 }
 
 /// The result of a scan, which is in force once it is taken over.
@@ -88,7 +91,7 @@ impl Reconciler<'_> {
         (gathered, text): (Gathered, String),
         before: &FileCache,
     ) -> Result<WantedChanges, StateCacheError> {
-        let Gathered { manifest, desired, cache, waiting, .. } = gathered;
+        let Gathered { manifest, desired, cache, waiting, inputs, .. } = gathered;
         let delta = FileDelta::between(before, &cache);
         if !delta.is_empty() {
             self.session.state_cache.store().save_files(delta).await?;
@@ -98,7 +101,8 @@ impl Reconciler<'_> {
         self.workers.supersede(&changed);
         self.session.lockfile.wanted_by(&desired.checkout);
         let in_manifest = desired.assets.keys().cloned().collect();
-        self.wanted = WantedAssets { manifest: Some((manifest, text)), desired: Arc::new(desired), in_manifest };
+        self.wanted =
+            WantedAssets { manifest: Some((manifest, text)), desired: Arc::new(desired), in_manifest, inputs };
         Ok(WantedChanges { changed, waiting })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::files::{self, FilesInProgress};
+use crate::files::{self, FilesInProgress, TreeDigest};
 use crate::manifest::{self, Diagnostic, Manifest};
 use crate::model::address::Address;
 use crate::model::desired::{Absences, Desired, Unseen};
@@ -14,6 +14,7 @@ use crate::platform::clock;
 use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::{Project, ProjectError};
+use crate::engine::workspace::settled::PlanInputs;
 
 /// The number of characters shown of each end of a path that is too long. With three bytes each,
 /// and three times as many in Unicode's normal form, they still fit into an address.
@@ -31,6 +32,8 @@ pub(crate) struct Gathered {
     pub cache: FileCache,
     /// Changed files that were not read because they are still being written.
     pub waiting: BTreeSet<ProjectPath>,
+    /// What all of this was gathered from, if that can show that nothing changed since.
+    pub inputs: Option<PlanInputs>,
 }
 
 /// Why the desired state is unknown. Nothing is attempted then.
@@ -102,6 +105,7 @@ pub(crate) fn gather_manifest(
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
     let checkout = git::checkout(&project.root);
+    let head = git::head_fingerprints(&project.root);
     let selection = manifest.selection();
     let mut walk = files::walk(&project.root, &selection);
     in_progress.keep(&mut walk, &selection, cache);
@@ -118,10 +122,13 @@ pub(crate) fn gather_manifest(
             let notes = resolved.notes;
             let mut desired = resolved.desired;
             desired.absences = absences(project, &walk, &desired);
-            desired.unseen = walk.problems.into_iter().map(unseen).collect();
+            desired.unseen = walk.problems.iter().cloned().map(unseen).collect();
             // If git switched meanwhile, the files belong to no single checkout.
             desired.checkout = Some(checkout).filter(|seen| *seen == git::checkout(&project.root)).unwrap_or_default();
-            Ok(Gathered { manifest, desired, notes, cache, waiting })
+            let is_quiet = waiting.is_empty() && notes.is_empty();
+            let tree = is_quiet.then(|| TreeDigest::of_scan(&walk, &cache)).flatten();
+            let inputs = tree.zip(head).map(|(tree, head)| PlanInputs::new(text.as_bytes(), &tree, &head));
+            Ok(Gathered { manifest, desired, notes, cache, waiting, inputs })
         }
         Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
     }

@@ -146,6 +146,12 @@ impl Lockfile {
         self.accepted = true;
     }
 
+    /// Returns the fingerprint of the file that the state has taken in; `None` if there is none, or
+    /// if a person has to be told of it.
+    pub(crate) fn taken_in(&self) -> Option<&str> {
+        self.known.as_deref().filter(|_| !self.untold && !self.is_lost)
+    }
+
     /// Returns the evidence found by the last read, if the file was missing.
     pub const fn missing(&self) -> Option<&MissingLockfile> {
         self.missing.as_ref()

@@ -10,6 +10,7 @@ pub(crate) mod outputs;
 pub(crate) mod project;
 mod rehearsal_pins;
 pub(crate) mod session;
+pub(crate) mod settled;
 pub(crate) mod snapshot;
 pub(crate) mod state_cache;
 pub(crate) mod state_folder;

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, TransactionBehavior, named_params};
 
-use super::{Store, attempts, events, forget, moves, observations, proof, rows};
+use super::{Store, attempts, events, forget, moves, observations, proof, rows, settled};
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
 use crate::model::change::Change;
@@ -98,6 +98,9 @@ fn is_refused_value(error: &rusqlite::Error) -> bool {
 
 fn apply_all(connection: &Connection, changes: &[Change], now: Timestamp) -> Result<(), StoreFault> {
     let text = now.to_string();
+    if !changes.is_empty() {
+        settled::clear(connection)?;
+    }
     changes.iter().try_for_each(|change| apply(connection, change, now, &text))
 }
 

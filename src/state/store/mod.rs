@@ -23,12 +23,13 @@ mod requests;
 mod room;
 mod rows;
 mod schema;
+mod settled;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ToSql};
 
 use crate::platform::file_id::FileId;
 use crate::platform::lock::FileLock;
@@ -41,6 +42,7 @@ pub(crate) use files::FileDelta;
 pub(crate) use learned::{LatencyRow, LimitRow};
 pub(super) use open::create_folder;
 pub(crate) use requests::{RequestClient, RequestProgress};
+pub(crate) use settled::SettledProof;
 
 /// An open state.
 #[derive(Debug)]
@@ -81,10 +83,7 @@ impl Store {
     /// # Errors
     /// When the database can't be written.
     pub fn set_lockfile_fingerprint(&mut self, fingerprint: Option<&str>) -> Result<(), StateError> {
-        self.connection
-            .execute("UPDATE meta SET lockfile_fingerprint = ?1", [fingerprint])
-            .map(drop)
-            .map_err(|error| self.failed("write the lockfile's fingerprint", error))
+        self.update_meta("UPDATE meta SET lockfile_fingerprint = ?1", fingerprint, "write the lockfile's fingerprint")
     }
 
     /// Returns the commit at which the lockfile was last compared with its history in git, as
@@ -125,10 +124,8 @@ impl Store {
     /// # Errors
     /// When the database can't be written.
     pub fn set_lockfile_unreported(&mut self, unreported: bool) -> Result<(), StateError> {
-        self.connection
-            .execute("UPDATE meta SET lockfile_unreported = ?1", [unreported])
-            .map(drop)
-            .map_err(|error| self.failed("write whether the lockfile's change was told", error))
+        let statement = "UPDATE meta SET lockfile_unreported = ?1";
+        self.update_meta(statement, unreported, "write whether the lockfile's change was told")
     }
 
     /// Returns whether the lockfile was lost, and neither replaced nor given up by a person since.
@@ -146,10 +143,15 @@ impl Store {
     /// # Errors
     /// When the database can't be written.
     pub fn set_lockfile_lost(&mut self, lost: bool) -> Result<(), StateError> {
-        self.connection
-            .execute("UPDATE meta SET lockfile_lost = ?1", [lost])
-            .map(drop)
-            .map_err(|error| self.failed("write whether the lockfile was lost", error))
+        self.update_meta("UPDATE meta SET lockfile_lost = ?1", lost, "write whether the lockfile was lost")
+    }
+
+    fn update_meta(&self, statement: &str, value: impl ToSql, doing: &'static str) -> Result<(), StateError> {
+        let update = || {
+            settled::clear(&self.connection)?;
+            self.connection.execute(statement, [value]).map(drop)
+        };
+        update().map_err(|error| self.failed(doing, error))
     }
 
     fn failed(&self, doing: &'static str, error: rusqlite::Error) -> StateError {

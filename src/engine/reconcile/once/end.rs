@@ -9,9 +9,11 @@ use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Stop};
 use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::outputs::{self, RenderedOutput};
 use crate::engine::workspace::session::Session;
+use crate::engine::workspace::settled::{self, SettledRun};
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::phase::Phase;
+use crate::model::recorded::Recorded;
 use crate::plan::Step;
 use crate::platform::clock;
 use crate::state::lockfile::LockfileError;
@@ -80,7 +82,10 @@ impl SyncRun<'_> {
         };
         let ended = ended.and(learned.map_err(SyncError::from));
         match ended {
-            Ok(()) => Ok(self.report),
+            Ok(()) => {
+                self.settle().await?;
+                Ok(self.report)
+            }
             // The report of completed steps is never dropped.
             Err(source) if !self.report.steps.is_empty() => {
                 self.report.break_off(chain(&source));
@@ -102,6 +107,26 @@ impl SyncRun<'_> {
         }
         self.report.outputs = tokio::task::block_in_place(|| outputs::write(project, drafts));
         Ok(())
+    }
+
+    /// Stores the proof that there was nothing to do, if that was so.
+    async fn settle(&mut self) -> Result<(), StateCacheError> {
+        let Reconciler { session, wanted, .. } = &mut self.reconciler;
+        let Session { project, state_cache, lockfile, .. } = &mut **session;
+        let WantedAssets { manifest: Some((manifest, _)), desired, inputs, .. } = wanted else { return Ok(()) };
+        let Some(inputs) = inputs.take() else { return Ok(()) };
+        if self.options.only.is_some() || self.missing_lockfile.is_some() {
+            return Ok(());
+        }
+        let (options, report, lockfile) = (&self.options.plan_options, &self.report, lockfile.taken_in());
+        let prove = |recorded: &Recorded| {
+            let run = SettledRun { project, manifest, desired, recorded, options, report, lockfile };
+            settled::prove(&run, inputs, clock::now())
+        };
+        match tokio::task::block_in_place(|| state_cache.read(prove)) {
+            Some(proof) => Ok(state_cache.store().set_settled(proof).await?),
+            None => Ok(()),
+        }
     }
 
     pub(super) async fn write_lockfile(&mut self) -> Result<(), KeepError> {
