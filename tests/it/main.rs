@@ -54,6 +54,7 @@ mod property;
 mod regressions;
 mod remotes;
 mod service;
+mod settled;
 mod snapshots;
 mod state_folder;
 mod status;

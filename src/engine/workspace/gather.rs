@@ -105,7 +105,7 @@ pub(crate) fn gather_manifest(
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
     let checkout = git::checkout(&project.root);
-    let head = git::head_fingerprints(&project.root);
+    let head = head_for_proof(project);
     let selection = manifest.selection();
     let mut walk = files::walk(&project.root, &selection);
     in_progress.keep(&mut walk, &selection, cache);
@@ -132,6 +132,13 @@ pub(crate) fn gather_manifest(
         }
         Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
     }
+}
+
+/// Returns what git has checked out, as far as plans depend on it; `None` if files are missing or
+/// change.
+pub(in crate::engine) fn head_for_proof(project: &Project) -> Option<String> {
+    let is_whole = git::busy(&project.root).is_none() && git::partial(&project.root).is_none();
+    is_whole.then(|| format!("{:?} {}", git::checkout(&project.root), git::head(&project.root)))
 }
 
 /// Returns whether absent files count as removed. They don't where a whole folder or part of the

@@ -14,9 +14,7 @@ use jiff::Timestamp;
 
 use crate::model::checkout::Checkout;
 use crate::model::desired::AbsenceReason;
-use crate::model::file::Fingerprint;
 use crate::platform::clock;
-use crate::platform::fingerprint;
 use crate::platform::plain_file;
 
 /// The limit for a file of git's, in bytes: git itself accepts no longer pointer file, and no
@@ -247,18 +245,6 @@ pub(crate) fn checkout(folder: &Path) -> Checkout {
         Some(Branch::Detached { at }) => Checkout::Commit(at),
         Some(Branch::Unknown { .. }) | None => Checkout::Unknown,
     }
-}
-
-/// Returns the fingerprints of git's files that every commit, merge and switch changes; `None` if
-/// they don't tell: git is busy, or keeps no log of `HEAD`. Without a repository there are none.
-pub(crate) fn head_fingerprints(folder: &Path) -> Option<Vec<Fingerprint>> {
-    let Some(private) = private_folder(folder).ok()? else { return Some(Vec::new()) };
-    if busy(folder).is_some() || partial(folder).is_some() {
-        return None;
-    }
-    let files = [private.join("HEAD"), private.join("logs").join("HEAD")];
-    let of = |path: PathBuf| Some(fingerprint::of(&found(&path).ok()??));
-    files.into_iter().map(of).collect()
 }
 
 fn checked_out(folder: &Path) -> Result<Option<Branch>, Unread> {

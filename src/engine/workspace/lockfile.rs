@@ -146,10 +146,10 @@ impl Lockfile {
         self.accepted = true;
     }
 
-    /// Returns the fingerprint of the file that the state has taken in; `None` if there is none, or
-    /// if a person has to be told of it.
+    /// Returns the fingerprint of the file, once all of it and of its history is in the state.
     pub(crate) fn taken_in(&self) -> Option<&str> {
-        self.known.as_deref().filter(|_| !self.untold && !self.is_lost)
+        let is_compared = self.compared.as_ref() == Some(&self.head);
+        self.known.as_deref().filter(|_| is_compared && !self.is_lost)
     }
 
     /// Returns the evidence found by the last read, if the file was missing.

@@ -14,8 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::report::run_report::RunReport;
-use crate::engine::workspace::gather::read_manifest;
-use crate::engine::workspace::git;
+use crate::engine::workspace::gather::{head_for_proof, read_manifest};
 use crate::engine::workspace::outputs::OutputState;
 use crate::engine::workspace::project::Project;
 use crate::files::{self, TreeDigest, is_unchanged_since};
@@ -42,13 +41,12 @@ pub(crate) struct PlanInputs(Sha256);
 
 impl PlanInputs {
     /// Creates it from the manifest's text, the files, and git's `HEAD`.
-    pub(super) fn new(manifest: &[u8], tree: &TreeDigest, head: &[Fingerprint]) -> Self {
+    pub(super) fn new(manifest: &[u8], tree: &TreeDigest, head: &str) -> Self {
         let mut digest = Sha256::new();
         digest.update(PROGRAM);
         digest.update(Sha256::digest(manifest));
         digest.update(tree.as_bytes());
-        digest.update(head.len().to_le_bytes());
-        head.iter().for_each(|state| update(&mut digest, state));
+        digest.update(Sha256::digest(head));
         Self(digest)
     }
 
@@ -96,7 +94,7 @@ pub(crate) fn check(project: &Project, remote: &str) -> Option<u64> {
         return None;
     }
     let (manifest, text) = read_manifest(project).ok()?;
-    let head = git::head_fingerprints(&project.root)?;
+    let head = head_for_proof(project)?;
     let walk = files::walk(&project.root, &manifest.selection());
     let tree = TreeDigest::of_disk(&project.root, &walk)?;
     let inputs = PlanInputs::new(text.as_bytes(), &tree, &head).finish(project, &manifest, now_ns(now))?;

@@ -102,10 +102,8 @@ impl Store {
     /// # Errors
     /// When the database can't be written.
     pub fn set_lockfile_compared(&mut self, head: Option<&str>) -> Result<(), StateError> {
-        self.connection
-            .execute("UPDATE meta SET lockfile_compared = ?1", [head])
-            .map(drop)
-            .map_err(|error| self.failed("write when the lockfile was compared with git", error))
+        let statement = "UPDATE meta SET lockfile_compared = ?1";
+        self.update_meta(statement, head, "write when the lockfile was compared with git")
     }
 
     /// Returns whether the lockfile was written and no command of `--on-change` has succeeded

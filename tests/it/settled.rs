@@ -1,0 +1,108 @@
+//! Nothing to do is a proof: a run or a plan that would find everything as it was reads no file, no
+//! lockfile and no revision.
+
+use macadam::emulator::ApiEndpoint;
+
+use super::state_folder::git;
+use crate::support::{Project, Remote, png, rbxmx};
+
+const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/*.png\"\n\n[assets.sword]\npath = \"sword.rbxmx\"\n\n[[outputs]]\npath = \"ids.json\"\n";
+
+/// A project in a git checkout, synced, with the proof that there is nothing to do, and a state that
+/// has lost its revisions behind Macadam's back: a command that needs them fails with exit code 3.
+fn settled(more: &str) -> (Remote, Project) {
+    let remote = Remote::start();
+    let project = Project::new(&format!("{MANIFEST}{more}")).at(&remote.url());
+    git(project.path(), &["init", "-q", "-b", "main"]);
+    for (path, content) in [("ui/a.png", png(1)), ("ui/b.png", png(2)), ("sword.rbxmx", rbxmx("1").into())] {
+        project.write(path, content);
+    }
+    project.run(&["sync", "--once"]).expect(0);
+    git(project.path(), &["add", "-A"]);
+    git(project.path(), &["commit", "-q", "-m", "synced"]);
+    // Times that are too recent prove nothing.
+    project.pass(1);
+    project.run(&["sync", "--once"]).expect(0);
+    let state = rusqlite::Connection::open(project.state()).unwrap();
+    assert_eq!(state.execute("DELETE FROM revisions", []).unwrap(), 3);
+    (remote, project)
+}
+
+/// Changes something and checks that the proof doesn't count any more.
+#[track_caller]
+fn check(what: &str, change: impl FnOnce(&Project)) {
+    let (_remote, project) = settled("");
+    change(&project);
+    for command in [&["sync", "--once"][..], &["plan"]] {
+        let ran = project.run(command);
+        assert_eq!(ran.code, 3, "{what}, {command:?}: {}{}", ran.stdout, ran.stderr);
+    }
+}
+
+#[test]
+fn a_run_and_a_plan_with_nothing_to_do_need_only_the_proof() {
+    let (remote, project) = settled("");
+    let before = remote.requests(ApiEndpoint::GetAsset);
+    let ran = project.run(&["sync", "--once"]).expect(0);
+    assert_eq!(ran.stdout, "Done. 3 assets are up to date, nothing to do.\n");
+    let ran = project.run(&["plan"]).expect(0);
+    assert_eq!(ran.stdout, "Plan: nothing to do, 3 assets are up to date.\n");
+    assert_eq!(remote.requests(ApiEndpoint::GetAsset), before);
+    // What asks for more gets more.
+    for command in
+        [&["sync", "--once", "--refresh"][..], &["sync", "--once", "--json"], &["plan", "--json"], &["status"]]
+    {
+        assert_eq!(project.run(command).code, 3, "{command:?}");
+    }
+}
+
+#[test]
+fn whatever_a_plan_depends_on_ends_the_proof() {
+    check("a file with other bytes of the same length and time", |project| {
+        let path = project.file("ui/a.png");
+        let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+        project.write("ui/a.png", png(3));
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    });
+    check("a new file", |project| project.write("ui/c.png", png(1)));
+    check("a removed file", |project| project.remove("ui/b.png"));
+    check("the manifest", |project| project.write("assets.toml", format!("{MANIFEST}# a comment\n")));
+    check("the lockfile", |project| project.write("assets.lock.toml", project.read("assets.lock.toml")));
+    check("an output", |project| project.remove("ids.json"));
+}
+
+#[test]
+fn git_and_the_clock_end_the_proof() {
+    check("a commit", |project| {
+        git(project.path(), &["commit", "-q", "--allow-empty", "-m", "another"]);
+    });
+    check("another branch", |project| {
+        git(project.path(), &["switch", "-q", "-c", "other"]);
+    });
+    check("git at work", |project| project.write(".git/index.lock", ""));
+    check("a day later", |project| project.pass(25 * 60));
+}
+
+#[test]
+fn a_run_that_has_something_to_say_proves_nothing() {
+    let remote = Remote::start();
+    let unused = "[globs.none]\npath = \"none/*.png\"\n";
+    let project = Project::new(&format!("{MANIFEST}\n{unused}")).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.write("sword.rbxmx", rbxmx("1"));
+    project.run(&["sync", "--once"]).expect(0);
+    project.pass(1);
+    project.run(&["sync", "--once"]).expect(0);
+    let state = rusqlite::Connection::open(project.state()).unwrap();
+    let proofs: i64 = state.query_row("SELECT count(*) FROM settled", [], |row| row.get(0)).unwrap();
+    assert_eq!(proofs, 0, "the glob's folder is missing");
+    // The next change of the state deletes a proof.
+    project.write("assets.toml", MANIFEST);
+    project.run(&["sync", "--once"]).expect(0);
+    project.pass(1);
+    project.run(&["sync", "--once"]).expect(0);
+    let proofs = || state.query_row("SELECT count(*) FROM settled", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(proofs(), 1);
+    project.run(&["archive", "--yes", "sword"]).expect(0);
+    assert_eq!(proofs(), 0);
+}
