@@ -35,7 +35,7 @@ CREATE TABLE meta (
 CREATE TABLE settled (
     id     INTEGER PRIMARY KEY CHECK (id = 1),
     -- A digest of manifest, lockfile, files, outputs and checkout.
-    inputs BLOB NOT NULL CHECK (length(inputs) = 32),
+    inputs TEXT NOT NULL,
     -- How many assets the manifest has.
     assets INTEGER NOT NULL CHECK (assets >= 0),
     -- The times between which the clock alone makes no plan.

@@ -11,7 +11,6 @@
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest as _, Sha256};
 
 use crate::engine::report::run_report::RunReport;
 use crate::engine::workspace::gather::{head_for_proof, read_manifest};
@@ -20,6 +19,7 @@ use crate::engine::workspace::project::Project;
 use crate::files::{self, TreeDigest, is_unchanged_since};
 use crate::manifest::Manifest;
 use crate::model::desired::Desired;
+use crate::model::digest::Checksum;
 use crate::model::file::Fingerprint;
 use crate::model::history::RevisionState;
 use crate::model::recorded::Recorded;
@@ -36,40 +36,40 @@ const HOLDS_FOR: SignedDuration = SignedDuration::from_hours(24);
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 /// What manifest, files and checkout were when they were gathered.
-#[derive(Debug, Clone)]
-pub(crate) struct PlanInputs(Sha256);
+#[derive(Debug)]
+pub(crate) struct PlanInputs(Checksum);
 
 impl PlanInputs {
     /// Creates it from the manifest's text, the files, and git's `HEAD`.
     pub(super) fn new(manifest: &[u8], tree: &TreeDigest, head: &str) -> Self {
-        let mut digest = Sha256::new();
-        digest.update(PROGRAM);
-        digest.update(Sha256::digest(manifest));
-        digest.update(tree.as_bytes());
-        digest.update(Sha256::digest(head));
+        let mut digest = Checksum::default();
+        for part in [PROGRAM.as_bytes(), manifest, tree.as_bytes(), head.as_bytes()] {
+            digest.update(&(part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
         Self(digest)
     }
 
     /// Adds the lockfile and the outputs as they are on disk; `None` if one of them is missing, or
     /// changed too recently before `now_ns` to show a change.
-    fn finish(self, project: &Project, manifest: &Manifest, now_ns: i64) -> Option<[u8; 32]> {
+    fn finish(self, project: &Project, manifest: &Manifest, now_ns: i64) -> Option<String> {
         let Self(mut digest) = self;
         let outputs = manifest.outputs().iter().map(|output| project.outputs.join(output.path.as_str()));
         for path in std::iter::once(project.lockfile.clone()).chain(outputs) {
             let state = state_of(&path).filter(|state| is_unchanged_since(state, now_ns))?;
             update(&mut digest, &state);
         }
-        Some(digest.finalize().into())
+        Some(digest.finish())
     }
 }
 
-fn update(digest: &mut Sha256, state: &Fingerprint) {
+fn update(digest: &mut Checksum, state: &Fingerprint) {
     let Fingerprint { size, modified_ns, changed_ns, inode, device } = *state;
     for number in [size, inode, device] {
-        digest.update(number.to_le_bytes());
+        digest.update(&number.to_le_bytes());
     }
-    digest.update(modified_ns.to_le_bytes());
-    digest.update(changed_ns.to_le_bytes());
+    digest.update(&modified_ns.to_le_bytes());
+    digest.update(&changed_ns.to_le_bytes());
 }
 
 fn state_of(path: &Path) -> Option<Fingerprint> {

@@ -8,10 +8,10 @@ use super::{Store, rows};
 use crate::state::error::StateError;
 
 /// What a plan was made from, when it had nothing to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettledProof {
     /// A digest of everything that a plan depends on beside the state and the time.
-    pub inputs: [u8; 32],
+    pub inputs: String,
     /// The number of assets in the manifest.
     pub assets: u64,
     /// When the plan was made.
@@ -31,7 +31,7 @@ impl Store {
             all.query_row([], |row| {
                 let (since, until) = (rows::time(row, 2)?, rows::time(row, 3)?);
                 let assets = row.get::<_, i64>(1)?.unsigned_abs();
-                Ok(SettledProof { inputs: row.get(0)?, assets, since, until })
+                Ok(SettledProof { inputs: rows::text(row, 0)?.to_owned(), assets, since, until })
             })
             .optional()
         };
