@@ -3,7 +3,7 @@
 
 use macadam::emulator::ApiEndpoint;
 
-use super::state_folder::git;
+use super::support::git::git;
 use crate::support::{Project, Remote, png, rbxmx};
 
 const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/*.png\"\n\n[assets.sword]\npath = \"sword.rbxmx\"\n\n[[outputs]]\npath = \"ids.json\"\n";
