@@ -364,6 +364,6 @@ impl AddressImport<'_> {
     }
 
     fn event(&self, event: EventKind) -> Change {
-        Change::log(&self.address, event)
+        Change::log(self.address, event)
     }
 }
