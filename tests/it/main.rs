@@ -53,6 +53,7 @@ mod profiles;
 mod property;
 mod regressions;
 mod remotes;
+mod schema;
 mod service;
 mod settled;
 mod snapshots;

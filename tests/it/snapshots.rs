@@ -6,8 +6,11 @@
 
 use std::path::Path;
 
-use super::output::stable;
-use super::support::{Project, Ran, png};
+use serde_json::Value;
+
+use super::output::{asset_id, stable};
+use super::schema;
+use super::support::{Project, Ran, Remote, png, rbxmx};
 use super::sync::copy;
 
 /// A terminal of 80 columns.
@@ -134,4 +137,65 @@ fn the_quickstart_in_a_rehearsal() {
     project.write("assets.toml", project.read("assets.toml").replace("display_name", "displayname"));
     type_all(&[&["check"]], &project);
     insta::assert_snapshot!("quickstart", transcript);
+}
+
+/// Prints a document with `ID` for each asset ID and `WHEN` for each time.
+fn redacted(document: &mut Value) {
+    match document {
+        Value::Object(fields) => fields.values_mut().for_each(redacted),
+        Value::Array(all) => all.iter_mut().for_each(redacted),
+        Value::Number(number) if number.as_u64().is_some_and(|number| number >= 100_000_000) => {
+            *document = Value::from("ID");
+        }
+        Value::String(text) if text.parse::<jiff::Timestamp>().is_ok() => *text = "WHEN".to_owned(),
+        Value::String(text) => *text = without_times(&stable(text)).trim_end().to_owned(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[test]
+fn the_json_of_every_command() {
+    let remote = Remote::start();
+    let project = Project::new(
+        "[creator]\nuser_id = 1\n\n[[outputs]]\npath = \"ids.json\"\n\n[assets.coin]\npath = \"coin.png\"\n\n\
+         [assets.crate]\npath = \"crate.rbxmx\"\ndisplay_name = \"Crate\"\n",
+    )
+    .at(&remote.url());
+    project.write("coin.png", png(1));
+    project.write("crate.rbxmx", rbxmx("crate"));
+    let mut transcript = String::new();
+    let mut type_all = |project: &Project, commands: &[&[&str]]| {
+        for args in commands {
+            let (code, mut document) = project.json(args);
+            schema::check(args, &document);
+            redacted(&mut document);
+            let code = if code == 0 { String::new() } else { format!("[exit code {code}]\n") };
+            let command = stable(&args.join(" "));
+            transcript.push_str(&format!("$ macadam {command} --json\n{document:#}\n{code}\n"));
+        }
+    };
+    type_all(&project, &[&["check"], &["plan"], &["sync", "--once"], &["outputs", "--check"]]);
+    project.write("crate.rbxmx", rbxmx("crate 2"));
+    project.sync();
+    let status: &[&str] = &["status"];
+    type_all(&project, &[status, &["history", "crate"], &["history", "crate", "--remote"]]);
+    type_all(&project, &[&["pin", "crate", "1"], &["sync", "--once"], &["unpin", "crate"]]);
+    project.sync();
+    type_all(&project, &[&["archive", "coin", "--yes"], status, &["restore", "coin"], &["retry", "coin"]]);
+    type_all(&project, &[&["resolve", "coin", "--recreate"], &["recreate"]]);
+    let asset_id = asset_id(&project, "crate").to_string();
+    type_all(&project, &[&["forget", "crate"], &["import", "crate", &asset_id]]);
+    // A file that is no picture, and a manifest with a mistake.
+    project.write("coin.png", "no picture");
+    type_all(&project, &[&["check"], &["plan"], &["sync", "--once"], &["sync", "--once", "--locked"]]);
+    let lockfile = project.read("assets.lock.toml");
+    project.write("base.toml", &lockfile);
+    project.write("theirs.toml", lockfile);
+    type_all(&project, &[&["lockfile", "merge", "base.toml", "assets.lock.toml", "theirs.toml"]]);
+    project.write("assets.toml", "[creator]\nuser = 1\n");
+    type_all(&project, &[&["check"], &["status"]]);
+    let empty = Project::new("");
+    empty.remove("assets.toml");
+    type_all(&empty, &[&["init"]]);
+    insta::assert_snapshot!("json", transcript);
 }
