@@ -76,7 +76,7 @@ impl<'a> Runner<'a> {
         }
         let bin = folder.path().join("bin");
         let macadam = format!(
-            "#!/bin/sh\nMACADAM_PUSH_PAUSE=0 exec '{}' \"$@\" --api-url {}\n",
+            "#!/bin/sh\nMACADAM_STAND_IN=1 MACADAM_PUSH_PAUSE=0 exec '{}' \"$@\" --api-url {}\n",
             env!("CARGO_BIN_EXE_macadam"),
             ci.remote.url()
         );

@@ -190,7 +190,7 @@ fn an_invalid_manifest_leaves_the_last_good_one_in_force() {
 fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
     let (remote, project) = start(Config::default());
     project.write(".gitignore", "log.txt\n");
-    project.git(&["init"]);
+    project.git(&["init", "--quiet", "--initial-branch=main"]);
     project.git(&["add", "-A"]);
     project.git(&["commit", "-m", "first"]);
     project.git(&["switch", "-c", "draft"]);

@@ -32,7 +32,7 @@ fn uploads(fixture: &SoakFixture) -> Vec<Upload> {
     let db = Connection::open(copy).unwrap();
     let last = "SELECT id, address, lower(hex(content)), event, operation
         FROM attempts JOIN journal ON attempt = id
-        WHERE asset_id IS NULL AND ending IS NULL
+        WHERE action IN ('create', 'replace') AND ending IS NULL
         AND step = (SELECT max(step) FROM journal WHERE attempt = attempts.id)";
     let mut rows = db.prepare(last).unwrap();
     let rows = rows.query_map([], |row| {

@@ -132,10 +132,12 @@ pub(crate) async fn resolve_with(
         return Err(RepairError::NotTheSame { address: address.clone(), asset_id, why });
     }
     state_cache
-        .commit_with(|_| {
+        .commit_with(|recorded| {
             let mut changes = match &in_progress {
                 OpenUpload::Waiting(id, attempt) | OpenUpload::Overdue(id, attempt) => {
-                    let mut changes = effects::completed(*id, attempt, &record, &asset, clock::now()).changes;
+                    let done = effects::completed(*id, attempt, &record, &asset, clock::now());
+                    let mut changes = done.changes;
+                    changes.extend(effects::answered_late(&attempt.intent, recorded, done.key));
                     changes.extend(effects::accounted(attempt));
                     changes
                 }

@@ -118,7 +118,6 @@ pub(crate) fn completed(
         }
     }
     changes.push(Change::RecordObservation { asset: as_written(&attempt.intent, asset) });
-    changes.extend(answered_late(attempt, record, key));
     let restores = matches!(attempt.intent, Intent::Restore { .. });
     changes.push(Change::RecordWrite { asset_id: asset.asset_id, restores });
     changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
@@ -126,12 +125,13 @@ pub(crate) fn completed(
 }
 
 /// Marks an asset whose operation describes an older revision as outdated. After an old state came
-/// back, the lockfile may know a newer revision, and no one else made the old one current.
-fn answered_late(attempt: &Attempt, record: &Record, made: RevisionKey) -> Option<Change> {
-    let uploads = attempt.intent.content().is_some();
+/// back, the lockfile may know a newer revision, under this name of the asset or another one, and no
+/// one else made the old one current.
+pub(crate) fn answered_late(intent: &Intent, recorded: &Recorded, made: RevisionKey) -> Option<Change> {
     let is_newer = |key: RevisionKey| key.version > made.version;
-    let is_late = uploads && record.history.of_asset(made.asset_id).any(|(key, _)| is_newer(key));
-    is_late.then_some(Change::MarkOutdated { asset_id: made.asset_id })
+    let is_late = |record: &Record| record.history.of_asset(made.asset_id).any(|(key, _)| is_newer(key));
+    (intent.content().is_some() && recorded.assets.values().any(is_late))
+        .then_some(Change::MarkOutdated { asset_id: made.asset_id })
 }
 
 /// Returns the asset that an address already has for a created one: an upload of an old state or
@@ -496,5 +496,29 @@ mod tests {
         assert_eq!(record.history, History::new());
         let believed = [(Field::Description, FieldDigest::of_text("old")), (Field::Icon, FieldDigest::UNKNOWN)];
         assert_eq!(record.asked, FieldDigests::from(believed));
+    }
+
+    /// A Model was renamed and rolled back, an older copy of the state came back, and its operation
+    /// of an earlier update, under the old name, ended. The rollback was taken back, it seemed.
+    #[test]
+    fn an_operation_that_ends_late_is_compared_with_every_name_of_the_asset() {
+        let now = Timestamp::UNIX_EPOCH;
+        let identity = Identity { asset_type: AssetType::Model, ..identity() };
+        let key = |version: u64| RevisionKey {
+            asset_id: AssetId::new(7).unwrap(),
+            version: crate::model::ids::Revision::new(version).ok(),
+        };
+        let content = ContentHash::from_bytes([1; 32]);
+        let fact = new_fact(content, RevisionState::Live, now, Origin::UpdateContent);
+        let mut recorded = Recorded::default();
+        for (name, version) in [("old", 1), ("new", 5)] {
+            let address = Address::new(name).unwrap();
+            recorded.apply(&Change::SetIdentity { address: address.clone(), identity: identity.clone() }, now).unwrap();
+            recorded.apply(&Change::AddRevision { address, key: key(version), fact }, now).unwrap();
+        }
+        let intent = Intent::UpdateContent { asset_id: key(4).asset_id, content, head: None };
+        let late = answered_late(&intent, &recorded, key(4));
+        assert_eq!(late, Some(Change::MarkOutdated { asset_id: key(4).asset_id }));
+        assert_eq!(answered_late(&intent, &recorded, key(6)), None);
     }
 }

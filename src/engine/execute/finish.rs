@@ -149,6 +149,7 @@ impl Executor {
                 let asset = before.map_or(asset.clone(), |seen| effects::since(&attempt.intent, &seen.asset, &asset));
                 let done = effects::completed(id, attempt, record, &asset, now);
                 let mut changes = done.changes.clone();
+                changes.extend(effects::answered_late(&attempt.intent, recorded, done.key));
                 // An operation that ended long ago describes the asset of that time; a later
                 // observation counts instead.
                 let later = |asset: &RemoteAsset| {

@@ -94,7 +94,8 @@ impl SimulatedExecutor<'_> {
         let asset = self.world.describe(asset_id, false).unwrap();
         let attempt = self.recorded.attempts[&id].clone();
         let settled = effects::completed(id, &attempt, &self.record(&attempt.address), &asset, self.now);
-        self.commit(&settled.changes);
+        let late = effects::answered_late(&attempt.intent, self.recorded, settled.key);
+        self.commit(&[settled.changes, late.into_iter().collect()].concat());
         !settled.rejected
     }
 
