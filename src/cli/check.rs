@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::args::Global;
 use super::errors::problem;
-use super::exit::{CommandFailure, Exit, ReportedProblem};
+use super::exit::{CommandFailure, Exit, ReportedProblem, unusable_lockfile};
 use super::github::AnnotationLevel;
 use super::output::{Printer, TextStyle, annotate, annotates, paint, plural};
 use super::plan::at_entry;
@@ -20,12 +20,12 @@ use crate::model::desired::{Desired, Stray, StrayPlace};
 use crate::model::file::FileCache;
 use crate::model::recorded::Recorded;
 use crate::platform::clock;
-use crate::state::lockfile;
+use crate::state::lockfile::{self, LockfileError};
 
 /// Checks everything that can be checked offline.
 pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailure> {
     let project = target::find_files(global)?;
-    let before = known(output, &project);
+    let (before, unusable) = known(&project);
     let known = before.addresses();
     let bars = Bars::only_printed(output);
     let gathered = gather(&project, &FileCache::new(), &known, &FilesInProgress::default(), &bars.listener());
@@ -38,6 +38,9 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
     let unseen = desired.unseen.iter().map(|unseen| (&unseen.place, unseen.place.as_str(), &unseen.problem));
     let problems: Vec<_> = files.chain(unseen).collect();
     let outputs = mistakes(&project, &gathered.manifest, desired);
+    if let Some(error) = unusable.as_ref().filter(|_| output.is_json()) {
+        return Err(unusable_lockfile(error));
+    }
     if output.is_json() {
         let outputs = outputs.iter().map(|(path, problem)| {
             json!({
@@ -89,6 +92,9 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
         let file = Some(path.to_string());
         annotate(AnnotationLevel::Error, ReportedProblem { message, hint, file, ..ReportedProblem::default() });
     }
+    if let Some(error) = &unusable {
+        return Err(unusable_lockfile(error));
+    }
     if desired.assets.is_empty() && problems.is_empty() && outputs.is_empty() {
         output.summary(plan_text::nothing_listed(false));
         return Ok(Exit::Success);
@@ -106,21 +112,21 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
     Ok(Exit::Unreconciled)
 }
 
-/// Reads the lockfile. One that can't be used stops a sync; here it counts as empty.
-fn known(output: Printer, project: &Project) -> Recorded {
+/// Reads the lockfile. One that can't be used counts as empty, so that the rest is checked too.
+fn known(project: &Project) -> (Recorded, Option<LockfileError>) {
     let read = || {
         let bytes = lockfile::read(&project.lockfile)?;
         bytes.map(|bytes| lockfile::parse(&bytes, &project.lockfile)).transpose()
     };
-    let ledger = read().unwrap_or_else(|error| {
-        output.warning(format!("the lockfile can't be used: {error}"));
-        None
-    });
+    let (ledger, unusable) = match read() {
+        Ok(ledger) => (ledger, None),
+        Err(error) => (None, Some(error)),
+    };
     let (mut recorded, now) = (Recorded::default(), clock::now());
     let changes = ledger.map(|ledger| lockfile::import(&recorded, &ledger, now)).unwrap_or_default();
     // They fit: nothing is known yet.
     changes.iter().for_each(|change| drop(recorded.apply(change, now)));
-    recorded
+    (recorded, unusable)
 }
 
 /// A warning about a pin, icon or preview of an address that left the manifest. Names the new

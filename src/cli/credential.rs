@@ -110,7 +110,8 @@ fn variable_of(text: &str, name: &str) -> Option<String> {
         let bare = || value.split(" #").next().unwrap_or_default().trim();
         Some(quoted('"').or_else(|| quoted('\'')).unwrap_or_else(bare).to_owned())
     };
-    text.lines().filter_map(value).rfind(|value| !value.is_empty())
+    // Windows' editor puts a mark before the first line.
+    text.trim_start_matches('\u{feff}').lines().filter_map(value).rfind(|value| !value.is_empty())
 }
 
 /// The most that is read of the key's file. A key has about 900 bytes, a token a few thousand.

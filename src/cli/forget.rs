@@ -1,7 +1,7 @@
 //! `macadam forget`: addresses leave state and lockfile, all of them or none; the remote is left
 //! alone.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
@@ -19,6 +19,7 @@ use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::model::address::Address;
+use crate::model::desired::DesiredAsset;
 use crate::model::ids::AssetId;
 use crate::model::request::Request;
 
@@ -57,7 +58,8 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> 
     let wanted = match (&forgotten, read_manifest(&target.project)) {
         (Ok(_), Ok(_)) => {
             let wanted = session.wanted(silent()).await.ok();
-            wanted.map(|desired| desired.assets.into_keys().collect::<BTreeSet<Address>>())
+            let pinned = |(address, want): (Address, DesiredAsset)| (address, want.pin.is_some());
+            wanted.map(|desired| desired.assets.into_iter().map(pinned).collect::<BTreeMap<Address, bool>>())
         }
         _ => None,
     };
@@ -70,7 +72,7 @@ fn tell(
     output: Printer,
     forgotten: &ForgetReport,
     is_single: bool,
-    wanted: Option<&BTreeSet<Address>>,
+    wanted: Option<&BTreeMap<Address, bool>>,
     is_local: bool,
 ) {
     let ForgetReport { each, lockfile_written } = forgotten;
@@ -106,10 +108,15 @@ fn tell(
         if let Some(advice) = one.advice() {
             output.line(format!("{} {advice}", paint(TextStyle::Warning, "note")));
         }
-        if wanted.is_some_and(|wanted| wanted.contains(address)) {
-            let text = format!(
-                "{address} is still in the manifest, so the next sync uploads it as a new asset. Remove the entry if you don't want that"
-            );
+        if let Some(is_pinned) = wanted.and_then(|wanted| wanted.get(address)) {
+            let text = match is_pinned {
+                true => format!(
+                    "{address} is still pinned in the manifest, so it is on hold. `macadam unpin {address}` uploads it as a new asset"
+                ),
+                false => format!(
+                    "{address} is still in the manifest, so the next sync uploads it as a new asset. Remove the entry if you don't want that"
+                ),
+            };
             output.line(format!("{} {text}", paint(TextStyle::Warning, "note")));
         }
     }
@@ -118,14 +125,14 @@ fn tell(
     }
 }
 
-fn told(forgotten: &ForgottenAddress, wanted: Option<&BTreeSet<Address>>) -> CommandResult {
+fn told(forgotten: &ForgottenAddress, wanted: Option<&BTreeMap<Address, bool>>) -> CommandResult {
     let ForgottenAddress { address, asset_ids, shared, suspected } = forgotten;
     let numbers = |ids: &[AssetId]| ids.iter().map(|id| id.get()).collect::<Vec<_>>();
     let more = vec![
         ("asset_ids", json!(numbers(asset_ids))),
         ("shared_asset_ids", json!(numbers(shared))),
         ("possible_duplicates", json!(suspected)),
-        ("in_manifest", json!(wanted.map(|wanted| wanted.contains(address)))),
+        ("in_manifest", json!(wanted.map(|wanted| wanted.contains_key(address)))),
     ];
     CommandResult { asset_id: asset_ids.last().copied(), revision: None, outcome: "done", more }
 }

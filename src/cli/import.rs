@@ -45,18 +45,24 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> 
     // Without a usable manifest nothing is attempted, and no state is made.
     read_manifest(&target.project)?;
     let content_matches = args.content_matches;
-    if !content_matches && !output.is_json() && !output.is_quiet() {
+    let announce = || {
+        if content_matches || output.is_json() || output.is_quiet() {
+            return;
+        }
         output.aside(&invocation::marked(&invocation::with_options(&format!(
             "Macadam can't compare asset {asset_id} with the file of {address}, so the next sync uploads the file. If they are the same, use \
              `macadam import {address} {asset_id} --content-matches`. `macadam forget {address}` takes the import back."
         ))));
-    }
+    };
     let request = Request::Import { address: address.clone(), asset_id, content_matches };
     if let Some(answer) = through_service(output, global, &target, &request).await? {
+        announce();
         service_client::tell(output, &address, answer, "imported:", target::is_local(global));
         return Ok(Exit::Success);
     }
     let mut hand = Hand::open(output, global, &target, "macadam import").await?;
+    // Nothing is sent or written yet.
+    announce();
     let wish = ImportRequest { address: &address, asset_id, content_matches };
     let imported = carry_out(&mut hand, wish).await;
     hand.close().await;

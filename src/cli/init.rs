@@ -96,6 +96,12 @@ pub(super) fn run(
         let shown = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
         if create(&path, &content, how)? { written.push(shown) } else { kept.push(shown) }
     }
+    let asks = args.creator.is_some() || !args.globs.is_empty() || args.output.is_some();
+    if asks && !written.iter().any(|path| path.ends_with(&name)) {
+        output.warning(format!(
+            "{name} was there already, so --creator, --glob and --output changed nothing: edit it by hand"
+        ));
+    }
     let missing = missing_attributes(&root.join(".gitattributes"), &attributes);
     let has_driver = wishes.merge_driver && set_driver(output, &root);
     if output.is_json() {

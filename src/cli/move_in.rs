@@ -199,6 +199,13 @@ impl Told<'_> {
             if assets.len() == 1 { "its" } else { "their" },
             creator.in_words()
         ));
+        if assets.is_empty() && *existing == 0 && self.uploads() > 0 {
+            let tool = self.tool.name();
+            output.warning(format!(
+                "nothing that {tool} uploaded was found, so the next sync uploads every file as a new asset. If {tool} uploaded them before, \
+                 bring its lockfile back, remove {manifest} and {lockfile}, and import again"
+            ));
+        }
         if *existing > 0 {
             output.line(format!(
                 "{} in [existing]: used by the game, never changed or uploaded",

@@ -159,7 +159,14 @@ impl LockfileError {
             Self::Newer { .. } => Some("update Macadam"),
             Self::OtherRemote { found, wanted, place } => return Some(own_server(found, wanted, &place.file)),
         };
-        hint.map(str::to_owned)
+        let file = match (self.place(), self) {
+            (Some(place), _) => Some(&place.file),
+            (None, Self::TooLarge { path, .. }) => Some(path),
+            (None, _) => None,
+        };
+        // Named as a person would in the manifest's folder.
+        let name = file.and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();
+        hint.map(|hint| hint.replace("FILE", &name))
     }
 }
 
