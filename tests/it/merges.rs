@@ -128,18 +128,44 @@ fn what_was_forgotten_is_not_found_again_in_the_history() {
     machine.git(&["add", "--all"]);
     machine.git(&["commit", "-q", "-m", "forgotten"]);
     machine.git(&["push", "-q", "--force", "origin", "HEAD:main"]);
-    // Also where a person put back a lockfile without the tombstone.
-    for version in ["HEAD", "HEAD~2"] {
-        machine.git(&["checkout", "-q", version, "--", LOCKFILE]);
-        machine.git(&["commit", "-q", "--allow-empty", "-m", "put back"]);
-        machine.git(&["push", "-q", "--force", "origin", "HEAD:main"]);
-        for machine in [&ci.machine(), &machine] {
-            ci.run(machine, &ONCE).expect(0);
-            assert!(!has(machine, "ours"), "{}", machine.read(LOCKFILE));
-            assert!(machine.read(LOCKFILE).contains("[forgotten.\"ui/ours.png\"]"), "{}", machine.read(LOCKFILE));
-        }
+    for machine in [&ci.machine(), &machine] {
+        ci.run(machine, &ONCE).expect(0);
+        assert!(!has(machine, "ours"), "{}", machine.read(LOCKFILE));
+        assert!(machine.read(LOCKFILE).contains("[forgotten.\"ui/ours.png\"]"), "{}", machine.read(LOCKFILE));
     }
+    // Who reverts a mistaken `forget` has the asset again.
+    machine.git(&["revert", "--no-edit", "HEAD"]);
+    machine.git(&["push", "-q", "--force", "origin", "HEAD:main"]);
+    let fresh = ci.machine();
+    ci.run(&fresh, &ONCE).expect(0);
+    assert!(has(&fresh, "ours"), "{}", fresh.read(LOCKFILE));
     assert_eq!(ci.creates(), 4);
+}
+
+/// A pull request planted an entry and took it out again, so that no review shows a line of it.
+#[test]
+fn what_a_merged_branch_added_and_took_out_again_is_not_found() {
+    let (ci, machine) = diverged();
+    machine.git(&["reset", "-q", "--hard", "origin/main"]);
+    machine.git(&["switch", "-q", "-c", "request"]);
+    let (clean, planted) =
+        (machine.read(LOCKFILE), "[assets.\"ui/theirs2.png\"]\ntype = \"Image\"\ncreator = \"user:1\"\n");
+    let planted =
+        format!("{planted}revisions = [\n  {{ asset_id = 4242, content_hash = \"{}\" }},\n]\n\n# end", "ab".repeat(32));
+    let tombstone = format!("[forgotten.\"ui/0.png\"]\n1 = 1\n\n{planted}");
+    for (text, message) in [(clean.replacen("# end", &tombstone, 1), "plant"), (clean, "clean")] {
+        machine.write(LOCKFILE, &text);
+        machine.git(&["commit", "-q", "-a", "-m", message]);
+    }
+    machine.git(&["switch", "-q", "main"]);
+    machine.git(&["reset", "-q", "--hard", "origin/main"]);
+    machine.git(&["merge", "-q", "--no-ff", "-m", "merged", "request"]);
+    machine.git(&["push", "-q", "--force", "origin", "HEAD:main"]);
+    for machine in [&ci.machine(), &machine] {
+        ci.run(machine, &ONCE).expect(0);
+        let lockfile = machine.read(LOCKFILE);
+        assert!(!lockfile.contains("4242") && !lockfile.contains("forgotten"), "{lockfile}");
+    }
 }
 
 /// A copy of a project that starts with assets of its own.

@@ -89,12 +89,19 @@ pub(crate) fn completed(
             changes.push(Change::SetCurrentAsset { address: address.clone(), asset_id: asset.asset_id });
             changes.extend(other_creator(attempt, asset));
         }
-        Intent::UpdateContent { asset_id, content, .. } => {
+        Intent::UpdateContent { asset_id, content, head } => {
             key = key_of(record.identity.asset_type, asset);
             let ordinal = ordinal_of(record, *asset_id);
             let fact = RevisionFact { ordinal, ..new_fact(*content, state, now, Origin::UpdateContent) };
             changes.push(Change::AddRevision { address: address.clone(), key, fact });
             changes.push(Change::SetCurrentAsset { address: address.clone(), asset_id: *asset_id });
+            // Roblox makes no new revision of the bytes that are current. An older one was, and it
+            // stays so: as after a rollback to it.
+            if let (Some(at), true) = (key.version, key.version < *head) {
+                let newest = record.newest().and_then(|(newest, _)| newest.version);
+                let pinned = Some(PinnedAt { pin: Pin::Revision(at), at: key, newest });
+                changes.push(Change::SetPinnedAt { address: address.clone(), pinned });
+            }
         }
         Intent::UpdateMetadata { fields, .. } => {
             let mut asked = record.asked.clone();
@@ -128,10 +135,14 @@ pub(crate) fn completed(
 /// back, the lockfile may know a newer revision, under this name of the asset or another one, and no
 /// one else made the old one current.
 pub(crate) fn answered_late(intent: &Intent, recorded: &Recorded, made: RevisionKey) -> Option<Change> {
+    let is_new = match intent {
+        // Roblox made no revision of bytes that an older one has, which is current.
+        Intent::UpdateContent { head, .. } => made.version >= *head,
+        _ => intent.content().is_some(),
+    };
     let is_newer = |key: RevisionKey| key.version > made.version;
     let is_late = |record: &Record| record.history.of_asset(made.asset_id).any(|(key, _)| is_newer(key));
-    (intent.content().is_some() && recorded.assets.values().any(is_late))
-        .then_some(Change::MarkOutdated { asset_id: made.asset_id })
+    (is_new && recorded.assets.values().any(is_late)).then_some(Change::MarkOutdated { asset_id: made.asset_id })
 }
 
 /// Returns the asset that an address already has for a created one: an upload of an old state or

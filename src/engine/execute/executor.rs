@@ -27,6 +27,7 @@ use crate::engine::execute::chain::Runner;
 use crate::engine::execute::effects;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::breaker::ResultBreaker;
+use crate::engine::remote::observe;
 use crate::engine::remote::poller::Poller;
 use crate::engine::remote::throttle::Throttle;
 use crate::engine::report::progress::{Listener, ProgressEvent};
@@ -300,6 +301,15 @@ impl Executor {
                 })
                 .await?;
             return Ok(superseded("somebody else changed it at Roblox"));
+        }
+        // Or an older one was made current. A plan that knew of it wants it overwritten.
+        let is_news = self.state_cache.read(|recorded| {
+            let known = recorded.observed(asset_id).and_then(|known| known.asset.revision);
+            known != seen.revision && !recorded.may_lag(asset_id, clock::now())
+        });
+        if seen.revision.is_some() && seen.revision < head && is_news {
+            self.state_cache.commit_with(|recorded| observe::observed(recorded, &seen, clock::now())).await?;
+            return Ok(superseded("somebody else made an older revision current at Roblox"));
         }
         let upload = self.open(address)?;
         let intent = Intent::UpdateContent { asset_id, content, head };

@@ -54,7 +54,7 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
     }
     let looked = settled_versions(&project.lockfile).and_then(|versions| {
         let Some(versions) = versions else { return Ok(None) };
-        let history = versions.commit.as_ref().map(|commit| ask::history(&project.lockfile, commit));
+        let history = versions.commit.as_ref().map(|commit| ask::history(&project.lockfile, commit, needed));
         Ok(Some((versions, history.transpose()?.unwrap_or_default())))
     });
     let (versions, history) = match looked {
@@ -92,33 +92,47 @@ fn settled_versions(file: &Path) -> Result<Option<Versions>, String> {
     Ok(Some(again).filter(|again| *again == versions))
 }
 
-/// Returns the earlier versions of the lockfile that led to `commit`, the newest first, along all
-/// sides of every merge.
+/// Returns the commits of a history whose lockfiles count, the newest first: those of the branch
+/// itself, from `commit` back along the first parents, and what each merge brought in.
+///
+/// What happened inside a branch that was merged doesn't count: a pull request whose commits add
+/// lines and remove them again has no line in what a person reviews.
+fn lineage<'a>(history: &'a [FileCommit], commit: &str) -> Vec<(&'a FileCommit, Vec<&'a FileCommit>)> {
+    let commits: BTreeMap<&str, &FileCommit> = history.iter().map(|commit| (commit.commit.as_str(), commit)).collect();
+    // The checked-out commit itself is not in the history if it didn't change the file.
+    let mut next = commits.get(commit).copied().or(history.first());
+    let mut line = Vec::new();
+    while let Some(found) = next {
+        let parents: Vec<&FileCommit> =
+            found.parents.iter().filter_map(|name| commits.get(name.as_str())).copied().collect();
+        let first = found.parents.first().and_then(|name| commits.get(name.as_str()));
+        next = first.copied().filter(|_| line.len() < history.len());
+        line.push((found, parents));
+    }
+    line
+}
+
+/// Returns the names of the contents that [`earlier`] needs.
+fn needed(history: &[FileCommit], commit: &str) -> BTreeSet<String> {
+    let line = lineage(history, commit).into_iter();
+    line.flat_map(|(found, parents)| std::iter::once(found).chain(parents)).filter_map(|one| one.blob.clone()).collect()
+}
+
+/// Returns the earlier versions of the lockfile that led to `commit`, the newest first.
 ///
 /// A commit that deleted the lockfile, or put one in its place with none of its assets, began a new
 /// one on purpose: nothing before it counts.
 fn earlier<'a>(history: &'a FileHistory, commit: &str) -> Vec<&'a [u8]> {
     let content = |commit: &FileCommit| history.contents.get(commit.blob.as_ref()?).map(Vec::as_slice);
-    let commits: BTreeMap<&str, &FileCommit> =
-        history.commits.iter().map(|commit| (commit.commit.as_str(), commit)).collect();
-    // The checked-out commit itself is not in the history if it didn't change the file.
-    let newest = commits.get(commit).copied().or(history.commits.first());
-    let mut reached: BTreeSet<&str> = newest.iter().map(|commit| commit.commit.as_str()).collect();
     let mut versions = Vec::new();
-    // Parents come after their children, unless a clock was wrong.
-    let mut next: Vec<&FileCommit> = newest.into_iter().collect();
-    let mut at = 0;
-    while let Some(found) = next.get(at).copied() {
-        at += 1;
-        let parents: Vec<&FileCommit> =
-            found.parents.iter().filter_map(|name| commits.get(name.as_str())).copied().collect();
+    for (found, parents) in lineage(&history.commits, commit) {
         versions.extend(content(found));
-        let begins_anew = match parents.as_slice() {
-            [parent] => content(found).is_none_or(|new| content(parent).is_some_and(|old| is_another(old, new))),
-            _ => false,
-        };
-        if !begins_anew {
-            next.extend(parents.into_iter().filter(|parent| reached.insert(parent.commit.as_str())));
+        match parents.as_slice() {
+            [parent] if content(found).is_none_or(|new| content(parent).is_some_and(|old| is_another(old, new))) => {
+                break;
+            }
+            [_, merged @ ..] => versions.extend(merged.iter().filter_map(|commit| content(commit))),
+            [] => {}
         }
     }
     versions
@@ -165,24 +179,24 @@ fn add_lost(
             versions.push(version);
         }
     }
-    // What any of them forgot is forgotten, also where the lockfile has it, as on every machine
-    // whose state knows of it.
-    let before = ledger.forgotten.clone();
+    // What any of them forgot isn't found again. What the lockfile has stays: who reverts a mistaken
+    // `forget` means it.
+    let mut forgotten = ledger.forgotten.clone();
     for (address, theirs) in versions.iter().flat_map(|version| &version.forgotten) {
-        ledger.forgotten.entry(address.clone()).or_default().union(theirs);
+        forgotten.entry(address.clone()).or_default().union(theirs);
     }
     let mut lost = BTreeSet::new();
     for version in versions {
         let here: BTreeSet<RevisionKey> =
             ledger.entries.values().flat_map(|entry| entry.history.iter().map(|(key, _)| key)).collect();
         for (address, entry) in version.entries {
-            let forgotten = ledger.forgotten.get(&address);
+            let forgotten = forgotten.get(&address);
             if take_back_entry(ledger.entries.entry(address.clone()), entry, forgotten, &here) {
                 lost.insert(address);
             }
         }
     }
-    let is_changed = !lost.is_empty() || ledger.forgotten != before;
+    let is_changed = !lost.is_empty();
     (lost.into_iter().collect(), is_changed)
 }
 
@@ -269,6 +283,20 @@ mod tests {
         // A shallow clone, whose last commit has parents that it doesn't have.
         check(&[("a", &["gone"], &[1])], "a", &["1"]);
         check(&[], "a", &[]);
+    }
+
+    /// A pull request planted an asset in one commit and took it out in the next.
+    #[test]
+    fn what_happened_inside_a_merged_branch_does_not_count() {
+        let merged: &[(&str, &[&str], &[u32])] = &[
+            ("m", &["a", "clean"], &[1, 2]),
+            ("clean", &["planted"], &[1]),
+            ("planted", &["o"], &[1, 666]),
+            ("a", &["o"], &[1, 2]),
+            ("o", &[], &[1]),
+        ];
+        check(merged, "m", &["1", "2"]);
+        assert!(!needed(&history(merged).commits, "m").contains("planted"), "it isn't even read");
     }
 
     #[test]

@@ -144,3 +144,28 @@ fn plan_refreshes_without_writing() {
     let (code, _) = project.json(&["sync", "--once", "--locked", "--refresh"]);
     assert_eq!((code, remote.requests(ApiEndpoint::UpdateAsset)), (1, 0));
 }
+
+/// Roblox makes no new revision of the bytes that are current, so such an update was sent again
+/// without end.
+#[test]
+fn a_file_that_goes_back_to_what_somebody_made_current_is_held_and_overwritten_once() {
+    let remote = prompt();
+    let project = project(&remote, "drift = \"report\"");
+    project.write("sword.rbxmx", rbxmx("two"));
+    project.sync();
+    project.let_reads_catch_up();
+    edit(&project, &remote, ForeignEdit { head: Some(1), ..ForeignEdit::default() });
+    project.write("sword.rbxmx", rbxmx("one"));
+    let updates = || remote.requests(ApiEndpoint::UpdateAsset);
+    let before = updates();
+    let held = project.run(&["sync", "--once"]).expect(1).stdout;
+    assert!(held.contains("revision 1 of asset") && held.contains("was made current on Roblox"), "{held}");
+    assert_eq!(updates(), before, "nothing is sent unseen");
+    project.run(&["sync", "--once", "--overwrite", "sword", "--timeout", "30s"]).expect(0);
+    assert_eq!(updates(), before + 1);
+    check_converged("overwritten", &project, &remote);
+    // The next content is a new revision.
+    project.write("sword.rbxmx", rbxmx("three"));
+    project.sync();
+    assert_eq!(asset(&project, &remote, "sword").asset.head, 3);
+}

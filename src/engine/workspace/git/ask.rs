@@ -125,11 +125,15 @@ pub(crate) struct FileHistory {
     pub contents: BTreeMap<String, Vec<u8>>,
 }
 
-/// Returns the history of `file` that leads to `commit`.
+/// Returns the history of `file` that leads to `commit`, with the contents that `needed` names.
 ///
 /// # Errors
 /// Returns why it is unknown: lower case, no full stop.
-pub(crate) fn history(file: &Path, commit: &str) -> Result<FileHistory, String> {
+pub(crate) fn history(
+    file: &Path,
+    commit: &str,
+    needed: impl FnOnce(&[FileCommit], &str) -> BTreeSet<String>,
+) -> Result<FileHistory, String> {
     let Some(place) = CheckoutFile::of(file)? else { return Ok(FileHistory::default()) };
     // Without `--full-history`, git follows only the side of a merge that has the same content.
     let newest = format!("--max-count={COMMITS}");
@@ -154,7 +158,8 @@ pub(crate) fn history(file: &Path, commit: &str) -> Result<FileHistory, String> 
         let blob = blob.map(|(name, _)| name.to_owned());
         history.commits.push(FileCommit { commit, parents: names.collect(), blob });
     }
-    history.contents = place.contents(blobs.into_iter().flatten())?;
+    let needed = needed(&history.commits, commit);
+    history.contents = place.contents(blobs.into_iter().flatten().filter(|(name, _)| needed.contains(*name)))?;
     Ok(history)
 }
 
