@@ -64,7 +64,7 @@ where
     Ok(checksum.finish())
 }
 
-/// Replaces the file with this text of [`write`], as [`save`] does.
+/// Replaces the file with this text of [`write()`], as [`save`] does.
 ///
 /// # Errors
 /// When it can't be written; the old one is unchanged.
