@@ -116,7 +116,24 @@ where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
     S: FnOnce() -> io::Result<bool>,
 {
-    replace(Access::Usual, path, write, still)
+    write_atomic_for_if(Access::Usual, path, write, still)
+}
+
+/// The same, with the permissions of `access` for a new file.
+///
+/// # Errors
+/// Like [`write_atomic_if`].
+pub(crate) fn write_atomic_for_if<F, S>(
+    access: Access,
+    path: &Path,
+    write: F,
+    still: S,
+) -> Result<bool, AtomicWriteError>
+where
+    F: FnOnce(&mut dyn Write) -> io::Result<()>,
+    S: FnOnce() -> io::Result<bool>,
+{
+    replace(access, path, write, still)
 }
 
 fn replace<F, S>(access: Access, path: &Path, write: F, still: S) -> Result<bool, AtomicWriteError>

@@ -95,6 +95,12 @@ fn help(fixture: &mut SoakFixture) {
             );
             continue;
         }
+        let asset_id = row.facts.as_ref().and_then(|facts| facts.asset_id);
+        if let ("one_of_several_left", Some(asset_id)) = (code, asset_id) {
+            let asset_id = asset_id.to_string();
+            run_command(fixture, &["import", &row.address, &asset_id], "moves that a person decided");
+            continue;
+        }
         if code == "shared_upload" {
             // The owner of the shared upload may be removed; it is still the one to resolve.
             in_doubt.extend(row.facts.iter().flat_map(|facts| facts.addresses.clone()));

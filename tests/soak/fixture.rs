@@ -58,6 +58,7 @@ pub struct Drift {
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Facts {
     pub addresses: Vec<String>,
+    pub asset_id: Option<u64>,
     pub revision: Option<u64>,
 }
 

@@ -66,6 +66,9 @@ pub struct Lockfile {
     generation: u64,
 }
 
+/// How often a file is read and written anew that another program changes meanwhile.
+const ATTEMPTS: u32 = 3;
+
 /// Why the lockfile could not be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum KeepError {
@@ -285,8 +288,14 @@ impl Lockfile {
         in_manifest: &BTreeSet<Address>,
     ) -> Result<bool, KeepError> {
         // Git, for example, may have changed it. Unread facts are never overwritten.
-        self.read(state_cache).await?;
-        self.replace(state_cache, in_manifest).await
+        for _ in 0..ATTEMPTS {
+            self.read(state_cache).await?;
+            if let Some(written) = self.replace(state_cache, in_manifest, false).await? {
+                return Ok(written);
+            }
+        }
+        tracing::warn!("{} is not written: another program changes it all the time", self.project.lockfile_name());
+        Ok(false)
     }
 
     /// Does the same, unless the file is not as it was last read or written, or belongs to another
@@ -305,29 +314,36 @@ impl Lockfile {
             return Ok(None);
         }
         self.take_in(state_cache, bytes, fingerprint).await?;
-        self.replace(state_cache, in_manifest).await.map(Some)
+        self.replace(state_cache, in_manifest, true).await
     }
 
     /// Replaces the file, which was just read, if its content would change. Makes its text once.
-    async fn replace(&mut self, state_cache: &StateCache, in_manifest: &BTreeSet<Address>) -> Result<bool, KeepError> {
+    /// `None` if another program changed the file or the branch meanwhile, or, if it `waits_for_git`,
+    /// began to: the text may belong to another branch, and nothing is written.
+    async fn replace(
+        &mut self,
+        state_cache: &StateCache,
+        in_manifest: &BTreeSet<Address>,
+        waits_for_git: bool,
+    ) -> Result<Option<bool>, KeepError> {
         let now = git::checkout(&self.project.root);
         if self.is_elsewhere(&now) {
             tracing::warn!(
                 "{} is not written: another branch was checked out in the meantime. Run `macadam sync --once` again on each branch",
                 self.project.lockfile_name()
             );
-            return Ok(false);
+            return Ok(Some(false));
         }
         let in_manifest = &self.addresses(state_cache, in_manifest, &now);
-        self.took_back = false;
+        let took_back = std::mem::take(&mut self.took_back);
         let ledger = state_cache.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest));
         let written = text(&ledger);
         if self.missing.as_ref().is_some_and(|missing| !self.accepted && forbids(missing, &ledger)) {
-            return Ok(false);
+            return Ok(Some(false));
         }
         let fingerprint = Some(lockfile::fingerprint(&written));
         if self.known == fingerprint || (ledger.entries.is_empty() && self.known.is_none()) {
-            return Ok(false);
+            return Ok(Some(false));
         }
         let digests = Digests::of(&ledger);
         self.refuse_loss(&digests, &ledger)?;
@@ -338,7 +354,17 @@ impl Lockfile {
         failpoint::hit("lockfile");
         let room = self.room.take().map(|room| room.bytes());
         let (path, access) = (&self.project.lockfile, self.project.lockfile_access);
-        lockfile::replace(path, access, &written)?;
+        let still = || {
+            let bytes = lockfile::read(path).ok().flatten();
+            let is_same = bytes.as_deref().map(lockfile::fingerprint) == self.known;
+            let is_free = !waits_for_git || git::busy(&self.project.root).is_none();
+            Ok(is_same && is_free && git::checkout(&self.project.root) == now)
+        };
+        if !lockfile::replace_if(path, access, &written, still)? {
+            self.took_back = took_back;
+            room.map_or(Ok(()), |bytes| self.keep_room(bytes))?;
+            return Ok(None);
+        }
         self.known = fingerprint;
         self.unreported = true;
         self.digests = Some(digests);
@@ -350,7 +376,7 @@ impl Lockfile {
         if let Some(bytes) = room {
             self.keep_room(bytes.max(self.length.saturating_add(SPARE)))?;
         }
-        Ok(true)
+        Ok(Some(true))
     }
 
     /// Records the checkout in which manifest and files were scanned. Their addresses go into no

@@ -11,7 +11,7 @@ use super::{Ledger, LockfileEntry};
 use crate::model::address::Address;
 use crate::model::digest::Checksum;
 use crate::model::forgotten::Forgotten;
-use crate::platform::atomic_file::{Room, keep_room, write_atomic_for};
+use crate::platform::atomic_file::{Room, keep_room, write_atomic_for, write_atomic_for_if};
 use crate::platform::own_file::{self, Access, PathRefusal};
 
 /// The largest lockfile in bytes: room for a million addresses. A larger file is no lockfile, and
@@ -64,12 +64,18 @@ where
     Ok(checksum.finish())
 }
 
-/// Replaces the file with this text of [`write()`], as [`save`] does.
+/// Replaces the file with this text of [`write()`], as [`save`] does, unless `still` finds just
+/// before the replacement that it may not: then this returns `false`, and the old file stays.
 ///
 /// # Errors
 /// When it can't be written; the old one is unchanged.
-pub(crate) fn replace(path: &Path, access: Access, text: &[u8]) -> Result<(), LockfileError> {
-    Ok(write_atomic_for(access, path, |out| out.write_all(text))?)
+pub(crate) fn replace_if(
+    path: &Path,
+    access: Access,
+    text: &[u8],
+    still: impl FnOnce() -> io::Result<bool>,
+) -> Result<bool, LockfileError> {
+    Ok(write_atomic_for_if(access, path, |out| out.write_all(text), still)?)
 }
 
 /// Reserves room for a lockfile of `bytes` bytes, until it is about to be saved.

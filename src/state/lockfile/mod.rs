@@ -32,7 +32,7 @@ use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, RetireReason
 
 pub(crate) use error::LockfileError;
 pub(crate) use export::{export, locked};
-pub(crate) use file::{fingerprint, read, replace, room, save};
+pub(crate) use file::{fingerprint, read, replace_if, room, save};
 pub use import::import;
 pub(crate) use loss::{Digests, first_lost};
 pub use merge::merge;
