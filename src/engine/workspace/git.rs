@@ -9,6 +9,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -29,6 +30,10 @@ pub(crate) mod ask;
 /// The age in seconds at which an index lock was probably left by a git that died. `git commit`
 /// holds one while its editor is open and a checkout while it writes, both usually for less.
 const OLD_LOCK_SECONDS: i64 = 60 * 60;
+
+/// The longest time between git's new index and its new `HEAD` in a switch of branches: one rename
+/// of a file.
+const HEAD_FOLLOWS: Duration = Duration::from_millis(200);
 
 /// Files and folders in git's folder that mark an operation in progress: the name, the operation,
 /// and how to end it.
@@ -182,6 +187,20 @@ fn is_git_folder(folder: &Path) -> io::Result<bool> {
 /// files) mixes two branches. The message about an old lock says so, with the remedy.
 pub(crate) fn busy(folder: &Path) -> Option<String> {
     busy_at(folder, clock::now())
+}
+
+/// Returns the same, and also what git may still be about to do: it writes the files and the index
+/// first, and `HEAD` a moment later. In between a checkout has the files of one branch and the name
+/// of another.
+pub(crate) fn busy_or_just_was(folder: &Path) -> Option<String> {
+    busy(folder).or_else(|| just_was(folder, clock::now()))
+}
+
+fn just_was(folder: &Path, now: Timestamp) -> Option<String> {
+    let index = found(&private_folder(folder).ok()??.join("index")).ok()??;
+    let written = Timestamp::try_from(index.modified().ok()?).ok()?;
+    let is_fresh = now.duration_since(written).unsigned_abs() < HEAD_FOLLOWS;
+    is_fresh.then(|| "git has just written the checkout".to_owned())
 }
 
 fn busy_at(folder: &Path, now: Timestamp) -> Option<String> {

@@ -276,7 +276,7 @@ impl Service<'_> {
     async fn run(&mut self, mut commands: mpsc::UnboundedReceiver<ServiceCommand>) -> Result<(), ServiceError> {
         loop {
             self.act().await?;
-            // A scan that hangs is a loop that hangs, in the eyes of the supervisor.
+            // The watchdog takes a scan that hangs for a loop that hangs.
             let now = clock::elapsed();
             if self.reconciler.scanning.is_none_or(|since| now.saturating_sub(since) < DEADLINE) {
                 self.observability.progress(&self.health());
@@ -417,7 +417,7 @@ impl Service<'_> {
     /// Returns whether git, or the checkout's branch, forbids to act now.
     fn must_wait(&mut self) -> bool {
         let root = &self.reconciler.session.project.root;
-        let why = git::busy(root).or_else(|| {
+        let why = git::busy_or_just_was(root).or_else(|| {
             let wanted = self.setting.branch.as_ref()?;
             match git::branch(root) {
                 Some(branch) if branch.is(wanted) => None,

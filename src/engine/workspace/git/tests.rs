@@ -270,3 +270,17 @@ fn the_head_tells_when_another_commit_is_checked_out() {
     git(&linked, &["checkout", "--quiet", "--detach", "HEAD~1"]);
     assert_eq!(head(&linked), head(&main));
 }
+
+/// A service scanned between git's new index and its new `HEAD`, and archived what the other branch
+/// lacked.
+#[test]
+fn git_is_not_done_until_head_has_followed_the_index() {
+    let place = place(&[(".git/HEAD", "ref: refs/heads/main"), (".git/index", "")]);
+    let index = std::fs::metadata(place.path().join(".git/index")).unwrap().modified().unwrap();
+    let after = |milliseconds: u64| {
+        let now = Timestamp::try_from(index + std::time::Duration::from_millis(milliseconds)).unwrap();
+        just_was(place.path(), now).is_some()
+    };
+    assert!(after(0) && after(199));
+    assert!(!after(200) && !after(60_000));
+}
