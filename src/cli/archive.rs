@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::args::{ArchiveArgs, Global, RestoreArgs};
 use super::command_context::{CommandResult, Hand, Shortfall, documents};
-use super::exit::{CommandFailure, Exit, chain};
+use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural, problems_json};
 use super::question::{ask, asks};
 use super::selection::{AddressSelection, Candidates};
@@ -23,6 +23,7 @@ use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::recorded::Record;
 use crate::model::request::{Request, RequestDone};
+use crate::model::shown::with_causes;
 use crate::plan::current::last;
 
 impl From<ByHandError> for CommandFailure {
@@ -199,7 +200,7 @@ async fn run_all(
         let desired = match desired {
             Ok(desired) => desired,
             Err(error) => {
-                let failure = CommandFailure::new(Exit::Unusable, chain(error));
+                let failure = CommandFailure::new(Exit::Unusable, with_causes(error));
                 each.push((
                     address.clone(),
                     Each::Failed(CommandResult { outcome: "failed", ..CommandResult::default() }, failure),

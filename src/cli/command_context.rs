@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::args::Global;
 use super::document;
-use super::emulator::Embedded;
+use super::embedded::Embedded;
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint};
 use super::progress::Bars;

@@ -1,59 +1,18 @@
-//! `macadam emulator`, and the embedded one of `--emulator`. Only this file starts it.
+//! `macadam emulator`.
 
 use std::path::Path;
 
 use serde_json::json;
 
 use super::args::{EmulatorArgs, EmulatorProfile};
+use super::embedded::not_started;
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint};
-use crate::emulator::{self, Config, EndpointLimits, FaultRule, LatencyModel, Running, StartError, Switches};
-use crate::platform::{own_file, plain_file, signals};
+use crate::emulator::{self, Config, FaultRule, LatencyModel, Switches};
+use crate::platform::{plain_file, signals};
 
 /// The most that is read of a script of faults.
 const MAX_FAULTS_BYTES: u64 = 16 << 20;
-
-/// The first asset ID of a rehearsal. Roblox's have at most 15 digits (2026), so that one with 16 is
-/// visibly none of them. Still below 2^53, above which JavaScript loses digits.
-const FIRST_REHEARSED: u64 = 9_000_000_000_000_001;
-
-/// The emulator within this process, with a world that outlives it.
-#[derive(Debug)]
-pub(super) struct Embedded {
-    running: Running,
-}
-
-impl Embedded {
-    /// Starts one that keeps its world in `folder`.
-    pub(super) async fn start(folder: &Path) -> Result<Self, CommandFailure> {
-        own_file::create_folder(folder)
-            .map_err(|error| CommandFailure::new(Exit::Unusable, format!("create {}: {error}", folder.display())))?;
-        let config = Config {
-            world_file: Some(folder.join("world.json")),
-            // Nobody waits for a rehearsal as for Roblox.
-            latency: LatencyModel::Fixed(0),
-            limits: EndpointLimits::none(),
-            first_asset_id: Some(FIRST_REHEARSED),
-            ..Config::default()
-        };
-        let running = emulator::start(config).await.map_err(|error| not_started(&error))?;
-        Ok(Self { running })
-    }
-
-    /// Its address.
-    pub(super) fn url(&self) -> String {
-        self.running.url()
-    }
-
-    /// Stops it and saves its assets.
-    pub(super) async fn stop(self) {
-        self.running.shutdown().await;
-    }
-}
-
-fn not_started(error: &StartError) -> CommandFailure {
-    CommandFailure::of(Exit::Unusable, error, error.hint().map(str::to_owned))
-}
 
 /// Serves until a signal.
 pub(super) async fn run(output: Printer, args: EmulatorArgs) -> Result<Exit, CommandFailure> {

@@ -1,6 +1,6 @@
 //! Turns the errors of the engine into exit codes and messages.
 
-use super::exit::{CommandFailure, Exit, ReportedProblem, chain, unusable_lockfile};
+use super::exit::{CommandFailure, Exit, ReportedProblem, unusable_lockfile};
 use crate::cloud;
 use crate::engine::commands::error::CommandError;
 use crate::engine::reconcile::once::SyncError;
@@ -12,6 +12,7 @@ use crate::engine::workspace::snapshot::ViewError;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::manifest::{self, Diagnostic};
 use crate::model::request::ProblemKind;
+use crate::model::shown::with_causes;
 use crate::state::StateError;
 use crate::state::lock::LockError;
 
@@ -100,7 +101,7 @@ impl From<SessionError> for CommandFailure {
             SessionError::Lock(error) => Self::of(Exit::Unusable, &error, error.hint()),
             SessionError::State(error) => error.into(),
             SessionError::Recover(error) => {
-                let cause = chain(&error);
+                let cause = with_causes(&error);
                 let mut failure = Self::from(error);
                 if let Some(problem) = failure.problems.last_mut() {
                     problem.message = format!("can't recover from an earlier run: {cause}");

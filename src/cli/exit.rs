@@ -1,5 +1,6 @@
 //! Exit codes and errors as people and scripts see them.
 
+use crate::model::shown::with_causes;
 use crate::state::lockfile::LockfileError;
 
 /// How the program ends.
@@ -90,7 +91,7 @@ impl CommandFailure {
 
     /// An error with everything that caused it, outermost first.
     pub(super) fn of(exit: Exit, error: &dyn std::error::Error, hint: Option<String>) -> Self {
-        let mut failure = Self::new(exit, chain(error));
+        let mut failure = Self::new(exit, with_causes(error));
         if let Some(problem) = failure.problems.last_mut() {
             problem.hint = hint;
         }
@@ -110,22 +111,6 @@ fn without_code(message: &str) -> String {
     }
     plain.push_str(rest);
     plain
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // Some libraries repeat their cause in their own message.
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// A lockfile that can't be used, with its place.

@@ -27,7 +27,7 @@ use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::recorded::{PinnedAt, Record};
 use crate::model::shown;
 use crate::plan::current::last;
-use crate::plan::pin::{UsableRevisions, find};
+use crate::plan::pinnable::{UsableRevisions, find};
 use crate::state::store::EventRow;
 
 /// The recorded history of an address.

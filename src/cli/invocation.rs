@@ -9,8 +9,9 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use super::args::Global;
-use super::{credential, target};
+use super::credential;
 use crate::model::proposed::RepeatedOptions;
+use crate::platform::failpoint;
 
 /// Stands before each line of a rehearsal.
 const MARK: &str = "[rehearsal] ";
@@ -36,7 +37,7 @@ pub(super) fn remember(global: &Global) {
     if let Some(path) = global.api_key_file.as_deref().filter(|path| credential::is_file(path)) {
         options.option("--api-key-file", &path.to_string_lossy());
     }
-    if let Some(url) = target::named_server(global) {
+    if let Some(url) = named_server(global) {
         options.option("--api-url", url);
     }
     if global.emulator {
@@ -44,6 +45,11 @@ pub(super) fn remember(global: &Global) {
     }
     // It fails only if an earlier run of this process was remembered, in a test.
     let _ = INVOCATION.set(Invocation { options, is_rehearsal: global.emulator });
+}
+
+/// The server that `--api-url` names.
+pub(super) fn named_server(global: &Global) -> Option<&str> {
+    global.api_url.as_deref().filter(|_| !failpoint::stands_in())
 }
 
 /// Returns the options that a proposed command repeats.

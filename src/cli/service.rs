@@ -8,11 +8,11 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::args::{Global, SyncArgs};
+use super::consent::agreed;
 use super::exit::{CommandFailure, Exit};
 use super::on_change::on_change_command;
 use super::output::Printer;
 use super::question::asks;
-use super::sync::agreed;
 use super::{invocation, target};
 use crate::engine::on_change::{self, OnChange};
 use crate::engine::reconcile::service::observability::{DEADLINE, Observability};

@@ -18,7 +18,8 @@ use crate::model::asset::Moderation;
 use crate::model::desired::Pin;
 use crate::model::shown;
 use crate::plan::Drift;
-use crate::plan::retirement::{self, ScheduledArchiving};
+use crate::plan::reason::why_text;
+use crate::plan::retirement::ScheduledArchiving;
 
 /// Stands under an address.
 const INDENT: &str = "             ";
@@ -184,7 +185,7 @@ fn remarks(row: &AssetStatus) -> Vec<String> {
     let told = row.asset_id.is_some() || row.state == AssetState::InProgress;
     remarks.extend(row.waits.clone().filter(|_| told));
     remarks.extend(row.coming.iter().map(|ScheduledArchiving { asset_id, why, at }| {
-        format!("asset {asset_id} {}; Macadam archives it after {}", retirement::why_text(*why), minute(*at))
+        format!("asset {asset_id} {}; Macadam archives it after {}", why_text(*why), minute(*at))
     }));
     for (what, stored) in [("name", &row.stored_display_name), ("description", &row.stored_description)] {
         remarks.extend(stored.as_ref().map(|text| format!("Roblox changed the {what} to `{}`", shown::foreign(text))));

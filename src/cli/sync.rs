@@ -1,6 +1,5 @@
 //! `macadam sync`: uploads changes until Roblox matches the files.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,17 +7,18 @@ use serde_json::json;
 use tokio::task::block_in_place;
 
 use super::args::{Global, SyncArgs};
+use super::consent::agreed;
 use super::document;
 use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::github::AnnotationLevel;
 use super::on_change::{self, Ran};
 use super::output::{Printer, TextStyle, annotate, annotates, paint, plural};
 use super::progress::Bars;
-use super::question::{ask, asks};
+use super::question::asks;
 use super::status::unknown_address;
 use super::tally::{Tally, Tense, done_word, hold_word, tally};
 use super::target::ProjectTarget;
-use super::{ci, outputs, plan, plan_text, service, target};
+use super::{ci, invocation, outputs, plan, plan_text, service, target};
 use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::progress::silent;
@@ -29,15 +29,11 @@ use crate::engine::workspace::session::Session;
 use crate::engine::workspace::settled;
 use crate::engine::workspace::snapshot;
 use crate::model::address::Address;
-use crate::model::asset::Privacy;
-use crate::model::ids::{AssetId, Creator};
+use crate::model::ids::AssetId;
 use crate::plan::reason::hold::HoldReason;
 use crate::plan::step::LOST_ANSWER_REST;
-use crate::plan::{Action, HoldKind, Plan, PlanOptions, Step};
+use crate::plan::{Action, HoldKind, PlanOptions, Step};
 use crate::platform::{failpoint, signals};
-
-/// Macadam asks at a terminal before it uploads more new assets than this.
-const UPLOADS_WITHOUT_ASKING: usize = 50;
 
 /// Syncs once.
 pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Result<Exit, CommandFailure> {
@@ -291,66 +287,6 @@ pub(super) fn confirm(output: Printer, yes: bool, bars: Bars) -> Confirm {
     Arc::new(move |plan| !asks || bars.pause(|| agreed(output, plan)))
 }
 
-/// Whether nothing has to be asked before this plan, or the person at the terminal agrees to it.
-pub(super) fn agreed(output: Printer, plan: &Plan) -> bool {
-    let questions = questions(plan);
-    if questions.is_empty() {
-        return true;
-    }
-    output.aside(&format!("Plan: {}.", Tally::list(&tally(&plan.steps, Tense::ToDo), None)));
-    ask(output, &questions)
-}
-
-/// `user 1234567`.
-fn owner(creator: Creator) -> String {
-    match creator {
-        Creator::User(id) => format!("user {id}"),
-        Creator::Group(id) => format!("group {id}"),
-    }
-}
-
-fn questions(plan: &Plan) -> Vec<String> {
-    let new: Vec<_> = plan
-        .steps
-        .iter()
-        .filter_map(|step| match &step.action {
-            Action::Create(new) | Action::Replace { new, .. } => Some((step, new)),
-            Action::Share { .. }
-            | Action::UpdateContent { .. }
-            | Action::PointBack { .. }
-            | Action::UpdateMetadata { .. }
-            | Action::Rollback { .. }
-            | Action::Move { .. }
-            | Action::Archive { .. }
-            | Action::Restore { .. }
-            | Action::Settle { .. }
-            | Action::Wait { .. } => None,
-        })
-        .collect();
-    let mut questions = Vec::new();
-    if new.len() > UPLOADS_WITHOUT_ASKING {
-        let owners: BTreeSet<String> = new.iter().map(|(_, new)| owner(new.identity.creator)).collect();
-        let owners = owners.into_iter().collect::<Vec<_>>().join(" and ");
-        questions.push(format!(
-            "This uploads {} new assets to Roblox as {owners}. They can be archived later, but not deleted.",
-            new.len()
-        ));
-    }
-    let fees: u64 = new.iter().filter_map(|(_, new)| new.expected_price).sum();
-    if fees > 0 {
-        questions.push(format!("This may cost up to {fees} Robux."));
-    }
-    for (step, new) in new {
-        if new.identity.privacy == Privacy::OpenUse {
-            questions.push(format!(
-                "Everybody will be able to use \"{}\" in their own games. This can't be undone.",
-                step.address
-            ));
-        }
-    }
-    questions
-}
-
 fn exit(report: &RunReport) -> Exit {
     match report.stop {
         Some(Stop::Signal(code)) if !report.left.is_empty() => Exit::Signal(code),
@@ -510,7 +446,7 @@ fn show_summary(output: Printer, report: &RunReport, unfinished: &[Tally], globa
     if !report.lockfile_written || passed_on || rehearsal {
         return;
     }
-    output.line(match target::named_server(global).filter(|_| target::is_local(global)) {
+    output.line(match invocation::named_server(global).filter(|_| target::is_local(global)) {
         Some(server) => {
             format!("The lockfile has changed. Its asset IDs are of {server}, not of Roblox: don't publish them.")
         }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use super::args::Global;
 use super::ci;
 use super::credential;
-use super::emulator::Embedded;
+use super::embedded::Embedded;
 use super::exit::{CommandFailure, Exit};
+use super::invocation::named_server;
 use crate::cloud::base::BaseUrl;
 use crate::cloud::client::Client;
 use crate::cloud::secret::Credential;
 use crate::cloud::timeouts::Timeouts;
 use crate::engine::workspace::project::Project;
 use crate::model::address::Address;
-use crate::platform::failpoint;
 
 /// A project and the name of its remote, for commands that send nothing.
 #[derive(Debug, Clone)]
@@ -58,11 +58,6 @@ pub(super) fn of_project(global: &Global, project: Project) -> Result<ProjectTar
     }
     let remote = base(global)?.to_string();
     Ok(ProjectTarget { project: project.for_remote(&remote), remote })
-}
-
-/// The server that `--api-url` names.
-pub(super) fn named_server(global: &Global) -> Option<&str> {
-    global.api_url.as_deref().filter(|_| !failpoint::stands_in())
 }
 
 /// Whether the run's server is a program on this machine, whose asset IDs don't exist on Roblox:

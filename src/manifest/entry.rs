@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::Spanned;
-use unicode_normalization::UnicodeNormalization;
 
 use super::asset::{AssetKeys, KeyPlace, NamedType};
 use super::diagnostic::{ErrorSink, ManifestError, shown};
 use super::links::asset_id_digits;
-use super::outputs::read_path;
+use super::paths::{normalized, read_path};
 use super::pattern::{self, read_pattern};
 use super::read::{FOR_PATH, KeyValue, TableReader};
 use super::suggest::either;
@@ -69,11 +68,6 @@ pub(super) fn type_of_extension(path: &ProjectPath) -> Option<AssetType> {
         FileFormat::Rbxm | FileFormat::Rbxmx => None,
         format => format.types().first().copied(),
     }
-}
-
-/// A path as paths are compared: one file has one spelling.
-pub(super) fn normalized(path: &ProjectPath) -> String {
-    if path.as_str().is_ascii() { path.as_str().to_owned() } else { path.as_str().nfc().collect() }
 }
 
 /// The key of a table whose keys are addresses.

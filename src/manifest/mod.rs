@@ -19,6 +19,7 @@ mod links;
 mod notification;
 mod outputs;
 mod owner;
+mod paths;
 mod pattern;
 mod pins;
 mod policy;

@@ -7,13 +7,14 @@ use toml::Spanned;
 use unicode_normalization::UnicodeNormalization;
 
 use super::diagnostic::{ErrorSink, ManifestError, shown};
-use super::entry::{DraftEntry, normalized};
+use super::entry::DraftEntry;
+use super::paths::{normalized, read_path};
 use super::pattern::{self, read_pattern};
 use super::read::{KeyValue, TableReader};
 use super::suggest::either;
 use crate::model::identifier::{identifier_of, is_identifier};
 use crate::model::output::{Language, MissingAsset, Output, OutputStyle, TypeWidth, ValueForm};
-use crate::model::path::{PathError, ProjectPath};
+use crate::model::path::ProjectPath;
 
 pub(super) const STYLES: [(&str, OutputStyle); 2] = [("flat", OutputStyle::Flat), ("nested", OutputStyle::Nested)];
 pub(super) const VALUES: [(&str, ValueForm); 3] =
@@ -273,41 +274,6 @@ fn read_base(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<String> {
         return None;
     }
     Some(base)
-}
-
-/// Reads a path of a file in the project.
-pub(super) fn read_path(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<ProjectPath> {
-    let text = field.text(report)?;
-    let path = ProjectPath::new(text);
-    path.map_err(|error| {
-        let fault = field.fault(error.to_string());
-        report.add(match &error {
-            PathError::Absolute { .. } => fault.hint(inside_hint(text)),
-            PathError::Backslash { .. } if is_on_a_drive(text) => fault.hint(inside_hint(text)),
-            PathError::Backslash { .. } => fault.hint(format!("write \"{}\"", slashed(text))),
-            PathError::Parent { .. } => {
-                fault.hint("move the file into the manifest's folder, or the manifest into a folder above both")
-            }
-            PathError::Empty | PathError::BadPart { .. } => fault,
-        });
-    })
-    .ok()
-}
-
-fn is_on_a_drive(text: &str) -> bool {
-    text.as_bytes().get(1) == Some(&b':') && text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
-}
-
-/// For a path from the root of a disk: the part that a manifest deep inside would name.
-fn inside_hint(text: &str) -> String {
-    let slashed = slashed(text);
-    let parts: Vec<&str> = slashed.split('/').filter(|part| !part.is_empty()).collect();
-    let last = parts.get(parts.len().saturating_sub(2)..).unwrap_or_default().join("/");
-    format!("write only the part below the manifest's folder, such as \"{last}\"")
-}
-
-fn slashed(text: &str) -> String {
-    text.replace('\\', "/").chars().take(60).filter(|c| !c.is_control()).collect()
 }
 
 fn read_include(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<Vec<Spanned<String>>> {

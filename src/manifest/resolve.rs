@@ -10,9 +10,8 @@ use super::address_index::{Absent, AddressBook, check_pins};
 use super::asset::{AssetKeys, NamedType};
 use super::diagnostic::{Diagnostic, ErrorSink, ManifestError, shown};
 use super::document::ManifestDocument;
-use super::entry::{
-    GlobEntry, format_hint, format_message, normalized, privacy_hint, privacy_message, type_of_extension,
-};
+use super::entry::{GlobEntry, format_hint, format_message, privacy_hint, privacy_message, type_of_extension};
+use super::paths::normalized;
 use super::references::{check_targets, icon_edge};
 use super::{Manifest, pattern};
 use crate::model::address::Address;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::address::Address;
-use super::digest::{FieldDigest, digest_fields};
+use super::digest::FieldDigest;
 use super::ids::AssetId;
 
 /// The longest display name in code points (creator-docs: cloud/guides/usage-assets.md; a longer
@@ -278,17 +278,6 @@ pub struct Metadata {
 pub(crate) type FieldDigests = BTreeMap<Field, FieldDigest>;
 
 impl Metadata {
-    /// The digest of every managed field, of an icon or preview by its address's name.
-    pub fn digests(&self) -> FieldDigests {
-        digest_fields(self, |_| None)
-    }
-
-    /// The digest of every managed field as Roblox would store it, where `asset_of` tells which
-    /// asset an address is.
-    pub fn digests_with(&self, asset_of: impl Fn(&Address) -> Option<AssetId>) -> FieldDigests {
-        digest_fields(self, asset_of)
-    }
-
     /// The assets of this manifest that the icon and the previews show.
     pub fn references(&self) -> impl Iterator<Item = &Address> {
         self.shown().filter_map(|reference| match reference {

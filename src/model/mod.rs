@@ -23,6 +23,7 @@ pub(crate) mod history;
 pub(crate) mod identifier;
 pub(crate) mod ids;
 pub(crate) mod metadata;
+pub(crate) mod metadata_digest;
 pub(crate) mod minute;
 pub(crate) mod missing_lockfile;
 pub(crate) mod observation;

@@ -3,9 +3,10 @@
 //! [`Phase::next`] is the one total transition function: the engine goes through it, and so does
 //! recovery when it replays the journal. No other code decides what a crash left behind.
 
-use super::digest::{self, FieldDigest};
+use super::digest::FieldDigest;
 use super::ids::{AssetId, ContentHash, OperationId, Revision, UploadId};
 use super::metadata::FieldDigests;
+use super::metadata_digest;
 
 /// The kind of an [`Intent`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -171,8 +172,8 @@ impl Intent {
     /// with them.
     pub fn input_digest(&self) -> FieldDigest {
         match self {
-            Self::Create { content, fields, .. } => digest::input_digest(Some(*content), fields),
-            other => digest::input_digest(other.content(), &FieldDigests::new()),
+            Self::Create { content, fields, .. } => metadata_digest::input_digest(Some(*content), fields),
+            other => metadata_digest::input_digest(other.content(), &FieldDigests::new()),
         }
     }
 }

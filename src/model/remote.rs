@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::asset::{AssetType, Moderation};
-use super::digest::{self, FieldDigest};
+use super::digest::FieldDigest;
 use super::ids::{AssetId, Creator, Revision};
 use super::metadata::{Field, SocialLink, SocialNetwork};
+use super::metadata_digest;
 
 /// An asset as Roblox describes it. A field that an answer left out is `None`: unknown, or unset
 /// there.
@@ -72,9 +73,11 @@ impl RemoteAsset {
             // An answer without a name is no whole one: there a missing description says nothing.
             Field::Description if self.description.is_none() && self.display_name.is_none() => None,
             Field::Description => Some(FieldDigest::of_text(self.description.as_deref().unwrap_or_default())),
-            Field::Icon => extras.map(|extras| digest::of_icon(extras.icon)),
-            Field::Previews => self.previews.as_deref().map(digest::of_previews),
-            Field::SocialLink(network) => extras.map(|extras| digest::of_link(extras.social_links.get(&network))),
+            Field::Icon => extras.map(|extras| metadata_digest::of_icon(extras.icon)),
+            Field::Previews => self.previews.as_deref().map(metadata_digest::of_previews),
+            Field::SocialLink(network) => {
+                extras.map(|extras| metadata_digest::of_link(extras.social_links.get(&network)))
+            }
         }
     }
 }

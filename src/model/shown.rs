@@ -17,6 +17,22 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+/// Returns an error and its causes in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some libraries repeat their cause in their own message.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
 /// Makes an output of one or more lines fit to be shown: its line breaks and colours stay.
 pub(crate) fn lines(output: &str) -> Cow<'_, str> {
     if is_harmless(output) {

@@ -1,81 +1,29 @@
 //! The rules for one address, in their order: what is open, what is in the way, the pin, and then
 //! the content.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
 use crate::model::address::Address;
-use crate::model::asset::AssetType;
+use crate::model::asset::ContentChange;
 use crate::model::change::Change;
-use crate::model::desired::{Desired, DesiredAsset};
-use crate::model::digest::FieldDigest;
 use crate::model::event::EventKind;
-use crate::model::file::FileFacts;
 use crate::model::file::FileProblem;
-use crate::model::ids::{AssetId, OperationId};
-use crate::model::metadata::FieldDigests;
-use crate::model::phase::{Intent, IntentKind, Phase, PhaseEvent};
+use crate::model::ids::OperationId;
+use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::policy::ModeratedName;
-use crate::model::recorded::{
-    Attempt, AttemptId, Blocked, Identity, PossibleDuplicate, Record, Recorded, RefusalKind, Retirement,
-};
+use crate::model::recorded::{Attempt, AttemptId, Blocked, Identity, PossibleDuplicate, Record, RefusalKind};
 
 use super::content::plan_content;
-use super::contradiction;
+use super::current::current;
 use super::in_doubt;
 use super::input_digest;
+use super::inputs::{AddressInputs, ReadyAddress, due, hold, hold_refused, note, push};
 use super::metadata::MetadataSubject;
-use super::moves::Moves;
 use super::pin;
 use super::reason::hold::HoldReason;
 use super::reason::note::{NoteKind, WayOut};
 use super::reason::step::StepReason;
-use super::sharing::Sharing;
-use super::step::{Action, HeldPart, Hold, Note, Plan, PlanOptions, Step};
-
-/// One address with all that its plan depends on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AddressInputs<'a> {
-    /// The address.
-    pub address: &'a Address,
-    /// Its entry in the manifest.
-    pub want: &'a DesiredAsset,
-    /// The wanted metadata.
-    pub fields: &'a FieldDigests,
-    /// The record of everything.
-    pub recorded: &'a Recorded,
-    /// What Macadam archived, for whichever address.
-    pub archivings: &'a BTreeMap<AssetId, Retirement>,
-    /// The sharing between addresses.
-    pub sharing: &'a Sharing<'a>,
-    /// The moves between addresses, certain and possible ones.
-    pub moves: &'a Moves,
-    /// Everything that the manifest wants.
-    pub desired: &'a Desired,
-    /// The options of this run.
-    pub options: &'a PlanOptions,
-    /// The time.
-    pub now: Timestamp,
-}
-
-/// An address whose file can be used.
-#[derive(Clone, Copy)]
-pub(super) struct ReadyAddress<'a> {
-    pub(super) case: AddressInputs<'a>,
-    pub(super) asset_type: AssetType,
-    pub(super) facts: &'a FileFacts,
-    pub(super) not_before: Option<Timestamp>,
-    /// Roblox refused the display name, and the policy is to upload under a neutral one.
-    pub(super) neutral: bool,
-}
-
-impl<'a> AddressInputs<'a> {
-    /// The record of the address.
-    pub(super) fn record(&self) -> Option<&'a Record> {
-        self.recorded.assets.get(self.address)
-    }
-}
+use super::step::{Action, HeldPart, Plan};
 
 /// Plans the asset of one address. Returns the asset whose metadata is planned next, if any.
 pub(crate) fn plan_asset<'a>(plan: &mut Plan, case: &AddressInputs<'a>) -> Option<MetadataSubject<'a>> {
@@ -91,7 +39,7 @@ pub(crate) fn plan_asset<'a>(plan: &mut Plan, case: &AddressInputs<'a>) -> Optio
     }
     let known = case.record().filter(|record| !record.history.is_empty());
     if let Some(record) = known {
-        if identity_changed(plan, case, record) || has_rival(plan, case) || contradiction::holds(plan, case, record) {
+        if identity_changed(plan, case, record) || has_rival(plan, case) || is_contradictory(plan, case, record) {
             return None;
         }
         note_path(plan, case, record);
@@ -303,6 +251,22 @@ fn has_rival(plan: &mut Plan, case: &AddressInputs<'_>) -> bool {
     true
 }
 
+/// Holds an address whose asset is contradictory. Another content of a type that can't be updated
+/// gets a new asset, and needs no hold: but for an asset of which nobody knows whether it has these
+/// very bytes.
+fn is_contradictory(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record) -> bool {
+    let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
+    let is_new = || case.want.content.as_ref().is_ok_and(|facts| record.find_content(facts.hash).is_none());
+    let used = if !in_place && case.want.pin.is_none() && is_new() {
+        record.history.iter().find(|(_, fact)| fact.disputed).map(|(key, _)| key.asset_id)
+    } else {
+        current(case.want, record).map(|(key, _)| key.asset_id)
+    };
+    let Some(contradiction) = used.and_then(|asset_id| case.sharing.contradiction(asset_id)) else { return false };
+    hold(plan, case, HoldReason::Contradiction(contradiction.clone()));
+    true
+}
+
 /// Records that the asset comes from another file now.
 fn note_path(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record) {
     if record.identity.path != case.want.path {
@@ -369,52 +333,4 @@ fn resting(plan: &mut Plan, case: &AddressInputs<'_>) -> ContentBackoff {
         }
         other => due(other, wanted, case.now).map_or(ContentBackoff::No, ContentBackoff::Until),
     }
-}
-
-/// The time of the next try after a failure; `None`: now.
-pub(super) fn due(blocked: Option<&Blocked>, wanted: FieldDigest, now: Timestamp) -> Option<Timestamp> {
-    match blocked {
-        Some(Blocked::Retrying { input_digest, next_at, .. }) if *input_digest == wanted && *next_at > now => {
-            Some(*next_at)
-        }
-        Some(Blocked::Refused { .. } | Blocked::Retrying { .. }) | None => None,
-    }
-}
-
-/// Holds a change that Roblox refused, as long as nothing of it has changed.
-pub(super) fn hold_refused(
-    plan: &mut Plan,
-    case: &AddressInputs<'_>,
-    part: HeldPart,
-    action: IntentKind,
-    refusal_kind: RefusalKind,
-    message: &str,
-) {
-    let reason = HoldReason::Refused { action, refusal_kind, message: message.to_owned() };
-    plan.held.push(Hold { address: case.address.clone(), part, reason });
-}
-
-pub(super) fn push(
-    plan: &mut Plan,
-    case: &AddressInputs<'_>,
-    action: Action,
-    reason: StepReason,
-    not_before: Option<Timestamp>,
-) {
-    plan.steps.push(Step { address: case.address.clone(), action, reason, after: Vec::new(), not_before });
-}
-
-/// Records the current asset on a machine that has only the lockfile.
-pub(super) fn point(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
-    if record.points_to.is_none() {
-        plan.marks.push(Change::SetCurrentAsset { address: case.address.clone(), asset_id });
-    }
-}
-
-pub(super) fn hold(plan: &mut Plan, case: &AddressInputs<'_>, reason: HoldReason) {
-    plan.held.push(Hold { address: case.address.clone(), part: HeldPart::Asset, reason });
-}
-
-pub(super) fn note(plan: &mut Plan, case: &AddressInputs<'_>, kind: NoteKind) {
-    plan.notes.push(Note { address: Some(case.address.clone()), kind });
 }

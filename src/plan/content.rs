@@ -7,9 +7,9 @@ use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::DisplayName;
 use crate::model::recorded::{Identity, Record, SpentQuota};
 
-use super::asset::{ReadyAddress, hold, point, push};
 use super::drift;
 use super::input_digest;
+use super::inputs::{ReadyAddress, hold, point, push};
 use super::lookalikes;
 use super::metadata::MetadataSubject;
 use super::reason::hold::HoldReason;

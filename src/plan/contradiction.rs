@@ -5,15 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::asset::{AddressInputs, hold};
-use super::current::current;
-use super::reason::hold::HoldReason;
-use super::step::Plan;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::history::Kind;
 use crate::model::ids::{AssetId, ContentHash, Creator};
-use crate::model::recorded::{Record, Recorded};
+use crate::model::recorded::Recorded;
 
 /// The claim of the first address that has an asset.
 struct FirstClaim<'a> {
@@ -127,20 +123,4 @@ pub(super) fn contradictions(recorded: &Recorded) -> BTreeMap<AssetId, Contradic
         }
     }
     found
-}
-
-/// Holds an address whose asset is contradictory. Another content of a type that can't be updated
-/// gets a new asset, and needs no hold: but for an asset of which nobody knows whether it has these
-/// very bytes.
-pub(super) fn holds(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record) -> bool {
-    let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
-    let is_new = || case.want.content.as_ref().is_ok_and(|facts| record.find_content(facts.hash).is_none());
-    let used = if !in_place && case.want.pin.is_none() && is_new() {
-        record.history.iter().find(|(_, fact)| fact.disputed).map(|(key, _)| key.asset_id)
-    } else {
-        current(case.want, record).map(|(key, _)| key.asset_id)
-    };
-    let Some(contradiction) = used.and_then(|asset_id| case.sharing.contradiction(asset_id)) else { return false };
-    hold(plan, case, HoldReason::Contradiction(contradiction.clone()));
-    true
 }

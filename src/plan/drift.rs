@@ -4,25 +4,21 @@
 
 use jiff::Timestamp;
 
-use super::asset::{AddressInputs, ReadyAddress, hold, note, point, push};
 use super::current;
+use super::inputs::{AddressInputs, ReadyAddress, hold, note, point, push};
 use super::metadata::MetadataSubject;
 use super::reason::drift::DriftKind;
 use super::reason::hold::{BlockedChange, HoldReason};
 use super::reason::note::NoteKind;
 use super::reason::step::StepReason;
 use super::sharing::AssetSource;
-use super::step::{Action, Drift, Plan};
+use super::step::{Action, Drift, HEALINGS_A_DAY, Plan};
 use crate::model::change::Change;
 use crate::model::history::{Origin, RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, Revision};
 use crate::model::observation::READ_LAG;
 use crate::model::policy::DriftPolicy;
 use crate::model::recorded::{DriftRepair, Observation, Record, Recorded, RetireReason, Retirement};
-
-/// The most repairs a day of one thing of one address. A person who changes it more often than
-/// that means it.
-pub(crate) const HEALINGS_A_DAY: usize = 3;
 
 /// Whether a revision was made outside of Macadam: its bytes are unknown, and no import brought it.
 pub(super) fn is_elsewhere(record: &Record, key: RevisionKey, fact: RevisionFact) -> bool {

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use super::current::current;
 use crate::model::address::Address;
 use crate::model::desired::{Desired, DesiredAsset, Pin};
-use crate::model::digest::{self, FieldDigest};
+use crate::model::digest::FieldDigest;
 use crate::model::ids::AssetId;
 use crate::model::metadata::{Field, FieldDigests};
+use crate::model::metadata_digest;
 use crate::model::recorded::Recorded;
 
 /// The wanted state of one address as digests, in two parts that fail apart from one another.
@@ -31,11 +32,11 @@ pub(crate) fn sent_at_creation(fields: &FieldDigests) -> FieldDigests {
 pub(crate) fn of(want: &DesiredAsset, fields: &FieldDigests) -> Subjects {
     let content = want.content.as_ref().ok().map(|facts| facts.hash);
     let asset = match want.pin {
-        None => digest::input_digest(content, &sent_at_creation(fields)),
+        None => metadata_digest::input_digest(content, &sent_at_creation(fields)),
         Some(Pin::Revision(revision)) => FieldDigest::of_parts(["pin", &revision.to_string()]),
         Some(Pin::Asset(asset_id)) => FieldDigest::of_parts(["pin", "asset", &asset_id.to_string()]),
     };
-    Subjects { asset, metadata: digest::input_digest(None, fields) }
+    Subjects { asset, metadata: metadata_digest::input_digest(None, fields) }
 }
 
 /// The subjects of every address that is wanted.

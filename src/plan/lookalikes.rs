@@ -9,27 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::current;
-use super::moves::{Left, Moves};
+use super::moves::{Left, Lookalike, Moves};
 use super::reason::hold::HoldReason;
 use super::reason::note::NoteKind;
 use super::step::{Action, Note, Plan, Step};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::desired::{Desired, DesiredAsset, Stray};
-use crate::model::ids::{AssetId, Creator};
+use crate::model::ids::Creator;
 use crate::model::recorded::{Identity, Recorded};
 use crate::model::steps::step;
-
-/// An address that left in the same change as a new one came, and is of its type and creator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Lookalike {
-    /// Its name.
-    pub from: Address,
-    /// Its asset.
-    pub asset_id: AssetId,
-    /// Its type.
-    pub asset_type: AssetType,
-}
 
 /// The most addresses that a note is made for.
 const NAMED: usize = 3;

@@ -8,14 +8,13 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::asset::due;
-use super::drift::HEALINGS_A_DAY;
 use super::input_digest;
+use super::inputs::due;
 use super::reason::drift::DriftKind;
 use super::reason::hold::HoldReason;
 use super::reason::note::NoteKind;
 use super::reason::step::StepReason;
-use super::step::{Action, Drift, FieldChange, HeldPart, Hold, Note, Plan, Step};
+use super::step::{Action, Drift, FieldChange, HEALINGS_A_DAY, HeldPart, Hold, Note, Plan, Step};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::{Desired, DesiredAsset};

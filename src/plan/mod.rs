@@ -20,12 +20,14 @@ pub(crate) mod diff;
 pub(crate) mod drift;
 pub(crate) mod in_doubt;
 pub(crate) mod input_digest;
+mod inputs;
 pub(crate) mod lint;
 pub(crate) mod lookalikes;
 pub(crate) mod metadata;
 mod missing_lockfile;
 pub(crate) mod moves;
-pub(crate) mod pin;
+mod pin;
+pub(crate) mod pinnable;
 pub(crate) mod reason;
 pub(crate) mod retirement;
 pub(crate) mod rule;
@@ -45,11 +47,12 @@ use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::policy::LeavePolicy;
 use crate::model::recorded::Recorded;
 use moves::Moves;
+pub(crate) use reason::hold::HoldKind;
 use reason::hold::HoldReason;
 use reason::note::NoteKind;
 use reason::step::StepReason;
 use sharing::Sharing;
-pub(crate) use step::{Action, Drift, FieldChange, HeldPart, Hold, HoldKind, NewAsset, Note, Plan, PlanOptions, Step};
+pub(crate) use step::{Action, Drift, FieldChange, HeldPart, Hold, NewAsset, Note, Plan, PlanOptions, Step};
 
 /// Plans what makes the remote match `desired`, as far as `recorded` knows it, at the time `now`.
 pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions, now: Timestamp) -> Plan {
@@ -79,8 +82,18 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
             push_move(&mut plan, address, moved);
         }
         let (sharing, moves) = (&sharing, &moves);
-        let case =
-            asset::AddressInputs { address, want, fields, recorded, archivings, sharing, moves, desired, options, now };
+        let case = inputs::AddressInputs {
+            address,
+            want,
+            fields,
+            recorded,
+            archivings,
+            sharing,
+            moves,
+            desired,
+            options,
+            now,
+        };
         if let Some(target) = asset::plan_asset(&mut plan, &case) {
             intentions.push(metadata::MetadataTarget { address, want, target, fields });
         }

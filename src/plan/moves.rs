@@ -13,8 +13,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::current;
-use super::lookalikes::Lookalike;
-use super::pin::{self, Unusable};
+use super::pinnable::{self, Unusable};
 use super::reason::MoveEvidence;
 use super::reason::hold::HoldReason;
 use super::step::{HeldPart, Hold};
@@ -27,6 +26,17 @@ use crate::model::path::ProjectPath;
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded};
 use crate::model::steps::step;
+
+/// An address that left in the same change as a new one came, and is of its type and creator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lookalike {
+    /// Its name.
+    pub from: Address,
+    /// Its asset.
+    pub asset_id: AssetId,
+    /// Its type.
+    pub asset_type: AssetType,
+}
 
 /// One address that takes over the assets of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -378,7 +388,7 @@ fn has_its_file(record: &Record, want: &DesiredAsset) -> bool {
 fn fits_pin(record: &Record, want: &DesiredAsset, pin: Pin) -> bool {
     let is_it = record.identity.creator == want.creator
         && want.asset_type.is_none_or(|asset_type| asset_type == record.identity.asset_type);
-    let has = |pin| !matches!(pin::find(record, pin), Err(Unusable::NeverHad));
+    let has = |pin| !matches!(pinnable::find(record, pin), Err(Unusable::NeverHad));
     is_it
         && match pin {
             Pin::Asset(_) => has(pin),

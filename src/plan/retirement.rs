@@ -238,15 +238,6 @@ fn note_date(plan: &mut Plan, address: &Address, asset_id: AssetId, why: RetireR
     plan.notes.push(Note { address: Some(address.clone()), kind: NoteKind::ArchivedLater { asset_id, why, at } });
 }
 
-/// The reason of a retirement, as the end of a sentence about the asset.
-pub(crate) const fn why_text(why: RetireReason) -> &'static str {
-    match why {
-        RetireReason::Replaced => "was replaced",
-        RetireReason::Removed => "left the manifest",
-        RetireReason::ByHand => "was archived by hand",
-    }
-}
-
 /// Every asset that Macadam archived by itself, and when.
 fn archived(recorded: &Recorded, now: Timestamp) -> impl Iterator<Item = (AssetId, Timestamp)> {
     recorded.assets.values().flat_map(|record| &record.retirements).filter_map(move |(asset_id, retirement)| {

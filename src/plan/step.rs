@@ -1,7 +1,6 @@
 //! The parts of a plan.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -18,7 +17,7 @@ use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::{AttemptId, Identity, RetireReason};
 
 use super::reason::drift::DriftKind;
-use super::reason::hold::HoldReason;
+use super::reason::hold::{HoldKind, HoldReason};
 use super::reason::note::NoteKind;
 use super::reason::step::StepReason;
 
@@ -355,30 +354,6 @@ impl HeldPart {
     }
 }
 
-/// The kind of obstacle that holds an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum HoldKind {
-    /// A person has to decide.
-    Held,
-    /// Moderation rejected this content.
-    Rejected,
-    /// The file can't be used, or Roblox refused it.
-    Failed,
-    /// An upload quota is used up: it goes on by itself.
-    Waiting,
-}
-
-impl fmt::Display for HoldKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Held => "held",
-            Self::Rejected => "rejected",
-            Self::Failed => "failed",
-            Self::Waiting => "waiting",
-        })
-    }
-}
-
 /// A change made at Roblox outside of Macadam, which is reported and left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Drift {
@@ -396,6 +371,10 @@ impl Drift {
         self.kind.hint(&self.address)
     }
 }
+
+/// The most repairs a day of one thing of one address. A person who changes it more often than
+/// that means it.
+pub(crate) const HEALINGS_A_DAY: usize = 3;
 
 /// How long an upload whose answer was lost is left alone before it is sent again. Outages that are
 /// over within a minute cost no copy then; it is also the length of Roblox's rate-limit windows.

@@ -14,7 +14,6 @@ use crate::engine::commands::error::{self, CommandError};
 use crate::engine::execute::chain::run_step;
 use crate::engine::execute::context::{AbandonedCreates, ExecutionContext};
 use crate::engine::execute::effects;
-use crate::engine::execute::executor::chain;
 use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
 use crate::engine::report::run_report::{Outcome, Stop};
 use crate::engine::workspace::session::recover;
@@ -27,6 +26,7 @@ use crate::model::ids::AssetId;
 use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::{AttemptId, Recorded, RetireReason, Retirement};
+use crate::model::shown::with_causes;
 use crate::plan::current::{current, last};
 use crate::plan::reason::step::StepReason;
 use crate::plan::{Action, Step, input_digest};
@@ -432,7 +432,7 @@ async fn run(context: &ExecutionContext, desired: &Desired, step: Step) -> Outco
             let recovered = context.state_cache.commit_with(|recorded| recover(recorded, |of| *of == address)).await;
             let message = match recovered {
                 Ok(_) => "interrupted before Roblox answered".to_owned(),
-                Err(error) => chain(&error),
+                Err(error) => with_causes(&error),
             };
             Outcome::InDoubt { message }
         }

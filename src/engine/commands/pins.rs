@@ -16,7 +16,7 @@ use crate::model::desired::{Desired, Pin};
 use crate::model::history::RevisionKey;
 use crate::model::recorded::{Record, Recorded};
 use crate::plan::current::last;
-use crate::plan::pin::{Unusable, UsableRevisions, find, numbered};
+use crate::plan::pinnable::{Unusable, UsableRevisions, find, numbered};
 
 /// Why an address can't be pinned. The manifest is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -14,6 +14,7 @@ use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot::PlanPreview;
 use crate::files;
 use crate::model::path::ProjectPath;
+use crate::model::shown::with_causes;
 use crate::plan::reason::hold::HoldReason;
 use crate::platform::own_file::Access;
 use crate::platform::plain_file;
@@ -139,7 +140,7 @@ const PROC_BYTES: u64 = 64;
 
 /// Looks at the state. Blocks: it reads all of it.
 pub(super) fn state(project: &Project, remote: &str) -> StateFacts {
-    let told = |error: crate::state::StateError| (chain(&error), error.hint());
+    let told = |error: crate::state::StateError| (with_causes(&error), error.hint());
     let mut has_lost_outcomes = false;
     let opened = Store::open_read_only(&project.state, remote).and_then(|store| {
         let Some(store) = store else { return Ok(false) };
@@ -156,7 +157,7 @@ pub(super) fn state(project: &Project, remote: &str) -> StateFacts {
 
 /// Looks at the lockfile, and with a preview of the next sync at what the state knows more. Blocks.
 pub(super) fn lockfile(project: &Project, preview: Option<&PlanPreview>) -> LockfileFacts {
-    let told = |error: lockfile::LockfileError| (chain(&error), error.hint());
+    let told = |error: lockfile::LockfileError| (with_causes(&error), error.hint());
     let bytes = lockfile::read(&project.lockfile);
     let has_crlf = matches!(&bytes, Ok(Some(bytes)) if bytes.windows(2).any(|pair| pair == b"\r\n"));
     let read = bytes.and_then(|bytes| {
@@ -199,7 +200,7 @@ pub(super) fn converted(project: &Project, preview: &PlanPreview) -> ConvertedFi
     match work_tree(&project.root) {
         Ok(Some(_)) => {}
         Ok(None) => return ConvertedFiles::NoCheckout,
-        Err(error) => return ConvertedFiles::Unknown { why: chain(&error) },
+        Err(error) => return ConvertedFiles::Unknown { why: with_causes(&error) },
     }
     let wanted: BTreeSet<&str> = preview.gathered.desired.assets.values().map(|want| want.path.as_str()).collect();
     match ask::converted(&project.manifest) {
@@ -244,9 +245,4 @@ pub(super) fn folders(preview: &PlanPreview) -> usize {
 pub(super) fn watch_limit() -> Option<usize> {
     let text = plain_file::read(Path::new("/proc/sys/fs/inotify/max_user_watches"), PROC_BYTES).ok()?;
     String::from_utf8(text).ok()?.trim().parse().ok()
-}
-
-/// An error with everything that caused it.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    crate::engine::execute::executor::chain(error)
 }

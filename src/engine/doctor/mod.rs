@@ -21,10 +21,11 @@ use crate::engine::workspace::gather::{GatherError, read_manifest};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot::{self, PlanPreview, ViewError};
 use crate::model::ids::Creator;
+use crate::model::shown::with_causes;
 use crate::plan::PlanOptions;
 use crate::platform::{clock, mount};
 use checks::{CheckResult, CheckTopic};
-use facts::{KeyLookup, chain};
+use facts::KeyLookup;
 
 /// The longest wait for each of the two requests. A person sits before the screen.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,7 +65,7 @@ pub(crate) fn local(project: &Project, remote: &str, listener: &Listener) -> Loc
                 Some("`macadam check` shows them with their lines".to_owned()),
             )
         }
-        Some(GatherError::Project(error)) => CheckResult::error(CheckTopic::Manifest, chain(error), error.hint()),
+        Some(GatherError::Project(error)) => CheckResult::error(CheckTopic::Manifest, with_causes(error), error.hint()),
         None => CheckResult::fine(CheckTopic::Manifest, format!("{} can be used", project.manifest_name())),
     });
     let preview: Option<&PlanPreview> = preview.as_ref().ok();
@@ -92,7 +93,7 @@ pub(crate) fn local(project: &Project, remote: &str, listener: &Listener) -> Loc
 /// Checks the way to the remote, and this machine's clock against the remote's. Sends one request,
 /// without a key. Also returns whether something answered.
 pub(crate) async fn network(base: &BaseUrl, timeouts: Timeouts) -> (Vec<CheckResult>, bool) {
-    let reached = reach(base, timeouts.at_most(PATIENCE)).await.map_err(|error| chain(&error));
+    let reached = reach(base, timeouts.at_most(PATIENCE)).await.map_err(|error| with_causes(&error));
     let date = reached.as_ref().ok().and_then(|Reached { date, .. }| *date);
     let results = vec![checks::network(&reached, base.as_str()), checks::clock(date, clock::now())];
     (results, reached.is_ok())
@@ -108,9 +109,9 @@ pub(crate) async fn ask_about_key(client: &Client) -> KeyLookup {
         Ok(Some(reply)) => match reply.result {
             Ok(facts) => KeyLookup::Known(facts),
             Err(failure) if failure.is_credential() => {
-                KeyLookup::Refused { message: chain(&failure), hint: failure.hint().map(str::to_owned) }
+                KeyLookup::Refused { message: with_causes(&failure), hint: failure.hint().map(str::to_owned) }
             }
-            Err(failure) => KeyLookup::Unasked { why: chain(&failure) },
+            Err(failure) => KeyLookup::Unasked { why: with_causes(&failure) },
         },
     }
 }

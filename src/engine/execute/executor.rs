@@ -44,6 +44,7 @@ use crate::model::path::ProjectPath;
 use crate::model::phase::Intent;
 use crate::model::recorded::{Blocked, Identity, Record};
 use crate::model::remote::RemoteAsset;
+use crate::model::shown::with_causes;
 use crate::plan::input_digest::Subjects;
 use crate::plan::{Action, NewAsset, Step};
 use crate::platform::{clock, failpoint};
@@ -175,7 +176,7 @@ impl Runner for Executor {
                     continue;
                 }
                 Err(error) => {
-                    let message = chain(&error);
+                    let message = with_causes(&error);
                     self.stop.trigger(stop_for(&error));
                     Outcome::TryLater { message }
                 }
@@ -188,7 +189,7 @@ impl Runner for Executor {
 
 /// Returns why a run ends when its state can't be written.
 pub(in crate::engine) fn stop_for(error: &StateCacheError) -> Stop {
-    let message = chain(error);
+    let message = with_causes(error);
     match error {
         StateCacheError::Lost(lost) if lost.is_taken() => {
             Stop::Taken { message, hint: lost.hint().unwrap_or_default() }
@@ -199,12 +200,6 @@ pub(in crate::engine) fn stop_for(error: &StateCacheError) -> Stop {
         }
         StateCacheError::Lost(_) | StateCacheError::Apply(_) | StateCacheError::Closed => Stop::State { message },
     }
-}
-
-/// Returns an error and its causes in one line.
-pub(in crate::engine) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 impl Executor {
@@ -375,7 +370,7 @@ impl Executor {
         let hand_over: HandOver = Box::pin(async move {
             let written = state_cache.hand_over(attempt, generation).await;
             failpoint::hit("handed_over");
-            written.map_err(|error| chain(&error).into())
+            written.map_err(|error| with_causes(&error).into())
         });
         let reply = send(hand_over).await;
         failpoint::hit("answered");
@@ -414,7 +409,7 @@ impl Executor {
                 file_name: path.file_name().to_owned(),
                 mime: facts.format.mime(),
             }),
-            Err(error) => Err(superseded(&chain(&error)).into()),
+            Err(error) => Err(superseded(&with_causes(&error)).into()),
         }
     }
 

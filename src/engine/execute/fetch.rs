@@ -4,19 +4,20 @@ use crate::cloud::class::{Class, Refusal};
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::Failure;
 use crate::engine::execute::effects;
-use crate::engine::execute::executor::{Executor, Lookup, StepError, StepResult, chain, run_ends};
+use crate::engine::execute::executor::{Executor, Lookup, StepError, StepResult, run_ends};
 use crate::engine::report::run_report::{Outcome, Stop};
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::change::Change;
-use crate::model::digest;
 use crate::model::event::EventKind;
 use crate::model::ids::AssetId;
 use crate::model::metadata::FieldDigests;
+use crate::model::metadata_digest;
 use crate::model::observation::Mismatch;
 use crate::model::phase::IntentKind;
 use crate::model::recorded::{Blocked, Recorded, RefusalKind};
 use crate::model::remote::RemoteAsset;
+use crate::model::shown::with_causes;
 use crate::platform::clock;
 
 impl Executor {
@@ -60,7 +61,7 @@ impl Executor {
         address: &Address,
         failure: Failure,
     ) -> Result<StepResult, StepError> {
-        let message = chain(&failure);
+        let message = with_causes(&failure);
         Ok(match failure.class {
             Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated) => {
                 self.stop_for_credential(&failure);
@@ -85,7 +86,7 @@ impl Executor {
         message: &str,
     ) -> Result<(), StateCacheError> {
         let known = self.input_digests.get(address).map(|input_digests| input_digests.asset);
-        let input_digest = known.unwrap_or_else(|| digest::input_digest(None, &FieldDigests::new()));
+        let input_digest = known.unwrap_or_else(|| metadata_digest::input_digest(None, &FieldDigests::new()));
         let (message, at) = (message.to_owned(), clock::now());
         let blocked = Blocked::Refused { input_digest, action, refusal_kind: RefusalKind::Other, message, at };
         self.state_cache.commit(vec![Change::SetBlocked { address: address.clone(), blocked: Some(blocked) }]).await
@@ -143,7 +144,7 @@ impl Executor {
     /// Makes an address back off after a failed request that changed nothing.
     pub(in crate::engine) async fn back_off(&self, address: &Address, message: &str) -> Result<(), StateCacheError> {
         let known = self.input_digests.get(address).map(|input_digests| input_digests.asset);
-        let input_digest = known.unwrap_or_else(|| digest::input_digest(None, &FieldDigests::new()));
+        let input_digest = known.unwrap_or_else(|| metadata_digest::input_digest(None, &FieldDigests::new()));
         let jitter = fastrand::f64();
         let decide = |recorded: &Recorded| {
             let Some(record) = recorded.assets.get(address) else { return Vec::new() };

@@ -10,7 +10,7 @@ use crate::cloud::class::Class;
 use crate::cloud::client::UpdateRequest;
 use crate::cloud::endpoint::Endpoint;
 use crate::engine::execute::effects;
-use crate::engine::execute::executor::{Executor, Lookup, StepError, StepResult, chain, run_ends, superseded};
+use crate::engine::execute::executor::{Executor, Lookup, StepError, StepResult, run_ends, superseded};
 use crate::model::asset::ContentChange;
 use crate::model::change::Change;
 use crate::model::digest::FieldDigest;
@@ -20,6 +20,7 @@ use crate::model::observation::READ_LAG;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Blocked, Record, Recorded};
 use crate::model::remote::RemoteAsset;
+use crate::model::shown::with_causes;
 use crate::platform::{clock, failpoint};
 
 /// The number of times that an asset is fetched before a missing version counts. The version of an
@@ -204,7 +205,7 @@ impl Executor {
         self.throttle.release(permit, &reply);
         match &reply.result {
             Err(failure) if matches!(failure.class, Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_)) => {
-                let message = chain(failure);
+                let message = with_causes(failure);
                 self.back_off(&attempt.address, &message).await?;
                 Ok(StepResult::Again { message })
             }

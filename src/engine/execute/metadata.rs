@@ -10,9 +10,10 @@ use crate::engine::remote::observe;
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::change::Change;
-use crate::model::digest::{self, FieldDigest};
+use crate::model::digest::FieldDigest;
 use crate::model::ids::AssetId;
 use crate::model::metadata::{AssetRef, Field, FieldDigests};
+use crate::model::metadata_digest;
 use crate::model::phase::Intent;
 use crate::model::recorded::{DriftRepair, Recorded};
 use crate::plan::FieldChange;
@@ -98,9 +99,9 @@ fn asked(update: &FieldUpdate) -> (Field, FieldDigest) {
     let digest = match update {
         FieldUpdate::DisplayName(name) => FieldDigest::of_text(name.as_str()),
         FieldUpdate::Description(text) => FieldDigest::of_text(text.as_str()),
-        FieldUpdate::Icon(icon) => digest::of_icon(*icon),
-        FieldUpdate::Previews(previews) => digest::of_previews(previews),
-        FieldUpdate::SocialLink(_, link) => digest::of_link(link.as_ref()),
+        FieldUpdate::Icon(icon) => metadata_digest::of_icon(*icon),
+        FieldUpdate::Previews(previews) => metadata_digest::of_previews(previews),
+        FieldUpdate::SocialLink(_, link) => metadata_digest::of_link(link.as_ref()),
     };
     (update.field(), digest)
 }

@@ -7,11 +7,12 @@
 use jiff::Timestamp;
 
 use crate::cloud::endpoint::Endpoint;
-use crate::engine::execute::executor::{Executor, StepError, StepResult, chain, run_ends};
+use crate::engine::execute::executor::{Executor, StepError, StepResult, run_ends};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::phase::Phase;
 use crate::model::recorded::Recorded;
+use crate::model::shown::with_causes;
 use crate::platform::clock;
 
 impl Executor {
@@ -41,7 +42,7 @@ impl Executor {
         };
         self.throttle.release(permit, &reply);
         let Err(failure) = reply.result else { return Ok(()) };
-        let message = chain(&failure);
+        let message = with_causes(&failure);
         self.back_off(address, &message).await?;
         Err(StepResult::Again { message }.into())
     }

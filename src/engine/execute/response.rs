@@ -13,18 +13,20 @@ use crate::cloud::failure::{ApiReply, Failure};
 use crate::cloud::wire::error::Shape;
 use crate::cloud::wire::operation::Submitted;
 use crate::engine::execute::effects;
-use crate::engine::execute::executor::{Executor, StepError, StepResult, chain, superseded};
+use crate::engine::execute::executor::{Executor, StepError, StepResult, superseded};
 use crate::engine::report::run_report::Outcome;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::change::Change;
-use crate::model::digest::{self, FieldDigest};
+use crate::model::digest::FieldDigest;
 use crate::model::event::EventKind;
 use crate::model::history::Kind;
 use crate::model::ids::{AssetId, Creator, Revision};
 use crate::model::metadata::FieldDigests;
+use crate::model::metadata_digest;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Recorded, RefusalKind, SpentQuota};
 use crate::model::remote::RemoteAsset;
+use crate::model::shown::with_causes;
 use crate::platform::{clock, failpoint};
 
 /// The least time until a spent quota is tried again, unless Roblox names a longer one. The known
@@ -101,7 +103,7 @@ impl Executor {
     }
 
     async fn failed(&self, id: AttemptId, failure: Failure) -> Result<StepResult, StepError> {
-        let message = chain(&failure);
+        let message = with_causes(&failure);
         match failure.class {
             // The file changed during the upload. The next scan sees new content, without a
             // back-off.
@@ -254,7 +256,7 @@ impl Executor {
             Intent::UpdateMetadata { .. } => input_digests.metadata,
             _ => input_digests.asset,
         });
-        known.unwrap_or_else(|| digest::input_digest(attempt.intent.content(), &FieldDigests::new()))
+        known.unwrap_or_else(|| metadata_digest::input_digest(attempt.intent.content(), &FieldDigests::new()))
     }
 }
 

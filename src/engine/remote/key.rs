@@ -14,11 +14,11 @@ use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::Client;
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::wire::key::KeyFacts;
-use crate::engine::execute::executor::chain;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::throttle::Throttle;
 use crate::engine::report::run_report::Stop;
 use crate::model::ids::Creator;
+use crate::model::shown::with_causes;
 
 /// The longest wait for the introspection. The check only saves time, so it may not cost much;
 /// Roblox's gateway responds within a second.
@@ -62,7 +62,7 @@ pub(crate) async fn check(
         Some(Ok(Some(reply))) => match reply.result {
             Ok(facts) => judge(&facts, creators, now),
             Err(failure) => {
-                tracing::info!("going on without: {}", chain(&failure));
+                tracing::info!("going on without: {}", with_causes(&failure));
                 KeyVerdict::default()
             }
         },

@@ -14,7 +14,6 @@ use crate::cloud::client::Client;
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::Failure;
 use crate::engine::execute::effects;
-use crate::engine::execute::executor::chain;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::throttle::Throttle;
 use crate::engine::report::run_report::Stop;
@@ -28,6 +27,7 @@ use crate::model::observation::{Mismatch, NotFound};
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded};
 use crate::model::remote::RemoteAsset;
+use crate::model::shown::with_causes;
 use crate::plan::current::{current, last};
 
 /// The number of requests in flight at once; the limits decide how fast they go.
@@ -124,7 +124,7 @@ fn unknown(failure: &Failure, stop: &Shutdown) -> QueryResult {
         let hint = failure.hint().unwrap_or_default().to_owned();
         stop.trigger(Stop::Credential { message: failure.to_string(), hint });
     }
-    QueryResult::Unknown { why: chain(failure) }
+    QueryResult::Unknown { why: with_causes(failure) }
 }
 
 async fn get(

@@ -22,7 +22,7 @@ use crate::model::remote::RemoteAsset;
 use crate::plan::asset::way_out;
 use crate::plan::current::{current, last};
 use crate::plan::in_doubt;
-use crate::plan::pin::find;
+use crate::plan::pinnable::find;
 use crate::plan::reason::hold::{HoldFacts, HoldReason};
 use crate::plan::retirement::{self, ScheduledArchiving};
 use crate::plan::{Drift, HeldPart, Hold, HoldKind, Plan, Step};

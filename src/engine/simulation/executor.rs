@@ -11,10 +11,11 @@ use crate::engine::remote::observe::{self, QueryResult};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
-use crate::model::digest::{self, FieldDigest};
+use crate::model::digest::FieldDigest;
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, OperationId};
 use crate::model::metadata::{AssetRef, Field, FieldDigests};
+use crate::model::metadata_digest;
 use crate::model::observation::{ANSWERS_UNTIL_GONE, NOT_FOUND_APART};
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{AttemptId, DriftRepair, Identity, Record, Recorded, RefusalKind};
@@ -260,17 +261,17 @@ impl SimulatedExecutor<'_> {
                 FieldChange::Icon(icon) => {
                     let Some(icon) = icon.as_ref().map(id).map_or(Some(None), |id| id.map(Some)) else { return false };
                     edits.push(Box::new(move |thing| thing.icon = icon));
-                    digest::of_icon(icon)
+                    metadata_digest::of_icon(icon)
                 }
                 FieldChange::Previews(previews) => {
                     let sent = previews.iter().map(|preview| Some((id(&preview.asset)?, preview.alt_text.clone())));
                     let Some(sent) = sent.collect::<Option<Vec<_>>>() else { return false };
-                    let digest = digest::of_previews(&sent);
+                    let digest = metadata_digest::of_previews(&sent);
                     edits.push(Box::new(move |thing| thing.previews = sent.clone()));
                     digest
                 }
                 FieldChange::SocialLink(network, link) => {
-                    let digest = digest::of_link(link.as_ref());
+                    let digest = metadata_digest::of_link(link.as_ref());
                     edits.push(Box::new(move |thing| {
                         match link.clone() {
                             Some(link) => thing.links.insert(network, link),

@@ -9,13 +9,13 @@
 
 use std::path::PathBuf;
 
-use crate::engine::execute::executor::chain;
 use crate::engine::workspace::project::Project;
 use crate::manifest::{Manifest, OutputFilter};
 use crate::model::desired::Desired;
 use crate::model::output::{MissingAsset, Output};
 use crate::model::path::ProjectPath;
 use crate::model::recorded::Recorded;
+use crate::model::shown::with_causes;
 use crate::outputs::file::{FileComparison, compare, replace};
 use crate::outputs::mark::Maker;
 use crate::outputs::{AssetIds, render};
@@ -116,7 +116,7 @@ pub(crate) fn draft(project: &Project, manifest: &Manifest, asset_ids: &AssetIds
         let content = make(project, output, &selection, asset_ids).and_then(|text| {
             match compare(&project.outputs, &output.path, &text) {
                 Ok(comparison) => Ok((text, comparison)),
-                Err(error) => Err(OutputProblem { message: chain(&error), hint: error.hint() }),
+                Err(error) => Err(OutputProblem { message: with_causes(&error), hint: error.hint() }),
             }
         });
         RenderedOutput { path: output.path.clone(), selection, content }
@@ -165,7 +165,9 @@ impl RenderedOutput {
             (Ok((text, seen)), true) => {
                 match replace(&project.outputs, &self.path, project.lockfile_access, text, seen) {
                     Ok(()) => OutputState::Written,
-                    Err(error) => OutputState::Failed(OutputProblem { message: chain(&error), hint: error.hint() }),
+                    Err(error) => {
+                        OutputState::Failed(OutputProblem { message: with_causes(&error), hint: error.hint() })
+                    }
                 }
             }
             _ => self.state(),

@@ -19,6 +19,7 @@ use crate::model::event::EventKind;
 use crate::model::file::FileCache;
 use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::recorded::Recorded;
+use crate::model::shown::with_causes;
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
@@ -87,8 +88,7 @@ impl Session {
             is_lost: store.is_lockfile_lost()?,
         };
         let (command, place) = (command.to_owned(), project.clone());
-        let place =
-            Box::new(move || place.state_now().map_err(|error| crate::engine::execute::executor::chain(&error)));
+        let place = Box::new(move || place.state_now().map_err(|error| with_causes(&error)));
         let hold = WriteLock::new(lock, &store, &command, place)?;
         let store = StoreHandle::spawn(store).map_err(SessionError::Thread)?;
         let state_cache = Arc::new(StateCache::new(recorded, store, hold, remote.to_owned()));
@@ -145,10 +145,7 @@ impl Session {
         // Commits to a file that is no longer at its path are not durable.
         match self.state_cache.secure().await {
             Ok(()) | Err(StateCacheError::Lost(_)) => {}
-            Err(error) => tracing::error!(
-                "the state could not be written at the end: {}",
-                crate::engine::execute::executor::chain(&error)
-            ),
+            Err(error) => tracing::error!("the state could not be written at the end: {}", with_causes(&error)),
         }
         self.state_cache.close().await;
     }

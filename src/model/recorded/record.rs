@@ -142,7 +142,7 @@ impl RefusalKind {
 pub enum Blocked {
     /// Roblox said no: waits until what was refused changes, or for `retry`.
     Refused {
-        /// The refused content and metadata, see [`crate::model::digest::input_digest`].
+        /// The refused content and metadata, see [`crate::model::metadata_digest::input_digest`].
         input_digest: FieldDigest,
         /// The change that was refused.
         action: IntentKind,

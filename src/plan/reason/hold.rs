@@ -3,6 +3,8 @@
 mod facts;
 mod text;
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use super::MoveEvidence;
@@ -17,11 +19,34 @@ use crate::model::observation::{Mismatch, NotFound};
 use crate::model::phase::IntentKind;
 use crate::model::recorded::{RefusalKind, RetireReason};
 use crate::plan::contradiction::Contradiction;
-use crate::plan::pin::{Unusable, UsableRevisions};
-use crate::plan::step::HoldKind;
+use crate::plan::pinnable::{Unusable, UsableRevisions};
 
 pub(crate) use facts::HoldFacts;
 pub(super) use text::{NotFoundYet, asked_again, gone_hint, overwrite_hint, resolve_hint};
+
+/// The kind of obstacle that holds an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum HoldKind {
+    /// A person has to decide.
+    Held,
+    /// Moderation rejected this content.
+    Rejected,
+    /// The file can't be used, or Roblox refused it.
+    Failed,
+    /// An upload quota is used up: it goes on by itself.
+    Waiting,
+}
+
+impl fmt::Display for HoldKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Held => "held",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Waiting => "waiting",
+        })
+    }
+}
 
 /// A change that an archived asset keeps from being made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,6 +15,7 @@ use crate::model::address::Address;
 use crate::model::asset::AssetType;
 use crate::model::desired::StrayPlace;
 use crate::model::metadata::Field;
+use crate::model::recorded::RetireReason;
 
 /// The most addresses that a sentence names.
 const NAMED: usize = 3;
@@ -90,5 +91,14 @@ impl fmt::Display for WithArticle {
             AssetType::Model | AssetType::Decal | AssetType::Video | AssetType::Mesh => "a",
         };
         write!(f, "{article} {}", self.0)
+    }
+}
+
+/// The reason of a retirement, as the end of a sentence about the asset.
+pub(crate) const fn why_text(why: RetireReason) -> &'static str {
+    match why {
+        RetireReason::Replaced => "was replaced",
+        RetireReason::Removed => "left the manifest",
+        RetireReason::ByHand => "was archived by hand",
     }
 }

@@ -14,7 +14,7 @@ use crate::model::missing_lockfile::Lost;
 use crate::model::observation::NotFound;
 use crate::model::recorded::RetireReason;
 use crate::plan::reason::hold::{NotFoundYet, asked_again, resolve_hint};
-use crate::plan::retirement::why_text;
+use crate::plan::reason::why_text;
 
 /// A fact that a person should know although nothing is done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -47,7 +47,7 @@ fn an_earlier_content_of_a_model_is_uploaded_again() {
 
 #[test]
 fn a_refusal_ends_with_new_content_and_a_retry_keeps_its_time() {
-    let input_digest = digest::input_digest(Some(hash(1)), &FieldDigests::new());
+    let input_digest = metadata_digest::input_digest(Some(hash(1)), &FieldDigests::new());
     let later: Timestamp = "1970-01-01T00:01:00Z".parse().unwrap();
     let blocked = Blocked::Retrying { input_digest, failures: 2, doubts: 0, next_at: later, message: "502".to_owned() };
     let known = || {

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_create_that_is_never_answered_is_not_fed_copies_without_end() {
     let resting = |doubts: u32, content: u8| {
-        let input_digest = digest::input_digest(Some(hash(content)), &FieldDigests::new());
+        let input_digest = metadata_digest::input_digest(Some(hash(content)), &FieldDigests::new());
         let blocked =
             Blocked::Retrying { input_digest, failures: doubts, doubts, next_at: NOW, message: "reset".to_owned() };
         Change::SetBlocked { address: address("a.png"), blocked: Some(blocked) }

@@ -20,13 +20,14 @@ use crate::model::asset::{AssetType, FileFormat, Privacy};
 use crate::model::change::Change;
 use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::desired::{AbsenceReason, Absences, DesiredAsset, Pin, Stray, StrayPlace};
-use crate::model::digest::{self, FieldDigest};
+use crate::model::digest::FieldDigest;
 use crate::model::file::{ContentFacts, FileFacts, FileProblem};
 use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision, UploadId, UserId};
 use crate::model::metadata::{
     AssetRef, Description, DisplayName, Field, FieldDigests, Metadata, Preview, SocialLink, SocialNetwork,
 };
+use crate::model::metadata_digest;
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, IntentKind, PhaseEvent};
 use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedName, Policy};

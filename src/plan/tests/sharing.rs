@@ -77,7 +77,7 @@ fn a_sharing_address_waits_for_the_upload_in_progress() {
 fn an_address_that_waits_for_a_held_upload_is_held() {
     let mut known = KnownBuilder::default().enrolled("a.png");
     let refused = Blocked::Refused {
-        input_digest: digest::input_digest(Some(hash(1)), &FieldDigests::new()),
+        input_digest: metadata_digest::input_digest(Some(hash(1)), &FieldDigests::new()),
         action: IntentKind::Create,
         refusal_kind: RefusalKind::Other,
         message: "InvalidImage".to_owned(),

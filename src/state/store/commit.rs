@@ -5,18 +5,19 @@
 //! so a change that does not fit is a defect, and its whole list is not written.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Params, TransactionBehavior, named_params};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, named_params};
 
-use super::{Store, attempts, events, forget, moves, observations, proof, rows, settled};
+use super::records::{add_revision, require_record, update};
+use super::{Store, attempts, events, forget, moves, observations, rows, settled};
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
 use crate::model::change::Change;
 use crate::model::digest::FieldDigest;
-use crate::model::history::{History, Kind, Listing, RevisionFact, RevisionKey};
+use crate::model::history::Listing;
 use crate::model::ids::{AssetId, Creator, UploadId};
 use crate::model::metadata::FieldDigests;
 use crate::model::recorded::{
-    ApplyError, Blocked, DriftRepair, HEALINGS_COUNT_FOR, Identity, PinnedAt, PossibleDuplicate, Retirement, SpentQuota,
+    Blocked, DriftRepair, HEALINGS_COUNT_FOR, Identity, PinnedAt, PossibleDuplicate, Retirement, SpentQuota,
 };
 use crate::platform::failpoint;
 use crate::state::error::{StateError, StoreFault};
@@ -189,27 +190,6 @@ fn set_metadata(
     Ok(())
 }
 
-/// Changes the one row of an address.
-pub(super) fn update(
-    connection: &Connection,
-    address: &Address,
-    sql: &str,
-    parameters: impl Params,
-) -> Result<(), StoreFault> {
-    match connection.prepare_cached(sql)?.execute(parameters)? {
-        0 => Err(ApplyError::NoRecord { address: address.clone() }.into()),
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn require_record(connection: &Connection, address: &Address) -> Result<(), StoreFault> {
-    let found = connection
-        .prepare_cached("SELECT 1 FROM assets WHERE address = ?1")?
-        .query_row([address.as_str()], |_| Ok(()))
-        .optional()?;
-    found.ok_or_else(|| ApplyError::NoRecord { address: address.clone() }.into())
-}
-
 fn set_identity(connection: &Connection, address: &Address, identity: &Identity) -> Result<(), StoreFault> {
     let Identity { asset_type, creator, privacy, path } = identity;
     connection
@@ -226,76 +206,6 @@ fn set_identity(connection: &Connection, address: &Address, identity: &Identity)
             ":creator": creator.to_string(),
             ":privacy": privacy.name(),
             ":path": path.as_str(),
-        })?;
-    Ok(())
-}
-
-/// Adds a fact to a revision, by the model's own union.
-pub(super) fn add_revision(
-    connection: &Connection,
-    address: &Address,
-    key: RevisionKey,
-    fact: RevisionFact,
-) -> Result<(), StoreFault> {
-    require_record(connection, address)?;
-    let (asset_id, version) = (rows::number(key.asset_id.get()), rows::version_or_zero(key.version));
-    let known = connection
-        .prepare_cached(
-            "SELECT ordinal, content, state, round, shared, asset_type, creator, disputed, era, made_at, origin FROM revisions
-             WHERE address = ?1 AND asset_id = ?2 AND version = ?3",
-        )?
-        .query_row((address.as_str(), asset_id, version), |row| super::load::fact(row, 0))
-        .optional()?;
-    let digest = |fact: &RevisionFact| {
-        proof::of(
-            address.as_str(),
-            asset_id,
-            version,
-            fact.content.as_ref().map(|content| content.as_bytes().as_slice()),
-        )
-    };
-    let before = known.as_ref().map_or(0, digest);
-    let mut history = History::new();
-    if let Some(known) = known {
-        history.add(key, known);
-    }
-    let times = forget::times(connection, address, key.asset_id)?;
-    let kind = match fact.kind {
-        Some(kind) => kind,
-        None => connection
-            .prepare_cached("SELECT asset_type, creator FROM assets WHERE address = ?1")?
-            .query_row([address.as_str()], |row| {
-                Ok(Kind { asset_type: rows::parsed(row, 0)?, creator: rows::parsed(row, 1)? })
-            })?,
-    };
-    history.add(key, RevisionFact { era: fact.era.max(times), kind: Some(kind), ..fact });
-    let Some(fact) = history.get(key) else { return Ok(()) };
-    proof::toggle(connection, before ^ digest(fact))?;
-    let RevisionFact { ordinal, content, state, round, shared, kind, disputed, era, made } = fact;
-    let kind = kind.as_ref();
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO revisions
-                (address, asset_id, version, ordinal, content, state, round, shared, asset_type, creator, disputed, era, made_at,
-                 origin)
-             VALUES (:address, :asset_id, :version, :ordinal, :content, :state, :round, :shared, :asset_type, :creator,
-                 :disputed, :era, :made_at, :origin)",
-        )?
-        .execute(named_params! {
-            ":address": address.as_str(),
-            ":asset_id": asset_id,
-            ":version": version,
-            ":ordinal": ordinal,
-            ":content": content.as_ref().map(|content| content.as_bytes()),
-            ":state": state.name(),
-            ":round": round,
-            ":shared": shared,
-            ":asset_type": kind.map(|kind| kind.asset_type.name()),
-            ":creator": kind.map(|kind| kind.creator.to_string()),
-            ":disputed": disputed,
-            ":era": era,
-            ":made_at": made.map(|(at, _)| at.to_string()),
-            ":origin": made.map(|(_, origin)| origin.name()),
         })?;
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Forgetting in rows: the same as [`Recorded`](crate::model::recorded::Recorded) does in memory.
 
-use rusqlite::{Connection, OptionalExtension as _, Result};
+use rusqlite::{Connection, Result};
 
-use super::commit::update;
+use super::records::update;
 use super::{proof, rows};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
@@ -69,15 +69,6 @@ pub(super) fn leave_asset(connection: &Connection, address: &Address, asset_id: 
         connection.prepare_cached(left)?.execute(of_asset)?;
     }
     Ok(())
-}
-
-/// Returns how often an address forgot an asset.
-pub(super) fn times(connection: &Connection, address: &Address, asset_id: AssetId) -> Result<u32> {
-    let times = connection
-        .prepare_cached("SELECT times FROM forgotten WHERE address = ?1 AND asset_id = ?2")?
-        .query_row((address.as_str(), rows::number(asset_id.get())), |row| row.get(0))
-        .optional()?;
-    Ok(times.unwrap_or(0))
 }
 
 /// Sets the eras of the revisions that `to` takes over from `from`, so that they count in spite

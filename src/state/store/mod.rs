@@ -18,6 +18,7 @@ mod moves;
 mod observations;
 mod open;
 mod proof;
+mod records;
 mod request_form;
 mod requests;
 mod room;

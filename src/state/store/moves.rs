@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 
-use super::commit::{add_revision, require_record, update};
+use super::records::{add_revision, require_record, times_forgotten, update};
 use super::{forget, load, proof, rows};
 use crate::model::address::Address;
 use crate::model::history::{RevisionFact, RevisionKey};
@@ -50,7 +50,7 @@ pub(super) fn move_asset(
     require_record(connection, from)?;
     let of_asset = (from.as_str(), rows::number(asset_id.get()));
     let both = (of_asset.0, of_asset.1, to.as_str());
-    let era = forget::times(connection, to, asset_id)?;
+    let era = times_forgotten(connection, to, asset_id)?;
     let facts = facts_of(connection, from, asset_id)?;
     let before = proof::of_address(connection, from, None)?;
     connection.prepare_cached("DELETE FROM revisions WHERE address = ?1 AND asset_id = ?2")?.execute(of_asset)?;

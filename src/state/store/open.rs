@@ -10,20 +10,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
-use rusqlite_migration::{M, Migrations};
+use rusqlite_migration::Migrations;
 
+use super::schema::{KNOWN, MIGRATIONS};
 use super::{Store, schema};
 use crate::platform::file_id::FileId;
 use crate::platform::lock::FileLock;
 use crate::platform::own_file::{self, How};
 use crate::state::error::StateError;
-
-/// The schema, step by step; append only. A second step must also decide how
-/// [`Store::open_read_only`] reads a state with only the first.
-pub(super) const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../../../migrations/0001_state.sql"))];
-
-/// The newest schema that this program knows.
-pub(super) const KNOWN: i64 = MIGRATIONS.len().cast_signed() as i64;
 
 /// The `application_id` that the migrations set: "MACA".
 const APPLICATION_ID: i64 = 0x4D41_4341;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Result};
 
-use super::{Store, open, request_form, rows};
+use super::{Store, open, request_form, rows, schema};
 use crate::model::request::{ProblemKind, Request, RequestDone, RequestId, RequestProblem};
 use crate::state::error::StateError;
 
@@ -152,7 +152,7 @@ impl RequestClient {
         open::refuse_swapped(path, before)?;
         open::refuse_what_is_not_ours(&connection, path, remote)?;
         let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fail)?;
-        if found < open::KNOWN {
+        if found < schema::KNOWN {
             // Its holder is about to migrate it, or is an older version.
             return Err(StateError::Busy { path: path.to_owned() });
         }

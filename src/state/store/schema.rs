@@ -9,10 +9,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
-use rusqlite_migration::Migrations;
+use rusqlite_migration::{M, Migrations};
 
-use super::open::MIGRATIONS;
 use crate::state::error::{Alteration, StateError};
+
+/// The schema, step by step; append only. A second step must also decide how
+/// [`Store::open_read_only`] reads a state with only the first.
+pub(super) const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../../../migrations/0001_state.sql"))];
+
+/// The newest schema that this program knows.
+pub(super) const KNOWN: i64 = MIGRATIONS.len().cast_signed() as i64;
 
 /// The tables of `ANALYZE`, which a person may run; they only guide SQLite's choice of an index.
 const STATISTICS: [(&str, &str); 2] = [

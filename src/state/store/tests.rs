@@ -630,7 +630,7 @@ fn a_full_disk_loses_nothing_and_is_reported() {
 
 #[test]
 fn migrations_are_sound() {
-    rusqlite_migration::Migrations::from_slice(super::open::MIGRATIONS).validate().unwrap();
+    rusqlite_migration::Migrations::from_slice(super::schema::MIGRATIONS).validate().unwrap();
 }
 
 #[test]

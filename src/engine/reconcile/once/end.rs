@@ -2,7 +2,7 @@
 //! at any time.
 
 use super::{LOCKFILE_EVERY, SyncError, SyncRun};
-use crate::engine::execute::executor::{chain, stop_for};
+use crate::engine::execute::executor::stop_for;
 use crate::engine::reconcile::reconciler::Reconciler;
 use crate::engine::reconcile::scan::WantedAssets;
 use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Stop};
@@ -14,6 +14,7 @@ use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::phase::Phase;
 use crate::model::recorded::Recorded;
+use crate::model::shown::with_causes;
 use crate::plan::Step;
 use crate::platform::clock;
 use crate::state::lockfile::LockfileError;
@@ -31,10 +32,10 @@ impl SyncRun<'_> {
             // Steps that are not sent yet wait for another run.
             Err(KeepError::Lockfile(error @ LockfileError::NoRoom(_))) => {
                 let hint = error.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
-                self.options.stop.trigger(Stop::State { message: format!("{}{hint}", chain(&error)) });
+                self.options.stop.trigger(Stop::State { message: format!("{}{hint}", with_causes(&error)) });
             }
             // The end of the run tries again, and reports a failure.
-            Err(error) => tracing::warn!("the lockfile can't be written yet: {}", chain(&error)),
+            Err(error) => tracing::warn!("the lockfile can't be written yet: {}", with_causes(&error)),
         }
         self.lockfile_at = Some(clock::elapsed() + LOCKFILE_EVERY);
         Ok(())
@@ -88,7 +89,7 @@ impl SyncRun<'_> {
             }
             // The report of completed steps is never dropped.
             Err(source) if !self.report.steps.is_empty() => {
-                self.report.break_off(chain(&source));
+                self.report.break_off(with_causes(&source));
                 Err(SyncError::Midway { source: Box::new(source), report: Box::new(self.report) })
             }
             Err(error) => Err(error),

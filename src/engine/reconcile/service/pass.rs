@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 
 use super::{LOCKFILE_EVERY, PAUSE_PER_PLAN, POLL_EVERY, ScanSchedule, Service, ServiceError};
-use crate::engine::execute::executor::chain;
 use crate::engine::reconcile::reconciler::{Dispatch, Reconciler, Verdict};
 use crate::engine::workspace::lockfile::KeepError;
 use crate::model::address::Address;
+use crate::model::shown::with_causes;
 use crate::plan::step::LOST_ANSWER_REST;
 use crate::plan::{Plan, PlanOptions};
 use crate::platform::{clock, failpoint};
@@ -59,7 +59,7 @@ impl Service<'_> {
     fn dispatched(&mut self, dispatched: Dispatch) {
         if let Dispatch::NoRoom(error) = dispatched {
             let hint = error.hint().unwrap_or_default();
-            tracing::error!(hint, "{}", chain(&error));
+            tracing::error!(hint, "{}", with_causes(&error));
             self.times.plan = Some(clock::elapsed() + POLL_EVERY);
         }
     }
@@ -79,7 +79,7 @@ impl Service<'_> {
             Ok(Some(true)) => self.lockfile_written(),
             Err(KeepError::StateCache(error)) => return Err(error.into()),
             Err(error) => {
-                tracing::error!("the lockfile can't be written: {}", chain(&error));
+                tracing::error!("the lockfile can't be written: {}", with_causes(&error));
                 self.needs.lockfile = Some(clock::elapsed() + POLL_EVERY);
             }
         }

@@ -17,7 +17,6 @@ use crate::engine::commands::import::{self, ImportError};
 use crate::engine::commands::recreate::{self, RecreateError};
 use crate::engine::commands::resolve::{self, RepairError};
 use crate::engine::execute::context::ExecutionContext;
-use crate::engine::execute::executor::chain;
 use crate::engine::report::run_report::Outcome;
 use crate::engine::workspace::lockfile::KeepError;
 use crate::model::address::Address;
@@ -26,6 +25,7 @@ use crate::model::file::FileProblem;
 use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::request::{ProblemKind, Request, RequestDone, RequestId, RequestProblem, Resolution};
+use crate::model::shown::with_causes;
 use crate::platform::clock;
 
 /// The longest time for a request: others wait behind it. The waiting command has the same limit.
@@ -377,7 +377,7 @@ fn refused(message: &str) -> RequestProblem {
 }
 
 fn unusable(error: &dyn std::error::Error) -> RequestProblem {
-    RequestProblem { kind: ProblemKind::Unusable, message: chain(error), hint: None }
+    RequestProblem { kind: ProblemKind::Unusable, message: with_causes(error), hint: None }
 }
 
 /// Converts the errors of commands.
@@ -386,7 +386,7 @@ macro_rules! problem_from {
         impl From<$error> for RequestProblem {
             fn from(error: $error) -> Self {
                 let kind = error.shared().map_or(ProblemKind::Refused, CommandError::kind);
-                Self { kind, message: chain(&error), hint: error.hint() }
+                Self { kind, message: with_causes(&error), hint: error.hint() }
             }
         }
     )+};
@@ -400,6 +400,6 @@ impl From<RecreateError> for RequestProblem {
             RecreateError::Stopped { is_credential: true, .. } => ProblemKind::Credential,
             error => error.shared().map_or(ProblemKind::Refused, CommandError::kind),
         };
-        Self { kind, message: chain(&error), hint: error.hint() }
+        Self { kind, message: with_causes(&error), hint: error.hint() }
     }
 }

@@ -2,12 +2,12 @@
 //! while the lockfile can't be used.
 
 use super::{GIT_AGAIN, LOCKFILE_EVERY, POLL_EVERY, Service, ServiceError};
-use crate::engine::execute::executor::chain;
 use crate::engine::reconcile::scan::{ScannedProject, WantedChanges};
 use crate::engine::workspace::gather::{GatherError, Gathered};
 use crate::engine::workspace::lockfile::KeepError;
 use crate::manifest::Diagnostic;
 use crate::model::file::FileCache;
+use crate::model::shown::with_causes;
 use crate::platform::clock;
 
 impl Service<'_> {
@@ -22,7 +22,7 @@ impl Service<'_> {
                 return Ok(());
             }
             Err(KeepError::Lockfile(error)) if self.is_running() => {
-                let problem = chain(&error);
+                let problem = with_causes(&error);
                 if self.unreadable.as_ref() != Some(&problem) {
                     tracing::error!("nothing is done until the lockfile can be used: {problem}");
                 }
@@ -99,7 +99,7 @@ impl Service<'_> {
     pub(super) fn report_invalid(&mut self, wrong: Option<GatherError>) {
         let problem = wrong.as_ref().map(|error| match error {
             GatherError::Manifest { diagnostics, .. } => diagnostics.iter().map(place).collect::<Vec<_>>().join("; "),
-            error @ GatherError::Project(_) => chain(error),
+            error @ GatherError::Project(_) => with_causes(error),
         });
         if problem != self.invalid {
             match &problem {

@@ -10,10 +10,10 @@ use crate::model::minute::Minute;
 use crate::model::observation::{ANSWERS_UNTIL_GONE, NotFound};
 use crate::model::phase::IntentKind;
 use crate::model::recorded::RefusalKind;
-use crate::plan::pin::shown;
+use crate::plan::pinnable::shown;
 use crate::plan::reason::step::ReplaceCause;
+use crate::plan::reason::why_text;
 use crate::plan::reason::{AddressNames, Place, WithArticle};
-use crate::plan::retirement::why_text;
 use crate::plan::step::HeldPart;
 
 impl HoldReason {

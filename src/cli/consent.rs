@@ -1,0 +1,73 @@
+//! What a person is asked before it is done: many uploads, a fee, what can't be undone.
+
+use std::collections::BTreeSet;
+
+use super::output::Printer;
+use super::question::ask;
+use super::tally::{Tally, Tense, tally};
+use crate::model::asset::Privacy;
+use crate::model::ids::Creator;
+use crate::plan::{Action, Plan};
+
+/// Macadam asks at a terminal before it uploads more new assets than this.
+const UPLOADS_WITHOUT_ASKING: usize = 50;
+
+/// Whether nothing has to be asked before this plan, or the person at the terminal agrees to it.
+pub(super) fn agreed(output: Printer, plan: &Plan) -> bool {
+    let questions = questions(plan);
+    if questions.is_empty() {
+        return true;
+    }
+    output.aside(&format!("Plan: {}.", Tally::list(&tally(&plan.steps, Tense::ToDo), None)));
+    ask(output, &questions)
+}
+
+/// `user 1234567`.
+fn owner(creator: Creator) -> String {
+    match creator {
+        Creator::User(id) => format!("user {id}"),
+        Creator::Group(id) => format!("group {id}"),
+    }
+}
+
+fn questions(plan: &Plan) -> Vec<String> {
+    let new: Vec<_> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::Create(new) | Action::Replace { new, .. } => Some((step, new)),
+            Action::Share { .. }
+            | Action::UpdateContent { .. }
+            | Action::PointBack { .. }
+            | Action::UpdateMetadata { .. }
+            | Action::Rollback { .. }
+            | Action::Move { .. }
+            | Action::Archive { .. }
+            | Action::Restore { .. }
+            | Action::Settle { .. }
+            | Action::Wait { .. } => None,
+        })
+        .collect();
+    let mut questions = Vec::new();
+    if new.len() > UPLOADS_WITHOUT_ASKING {
+        let owners: BTreeSet<String> = new.iter().map(|(_, new)| owner(new.identity.creator)).collect();
+        let owners = owners.into_iter().collect::<Vec<_>>().join(" and ");
+        questions.push(format!(
+            "This uploads {} new assets to Roblox as {owners}. They can be archived later, but not deleted.",
+            new.len()
+        ));
+    }
+    let fees: u64 = new.iter().filter_map(|(_, new)| new.expected_price).sum();
+    if fees > 0 {
+        questions.push(format!("This may cost up to {fees} Robux."));
+    }
+    for (step, new) in new {
+        if new.identity.privacy == Privacy::OpenUse {
+            questions.push(format!(
+                "Everybody will be able to use \"{}\" in their own games. This can't be undone.",
+                step.address
+            ));
+        }
+    }
+    questions
+}

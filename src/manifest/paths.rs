@@ -1,0 +1,47 @@
+//! Paths of files in the project, as a manifest writes them.
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::diagnostic::ErrorSink;
+use super::read::KeyValue;
+use crate::model::path::{PathError, ProjectPath};
+
+/// Reads a path of a file in the project.
+pub(super) fn read_path(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<ProjectPath> {
+    let text = field.text(report)?;
+    let path = ProjectPath::new(text);
+    path.map_err(|error| {
+        let fault = field.fault(error.to_string());
+        report.add(match &error {
+            PathError::Absolute { .. } => fault.hint(inside_hint(text)),
+            PathError::Backslash { .. } if is_on_a_drive(text) => fault.hint(inside_hint(text)),
+            PathError::Backslash { .. } => fault.hint(format!("write \"{}\"", slashed(text))),
+            PathError::Parent { .. } => {
+                fault.hint("move the file into the manifest's folder, or the manifest into a folder above both")
+            }
+            PathError::Empty | PathError::BadPart { .. } => fault,
+        });
+    })
+    .ok()
+}
+
+fn is_on_a_drive(text: &str) -> bool {
+    text.as_bytes().get(1) == Some(&b':') && text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
+}
+
+/// For a path from the root of a disk: the part that a manifest deep inside would name.
+fn inside_hint(text: &str) -> String {
+    let slashed = slashed(text);
+    let parts: Vec<&str> = slashed.split('/').filter(|part| !part.is_empty()).collect();
+    let last = parts.get(parts.len().saturating_sub(2)..).unwrap_or_default().join("/");
+    format!("write only the part below the manifest's folder, such as \"{last}\"")
+}
+
+fn slashed(text: &str) -> String {
+    text.replace('\\', "/").chars().take(60).filter(|c| !c.is_control()).collect()
+}
+
+/// A path as paths are compared: one file has one spelling.
+pub(super) fn normalized(path: &ProjectPath) -> String {
+    if path.as_str().is_ascii() { path.as_str().to_owned() } else { path.as_str().nfc().collect() }
+}
