@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::outputs;
 use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Warning};
+use crate::engine::workspace::outputs::OutputFile;
 use crate::engine::workspace::snapshot::PlanPreview;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
@@ -136,6 +137,18 @@ pub(super) fn plan(preview: &PlanPreview) -> Value {
         "outputs": outputs::planned_documents(&preview.outputs, &preview.plan),
         "drifts": drifts(&preview.plan.drifts),
         "notes": notes(&preview.plan.notes),
+    })
+}
+
+/// `plan`, where nothing is to be done and every output is up to date.
+pub(super) fn nothing_planned(outputs: &[OutputFile]) -> Value {
+    json!({
+        "actions": [],
+        "summary": {},
+        "lockfile_changes": false,
+        "outputs": outputs::settled_documents(outputs),
+        "drifts": [],
+        "notes": [],
     })
 }
 

@@ -143,11 +143,21 @@ fn document(OutputFile { path, state }: &OutputFile) -> Value {
 /// The same for outputs that a sync would write, with how many asset IDs are still to come.
 pub(super) fn planned_documents(drafts: &[RenderedOutput], plan: &Plan) -> Value {
     let planned = |draft: &RenderedOutput| {
-        let mut entry = document(&OutputFile { path: draft.path.clone(), state: draft.state() });
-        if let Some(fields) = entry.as_object_mut() {
-            fields.insert("new_asset_ids".to_owned(), json!(draft.new_asset_ids(plan)));
-        }
-        entry
+        let file = OutputFile { path: draft.path.clone(), state: draft.state() };
+        planned_document(&file, draft.new_asset_ids(plan))
     };
     drafts.iter().map(planned).collect()
+}
+
+/// The same where no asset ID is to come.
+pub(super) fn settled_documents(files: &[OutputFile]) -> Value {
+    files.iter().map(|file| planned_document(file, 0)).collect()
+}
+
+fn planned_document(file: &OutputFile, new_asset_ids: usize) -> Value {
+    let mut entry = document(file);
+    if let Some(fields) = entry.as_object_mut() {
+        fields.insert("new_asset_ids".to_owned(), json!(new_asset_ids));
+    }
+    entry
 }

@@ -13,7 +13,7 @@ use super::target::{self, ProjectTarget};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::project::Project;
-use crate::engine::workspace::settled;
+use crate::engine::workspace::settled::{self, Settled};
 use crate::engine::workspace::snapshot::{self, Asker, PlanPreview, RefreshedPreview};
 use crate::manifest::EntryLines;
 use crate::model::address::Address;
@@ -23,12 +23,15 @@ use crate::plan::{Hold, HoldKind, PlanOptions};
 /// Shows the plan.
 pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
-    if !output.is_json()
-        && !global.emulator
+    if !global.emulator
         && !args.refresh
-        && let Some(assets) = settled::check(&target.project, &target.remote)
+        && let Some(Settled { assets, outputs }) = settled::check(&target.project, &target.remote)
     {
-        output.summary(plan_text::nothing_to_do(assets));
+        if output.is_json() {
+            output.document(&document::nothing_planned(&outputs));
+        } else {
+            output.summary(plan_text::nothing_to_do(assets));
+        }
         return Ok(Exit::Success);
     }
     let preview = preview(output, global, &target, &PlanOptions::default(), args.refresh).await?;

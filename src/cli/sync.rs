@@ -26,7 +26,7 @@ use crate::engine::report::run_report::{Outcome, RunReport, Stop, Warning};
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::session::Session;
-use crate::engine::workspace::settled;
+use crate::engine::workspace::settled::{self, Settled};
 use crate::engine::workspace::snapshot;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
@@ -53,9 +53,15 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     refuse_pointless(&target, args)?;
     let credential = target::credential(global, &target)?;
     if command.is_none()
-        && let Some(assets) = settled(output, global, args, &target)
+        && let Some(Settled { assets, outputs }) = settled(global, args, &target)
     {
-        show(output, &RunReport { assets, ..RunReport::default() }, global, false);
+        let report = RunReport { assets, outputs, ..RunReport::default() };
+        let ended = SyncEnd { report: Some(report), failure: None };
+        if output.is_json() {
+            ended.print_document(output, &Ran::NotDue);
+        } else {
+            ended.print(output, global, false);
+        }
         return Ok(Exit::Success);
     }
     on_change::may_publish(output, command, &target.project, &stop).await?;
@@ -137,9 +143,9 @@ fn refuse_pointless(target: &target::ProjectTarget, args: &SyncArgs) -> Result<(
     }
 }
 
-/// Returns the number of assets, if it is proved that a run has nothing to do and nothing to say.
-fn settled(output: Printer, global: &Global, args: &SyncArgs, target: &ProjectTarget) -> Option<u64> {
-    let is_plain = !output.is_json() && global.verbose == 0 && !global.emulator;
+/// Returns what there is to tell, if it is proved that a run has nothing to do.
+fn settled(global: &Global, args: &SyncArgs, target: &ProjectTarget) -> Option<Settled> {
+    let is_plain = global.verbose == 0 && !global.emulator;
     let asks_more = args.refresh
         || args.accept_new_lockfile
         || args.wait_moderation.is_some()

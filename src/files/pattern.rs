@@ -17,6 +17,9 @@ const MAX_ALTERNATIVES: usize = 256;
 /// The longest pattern in bytes, which is the longest path on Linux (`PATH_MAX`).
 const MAX_BYTES: usize = 4096;
 
+/// What makes a part of a pattern more than a name.
+const WILDCARDS: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
+
 /// One part of a path below the project's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PatternPart {
@@ -47,6 +50,8 @@ enum Component {
     AnyFolders,
     /// A name without wildcards.
     Literal(String),
+    /// `*` and the rest of a name without wildcards, such as `*.png`: what most globs end with.
+    Suffix(String),
     /// A name with wildcards. It matches hidden names only when it starts with a dot itself.
     Wild { matcher: GlobMatcher, dot: bool },
 }
@@ -56,8 +61,13 @@ impl Component {
         if text == "**" {
             return Ok(Self::AnyFolders);
         }
-        if !text.contains(['*', '?', '[', ']', '{', '}', '\\']) {
+        if !text.contains(WILDCARDS) {
             return Ok(Self::Literal(text.to_owned()));
+        }
+        if let Some(rest) = text.strip_prefix('*')
+            && !rest.contains(WILDCARDS)
+        {
+            return Ok(Self::Suffix(rest.to_owned()));
         }
         let glob = GlobBuilder::new(text)
             .literal_separator(true)
@@ -75,6 +85,7 @@ impl Component {
         match self {
             Self::AnyFolders => !hidden && !link,
             Self::Literal(name) => *name == part.name,
+            Self::Suffix(rest) => !link && !hidden && part.name.ends_with(rest.as_str()),
             Self::Wild { matcher, dot } => !link && (!hidden || *dot) && matcher.is_match(&part.name),
         }
     }
@@ -88,6 +99,10 @@ pub(super) enum PatternRole {
     /// Excludes files, hidden or not.
     Exclude,
 }
+
+/// How far the alternatives of a pattern come with the folders on the way to a file.
+#[derive(Debug, Clone)]
+pub(super) struct PatternStates(Vec<Vec<bool>>);
 
 /// One pattern, its braces expanded.
 #[derive(Debug, Clone)]
@@ -115,6 +130,22 @@ impl Pattern {
     /// Returns whether the pattern matches the file at `parts`.
     pub(super) fn matches(&self, parts: &[PatternPart]) -> bool {
         self.alternatives.iter().any(|components| self.matches_all(components, parts))
+    }
+
+    /// Returns how far each alternative comes with the folder at `parts`, for
+    /// [`Pattern::matches_in`].
+    pub(super) fn within(&self, parts: &[PatternPart]) -> PatternStates {
+        PatternStates(self.alternatives.iter().map(|components| self.states(components, parts)).collect())
+    }
+
+    /// Returns whether the pattern matches the file `name` in the folder of `states`: the same as
+    /// [`Pattern::matches`] of the whole path, for the price of one part.
+    pub(super) fn matches_in(&self, states: &PatternStates, name: &PatternPart) -> bool {
+        self.alternatives.iter().zip(&states.0).any(|(components, states)| match components.last() {
+            Some(last @ Component::AnyFolders) => last.matches(name, self.role) && states.last() == Some(&true),
+            Some(last) => states.get(components.len() - 1) == Some(&true) && last.matches(name, self.role),
+            None => false,
+        })
     }
 
     /// Returns whether the pattern can match a file below the folder at `parts`.
@@ -182,7 +213,7 @@ impl Pattern {
                 .iter()
                 .map_while(|component| match component {
                     Component::Literal(name) => Some(name.as_str()),
-                    Component::AnyFolders | Component::Wild { .. } => None,
+                    Component::AnyFolders | Component::Suffix(_) | Component::Wild { .. } => None,
                 })
                 .collect();
             (!names.is_empty()).then(|| names.join("/"))
@@ -290,6 +321,11 @@ mod tests {
 
     fn check(pattern: &str, matching: &[&str], other: &[&str]) {
         let parsed = Pattern::parse(pattern, PatternRole::Find).unwrap();
+        for path in matching.iter().chain(other) {
+            let parts = parts(path);
+            let (name, folders) = parts.split_last().unwrap();
+            assert_eq!(parsed.matches_in(&parsed.within(folders), name), parsed.matches(&parts), "{pattern}, {path}");
+        }
         for path in matching {
             assert!(parsed.matches(&parts(path)), "{pattern} should match {path}");
             let parts = parts(path);

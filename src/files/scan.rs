@@ -155,7 +155,8 @@ pub(crate) fn is_unchanged_since(state: &Fingerprint, looked_at_ns: i64) -> bool
     state.last_change_ns().saturating_add(GRANULARITY_NS) < looked_at_ns
 }
 
-fn threads(items: usize) -> usize {
+/// Returns how many threads to use for so many items.
+pub(super) fn threads(items: usize) -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(items).max(1)
 }
 

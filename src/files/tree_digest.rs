@@ -1,37 +1,85 @@
 //! A digest of the files that a manifest names and of their fingerprints. While it stays the same,
 //! no file came, went or changed, and nothing needs to be read.
+//!
+//! The digest of the disk is made while the folders are listed: all cores take folders from one
+//! list, and no list of all files is ever made. So it is the digest of parts, each of them the
+//! files of one folder, at most [`PART`] of them. Read next: [`super::walk`], which makes the same
+//! choice of files and says what is wrong with the others.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::DirEntry;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
-use super::open::Root;
-use super::scan::{fingerprints, is_unchanged_since};
-use super::walk::Walk;
+use super::open::{Root, is_guarded};
+use super::pattern::PatternPart;
+use super::scan::{fingerprints, is_unchanged_since, threads};
+use super::walk::{Globs, Walk, walk};
+use crate::model::desired::FileSelection;
 use crate::model::file::{FileCache, Fingerprint};
 use crate::model::path::ProjectPath;
+use crate::platform::fingerprint;
+
+/// The most files of one part. A folder with more has several parts, on which all cores work.
+const PART: usize = 1024;
 
 /// The digest of a walk and of the fingerprint of each file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TreeDigest([u8; 32]);
 
+/// A digest of the disk, and what it cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DiskDigest {
+    /// The digest.
+    pub digest: TreeDigest,
+    /// The number of files whose metadata was read.
+    pub files: u64,
+    /// The number of folders that were listed.
+    pub folders: u64,
+}
+
 impl TreeDigest {
-    /// Returns the digest of what a scan saw; `None` if it proves nothing: something could not be
-    /// read, or a file changed so recently that it may change again without a trace.
-    pub(crate) fn of_scan(walk: &Walk, cache: &FileCache) -> Option<Self> {
-        let state = |path: &ProjectPath| {
+    /// Returns the digest of what a scan of `selection` saw; `None` if it proves nothing: something
+    /// could not be read, or a file changed so recently that it may change again without a trace.
+    pub(crate) fn of_scan(selection: &FileSelection, walk: &Walk, cache: &FileCache) -> Option<Self> {
+        Self::of_walk(selection, walk, |path| {
             let cached = cache.get(path)?;
             is_unchanged_since(&cached.fingerprint, cached.looked_at_ns).then_some(cached.fingerprint)
-        };
-        Self::of(walk, walk.files.keys().map(state))
+        })
     }
 
-    /// Returns the digest of the files as they are now, from their names and metadata alone; `None`
-    /// if something can't be read. Blocks: it reads the disk.
-    pub(crate) fn of_disk(root: &Path, walk: &Walk) -> Option<Self> {
-        let root = Root::new(root).ok()?;
+    /// Returns the digest of the files of `selection` as they are now, from their names and metadata
+    /// alone; `None` if something can't be read. Blocks: it reads the disk.
+    pub(crate) fn of_disk(root: &Path, selection: &FileSelection) -> Option<DiskDigest> {
+        let named = Root::new(root).ok()?;
+        let mut checked = Walk::default();
+        let globs = Globs::new(&selection.globs, &mut checked.problems);
+        globs.check_bases(&named, &mut checked);
+        if !is_complete(&checked) {
+            return None;
+        }
+        let Listing { parts, folders, has_links } = list(&named, &globs)?;
+        if has_links {
+            // Links to folders are rare, and the walk alone knows when to follow them.
+            return Self::of_walked(root, selection);
+        }
+        let explicit: Vec<&ProjectPath> = explicit(selection).into_iter().collect();
+        let states = fingerprints(&named, &explicit);
+        let files = parts.values().map(|part| part.files).sum::<u64>() + explicit.len() as u64;
+        let digest = Self::of(parts, explicit.into_iter().zip(states))?;
+        Some(DiskDigest { digest, files, folders })
+    }
+
+    fn of_walked(root: &Path, selection: &FileSelection) -> Option<DiskDigest> {
+        let walk = walk(root, selection);
+        let named = Root::new(root).ok()?;
         let paths: Vec<&ProjectPath> = walk.files.keys().collect();
-        Self::of(walk, fingerprints(&root, &paths))
+        let states = fingerprints(&named, &paths);
+        let states: BTreeMap<&ProjectPath, Option<Fingerprint>> = paths.into_iter().zip(states).collect();
+        let digest = Self::of_walk(selection, &walk, |path| states.get(path).copied().flatten())?;
+        Some(DiskDigest { digest, files: walk.files.len() as u64, folders: 0 })
     }
 
     /// Its bytes.
@@ -39,27 +87,260 @@ impl TreeDigest {
         &self.0
     }
 
-    fn of(walk: &Walk, states: impl IntoIterator<Item = Option<Fingerprint>>) -> Option<Self> {
-        let Walk { files, unreachable, problems, missing } = walk;
-        if !unreachable.is_empty() || !problems.is_empty() || !missing.is_empty() {
+    fn of_walk(
+        selection: &FileSelection,
+        walk: &Walk,
+        state: impl Fn(&ProjectPath) -> Option<Fingerprint>,
+    ) -> Option<Self> {
+        if !is_complete(walk) {
             return None;
         }
-        let mut digest = Sha256::new();
-        for ((path, globs), state) in files.iter().zip(states) {
-            let Fingerprint { size, modified_ns, changed_ns, inode, device } = state?;
-            digest.update(path.as_str());
-            // No path has this byte.
-            digest.update([0]);
-            globs.iter().for_each(|glob| digest.update(glob.to_le_bytes()));
-            digest.update(usize::MAX.to_le_bytes());
-            for number in [size, inode, device] {
-                digest.update(number.to_le_bytes());
+        let mut folders: BTreeMap<&str, Vec<(&str, &[usize], Option<Fingerprint>)>> = BTreeMap::new();
+        for (path, globs) in walk.files.iter().filter(|(_, globs)| !globs.is_empty()) {
+            let (folder, name) = path.as_str().rsplit_once('/').unwrap_or(("", path.as_str()));
+            folders.entry(folder).or_default().push((name, globs, state(path)));
+        }
+        let mut parts = BTreeMap::new();
+        for (folder, mut files) in folders {
+            files.sort_unstable_by_key(|(name, ..)| *name);
+            for (index, files) in files.chunks(PART).enumerate() {
+                let mut part = Part::default();
+                files.iter().try_for_each(|(name, globs, state)| part.add(name, globs, (*state)?))?;
+                parts.insert((Arc::from(folder), index), part);
             }
-            digest.update(modified_ns.to_le_bytes());
-            digest.update(changed_ns.to_le_bytes());
+        }
+        Self::of(parts, explicit(selection).into_iter().map(|path| (path, state(path))))
+    }
+
+    fn of<'a>(
+        parts: BTreeMap<PartName, Part>,
+        explicit: impl IntoIterator<Item = (&'a ProjectPath, Option<Fingerprint>)>,
+    ) -> Option<Self> {
+        let mut digest = Sha256::new();
+        for ((folder, index), part) in parts {
+            digest.update((folder.len() as u64).to_le_bytes());
+            digest.update(folder.as_bytes());
+            digest.update((index as u64).to_le_bytes());
+            digest.update(part.digest.finalize());
+        }
+        digest.update(u64::MAX.to_le_bytes());
+        for (path, state) in explicit {
+            let mut part = Part::default();
+            part.add(path.as_str(), &[], state?)?;
+            digest.update(part.digest.finalize());
         }
         Some(Self(digest.finalize().into()))
     }
+}
+
+/// Whether everything was found and can be read.
+fn is_complete(walk: &Walk) -> bool {
+    let Walk { files: _, unreachable, problems, missing } = walk;
+    unreachable.is_empty() && problems.is_empty() && missing.is_empty()
+}
+
+/// The paths that the manifest names one by one, whether or not a glob finds them too.
+fn explicit(selection: &FileSelection) -> BTreeSet<&ProjectPath> {
+    selection.explicit.iter().collect()
+}
+
+/// A folder and the number of the part.
+type PartName = (Arc<str>, usize);
+
+/// Some files of one folder.
+#[derive(Default)]
+struct Part {
+    digest: Sha256,
+    files: u64,
+}
+
+impl Part {
+    /// Adds the next file by name. Always `Some`, so that a file without a state ends the digest.
+    fn add(&mut self, name: &str, globs: &[usize], state: Fingerprint) -> Option<()> {
+        let Fingerprint { size, modified_ns, changed_ns, inode, device } = state;
+        self.digest.update((name.len() as u64).to_le_bytes());
+        self.digest.update(name.as_bytes());
+        self.digest.update((globs.len() as u64).to_le_bytes());
+        globs.iter().for_each(|glob| self.digest.update((*glob as u64).to_le_bytes()));
+        for number in [size, inode, device, modified_ns.cast_unsigned(), changed_ns.cast_unsigned()] {
+            self.digest.update(number.to_le_bytes());
+        }
+        self.files += 1;
+        Some(())
+    }
+}
+
+/// All parts below a folder.
+struct Listing {
+    parts: BTreeMap<PartName, Part>,
+    folders: u64,
+    /// A link to a folder may lead to files of the globs, and was not followed.
+    has_links: bool,
+}
+
+/// Something to do for whichever core is free.
+enum Job {
+    /// List a folder.
+    Folder { place: PathBuf, path: String, parts: Vec<PatternPart> },
+    /// Read the metadata of some of its files.
+    Files { name: PartName, files: Vec<FoundEntry> },
+}
+
+/// A file that globs match.
+struct FoundEntry {
+    name: String,
+    globs: Vec<usize>,
+    entry: DirEntry,
+    is_link: bool,
+}
+
+/// What is to be done, and what was.
+struct Work {
+    jobs: Vec<Job>,
+    /// The number of jobs that are not done, also those that are in hand.
+    open: usize,
+    found: Listing,
+    /// Something can't be read, or is no path of a project.
+    failed: bool,
+}
+
+/// Lists the files that `globs` find below `root`, with all cores; `None` where the walk would find
+/// a problem.
+fn list(root: &Root, globs: &Globs) -> Option<Listing> {
+    let found = Listing { parts: BTreeMap::new(), folders: 0, has_links: false };
+    if !globs.find_something() {
+        return Some(found);
+    }
+    let first = Job::Folder { place: root.join(""), path: String::new(), parts: Vec::new() };
+    let work = Mutex::new(Work { jobs: vec![first], open: 1, found, failed: false });
+    let changed = Condvar::new();
+    std::thread::scope(|scope| {
+        for _ in 1..threads(usize::MAX) {
+            scope.spawn(|| work_on(&work, &changed, globs));
+        }
+        work_on(&work, &changed, globs);
+    });
+    let Work { found, failed, .. } = work.into_inner().unwrap_or_else(PoisonError::into_inner);
+    (!failed).then_some(found)
+}
+
+fn locked(work: &Mutex<Work>) -> MutexGuard<'_, Work> {
+    work.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Does jobs until none is left.
+fn work_on(work: &Mutex<Work>, changed: &Condvar, globs: &Globs) {
+    let mut state = locked(work);
+    loop {
+        if state.open == 0 || state.failed {
+            changed.notify_all();
+            return;
+        }
+        let Some(job) = state.jobs.pop() else {
+            state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        };
+        drop(state);
+        let done = match job {
+            Job::Folder { place, path, parts } => list_folder(&place, path, parts, globs),
+            Job::Files { name, files } => read_part(name, &files),
+        };
+        state = locked(work);
+        match done {
+            Some(Done { jobs, part, folders, has_links }) => {
+                state.found.parts.extend(part);
+                state.found.folders += folders;
+                state.found.has_links |= has_links;
+                state.open += jobs.len();
+                state.jobs.extend(jobs);
+            }
+            None => state.failed = true,
+        }
+        state.open -= 1;
+        changed.notify_all();
+    }
+}
+
+/// The result of a job.
+#[derive(Default)]
+struct Done {
+    jobs: Vec<Job>,
+    part: Option<(PartName, Part)>,
+    folders: u64,
+    has_links: bool,
+}
+
+/// Lists one folder; `None` if it, or a name in it, can't be read.
+fn list_folder(place: &Path, path: String, mut parts: Vec<PatternPart>, globs: &Globs) -> Option<Done> {
+    let states = globs.within(&parts);
+    let (mut done, mut files) = (Done { folders: 1, ..Done::default() }, Vec::new());
+    for entry in std::fs::read_dir(place).ok()? {
+        let entry = entry.ok()?;
+        let kind = entry.file_type().ok()?;
+        let raw = entry.file_name();
+        let text = raw.to_string_lossy();
+        let is_name = raw.to_str().is_some_and(|name| !name.contains('\\'));
+        if kind.is_dir() {
+            if is_guarded(&text) {
+                continue;
+            }
+            parts.push(PatternPart::new(&text));
+            if !globs.reaching(&parts).is_empty() {
+                if !is_name {
+                    return None;
+                }
+                let path = if path.is_empty() { text.into_owned() } else { format!("{path}/{text}") };
+                done.jobs.push(Job::Folder { place: place.join(&raw), path, parts: parts.clone() });
+            }
+            parts.pop();
+            continue;
+        }
+        let is_link = kind.is_symlink();
+        let part = PatternPart::new(&text);
+        if is_link && entry.path().is_dir() {
+            parts.push(part.into_link());
+            done.has_links |= !globs.reaching(&parts).is_empty();
+            parts.pop();
+            continue;
+        }
+        let globs = globs.matching_in(&states, &part);
+        if globs.is_empty() {
+            continue;
+        }
+        if !is_name {
+            return None;
+        }
+        files.push(FoundEntry { name: text.into_owned(), globs, entry, is_link });
+    }
+    files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    let folder: Arc<str> = path.into();
+    let (mut rest, mut index) = (files, 0);
+    let mut chunks = Vec::new();
+    while !rest.is_empty() {
+        let later = rest.split_off(rest.len().min(PART));
+        chunks.push(((Arc::clone(&folder), index), rest));
+        (rest, index) = (later, index + 1);
+    }
+    // The first part is read at once, while its folder is at hand; the others by whoever is free.
+    let mut chunks = chunks.into_iter();
+    if let Some((name, files)) = chunks.next() {
+        done.part = read_part(name, &files)?.part;
+    }
+    done.jobs.extend(chunks.map(|(name, files)| Job::Files { name, files }));
+    Some(done)
+}
+
+/// Reads the metadata of some files; `None` if one of them can't be read.
+fn read_part(name: PartName, files: &[FoundEntry]) -> Option<Done> {
+    let mut part = Part::default();
+    for FoundEntry { name, globs, entry, is_link } in files {
+        let metadata = if *is_link { std::fs::metadata(entry.path()) } else { entry.metadata() }.ok()?;
+        if !metadata.is_file() {
+            return None;
+        }
+        part.add(name, globs, fingerprint::of(&metadata))?;
+    }
+    Some(Done { part: Some((name, part)), ..Done::default() })
 }
 
 #[cfg(test)]
@@ -68,44 +349,119 @@ mod tests {
     use super::*;
     use crate::files::tests_support::{Folder, mesh, path};
     use crate::files::{FilesInProgress, Scanned, scan};
+    use crate::model::desired::GlobPattern;
 
     /// A time later than any change of a test's files, by more than the granularity.
     const LATER: i64 = i64::MAX / 2;
 
-    fn of(paths: &[&str]) -> Walk {
-        Walk { files: paths.iter().map(|text| (path(text), vec![0])).collect(), ..Walk::default() }
+    fn glob(path: &str, exclude: &[&str]) -> GlobPattern {
+        GlobPattern { name: "g".into(), path: path.into(), exclude: exclude.iter().map(|e| (*e).into()).collect() }
+    }
+
+    fn globs(globs: &[&str]) -> FileSelection {
+        FileSelection { explicit: Vec::new(), globs: globs.iter().map(|text| glob(text, &[])).collect() }
+    }
+
+    fn disk(folder: &Folder, selection: &FileSelection) -> Option<TreeDigest> {
+        TreeDigest::of_disk(folder.path(), selection).map(|found| found.digest)
     }
 
     /// The digest of a scan that began at `now_ns`, and that of the disk after it.
-    fn both(folder: &Folder, paths: &[&str], now_ns: i64) -> (Option<TreeDigest>, Option<TreeDigest>) {
-        let walk = of(paths);
+    fn both(folder: &Folder, selection: &FileSelection, now_ns: i64) -> (Option<TreeDigest>, Option<TreeDigest>) {
+        let walk = walk(folder.path(), selection);
         let Scanned { cache, .. } =
             scan(folder.path(), &walk, &FileCache::new(), &FilesInProgress::default(), now_ns, &|_| {});
-        (TreeDigest::of_scan(&walk, &cache), TreeDigest::of_disk(folder.path(), &walk))
+        (TreeDigest::of_scan(selection, &walk, &cache), disk(folder, selection))
     }
 
     #[test]
     fn it_is_the_same_until_a_file_comes_goes_or_changes() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes()), ("b.mesh", mesh("b").as_bytes())]);
-        let (scanned, disk) = both(&folder, &["a.mesh", "b.mesh"], LATER);
+        let all = globs(&["*.mesh"]);
+        let (scanned, before) = both(&folder, &all, LATER);
         assert!(scanned.is_some());
-        assert_eq!(scanned, disk);
-        assert_eq!(disk, TreeDigest::of_disk(folder.path(), &of(&["a.mesh", "b.mesh"])));
-        assert_ne!(disk, TreeDigest::of_disk(folder.path(), &of(&["a.mesh"])));
-        let other_glob =
-            Walk { files: [(path("a.mesh"), vec![0]), (path("b.mesh"), vec![1])].into(), ..Walk::default() };
-        assert_ne!(disk, TreeDigest::of_disk(folder.path(), &other_glob));
+        assert_eq!(scanned, before);
+        assert_eq!(before, disk(&folder, &all));
+        assert_ne!(before, disk(&folder, &globs(&["a.mesh"])));
+        assert_ne!(before, disk(&folder, &globs(&["a.mesh", "b.mesh"])), "by other globs");
+        let explicit = FileSelection { explicit: vec![path("a.mesh")], ..all.clone() };
+        assert_ne!(before, disk(&folder, &explicit), "also named by itself");
         // The same bytes and the same time, in another file.
         let modified = std::fs::metadata(folder.path().join("b.mesh")).unwrap().modified().unwrap();
-        folder.write("c.mesh", mesh("b").as_bytes());
-        std::fs::File::options()
-            .write(true)
-            .open(folder.path().join("c.mesh"))
-            .unwrap()
-            .set_modified(modified)
-            .unwrap();
-        std::fs::rename(folder.path().join("c.mesh"), folder.path().join("b.mesh")).unwrap();
-        assert_ne!(disk, TreeDigest::of_disk(folder.path(), &of(&["a.mesh", "b.mesh"])));
+        folder.write("c.new", mesh("b").as_bytes());
+        std::fs::File::options().write(true).open(folder.path().join("c.new")).unwrap().set_modified(modified).unwrap();
+        std::fs::rename(folder.path().join("c.new"), folder.path().join("b.mesh")).unwrap();
+        let replaced = disk(&folder, &all);
+        assert_ne!(before, replaced);
+        folder.write("d.mesh", mesh("d").as_bytes());
+        assert_ne!(replaced, disk(&folder, &all), "a new one");
+        folder.remove("d.mesh");
+        assert_eq!(replaced, disk(&folder, &all));
+    }
+
+    #[test]
+    fn the_disk_gives_what_a_scan_gives_whatever_the_tree() {
+        let folder = Folder::with(&[
+            ("ui/a.mesh", b"1"),
+            ("ui/deep/er/b.mesh", b"2"),
+            ("ui/wip/c.mesh", b"3"),
+            ("ui/.hidden/d.mesh", b"4"),
+            ("ui/.git/e.mesh", b"5"),
+            ("ui-x/f.mesh", b"6"),
+            ("ui/\u{e9}.mesh", b"7"),
+            ("ui/a.txt", b"8"),
+            ("one.mesh", b"9"),
+        ]);
+        for number in 0..2 * PART + 1 {
+            folder.write(&format!("many/{number}.mesh"), b"x");
+        }
+        let wip = glob("ui/**/*.mesh", &["ui/wip/**"]);
+        let selections = [
+            FileSelection { explicit: vec![path("one.mesh"), path("ui/a.mesh")], globs: vec![wip.clone()] },
+            FileSelection { explicit: Vec::new(), globs: vec![wip, glob("**/*.mesh", &[]), glob("many/1*", &["**/*5*"])] },
+            globs(&["ui/.hidden/*", "many/**", "ui*/*.mesh"]),
+            FileSelection { explicit: vec![path("one.mesh")], globs: Vec::new() },
+        ];
+        for selection in selections {
+            let (scanned, disk) = both(&folder, &selection, LATER);
+            assert!(scanned.is_some(), "{selection:?}");
+            assert_eq!(scanned, disk, "{selection:?}");
+        }
+    }
+
+    #[test]
+    fn each_file_is_looked_at_once_and_only_folders_that_may_hold_one_are_listed() {
+        let folder = Folder::with(&[("ui/a/1.mesh", b"1"), ("ui/b/2.mesh", b"2"), ("ui/b/3.txt", b"3"), ("x/4.mesh", b"")]);
+        let cost = |selection: &FileSelection| {
+            let DiskDigest { files, folders, .. } = TreeDigest::of_disk(folder.path(), selection).unwrap();
+            (files, folders)
+        };
+        assert_eq!(cost(&globs(&["ui/**/*.mesh"])), (2, 4), "two files; the root, ui, a and b");
+        assert_eq!(cost(&globs(&["ui/a/*.mesh"])), (1, 3));
+        assert_eq!(cost(&FileSelection { explicit: vec![path("x/4.mesh")], globs: Vec::new() }), (1, 0));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_the_files_that_they_lead_to() {
+        use std::os::unix::fs::symlink;
+
+        let folder = Folder::with(&[("real/a.mesh", b"1"), ("real/b.mesh", b"2")]);
+        let at = |name: &str| folder.path().join(name);
+        symlink("a.mesh", at("real/link.mesh")).unwrap();
+        symlink("real", at("linked")).unwrap();
+        for selection in [globs(&["real/*"]), globs(&["linked/*", "real/*"])] {
+            let (scanned, before) = both(&folder, &selection, LATER);
+            assert!(scanned.is_some(), "{selection:?}");
+            assert_eq!(scanned, before, "{selection:?}");
+            folder.remove("real/link.mesh");
+            symlink("b.mesh", at("real/link.mesh")).unwrap();
+            assert_ne!(before, disk(&folder, &selection), "{selection:?}");
+            folder.remove("real/link.mesh");
+            symlink("a.mesh", at("real/link.mesh")).unwrap();
+        }
+        symlink("none.mesh", at("real/dead.mesh")).unwrap();
+        assert_eq!(disk(&folder, &globs(&["real/*"])), None);
     }
 
     #[test]
@@ -113,10 +469,10 @@ mod tests {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
         let changed = std::fs::metadata(folder.path().join("a.mesh")).unwrap();
         let now = crate::platform::fingerprint::of(&changed).changed_ns;
-        assert_eq!(both(&folder, &["a.mesh"], now).0, None, "it may change again at the same time");
-        assert_eq!(both(&folder, &["a.mesh", "missing.mesh"], LATER), (None, None));
-        let missing = crate::files::MissingFolder { glob: "ui".to_owned(), folder: "ui".to_owned() };
-        let walk = Walk { missing: vec![missing], ..of(&["a.mesh"]) };
-        assert_eq!(TreeDigest::of_disk(folder.path(), &walk), None);
+        let all = globs(&["*.mesh"]);
+        assert_eq!(both(&folder, &all, now).0, None, "it may change again at the same time");
+        let named = FileSelection { explicit: vec![path("missing.mesh")], ..all };
+        assert_eq!(both(&folder, &named, LATER), (None, None));
+        assert_eq!(disk(&folder, &globs(&["*.mesh", "ui/*"])), None, "a folder is missing");
     }
 }

@@ -15,7 +15,7 @@ use std::sync::mpsc;
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use super::open::{Barred, Root, is_guarded};
-use super::pattern::{Pattern, PatternPart, PatternRole};
+use super::pattern::{Pattern, PatternPart, PatternRole, PatternStates};
 use crate::model::desired::{FileSelection, GlobPattern};
 use crate::model::file::{FileProblem, FileProblemKind};
 use crate::model::path::ProjectPath;
@@ -72,7 +72,7 @@ pub fn walk(root: &Path, selection: &FileSelection) -> Walk {
     match Root::new(root) {
         Ok(root) => {
             globs.check_bases(&root, &mut walk);
-            if globs.0.iter().any(|glob| glob.pattern.is_some()) {
+            if globs.find_something() {
                 find(&root, &globs, &mut walk);
             }
         }
@@ -154,13 +154,37 @@ impl Globs {
         self.indexes(|glob, pattern| pattern.reaches_below(parts) && !glob.exclude.iter().any(|out| out.covers(parts)))
     }
 
+    /// Returns how far the globs come with the folder at `parts`, for [`Globs::matching_in`].
+    pub(super) fn within(&self, parts: &[PatternPart]) -> GlobStates {
+        let states = |glob: &Glob| {
+            let pattern = glob.pattern.as_ref()?;
+            Some((pattern.within(parts), glob.exclude.iter().map(|out| out.within(parts)).collect()))
+        };
+        GlobStates(self.0.iter().map(states).collect())
+    }
+
+    /// Returns the globs that match the file `name` in the folder of `states`.
+    pub(super) fn matching_in(&self, states: &GlobStates, name: &PatternPart) -> Vec<usize> {
+        let accepted = |(glob, states): &(&Glob, &Option<(PatternStates, Vec<PatternStates>)>)| {
+            let (Some(pattern), Some((found, excluded))) = (&glob.pattern, states) else { return false };
+            pattern.matches_in(found, name)
+                && !glob.exclude.iter().zip(excluded).any(|(out, states)| out.matches_in(states, name))
+        };
+        self.0.iter().zip(&states.0).enumerate().filter(|(_, both)| accepted(both)).map(|(index, _)| index).collect()
+    }
+
     fn indexes(&self, accepts: impl Fn(&Glob, &Pattern) -> bool) -> Vec<usize> {
         let accepted = |glob: &Glob| glob.pattern.as_ref().is_some_and(|pattern| accepts(glob, pattern));
         self.0.iter().enumerate().filter(|(_, glob)| accepted(glob)).map(|(index, _)| index).collect()
     }
 
+    /// Returns whether any of them can match something.
+    pub(super) fn find_something(&self) -> bool {
+        self.0.iter().any(|glob| glob.pattern.is_some())
+    }
+
     /// Checks the folders that the globs name. A vanished folder is not the same as an empty one.
-    fn check_bases(&self, root: &Root, walk: &mut Walk) {
+    pub(super) fn check_bases(&self, root: &Root, walk: &mut Walk) {
         for (index, glob) in self.0.iter().enumerate() {
             for base in glob.pattern.iter().flat_map(Pattern::base_folders) {
                 let hint = "create the folder, or mend the glob's `path`";
@@ -195,6 +219,9 @@ impl Globs {
         }
     }
 }
+
+/// How far each glob, and each of its exclusions, comes with the folders on the way to a file.
+pub(super) struct GlobStates(Vec<Option<(PatternStates, Vec<PatternStates>)>>);
 
 /// A folder to walk: the project's, or the target of a link that a glob names.
 struct WalkStart {

@@ -49,11 +49,23 @@ fn a_run_and_a_plan_with_nothing_to_do_need_only_the_proof() {
     assert_eq!(ran.stdout, "Plan: nothing to do, 3 assets are up to date.\n");
     assert_eq!(remote.requests(ApiEndpoint::GetAsset), before);
     // What asks for more gets more.
-    for command in
-        [&["sync", "--once", "--refresh"][..], &["sync", "--once", "--json"], &["plan", "--json"], &["status"]]
-    {
+    for command in [&["sync", "--once", "--refresh"][..], &["plan", "--refresh"], &["status"]] {
         assert_eq!(project.run(command).code, 3, "{command:?}");
     }
+}
+
+#[test]
+fn the_proof_gives_the_same_documents_as_a_plan_and_a_run() {
+    let (_remote, project) = settled("");
+    let forms = || [&["plan"][..], &["sync", "--once"]].map(|command| project.json(command));
+    let proved = forms();
+    // Without the proof.
+    let state = rusqlite::Connection::open(project.state()).unwrap();
+    assert_eq!(state.execute("DELETE FROM settled", []).unwrap(), 1);
+    assert_eq!(forms().map(|(code, _)| code), [3, 3], "the state lost its revisions");
+    project.remove_state();
+    project.run(&["sync", "--once"]).expect(0);
+    assert_eq!(forms(), proved);
 }
 
 #[test]

@@ -14,14 +14,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::report::run_report::RunReport;
 use crate::engine::workspace::gather::{head_for_proof, read_manifest};
-use crate::engine::workspace::outputs::OutputState;
+use crate::engine::workspace::outputs::{OutputFile, OutputState};
 use crate::engine::workspace::project::Project;
-use crate::files::{self, TreeDigest, is_unchanged_since};
+use crate::files::{TreeDigest, is_unchanged_since};
 use crate::manifest::Manifest;
 use crate::model::desired::Desired;
 use crate::model::digest::Checksum;
 use crate::model::file::Fingerprint;
 use crate::model::history::RevisionState;
+use crate::model::path::ProjectPath;
 use crate::model::recorded::Recorded;
 use crate::plan::{Plan, PlanOptions, plan};
 use crate::platform::{clock, fingerprint};
@@ -81,9 +82,18 @@ fn now_ns(now: Timestamp) -> i64 {
     i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
-/// Returns the number of assets in the manifest, if it is proved that there is nothing to do.
+/// A project in which there is nothing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settled {
+    /// The number of assets in the manifest.
+    pub assets: u64,
+    /// Its outputs, each of which is up to date.
+    pub outputs: Vec<OutputFile>,
+}
+
+/// Returns what there is to tell of the project, if it is proved that there is nothing to do.
 /// Writes nothing, and takes no lock. Blocks: it reads the disk.
-pub(crate) fn check(project: &Project, remote: &str) -> Option<u64> {
+pub(crate) fn check(project: &Project, remote: &str) -> Option<Settled> {
     // In CI every file was just written.
     if project.in_ci || !matches!(lock::holder(&project.state), Ok(Occupancy::Free)) {
         return None;
@@ -95,10 +105,11 @@ pub(crate) fn check(project: &Project, remote: &str) -> Option<u64> {
     }
     let (manifest, text) = read_manifest(project).ok()?;
     let head = head_for_proof(project)?;
-    let walk = files::walk(&project.root, &manifest.selection());
-    let tree = TreeDigest::of_disk(&project.root, &walk)?;
+    let tree = TreeDigest::of_disk(&project.root, &manifest.selection())?.digest;
     let inputs = PlanInputs::new(text.as_bytes(), &tree, &head).finish(project, &manifest, now_ns(now))?;
-    (inputs == proof.inputs).then_some(proof.assets)
+    let up_to_date = |path: &ProjectPath| OutputFile { path: path.clone(), state: OutputState::UpToDate };
+    let outputs = || manifest.outputs().iter().map(|output| up_to_date(&output.path)).collect();
+    (inputs == proof.inputs).then(|| Settled { assets: proof.assets, outputs: outputs() })
 }
 
 /// The end of a run, as far as a proof needs it.
