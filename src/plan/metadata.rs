@@ -105,11 +105,12 @@ pub(crate) fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<
 pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intention: MetadataTarget<'_>) {
     let MetadataTarget { address, want, target, fields } = &intention;
     let record = scene.recorded.assets.get(*address);
-    let wanted = input_digest::of(want, fields).metadata;
+    let blocked = record.and_then(|record| record.blocked.as_ref());
+    // A digest for each address would take longer than the rest of its plan.
+    let wanted = blocked.map(|_| input_digest::of(want, fields).metadata);
     let mut name_refused = false;
-    if let Some(Blocked::Refused { input_digest, action, refusal_kind, message, .. }) =
-        record.and_then(|r| r.blocked.as_ref())
-        && *input_digest == wanted
+    if let Some(Blocked::Refused { input_digest, action, refusal_kind, message, .. }) = blocked
+        && Some(*input_digest) == wanted
     {
         name_refused = *refusal_kind == RefusalKind::DisplayName
             && scene.desired.policy.moderated_name == ModeratedName::Neutral
@@ -118,7 +119,7 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
             return hold_refused(plan, address, *action, *refusal_kind, message);
         }
     }
-    let mut not_before = due(record.and_then(|record| record.blocked.as_ref()), wanted, scene.now);
+    let mut not_before = wanted.and_then(|wanted| due(blocked, wanted, scene.now));
     let nothing = FieldDigests::new();
     // An observation shows the values that a newer lockfile named.
     let mut looked = false;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Result, Row};
 
-use super::{Store, attempts, observations, proof, rows};
+use super::proof::FoundRevisions;
+use super::{Store, attempts, observations, rows};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::forgotten::Forgotten;
@@ -29,7 +30,6 @@ impl Store {
             // One snapshot, even beside a writer.
             let snapshot = self.connection.unchecked_transaction()?;
             let mut assets = load_assets(&snapshot)?;
-            proof::verify(&snapshot)?;
             load_revisions(&snapshot, &mut assets)?;
             load_listed(&snapshot, &mut assets)?;
             load_blocked(&snapshot, &mut assets)?;
@@ -110,7 +110,9 @@ pub(super) fn fact(row: &Row<'_>, first: usize) -> Result<RevisionFact> {
     })
 }
 
+/// Loads the revisions, and refuses a state that lost one.
 fn load_revisions(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+    let mut revisions = FoundRevisions::default();
     let mut all = connection.prepare_cached(
         "SELECT address, asset_id, version, ordinal, content, state, round, shared, asset_type, creator, disputed, era, made_at,
                 origin
@@ -121,6 +123,7 @@ fn load_revisions(connection: &Connection, assets: &mut BTreeMap<Address, Record
     let mut records = assets.iter_mut();
     let mut current = records.next();
     while let Some(row) = found.next()? {
+        revisions.count(row, [0, 1, 2, 4])?;
         let address = rows::text(row, 0)?;
         while current.as_ref().is_some_and(|(at, _)| at.as_str() < address) {
             current = records.next();
@@ -131,7 +134,7 @@ fn load_revisions(connection: &Connection, assets: &mut BTreeMap<Address, Record
         let key = RevisionKey { asset_id: rows::asset_id(row, 1)?, version: rows::revision(row, 2)? };
         record.history.add(key, fact(row, 3)?);
     }
-    Ok(())
+    revisions.verify(connection)
 }
 
 fn load_listed(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {

@@ -13,7 +13,8 @@ use crate::model::digest::FieldDigest;
 
 /// Returns the digest of one revision: the address, the asset, its version and its content.
 pub(super) fn of(address: &str, asset_id: i64, version: i64, content: Option<&[u8]>) -> u64 {
-    let content: String = content.into_iter().flatten().map(|byte| format!("{byte:02x}")).collect();
+    let digits = content.into_iter().flatten().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    let content: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
     FieldDigest::of_parts([address, &asset_id.to_string(), &version.to_string(), &content]).bits()
 }
 
@@ -47,18 +48,29 @@ pub(super) fn toggle(connection: &Connection, digest: u64) -> Result<()> {
         .map(drop)
 }
 
-/// Refuses a state whose revisions are not those that were written.
-pub(super) fn verify(connection: &Connection) -> Result<()> {
-    let mut all = connection.prepare_cached("SELECT address, asset_id, version, content FROM revisions")?;
-    let (mut count, mut sum) = (0_u64, 0_u64);
-    let mut found = all.query([])?;
-    while let Some(row) = found.next()? {
-        sum ^= of_row(row, None)?;
-        count += 1;
+/// The revisions that a state has.
+#[derive(Debug, Default)]
+pub(super) struct FoundRevisions {
+    count: u64,
+    digest: u64,
+}
+
+impl FoundRevisions {
+    /// Counts a row with address, asset, version and content in these columns.
+    pub(super) fn count(&mut self, row: &Row<'_>, [address, asset_id, version, content]: [usize; 4]) -> Result<()> {
+        let bytes = row.get_ref(content)?.as_blob_or_null().map_err(|error| rows::wrong(content, error))?;
+        self.digest ^= of(rows::text(row, address)?, row.get(asset_id)?, row.get(version)?, bytes);
+        self.count += 1;
+        Ok(())
     }
-    let wanted: i64 = connection.query_row("SELECT revisions_digest FROM meta", [], |row| row.get(0))?;
-    if rows::number(sum) == wanted {
-        return Ok(());
+
+    /// Refuses a state whose revisions are not those that were written.
+    pub(super) fn verify(self, connection: &Connection) -> Result<()> {
+        let wanted: i64 = connection.query_row("SELECT revisions_digest FROM meta", [], |row| row.get(0))?;
+        if rows::number(self.digest) == wanted {
+            return Ok(());
+        }
+        let count = self.count;
+        Err(rows::wrong(0, format_args!("it has {count} revisions, and they aren't the ones that were written down")))
     }
-    Err(rows::wrong(0, format_args!("it has {count} revisions, and they aren't the ones that were written down")))
 }
