@@ -34,13 +34,22 @@ CREATE TABLE meta (
 -- The proof that there is nothing to do: while its inputs are the same, a plan is empty. Every change of the state deletes it.
 CREATE TABLE settled (
     id     INTEGER PRIMARY KEY CHECK (id = 1),
-    -- A digest of manifest, lockfile, files, outputs and checkout.
+    -- A digest of manifest, lockfile, outputs and checkout.
     inputs TEXT NOT NULL,
+    -- A digest of the names and fingerprints of all files.
+    files  TEXT NOT NULL,
     -- How many assets the manifest has.
     assets INTEGER NOT NULL CHECK (assets >= 0),
     -- The times between which the clock alone makes no plan.
     since  TEXT NOT NULL,
     until  TEXT NOT NULL
+) STRICT;
+
+-- The status of each address of that project, some hundred a row. Without the proof these rows mean nothing, and the next one replaces them.
+CREATE TABLE settled_rows (
+    -- The first address.
+    first TEXT PRIMARY KEY,
+    rows  BLOB NOT NULL
 ) STRICT;
 
 -- What is known of each address, apart from its revisions.

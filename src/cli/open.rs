@@ -11,14 +11,19 @@ use super::output::Printer;
 use super::selection::AddressSelection;
 use super::status::unknown_address;
 use super::target;
-use crate::engine::report::status::status;
+use crate::engine::report::status::{status, status_of};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 
 /// Prints the pages of assets.
 pub(super) fn run(output: Printer, global: &Global, args: &OpenArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
-    let rows = status(&target.project, &target.remote)?.rows;
+    let named = AddressSelection::plain(&args.addresses);
+    let named = named.and_then(|addresses| status_of(&target.project, &target.remote, &addresses));
+    let rows = match named {
+        Some(rows) => rows,
+        None => status(&target.project, &target.remote)?.rows,
+    };
     let known: BTreeSet<Address> = rows.iter().map(|row| row.address.clone()).collect();
     let AddressSelection { addresses, is_single, .. } = AddressSelection::read(&args.addresses, || Ok(known.clone()))?;
     let mut found: Vec<(Address, AssetId)> = Vec::new();

@@ -72,23 +72,34 @@ impl Printer {
         self.result(text.as_ref(), Transcript::push);
     }
 
+    /// Begins a result of many lines, which are written together.
+    pub(super) const fn page(self) -> Page {
+        Page { printer: self, text: String::new() }
+    }
+
     /// Prints the line that sums the result up; with `--json` nothing.
     pub(super) fn summary(self, text: impl AsRef<str>) {
         self.result(text.as_ref(), Transcript::sum_up);
     }
 
     fn result(self, text: &str, record: fn(&mut Transcript, &str)) {
+        if let Some(text) = self.recorded(text, record) {
+            put(&mut anstream::stdout(), &format!("{text}\n"));
+        }
+    }
+
+    /// Records a line of the result where a run is collected, and returns it as it is to be printed;
+    /// `None` if it isn't.
+    fn recorded(self, text: &str, record: fn(&mut Transcript, &str)) -> Option<String> {
         if self.json {
-            return;
+            return None;
         }
         let text = lines(text);
         let mut collected = collected();
         if let Some(Collected { transcript, .. }) = collected.as_mut() {
             record(transcript, &anstream::adapter::strip_str(&text).to_string());
         }
-        if collected.as_ref().is_none_or(|collected| !collected.is_markdown) {
-            put(&mut anstream::stdout(), &format!("{text}\n"));
-        }
+        collected.as_ref().is_none_or(|collected| !collected.is_markdown).then_some(text)
     }
 
     /// Prints a warning to standard error.
@@ -150,6 +161,40 @@ impl Printer {
             to_people(&format!("{mark}  {CYAN}hint{CYAN:#}: {}", shown::foreign(&hint)));
         }
         annotate(AnnotationLevel::Error, problem.clone());
+    }
+}
+
+/// How much of a page is written at once, in bytes.
+const PAGE: usize = 64 * 1024;
+
+/// A result of many lines. What is left of it is written at the end, when it is dropped.
+#[derive(Debug)]
+pub(super) struct Page {
+    printer: Printer,
+    text: String,
+}
+
+impl Page {
+    /// Adds a line; with `--json` nothing.
+    pub(super) fn line(&mut self, text: impl AsRef<str>) {
+        let Some(line) = self.printer.recorded(text.as_ref(), Transcript::push) else { return };
+        self.text.push_str(&line);
+        self.text.push('\n');
+        if self.text.len() >= PAGE {
+            self.write();
+        }
+    }
+
+    fn write(&mut self) {
+        put(&mut anstream::stdout(), &std::mem::take(&mut self.text));
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        if !self.text.is_empty() {
+            self.write();
+        }
     }
 }
 

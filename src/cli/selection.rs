@@ -43,6 +43,15 @@ pub(super) struct AddressSelection {
 }
 
 impl AddressSelection {
+    /// Returns the addresses that the arguments name, each once and in order; `None` if there are
+    /// none, or one of them may be a glob or is no address.
+    pub(super) fn plain(texts: &[String]) -> Option<BTreeSet<Address>> {
+        if texts.is_empty() || texts.iter().any(|text| AddressPattern::is_meant(text)) {
+            return None;
+        }
+        texts.iter().map(|text| Address::new(text).ok()).collect()
+    }
+
     /// Reads the arguments of a command; globs fit the eligible of `candidates`, which are asked
     /// for only where there is one.
     ///

@@ -12,7 +12,7 @@ use super::selection::AddressSelection;
 use super::{document, target};
 use crate::engine::report::asset_state::AssetState;
 use crate::engine::report::asset_status::{ArchivedBy, AssetStatus};
-use crate::engine::report::status::{LostLockfile, Status, status};
+use crate::engine::report::status::{LostLockfile, Status, status, status_of};
 use crate::model::address::Address;
 use crate::model::asset::Moderation;
 use crate::model::desired::Pin;
@@ -27,8 +27,14 @@ const INDENT: &str = "             ";
 /// Shows the named assets, or all.
 pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
-    let Status { mut rows, lost_lockfile } = status(&target.project, &target.remote)?;
-    if !args.addresses.is_empty() {
+    let named = AddressSelection::plain(&args.addresses);
+    let named = named.and_then(|addresses| status_of(&target.project, &target.remote, &addresses));
+    let is_named = named.is_some();
+    let Status { mut rows, lost_lockfile } = match named {
+        Some(rows) => Status { rows, lost_lockfile: None },
+        None => status(&target.project, &target.remote)?,
+    };
+    if !args.addresses.is_empty() && !is_named {
         let known: BTreeSet<Address> = rows.iter().map(|row| row.address.clone()).collect();
         let AddressSelection { addresses, .. } = AddressSelection::read(&args.addresses, || Ok(known.clone()))?;
         if let Some(unknown) = addresses.iter().find(|wanted| !known.contains(*wanted)) {
@@ -127,7 +133,8 @@ fn row_json(row: &AssetStatus) -> Value {
 
 fn show(output: Printer, rows: &[AssetStatus], rehearsal: bool) {
     let width = rows.iter().map(|row| row.address.as_str().chars().count()).max().unwrap_or(0).clamp(7, 48);
-    output.line(paint(
+    let mut page = output.page();
+    page.line(paint(
         TextStyle::Quiet,
         format!("{:<12} {:<width$} {:<10} {:>16} {:>4}", "STATE", "ADDRESS", "TYPE", "ASSET ID", "REV"),
     ));
@@ -138,15 +145,16 @@ fn show(output: Printer, rows: &[AssetStatus], rehearsal: bool) {
         let asset = row.asset_id.map_or_else(|| "-".to_owned(), |id| id.to_string());
         let revision = row.revision.map_or_else(|| "-".to_owned(), |number| number.to_string());
         let kind = row.asset_type.map_or("-", |t| t.name());
-        output.line(format!("{state} {:<width$} {kind:<10} {asset:>16} {revision:>4}", row.address.as_str()));
+        page.line(format!("{state} {:<width$} {kind:<10} {asset:>16} {revision:>4}", row.address.as_str()));
         for remark in remarks(row) {
-            output.line(format!("{INDENT}{}", paint(TextStyle::Quiet, remark)));
+            page.line(format!("{INDENT}{}", paint(TextStyle::Quiet, remark)));
         }
         let hints = row.hint.iter().cloned().chain(row.drifts.iter().map(Drift::hint));
         for hint in hints {
-            output.line(format!("{INDENT}{} {hint}", paint(TextStyle::Change, "hint:")));
+            page.line(format!("{INDENT}{} {hint}", paint(TextStyle::Change, "hint:")));
         }
     }
+    drop(page);
     let counts: Vec<String> = counts.into_iter().map(|(state, count)| format!("{count} {}", label(state))).collect();
     let counts = if counts.is_empty() { "no assets".to_owned() } else { counts.join(", ") };
     let rehearsal = if rehearsal { "Rehearsal (nothing was sent to Roblox): " } else { "" };

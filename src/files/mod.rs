@@ -37,7 +37,7 @@ pub use in_progress::FilesInProgress;
 pub(crate) use lfs::is_lfs_pointer;
 pub(crate) use list::{Listed, list};
 pub use scan::scan;
-pub(crate) use scan::{ScanProgress, Scanned, is_unchanged_since};
+pub(crate) use scan::{ScanProgress, Scanned, fingerprint_of, is_unchanged_since};
 pub(crate) use tree_digest::TreeDigest;
 pub(crate) use upload::open_upload;
 pub use walk::walk;

@@ -160,6 +160,13 @@ pub(super) fn threads(items: usize) -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(items).max(1)
 }
 
+/// Returns the fingerprint of the file at `path`, to which no link leads; `None` if there is none.
+pub(crate) fn fingerprint_of(root: &Path, path: &ProjectPath) -> Option<Fingerprint> {
+    let place = Root::new(root).ok()?.join(path.as_str());
+    let metadata = place.symlink_metadata().ok()?;
+    (metadata.is_file() && place.canonicalize().ok()? == place).then(|| fingerprint::of(&metadata))
+}
+
 /// Returns the files' fingerprints by their names alone, in order; `None` where there is no file.
 pub(super) fn fingerprints(root: &Root, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>> {
     let state = |path: &&ProjectPath| {

@@ -7,6 +7,7 @@
 //! choice of files and says what is wrong with the others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -28,6 +29,12 @@ const PART: usize = 1024;
 /// The digest of a walk and of the fingerprint of each file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TreeDigest([u8; 32]);
+
+impl fmt::Display for TreeDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
 
 /// A digest of the disk, and what it cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,11 +87,6 @@ impl TreeDigest {
         let states: BTreeMap<&ProjectPath, Option<Fingerprint>> = paths.into_iter().zip(states).collect();
         let digest = Self::of_walk(selection, &walk, |path| states.get(path).copied().flatten())?;
         Some(DiskDigest { digest, files: walk.files.len() as u64, folders: 0 })
-    }
-
-    /// Its bytes.
-    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
     }
 
     fn of_walk(

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::StateError;
-use super::store::{Anew, Batch, EventRow, FileDelta, LatencyRow, LimitRow, SettledProof, Store};
+use super::store::{Anew, Batch, EventRow, FileDelta, LatencyRow, LimitRow, SettledProof, SettledRows, Store};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
@@ -108,8 +108,12 @@ impl StoreHandle {
     ///
     /// # Errors
     /// Like [`Store::set_settled`], or [`StateError::Closed`].
-    pub fn set_settled(&self, proof: SettledProof) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
-        self.call(move |store| store.set_settled(&proof))
+    pub fn set_settled(
+        &self,
+        proof: SettledProof,
+        statuses: Vec<SettledRows>,
+    ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.set_settled(&proof, &statuses))
     }
 
     /// See [`Store::lockfile_fingerprint`].

@@ -26,6 +26,24 @@ pub(crate) enum AssetState {
 }
 
 impl AssetState {
+    const ALL: [Self; 10] = [
+        Self::Held,
+        Self::Rejected,
+        Self::Failed,
+        Self::InProgress,
+        Self::Archived,
+        Self::Removed,
+        Self::Drifted,
+        Self::Pinned,
+        Self::Pending,
+        Self::Synced,
+    ];
+
+    /// Reads the name that [`AssetState::name`] gives.
+    pub(in crate::engine) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
     /// Returns the name in output.
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -39,6 +39,11 @@ pub(crate) enum ArchivedBy {
 }
 
 impl ArchivedBy {
+    /// Reads the name that [`ArchivedBy::name`] gives.
+    pub(in crate::engine) fn from_name(name: &str) -> Option<Self> {
+        [Self::Policy, Self::Hand, Self::Elsewhere].into_iter().find(|by| by.name() == name)
+    }
+
     /// Returns the name in output.
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -8,6 +8,7 @@ use crate::engine::report::asset_status::{AssetStatus, Parts, StatusInputs};
 use crate::engine::workspace::gather::{GatherError, absences, read_manifest};
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
+use crate::engine::workspace::settled;
 use crate::engine::workspace::snapshot::{StateSnapshot, ViewError};
 use crate::files;
 use crate::model::address::Address;
@@ -39,11 +40,15 @@ pub(crate) struct LostLockfile {
     pub hint: String,
 }
 
-/// Returns the status of every address of this checkout.
+/// Returns the status of every address of this checkout. Where it is proved that there is nothing to
+/// do, it is read instead of planned.
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used.
 pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewError> {
+    if let Some(rows) = settled::statuses(project, remote) {
+        return Ok(Status { rows, lost_lockfile: None });
+    }
     let view = StateSnapshot::open(project, remote)?;
     let (manifest, text) = read_manifest(project)?;
     let selection = manifest.selection();
@@ -59,6 +64,17 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
     let lost = view.missing_lockfile.as_ref().and_then(|missing| missing.lost(&desired, &view.recorded));
     let lost_lockfile = lost.map(|lost| LostLockfile { reason: lost.to_string(), hint: lost.hint() });
     Ok(Status { rows: rows(&desired, &unknown, view)?, lost_lockfile })
+}
+
+/// Returns the status of these addresses, for which only their own files are looked at; `None` if
+/// that isn't enough to know it, or one of them doesn't exist: then [`status`] looks at everything.
+pub(crate) fn status_of<'a>(
+    project: &Project,
+    remote: &str,
+    addresses: impl IntoIterator<Item = &'a Address>,
+) -> Option<Vec<AssetStatus>> {
+    let proof = settled::open(project, remote)?;
+    addresses.into_iter().map(|address| proof.status(address)).collect()
 }
 
 /// Returns the cached facts of the files, and the files for which the cache has none.
@@ -102,12 +118,6 @@ fn rows(
     marks.into_iter().try_for_each(|mark| recorded.apply(mark, now))?;
     // An address that moved takes its open attempts along.
     under_way.extend(sent(&recorded));
-    let ours = recorded
-        .assets
-        .iter()
-        .filter(|(_, record)| record.in_lockfile.is_of(&desired.checkout))
-        .map(|(address, _)| address);
-    let addresses: BTreeSet<&Address> = desired.assets.keys().chain(ours).collect();
     let parts = Parts::of(&plan, &recorded);
     let row = |address: &Address| {
         let unknown = desired.assets.get(address).and_then(|want| unknown.get(&want.path)).copied();
@@ -115,7 +125,13 @@ fn rows(
         let recorded = &recorded;
         StatusInputs { address, desired, recorded, parts: &parts, under_way, unknown, now }.row()
     };
-    Ok(addresses.into_iter().filter_map(row).collect())
+    Ok(addresses(desired, &recorded).into_iter().filter_map(row).collect())
+}
+
+/// The addresses of this checkout, in their order.
+pub(in crate::engine) fn addresses<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeSet<&'a Address> {
+    let ours = recorded.assets.iter().filter(|(_, record)| record.in_lockfile.is_of(&desired.checkout));
+    desired.assets.keys().chain(ours.map(|(address, _)| address)).collect()
 }
 
 /// Returns the addresses with a request that was sent and is not finished. An operation that was

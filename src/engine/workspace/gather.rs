@@ -127,7 +127,7 @@ pub(crate) fn gather_manifest(
             desired.checkout = Some(checkout).filter(|seen| *seen == git::checkout(&project.root)).unwrap_or_default();
             let is_quiet = waiting.is_empty() && notes.is_empty();
             let tree = is_quiet.then(|| TreeDigest::of_scan(&selection, &walk, &cache)).flatten();
-            let inputs = tree.zip(head).map(|(tree, head)| PlanInputs::new(text.as_bytes(), &tree, &head));
+            let inputs = tree.zip(head).map(|(tree, head)| PlanInputs::new(text.as_bytes(), tree, &head));
             Ok(Gathered { manifest, desired, notes, cache, waiting, inputs })
         }
         Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),

@@ -3,7 +3,8 @@
 //!
 //! The proof is a digest in the state, which every change of the state deletes. Checking it takes one
 //! walk and the metadata of each file; no file is read but the manifest. What the clock changes is
-//! planned for ahead: the plan must have had nothing to do at both ends of the proof's time.
+//! planned for ahead: the plan must have had nothing to do at both ends of the proof's time. With the
+//! proof come the statuses of all addresses, so that `status` plans nothing either.
 //!
 //! Times that are too recent to show a change (git's "racy" rule) prove nothing. Read next:
 //! [`crate::files::TreeDigest`].
@@ -12,23 +13,27 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::engine::report::asset_status::AssetStatus;
 use crate::engine::report::run_report::RunReport;
+use crate::engine::report::settled_rows::{self, SettledRow};
 use crate::engine::workspace::gather::{head_for_proof, read_manifest};
 use crate::engine::workspace::outputs::{OutputFile, OutputState};
 use crate::engine::workspace::project::Project;
-use crate::files::{TreeDigest, is_unchanged_since};
+use crate::engine::workspace::snapshot;
+use crate::files::{self, TreeDigest, is_unchanged_since};
 use crate::manifest::Manifest;
+use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::digest::Checksum;
 use crate::model::file::Fingerprint;
 use crate::model::history::RevisionState;
 use crate::model::path::ProjectPath;
-use crate::model::recorded::Recorded;
+use crate::model::recorded::{Record, Recorded};
 use crate::plan::{Plan, PlanOptions, plan};
 use crate::platform::{clock, fingerprint};
 use crate::state::lock::{self, Occupancy};
 use crate::state::lockfile;
-use crate::state::store::{SettledProof, Store};
+use crate::state::store::{EventRow, SettledProof, SettledRows, Store};
 
 /// How long a proof holds, unless something changes.
 const HOLDS_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -38,30 +43,36 @@ const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 /// What manifest, files and checkout were when they were gathered.
 #[derive(Debug)]
-pub(crate) struct PlanInputs(Checksum);
+pub(crate) struct PlanInputs {
+    manifest: Checksum,
+    files: TreeDigest,
+}
 
 impl PlanInputs {
     /// Creates it from the manifest's text, the files, and git's `HEAD`.
-    pub(super) fn new(manifest: &[u8], tree: &TreeDigest, head: &str) -> Self {
-        let mut digest = Checksum::default();
-        for part in [PROGRAM.as_bytes(), manifest, tree.as_bytes(), head.as_bytes()] {
-            digest.update(&(part.len() as u64).to_le_bytes());
-            digest.update(part);
-        }
-        Self(digest)
+    pub(super) fn new(manifest: &[u8], files: TreeDigest, head: &str) -> Self {
+        Self { manifest: checksum(manifest, head), files }
     }
+}
 
-    /// Adds the lockfile and the outputs as they are on disk; `None` if one of them is missing, or
-    /// changed too recently before `now_ns` to show a change.
-    fn finish(self, project: &Project, manifest: &Manifest, now_ns: i64) -> Option<String> {
-        let Self(mut digest) = self;
-        let outputs = manifest.outputs().iter().map(|output| project.outputs.join(output.path.as_str()));
-        for path in std::iter::once(project.lockfile.clone()).chain(outputs) {
-            let state = state_of(&path).filter(|state| is_unchanged_since(state, now_ns))?;
-            update(&mut digest, &state);
-        }
-        Some(digest.finish())
+fn checksum(manifest: &[u8], head: &str) -> Checksum {
+    let mut digest = Checksum::default();
+    for part in [PROGRAM.as_bytes(), manifest, head.as_bytes()] {
+        digest.update(&(part.len() as u64).to_le_bytes());
+        digest.update(part);
     }
+    digest
+}
+
+/// Adds the lockfile and the outputs as they are on disk; `None` if one of them is missing, or
+/// changed too recently before `now_ns` to show a change.
+fn add_own_files(mut digest: Checksum, project: &Project, manifest: &Manifest, now_ns: i64) -> Option<String> {
+    let outputs = manifest.outputs().iter().map(|output| project.outputs.join(output.path.as_str()));
+    for path in std::iter::once(project.lockfile.clone()).chain(outputs) {
+        let state = state_of(&path).filter(|state| is_unchanged_since(state, now_ns))?;
+        update(&mut digest, &state);
+    }
+    Some(digest.finish())
 }
 
 fn update(digest: &mut Checksum, state: &Fingerprint) {
@@ -82,6 +93,14 @@ fn now_ns(now: Timestamp) -> i64 {
     i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
+/// A proof that holds but for the project's files, which nobody looked at yet.
+pub(crate) struct OpenProof<'a> {
+    project: &'a Project,
+    manifest: Manifest,
+    store: Store,
+    proof: SettledProof,
+}
+
 /// A project in which there is nothing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settled {
@@ -94,22 +113,69 @@ pub(crate) struct Settled {
 /// Returns what there is to tell of the project, if it is proved that there is nothing to do.
 /// Writes nothing, and takes no lock. Blocks: it reads the disk.
 pub(crate) fn check(project: &Project, remote: &str) -> Option<Settled> {
+    let open = open(project, remote).filter(OpenProof::covers_files)?;
+    let up_to_date = |path: &ProjectPath| OutputFile { path: path.clone(), state: OutputState::UpToDate };
+    let outputs = open.manifest.outputs().iter().map(|output| up_to_date(&output.path)).collect();
+    Some(Settled { assets: open.proof.assets, outputs })
+}
+
+/// Returns the status of every address, if it is proved that there is nothing to do. Blocks: it
+/// reads the disk.
+pub(crate) fn statuses(project: &Project, remote: &str) -> Option<Vec<AssetStatus>> {
+    let open = open(project, remote).filter(OpenProof::covers_files)?;
+    let mut all = Vec::new();
+    let mut is_whole = true;
+    let take = |rows: &[u8]| {
+        let rows = settled_rows::decode(rows);
+        is_whole &= rows.is_some();
+        all.extend(rows.into_iter().flatten().map(|row| row.status));
+        is_whole
+    };
+    open.store.settled_rows(take).ok()?;
+    (is_whole && !all.is_empty()).then_some(all)
+}
+
+/// Returns the proof, if it holds but for the project's files. Blocks: it reads the disk.
+pub(crate) fn open<'a>(project: &'a Project, remote: &str) -> Option<OpenProof<'a>> {
     // In CI every file was just written.
     if project.in_ci || !matches!(lock::holder(&project.state), Ok(Occupancy::Free)) {
         return None;
     }
-    let proof = Store::open_read_only(&project.state, remote).ok()??.settled().ok()??;
+    let store = Store::open_read_only(&project.state, remote).ok()??;
+    let proof = store.settled().ok()??;
     let now = clock::now();
     if now < proof.since || now >= proof.until {
         return None;
     }
     let (manifest, text) = read_manifest(project).ok()?;
     let head = head_for_proof(project)?;
-    let tree = TreeDigest::of_disk(&project.root, &manifest.selection())?.digest;
-    let inputs = PlanInputs::new(text.as_bytes(), &tree, &head).finish(project, &manifest, now_ns(now))?;
-    let up_to_date = |path: &ProjectPath| OutputFile { path: path.clone(), state: OutputState::UpToDate };
-    let outputs = || manifest.outputs().iter().map(|output| up_to_date(&output.path)).collect();
-    (inputs == proof.inputs).then(|| Settled { assets: proof.assets, outputs: outputs() })
+    let inputs = add_own_files(checksum(text.as_bytes(), &head), project, &manifest, now_ns(now))?;
+    (inputs == proof.inputs).then_some(OpenProof { project, manifest, store, proof })
+}
+
+impl OpenProof<'_> {
+    fn covers_files(&self) -> bool {
+        let found = TreeDigest::of_disk(&self.project.root, &self.manifest.selection());
+        found.is_some_and(|found| found.digest.to_string() == self.proof.files)
+    }
+
+    /// Returns the status of an address, if its own file decides on it alone and is as it was.
+    /// Blocks: it reads the disk.
+    pub(crate) fn status(&self, address: &Address) -> Option<AssetStatus> {
+        let rows = settled_rows::decode(&self.store.settled_rows_with(address).ok()??)?;
+        let SettledRow { status, shows_others } = rows.into_iter().find(|row| row.status.address == *address)?;
+        let known = self.store.load_file(&status.path).ok()??;
+        let is_same = files::fingerprint_of(&self.project.root, &status.path) == Some(known.fingerprint)
+            && is_unchanged_since(&known.fingerprint, known.looked_at_ns);
+        // The file of an address that was removed may be back.
+        (is_same && !shows_others && status.file_hash.is_some()).then_some(status)
+    }
+
+    /// Returns what is recorded of an address, and its newest events. Blocks: it reads the disk.
+    pub(crate) fn record(&self, address: &Address) -> Option<(Record, Vec<EventRow>)> {
+        let record = self.store.load_record(address).ok()??;
+        Some((record, snapshot::newest_events(&self.store, address).ok()?))
+    }
 }
 
 /// The end of a run, as far as a proof needs it.
@@ -125,9 +191,14 @@ pub(crate) struct SettledRun<'a> {
     pub lockfile: Option<&'a str>,
 }
 
-/// Returns the proof that a run had nothing to do and nothing to say, made from `inputs`; `None` if
-/// it had, or if its inputs can't show a change. Blocks: it reads the disk.
-pub(crate) fn prove(run: &SettledRun<'_>, inputs: PlanInputs, now: Timestamp) -> Option<SettledProof> {
+/// Returns the proof that a run had nothing to do and nothing to say, made from `inputs`, and the
+/// status of each address; `None` if it had, or if its inputs can't show a change. Blocks: it reads
+/// the disk.
+pub(crate) fn prove(
+    run: &SettledRun<'_>,
+    inputs: PlanInputs,
+    now: Timestamp,
+) -> Option<(SettledProof, Vec<SettledRows>)> {
     let SettledRun { project, manifest, desired, recorded, options, report, lockfile } = *run;
     let until = now.saturating_add(HOLDS_FOR).ok()?;
     let usual = PlanOptions { lost_answer_rest: options.lost_answer_rest, ..PlanOptions::default() };
@@ -138,10 +209,13 @@ pub(crate) fn prove(run: &SettledRun<'_>, inputs: PlanInputs, now: Timestamp) ->
         return None;
     }
     // The lockfile on disk is the one that was planned with.
-    let inputs = inputs.finish(project, manifest, now_ns(now))?;
+    let PlanInputs { manifest: text, files } = inputs;
+    let inputs = add_own_files(text, project, manifest, now_ns(now))?;
     let bytes = lockfile::read(&project.lockfile).ok()??;
     (lockfile == Some(&*lockfile::fingerprint(&bytes))).then_some(())?;
-    Some(SettledProof { inputs, assets: report.assets, since: now, until })
+    let proof = SettledProof { inputs, files: files.to_string(), assets: report.assets, since: now, until };
+    // Without statuses `status` plans.
+    Some((proof, settled_rows::encode(desired, recorded, now).unwrap_or_default()))
 }
 
 /// Whether a run has nothing to tell but the number of its assets.

@@ -117,15 +117,23 @@ impl StateSnapshot {
     /// When the state can't be used.
     pub(crate) fn events(project: &Project, remote: &str, address: &Address) -> Result<Vec<EventRow>, ViewError> {
         let Some(store) = Store::open_read_only(&project.state, remote)? else { return Ok(Vec::new()) };
-        let mut newest = store.events(Some(address), EVENTS)?;
-        newest.reverse();
-        Ok(newest)
+        Ok(newest_events(&store, address)?)
     }
 
     fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError> {
         let now = clock::now();
         changes.iter().try_for_each(|change| self.recorded.apply(change, now))
     }
+}
+
+/// Returns the newest logged events of an address, oldest first.
+///
+/// # Errors
+/// When the state can't be read.
+pub(in crate::engine) fn newest_events(store: &Store, address: &Address) -> Result<Vec<EventRow>, StateError> {
+    let mut newest = store.events(Some(address), EVENTS)?;
+    newest.reverse();
+    Ok(newest)
 }
 
 /// The preview of a sync.

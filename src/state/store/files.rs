@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, Result, Row, Transaction, named_params};
+use rusqlite::{OptionalExtension as _, Result, Row, Transaction, named_params};
 
 use super::{Store, rows};
 use crate::model::asset::FileFormat;
@@ -11,6 +11,10 @@ use crate::model::file::{
 };
 use crate::model::path::ProjectPath;
 use crate::state::error::StateError;
+
+/// What an entry is read from, in order.
+const COLUMNS: &str = "path, size, modified_ns, changed_ns, inode, device, looked_at_ns, content, content_size, format, \
+     kind, duration_ns, sample_rate, width, height, problem, hint, problem_kind";
 
 /// The changes of a scan to the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,11 +49,7 @@ impl Store {
     /// When the database can't be read.
     pub fn load_files(&self) -> Result<FileCache, StateError> {
         let read = || -> Result<FileCache> {
-            let mut all = self.connection.prepare_cached(
-                "SELECT path, size, modified_ns, changed_ns, inode, device, looked_at_ns, content, content_size, format,
-                        kind, duration_ns, sample_rate, width, height, problem, hint, problem_kind
-                 FROM files ORDER BY path",
-            )?;
+            let mut all = self.connection.prepare_cached(&format!("SELECT {COLUMNS} FROM files ORDER BY path"))?;
             all.query_map([], |row| {
                 let path = ProjectPath::new(rows::text(row, 0)?).map_err(|error| rows::wrong(0, error))?;
                 Ok((path, file(row)?))
@@ -67,19 +67,23 @@ impl Store {
         if delta.is_empty() {
             return Ok(());
         }
-        let write = |connection: &mut Connection| -> Result<()> {
-            // In WAL mode the file stays sound, and the next durable change takes this one with it
-            // to the disk.
-            connection.pragma_update(None, "synchronous", "NORMAL")?;
-            let written = connection.transaction().and_then(|transaction| save(transaction, delta));
-            connection.pragma_update(None, "synchronous", "FULL")?;
-            written
+        self.without_waiting("write the file cache", |transaction| save(transaction, delta))
+    }
+
+    /// Returns the entry of one file.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn load_file(&self, path: &ProjectPath) -> Result<Option<CachedFile>, StateError> {
+        let read = || {
+            let mut one = self.connection.prepare_cached(&format!("SELECT {COLUMNS} FROM files WHERE path = ?1"))?;
+            one.query_row([path.as_str()], file).optional()
         };
-        write(&mut self.connection).map_err(|error| self.failed("write the file cache", error))
+        read().map_err(|error| self.failed("read the file cache", error))
     }
 }
 
-fn save(transaction: Transaction<'_>, delta: &FileDelta) -> Result<()> {
+fn save(transaction: &Transaction<'_>, delta: &FileDelta) -> Result<()> {
     let mut insert = transaction.prepare_cached(
         "INSERT OR REPLACE INTO files
             (path, size, modified_ns, changed_ns, inode, device, looked_at_ns, content, content_size, format, kind,
@@ -117,8 +121,7 @@ fn save(transaction: Transaction<'_>, delta: &FileDelta) -> Result<()> {
             ":hint": problem.and_then(|problem| problem.hint.as_ref()),
         })?;
     }
-    drop((insert, delete));
-    transaction.commit()
+    Ok(())
 }
 
 /// Returns the format's usual extension, which is its name in the table.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, Result, Row};
+use rusqlite::{Connection, Result, Row, params_from_iter};
 
 use super::proof::FoundRevisions;
 use super::{Store, attempts, observations, rows};
@@ -29,14 +29,8 @@ impl Store {
         let load = || {
             // One snapshot, even beside a writer.
             let snapshot = self.connection.unchecked_transaction()?;
-            let mut assets = load_assets(&snapshot)?;
-            load_revisions(&snapshot, &mut assets)?;
-            load_listed(&snapshot, &mut assets)?;
-            load_blocked(&snapshot, &mut assets)?;
-            load_retirements(&snapshot, &mut assets)?;
-            load_possible_duplicates(&snapshot, &mut assets)?;
-            load_repairs(&snapshot, &mut assets)?;
-            load_asked_before(&snapshot, &mut assets)?;
+            let (assets, revisions) = load_records(&RecordQuery { connection: &snapshot, address: None })?;
+            revisions.verify(&snapshot)?;
             Ok(Recorded {
                 assets,
                 attempts: attempts::load(&snapshot)?.into_iter().collect(),
@@ -54,19 +48,66 @@ impl Store {
         };
         load().map_err(|error| self.failed("read what is known", error))
     }
+
+    /// Loads the record of one address, and nothing else; `None` if there is none.
+    ///
+    /// # Errors
+    /// As for [`Store::load`].
+    pub fn load_record(&self, address: &Address) -> Result<Option<Record>, StateError> {
+        let query = RecordQuery { connection: &self.connection, address: Some(address) };
+        let (mut records, _) = load_records(&query).map_err(|error| self.failed("read what is known", error))?;
+        Ok(records.remove(address))
+    }
+}
+
+/// Whose rows are read: those of one address, or all.
+struct RecordQuery<'a> {
+    connection: &'a Connection,
+    address: Option<&'a Address>,
+}
+
+impl RecordQuery<'_> {
+    /// Passes each of these rows of the query `select` to `take`.
+    fn each(&self, select: &str, order: &str, mut take: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
+        let only = if self.address.is_some() { "WHERE address = ?1" } else { "" };
+        let mut all = self.connection.prepare_cached(&format!("{select} {only} {order}"))?;
+        let mut found = all.query(params_from_iter(self.address.map(Address::as_str)))?;
+        while let Some(row) = found.next()? {
+            take(row)?;
+        }
+        Ok(())
+    }
+}
+
+fn load_records(query: &RecordQuery<'_>) -> Result<(BTreeMap<Address, Record>, FoundRevisions)> {
+    let mut assets = load_assets(query)?;
+    let revisions = load_revisions(query, &mut assets)?;
+    load_listed(query, &mut assets)?;
+    load_blocked(query, &mut assets)?;
+    load_retirements(query, &mut assets)?;
+    load_possible_duplicates(query, &mut assets)?;
+    load_repairs(query, &mut assets)?;
+    load_asked_before(query, &mut assets)?;
+    Ok((assets, revisions))
 }
 
 fn address(row: &Row<'_>, column: usize) -> Result<Address> {
     Address::new(rows::text(row, column)?).map_err(|error| rows::wrong(column, error))
 }
 
-fn load_assets(connection: &Connection) -> Result<BTreeMap<Address, Record>> {
-    let mut all = connection.prepare_cached(
+fn load_assets(query: &RecordQuery<'_>) -> Result<BTreeMap<Address, Record>> {
+    let mut records = BTreeMap::new();
+    query.each(
         "SELECT address, asset_type, creator, privacy, path, asked, points_to, pin, pinned_asset, pinned_version,
                 removed_at IS NOT NULL, in_lockfile, stored, pinned_newest, overruled, begun_in
-         FROM assets ORDER BY address",
+         FROM assets",
+        "ORDER BY address",
+        |row| {
+            records.insert(address(row, 0)?, record(row)?);
+            Ok(())
+        },
     )?;
-    all.query_map([], |row| Ok((address(row, 0)?, record(row)?)))?.collect()
+    Ok(records)
 }
 
 fn record(row: &Row<'_>) -> Result<Record> {
@@ -110,41 +151,39 @@ pub(super) fn fact(row: &Row<'_>, first: usize) -> Result<RevisionFact> {
     })
 }
 
-/// Loads the revisions, and refuses a state that lost one.
-fn load_revisions(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+fn load_revisions(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>) -> Result<FoundRevisions> {
     let mut revisions = FoundRevisions::default();
-    let mut all = connection.prepare_cached(
-        "SELECT address, asset_id, version, ordinal, content, state, round, shared, asset_type, creator, disputed, era, made_at,
-                origin
-         FROM revisions ORDER BY address, asset_id, version",
-    )?;
-    let mut found = all.query([])?;
     // Both come in the order of their addresses.
     let mut records = assets.iter_mut();
     let mut current = records.next();
-    while let Some(row) = found.next()? {
-        revisions.count(row, [0, 1, 2, 4])?;
-        let address = rows::text(row, 0)?;
-        while current.as_ref().is_some_and(|(at, _)| at.as_str() < address) {
-            current = records.next();
-        }
-        let Some((_, record)) = current.as_mut().filter(|(at, _)| at.as_str() == address) else {
-            return Err(rows::wrong(0, format_args!("`{address}` has a revision but no record")));
-        };
-        let key = RevisionKey { asset_id: rows::asset_id(row, 1)?, version: rows::revision(row, 2)? };
-        record.history.add(key, fact(row, 3)?);
-    }
-    revisions.verify(connection)
+    query.each(
+        "SELECT address, asset_id, version, ordinal, content, state, round, shared, asset_type, creator, disputed, era, made_at,
+                origin
+         FROM revisions",
+        "ORDER BY address, asset_id, version",
+        |row| {
+            revisions.count(row, [0, 1, 2, 4])?;
+            let address = rows::text(row, 0)?;
+            while current.as_ref().is_some_and(|(at, _)| at.as_str() < address) {
+                current = records.next();
+            }
+            let Some((_, record)) = current.as_mut().filter(|(at, _)| at.as_str() == address) else {
+                return Err(rows::wrong(0, format_args!("`{address}` has a revision but no record")));
+            };
+            let key = RevisionKey { asset_id: rows::asset_id(row, 1)?, version: rows::revision(row, 2)? };
+            record.history.add(key, fact(row, 3)?);
+            Ok(())
+        },
+    )?;
+    Ok(revisions)
 }
 
-fn load_listed(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
-    let mut all = connection.prepare_cached("SELECT address, asset_id, duplicate FROM listed")?;
-    let mut found = all.query([])?;
-    while let Some(row) = found.next()? {
+fn load_listed(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+    query.each("SELECT address, asset_id, duplicate FROM listed", "", |row| {
         let listing = if row.get(2)? { Listing::Duplicate } else { Listing::Listed };
         record_of(row, assets, "a listed asset")?.history.list(rows::asset_id(row, 1)?, Some(listing));
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn load_forgotten(connection: &Connection) -> Result<BTreeMap<Address, Forgotten>> {
@@ -157,12 +196,9 @@ fn load_forgotten(connection: &Connection) -> Result<BTreeMap<Address, Forgotten
     Ok(forgotten)
 }
 
-fn load_blocked(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
-    let mut all = connection.prepare_cached(
-        "SELECT address, input_digest, message, at, action, failures, in_doubt, refusal_kind FROM blocked",
-    )?;
-    let mut found = all.query([])?;
-    while let Some(row) = found.next()? {
+fn load_blocked(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+    let select = "SELECT address, input_digest, message, at, action, failures, in_doubt, refusal_kind FROM blocked";
+    query.each(select, "", |row| {
         let record = record_of(row, assets, "a blocked address")?;
         let (input_digest, message, at) = (rows::parsed(row, 1)?, row.get(2)?, rows::time(row, 3)?);
         record.blocked = Some(match rows::text_or_null(row, 4)? {
@@ -176,22 +212,20 @@ fn load_blocked(connection: &Connection, assets: &mut BTreeMap<Address, Record>)
                 Blocked::Retrying { input_digest, failures, doubts, next_at: at, message }
             }
         });
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
-fn load_retirements(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
-    let mut all = connection.prepare_cached("SELECT address, asset_id, why, since, archived_at FROM retirements")?;
-    let mut found = all.query([])?;
-    while let Some(row) = found.next()? {
+fn load_retirements(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+    query.each("SELECT address, asset_id, why, since, archived_at FROM retirements", "", |row| {
         let retirement = Retirement {
             why: rows::named(row, 2, "reason to leave", RetireReason::from_name)?,
             since: rows::time(row, 3)?,
             archived_at: rows::parsed_or_null(row, 4)?,
         };
         record_of(row, assets, "a retirement")?.retirements.insert(rows::asset_id(row, 1)?, retirement);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Reads a possible duplicate from two columns.
@@ -199,24 +233,20 @@ pub(super) fn possible_duplicate(row: &Row<'_>, first: usize) -> Result<Possible
     Ok(PossibleDuplicate { content: rows::content(row, first)?, settled: row.get(first + 1)? })
 }
 
-fn load_possible_duplicates(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
-    let mut all = connection.prepare_cached("SELECT address, upload, content, settled FROM possible_duplicates")?;
-    let mut found = all.query([])?;
-    while let Some(row) = found.next()? {
+fn load_possible_duplicates(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+    query.each("SELECT address, upload, content, settled FROM possible_duplicates", "", |row| {
         let (upload, duplicate) = (rows::parsed(row, 1)?, possible_duplicate(row, 2)?);
         record_of(row, assets, "a possible duplicate")?.possible_duplicates.insert(upload, duplicate);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
-fn load_asked_before(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
-    let mut all = connection.prepare_cached("SELECT address, field, digest FROM asked_before")?;
-    let mut found = all.query([])?;
-    while let Some(row) = found.next()? {
+fn load_asked_before(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+    query.each("SELECT address, field, digest FROM asked_before", "", |row| {
         let asked = (rows::parsed(row, 1)?, rows::parsed(row, 2)?);
         record_of(row, assets, "metadata that was asked for")?.asked_before.insert(asked);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn load_quotas(connection: &Connection) -> Result<BTreeMap<(Creator, AssetType), SpentQuota>> {
@@ -228,14 +258,12 @@ fn load_quotas(connection: &Connection) -> Result<BTreeMap<(Creator, AssetType),
     .collect()
 }
 
-fn load_repairs(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
-    let mut all = connection.prepare_cached("SELECT address, repair, at FROM repairs ORDER BY rowid")?;
-    let mut found = all.query([])?;
-    while let Some(row) = found.next()? {
+fn load_repairs(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+    query.each("SELECT address, repair, at FROM repairs", "ORDER BY rowid", |row| {
         let done = (rows::named(row, 1, "repair", DriftRepair::from_name)?, rows::time(row, 2)?);
         record_of(row, assets, "a repair")?.repairs.push(done);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Returns the record of the address in the first column.

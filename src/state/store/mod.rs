@@ -30,7 +30,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ToSql};
+use rusqlite::{Connection, ToSql, Transaction};
 
 use crate::platform::file_id::FileId;
 use crate::platform::lock::FileLock;
@@ -43,7 +43,7 @@ pub(crate) use files::FileDelta;
 pub(crate) use learned::{LatencyRow, LimitRow};
 pub(super) use open::create_folder;
 pub(crate) use requests::{RequestClient, RequestProgress};
-pub(crate) use settled::SettledProof;
+pub(crate) use settled::{SettledProof, SettledRows};
 
 /// An open state.
 #[derive(Debug)]
@@ -151,6 +151,26 @@ impl Store {
             self.connection.execute(statement, [value]).map(drop)
         };
         update().map_err(|error| self.failed(doing, error))
+    }
+
+    /// Writes something that only saves time, in one transaction that doesn't wait for the disk. In
+    /// WAL mode the file stays sound, and the next durable change takes this one with it to the disk.
+    fn without_waiting(
+        &mut self,
+        doing: &'static str,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), StateError> {
+        let all = |connection: &mut Connection| -> rusqlite::Result<()> {
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
+            let written = connection.transaction().and_then(|transaction| {
+                write(&transaction)?;
+                transaction.commit()
+            });
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            written
+        };
+        let written = all(&mut self.connection);
+        written.map_err(|error| self.failed(doing, error))
     }
 
     fn failed(&self, doing: &'static str, error: rusqlite::Error) -> StateError {

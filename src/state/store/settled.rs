@@ -5,13 +5,16 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Result};
 
 use super::{Store, rows};
+use crate::model::address::Address;
 use crate::state::error::StateError;
 
 /// What a plan was made from, when it had nothing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettledProof {
-    /// A digest of everything that a plan depends on beside the state and the time.
+    /// A digest of everything that a plan depends on beside the files, the state and the time.
     pub inputs: String,
+    /// A digest of the names and fingerprints of all files.
+    pub files: String,
     /// The number of assets in the manifest.
     pub assets: u64,
     /// When the plan was made.
@@ -20,36 +23,95 @@ pub struct SettledProof {
     pub until: Timestamp,
 }
 
+/// The statuses of some addresses that follow one another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettledRows {
+    /// The first of them.
+    pub first: Address,
+    /// Their statuses, in the writer's form.
+    pub rows: Vec<u8>,
+}
+
 impl Store {
-    /// Returns the proof, if nothing was written since.
+    /// Returns the proof, if nothing was written since. What is read after it is of the same moment.
     ///
     /// # Errors
     /// When the database can't be read.
     pub fn settled(&self) -> std::result::Result<Option<SettledProof>, StateError> {
         let read = || -> Result<Option<SettledProof>> {
-            let mut all = self.connection.prepare_cached("SELECT inputs, assets, since, until FROM settled")?;
+            if self.connection.is_autocommit() {
+                self.connection.execute_batch("BEGIN")?;
+            }
+            let mut all = self.connection.prepare_cached("SELECT inputs, files, assets, since, until FROM settled")?;
             all.query_row([], |row| {
-                let (since, until) = (rows::time(row, 2)?, rows::time(row, 3)?);
-                let assets = row.get::<_, i64>(1)?.unsigned_abs();
-                Ok(SettledProof { inputs: rows::text(row, 0)?.to_owned(), assets, since, until })
+                let (since, until) = (rows::time(row, 3)?, rows::time(row, 4)?);
+                let (inputs, files) = (rows::text(row, 0)?.to_owned(), rows::text(row, 1)?.to_owned());
+                let assets = row.get::<_, i64>(2)?.unsigned_abs();
+                Ok(SettledProof { inputs, files, assets, since, until })
             })
             .optional()
         };
         read().map_err(|error| self.failed("read whether there is anything to do", error))
     }
 
-    /// Stores the proof.
+    /// Passes all statuses that were stored with the proof to `take`, in the order of their
+    /// addresses, until it returns `false`.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn settled_rows(&self, mut take: impl FnMut(&[u8]) -> bool) -> std::result::Result<(), StateError> {
+        let mut read = || -> Result<()> {
+            let mut all = self.connection.prepare_cached("SELECT rows FROM settled_rows ORDER BY first")?;
+            let mut found = all.query([])?;
+            while let Some(row) = found.next()? {
+                let bytes = row.get_ref(0)?.as_blob().map_err(|error| rows::wrong(0, error))?;
+                if !take(bytes) {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        read().map_err(|error| self.failed("read what is settled", error))
+    }
+
+    /// Returns those statuses among which that of `address` is, if it has one.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn settled_rows_with(&self, address: &Address) -> std::result::Result<Option<Vec<u8>>, StateError> {
+        let read = || {
+            let mut one = self
+                .connection
+                .prepare_cached("SELECT rows FROM settled_rows WHERE first <= ?1 ORDER BY first DESC LIMIT 1")?;
+            one.query_row([address.as_str()], |row| row.get(0)).optional()
+        };
+        read().map_err(|error| self.failed("read what is settled", error))
+    }
+
+    /// Stores the proof, with the status of every address. Doesn't wait for the disk: without the
+    /// proof a plan is made.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub fn set_settled(&mut self, proof: &SettledProof) -> std::result::Result<(), StateError> {
-        let SettledProof { inputs, assets, since, until } = proof;
-        let assets = i64::try_from(*assets).unwrap_or(i64::MAX);
-        let row = (inputs, assets, since.to_string(), until.to_string());
-        self.connection
-            .execute("INSERT OR REPLACE INTO settled VALUES (1, ?1, ?2, ?3, ?4)", row)
-            .map(drop)
-            .map_err(|error| self.failed("write that there is nothing to do", error))
+    pub fn set_settled(
+        &mut self,
+        proof: &SettledProof,
+        statuses: &[SettledRows],
+    ) -> std::result::Result<(), StateError> {
+        self.without_waiting("write that there is nothing to do", |transaction| {
+            let SettledProof { inputs, files, assets, since, until } = proof;
+            let assets = i64::try_from(*assets).unwrap_or(i64::MAX);
+            let row = (inputs, files, assets, since.to_string(), until.to_string());
+            transaction.execute("DELETE FROM settled_rows", [])?;
+            let mut insert = transaction.prepare_cached("INSERT INTO settled_rows (first, rows) VALUES (?1, ?2)")?;
+            for SettledRows { first, rows } in statuses {
+                insert.execute((first.as_str(), rows))?;
+            }
+            drop(insert);
+            transaction
+                .execute("INSERT OR REPLACE INTO settled VALUES (1, ?1, ?2, ?3, ?4, ?5)", row)
+                .map(drop)
+        })
     }
 }
 

@@ -125,7 +125,7 @@ impl SyncRun<'_> {
             settled::prove(&run, inputs, clock::now())
         };
         match tokio::task::block_in_place(|| state_cache.read(prove)) {
-            Some(proof) => Ok(state_cache.store().set_settled(proof).await?),
+            Some((proof, statuses)) => Ok(state_cache.store().set_settled(proof, statuses).await?),
             None => Ok(()),
         }
     }
