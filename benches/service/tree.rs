@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::support::{GLOBS, Project, Remote, chunk, png, rbxmx};
 
 /// One file in this many is a model; the others are pictures.
-const MODEL_EVERY: usize = 10;
+pub const MODEL_EVERY: usize = 10;
 
 /// The number of files in a folder, and of such folders in their parent.
 const IN_FOLDER: usize = 50;

@@ -18,6 +18,7 @@ use crate::engine::remote::revisions::{self, RemoteFacts, RemoteHistory, RemoteR
 use crate::engine::remote::throttle::{self, Throttle};
 use crate::engine::report::progress::Listener;
 use crate::engine::report::status::status;
+use crate::engine::workspace::settled::{self, SettledHistory};
 use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
@@ -59,7 +60,12 @@ struct HistoryQuery {
 impl HistoryQuery {
     /// A number last is a revision, unless an asset has that name.
     fn read(target: &ProjectTarget, words: &[String]) -> Result<Self, CommandFailure> {
-        let known = StateSnapshot::open(&target.project, &target.remote)?.known();
+        // The names of all assets are needed only where a word may be something else.
+        let may_be_number = words.last().is_some_and(|last| last.parse::<u64>().is_ok());
+        let known = match may_be_number || AddressSelection::plain(words).is_none() {
+            true => StateSnapshot::open(&target.project, &target.remote)?.known(),
+            false => BTreeSet::new(),
+        };
         let number = |word: &String| {
             let is_name = Address::new(word).is_ok_and(|address| known.contains(&address));
             word.parse::<u64>().ok().filter(|_| !is_name)
@@ -84,8 +90,16 @@ impl HistoryQuery {
 }
 
 impl KnownHistory {
-    fn load(global: &Global, wanted: &Address) -> Result<Self, CommandFailure> {
-        let target = target::find(global)?;
+    /// Loads one address alone, if that is enough to know which revision is current.
+    fn load_alone(target: &ProjectTarget, wanted: &Address) -> Option<Self> {
+        let SettledHistory { status, record, events } = settled::history(&target.project, &target.remote, wanted)?;
+        let current = status.asset_id.zip(status.revision);
+        let pinned = status.pin.and_then(|pin| Some(find(&record, pin).ok()?.0));
+        let view = StateSnapshot::default();
+        Some(Self::of(view, events, wanted.clone(), record, current, pinned, status.file_hash))
+    }
+
+    fn load(target: &ProjectTarget, wanted: &Address) -> Result<Self, CommandFailure> {
         let view = StateSnapshot::open(&target.project, &target.remote)?;
         let found = view.recorded.assets.iter().find(|(address, _)| *address == wanted);
         let Some((address, record)) = found.map(|(address, record)| (address.clone(), record.clone())) else {
@@ -112,9 +126,21 @@ impl KnownHistory {
         let pinned = row.and_then(|row| row.pin).and_then(|pin| Some(find(&record, pin).ok()?.0));
         let file = row.and_then(|row| row.file_hash);
         let events = StateSnapshot::events(&target.project, &target.remote, &address)?;
+        Ok(Self::of(view, events, address, record, current, pinned, file))
+    }
+
+    fn of(
+        view: StateSnapshot,
+        events: Vec<EventRow>,
+        address: Address,
+        record: Record,
+        current: Option<(AssetId, u64)>,
+        pinned: Option<RevisionKey>,
+        file: Option<ContentHash>,
+    ) -> Self {
         let (numbers, numbered) = (record.history.numbers(), record.numbered());
         let duplicates = record.history.duplicates(record.identity.kind());
-        Ok(Self { view, events, address, record, current, pinned, file, numbers, numbered, duplicates })
+        Self { view, events, address, record, current, pinned, file, numbers, numbered, duplicates }
     }
 
     /// `None`: a revision of an asset that is not the one that counts, whose numbers it would
@@ -163,7 +189,10 @@ pub(super) fn run(output: Printer, global: &Global, args: &HistoryArgs) -> Resul
     let wish = HistoryQuery::read(&target, &args.words)?;
     let mut documents = Vec::new();
     for address in &wish.selection.addresses {
-        let known = KnownHistory::load(global, address)?;
+        let known = match KnownHistory::load_alone(&target, address) {
+            Some(known) => known,
+            None => KnownHistory::load(&target, address)?,
+        };
         let unasked = |(key, fact)| RemoteRevision { key, fact: Some(fact), remote: RemoteStatus::Unknown };
         let all = known.record.history.in_order().into_iter().map(unasked);
         let revisions: Vec<RemoteRevision> =
@@ -202,7 +231,7 @@ fn heading(output: Printer, wish: &HistoryQuery, known: &KnownHistory) {
 pub(super) async fn run_remote(output: Printer, global: &Global, args: &HistoryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let wish = HistoryQuery::read(&target, &args.words)?;
-    let all = wish.selection.addresses.iter().map(|address| KnownHistory::load(global, address));
+    let all = wish.selection.addresses.iter().map(|address| KnownHistory::load(&target, address));
     let all: Vec<KnownHistory> = all.collect::<Result<_, _>>()?;
     let Some(first) = all.first() else { return Ok(Exit::Success) };
     let credential = target::credential(global, &target)?;

@@ -13,7 +13,7 @@ use super::target::{self, ProjectTarget};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::project::Project;
-use crate::engine::workspace::settled::{self, Settled};
+use crate::engine::workspace::settled::{self, NothingToDo};
 use crate::engine::workspace::snapshot::{self, Asker, PlanPreview, RefreshedPreview};
 use crate::manifest::EntryLines;
 use crate::model::address::Address;
@@ -25,7 +25,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Re
     let target = target::find(global)?;
     if !global.emulator
         && !args.refresh
-        && let Some(Settled { assets, outputs }) = settled::check(&target.project, &target.remote)
+        && let Some(NothingToDo { assets, outputs }) = settled::check(&target.project, &target.remote)
     {
         if output.is_json() {
             output.document(&document::nothing_planned(&outputs));

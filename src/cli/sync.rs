@@ -26,7 +26,7 @@ use crate::engine::report::run_report::{Outcome, RunReport, Stop, Warning};
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::session::Session;
-use crate::engine::workspace::settled::{self, Settled};
+use crate::engine::workspace::settled::{self, NothingToDo};
 use crate::engine::workspace::snapshot;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
@@ -53,7 +53,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     refuse_pointless(&target, args)?;
     let credential = target::credential(global, &target)?;
     if command.is_none()
-        && let Some(Settled { assets, outputs }) = settled(global, args, &target)
+        && let Some(NothingToDo { assets, outputs }) = settled(global, args, &target)
     {
         let report = RunReport { assets, outputs, ..RunReport::default() };
         let ended = SyncEnd { report: Some(report), failure: None };
@@ -144,7 +144,7 @@ fn refuse_pointless(target: &target::ProjectTarget, args: &SyncArgs) -> Result<(
 }
 
 /// Returns what there is to tell, if it is proved that a run has nothing to do.
-fn settled(global: &Global, args: &SyncArgs, target: &ProjectTarget) -> Option<Settled> {
+fn settled(global: &Global, args: &SyncArgs, target: &ProjectTarget) -> Option<NothingToDo> {
     let is_plain = global.verbose == 0 && !global.emulator;
     let asks_more = args.refresh
         || args.accept_new_lockfile

@@ -67,7 +67,7 @@ impl TreeDigest {
         if !is_complete(&checked) {
             return None;
         }
-        let Listing { parts, folders, has_links } = list(&named, &globs)?;
+        let FoundParts { parts, folders, has_links } = list(&named, &globs)?;
         if has_links {
             // Links to folders are rare, and the walk alone knows when to follow them.
             return Self::of_walked(root, selection);
@@ -173,7 +173,7 @@ impl Part {
 }
 
 /// All parts below a folder.
-struct Listing {
+struct FoundParts {
     parts: BTreeMap<PartName, Part>,
     folders: u64,
     /// A link to a folder may lead to files of the globs, and was not followed.
@@ -181,7 +181,7 @@ struct Listing {
 }
 
 /// Something to do for whichever core is free.
-enum Job {
+enum ListingJob {
     /// List a folder.
     Folder { place: PathBuf, path: String, parts: Vec<PatternPart> },
     /// Read the metadata of some of its files.
@@ -198,22 +198,22 @@ struct FoundEntry {
 
 /// What is to be done, and what was.
 struct Work {
-    jobs: Vec<Job>,
+    jobs: Vec<ListingJob>,
     /// The number of jobs that are not done, also those that are in hand.
     open: usize,
-    found: Listing,
+    found: FoundParts,
     /// Something can't be read, or is no path of a project.
     failed: bool,
 }
 
 /// Lists the files that `globs` find below `root`, with all cores; `None` where the walk would find
 /// a problem.
-fn list(root: &Root, globs: &Globs) -> Option<Listing> {
-    let found = Listing { parts: BTreeMap::new(), folders: 0, has_links: false };
+fn list(root: &Root, globs: &Globs) -> Option<FoundParts> {
+    let found = FoundParts { parts: BTreeMap::new(), folders: 0, has_links: false };
     if !globs.find_something() {
         return Some(found);
     }
-    let first = Job::Folder { place: root.join(""), path: String::new(), parts: Vec::new() };
+    let first = ListingJob::Folder { place: root.join(""), path: String::new(), parts: Vec::new() };
     let work = Mutex::new(Work { jobs: vec![first], open: 1, found, failed: false });
     let changed = Condvar::new();
     std::thread::scope(|scope| {
@@ -244,8 +244,8 @@ fn work_on(work: &Mutex<Work>, changed: &Condvar, globs: &Globs) {
         };
         drop(state);
         let done = match job {
-            Job::Folder { place, path, parts } => list_folder(&place, path, parts, globs),
-            Job::Files { name, files } => read_part(name, &files),
+            ListingJob::Folder { place, path, parts } => list_folder(&place, path, parts, globs),
+            ListingJob::Files { name, files } => read_part(name, &files),
         };
         state = locked(work);
         match done {
@@ -266,7 +266,7 @@ fn work_on(work: &Mutex<Work>, changed: &Condvar, globs: &Globs) {
 /// The result of a job.
 #[derive(Default)]
 struct Done {
-    jobs: Vec<Job>,
+    jobs: Vec<ListingJob>,
     part: Option<(PartName, Part)>,
     folders: u64,
     has_links: bool,
@@ -292,7 +292,7 @@ fn list_folder(place: &Path, path: String, mut parts: Vec<PatternPart>, globs: &
                     return None;
                 }
                 let path = if path.is_empty() { text.into_owned() } else { format!("{path}/{text}") };
-                done.jobs.push(Job::Folder { place: place.join(&raw), path, parts: parts.clone() });
+                done.jobs.push(ListingJob::Folder { place: place.join(&raw), path, parts: parts.clone() });
             }
             parts.pop();
             continue;
@@ -328,7 +328,7 @@ fn list_folder(place: &Path, path: String, mut parts: Vec<PatternPart>, globs: &
     if let Some((name, files)) = chunks.next() {
         done.part = read_part(name, &files)?.part;
     }
-    done.jobs.extend(chunks.map(|(name, files)| Job::Files { name, files }));
+    done.jobs.extend(chunks.map(|(name, files)| ListingJob::Files { name, files }));
     Some(done)
 }
 

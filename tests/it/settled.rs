@@ -8,11 +8,10 @@ use crate::support::{Project, Remote, png, rbxmx};
 
 const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/*.png\"\n\n[assets.sword]\npath = \"sword.rbxmx\"\n\n[[outputs]]\npath = \"ids.json\"\n";
 
-/// A project in a git checkout, synced, with the proof that there is nothing to do, and a state that
-/// has lost its revisions behind Macadam's back: a command that needs them fails with exit code 3.
-fn settled(more: &str) -> (Remote, Project) {
+/// A project in a git checkout, synced, with the proof that there is nothing to do.
+fn proved(manifest: &str) -> (Remote, Project) {
     let remote = Remote::start();
-    let project = Project::new(&format!("{MANIFEST}{more}")).at(&remote.url());
+    let project = Project::new(manifest).at(&remote.url());
     git(project.path(), &["init", "-q", "-b", "main"]);
     for (path, content) in [("ui/a.png", png(1)), ("ui/b.png", png(2)), ("sword.rbxmx", rbxmx("1").into())] {
         project.write(path, content);
@@ -23,15 +22,28 @@ fn settled(more: &str) -> (Remote, Project) {
     // Times that are too recent prove nothing.
     project.pass(1);
     project.run(&["sync", "--once"]).expect(0);
+    (remote, project)
+}
+
+/// The same with a state that has lost its revisions behind Macadam's back: a command that needs
+/// them fails with exit code 3.
+fn settled(manifest: &str) -> (Remote, Project) {
+    let (remote, project) = proved(manifest);
     let state = rusqlite::Connection::open(project.state()).unwrap();
     assert_eq!(state.execute("DELETE FROM revisions", []).unwrap(), 3);
     (remote, project)
 }
 
+/// Takes the proof away.
+fn forget_the_proof(project: &Project) {
+    let state = rusqlite::Connection::open(project.state()).unwrap();
+    assert_eq!(state.execute("DELETE FROM settled", []).unwrap(), 1);
+}
+
 /// Changes something and checks that the proof doesn't count any more.
 #[track_caller]
 fn check(what: &str, change: impl FnOnce(&Project)) {
-    let (_remote, project) = settled("");
+    let (_remote, project) = settled(MANIFEST);
     change(&project);
     for command in [&["sync", "--once"][..], &["plan"]] {
         let ran = project.run(command);
@@ -41,7 +53,7 @@ fn check(what: &str, change: impl FnOnce(&Project)) {
 
 #[test]
 fn a_run_and_a_plan_with_nothing_to_do_need_only_the_proof() {
-    let (remote, project) = settled("");
+    let (remote, project) = settled(MANIFEST);
     let before = remote.requests(ApiEndpoint::GetAsset);
     let ran = project.run(&["sync", "--once"]).expect(0);
     assert_eq!(ran.stdout, "Done. 3 assets are up to date, nothing to do.\n");
@@ -49,23 +61,47 @@ fn a_run_and_a_plan_with_nothing_to_do_need_only_the_proof() {
     assert_eq!(ran.stdout, "Plan: nothing to do, 3 assets are up to date.\n");
     assert_eq!(remote.requests(ApiEndpoint::GetAsset), before);
     // What asks for more gets more.
-    for command in [&["sync", "--once", "--refresh"][..], &["plan", "--refresh"], &["status"]] {
+    for command in [&["sync", "--once", "--refresh"][..], &["plan", "--refresh"]] {
         assert_eq!(project.run(command).code, 3, "{command:?}");
     }
 }
 
 #[test]
-fn the_proof_gives_the_same_documents_as_a_plan_and_a_run() {
-    let (_remote, project) = settled("");
-    let forms = || [&["plan"][..], &["sync", "--once"]].map(|command| project.json(command));
-    let proved = forms();
-    // Without the proof.
-    let state = rusqlite::Connection::open(project.state()).unwrap();
-    assert_eq!(state.execute("DELETE FROM settled", []).unwrap(), 1);
-    assert_eq!(forms().map(|(code, _)| code), [3, 3], "the state lost its revisions");
-    project.remove_state();
-    project.run(&["sync", "--once"]).expect(0);
-    assert_eq!(forms(), proved);
+fn the_proof_gives_the_same_documents_as_a_plan() {
+    let (_remote, project) = proved(MANIFEST);
+    let commands = [
+        &["plan"][..],
+        &["status"],
+        &["status", "ui/a.png", "sword"],
+        &["history", "sword"],
+        &["history", "ui/a.png", "sword"],
+        &["open", "ui/b.png"],
+        &["sync", "--once"],
+    ];
+    let proved = commands.map(|command| project.json(command));
+    for (command, proved) in commands.into_iter().zip(proved) {
+        // A run proves it anew.
+        forget_the_proof(&project);
+        assert_eq!(project.json(command), proved, "{command:?}");
+        project.run(&["sync", "--once"]).expect(0);
+    }
+}
+
+#[test]
+fn one_address_is_known_from_its_own_file() {
+    let (_remote, project) = settled(MANIFEST);
+    let codes = || {
+        [&["status", "ui/a.png"][..], &["open", "ui/a.png"], &["history", "ui/a.png"], &["status"]]
+            .map(|command| project.run(command).code)
+    };
+    assert_eq!(codes(), [0, 0, 0, 0]);
+    project.write("ui/b.png", png(7));
+    assert_eq!(codes(), [0, 0, 0, 3], "only all of them need the other file");
+    project.write("ui/a.png", png(8));
+    assert_eq!(codes(), [3, 3, 3, 3]);
+    // What shows another asset depends on that one's file.
+    let (_remote, project) = settled(&MANIFEST.replace("\n\n[[outputs]]", "\nicon = \"ui/a.png\"\n\n[[outputs]]"));
+    assert_eq!(["ui/a.png", "sword"].map(|address| project.run(&["status", address]).code), [0, 3]);
 }
 
 #[test]

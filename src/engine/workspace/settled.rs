@@ -103,7 +103,7 @@ pub(crate) struct OpenProof<'a> {
 
 /// A project in which there is nothing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Settled {
+pub(crate) struct NothingToDo {
     /// The number of assets in the manifest.
     pub assets: u64,
     /// Its outputs, each of which is up to date.
@@ -112,11 +112,11 @@ pub(crate) struct Settled {
 
 /// Returns what there is to tell of the project, if it is proved that there is nothing to do.
 /// Writes nothing, and takes no lock. Blocks: it reads the disk.
-pub(crate) fn check(project: &Project, remote: &str) -> Option<Settled> {
+pub(crate) fn check(project: &Project, remote: &str) -> Option<NothingToDo> {
     let open = open(project, remote).filter(OpenProof::covers_files)?;
     let up_to_date = |path: &ProjectPath| OutputFile { path: path.clone(), state: OutputState::UpToDate };
     let outputs = open.manifest.outputs().iter().map(|output| up_to_date(&output.path)).collect();
-    Some(Settled { assets: open.proof.assets, outputs })
+    Some(NothingToDo { assets: open.proof.assets, outputs })
 }
 
 /// Returns the status of every address, if it is proved that there is nothing to do. Blocks: it
@@ -171,11 +171,28 @@ impl OpenProof<'_> {
         (is_same && !shows_others && status.file_hash.is_some()).then_some(status)
     }
 
-    /// Returns what is recorded of an address, and its newest events. Blocks: it reads the disk.
-    pub(crate) fn record(&self, address: &Address) -> Option<(Record, Vec<EventRow>)> {
+    fn history(&self, address: &Address) -> Option<SettledHistory> {
+        let status = self.status(address)?;
         let record = self.store.load_record(address).ok()??;
-        Some((record, snapshot::newest_events(&self.store, address).ok()?))
+        Some(SettledHistory { status, record, events: snapshot::newest_events(&self.store, address).ok()? })
     }
+}
+
+/// One address of a project in which there is nothing to do.
+#[derive(Debug)]
+pub(crate) struct SettledHistory {
+    /// Its status.
+    pub status: AssetStatus,
+    /// Its record.
+    pub record: Record,
+    /// Its newest events, oldest first.
+    pub events: Vec<EventRow>,
+}
+
+/// Returns what is known of one address, without a look at the others; `None` if that isn't enough.
+/// Blocks: it reads the disk.
+pub(crate) fn history(project: &Project, remote: &str, address: &Address) -> Option<SettledHistory> {
+    open(project, remote)?.history(address)
 }
 
 /// The end of a run, as far as a proof needs it.
