@@ -52,9 +52,9 @@ fn run(command: &mut Command, look: Option<Duration>) -> Cost {
     }
     let wall = began.elapsed().as_secs_f64() * 1000.0;
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
-    let ticks: f64 = stat.rsplit_once(") ").map_or(0.0, |(_, rest)| {
-        rest.split(' ').skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum()
-    });
+    let ticks: f64 = stat
+        .rsplit_once(") ")
+        .map_or(0.0, |(_, rest)| rest.split(' ').skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum());
     let code = child.wait().expect("it is our child").code().unwrap_or(-1);
     Cost { wall, cpu: ticks * 1000.0 / TICKS, memory, code }
 }

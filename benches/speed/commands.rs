@@ -49,11 +49,9 @@ pub fn status(table: &Table, tree: &Tree, runs: usize) {
     let one = tree.files[tree.files.len() / 2].0.clone();
     beside_git(table, tree, runs, "`status`", &["status"], Goal::Ratio { times: 2.0, memory: None });
     let goal = Goal::Time { ms: 50.0, memory: Some(30.0) };
-    for (work, command) in [
-        ("one address: `status`", "status"),
-        ("one address: `history`", "history"),
-        ("one address: `open`", "open"),
-    ] {
+    for (work, command) in
+        [("one address: `status`", "status"), ("one address: `history`", "history"), ("one address: `open`", "open")]
+    {
         beside_git(table, tree, runs, work, &[command, &one], goal);
     }
 }
@@ -92,13 +90,35 @@ pub fn edit(table: &Table, tree: &Tree, relay: &Relay, runs: usize) {
         memory = memory.max(cost.memory);
     }
     let files = tree.files.len();
-    let git_status = median((0..5).map(|_| succeeded(timed(&mut git(project, &["status", "--porcelain"]))).wall).collect());
+    let git_status =
+        median((0..5).map(|_| succeeded(timed(&mut git(project, &["status", "--porcelain"]))).wall).collect());
     let beside = Some(("`git status`", git_status));
     let goal = Goal::Time { ms: 1000.0, memory: Some(150.0) };
-    table.row(Row { work: "one edit: `sync --once`, processor time", files, time: median(cpus), beside: None, memory: Some(memory), goal });
-    table.row(Row { work: "one edit: `sync --once`, in all", files, time: median(walls), beside, memory: None, goal: Goal::None });
+    table.row(Row {
+        work: "one edit: `sync --once`, processor time",
+        files,
+        time: median(cpus),
+        beside: None,
+        memory: Some(memory),
+        goal,
+    });
+    table.row(Row {
+        work: "one edit: `sync --once`, in all",
+        files,
+        time: median(walls),
+        beside,
+        memory: None,
+        goal: Goal::None,
+    });
     let goal = Goal::Ratio { times: 2.0, memory: None };
-    table.row(Row { work: "one edit: until the request is out", files, time: median(wires), beside, memory: None, goal });
+    table.row(Row {
+        work: "one edit: until the request is out",
+        files,
+        time: median(wires),
+        beside,
+        memory: None,
+        goal,
+    });
     settle(project);
 }
 
@@ -125,7 +145,14 @@ pub fn hash(table: &Table, tree: &Tree, runs: usize) {
     }
     let beside = Some(("`openssl dgst`, 2 at once", median(others)));
     let goal = Goal::Ratio { times: 1.1, memory: None };
-    table.row(Row { work: "first hash: `check`", files: tree.files.len(), time: median(own), beside, memory: None, goal });
+    table.row(Row {
+        work: "first hash: `check`",
+        files: tree.files.len(),
+        time: median(own),
+        beside,
+        memory: None,
+        goal,
+    });
     settle(project);
 }
 

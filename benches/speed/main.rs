@@ -36,7 +36,8 @@ mod watching;
 use rows::Table;
 use tree::Tree;
 
-const USAGE: &str = "usage: cargo bench --bench speed -- [nothing] [status] [edit] [hash] [service] [--files N]… [--runs N]
+const USAGE: &str =
+    "usage: cargo bench --bench speed -- [nothing] [status] [edit] [hash] [service] [--files N]… [--runs N]
 
 nothing   `plan` and `sync --once` with nothing to do, beside `git status`
 status    `status` of all assets and of one, beside `git status`

@@ -25,10 +25,18 @@ impl Table {
                 let kept = ratio.is_some_and(|ratio| ratio <= times) && within(mib, memory);
                 (format!("{times} ×{}", in_memory(memory)), kept)
             }
-            Goal::Time { ms, memory } => (format!("{}{}", milliseconds(ms), in_memory(memory)), time <= ms && within(mib, memory)),
+            Goal::Time { ms, memory } => {
+                (format!("{}{}", milliseconds(ms), in_memory(memory)), time <= ms && within(mib, memory))
+            }
             Goal::None => (String::new(), true),
         };
-        let kept = if goal.is_empty() { "" } else if kept { "kept" } else { "missed" };
+        let kept = if goal.is_empty() {
+            ""
+        } else if kept {
+            "kept"
+        } else {
+            "missed"
+        };
         let memory = mib.map(|mib| format!("{mib:.1} MiB")).unwrap_or_default();
         println!("| {work} | {files} | {} | {beside} | {times} | {memory} | {goal} | {kept} |", milliseconds(time));
     }

@@ -37,7 +37,14 @@ pub fn measure(table: &Table, tree: &Tree, relay: &Relay) {
     let memory = Some(idle.rss);
     let a_second = idle.cpu.as_secs_f64() * 1000.0 / idle.time.as_secs_f64();
     let goal = goal(if files > 10_000 { 120.0 } else { 25.0 });
-    table.row(Row { work: "service, idle: processor time a second", files, time: a_second, beside: None, memory, goal });
+    table.row(Row {
+        work: "service, idle: processor time a second",
+        files,
+        time: a_second,
+        beside: None,
+        memory,
+        goal,
+    });
 
     let _ = relay.arrivals().try_iter().count();
     let before = cpu(service.pid());
@@ -55,7 +62,8 @@ pub fn measure(table: &Table, tree: &Tree, relay: &Relay) {
     let a_save = (cpu(service.pid()) - before) / SAVES as f64;
     let most = wires.iter().copied().fold(0.0, f64::max);
     let memory = peak(service.pid());
-    let row = |work, time, ms, memory| Row { work, files, time, beside: None, memory, goal: Goal::Time { ms, memory: None } };
+    let row =
+        |work, time, ms, memory| Row { work, files, time, beside: None, memory, goal: Goal::Time { ms, memory: None } };
     table.row(row("service: save to wire, median of 20", median(wires), 150.0, memory));
     table.row(row("service: save to wire, most of 20", most, 1000.0, None));
     table.row(row("service: processor time a save", a_save, 20.0, None));
@@ -69,4 +77,3 @@ fn cpu(pid: u32) -> f64 {
     let (_, rest) = stat.rsplit_once(") ").expect("a name in brackets");
     rest.split(' ').skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() * 10.0
 }
-

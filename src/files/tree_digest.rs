@@ -420,7 +420,10 @@ mod tests {
         let wip = glob("ui/**/*.mesh", &["ui/wip/**"]);
         let selections = [
             FileSelection { explicit: vec![path("one.mesh"), path("ui/a.mesh")], globs: vec![wip.clone()] },
-            FileSelection { explicit: Vec::new(), globs: vec![wip, glob("**/*.mesh", &[]), glob("many/1*", &["**/*5*"])] },
+            FileSelection {
+                explicit: Vec::new(),
+                globs: vec![wip, glob("**/*.mesh", &[]), glob("many/1*", &["**/*5*"])],
+            },
             globs(&["ui/.hidden/*", "many/**", "ui*/*.mesh"]),
             FileSelection { explicit: vec![path("one.mesh")], globs: Vec::new() },
         ];
@@ -433,7 +436,8 @@ mod tests {
 
     #[test]
     fn each_file_is_looked_at_once_and_only_folders_that_may_hold_one_are_listed() {
-        let folder = Folder::with(&[("ui/a/1.mesh", b"1"), ("ui/b/2.mesh", b"2"), ("ui/b/3.txt", b"3"), ("x/4.mesh", b"")]);
+        let folder =
+            Folder::with(&[("ui/a/1.mesh", b"1"), ("ui/b/2.mesh", b"2"), ("ui/b/3.txt", b"3"), ("x/4.mesh", b"")]);
         let cost = |selection: &FileSelection| {
             let DiskDigest { files, folders, .. } = TreeDigest::of_disk(folder.path(), selection).unwrap();
             (files, folders)

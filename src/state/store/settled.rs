@@ -108,9 +108,7 @@ impl Store {
                 insert.execute((first.as_str(), rows))?;
             }
             drop(insert);
-            transaction
-                .execute("INSERT OR REPLACE INTO settled VALUES (1, ?1, ?2, ?3, ?4, ?5)", row)
-                .map(drop)
+            transaction.execute("INSERT OR REPLACE INTO settled VALUES (1, ?1, ?2, ?3, ?4, ?5)", row).map(drop)
         })
     }
 }
