@@ -3,7 +3,7 @@
 //! Pure: it reads the plan and the recorded state. Read next: [`crate::engine::report::status`] for
 //! where both come from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -150,6 +150,12 @@ fn by_address<'a, T>(
     let mut found: BTreeMap<&Address, Vec<&T>> = BTreeMap::new();
     all.into_iter().for_each(|one| found.entry(address(one)).or_default().push(one));
     found
+}
+
+/// The addresses of this checkout, in their order.
+pub(in crate::engine) fn addresses<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeSet<&'a Address> {
+    let ours = recorded.assets.iter().filter(|(_, record)| record.in_lockfile.is_of(&desired.checkout));
+    desired.assets.keys().chain(ours.map(|(address, _)| address)).collect()
 }
 
 impl StatusInputs<'_> {

@@ -5,7 +5,7 @@
 //! Read next: [`crate::engine::workspace::settled`].
 
 use crate::engine::report::asset_state::AssetState;
-use crate::engine::report::asset_status::{ArchivedBy, AssetStatus, Parts, StatusInputs};
+use crate::engine::report::asset_status::{self, ArchivedBy, AssetStatus, Parts, StatusInputs};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Moderation};
 use crate::model::desired::{Desired, Pin};
@@ -40,7 +40,7 @@ pub(in crate::engine) fn encode(desired: &Desired, recorded: &Recorded, now: Tim
         let shows_others = want.is_some_and(|want| want.metadata.references().next().is_some());
         Some(SettledRow { status, shows_others })
     };
-    let addresses = super::status::addresses(desired, recorded);
+    let addresses = asset_status::addresses(desired, recorded);
     let mut all = Vec::new();
     let mut bytes = Vec::new();
     let mut first: Option<&Address> = None;

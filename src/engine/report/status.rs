@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::report::asset_state::Unknown;
-use crate::engine::report::asset_status::{AssetStatus, Parts, StatusInputs};
+use crate::engine::report::asset_status::{AssetStatus, Parts, StatusInputs, addresses};
 use crate::engine::workspace::gather::{GatherError, absences, read_manifest};
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
@@ -126,12 +126,6 @@ fn rows(
         StatusInputs { address, desired, recorded, parts: &parts, under_way, unknown, now }.row()
     };
     Ok(addresses(desired, &recorded).into_iter().filter_map(row).collect())
-}
-
-/// The addresses of this checkout, in their order.
-pub(in crate::engine) fn addresses<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeSet<&'a Address> {
-    let ours = recorded.assets.iter().filter(|(_, record)| record.in_lockfile.is_of(&desired.checkout));
-    desired.assets.keys().chain(ours.map(|(address, _)| address)).collect()
 }
 
 /// Returns the addresses with a request that was sent and is not finished. An operation that was
