@@ -10,6 +10,7 @@
 //! Read next: [`step`] for what a plan consists of, [`asset`] for the rules of one address in their
 //! order, one small function a case. Rules across addresses have files of their own: [`aliases`],
 //! [`moves`], [`sharing`], [`metadata`] (icons order the work), [`retirement`] (archiving).
+//! [`part`] plans only what a change can touch.
 
 pub(crate) mod aliases;
 pub(crate) mod asset;
@@ -26,6 +27,7 @@ pub(crate) mod lookalikes;
 pub(crate) mod metadata;
 mod missing_lockfile;
 pub(crate) mod moves;
+pub(crate) mod part;
 mod pin;
 pub(crate) mod pinnable;
 pub(crate) mod reason;

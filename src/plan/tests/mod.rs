@@ -10,6 +10,7 @@ mod meetings;
 mod metadata;
 mod moderation;
 mod moves;
+mod part;
 mod pins;
 mod properties;
 mod retirement;

@@ -44,7 +44,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_desired()(wanted in prop::collection::vec(any_want(), 0..6), existing in prop::option::of(10u64..15), absences in prop::bool::weighted(0.2),
+    pub(super) fn any_desired()(wanted in prop::collection::vec(any_want(), 0..6), existing in prop::option::of(10u64..15), absences in prop::bool::weighted(0.2),
                      flags in any::<[bool; 5]>()) -> Desired {
         let [heal, removed, replaced, at_once, neutral] = flags;
         let mut desired = desired_as(wanted);
@@ -159,7 +159,7 @@ fn learn(known: KnownBuilder, path: &str, fact: Fact) -> KnownBuilder {
     }
 }
 
-fn any_known() -> impl Strategy<Value = Recorded> {
+pub(super) fn any_known() -> impl Strategy<Value = Recorded> {
     let facts = prop::collection::vec(
         (select(vec!["a.png", "b.png", "c.fbx", "d.fbx", "i.png", "z.png", "z.fbx"]), any_fact()),
         0..14,

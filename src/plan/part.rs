@@ -1,0 +1,209 @@
+//! Planning a part: what a change of some addresses can touch, and for these exactly what a plan of
+//! everything would say.
+//!
+//! Two addresses depend on one another if they know or want the same bytes, know the same asset, or
+//! one shows the other as its icon or a preview. Whatever is tied to the changed addresses in this
+//! way, however often around the corner, is planned together, as if nothing else existed. Where more
+//! than such ties decide (moves, removals, many archivings, a lost lockfile), there is no part. A
+//! property compares every part with the plan of everything (`tests/part.rs`).
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::reason::hold::HoldReason;
+use super::step::{Action, Plan, PlanOptions};
+use crate::model::address::Address;
+use crate::model::desired::{Desired, DesiredAsset, Pin};
+use crate::model::ids::{AssetId, ContentHash};
+use crate::model::recorded::{Attempt, Record, Recorded};
+use crate::model::steps::step;
+
+/// The most addresses of a part: with more, a plan of everything costs hardly more.
+const MOST: usize = 256;
+
+/// What changed since everything was planned.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Touched {
+    /// The addresses that are wanted otherwise, or of which something else became known.
+    pub addresses: BTreeSet<Address>,
+    /// The bytes that they wanted before.
+    pub earlier: BTreeSet<ContentHash>,
+}
+
+impl Touched {
+    /// Returns whether nothing changed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.addresses.is_empty()
+    }
+}
+
+/// The plan of some addresses, and what it was made from.
+#[derive(Debug)]
+pub(crate) struct PartialPlan {
+    /// What is wanted of these addresses alone.
+    pub desired: Desired,
+    /// What is known of them.
+    pub recorded: Recorded,
+    /// What a plan of everything would have for them.
+    pub plan: Plan,
+}
+
+/// Plans what a change of `touched` can touch; `None` where only a plan of everything tells.
+pub(crate) fn plan_part(
+    desired: &Desired,
+    recorded: &Recorded,
+    touched: &Touched,
+    options: &PlanOptions,
+    now: Timestamp,
+) -> Option<PartialPlan> {
+    let is_whole = desired.unseen.is_empty() && desired.stray.is_empty() && options.missing_lockfile.is_none();
+    if !is_whole || !options.overwrite.is_empty() {
+        return None;
+    }
+    let ties = Ties::of(desired, recorded, touched)?;
+    if !ties.addresses.iter().all(|address| stays(address, desired, recorded)) {
+        return None;
+    }
+    let (desired, recorded) = ties.cut(desired, recorded);
+    let plan = super::plan(&desired, &recorded, options, now);
+    // How many archivings are too many depends on all assets.
+    let archives = plan.steps.iter().any(|step| matches!(step.action, Action::Archive { .. }))
+        || plan.held.iter().any(|hold| matches!(hold.reason, HoldReason::ManyArchivings { .. }));
+    (!archives).then_some(PartialPlan { desired, recorded, plan })
+}
+
+/// Whether an address is wanted and known, and has the owner that it had: only others can have
+/// moved.
+fn stays(address: &Address, desired: &Desired, recorded: &Recorded) -> bool {
+    let (Some(want), Some(record)) = (desired.assets.get(address), recorded.assets.get(address)) else { return false };
+    !record.history.is_empty() && record.identity.creator == want.creator
+}
+
+/// The addresses that depend on one another, and what ties them.
+#[derive(Debug, Default)]
+struct Ties {
+    addresses: BTreeSet<Address>,
+    /// Addresses that one of them shows.
+    shown: BTreeSet<Address>,
+    contents: BTreeSet<ContentHash>,
+    assets: BTreeSet<AssetId>,
+}
+
+impl Ties {
+    /// Follows all ties; `None` if they lead to too many addresses.
+    fn of(desired: &Desired, recorded: &Recorded, touched: &Touched) -> Option<Self> {
+        let mut ties = Self { contents: touched.earlier.clone(), ..Self::default() };
+        let mut found: Vec<Address> = touched.addresses.iter().cloned().collect();
+        while !found.is_empty() {
+            for address in found.drain(..) {
+                ties.add(&address, desired, recorded);
+            }
+            if ties.addresses.len() > MOST {
+                return None;
+            }
+            let others = |address: &&Address| !ties.addresses.contains(*address);
+            let wants = desired.assets.iter().filter(|(address, want)| ties.lead_to_wanted(address, want));
+            let records = recorded.assets.iter().filter(|(_, record)| ties.lead_to(record));
+            let attempts = recorded.attempts.values().filter(|attempt| ties.lead_to_attempt(attempt));
+            let all = wants.map(|(address, _)| address).chain(records.map(|(address, _)| address));
+            found.extend(all.chain(attempts.map(|attempt| &attempt.address)).filter(others).cloned());
+        }
+        Some(ties)
+    }
+
+    fn add(&mut self, address: &Address, desired: &Desired, recorded: &Recorded) {
+        if !self.addresses.insert(address.clone()) {
+            return;
+        }
+        if let Some(want) = desired.assets.get(address) {
+            self.contents.extend(want.content.as_ref().ok().map(|facts| facts.hash));
+            self.shown.extend(want.metadata.references().cloned());
+            self.assets.extend(want.metadata.asset_ids().chain(pinned(want)));
+        }
+        if let Some(record) = recorded.assets.get(address) {
+            for (key, fact) in record.history.iter() {
+                self.assets.insert(key.asset_id);
+                self.contents.extend(fact.content);
+            }
+            self.assets.extend(record.points_to);
+            self.assets.extend(record.retirements.keys());
+        }
+        for attempt in recorded.attempts.values().filter(|attempt| attempt.address == *address) {
+            self.contents.extend(attempt.intent.content());
+            self.assets.extend(attempt.intent.asset_id());
+        }
+    }
+
+    fn lead_to_wanted(&self, address: &Address, want: &DesiredAsset) -> bool {
+        step();
+        self.shown.contains(address)
+            || want.content.as_ref().is_ok_and(|facts| self.contents.contains(&facts.hash))
+            || want.metadata.references().any(|shown| self.addresses.contains(shown))
+            || want.metadata.asset_ids().chain(pinned(want)).any(|asset_id| self.assets.contains(&asset_id))
+    }
+
+    fn lead_to(&self, record: &Record) -> bool {
+        step();
+        let mut facts = record.history.iter();
+        facts.any(|(key, fact)| {
+            self.assets.contains(&key.asset_id) || fact.content.is_some_and(|content| self.contents.contains(&content))
+        }) || record.points_to.is_some_and(|asset_id| self.assets.contains(&asset_id))
+            || record.retirements.keys().any(|asset_id| self.assets.contains(asset_id))
+    }
+
+    fn lead_to_attempt(&self, attempt: &Attempt) -> bool {
+        attempt.intent.content().is_some_and(|content| self.contents.contains(&content))
+            || attempt.intent.asset_id().is_some_and(|asset_id| self.assets.contains(&asset_id))
+    }
+
+    /// Returns what is wanted and known of these addresses.
+    fn cut(&self, desired: &Desired, recorded: &Recorded) -> (Desired, Recorded) {
+        let Desired { assets, existing, policy, unseen, stray, absences, checkout } = desired;
+        let wanted = self.addresses.iter().filter_map(|address| assets.get_key_value(address));
+        let desired = Desired {
+            assets: wanted.map(|(address, want)| (address.clone(), want.clone())).collect(),
+            existing: existing.clone(),
+            policy: *policy,
+            unseen: unseen.clone(),
+            stray: stray.clone(),
+            absences: absences.clone(),
+            checkout: checkout.clone(),
+        };
+        let Recorded {
+            assets,
+            attempts,
+            forgotten,
+            seen,
+            not_found,
+            written,
+            restored,
+            outdated,
+            quotas,
+            next_attempt,
+        } = recorded;
+        let known = self.addresses.iter().filter_map(|address| assets.get_key_value(address));
+        let ours = attempts.iter().filter(|(_, attempt)| self.addresses.contains(&attempt.address));
+        let forgot = self.addresses.iter().filter_map(|address| forgotten.get_key_value(address));
+        let recorded = Recorded {
+            assets: known.map(|(address, record)| (address.clone(), record.clone())).collect(),
+            attempts: ours.map(|(id, attempt)| (*id, attempt.clone())).collect(),
+            forgotten: forgot.map(|(address, forgotten)| (address.clone(), forgotten.clone())).collect(),
+            seen: self.assets.iter().filter_map(|id| Some((*id, seen.get(id)?.clone()))).collect(),
+            not_found: self.assets.iter().filter_map(|id| Some((*id, *not_found.get(id)?))).collect(),
+            written: self.assets.iter().filter_map(|id| Some((*id, *written.get(id)?))).collect(),
+            restored: self.assets.iter().filter_map(|id| Some((*id, *restored.get(id)?))).collect(),
+            outdated: self.assets.iter().filter(|id| outdated.contains(*id)).copied().collect(),
+            quotas: quotas.clone(),
+            next_attempt: *next_attempt,
+        };
+        (desired, recorded)
+    }
+}
+
+fn pinned(want: &DesiredAsset) -> Option<AssetId> {
+    match want.pin? {
+        Pin::Asset(asset_id) => Some(asset_id),
+        Pin::Revision(_) => None,
+    }
+}

@@ -1,0 +1,134 @@
+//! A part is planned as everything would be, and what isn't in it is left as it was.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use super::properties::{any_desired, any_known};
+use super::*;
+use crate::plan::part::{PartialPlan, Touched, plan_part};
+
+fn part(desired: &Desired, recorded: &Recorded, touched: &Touched) -> Option<PartialPlan> {
+    plan_part(desired, recorded, touched, &PlanOptions::default(), NOW)
+}
+
+/// What a plan says of the addresses that `fits` accepts, as text: everything but what is about no
+/// address.
+fn of(plan: &Plan, recorded: &Recorded, fits: &dyn Fn(&Address) -> bool) -> Vec<String> {
+    let marked = |mark: &&Change| match mark {
+        Change::Begin { address, .. }
+        | Change::SetIdentity { address, .. }
+        | Change::AddRevision { address, .. }
+        | Change::SetMetadata { address, .. }
+        | Change::Overrule { address, .. }
+        | Change::Unpoint { address }
+        | Change::SetRetirement { address, .. }
+        | Change::RecordRepair { address, .. }
+        | Change::AddPossibleDuplicate { address, .. }
+        | Change::SetCurrentAsset { address, .. }
+        | Change::SetPinnedAt { address, .. }
+        | Change::SetRemoved { address, .. }
+        | Change::SetInLockfile { address, .. }
+        | Change::SetListing { address, .. }
+        | Change::SetBlocked { address, .. }
+        | Change::Forget { address }
+        | Change::ForgetAsset { address, .. }
+        | Change::LogEvent { address: Some(address), .. } => fits(address),
+        Change::Move { from, to } | Change::MoveAsset { from, to, .. } => fits(from) || fits(to),
+        Change::TakeOver { attempt } | Change::Advance { attempt, .. } => {
+            recorded.attempts.get(attempt).is_some_and(|attempt| fits(&attempt.address))
+        }
+        Change::SetSpentQuota { .. }
+        | Change::RecordObservation { .. }
+        | Change::RecordNotFound { .. }
+        | Change::RecordWrite { .. }
+        | Change::MarkOutdated { .. }
+        | Change::LogEvent { address: None, .. } => false,
+    };
+    let mut said: Vec<String> = Vec::new();
+    said.extend(plan.steps.iter().filter(|step| fits(&step.address)).map(|step| format!("{step:?}")));
+    said.extend(plan.held.iter().filter(|hold| fits(&hold.address)).map(|hold| format!("{hold:?}")));
+    said.extend(plan.drifts.iter().filter(|drift| fits(&drift.address)).map(|drift| format!("{drift:?}")));
+    said.extend(
+        plan.notes.iter().filter(|note| note.address.as_ref().is_some_and(fits)).map(|note| format!("{note:?}")),
+    );
+    said.extend(plan.marks.iter().filter(marked).map(|mark| format!("{mark:?}")));
+    said.sort();
+    said
+}
+
+/// How many random projects are tried, and in how many of them at least there is a part.
+const CASES: u32 = 2000;
+const PARTS: u32 = 200;
+
+/// Checks a property of a random project and one of its addresses, which says whether there was a part.
+fn check(property: impl Fn(&Desired, &Recorded, &Address, u8) -> Result<bool, TestCaseError>) {
+    let parts = Cell::new(0);
+    let config = ProptestConfig { cases: CASES, ..ProptestConfig::default() };
+    let projects = (any_desired(), any_known(), any::<prop::sample::Index>(), 0u8..5);
+    let outcome = TestRunner::new(config).run(&projects, |(desired, recorded, which, content)| {
+        let addresses: Vec<&Address> = desired.assets.keys().collect();
+        if !addresses.is_empty() && property(&desired, &recorded, which.get(&addresses), content)? {
+            parts.set(parts.get() + 1);
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+    assert!(parts.get() > PARTS, "only {} parts", parts.get());
+}
+
+#[test]
+fn a_part_is_planned_as_everything_would_be() {
+    check(|desired, recorded, address, _| {
+        let touched = Touched { addresses: [address.clone()].into(), earlier: BTreeSet::new() };
+        let Some(part) = part(desired, recorded, &touched) else { return Ok(false) };
+        let inside = |address: &Address| part.desired.assets.contains_key(address);
+        let whole = plan(desired, recorded, NOW);
+        prop_assert_eq!(of(&part.plan, recorded, &|_| true), of(&whole, recorded, &inside));
+        Ok(true)
+    });
+}
+
+#[test]
+fn a_changed_file_touches_nothing_outside_its_part() {
+    check(|desired, recorded, address, content| {
+        let mut changed = desired.clone();
+        let want = changed.assets.get_mut(address).unwrap();
+        let Ok(before) = want.content.clone() else { return Ok(false) };
+        want.content = Ok(FileFacts { hash: hash(content), ..before });
+        let touched = Touched { addresses: [address.clone()].into(), earlier: [before.hash].into() };
+        let Some(part) = part(&changed, recorded, &touched) else { return Ok(false) };
+        let outside = |address: &Address| !part.desired.assets.contains_key(address);
+        let (before, after) = (plan(desired, recorded, NOW), plan(&changed, recorded, NOW));
+        prop_assert_eq!(of(&after, recorded, &outside), of(&before, recorded, &outside));
+        Ok(true)
+    });
+}
+
+#[test]
+fn a_part_is_what_ties_lead_to() {
+    let wanted = [want("a.png", 9), want("b.png", 2), want("c.png", 3), want("d.png", 3)];
+    let wanted = wanted.map(|want| (address(want.path.as_str()), want));
+    let mut desired = desired_as(wanted.to_vec());
+    let shows = with_icon(want("m.fbx", 5), Some("a.png"));
+    desired.assets.insert(address("m.fbx"), shows);
+    let mut known = KnownBuilder::default();
+    for (path, asset, content) in
+        [("a.png", 10, 1), ("b.png", 11, 2), ("c.png", 12, 3), ("d.png", 12, 3), ("m.fbx", 13, 5)]
+    {
+        known = known.enrolled(path).fact(path, asset, 1, |fact| fact.content = Some(hash(content)));
+    }
+    let recorded = known.0;
+    let addresses = |of: &str| {
+        let touched = Touched { addresses: [address(of)].into(), earlier: BTreeSet::new() };
+        part(&desired, &recorded, &touched)
+            .map(|part| part.desired.assets.keys().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!(addresses("b.png").unwrap(), ["b.png"]);
+    assert_eq!(addresses("a.png").unwrap(), ["a.png", "m.fbx"], "what shows it");
+    assert_eq!(addresses("m.fbx").unwrap(), ["a.png", "m.fbx"], "what it shows");
+    assert_eq!(addresses("c.png").unwrap(), ["c.png", "d.png"], "who shares its asset");
+    assert_eq!(addresses("new.png"), None, "what may have moved");
+}
