@@ -49,9 +49,11 @@ use diagnostic::{ErrorSink, ManifestSource};
 use document::ManifestDocument;
 
 use crate::model::address::Address;
-use crate::model::desired::{FileSelection, FoundFiles, GlobPattern};
+use crate::model::desired::{DesiredAsset, FileSelection, FoundFiles, GlobPattern};
+use crate::model::file::{FileFacts, FileProblem};
 use crate::model::ids::Creator;
 use crate::model::output::Output;
+use crate::model::path::ProjectPath;
 use crate::model::policy::Policy;
 
 /// A manifest that is right in itself.
@@ -124,6 +126,17 @@ impl Manifest {
     /// exist.
     pub fn resolve(&self, findings: &FoundFiles, known: &BTreeSet<Address>) -> Result<Resolved, Vec<Diagnostic>> {
         resolve::resolve(self, findings, known)
+    }
+
+    /// Returns the address of the file at `path`, which the patterns `globs` match, and what is wanted
+    /// of it with this content; `None` if another content may change more than that.
+    pub(crate) fn resolve_file(
+        &self,
+        path: &ProjectPath,
+        globs: &[usize],
+        content: Result<FileFacts, FileProblem>,
+    ) -> Option<(Address, DesiredAsset)> {
+        resolve::resolve_file(self, path, globs, content)
     }
 
     /// The lines of its entries.

@@ -72,6 +72,38 @@ pub(super) fn resolve(
     Ok(Resolved { desired, notes })
 }
 
+/// See [`Manifest::resolve_file`].
+pub(super) fn resolve_file(
+    manifest: &Manifest,
+    path: &ProjectPath,
+    globs: &[usize],
+    content: Result<FileFacts, FileProblem>,
+) -> Option<(Address, DesiredAsset)> {
+    let document = &manifest.document;
+    let name = normalized(path);
+    let entry = document.assets.iter().find(|entry| normalized(entry.path.get_ref()) == name);
+    let (address, keys) = match entry {
+        Some(entry) => (entry.address.clone(), &entry.keys),
+        None => (Address::of_path(path).ok()?, &document.globs.get(*globs.first()?)?.keys),
+    };
+    // An icon must be square.
+    if document.assets.iter().filter_map(|entry| icon_edge(&entry.keys)).any(|(target, _)| *target == address) {
+        return None;
+    }
+    let (findings, known) = (FoundFiles::new(), BTreeSet::new());
+    let gathering = Gathering {
+        document,
+        findings: &findings,
+        known: &known,
+        assets: BTreeMap::new(),
+        used: Vec::new(),
+        report: ErrorSink::default(),
+    };
+    let found = FoundFile { globs: globs.to_vec(), content };
+    let asset = gathering.desire(&address, path, keys, Some(&found));
+    Some((address, asset))
+}
+
 impl<'m> Gathering<'m> {
     fn take_entries(&mut self) {
         for entry in &self.document.assets {

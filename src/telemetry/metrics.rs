@@ -74,6 +74,11 @@ struct ReasonLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ScopeLabel {
+    scope: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BuildLabel {
     version: &'static str,
 }
@@ -103,7 +108,9 @@ pub struct Metrics {
     synced_after: Histogram,
     last_success: OptionalGauge,
     key_expiry: OptionalGauge,
-    passes: Counter,
+    passes: Family<ScopeLabel, Counter>,
+    planned: Counter,
+    scanned: Counter,
     tasks: CounterFamily,
 }
 
@@ -129,7 +136,9 @@ impl Metrics {
             synced_after: Histogram::new(SYNCED_BUCKETS),
             last_success: Family::default(),
             key_expiry: Family::default(),
-            passes: Counter::default(),
+            passes: Family::default(),
+            planned: Counter::default(),
+            scanned: Counter::default(),
             tasks: Gauge::default(),
         };
         metrics.register(version, since);
@@ -156,6 +165,8 @@ impl Metrics {
             last_success,
             key_expiry,
             passes,
+            planned,
+            scanned,
             tasks,
         } = self;
         registry.register("build", "The program that runs", Info::new(BuildLabel { version }));
@@ -173,7 +184,10 @@ impl Metrics {
         registry.register("assets", "Assets by state", assets.clone());
         registry.register("drifted_assets", "Assets that somebody else changed at Roblox", drifted.clone());
         registry.register("creates_in_doubt", "Uploads whose outcome is unknown", in_doubt.clone());
-        registry.register("reconcile_passes", "Times that wanted and known were compared", passes.clone());
+        let compared = "Times that wanted and known were compared: of all assets, or of what a change touched";
+        registry.register("reconcile_passes", compared, passes.clone());
+        registry.register("planned_assets", "Assets that were compared, each time that they were", planned.clone());
+        registry.register("scanned_files", "Files that were looked at, each time that they were", scanned.clone());
         registry.register("actions", "Actions carried out, by result", actions.clone());
         registry.register(
             "change_to_synced_seconds",
@@ -265,9 +279,15 @@ impl Metrics {
         }
     }
 
-    /// Counts a pass of the reconciler.
-    pub fn pass(&self) {
-        self.passes.inc();
+    /// Counts a pass of the reconciler over so many assets: `all`, or a `part` of them.
+    pub fn pass(&self, scope: &'static str, assets: usize) {
+        self.passes.get_or_create(&ScopeLabel { scope }).inc();
+        self.planned.inc_by(assets as u64);
+    }
+
+    /// Counts a look at so many files.
+    pub fn scanned(&self, files: usize) {
+        self.scanned.inc_by(files as u64);
     }
 
     /// Sets how many tasks of the program are alive.
@@ -328,9 +348,12 @@ macadam_drifted_assets 0
 # HELP macadam_creates_in_doubt Uploads whose outcome is unknown.
 # TYPE macadam_creates_in_doubt gauge
 macadam_creates_in_doubt 0
-# HELP macadam_reconcile_passes_total Times that wanted and known were compared.
-# TYPE macadam_reconcile_passes_total counter
-macadam_reconcile_passes_total 0
+# HELP macadam_planned_assets_total Assets that were compared, each time that they were.
+# TYPE macadam_planned_assets_total counter
+macadam_planned_assets_total 0
+# HELP macadam_scanned_files_total Files that were looked at, each time that they were.
+# TYPE macadam_scanned_files_total counter
+macadam_scanned_files_total 0
 # HELP macadam_change_to_synced_seconds Time from the change of a file to its being in sync.
 # TYPE macadam_change_to_synced_seconds histogram
 macadam_change_to_synced_seconds_bucket{le=\"0.5\"} 0
@@ -377,7 +400,9 @@ macadam_tasks 0
         metrics.poll();
         metrics.poll();
         metrics.operation();
-        metrics.pass();
+        metrics.pass("all", 3);
+        metrics.pass("part", 1);
+        metrics.scanned(2);
         assert_eq!(
             samples(&metrics, "macadam_actions"),
             [
@@ -393,7 +418,12 @@ macadam_tasks 0
         assert_eq!(samples(&metrics, "macadam_watcher_overflows"), ["macadam_watcher_overflows_total 1"]);
         assert_eq!(samples(&metrics, "macadam_operation_polls"), ["macadam_operation_polls_total 2"]);
         assert_eq!(samples(&metrics, "macadam_operations"), ["macadam_operations_total 1"]);
-        assert_eq!(samples(&metrics, "macadam_reconcile_passes"), ["macadam_reconcile_passes_total 1"]);
+        assert_eq!(
+            samples(&metrics, "macadam_reconcile_passes"),
+            ["macadam_reconcile_passes_total{scope=\"all\"} 1", "macadam_reconcile_passes_total{scope=\"part\"} 1"]
+        );
+        assert_eq!(samples(&metrics, "macadam_planned_assets"), ["macadam_planned_assets_total 4"]);
+        assert_eq!(samples(&metrics, "macadam_scanned_files"), ["macadam_scanned_files_total 2"]);
     }
 
     #[test]

@@ -123,7 +123,7 @@ async fn json_is_served_on_request() {
 #[tokio::test]
 async fn metrics_are_served_as_prometheus_expects() {
     let served = Served::start().await;
-    served.metrics.pass();
+    served.metrics.pass("all", 1);
     let (status, head, body) = served.ask("GET", "/metrics", "*/*").await;
     assert_eq!((status, &body), (200, &served.metrics.text()));
     // At least the server and this connection.

@@ -274,6 +274,46 @@ fn health_and_metrics_say_how_it_stands() {
 }
 
 #[test]
+fn the_cost_of_a_save_follows_the_change() {
+    let (remote, project) = start(Config::default());
+    for number in 2..6 {
+        project.write(&format!("ui/{number}.png"), png(number));
+    }
+    project.run(&["sync", "--once"]).expect(0);
+    let service = Service::start(&project, &["--listen", "0"]);
+    let address = service.address();
+    let counts = || {
+        let (_, text) = get(&address, "/metrics");
+        let count = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name))?;
+            line.rsplit(' ').next()?.parse::<u64>().ok()
+        };
+        [
+            "macadam_scanned_files_total",
+            "macadam_planned_assets_total",
+            "macadam_reconcile_passes_total{scope=\"all\"}",
+            "macadam_reconcile_passes_total{scope=\"part\"}",
+        ]
+        .map(|name| count(name).unwrap_or(0))
+    };
+    service.until("the start is over", || counts()[2] > 0);
+    let before = counts();
+    assert_eq!(before, [6, 6, 1, 0], "every file is looked at once, and every asset planned once");
+    let made = remote.requests(ApiEndpoint::CreateAsset);
+    project.write("ui/a.png", png(77));
+    service.until("the picture is uploaded", || remote.requests(ApiEndpoint::CreateAsset) > made);
+    service.until("its outcome is planned for", || counts()[3] == 2);
+    service.until("the lockfile has it", || service.log().contains("the lockfile was written"));
+    // One file is looked at. Its asset is planned before the upload and after it.
+    assert_eq!(counts(), [7, 8, 1, 2]);
+    // What is new may be what left, and takes a look at everything.
+    project.write("ui/new.png", png(78));
+    service.until_synced("ui/new.png");
+    assert!(counts()[0] > 7 && counts()[2] > 1, "{:?}", counts());
+    service.end();
+}
+
+#[test]
 fn on_change_runs_after_the_lockfile_and_its_failure_stops_nothing() {
     let (_remote, project) = start(Config::default());
     let command = "printf '%s\\n' \"$MACADAM_CHANGED\" >> told.txt; exit 3";

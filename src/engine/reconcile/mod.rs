@@ -6,4 +6,5 @@ mod reconciler;
 mod scan;
 pub(crate) mod service;
 pub(crate) mod shutdown;
+mod touched;
 mod workers;

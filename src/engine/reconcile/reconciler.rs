@@ -162,12 +162,24 @@ impl<'a> Reconciler<'a> {
     ) -> Result<Dispatch, StateCacheError> {
         self.prepared = None;
         let options = PlanOptions { in_progress: self.workers.in_progress(), ..options };
-        let (desired, generation) = (Arc::clone(&self.wanted.desired), self.generation);
-        let (mut plan, abandoned_creates, marks) = self.session.state_cache.read(|recorded| {
-            let plan = plan(&desired, recorded, &options, clock::now());
-            let (abandoned_creates, marks) = abandoned_creates(&plan, recorded);
-            (plan, abandoned_creates, marks)
-        });
+        let desired = Arc::clone(&self.wanted.desired);
+        let plan = self.session.state_cache.read(|recorded| plan(&desired, recorded, &options, clock::now()));
+        self.carry_on(plan, desired, judge, span).await
+    }
+
+    /// Records the marks of a plan for `desired`, and begins its steps if `judge` agrees.
+    ///
+    /// # Errors
+    /// When the state can't be written.
+    pub(super) async fn carry_on(
+        &mut self,
+        mut plan: Plan,
+        desired: Arc<Desired>,
+        judge: impl FnOnce(&mut Plan, &Self) -> Verdict,
+        span: impl Fn(&Address) -> tracing::Span,
+    ) -> Result<Dispatch, StateCacheError> {
+        let generation = self.generation;
+        let (abandoned_creates, marks) = self.session.state_cache.read(|recorded| abandoned_creates(&plan, recorded));
         self.session.state_cache.commit(marks).await?;
         let verdict = judge(&mut plan, self);
         let (Verdict::Begin { needs_key } | Verdict::Ask { needs_key }) = verdict else { return Ok(Dispatch::Left) };

@@ -14,10 +14,11 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::event::EventKind;
+use crate::model::file::Fingerprint;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::Recorded;
 use crate::platform::atomic_file::Room;
-use crate::platform::{clock, failpoint};
+use crate::platform::{clock, failpoint, fingerprint};
 use crate::state::lockfile::{self, Digests, Ledger, LockfileError};
 
 /// The most that an upload usually adds to the lockfile, in bytes: an entry of its own, with a
@@ -36,6 +37,8 @@ pub struct Lockfile {
     /// The fingerprint of the file as last read or written. While it matches, the file has nothing
     /// new.
     known: Option<String>,
+    /// What the file system said of that file before it was read, and when.
+    stamp: Option<(Fingerprint, i64)>,
     /// The commit at which that file was compared with its history in git, as [`git::head`] gives
     /// it. A merge may leave the file as it is and still have dropped what it merged.
     compared: Option<String>,
@@ -101,6 +104,7 @@ impl Lockfile {
             project,
             remote,
             known,
+            stamp: None,
             compared,
             head: String::new(),
             took_back: false,
@@ -165,9 +169,27 @@ impl Lockfile {
     /// # Errors
     /// When it can't be read or used, or the state can't be written.
     pub async fn read(&mut self, state_cache: &StateCache) -> Result<(), KeepError> {
+        let stamp = self.stamp_now();
         let bytes = lockfile::read(&self.project.lockfile)?;
         let fingerprint = bytes.as_deref().map(lockfile::fingerprint);
-        self.take_in(state_cache, bytes, fingerprint).await
+        self.take_in(state_cache, bytes, fingerprint).await?;
+        self.stamp = stamp;
+        Ok(())
+    }
+
+    fn stamp_now(&self) -> Option<(Fingerprint, i64)> {
+        let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let metadata = std::fs::symlink_metadata(&self.project.lockfile).ok().filter(std::fs::Metadata::is_file)?;
+        Some((fingerprint::of(&metadata), now_ns))
+    }
+
+    /// Returns whether the file is as it was last read or written. Reads it only where its metadata
+    /// can't tell.
+    pub(crate) fn is_untouched(&self) -> bool {
+        let is_same = |(state, looked_at_ns): (Fingerprint, i64)| {
+            files::is_unchanged_since(&state, looked_at_ns) && self.stamp_now().is_some_and(|(now, _)| now == state)
+        };
+        self.stamp.is_some_and(is_same) || !self.is_changed().unwrap_or(true)
     }
 
     async fn take_in(
@@ -326,6 +348,7 @@ impl Lockfile {
         in_manifest: &BTreeSet<Address>,
         waits_for_git: bool,
     ) -> Result<Option<bool>, KeepError> {
+        self.stamp = None;
         let now = git::checkout(&self.project.root);
         if self.is_elsewhere(&now) {
             tracing::warn!(

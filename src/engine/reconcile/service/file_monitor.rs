@@ -111,14 +111,13 @@ impl FileMonitor {
         self.debouncer.next(now)
     }
 
-    /// Checks whether files are complete, and returns whether some have settled. Blocks: it reads
-    /// files.
-    pub(super) fn settle(&mut self, project: &Project) -> bool {
+    /// Checks whether files are complete, and returns those that have settled. Blocks: it reads files.
+    pub(super) fn settle(&mut self, project: &Project) -> BTreeSet<ProjectPath> {
         for look in self.debouncer.looks(clock::elapsed()) {
             let whole = files::is_whole(&project.root, &look.path);
             self.debouncer.whole(&look, whole);
         }
-        !self.debouncer.release(clock::elapsed()).is_empty()
+        self.debouncer.release(clock::elapsed())
     }
 
     /// Returns the files that must not be read now. With `all`, the scan also covers files without

@@ -51,6 +51,8 @@ use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::manifest::Manifest;
 use crate::model::address::Address;
+use crate::model::path::ProjectPath;
+use crate::plan::part::Touched;
 use crate::platform::clock;
 use crate::state::StateError;
 
@@ -131,6 +133,14 @@ struct Needs {
     /// Scan every file, since no events tell of changes.
     all: bool,
     plan: bool,
+    /// Files that settled, and nothing else may have changed.
+    files: BTreeSet<ProjectPath>,
+    /// Plan what this touches.
+    touched: Touched,
+    /// The addresses whose steps were done, until their outcomes are planned for together.
+    done: BTreeSet<Address>,
+    /// The outcome of other steps concerns more than their addresses.
+    undone: bool,
     /// Begin the steps of the last plan, now that the key was checked.
     begin: bool,
     requests: bool,
@@ -142,6 +152,18 @@ struct Needs {
     outputs: bool,
 }
 
+impl Needs {
+    /// Plans for the outcomes that were collected.
+    fn plan_for_outcomes(&mut self) {
+        let done = std::mem::take(&mut self.done);
+        if std::mem::take(&mut self.undone) {
+            self.plan = true;
+        } else {
+            self.touched.addresses.extend(done);
+        }
+    }
+}
+
 /// When periodic work is due.
 #[derive(Debug)]
 struct Times {
@@ -151,8 +173,12 @@ struct Times {
     fetch: Option<Duration>,
     /// The next plan for changes that can wait.
     plan: Option<Duration>,
+    /// When to plan for outcomes that were collected.
+    outcomes: Option<Duration>,
     /// Until then outcomes are collected, see [`PAUSE_PER_PLAN`].
     plan_rest: Duration,
+    /// Until then the lockfile isn't written again at once: in a large project that takes a while.
+    lockfile_rest: Duration,
     pulse: Duration,
 }
 
@@ -221,8 +247,16 @@ pub(crate) async fn serve(
             on_change.changed(std::iter::once(session.project.lockfile.clone()).chain(outputs));
         }
     }
-    let times =
-        Times { interval: now + setting.interval, git: None, fetch: None, plan: None, plan_rest: now, pulse: now };
+    let times = Times {
+        interval: now + setting.interval,
+        git: None,
+        fetch: None,
+        plan: None,
+        outcomes: None,
+        plan_rest: now,
+        lockfile_rest: now,
+        pulse: now,
+    };
     let needs = Needs { scan: true, all: true, ..Needs::default() };
     let reconciler = Reconciler::new(session, context, setting.interval);
     let mut service = Service {
@@ -337,13 +371,18 @@ impl Service<'_> {
         self.recover().await?;
         self.answer_request().await?;
         self.needs.plan |= self.times.plan.take_if(|at| *at <= now).is_some();
+        if self.times.outcomes.take_if(|at| *at <= now).is_some() {
+            self.needs.plan_for_outcomes();
+        }
         self.needs.plan |=
             self.reconciler.workers.take_expired_backoff(now) || self.scan_schedule.take_archiving(clock::now());
         if self.file_monitor.next(now).is_some_and(|at| at <= now) {
             let project = self.reconciler.session.project.clone();
-            self.needs.scan |= tokio::task::block_in_place(|| self.file_monitor.settle(&project));
+            self.needs.files.extend(tokio::task::block_in_place(|| self.file_monitor.settle(&project)));
         }
         let due = self.needs.scan
+            || !self.needs.files.is_empty()
+            || !self.needs.touched.is_empty()
             || self.needs.plan
             || self.needs.begin
             || self.needs.requests
@@ -353,7 +392,10 @@ impl Service<'_> {
         if due && self.must_wait() {
             self.times.git = Some(now + GIT_AGAIN);
             // What was scanned or planned before is outdated when git is done.
-            self.needs.scan |= std::mem::take(&mut self.scanned) | std::mem::take(&mut self.needs.begin);
+            self.needs.scan |= std::mem::take(&mut self.scanned)
+                | std::mem::take(&mut self.needs.begin)
+                | !std::mem::take(&mut self.needs.files).is_empty()
+                | !std::mem::take(&mut self.needs.touched).is_empty();
             // Waiting for git may take days, and is not a failed start.
             self.observability.ready();
             return Ok(());
@@ -363,7 +405,16 @@ impl Service<'_> {
         if self.reconciler.scanning.is_some() {
             return Ok(());
         }
-        if !std::mem::take(&mut self.scanned) && std::mem::take(&mut self.needs.scan) {
+        let was_scanned = std::mem::take(&mut self.scanned);
+        if !was_scanned {
+            self.scan_settled().await?;
+            // Git began to work meanwhile.
+            if self.times.git.is_some() {
+                return Ok(());
+            }
+        }
+        if !was_scanned && std::mem::take(&mut self.needs.scan) {
+            self.needs.files.clear();
             self.scan().await?;
             // Git began to work meanwhile, or the scan is in progress.
             if self.times.git.is_some() || self.reconciler.scanning.is_some() {
@@ -375,7 +426,13 @@ impl Service<'_> {
             self.take_requests().await?;
         }
         let begin = std::mem::take(&mut self.needs.begin);
-        if std::mem::take(&mut self.needs.plan) && is_scanned && self.unreadable.is_none() {
+        let touched = std::mem::take(&mut self.needs.touched);
+        let mut all = std::mem::take(&mut self.needs.plan);
+        let may_plan = is_scanned && self.unreadable.is_none();
+        if !touched.is_empty() && may_plan && !all {
+            all = !self.plan_touched(&touched).await?;
+        }
+        if all && may_plan {
             self.plan().await?;
         } else if begin {
             self.begin();
@@ -437,6 +494,7 @@ impl Service<'_> {
             Some(self.times.pulse),
             self.times.fetch.filter(|_| may_act),
             self.times.plan,
+            self.times.outcomes,
             self.scan_schedule.archiving().map(|at| now + until(at)),
             self.times.git,
             // Work that came up meanwhile is done at once.
@@ -449,9 +507,11 @@ impl Service<'_> {
     }
 
     fn has_work(&self) -> bool {
-        let Needs { scan, plan, begin, recovery, .. } = &self.needs;
+        let Needs { scan, plan, files, touched, begin, recovery, .. } = &self.needs;
         *scan
             || *plan
+            || !files.is_empty()
+            || !touched.is_empty()
             || *begin
             || self.may_write_outputs()
             || !recovery.is_empty()

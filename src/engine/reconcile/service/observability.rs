@@ -189,20 +189,27 @@ impl Observability {
         self.metrics.action(action, result);
     }
 
-    /// Logs new holds and drifts; a plan without steps and holds counts as a success.
+    /// Logs new holds and drifts; a plan without steps and holds counts as a success. A plan of a
+    /// `part` says nothing of other addresses.
     pub(super) fn planned(
         &mut self,
         plan: &Plan,
+        part: Option<&Desired>,
         in_progress: &BTreeSet<Address>,
         state_cache: &StateCache,
         desired: &Desired,
     ) {
         let acting: BTreeSet<&Address> = plan.steps.iter().map(|step| &step.address).chain(in_progress).collect();
+        let is_planned = |address: &Address| part.is_none_or(|part| part.assets.contains_key(address));
         let now = clock::elapsed();
         let synced: Vec<Address> = self
             .changed_at
             .keys()
-            .filter(|address| !acting.contains(address) && !plan.held.iter().any(|hold| hold.address == **address))
+            .filter(|address| {
+                is_planned(address)
+                    && !acting.contains(address)
+                    && !plan.held.iter().any(|hold| hold.address == **address)
+            })
             .cloned()
             .collect();
         for address in synced {
@@ -218,14 +225,16 @@ impl Observability {
         for hold in holds.iter().filter(|hold| self.held.get(&hold.address) != Some(&hold.reason)) {
             tracing::warn!(address = %hold.address, hint = hold.hint(), "{}: {}", hold.kind(), hold.reason);
         }
-        self.held = held;
+        self.held.retain(|address, _| !is_planned(address));
+        self.held.extend(held);
         let drifts: BTreeMap<Address, DriftKind> =
             plan.drifts.iter().map(|drift| (drift.address.clone(), drift.kind.clone())).collect();
         for drift in plan.drifts.iter().filter(|drift| self.drifts.get(&drift.address) != Some(&drift.kind)) {
             let Drift { address, asset_id, kind } = drift;
             tracing::warn!(%address, %asset_id, "changed on Roblox: {kind}");
         }
-        self.drifts = drifts;
+        self.drifts.retain(|address, _| !is_planned(address));
+        self.drifts.extend(drifts);
         let in_doubt_creates = state_cache.read(|recorded| {
             let in_doubt = |intent: &Intent, phase: &Phase| {
                 matches!((intent, phase), (Intent::Create { .. }, Phase::InDoubt | Phase::Held))
@@ -238,7 +247,7 @@ impl Observability {
         let all = desired.assets.len() as u64;
         let synced = all.saturating_sub(held).saturating_sub(pending);
         self.metrics.set_assets(&[("synced", synced), ("pending", pending), ("held", held)]);
-        if acting.is_empty() && plan.held.is_empty() {
+        if acting.is_empty() && self.held.is_empty() {
             self.metrics.set_last_success(clock::now().as_second().unsigned_abs());
         }
     }

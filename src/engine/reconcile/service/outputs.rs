@@ -55,6 +55,9 @@ impl Service<'_> {
     pub(super) async fn write_outputs(&mut self) -> Result<(), ServiceError> {
         self.needs.outputs = false;
         let Some((manifest, _)) = &self.reconciler.wanted.manifest else { return Ok(()) };
+        if manifest.outputs().is_empty() && !self.outputs.is_failing() {
+            return Ok(());
+        }
         let (project, desired) = (&self.reconciler.session.project, &self.reconciler.wanted.desired);
         let asset_ids = self.reconciler.session.state_cache.read(|recorded| asset_ids(desired, recorded));
         let drafts = tokio::task::block_in_place(|| draft(project, manifest, &asset_ids));

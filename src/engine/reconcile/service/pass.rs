@@ -1,12 +1,14 @@
 //! One pass: plans and begins the plan's steps; then writes the lockfile. See `super` for when.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use super::{LOCKFILE_EVERY, PAUSE_PER_PLAN, POLL_EVERY, ScanSchedule, Service, ServiceError};
 use crate::engine::reconcile::reconciler::{Dispatch, Reconciler, Verdict};
 use crate::engine::workspace::lockfile::KeepError;
 use crate::model::address::Address;
 use crate::model::shown::with_causes;
+use crate::plan::part::{PartialPlan, Touched};
 use crate::plan::step::LOST_ANSWER_REST;
 use crate::plan::{Plan, PlanOptions};
 use crate::platform::{clock, failpoint};
@@ -36,17 +38,51 @@ impl Service<'_> {
             let next = schedule.wait(clock::now()).map(|wait| clock::elapsed() + wait);
             times.fetch = next.into_iter().chain(times.fetch).min();
             let mut observability = observability.borrow_mut();
-            observability.metrics.pass();
-            observability.planned(plan, &reconciler.workers.in_progress(), state_cache, desired);
+            observability.metrics.pass("all", desired.assets.len());
+            observability.planned(plan, None, &reconciler.workers.in_progress(), state_cache, desired);
             // While Roblox fails, the check would wait like everything else.
             Verdict::Begin { needs_key: !failing }
         };
         let span = |address: &Address| observability.borrow().span(address);
         let dispatched = self.reconciler.plan_and_dispatch(options, judge, span).await?;
         self.dispatched(dispatched);
-        let ended = clock::elapsed();
-        self.times.plan_rest = ended.saturating_add(ended.saturating_sub(begun).saturating_mul(PAUSE_PER_PLAN));
+        self.times.plan_rest = rest_after(begun);
         Ok(())
+    }
+
+    /// Plans what `touched` can touch, and begins the steps. Returns whether that was enough: else
+    /// everything is to be planned.
+    pub(super) async fn plan_touched(&mut self, touched: &Touched) -> Result<bool, ServiceError> {
+        let begun = clock::elapsed();
+        if self.lockfile_was_missing || self.reconciler.session.lockfile.missing().is_some() {
+            return Ok(false);
+        }
+        let options = PlanOptions { lost_answer_rest: failpoint::rest(LOST_ANSWER_REST), ..PlanOptions::default() };
+        let (needs, times, schedule) = (&mut self.needs, &mut self.times, &mut self.scan_schedule);
+        let (observability, failing) =
+            (RefCell::new(&mut self.observability), self.reconciler.context.throttle.is_failing());
+        let judge = |part: &PartialPlan, reconciler: &Reconciler<'_>| {
+            if !part.plan.marks.is_empty() {
+                needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
+            }
+            schedule.update(&part.desired, &part.recorded, clock::now());
+            let next = schedule.wait(clock::now()).map(|wait| clock::elapsed() + wait);
+            times.fetch = next.into_iter().chain(times.fetch).min();
+            let (state_cache, desired) = (&reconciler.session.state_cache, &reconciler.wanted.desired);
+            let mut observability = observability.borrow_mut();
+            observability.metrics.pass("part", part.desired.assets.len());
+            let in_progress = reconciler.workers.in_progress();
+            observability.planned(&part.plan, Some(&part.desired), &in_progress, state_cache, desired);
+            Verdict::Begin { needs_key: !failing }
+        };
+        let span = |address: &Address| observability.borrow().span(address);
+        let dispatched = self.reconciler.plan_touched(touched, options, judge, span).await?;
+        let is_enough = dispatched.is_some();
+        if let Some(dispatched) = dispatched {
+            self.dispatched(dispatched);
+            self.times.plan_rest = rest_after(begun);
+        }
+        Ok(is_enough)
     }
 
     /// Begins the steps that waited for the check of the key.
@@ -65,6 +101,7 @@ impl Service<'_> {
     }
 
     pub(super) async fn write_lockfile(&mut self) -> Result<(), ServiceError> {
+        let begun = clock::elapsed();
         self.needs.lockfile = None;
         self.reconciler.context.save_limits().await?;
         let Reconciler { session, wanted, .. } = &mut self.reconciler;
@@ -83,6 +120,7 @@ impl Service<'_> {
                 self.needs.lockfile = Some(clock::elapsed() + POLL_EVERY);
             }
         }
+        self.times.lockfile_rest = rest_after(begun);
         self.needs.outputs = true;
         Ok(())
     }
@@ -94,4 +132,11 @@ impl Service<'_> {
         tracing::info!("the lockfile was written");
         self.outputs.changed.push(path);
     }
+}
+
+/// Returns when something that began at `begun` and ends now may be done again, while there is other
+/// work.
+fn rest_after(begun: Duration) -> Duration {
+    let ended = clock::elapsed();
+    ended.saturating_add(ended.saturating_sub(begun).saturating_mul(PAUSE_PER_PLAN))
 }

@@ -48,6 +48,40 @@ impl Service<'_> {
         Ok(())
     }
 
+    /// Scans the files that settled, if nothing else can have changed; else everything is to be scanned.
+    pub(super) async fn scan_settled(&mut self) -> Result<(), ServiceError> {
+        if self.needs.files.is_empty() || self.needs.scan {
+            return Ok(());
+        }
+        let files = std::mem::take(&mut self.needs.files);
+        self.observability.metrics.scanned(files.len());
+        let lockfile = &self.reconciler.session.lockfile;
+        let is_other = || !lockfile.is_untouched() || lockfile.is_of_another_commit();
+        let is_usual = self.request.is_none() && self.invalid.is_none() && self.unreadable.is_none() && !self.needs.all;
+        if !is_usual || is_other() {
+            self.needs.scan = true;
+            return Ok(());
+        }
+        let in_progress = self.file_monitor.in_progress(false);
+        match self.reconciler.rescan(&files, &in_progress).await? {
+            None => self.needs.scan = true,
+            // Git began to work after the loop's check: the files may be of another branch.
+            Some(_) if self.must_wait() || self.reconciler.session.lockfile.is_of_another_commit() => {
+                self.needs.scan = true;
+                self.times.git = Some(clock::elapsed() + GIT_AGAIN);
+            }
+            Some(touched) if touched.is_empty() => {}
+            Some(touched) => {
+                tracing::info!(assets = touched.addresses.len(), "files changed");
+                self.observability.changed(&touched.addresses);
+                self.needs.outputs = true;
+                self.needs.touched.addresses.extend(touched.addresses);
+                self.needs.touched.earlier.extend(touched.earlier);
+            }
+        }
+        Ok(())
+    }
+
     /// Takes over the result of a scan, unless git made it worthless.
     pub(super) async fn scan_ended(
         &mut self,
@@ -120,6 +154,7 @@ impl Service<'_> {
             tracing::warn!("{note}");
         }
         self.warned = notes;
+        self.observability.metrics.scanned(found.0.cache.len());
         let manifest = found.0.manifest.clone();
         let known = self
             .reconciler

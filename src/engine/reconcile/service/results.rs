@@ -30,9 +30,11 @@ impl Service<'_> {
     }
 
     fn steps_ended(&mut self, WorkerResult { address, reports, panicked, .. }: WorkerResult) {
+        let is_done =
+            panicked.is_none() && !reports.is_empty() && reports.iter().all(|report| report.outcome.is_done());
         if let Some(message) = panicked {
             tracing::error!(%address, "a bug in Macadam stopped this asset until the next full check: {message}");
-            self.needs.recovery.insert(address);
+            self.needs.recovery.insert(address.clone());
         }
         for report in &reports {
             self.observability.step_ended(report);
@@ -40,13 +42,20 @@ impl Service<'_> {
         if reports.iter().any(|report| !matches!(report.outcome, Outcome::NotBegun)) {
             self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
         }
+        // What was done concerns the address and what depends on it. A refusal may be one of the whole
+        // account.
+        self.needs.undone |= !is_done;
+        self.needs.done.insert(address);
+        let now = clock::elapsed();
         if self.reconciler.workers.is_idle() {
-            self.needs.plan = true;
-            // While nothing else runs, the lockfile is written at once.
-            self.needs.lockfile = self.needs.lockfile.map(|_| clock::elapsed());
+            self.times.outcomes = None;
+            self.needs.plan_for_outcomes();
+            // While nothing else runs, the lockfile is written at once, unless that takes long.
+            let soon = self.times.lockfile_rest.max(now);
+            self.needs.lockfile = self.needs.lockfile.map(|at| at.min(soon));
         } else {
-            let at = self.times.plan_rest.max(clock::elapsed());
-            self.times.plan = Some(self.times.plan.map_or(at, |planned| planned.min(at)));
+            let at = self.times.plan_rest.max(now);
+            self.times.outcomes = Some(self.times.outcomes.map_or(at, |planned| planned.min(at)));
         }
     }
 

@@ -5,6 +5,7 @@
 //! Read next: [`super::drift_scan`], which carries it out.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -106,6 +107,20 @@ impl ScanSchedule {
         let coming = recorded.assets.iter().flat_map(|(address, record)| retirement::coming(address, record, desired));
         let archiving = coming.map(|coming| coming.at).filter(|at| *at > now).min();
         Self { urgent, most_urgent, reviews, drifts, archiving }
+    }
+
+    /// Replaces what is planned for some addresses, of which this is wanted and known.
+    pub(super) fn update(&mut self, desired: &Desired, recorded: &Recorded, now: Timestamp) {
+        // How many may be fetched together depends on what was fetched of all.
+        let Self { urgent, most_urgent: _, reviews, drifts, archiving } = Self::new(desired, recorded, now);
+        let theirs: BTreeSet<AssetId> = recorded.assets.values().flat_map(|record| record.history.assets()).collect();
+        self.urgent.retain(|query| !theirs.contains(&query.asset_id));
+        self.urgent.extend(urgent);
+        for (scans, new) in [(&mut self.reviews, reviews), (&mut self.drifts, drifts)] {
+            scans.retain(|scan| !theirs.contains(&scan.query.asset_id));
+            new.into_iter().for_each(|scan| insert(scans, scan));
+        }
+        self.archiving = self.archiving.into_iter().chain(archiving).min();
     }
 
     /// Returns how long to wait for the next fetch, after one at `now`; `None` if there is no

@@ -1,0 +1,104 @@
+//! What a change of a few files touches: only these are read, and only what depends on them is
+//! planned.
+//!
+//! It is the same as a scan and a plan of everything, as far as it goes. Where that isn't certain it
+//! does nothing, and the caller does everything. Read next: [`crate::plan::part`].
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::reconciler::{Dispatch, Reconciler, Verdict};
+use crate::engine::workspace::state_cache::StateCacheError;
+use crate::files::{FilesInProgress, RescannedFile, rescan};
+use crate::model::address::Address;
+use crate::model::path::ProjectPath;
+use crate::plan::part::{PartialPlan, Touched, plan_part};
+use crate::plan::{Plan, PlanOptions};
+use crate::platform::clock;
+use crate::state::store::FileDelta;
+
+impl Reconciler<'_> {
+    /// Reads these files again, none of which is `in_progress`, and takes over what they want. Returns what that touched, or `None`
+    /// if only a scan of everything tells; then nothing was taken over. Blocks: it reads the files.
+    ///
+    /// # Errors
+    /// When the state can't be written.
+    pub(super) async fn rescan(
+        &mut self,
+        paths: &BTreeSet<ProjectPath>,
+        in_progress: &FilesInProgress,
+    ) -> Result<Option<Touched>, StateCacheError> {
+        let read = tokio::task::block_in_place(|| self.read_again(paths, in_progress));
+        let Some(files) = read else { return Ok(None) };
+        let Some((manifest, _)) = &self.wanted.manifest else { return Ok(None) };
+        let mut changed = Vec::new();
+        for RescannedFile { path, found, .. } in &files {
+            let resolved = manifest.resolve_file(path, &found.globs, found.content.clone());
+            let Some((address, want)) = resolved else { return Ok(None) };
+            // Another type, or a file that can't be used, is a matter of the whole manifest.
+            match self.wanted.desired.assets.get(&address) {
+                Some(before) if *before == want => {}
+                Some(before)
+                    if before.path == want.path && before.asset_type == want.asset_type && want.content.is_ok() =>
+                {
+                    changed.push((address, before.content.as_ref().ok().map(|facts| facts.hash), want));
+                }
+                Some(_) | None => return Ok(None),
+            }
+        }
+        let mut delta = FileDelta::default();
+        for RescannedFile { path, cached, .. } in files {
+            if self.session.cache.get(&path) != Some(&cached) {
+                delta.changed.push((path.clone(), cached.clone()));
+                self.session.cache.insert(path, cached);
+            }
+        }
+        if !delta.is_empty() {
+            self.session.state_cache.store().save_files(delta).await?;
+        }
+        let mut touched = Touched::default();
+        for (address, earlier, want) in changed {
+            Arc::make_mut(&mut self.wanted.desired).assets.insert(address.clone(), want);
+            touched.addresses.insert(address);
+            touched.earlier.extend(earlier);
+        }
+        self.wanted.inputs = None;
+        self.workers.supersede(&touched.addresses);
+        Ok(Some(touched))
+    }
+
+    fn read_again(&self, paths: &BTreeSet<ProjectPath>, in_progress: &FilesInProgress) -> Option<Vec<RescannedFile>> {
+        let (manifest, text) = self.wanted.manifest.as_ref()?;
+        let project = &self.session.project;
+        if project.read_manifest().ok()? != text.as_bytes() {
+            return None;
+        }
+        let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+        rescan(&project.root, &manifest.selection(), &self.session.cache, paths, in_progress, now_ns)
+    }
+
+    /// Does what [`Reconciler::plan_and_dispatch`] does, for what `touched` can touch; `None` if only
+    /// a plan of everything tells. Then nothing was done.
+    ///
+    /// # Errors
+    /// When the state can't be written.
+    pub(super) async fn plan_touched(
+        &mut self,
+        touched: &Touched,
+        options: PlanOptions,
+        judge: impl FnOnce(&PartialPlan, &Self) -> Verdict,
+        span: impl Fn(&Address) -> tracing::Span,
+    ) -> Result<Option<Dispatch>, StateCacheError> {
+        // The steps of a plan that waits would be lost.
+        if self.has_waiting_plan() {
+            return Ok(None);
+        }
+        let options = PlanOptions { in_progress: self.workers.in_progress(), ..options };
+        let desired = Arc::clone(&self.wanted.desired);
+        let part =
+            self.session.state_cache.read(|recorded| plan_part(&desired, recorded, touched, &options, clock::now()));
+        let Some(part) = part else { return Ok(None) };
+        let judge = |_: &mut Plan, reconciler: &Self| judge(&part, reconciler);
+        self.carry_on(part.plan.clone(), desired, judge, span).await.map(Some)
+    }
+}
