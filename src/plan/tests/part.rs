@@ -69,7 +69,7 @@ fn check(property: impl Fn(&Desired, &Recorded, &Address, u8) -> Result<bool, Te
     let config = ProptestConfig { cases: CASES, ..ProptestConfig::default() };
     let projects = (any_desired(), any_known(), any::<prop::sample::Index>(), 0u8..5);
     let outcome = TestRunner::new(config).run(&projects, |(desired, recorded, which, content)| {
-        let addresses: Vec<&Address> = desired.assets.keys().collect();
+        let addresses: Vec<Address> = desired.assets.keys().cloned().collect();
         if !addresses.is_empty() && property(&desired, &recorded, which.get(&addresses), content)? {
             parts.set(parts.get() + 1);
         }
