@@ -39,10 +39,14 @@ pub(crate) fn of(want: &DesiredAsset, fields: &FieldDigests) -> Subjects {
     Subjects { asset, metadata: metadata_digest::input_digest(None, fields) }
 }
 
-/// The subjects of every address that is wanted.
-pub(crate) fn of_all(desired: &Desired, recorded: &Recorded) -> BTreeMap<Address, Subjects> {
-    let all = desired.assets.iter();
-    all.map(|(address, want)| (address.clone(), of(want, &fields(want, desired, recorded)))).collect()
+/// The subjects of these addresses, as far as they are wanted.
+pub(crate) fn of_each<'a>(
+    addresses: impl Iterator<Item = &'a Address>,
+    desired: &Desired,
+    recorded: &Recorded,
+) -> BTreeMap<Address, Subjects> {
+    let wanted = addresses.filter_map(|address| desired.assets.get_key_value(address));
+    wanted.map(|(address, want)| (address.clone(), of(want, &fields(want, desired, recorded)))).collect()
 }
 
 /// The digests of what is wanted of an address's metadata, icons and previews by the assets that

@@ -423,7 +423,8 @@ fn in_doubt(context: &ExecutionContext, address: &Address) -> Option<AttemptId> 
 }
 
 async fn run(context: &ExecutionContext, desired: &Desired, step: Step) -> Outcome {
-    let mut steps = context.steps(desired, AbandonedCreates::new(), context.state_cache.generation());
+    let mut steps =
+        context.steps(std::slice::from_ref(&step), desired, AbandonedCreates::new(), context.state_cache.generation());
     steps.by_hand = true;
     let address = step.address.clone();
     tokio::select! {

@@ -24,7 +24,7 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
 use crate::model::ids::Creator;
-use crate::plan::input_digest;
+use crate::plan::{Step, input_digest};
 use crate::platform::clock;
 
 /// The changes that abandon creates in doubt, by address: recorded when the next create begins.
@@ -108,22 +108,24 @@ impl ExecutionContext {
         self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).get(&creator).cloned()
     }
 
-    /// Returns an executor for the steps of a plan for `desired`, made for the state of
-    /// `generation`.
+    /// Returns an executor for these steps of a plan for `desired`, made for the state of
+    /// `generation`. It knows nothing of other addresses.
     pub(in crate::engine) fn steps(
         &self,
+        steps: &[Step],
         desired: &Desired,
         abandoned_creates: AbandonedCreates,
         generation: u64,
     ) -> Executor {
-        let files: LookedAt = desired
-            .assets
-            .iter()
+        let addresses: BTreeSet<&Address> = steps.iter().map(|step| &step.address).collect();
+        let wanted = addresses.iter().filter_map(|address| desired.assets.get_key_value(*address));
+        let files: LookedAt = wanted
             .filter_map(|(address, want)| {
                 Some((address.clone(), (want.path.clone(), want.content.as_ref().ok()?.clone())))
             })
             .collect();
-        let input_digests = self.state_cache.read(|recorded| input_digest::of_all(desired, recorded));
+        let input_digests =
+            self.state_cache.read(|recorded| input_digest::of_each(addresses.iter().copied(), desired, recorded));
         Executor {
             state_cache: Arc::clone(&self.state_cache),
             client: Arc::clone(&self.client),

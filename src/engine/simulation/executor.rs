@@ -53,7 +53,7 @@ impl SimulatedExecutor<'_> {
     /// Carries out a plan. After a step that is not done, the later steps of its address and those
     /// that wait for it are skipped.
     pub(super) fn carry_out(&mut self, plan: &Plan) {
-        let input_digests = input_digest::of_all(self.desired, self.recorded);
+        let input_digests = input_digest::of_each(self.desired.assets.keys(), self.desired, self.recorded);
         let (metadata, mut left): (Vec<&Step>, Vec<&Step>) = plan.steps.iter().partition(|s| s.action.is_metadata());
         let mut failed: BTreeSet<&Address> = BTreeSet::new();
         while !left.is_empty() {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use super::properties::{any_desired, any_known};
+use super::properties::{Fact, any_desired, any_fact, any_known, any_metadata, learn};
 use super::*;
 use crate::plan::part::{PartialPlan, Touched, plan_part};
 
@@ -61,14 +61,77 @@ fn of(plan: &Plan, recorded: &Recorded, fits: &dyn Fn(&Address) -> bool) -> Vec<
 
 /// How many random projects are tried, and in how many of them at least there is a part.
 const CASES: u32 = 2000;
-const PARTS: u32 = 200;
+const PARTS: u32 = 400;
+
+const PATHS: [&str; 8] = ["a.png", "b.png", "c.fbx", "d.fbx", "e.ogg", "i.png", "j.png", "k.fbx"];
+
+/// The same fact about assets and bytes that no other address has.
+fn apart(fact: Fact, by: u8) -> Fact {
+    let (asset, content) = (|asset: u64| asset + 10 * u64::from(by), |content: u8| content + 8 * by);
+    match fact {
+        Fact::Revision(id, ordinal, bytes, state, shared, duplicate) => {
+            Fact::Revision(asset(id), ordinal, bytes.map(content), state, shared, duplicate)
+        }
+        Fact::Point(id) => Fact::Point(asset(id)),
+        Fact::Shelve(id, why, archived) => Fact::Shelve(asset(id), why, archived),
+        Fact::Seen(id, archived, name, revision) => Fact::Seen(asset(id), archived, name, revision),
+        Fact::RolledBack(id, pin, at) => Fact::RolledBack(asset(id), pin, at),
+        Fact::Refused(metadata, bytes, name) => Fact::Refused(metadata, content(bytes), name),
+        Fact::UnderWay(bytes, phase) => Fact::UnderWay(content(bytes), phase),
+        Fact::Ask(_) | Fact::Lock(_) | Fact::Healed(_) => fact,
+    }
+}
+
+/// A project whose addresses mostly have assets of their own, and sometimes one another's.
+fn any_project() -> impl Strategy<Value = (Desired, Recorded)> {
+    let likely = || prop::bool::weighted(0.9);
+    let one = (
+        (likely(), likely(), likely(), prop::bool::weighted(0.05), any::<bool>()),
+        0u8..3,
+        prop::option::weighted(0.4, any_metadata()),
+        prop::option::weighted(0.1, 1u64..40),
+        prop::collection::vec((likely(), any_fact()), 0..3),
+    );
+    (any_desired(), prop::collection::vec(one, PATHS.len())).prop_map(|(like, all)| {
+        let mut known = KnownBuilder::default();
+        let mut wanted = Vec::new();
+        for ((path, place), (flags, content, metadata, pin, facts)) in PATHS.into_iter().zip(0u8..).zip(all) {
+            let (is_wanted, is_known, is_alone, is_broken, keeps) = flags;
+            let place = if is_alone { place } else { 0 };
+            if is_known {
+                known = known.enrolled(path).locked(path).fact(path, 10 + 10 * u64::from(place), 1, |fact| {
+                    fact.content = Some(hash(8 * place));
+                });
+            }
+            for (is_own, fact) in facts {
+                known = learn(known, path, if is_own { apart(fact, place) } else { fact });
+            }
+            let mut want = want(path, content + 8 * place);
+            want.metadata = metadata.filter(|_| path != "i.png").unwrap_or_default();
+            want.prevent_replace = keeps;
+            if is_broken {
+                want = missing(want);
+            }
+            if let Some(pin) = pin {
+                want = pinned(want, pin);
+            }
+            // What shows the picture needs it.
+            if is_wanted || path == "i.png" {
+                wanted.push((address(path), want));
+            }
+        }
+        (Desired { assets: desired_as(wanted).assets, ..like }, known.0)
+    })
+}
 
 /// Checks a property of a random project and one of its addresses, which says whether there was a part.
 fn check(property: impl Fn(&Desired, &Recorded, &Address, u8) -> Result<bool, TestCaseError>) {
     let parts = Cell::new(0);
-    let config = ProptestConfig { cases: CASES, ..ProptestConfig::default() };
-    let projects = (any_desired(), any_known(), any::<prop::sample::Index>(), 0u8..5);
-    let outcome = TestRunner::new(config).run(&projects, |(desired, recorded, which, content)| {
+    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
+    let wild = (any_desired(), any_known());
+    let projects = prop_oneof![4 => any_project(), 1 => wild];
+    let projects = (projects, any::<prop::sample::Index>(), 0u8..70);
+    let outcome = TestRunner::new(config).run(&projects, |((desired, recorded), which, content)| {
         let addresses: Vec<Address> = desired.assets.keys().cloned().collect();
         if !addresses.is_empty() && property(&desired, &recorded, which.get(&addresses), content)? {
             parts.set(parts.get() + 1);

@@ -8,7 +8,7 @@ use super::*;
 const PATHS: [&str; 6] = ["a.png", "b.png", "c.fbx", "d.fbx", "e.ogg", "i.png"];
 
 prop_compose! {
-    fn any_metadata()(name in prop::option::of(select(vec!["n", "m"])), text in prop::option::of(select(vec!["", "d"])),
+    pub(super) fn any_metadata()(name in prop::option::of(select(vec!["n", "m"])), text in prop::option::of(select(vec!["", "d"])),
                       icon in prop::option::of(prop::option::of(select(vec!["i.png", "assets/10", "assets/12"]))),
                       link in prop::option::weighted(0.2, prop::option::of(select(vec!["https://x.com/a"])))) -> Metadata {
         let mut wanted = want("a.png", 0);
@@ -75,7 +75,7 @@ prop_compose! {
 
 /// One thing that may be known, of one of the addresses.
 #[derive(Debug, Clone)]
-enum Fact {
+pub(super) enum Fact {
     Revision(u64, u32, Option<u8>, usize, bool, bool),
     Point(u64),
     Ask(Metadata),
@@ -88,7 +88,7 @@ enum Fact {
     UnderWay(u8, usize),
 }
 
-fn any_fact() -> impl Strategy<Value = Fact> {
+pub(super) fn any_fact() -> impl Strategy<Value = Fact> {
     let asset = || 10u64..15;
     let revision = (
         asset(),
@@ -113,7 +113,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
     ]
 }
 
-fn learn(known: KnownBuilder, path: &str, fact: Fact) -> KnownBuilder {
+pub(super) fn learn(known: KnownBuilder, path: &str, fact: Fact) -> KnownBuilder {
     let known = if known.0.assets.contains_key(&address(path)) { known } else { known.enrolled(path) };
     match fact {
         Fact::Revision(asset, ordinal, content, state, shared, duplicate) => {
