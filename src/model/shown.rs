@@ -85,6 +85,15 @@ fn push_line(shown: &mut String, line: &str, colour: impl Fn(&str) -> Option<&st
     // Nothing but white space and colours came before.
     let mut at_start = true;
     while let Some(c) = rest.chars().next() {
+        // Most of a text is plain: neither a control character nor the beginning of a command.
+        let is_plain = |byte: &u8| (b' '..=b'~').contains(byte) && !matches!(byte, b':' | b'#');
+        let (plain, after) = rest.split_at(rest.bytes().take_while(is_plain).count());
+        if !plain.is_empty() {
+            shown.push_str(plain);
+            at_start &= plain.bytes().all(|byte| byte == b' ');
+            rest = after;
+            continue;
+        }
         let taken = if let Some(colour) = colour(rest) {
             shown.push_str(colour);
             colour.len()
