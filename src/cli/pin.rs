@@ -14,10 +14,10 @@ use super::command_context::{self, COMMIT, CommandResult, Hand, Shortfall};
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::selection::{AddressSelection, Candidates};
-use super::service_client::{is_served, until_all_carried_out};
+use super::service_client::through_service;
 use super::status::unknown_address;
 use super::target::{self, ProjectTarget};
-use crate::engine::commands::pins::{self, CheckError, PinError};
+use crate::engine::commands::pins::{self, CheckError, ChosenPins, PinError, UnpinError};
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::reconcile::once::SyncError;
 use crate::engine::report::run_report::RunReport;
@@ -28,8 +28,8 @@ use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::manifest::EditError;
 use crate::model::address::Address;
 use crate::model::desired::Pin;
-use crate::model::history::RevisionKey;
 use crate::model::recorded::Recorded;
+use crate::model::request::{Request, RequestDone};
 
 impl From<EditManifestError<EditError>> for CommandFailure {
     fn from(error: EditManifestError<EditError>) -> Self {
@@ -37,11 +37,17 @@ impl From<EditManifestError<EditError>> for CommandFailure {
             EditManifestError::Busy { .. } => Exit::Unreconciled,
             _ => Exit::Unusable,
         };
-        let hint = match &error {
-            EditManifestError::Edit { source, .. } => Some(source.hint()),
-            other => other.hint(),
+        Self::of(exit, &error, pins::edit_hint(&error))
+    }
+}
+
+impl From<UnpinError> for CommandFailure {
+    fn from(error: UnpinError) -> Self {
+        let exit = match &error {
+            UnpinError::NotPinned { .. } => Exit::Unreconciled,
+            UnpinError::Edit(_) => Exit::Unusable,
         };
-        Self::of(exit, &error, hint)
+        Self::of(exit, &error, Some(error.hint()))
     }
 }
 
@@ -115,9 +121,6 @@ impl Edited {
     }
 }
 
-/// The revision that each address is pinned to.
-type Chosen = Vec<(Address, Pin, RevisionKey)>;
-
 /// Pins addresses.
 pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
@@ -133,81 +136,75 @@ pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Res
         })
     };
     let selection = AddressSelection::read(&args.addresses, pinnable)?;
-    let choose = |recorded: &Recorded| -> Result<Chosen, CommandFailure> {
-        let each = selection.addresses.iter().map(|address| {
-            let chosen = pins::choose(&gathered.desired, recorded, address, args.revision);
-            chosen.map(|(pin, key)| (address.clone(), pin, key)).map_err(|error| refusal(error, &gathered, recorded))
+    let chosen = pins::choose(&gathered.desired, &view.recorded, &selection.addresses, args.revision);
+    let chosen = chosen.map_err(|error| refusal(error, &gathered, &view.recorded))?;
+    let edited = |chosen: &ChosenPins| {
+        let each = chosen.iter().map(|(address, _, key)| {
+            let (asset_id, revision) = (Some(key.asset_id), Some(args.revision));
+            (address.clone(), CommandResult { asset_id, revision, ..CommandResult::default() })
         });
-        each.collect()
+        let verb = if chosen.len() == 1 { "is" } else { "are" };
+        let asset = match chosen.as_slice() {
+            [(_, _, key)] => format!(" (asset {})", key.asset_id),
+            _ => String::new(),
+        };
+        Edited {
+            each: each.collect(),
+            is_single: selection.is_single,
+            changed: false,
+            what: format!("{} {verb} pinned to revision {}{asset}", names(&selection.addresses), args.revision),
+            undo: format!("`macadam unpin {}` removes the pin", args.addresses.join(" ")),
+            is_rehearsal: global.emulator,
+            is_local: target::is_local(global),
+        }
     };
-    let mut chosen = choose(&view.recorded)?;
-    let mut hand = None;
-    let served = !args.no_sync && is_served(&target)?;
-    if !args.no_sync && !served {
-        let open = Hand::open(output, global, &target, "macadam pin").await?;
-        // Somebody else may have reconciled before the lock was free.
-        let again = prepare(&open, &selection.addresses, choose, |error| {
-            open.session.state_cache.read(|recorded| refusal(error, &gathered, recorded))
-        });
-        let again = again.await;
-        hand = Some(open);
-        match again {
-            Ok(again) => chosen = again,
-            Err(failure) => return close(hand, Err(failure)).await,
+    if args.no_sync {
+        let changed = tokio::task::block_in_place(|| write(&target, &chosen))?;
+        return Ok(tell_written(output, &target, &Edited { changed, ..edited(&chosen) }));
+    }
+    let request = Request::Pin { addresses: selection.addresses.clone(), revision: args.revision };
+    let pins: Pins = chosen.iter().map(|(address, pin, _)| (address.clone(), Some(*pin))).collect();
+    if let Some(exit) = by_service(output, global, &target, &request, &pins, &mut edited(&chosen)).await? {
+        return Ok(exit);
+    }
+    let hand = Hand::open(output, global, &target, "macadam pin").await?;
+    // Somebody else may have reconciled before the lock was free.
+    let again = prepare(&hand, &gathered, &selection.addresses, args.revision).await;
+    let written = again.and_then(|again| {
+        let changed = tokio::task::block_in_place(|| write(&target, &again))?;
+        Ok(Edited { changed, ..edited(&again) })
+    });
+    match written {
+        Ok(edited) => Ok(finish(output, &target, hand, edited, args.yes).await),
+        Err(failure) => {
+            hand.close().await;
+            Err(failure)
         }
     }
+}
+
+/// The pin that the manifest is to have for each address.
+type Pins = Vec<(Address, Option<Pin>)>;
+
+fn write(target: &ProjectTarget, chosen: &ChosenPins) -> Result<bool, CommandFailure> {
     let pins: Vec<(Address, Pin)> = chosen.iter().map(|(address, pin, _)| (address.clone(), *pin)).collect();
-    let changed = match tokio::task::block_in_place(|| pins::write(&target.project, &pins)) {
-        Ok(changed) => changed,
-        Err(error) => return close(hand, Err(error.into())).await,
-    };
-    let each = chosen.iter().map(|(address, _, key)| {
-        let told =
-            CommandResult { asset_id: Some(key.asset_id), revision: Some(args.revision), ..CommandResult::default() };
-        (address.clone(), told)
-    });
-    let (names, verb) = (names(&selection.addresses), if selection.addresses.len() == 1 { "is" } else { "are" });
-    let asset = match chosen.as_slice() {
-        [(_, _, key)] => format!(" (asset {})", key.asset_id),
-        _ => String::new(),
-    };
-    let edited = Edited {
-        each: each.collect(),
-        is_single: selection.is_single,
-        changed,
-        what: format!("{names} {verb} pinned to revision {}{asset}", args.revision),
-        undo: format!("`macadam unpin {}` removes the pin", args.addresses.join(" ")),
-        is_rehearsal: global.emulator,
-        is_local: target::is_local(global),
-    };
-    if served {
-        return finish_through_service(output, global, &target, edited).await;
-    }
-    finish(output, &target, hand, edited, args.yes).await
+    Ok(pins::write(&target.project, &pins)?)
 }
 
 /// Chooses again under the lock, and asks Roblox for the versions that are to be gone back to.
 async fn prepare(
     hand: &Hand,
+    gathered: &Gathered,
     addresses: &[Address],
-    choose: impl Fn(&Recorded) -> Result<Chosen, CommandFailure>,
-    refuse: impl Fn(PinError) -> CommandFailure,
-) -> Result<Chosen, CommandFailure> {
-    let state_cache = &hand.session.state_cache;
-    for address in addresses {
-        pins::remember_where_it_was(state_cache, address).await?;
-    }
-    let chosen = state_cache.read(choose)?;
+    revision: u64,
+) -> Result<ChosenPins, CommandFailure> {
     let (client, listener) = (Arc::clone(&hand.client), hand.bars.listener());
     let context = ExecutionContext::new(&hand.session, client, listener, hand.stop.clone(), 1).await?;
-    for (address, _, key) in &chosen {
-        match pins::check_version(&context, address, *key).await {
-            Ok(()) => {}
-            Err(CheckError::Pin(error)) => return Err(refuse(error)),
-            Err(CheckError::StateCache(error)) => return Err(error.into()),
-        }
-    }
-    Ok(chosen)
+    let prepared = pins::prepare(&context, &gathered.desired, addresses, revision).await;
+    prepared.map_err(|error| match error {
+        CheckError::Pin(error) => hand.session.state_cache.read(|recorded| refusal(error, gathered, recorded)),
+        CheckError::StateCache(error) => error.into(),
+    })
 }
 
 /// One name, or how many.
@@ -232,72 +229,54 @@ pub(super) async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) ->
         known.extend(eligible.iter().cloned());
         Ok(Candidates { eligible, known, what: "is pinned" })
     })?;
-    selection.addresses.iter().try_for_each(|address| refuse_unpinned(&text, address))?;
-    let mut hand = None;
-    let served = !args.no_sync && is_served(&target)?;
-    if !args.no_sync {
-        // A manifest with errors elsewhere can't be synced.
-        read_manifest(&target.project)?;
-    }
-    if !args.no_sync && !served {
-        hand = Some(Hand::open(output, global, &target, "macadam unpin").await?);
-    }
-    let changed = match tokio::task::block_in_place(|| pins::remove(&target.project, &selection.addresses)) {
-        Ok(changed) => changed,
-        Err(error) => return close(hand, Err(error.into())).await,
-    };
+    pins::require_pinned(&text, &selection.addresses)?;
     let (names, verb) = (names(&selection.addresses), if selection.addresses.len() == 1 { "is" } else { "are" });
-    let edited = Edited {
+    let mut edited = Edited {
         each: selection.addresses.iter().map(|address| (address.clone(), CommandResult::default())).collect(),
         is_single: selection.is_single,
-        changed,
+        changed: false,
         what: format!("{names} {verb} no longer pinned"),
         undo: "Macadam uses the file again".to_owned(),
         is_rehearsal: global.emulator,
         is_local: target::is_local(global),
     };
-    if served {
-        return finish_through_service(output, global, &target, edited).await;
+    let remove = || tokio::task::block_in_place(|| pins::remove(&target.project, &selection.addresses));
+    if args.no_sync {
+        edited.changed = remove()?;
+        return Ok(tell_written(output, &target, &edited));
     }
-    finish(output, &target, hand, edited, args.yes).await
-}
-
-/// Refuses to remove a pin that doesn't exist.
-fn refuse_unpinned(text: &str, address: &Address) -> Result<(), CommandFailure> {
-    match pins::is_pinned(text, address) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(CommandFailure::new(Exit::Unreconciled, format!("`{address}` is not pinned"))
-            .hint("`macadam status` shows what is pinned; [pins] in the manifest lists them")),
-        Err(error) => Err(CommandFailure::of(Exit::Unusable, &error, Some(error.hint()))),
+    // A manifest with errors elsewhere can't be synced.
+    read_manifest(&target.project)?;
+    let request = Request::Unpin { addresses: selection.addresses.clone() };
+    let pins: Pins = selection.addresses.iter().map(|address| (address.clone(), None)).collect();
+    if let Some(exit) = by_service(output, global, &target, &request, &pins, &mut edited).await? {
+        return Ok(exit);
     }
-}
-
-async fn close<T>(hand: Option<Hand>, ended: T) -> T {
-    if let Some(hand) = hand {
-        hand.close().await;
-    }
-    ended
-}
-
-/// Syncs the edited manifest, unless `--no-sync` was given, and prints the result.
-async fn finish(
-    output: Printer,
-    target: &ProjectTarget,
-    hand: Option<Hand>,
-    mut edited: Edited,
-    yes: bool,
-) -> Result<Exit, CommandFailure> {
-    let Some(mut hand) = hand else {
-        if output.is_json() {
-            output.document(&edited.document("written", Vec::new()));
-        } else {
-            let place = edited.place(target);
-            output.line(format!("{} {} in {place}", paint(TextStyle::Good, "written:"), edited.what));
-            output.line("`macadam sync --once` does the rest");
-            last_line(output, &edited);
+    let hand = Hand::open(output, global, &target, "macadam unpin").await?;
+    match remove() {
+        Ok(changed) => Ok(finish(output, &target, hand, Edited { changed, ..edited }, args.yes).await),
+        Err(error) => {
+            hand.close().await;
+            Err(error.into())
         }
-        return Ok(Exit::Success);
-    };
+    }
+}
+
+/// Prints that the manifest is written, and nothing else done.
+fn tell_written(output: Printer, target: &ProjectTarget, edited: &Edited) -> Exit {
+    if output.is_json() {
+        output.document(&edited.document("written", Vec::new()));
+    } else {
+        let place = edited.place(target);
+        output.line(format!("{} {} in {place}", paint(TextStyle::Good, "written:"), edited.what));
+        output.line("`macadam sync --once` does the rest");
+        last_line(output, edited);
+    }
+    Exit::Success
+}
+
+/// Syncs the edited manifest, and prints the result.
+async fn finish(output: Printer, target: &ProjectTarget, mut hand: Hand, mut edited: Edited, yes: bool) -> Exit {
     let ended = hand.reconcile(output, edited.addresses(), yes).await;
     hand.close().await;
     let (report, shortfall) = match ended {
@@ -323,35 +302,55 @@ async fn finish(
             output.line(format!("{} {}{nothing}", paint(TextStyle::Good, "done:"), edited.what));
             last_line(output, &edited);
         }
-        return Ok(Exit::Success);
+        return Exit::Success;
     };
-    Ok(tell_shortfall(output, target, &edited, (outcome, more), failure))
+    tell_shortfall(output, target, &edited, (outcome, more), failure)
 }
 
-/// Waits until the running service has synced the edited manifest, and prints the result.
-async fn finish_through_service(
+/// Has the running service edit the manifest and sync it, and prints the result. `None`: there is no
+/// service, and nothing was done.
+async fn by_service(
     output: Printer,
     global: &Global,
     target: &ProjectTarget,
-    mut edited: Edited,
-) -> Result<Exit, CommandFailure> {
-    let ended = until_all_carried_out(output, global, target, &edited.addresses()).await;
-    edited.look_up(target);
-    let more = vec![("by_service", json!(true))];
-    if let Err(failure) = ended {
-        return Ok(tell_shortfall(output, target, &edited, ("waiting", more), failure));
+    request: &Request,
+    pins: &Pins,
+    edited: &mut Edited,
+) -> Result<Option<Exit>, CommandFailure> {
+    let manifest = || tokio::task::block_in_place(|| target.project.read_manifest()).unwrap_or_default();
+    let before = manifest();
+    let answered = through_service(output, global, target, request).await;
+    let after = manifest();
+    edited.changed = before != after;
+    let by_service = ("by_service", json!(true));
+    match answered {
+        Ok(None) => Ok(None),
+        Ok(Some(answer)) => {
+            edited.look_up(target);
+            tell_done(output, edited, answer, by_service);
+            Ok(Some(Exit::Success))
+        }
+        // Whatever became of the service, the manifest says what is wanted.
+        Err(failure) if pins::are_written(&String::from_utf8_lossy(&after), pins) => {
+            edited.look_up(target);
+            Ok(Some(tell_shortfall(output, target, edited, ("waiting", vec![by_service]), failure)))
+        }
+        Err(failure) => Err(failure),
     }
+}
+
+fn tell_done(output: Printer, edited: &Edited, answer: RequestDone, by_service: (&'static str, Value)) {
+    let RequestDone { asset_id: _, revision: _, lockfile_written, notes } = answer;
     if output.is_json() {
-        output.document(&edited.document("done", more));
-    } else {
-        output.line(format!(
-            "{} {} (done by the running `macadam sync`)",
-            paint(TextStyle::Good, "done:"),
-            edited.what
-        ));
-        last_line(output, &edited);
+        let more = vec![("notes", json!(notes)), ("lockfile_written", json!(lockfile_written)), by_service];
+        return output.document(&edited.document("done", more));
     }
-    Ok(Exit::Success)
+    let done = paint(TextStyle::Good, "done:");
+    output.line(format!("{done} {} (done by the running `macadam sync`)", edited.what));
+    for note in notes {
+        output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
+    }
+    last_line(output, edited);
 }
 
 fn tell_shortfall(

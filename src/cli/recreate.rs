@@ -15,7 +15,7 @@ use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::question::asks;
 use super::selection::AddressSelection;
-use super::service_client::{is_served, through_service, until_all_carried_out};
+use super::service_client::{is_served, through_service};
 use super::status::unknown_address;
 use super::sync::confirm;
 use super::target::{self, ProjectTarget};
@@ -174,21 +174,31 @@ async fn served(
             return Ok(None);
         }
     }
-    let mut shortfall = None;
-    if !choice.separated.is_empty() {
-        let request = Request::Recreate { addresses: choice.separated.keys().cloned().collect() };
-        if through_service(output, global, target, &request).await?.is_none() {
-            return Err(CommandFailure::new(
-                Exit::Unreconciled,
-                "the running `macadam sync` ended before it started this",
-            )
-            .hint("nothing was done; try again"));
-        }
-    }
     let rows = |view: &StateSnapshot| recreate::table(&desired, &view.recorded);
-    let make = to_make(&choice, &rows(&StateSnapshot::open(&target.project, &target.remote)?), only);
-    if let Err(failure) = until_all_carried_out(output, global, target, &make).await {
-        shortfall = Some(Shortfall { outcome: "waiting", failure });
+    let make = to_make(&choice, &rows(view), only);
+    let addresses: BTreeSet<Address> = choice.separated.keys().chain(&make).cloned().collect();
+    let mut shortfall = None;
+    if !addresses.is_empty() {
+        let request = Request::Recreate { addresses: addresses.into_iter().collect() };
+        match through_service(output, global, target, &request).await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                return Err(CommandFailure::new(
+                    Exit::Unreconciled,
+                    "the running `macadam sync` ended before it started this",
+                )
+                .hint("nothing was done; try again"));
+            }
+            Err(failure) => {
+                let view = StateSnapshot::open(&target.project, &target.remote)?;
+                let left = recreate::choose(&desired, &view.recorded, only);
+                // Nothing was begun: all of them are separated in one transaction.
+                if choice.separated.keys().any(|address| left.separated.contains_key(address)) {
+                    return Err(failure);
+                }
+                shortfall = Some(Shortfall { outcome: "waiting", failure });
+            }
+        }
     }
     let rows = rows(&StateSnapshot::open(&target.project, &target.remote)?);
     let shortfall = shortfall.or_else(|| not_made(&make, &rows));

@@ -1,7 +1,6 @@
 //! Commands beside a running service: they leave what they would do to it, and print what came of
 //! it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,12 +11,8 @@ use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint};
 use super::target::ProjectTarget;
 use crate::engine::commands::request_queue::{AskError, ask};
-use crate::engine::report::progress::silent;
-use crate::engine::workspace::snapshot;
 use crate::model::address::Address;
 use crate::model::request::{ProblemKind, Request, RequestDone};
-use crate::plan::PlanOptions;
-use crate::platform::clock;
 use crate::state::lock::{self, LockError};
 
 /// A service answers between two of its rounds, and a round may upload for minutes.
@@ -118,63 +113,5 @@ pub(super) fn tell_all(output: Printer, addresses: &[Address], answer: &RequestD
     }
     if *lockfile_written && !is_local {
         output.line("Commit the lockfile.");
-    }
-}
-
-/// The interval between checks of the state, after the manifest was edited.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// A hold that lasts longer than this is final: the service has seen the new manifest.
-const HELD_FOR_GOOD: Duration = Duration::from_secs(10);
-
-/// Waits until the service has synced these addresses.
-///
-/// # Errors
-/// When one is held, or the service ends, or patience does.
-pub(super) async fn until_all_carried_out(
-    output: Printer,
-    global: &Global,
-    target: &ProjectTarget,
-    addresses: &BTreeSet<Address>,
-) -> Result<(), CommandFailure> {
-    let patience = global.patience.unwrap_or(PATIENCE);
-    let mut silent_still = !output.is_quiet();
-    let began = clock::elapsed();
-    let mut held_since = None;
-    loop {
-        // Checked first, because a service may finish the work and end right after.
-        let served = is_served(target)?;
-        let look = || snapshot::preview(&target.project, &target.remote, &silent(), &PlanOptions::default());
-        let seen = tokio::task::block_in_place(look)?;
-        let acts = seen.plan.steps.iter().any(|step| addresses.contains(&step.address))
-            || seen.recorded.attempts.values().any(|attempt| addresses.contains(&attempt.address));
-        let now = clock::elapsed();
-        match seen.plan.held.iter().find(|hold| addresses.contains(&hold.address)) {
-            None if !acts => return Ok(()),
-            None => held_since = None,
-            Some(hold) => {
-                let since = *held_since.get_or_insert(now);
-                if !acts && now.saturating_sub(since) >= HELD_FOR_GOOD {
-                    let failure = CommandFailure::new(Exit::Unreconciled, hold.reason.to_string());
-                    return Err(match hold.hint().filter(|hint| !hint.is_empty()) {
-                        Some(hint) => failure.hint(hint),
-                        None => failure,
-                    });
-                }
-            }
-        }
-        if !served {
-            return Err(CommandFailure::new(Exit::Unreconciled, "the running `macadam sync` ended before it was done"));
-        }
-        if now.saturating_sub(began) >= patience {
-            let message = "the running `macadam sync` has not done it in time. It may be waiting for git, for Roblox, or for a valid key";
-            return Err(CommandFailure::new(Exit::Unreconciled, message)
-                .hint("its log says why; `macadam status` shows the state of each asset"));
-        }
-        if silent_still && now.saturating_sub(began) >= SILENCE {
-            silent_still = false;
-            output.warning("the manifest is written; waiting for the running `macadam sync`");
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
     }
 }

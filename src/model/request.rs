@@ -74,6 +74,18 @@ pub enum Request {
         /// Which.
         addresses: Vec<Address>,
     },
+    /// Hold addresses at an earlier revision, all of them or none.
+    Pin {
+        /// Which.
+        addresses: Vec<Address>,
+        /// The number of the revision, as people see it.
+        revision: u64,
+    },
+    /// Take their pins away, all of them or none.
+    Unpin {
+        /// Which.
+        addresses: Vec<Address>,
+    },
 }
 
 /// The finding of a person about an upload without a clear answer.
@@ -98,6 +110,8 @@ impl Request {
             Self::Archive { .. } => "archive",
             Self::Restore { .. } => "restore",
             Self::Recreate { .. } => "recreate",
+            Self::Pin { .. } => "pin",
+            Self::Unpin { .. } => "unpin",
         }
     }
 }

@@ -8,6 +8,8 @@
 //! - `MACADAM_PANIC` is `NAME:N` (panic at the Nth pass of that place).
 //! - `MACADAM_REST` is the back-off of an upload whose answer was lost, in seconds, in place of a
 //!   minute.
+//! - `MACADAM_HELD` is the time after which a hold is final for a waiting command, in milliseconds,
+//!   in place of ten seconds.
 //! - `MACADAM_PROGRESS` is the time between two lines of progress, in milliseconds, in place of half
 //!   a minute.
 //! - `MACADAM_STAND_IN` makes a server that `--api-url` names stand in for Roblox: what it uploads
@@ -38,6 +40,13 @@ pub(crate) const fn rest(known: jiff::SignedDuration) -> jiff::SignedDuration {
     known
 }
 
+/// Returns the time after which a hold is final for a waiting command; `known` is the real one.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub(crate) const fn held(known: std::time::Duration) -> std::time::Duration {
+    known
+}
+
 /// Returns the time between two lines of progress; `known` is the real one.
 #[cfg(not(feature = "failpoints"))]
 #[inline]
@@ -53,7 +62,7 @@ pub(crate) const fn stands_in() -> bool {
 }
 
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::{clock_shift, hit, progress, rest, stands_in, trip};
+pub(crate) use armed::{clock_shift, held, hit, progress, rest, stands_in, trip};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -123,6 +132,12 @@ mod armed {
         static REST: OnceLock<Option<SignedDuration>> = OnceLock::new();
         let seconds = || variable("MACADAM_REST").and_then(|text| text.parse().ok()).map(SignedDuration::from_secs);
         REST.get_or_init(seconds).unwrap_or(known)
+    }
+
+    /// Returns the time after which a hold is final for a waiting command; `known` is the real one.
+    pub(crate) fn held(known: std::time::Duration) -> std::time::Duration {
+        let given = variable("MACADAM_HELD").and_then(|text| text.parse().ok());
+        given.map_or(known, std::time::Duration::from_millis)
     }
 
     /// Returns the time between two lines of progress; `known` is the real one.

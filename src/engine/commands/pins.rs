@@ -1,4 +1,5 @@
-//! `macadam pin`: finds the revision that a person means, and edits the pins of the manifest.
+//! `macadam pin` and `macadam unpin`: finds the revision that a person means, and edits the pins of
+//! the manifest.
 //!
 //! Pins are planned and executed like everything else: `src/plan/pin.rs`.
 
@@ -73,11 +74,46 @@ impl PinError {
     }
 }
 
-/// Returns the revision of an address that has this number for people.
+/// The revision that each address is to be pinned to.
+pub(crate) type ChosenPins = Vec<(Address, Pin, RevisionKey)>;
+
+/// Returns the revision of each address that has this number for people.
 ///
 /// # Errors
-/// When the address can't be pinned to it.
+/// When one of them can't be pinned to it.
 pub(crate) fn choose(
+    desired: &Desired,
+    recorded: &Recorded,
+    addresses: &[Address],
+    number: u64,
+) -> Result<ChosenPins, PinError> {
+    let chosen = |address: &Address| {
+        choose_one(desired, recorded, address, number).map(|(pin, key)| (address.clone(), pin, key))
+    };
+    addresses.iter().map(chosen).collect()
+}
+
+/// Chooses, and asks Roblox for the versions that are to be gone back to.
+///
+/// # Errors
+/// When one of the addresses can't be pinned to that revision, or the state can't be written.
+pub(crate) async fn prepare(
+    context: &ExecutionContext,
+    desired: &Desired,
+    addresses: &[Address],
+    number: u64,
+) -> Result<ChosenPins, CheckError> {
+    for address in addresses {
+        remember_where_it_was(&context.state_cache, address).await?;
+    }
+    let chosen = context.state_cache.read(|recorded| choose(desired, recorded, addresses, number))?;
+    for (address, _, key) in &chosen {
+        check_version(context, address, *key).await?;
+    }
+    Ok(chosen)
+}
+
+fn choose_one(
     desired: &Desired,
     recorded: &Recorded,
     address: &Address,
@@ -103,10 +139,7 @@ pub(crate) fn choose(
 
 /// Records the newest asset as current, if a fresh clone hasn't recorded any. Without that, the pin
 /// would count as carried out before any check that the pinned asset still exists.
-///
-/// # Errors
-/// When the state can't be written.
-pub(crate) async fn remember_where_it_was(state_cache: &StateCache, address: &Address) -> Result<(), StateCacheError> {
+async fn remember_where_it_was(state_cache: &StateCache, address: &Address) -> Result<(), StateCacheError> {
     let point = |recorded: &Recorded| {
         let unknown = recorded.assets.get(address).filter(|record| record.points_to.is_none());
         let (key, _) = unknown.and_then(last)?;
@@ -116,15 +149,8 @@ pub(crate) async fn remember_where_it_was(state_cache: &StateCache, address: &Ad
 }
 
 /// Fetches the version of a Model to go back to, before the manifest is edited. If that fails, the
-/// rollback checks it again.
-///
-/// # Errors
-/// When Roblox doesn't have it, or moderation rejected it. The rejection is recorded.
-pub(crate) async fn check_version(
-    context: &ExecutionContext,
-    address: &Address,
-    key: RevisionKey,
-) -> Result<(), CheckError> {
+/// rollback checks it again. A rejection is recorded.
+async fn check_version(context: &ExecutionContext, address: &Address, key: RevisionKey) -> Result<(), CheckError> {
     let Some(revision) = key.version else { return Ok(()) };
     let head = context.state_cache.read(|recorded| recorded.assets.get(address).and_then(Record::head));
     if head.is_some_and(|(head, _)| head == key) {
@@ -198,10 +224,52 @@ pub(crate) fn pinned(text: &str) -> Result<BTreeSet<Address>, EditError> {
     manifest::pinned(text)
 }
 
-/// Returns whether the manifest pins an address, even one that has no other entry.
+/// Why a pin can't be taken away. The manifest is unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UnpinError {
+    /// There is none.
+    #[error("`{address}` is not pinned")]
+    NotPinned { address: Address },
+    /// The text is not a manifest, or the pin can't be removed from it.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+}
+
+impl UnpinError {
+    /// Returns how to fix it.
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            Self::NotPinned { .. } => {
+                "`macadam status` shows what is pinned; [pins] in the manifest lists them".to_owned()
+            }
+            Self::Edit(error) => error.hint(),
+        }
+    }
+}
+
+/// Checks that the manifest pins every one of these addresses, even one that has no other entry.
 ///
 /// # Errors
-/// When the text is not a manifest, or the pin can't be removed from it.
-pub(crate) fn is_pinned(text: &str, address: &Address) -> Result<bool, EditError> {
-    remove_pin(text, address).map(|edited| edited.is_some())
+/// When one of them is not pinned, or its pin can't be removed.
+pub(crate) fn require_pinned(text: &str, addresses: &[Address]) -> Result<(), UnpinError> {
+    addresses.iter().try_for_each(|address| match remove_pin(text, address)? {
+        Some(_) => Ok(()),
+        None => Err(UnpinError::NotPinned { address: address.clone() }),
+    })
+}
+
+/// Returns whether the manifest has exactly these pins of their addresses.
+pub(crate) fn are_written(text: &str, pins: &[(Address, Option<Pin>)]) -> bool {
+    pins.iter().all(|(address, pin)| match pin {
+        Some(pin) => set_pin(text, address, *pin).is_ok_and(|edited| edited == text),
+        None => remove_pin(text, address).is_ok_and(|edited| edited.is_none()),
+    })
+}
+
+/// Returns how to fix an edit of the manifest that failed.
+pub(crate) fn edit_hint(error: &EditManifestError<EditError>) -> Option<String> {
+    match error {
+        EditManifestError::Edit { source, .. } => Some(source.hint()),
+        other => other.hint(),
+    }
 }

@@ -43,7 +43,7 @@ pub(super) enum End {
     /// The steps of an address.
     Steps(WorkerResult),
     /// The job of a request; `Err` is the panic's message.
-    Job(Result<Result<RequestDone, RequestProblem>, String>),
+    Job(Result<Result<JobDone, RequestProblem>, String>),
     /// A scan of manifest and files; `Err` is the panic's message.
     Scan(Result<Box<ScannedProject>, String>),
     /// Fetches of assets.
@@ -58,6 +58,20 @@ pub(super) enum End {
     Waited,
     /// One of those panicked, with this message: a defect of Macadam.
     Broken(String),
+}
+
+/// What a request's job did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct JobDone {
+    pub(super) answer: RequestDone,
+    /// The addresses whose steps the request waits for.
+    pub(super) follows: BTreeSet<Address>,
+}
+
+impl From<RequestDone> for JobDone {
+    fn from(answer: RequestDone) -> Self {
+        Self { answer, follows: BTreeSet::new() }
+    }
 }
 
 /// The fetches of assets that went together.
@@ -156,7 +170,7 @@ impl Workers {
     }
 
     /// Runs a request's job on the addresses that are kept free for it.
-    pub(super) fn run_job(&mut self, job: impl Future<Output = Result<RequestDone, RequestProblem>> + 'static) {
+    pub(super) fn run_job(&mut self, job: impl Future<Output = Result<JobDone, RequestProblem>> + 'static) {
         let work = AssertUnwindSafe(job).catch_unwind();
         self.job = true;
         self.work.push(Box::pin(async { End::Job(work.await.map_err(|panic| panic_message(panic.as_ref()))) }));

@@ -21,6 +21,8 @@ struct RequestArguments {
     content_matches: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     no_duplicate: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<u64>,
 }
 
 /// The answer: `problem` alone, or the other fields.
@@ -59,23 +61,26 @@ enum KindText {
 pub(super) fn arguments(request: &Request) -> serde_json::Result<String> {
     let one =
         |address: &Address| RequestArguments { address: Some(address.to_string()), ..RequestArguments::default() };
+    let several = |addresses: &[Address]| RequestArguments {
+        addresses: addresses.iter().map(ToString::to_string).collect(),
+        ..RequestArguments::default()
+    };
     serde_json::to_string(&match request {
         Request::Resolve { address, found } => match found {
             Resolution::Asset(asset_id) => RequestArguments { asset_id: Some(asset_id.get()), ..one(address) },
             Resolution::Nothing => one(address),
             Resolution::NoDuplicate => RequestArguments { no_duplicate: true, ..one(address) },
         },
-        Request::Retry { addresses } | Request::Forget { addresses } | Request::Recreate { addresses } => {
-            RequestArguments {
-                addresses: addresses.iter().map(ToString::to_string).collect(),
-                ..RequestArguments::default()
-            }
-        }
+        Request::Retry { addresses }
+        | Request::Forget { addresses }
+        | Request::Recreate { addresses }
+        | Request::Unpin { addresses } => several(addresses),
+        Request::Pin { addresses, revision } => RequestArguments { revision: Some(*revision), ..several(addresses) },
         Request::Import { address, asset_id, content_matches } => {
             RequestArguments { asset_id: Some(asset_id.get()), content_matches: *content_matches, ..one(address) }
         }
         Request::Archive { address, together } => {
-            RequestArguments { addresses: together.iter().map(ToString::to_string).collect(), ..one(address) }
+            RequestArguments { address: Some(address.to_string()), ..several(together) }
         }
         Request::Restore { address } => one(address),
     })
@@ -86,7 +91,7 @@ pub(super) fn arguments(request: &Request) -> serde_json::Result<String> {
 /// # Errors
 /// When this program does not understand it; the error says why.
 pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String> {
-    let RequestArguments { address, addresses, asset_id, content_matches, no_duplicate } =
+    let RequestArguments { address, addresses, asset_id, content_matches, no_duplicate, revision } =
         serde_json::from_str(arguments).map_err(|error| format!("the arguments of `{command}`: {error}"))?;
     let parse = |text: &str| Address::new(text).map_err(|error| format!("the address of `{command}`: {error}"));
     let address = || parse(address.as_deref().ok_or_else(|| format!("`{command}` has no address"))?);
@@ -110,6 +115,11 @@ pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String>
         }
         "forget" => Request::Forget { addresses: several()? },
         "recreate" => Request::Recreate { addresses: several()? },
+        "pin" => {
+            let revision = revision.ok_or_else(|| format!("`{command}` has no revision"))?;
+            Request::Pin { addresses: several()?, revision }
+        }
+        "unpin" => Request::Unpin { addresses: several()? },
         "archive" => Request::Archive { address: address()?, together: any()? },
         "restore" => Request::Restore { address: address()? },
         _ => return Err(format!("`{command}` is no request")),
@@ -188,6 +198,11 @@ mod tests {
         );
         check(Request::Forget { addresses: vec![address()] }, r#"{"addresses":["ui/\"é\".png"]}"#);
         check(Request::Recreate { addresses: vec![address()] }, r#"{"addresses":["ui/\"é\".png"]}"#);
+        check(
+            Request::Pin { addresses: vec![address()], revision: 3 },
+            r#"{"addresses":["ui/\"é\".png"],"revision":3}"#,
+        );
+        check(Request::Unpin { addresses: vec![address()] }, r#"{"addresses":["ui/\"é\".png"]}"#);
         check(Request::Archive { address: address(), together: Vec::new() }, one);
         check(
             Request::Archive { address: address(), together: vec![address()] },
@@ -224,6 +239,7 @@ mod tests {
         check("forget", r#"{"addresses":[""]}"#, "address of `forget`");
         check("forget", r#"{"addresses":["a"],"softly":true}"#, "softly");
         check("import", r#"{"address":"a"}"#, "no asset ID");
+        check("pin", r#"{"addresses":["a"]}"#, "no revision");
         check("resolve", r#"{"address":"a","asset_id":0}"#, "asset");
         assert!(parse_answer("7").is_err());
     }

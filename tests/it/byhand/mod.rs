@@ -5,6 +5,7 @@ mod forgetting;
 mod imports;
 mod mistakes;
 mod pins;
+mod pins_beside;
 mod recreate;
 mod renames;
 mod several;

@@ -64,7 +64,7 @@ impl Service<'_> {
                 "Roblox is still processing some uploads; the next start waits for them"
             );
         }
-        let answered = self.end_request().await;
+        let answered = self.end_requests().await;
         let unanswered = self.reconciler.workers.in_progress().len();
         if unanswered > 0 {
             tracing::warn!(assets = unanswered, "Roblox did not answer in time: the next start checks the results");

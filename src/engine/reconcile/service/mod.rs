@@ -32,7 +32,7 @@ use self::drift_scan::until;
 use self::file_monitor::FileMonitor;
 use self::observability::{DEADLINE, Observability};
 use self::outputs::OutputReporter;
-use self::requests::ActiveRequest;
+use self::requests::{ActiveRequest, FollowedRequest};
 use self::scan_schedule::ScanSchedule;
 use crate::cloud::client::Client;
 use crate::cloud::secret::Credential;
@@ -193,6 +193,8 @@ struct Service<'a> {
     queue: RequestQueue,
     /// The request of another command that is in progress; one at a time.
     request: Option<ActiveRequest>,
+    /// The requests that wait for steps of the plan.
+    followed: Vec<FollowedRequest>,
     needs: Needs,
     times: Times,
     scan_schedule: ScanSchedule,
@@ -268,6 +270,7 @@ pub(crate) async fn serve(
         file_monitor,
         queue,
         request: None,
+        followed: Vec::new(),
         needs,
         times,
         scan_schedule: ScanSchedule::default(),
@@ -369,13 +372,14 @@ impl Service<'_> {
             }
         }
         self.recover().await?;
-        self.answer_request().await?;
+        self.answer_requests().await?;
         self.needs.plan |= self.times.plan.take_if(|at| *at <= now).is_some();
         if self.times.outcomes.take_if(|at| *at <= now).is_some() {
             self.needs.plan_for_outcomes();
         }
         self.needs.plan |=
             self.reconciler.workers.take_expired_backoff(now) || self.scan_schedule.take_archiving(clock::now());
+        self.needs.plan |= self.followed.iter().filter_map(FollowedRequest::due).any(|due| due <= now);
         if self.file_monitor.next(now).is_some_and(|at| at <= now) {
             let project = self.reconciler.session.project.clone();
             self.needs.files.extend(tokio::task::block_in_place(|| self.file_monitor.settle(&project)));
@@ -386,7 +390,7 @@ impl Service<'_> {
             || self.needs.plan
             || self.needs.begin
             || self.needs.requests
-            || self.request.as_ref().is_some_and(|request| !request.is_begun())
+            || self.request.as_ref().is_some_and(ActiveRequest::is_due)
             || self.needs.lockfile.is_some_and(|at| at <= now)
             || self.may_write_outputs();
         if due && self.must_wait() {
@@ -428,6 +432,8 @@ impl Service<'_> {
         let begin = std::mem::take(&mut self.needs.begin);
         let touched = std::mem::take(&mut self.needs.touched);
         let mut all = std::mem::take(&mut self.needs.plan);
+        // A plan of everything says how far the followed requests are.
+        all |= !touched.is_empty() && !self.followed.is_empty();
         let may_plan = is_scanned && self.unreadable.is_none();
         if !touched.is_empty() && may_plan && !all {
             all = !self.plan_touched(&touched).await?;
@@ -501,6 +507,7 @@ impl Service<'_> {
             Some(now).filter(|_| self.has_work() && may_act),
             self.file_monitor.next(now),
             self.needs.lockfile.filter(|_| may_act),
+            self.followed.iter().filter_map(FollowedRequest::due).min().filter(|_| may_act),
             self.reconciler.workers.next_due(now),
         ];
         times.into_iter().flatten().min().unwrap_or(now + PULSE)
@@ -516,6 +523,7 @@ impl Service<'_> {
             || self.may_write_outputs()
             || !recovery.is_empty()
             || self.request.as_ref().is_some_and(ActiveRequest::is_over)
+            || self.has_answer()
     }
 
     fn hinted(&mut self, hints: Vec<crate::files::Hint>) {

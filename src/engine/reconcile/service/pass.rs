@@ -26,6 +26,7 @@ impl Service<'_> {
         let lost_answer_rest = failpoint::rest(LOST_ANSWER_REST);
         let options = PlanOptions { missing_lockfile, lost_answer_rest, ..PlanOptions::default() };
         let (needs, times, schedule) = (&mut self.needs, &mut self.times, &mut self.scan_schedule);
+        let followed = &mut self.followed;
         let (observability, failing) =
             (RefCell::new(&mut self.observability), self.reconciler.context.throttle.is_failing());
         let judge = |plan: &mut Plan, reconciler: &Reconciler<'_>| {
@@ -33,13 +34,18 @@ impl Service<'_> {
                 needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
             }
             let (state_cache, desired) = (&reconciler.session.state_cache, &reconciler.wanted.desired);
-            *schedule = state_cache.read(|recorded| ScanSchedule::new(desired, recorded, clock::now()));
+            let in_progress = reconciler.workers.in_progress();
+            state_cache.read(|recorded| {
+                *schedule = ScanSchedule::new(desired, recorded, clock::now());
+                let now = clock::elapsed();
+                followed.iter_mut().for_each(|request| request.planned(plan, &in_progress, recorded, now));
+            });
             // A series of plans must not postpone a fetch for ever.
             let next = schedule.wait(clock::now()).map(|wait| clock::elapsed() + wait);
             times.fetch = next.into_iter().chain(times.fetch).min();
             let mut observability = observability.borrow_mut();
             observability.metrics.pass("all", desired.assets.len());
-            observability.planned(plan, None, &reconciler.workers.in_progress(), state_cache, desired);
+            observability.planned(plan, None, &in_progress, state_cache, desired);
             // While Roblox fails, the check would wait like everything else.
             Verdict::Begin { needs_key: !failing }
         };

@@ -3,33 +3,33 @@
 //!
 //! A request that needs the remote is a job of the workers, so the loop goes on scanning. At
 //! shutdown the job has as long as any upload. It begins when no worker is busy with its addresses,
-//! which are kept free for it from the start.
+//! which are kept free for it from the start. What it leaves to the plan is followed, and the next
+//! request is taken meanwhile.
+//!
+//! Read next: [`jobs`], then [`followed`].
+
+mod followed;
+mod jobs;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
+pub(super) use self::followed::FollowedRequest;
+use self::followed::Standing;
+use self::jobs::{CommandJob, key_refused, refused, unusable};
 use super::{Service, ServiceError};
-use crate::engine::commands::by_hand::{self, ByHandError, Direction, Prepared};
-use crate::engine::commands::error::CommandError;
-use crate::engine::commands::forget::{self, ForgetError};
-use crate::engine::commands::import::{self, ImportError};
-use crate::engine::commands::recreate::{self, RecreateError};
-use crate::engine::commands::resolve::{self, RepairError};
-use crate::engine::execute::context::ExecutionContext;
-use crate::engine::report::run_report::Outcome;
+use crate::engine::commands::by_hand::Direction;
+use crate::engine::commands::pins;
+use crate::engine::commands::{forget, resolve};
+use crate::engine::reconcile::reconciler::Reconciler;
+use crate::engine::reconcile::workers::JobDone;
 use crate::engine::workspace::lockfile::KeepError;
 use crate::model::address::Address;
-use crate::model::desired::Desired;
+use crate::model::desired::Pin;
 use crate::model::file::FileProblem;
-use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::request::{ProblemKind, Request, RequestDone, RequestId, RequestProblem, Resolution};
-use crate::model::shown::with_causes;
 use crate::platform::clock;
-
-/// The longest time for a request: others wait behind it. The waiting command has the same limit.
-const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A request that was taken from the request queue and is not answered yet.
 pub(super) struct ActiveRequest {
@@ -38,10 +38,12 @@ pub(super) struct ActiveRequest {
     stage: RequestStage,
     /// The scan that it needs first: its address may be new in the manifest.
     scan: RequestScan,
+    /// The pins that it wrote into the manifest, and took away.
+    pins: Vec<(Address, Option<Pin>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RequestScan {
+pub(super) enum RequestScan {
     Needed,
     /// A scan that began after the request was taken.
     InProgress,
@@ -53,26 +55,15 @@ enum RequestStage {
     Waits,
     /// A worker carries it out.
     Begun,
-    Ended(Result<RequestDone, RequestProblem>),
+    /// Nothing speaks against it: the manifest is to be edited.
+    Decided(JobDone),
+    Ended(Result<JobDone, RequestProblem>),
 }
 
 impl ActiveRequest {
-    pub(super) const fn is_begun(&self) -> bool {
-        !matches!(self.stage, RequestStage::Waits)
-    }
-
-    /// Notes that a scan begins.
-    pub(super) fn scan_began(&mut self) {
-        if self.scan == RequestScan::Needed {
-            self.scan = RequestScan::InProgress;
-        }
-    }
-
-    /// Notes that a scan is over. If it `counts`, the request needs no other one.
-    pub(super) fn scan_ended(&mut self, counts: bool) {
-        if self.scan == RequestScan::InProgress {
-            self.scan = if counts { RequestScan::Over } else { RequestScan::Needed };
-        }
+    /// Returns whether the loop can do something for it.
+    pub(super) const fn is_due(&self) -> bool {
+        matches!(self.stage, RequestStage::Waits | RequestStage::Decided(_))
     }
 
     pub(super) const fn is_over(&self) -> bool {
@@ -80,29 +71,48 @@ impl ActiveRequest {
     }
 }
 
-/// The part of a request that needs the remote.
-enum CommandJob {
-    Settle(Address, AssetId),
-    Import { address: Address, asset_id: AssetId, content_matches: bool },
-    ByHand { address: Address, direction: Direction, together: BTreeSet<Address> },
-    Recreate { addresses: BTreeSet<Address>, missing: Option<MissingLockfile> },
-}
-
 impl Service<'_> {
+    /// Notes that a scan begins.
+    pub(super) fn requests_scan_began(&mut self) {
+        for scan in self.request_scans().filter(|scan| **scan == RequestScan::Needed) {
+            *scan = RequestScan::InProgress;
+        }
+    }
+
+    /// Notes that a scan is over. If it `counts`, the requests need no other one.
+    pub(super) fn requests_scan_ended(&mut self, counts: bool) {
+        for scan in self.request_scans().filter(|scan| **scan == RequestScan::InProgress) {
+            *scan = if counts { RequestScan::Over } else { RequestScan::Needed };
+        }
+    }
+
+    fn request_scans(&mut self) -> impl Iterator<Item = &mut RequestScan> {
+        let followed = self.followed.iter_mut().map(|followed| &mut followed.scan);
+        self.request.iter_mut().map(|asked| &mut asked.scan).chain(followed)
+    }
+
     /// Takes requests, as far as they may begin.
     pub(super) async fn take_requests(&mut self) -> Result<(), ServiceError> {
         self.recover().await?;
-        self.answer_request().await?;
-        while !self.ending.is_triggered() && !self.request.as_ref().is_some_and(ActiveRequest::is_begun) {
-            if self.request.is_none() && !self.take_request().await? {
-                return Ok(());
+        self.answer_requests().await?;
+        while !self.ending.is_triggered() {
+            match self.request.as_ref().map(|asked| &asked.stage) {
+                None => {
+                    if !self.take_request().await? {
+                        return Ok(());
+                    }
+                }
+                Some(RequestStage::Waits) => {
+                    self.needs.requests = true;
+                    if !self.may_begin_request() {
+                        return Ok(());
+                    }
+                    self.begin_request().await?;
+                }
+                Some(RequestStage::Begun) => return Ok(()),
+                Some(RequestStage::Decided(_)) => self.edit_manifest(),
+                Some(RequestStage::Ended(_)) => self.answer_requests().await?,
             }
-            self.needs.requests = true;
-            if !self.may_begin_request() {
-                return Ok(());
-            }
-            self.begin_request().await?;
-            self.answer_request().await?;
         }
         Ok(())
     }
@@ -115,9 +125,16 @@ impl Service<'_> {
         let Some((id, request)) = self.queue.next().await? else { return Ok(false) };
         tracing::info!(command = request.command(), "running a command");
         self.reconciler.workers.keep_free(addresses(&request));
-        let needs_scan = matches!(request, Request::Import { .. } | Request::Recreate { .. });
+        let needs_scan = match &request {
+            Request::Import { .. } | Request::Recreate { .. } | Request::Pin { .. } | Request::Unpin { .. } => true,
+            Request::Resolve { .. }
+            | Request::Retry { .. }
+            | Request::Forget { .. }
+            | Request::Archive { .. }
+            | Request::Restore { .. } => false,
+        };
         let scan = if needs_scan { RequestScan::Needed } else { RequestScan::Over };
-        self.request = Some(ActiveRequest { id, request, stage: RequestStage::Waits, scan });
+        self.request = Some(ActiveRequest { id, request, stage: RequestStage::Waits, scan, pins: Vec::new() });
         if needs_scan {
             (self.needs.scan, self.needs.all) = (true, true);
         }
@@ -147,70 +164,45 @@ impl Service<'_> {
 
     async fn begin_request(&mut self) -> Result<(), ServiceError> {
         let Some(asked) = &mut self.request else { return Ok(()) };
-        let job = match &asked.request {
-            Request::Resolve { address, found: Resolution::Asset(asset_id) } => {
-                CommandJob::Settle(address.clone(), *asset_id)
+        let session = &mut *self.reconciler.session;
+        let state_cache = &session.state_cache;
+        // Some requests need only the state.
+        let result: Result<RequestDone, RequestProblem> = match &asked.request {
+            Request::Resolve { address, found: Resolution::Nothing } => {
+                resolve::recreate(state_cache, address).await.map(|()| RequestDone::default()).map_err(Into::into)
             }
-            Request::Import { address, asset_id, content_matches } => {
-                CommandJob::Import { address: address.clone(), asset_id: *asset_id, content_matches: *content_matches }
-            }
-            Request::Archive { address, together } => CommandJob::ByHand {
-                address: address.clone(),
-                direction: Direction::Archive,
-                together: together.iter().cloned().collect(),
-            },
-            Request::Restore { address } => {
-                let together = BTreeSet::new();
-                CommandJob::ByHand { address: address.clone(), direction: Direction::Restore, together }
-            }
-            // The other requests need only the state.
-            Request::Resolve { address, found: found @ (Resolution::Nothing | Resolution::NoDuplicate) } => {
-                let result = match found {
-                    Resolution::NoDuplicate => {
-                        resolve::no_duplicate(&self.reconciler.session.state_cache, address).await
-                    }
-                    Resolution::Nothing | Resolution::Asset(_) => {
-                        resolve::recreate(&self.reconciler.session.state_cache, address).await
-                    }
-                };
-                asked.stage = RequestStage::Ended(result.map(|()| RequestDone::default()).map_err(Into::into));
-                return Ok(());
+            Request::Resolve { address, found: Resolution::NoDuplicate } => {
+                resolve::no_duplicate(state_cache, address).await.map(|()| RequestDone::default()).map_err(Into::into)
             }
             Request::Retry { addresses } => {
-                let result = resolve::retry(&self.reconciler.session.state_cache, addresses).await;
-                asked.stage = RequestStage::Ended(result.map(|()| RequestDone::default()).map_err(Into::into));
-                return Ok(());
+                resolve::retry(state_cache, addresses).await.map(|()| RequestDone::default()).map_err(Into::into)
             }
-            Request::Recreate { addresses } => CommandJob::Recreate {
-                addresses: addresses.iter().cloned().collect(),
-                missing: self.reconciler.session.lockfile.missing().cloned(),
-            },
             Request::Forget { addresses } => {
-                let forgotten = forget::forget(self.reconciler.session, addresses).await;
-                asked.stage = RequestStage::Ended(forgotten.map(|forgotten| answer(&forgotten)).map_err(Into::into));
-                return Ok(());
+                forget::forget(session, addresses).await.map(|forgotten| answer(&forgotten)).map_err(Into::into)
             }
+            _ => match (&self.refused, job(&asked.request, session.lockfile.missing())) {
+                (Some(message), _) => Err(key_refused(message)),
+                (None, Some(job)) => {
+                    asked.stage = RequestStage::Begun;
+                    self.reconciler.cancel_observation();
+                    let context = self.reconciler.context.clone();
+                    let desired = Arc::clone(&self.reconciler.wanted.desired);
+                    self.reconciler.workers.run_job(async move { job.run(&context, &desired).await });
+                    return Ok(());
+                }
+                (None, None) => {
+                    let follows = addresses(&asked.request);
+                    asked.stage = RequestStage::Decided(JobDone { follows, ..JobDone::default() });
+                    return Ok(());
+                }
+            },
         };
-        if let Some(message) = &self.refused {
-            asked.stage = RequestStage::Ended(Err(RequestProblem {
-                kind: ProblemKind::Credential,
-                message: format!("Roblox refused the key of the service: {message}"),
-                hint: Some("give the service another key, and reload it".to_owned()),
-            }));
-            return Ok(());
-        }
-        asked.stage = RequestStage::Begun;
-        self.reconciler.cancel_observation();
-        let (context, desired) = (self.reconciler.context.clone(), Arc::clone(&self.reconciler.wanted.desired));
-        self.reconciler.workers.run_job(async move {
-            let job = run(&job, &context, &desired);
-            tokio::time::timeout(PATIENCE, job).await.unwrap_or_else(|_| Err(unanswered()))
-        });
+        asked.stage = RequestStage::Ended(result.map(JobDone::from));
         Ok(())
     }
 
     /// Records the result of a request's job.
-    pub(super) fn job_ended(&mut self, result: Result<Result<RequestDone, RequestProblem>, String>) {
+    pub(super) fn job_ended(&mut self, result: Result<Result<JobDone, RequestProblem>, String>) {
         let result = result.unwrap_or_else(|message| {
             tracing::error!("a bug in Macadam stopped a command: {message}");
             Err(refused(&message))
@@ -218,33 +210,105 @@ impl Service<'_> {
         // A job that broke off leaves open attempts to recover; a finished one leaves none.
         self.needs.recovery.extend(self.request.iter().flat_map(|asked| addresses(&asked.request)));
         if let Some(asked) = &mut self.request {
-            asked.stage = RequestStage::Ended(result);
+            asked.stage = match result {
+                Ok(done) if matches!(asked.request, Request::Pin { .. }) => RequestStage::Decided(done),
+                result => RequestStage::Ended(result),
+            };
         }
     }
 
-    /// Answers the request that is over, after writing the lockfile.
-    pub(super) async fn answer_request(&mut self) -> Result<(), ServiceError> {
-        let (id, request, mut result) = match self.request.take() {
-            Some(ActiveRequest { id, request, stage: RequestStage::Ended(result), .. }) => (id, request, result),
-            other => {
-                self.request = other;
-                return Ok(());
+    /// Edits the manifest for the request that is decided. If the disk has another one than the last
+    /// scan found, the request begins anew.
+    fn edit_manifest(&mut self) {
+        let is_in_force = self.manifest_is_in_force();
+        let Some(asked) = &mut self.request else { return };
+        let RequestStage::Decided(done) = &mut asked.stage else { return };
+        if matches!(asked.request, Request::Pin { .. }) && self.invalid.is_none() && !is_in_force {
+            (asked.stage, asked.scan) = (RequestStage::Waits, RequestScan::Needed);
+            (self.needs.scan, self.needs.all) = (true, true);
+            return;
+        }
+        let done = std::mem::take(done);
+        let Reconciler { session, wanted, .. } = &self.reconciler;
+        let project = &session.project;
+        let edit = || -> Result<Vec<(Address, Option<Pin>)>, RequestProblem> {
+            match &asked.request {
+                Request::Pin { addresses, revision } => {
+                    if let Some(problem) = &self.invalid {
+                        let message = format!("the manifest has an error: {problem}");
+                        return Err(RequestProblem { kind: ProblemKind::Unusable, message, hint: None });
+                    }
+                    let choose = |recorded: &_| pins::choose(&wanted.desired, recorded, addresses, *revision);
+                    let chosen = session.state_cache.read(choose)?;
+                    let chosen: Vec<(Address, Pin)> = chosen.into_iter().map(|(address, pin, _)| (address, pin)).collect();
+                    pins::write(project, &chosen)?;
+                    Ok(chosen.into_iter().map(|(address, pin)| (address, Some(pin))).collect())
+                }
+                Request::Unpin { addresses } => {
+                    let bytes = project.read_manifest().map_err(|error| unusable(&error))?;
+                    pins::require_pinned(&String::from_utf8_lossy(&bytes), addresses)?;
+                    pins::remove(project, addresses)?;
+                    Ok(addresses.iter().map(|address| (address.clone(), None)).collect())
+                }
+                _ => Ok(Vec::new()),
             }
         };
-        self.reconciler.workers.release();
-        if let Ok(answer) = &mut result
-            && let Err(problem) = self.keep_answer(&request, answer).await?
-        {
-            result = Err(problem);
+        match tokio::task::block_in_place(edit) {
+            Ok(pins) => (asked.pins, asked.stage) = (pins, RequestStage::Ended(Ok(done))),
+            Err(problem) => asked.stage = RequestStage::Ended(Err(problem)),
         }
+        (self.needs.scan, self.needs.all) = (true, true);
+    }
+
+    /// Returns whether manifest, lockfile and commit are still the ones of the last scan.
+    fn manifest_is_in_force(&self) -> bool {
+        let Reconciler { session, wanted, .. } = &self.reconciler;
+        let is_other = session.lockfile.is_changed().unwrap_or(false) || session.lockfile.is_of_another_commit();
+        let text = wanted.manifest.as_ref().map(|(_, text)| text.as_str());
+        let found = session.project.read_manifest();
+        !is_other && found.is_ok_and(|found| Some(String::from_utf8_lossy(&found).as_ref()) == text)
+    }
+
+    /// Answers the requests that are over, after writing the lockfile.
+    pub(super) async fn answer_requests(&mut self) -> Result<(), ServiceError> {
+        if let Some(ended) = self.request.take_if(|asked| asked.is_over()) {
+            self.request_ended(ended).await?;
+        }
+        self.answer_followed().await
+    }
+
+    /// Answers a request, or follows its steps.
+    async fn request_ended(&mut self, ended: ActiveRequest) -> Result<(), ServiceError> {
+        let ActiveRequest { id, request, stage, pins, .. } = ended;
+        let RequestStage::Ended(result) = stage else { return Ok(()) };
+        self.reconciler.workers.release();
+        // Even a failed request may have recorded something.
+        (self.needs.scan, self.needs.plan, self.needs.requests) = (true, true, true);
+        self.needs.lockfile.get_or_insert(clock::elapsed());
+        let JobDone { mut answer, follows } = match result {
+            Ok(done) => done,
+            Err(problem) => return self.send_answer(id, &request, Err(problem)).await,
+        };
+        match self.keep_answer(&request, &mut answer).await? {
+            Ok(()) if !follows.is_empty() => {
+                let (scan, standing) = (RequestScan::Needed, Standing::Acts);
+                self.followed.push(FollowedRequest { id, request, answer, addresses: follows, pins, scan, standing });
+                Ok(())
+            }
+            kept => self.send_answer(id, &request, kept.map(|()| answer)).await,
+        }
+    }
+
+    async fn send_answer(
+        &self,
+        id: RequestId,
+        request: &Request,
+        result: Result<RequestDone, RequestProblem>,
+    ) -> Result<(), ServiceError> {
         if let Err(problem) = &result {
             tracing::warn!(command = request.command(), "a request was refused: {}", problem.message);
         }
-        self.queue.answer(id, result).await?;
-        (self.needs.scan, self.needs.plan, self.needs.requests) = (true, true, true);
-        // Even a failed request may have recorded something.
-        self.needs.lockfile.get_or_insert(clock::elapsed());
-        Ok(())
+        Ok(self.queue.answer(id, result).await?)
     }
 
     /// Writes the lockfile for the request's changes. While git is busy, the lockfile follows
@@ -256,12 +320,15 @@ impl Service<'_> {
     ) -> Result<Result<(), RequestProblem>, ServiceError> {
         if self.must_wait() {
             self.needs.lockfile = Some(clock::elapsed());
-            answer.notes.push("Macadam writes the lockfile once git is done, or on the right branch again".to_owned());
+            let note = "Macadam writes the lockfile once git is done, or on the right branch again".to_owned();
+            if !answer.notes.contains(&note) {
+                answer.notes.push(note);
+            }
             return Ok(Ok(()));
         }
         let kept = match request {
             Request::Retry { .. } => return Ok(Ok(())),
-            Request::Forget { .. } | Request::Recreate { .. } => None,
+            Request::Forget { .. } | Request::Recreate { .. } | Request::Pin { .. } | Request::Unpin { .. } => None,
             Request::Resolve { address, .. } | Request::Import { address, .. } => Some(address),
             Request::Archive { address, .. } | Request::Restore { address } => {
                 Some(address).filter(|address| self.reconciler.wanted.desired.assets.contains_key(*address))
@@ -280,22 +347,26 @@ impl Service<'_> {
         }
     }
 
-    /// Answers the waiting command that its request will not be carried out.
-    pub(super) async fn end_request(&mut self) -> Result<(), ServiceError> {
-        self.answer_request().await?;
-        let Some(ActiveRequest { id, stage, .. }) = self.request.take() else { return Ok(()) };
-        let (message, hint) = match stage {
-            RequestStage::Waits => {
-                ("the running `macadam sync` was stopped before it started this", "nothing was done; try again")
-            }
-            RequestStage::Begun | RequestStage::Ended(_) => (
+    /// Answers the waiting commands that their requests will not be carried out.
+    pub(super) async fn end_requests(&mut self) -> Result<(), ServiceError> {
+        self.answer_requests().await?;
+        let (nothing, rest) = (
+            ("the running `macadam sync` was stopped before it started this", "nothing was done; try again"),
+            (
                 "the running `macadam sync` was stopped before Roblox answered",
                 "`macadam status` shows what is done; run the same command again for the rest",
             ),
-        };
-        let problem =
-            RequestProblem { kind: ProblemKind::Interrupted, message: message.to_owned(), hint: Some(hint.to_owned()) };
-        Ok(self.queue.answer(id, Err(problem)).await?)
+        );
+        let active = self.request.take().map(|ActiveRequest { id, stage, .. }| match stage {
+            RequestStage::Waits | RequestStage::Decided(_) => (id, nothing),
+            RequestStage::Begun | RequestStage::Ended(_) => (id, rest),
+        });
+        let followed = std::mem::take(&mut self.followed).into_iter().map(|followed| (followed.id, rest));
+        for (id, (message, hint)) in active.into_iter().chain(followed) {
+            let (message, hint) = (message.to_owned(), Some(hint.to_owned()));
+            self.queue.answer(id, Err(RequestProblem { kind: ProblemKind::Interrupted, message, hint })).await?;
+        }
+        Ok(())
     }
 }
 
@@ -306,53 +377,43 @@ fn addresses(request: &Request) -> BTreeSet<Address> {
         | Request::Import { address, .. }
         | Request::Archive { address, .. }
         | Request::Restore { address } => [address.clone()].into(),
-        Request::Retry { addresses } | Request::Forget { addresses } | Request::Recreate { addresses } => {
-            addresses.iter().cloned().collect()
-        }
+        Request::Retry { addresses }
+        | Request::Forget { addresses }
+        | Request::Recreate { addresses }
+        | Request::Pin { addresses, .. }
+        | Request::Unpin { addresses } => addresses.iter().cloned().collect(),
     }
 }
 
-async fn run(job: &CommandJob, context: &ExecutionContext, desired: &Desired) -> Result<RequestDone, RequestProblem> {
-    match job {
-        CommandJob::Settle(address, asset_id) => {
-            resolve::resolve_with(context, address, *asset_id).await?;
-            Ok(RequestDone { asset_id: Some(*asset_id), ..RequestDone::default() })
+/// Returns the job of a request, if it needs one. `missing` is the evidence found in place of the
+/// lockfile.
+fn job(request: &Request, missing: Option<&MissingLockfile>) -> Option<CommandJob> {
+    Some(match request {
+        Request::Resolve { address, found: Resolution::Asset(asset_id) } => {
+            CommandJob::Settle(address.clone(), *asset_id)
         }
-        CommandJob::Import { address, asset_id, content_matches } => {
-            let wish = import::ImportRequest { address, asset_id: *asset_id, content_matches: *content_matches };
-            let imported = import::import(context, desired, wish).await?;
-            let (asset_id, revision) = (Some(imported.key.asset_id), Some(imported.number));
-            Ok(RequestDone { asset_id, revision, notes: imported.notes(address), ..RequestDone::default() })
+        Request::Import { address, asset_id, content_matches } => {
+            CommandJob::Import { address: address.clone(), asset_id: *asset_id, content_matches: *content_matches }
         }
-        CommandJob::Recreate { addresses, missing } => {
-            let choice = recreate::begin(context, desired, Some(addresses), missing.as_ref()).await?;
-            let left_out = choice.left_out.iter().map(|(address, why)| format!("{address} is unchanged: {why}"));
-            Ok(RequestDone { notes: left_out.collect(), ..RequestDone::default() })
+        Request::Archive { address, together } => CommandJob::ByHand {
+            address: address.clone(),
+            direction: Direction::Archive,
+            together: together.iter().cloned().collect(),
+        },
+        Request::Restore { address } => CommandJob::ByHand {
+            address: address.clone(),
+            direction: Direction::Restore,
+            together: BTreeSet::new(),
+        },
+        Request::Recreate { addresses } => {
+            CommandJob::Recreate { addresses: addresses.iter().cloned().collect(), missing: missing.cloned() }
         }
-        CommandJob::ByHand { address, direction, together } => {
-            let prepared = by_hand::prepare(context, desired, address, *direction, together).await?;
-            by_hand(context, desired, &prepared).await
-        }
-    }
-}
-
-async fn by_hand(
-    context: &ExecutionContext,
-    desired: &Desired,
-    prepared: &Prepared,
-) -> Result<RequestDone, RequestProblem> {
-    let ended = by_hand::carry_out(context, desired, prepared).await?;
-    match ended.outcome {
-        Outcome::Done { asset_id, revision } => {
-            Ok(RequestDone { asset_id: Some(asset_id), revision, ..RequestDone::default() })
-        }
-        Outcome::Refused { message, hint } => Err(RequestProblem { kind: ProblemKind::Refused, message, hint }),
-        Outcome::NotBegun => Err(refused("the running `macadam sync` could not start it")),
-        Outcome::Running { reason: message }
-        | Outcome::TryLater { message }
-        | Outcome::InDoubt { message }
-        | Outcome::Superseded { reason: message } => Err(refused(&message)),
-    }
+        Request::Pin { addresses, revision } => CommandJob::Pin { addresses: addresses.clone(), revision: *revision },
+        Request::Resolve { found: Resolution::Nothing | Resolution::NoDuplicate, .. }
+        | Request::Retry { .. }
+        | Request::Forget { .. }
+        | Request::Unpin { .. } => return None,
+    })
 }
 
 fn answer(forgotten: &forget::ForgetReport) -> RequestDone {
@@ -362,44 +423,4 @@ fn answer(forgotten: &forget::ForgetReport) -> RequestDone {
     let advice = forgotten.each.iter().filter_map(|one| Some(format!("{}: {}", one.address, one.advice()?)));
     let notes = kept.into_iter().chain(advice).collect();
     RequestDone { lockfile_written: forgotten.lockfile_written, notes, ..RequestDone::default() }
-}
-
-fn unanswered() -> RequestProblem {
-    RequestProblem {
-        kind: ProblemKind::Interrupted,
-        message: format!("Roblox has not answered within {} minutes", PATIENCE.as_secs() / 60),
-        hint: Some("`macadam status` shows what is done; run the same command again for the rest".to_owned()),
-    }
-}
-
-fn refused(message: &str) -> RequestProblem {
-    RequestProblem { kind: ProblemKind::Refused, message: message.to_owned(), hint: None }
-}
-
-fn unusable(error: &dyn std::error::Error) -> RequestProblem {
-    RequestProblem { kind: ProblemKind::Unusable, message: with_causes(error), hint: None }
-}
-
-/// Converts the errors of commands.
-macro_rules! problem_from {
-    ($($error:ty),+) => {$(
-        impl From<$error> for RequestProblem {
-            fn from(error: $error) -> Self {
-                let kind = error.shared().map_or(ProblemKind::Refused, CommandError::kind);
-                Self { kind, message: with_causes(&error), hint: error.hint() }
-            }
-        }
-    )+};
-}
-
-problem_from!(RepairError, ForgetError, ImportError, ByHandError);
-
-impl From<RecreateError> for RequestProblem {
-    fn from(error: RecreateError) -> Self {
-        let kind = match &error {
-            RecreateError::Stopped { is_credential: true, .. } => ProblemKind::Credential,
-            error => error.shared().map_or(ProblemKind::Refused, CommandError::kind),
-        };
-        Self { kind, message: with_causes(&error), hint: error.hint() }
-    }
 }

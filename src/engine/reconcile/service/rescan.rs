@@ -29,10 +29,8 @@ impl Service<'_> {
                 self.unreadable = Some(problem);
                 self.needs.plan = false;
                 self.scan_again_soon();
-                if let Some(request) = &mut self.request {
-                    request.scan_began();
-                    request.scan_ended(true);
-                }
+                self.requests_scan_began();
+                self.requests_scan_ended(true);
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
@@ -42,9 +40,7 @@ impl Service<'_> {
         let last = self.reconciler.wanted.manifest.clone().or_else(|| self.first.clone());
         self.scanned_all = all;
         self.reconciler.scan(in_progress, last);
-        if let Some(request) = &mut self.request {
-            request.scan_began();
-        }
+        self.requests_scan_began();
         Ok(())
     }
 
@@ -97,14 +93,10 @@ impl Service<'_> {
             self.needs.all |= self.scanned_all;
             self.needs.scan = true;
             self.times.git = Some(clock::elapsed() + GIT_AGAIN);
-            if let Some(request) = &mut self.request {
-                request.scan_ended(false);
-            }
+            self.requests_scan_ended(false);
             return Ok(());
         }
-        if let Some(request) = &mut self.request {
-            request.scan_ended(true);
-        }
+        self.requests_scan_ended(true);
         self.scanned = true;
         self.report_invalid(invalid);
         match found {
