@@ -61,6 +61,11 @@ impl Failure {
         self.class.hint()
     }
 
+    /// Whether Roblox has no such thing.
+    pub fn is_not_found(&self) -> bool {
+        self.class == Class::Refused(Refusal::NotFound)
+    }
+
     /// Whether Roblox refused the caller rather than the request: the key, a missing scope, or the
     /// account.
     pub const fn is_credential(&self) -> bool {

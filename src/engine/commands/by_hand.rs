@@ -14,7 +14,8 @@ use crate::engine::commands::error::{self, CommandError};
 use crate::engine::execute::chain::run_step;
 use crate::engine::execute::context::{AbandonedCreates, ExecutionContext};
 use crate::engine::execute::effects;
-use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
+use crate::engine::remote::fetch::AssetQuery;
+use crate::engine::remote::observe::{self, QueryResult};
 use crate::engine::report::run_report::{Outcome, Stop};
 use crate::engine::workspace::session::recover;
 use crate::engine::workspace::state_cache::StateCacheError;
@@ -193,7 +194,7 @@ pub(crate) async fn prepare(
     let settled = settle_open(context, desired, address, direction).await?;
     let (key, number) = context.state_cache.read(|recorded| find(recorded, desired, address, direction, together))?;
     let asset_id = key.asset_id;
-    let query = AssetQuery { asset_id, extras: false };
+    let query = AssetQuery::plain(asset_id);
     let answer = match error::fetch(context, query).await {
         Ok(asset) => QueryResult::Present(Box::new(asset)),
         Err(error) if error.is_not_found() => QueryResult::Gone,

@@ -1,9 +1,8 @@
 //! Why any command may fail, and the one way in which a command fetches an asset.
 
-use crate::cloud::class::{Class, Refusal};
 use crate::cloud::failure::Failure;
 use crate::engine::execute::context::ExecutionContext;
-use crate::engine::remote::observe::{self, AssetQuery};
+use crate::engine::remote::fetch::{self, AssetQuery};
 use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::ids::AssetId;
@@ -52,7 +51,7 @@ impl CommandError {
 
     /// Returns whether Roblox has no such asset.
     pub(super) fn is_not_found(&self) -> bool {
-        matches!(self, Self::Fetch { source, .. } if source.class == Class::Refused(Refusal::NotFound))
+        matches!(self, Self::Fetch { source, .. } if source.is_not_found())
     }
 }
 
@@ -61,7 +60,7 @@ impl CommandError {
 /// # Errors
 /// When Roblox doesn't have it, it can't be fetched, or the command is interrupted.
 pub(super) async fn fetch(context: &ExecutionContext, query: AssetQuery) -> Result<RemoteAsset, CommandError> {
-    let fetching = observe::read(&context.client, &context.throttle, query);
+    let fetching = fetch::fetch(&context.client, &context.throttle, query);
     let fetched = context.stop.or(fetching).await.ok_or(CommandError::Interrupted)?;
     fetched.map_err(|source| CommandError::Fetch { asset_id: query.asset_id, source: Box::new(source) })
 }

@@ -4,12 +4,12 @@
 //! Read next: [`super::resolve`] for other decisions of a person, `src/plan/moves.rs` for the
 //! choices that an import makes.
 
-use crate::cloud::class::{Class, Refusal};
 use crate::cloud::failure::Failure;
 use crate::engine::commands::error::{self, CommandError};
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::execute::effects;
-use crate::engine::remote::observe::{self, AssetQuery};
+use crate::engine::remote::fetch::AssetQuery;
+use crate::engine::remote::observe;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Moderation};
@@ -194,9 +194,7 @@ pub(crate) async fn import(
     let fields = context.state_cache.read(|recorded| input_digest::fields(want, desired, recorded));
     let query = AssetQuery { asset_id, extras: fields.keys().any(|field| observe::is_extra(*field)) };
     let asset = error::fetch(context, query).await.map_err(|error| match error {
-        CommandError::Fetch { asset_id, source } if source.class == Class::Refused(Refusal::NotFound) => {
-            ImportError::NotFound { asset_id, source }
-        }
+        CommandError::Fetch { asset_id, source } if source.is_not_found() => ImportError::NotFound { asset_id, source },
         error => error.into(),
     })?;
     if let Some(why) = difference(want, asset_type, &asset) {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::engine::commands::error::{self, CommandError};
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::execute::effects;
-use crate::engine::remote::observe::AssetQuery;
+use crate::engine::remote::fetch::AssetQuery;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
 use crate::model::change::Change;
@@ -126,7 +126,7 @@ pub(crate) async fn resolve_with(
     if let OpenUpload::Update(_) = in_progress {
         return Err(RepairError::NotInDoubt { address: address.clone() });
     }
-    let query = AssetQuery { asset_id, extras: false };
+    let query = AssetQuery::plain(asset_id);
     let asset = error::fetch(context, query).await?;
     if let Some(why) = difference(in_progress.attempt(), &record, &asset) {
         return Err(RepairError::NotTheSame { address: address.clone(), asset_id, why });

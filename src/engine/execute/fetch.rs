@@ -5,6 +5,7 @@ use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::Failure;
 use crate::engine::execute::effects;
 use crate::engine::execute::executor::{Executor, Lookup, StepError, StepResult, run_ends};
+use crate::engine::remote::fetch::{AssetQuery, fetch_with};
 use crate::engine::report::run_report::{Outcome, Stop};
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
@@ -30,15 +31,10 @@ impl Executor {
         let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::GetAsset)).await else {
             return Err(run_ends().into());
         };
-        let reply = self.client.get_asset(asset_id, &[]).await;
-        self.throttle.release(permit, &reply);
-        let failure = match reply.result {
-            Ok(asset) => return self.vouched(address, asset_id, asset).await,
-            Err(failure) => failure,
-        };
-        match failure.class {
-            Class::Refused(Refusal::NotFound) => Ok(Lookup::Gone),
-            _ => Err(self.fetch_failed(address, failure).await?.into()),
+        match fetch_with(permit, &self.client, &self.throttle, AssetQuery::plain(asset_id)).await {
+            Ok(asset) => self.vouched(address, asset_id, asset).await,
+            Err(failure) if failure.is_not_found() => Ok(Lookup::Gone),
+            Err(failure) => Err(self.fetch_failed(address, failure).await?.into()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Requests to Roblox and their timing: the throttle, the poller, observations, the key check.
 
 pub(crate) mod breaker;
+pub(crate) mod fetch;
 pub(crate) mod key;
 pub(crate) mod moderation;
 pub(crate) mod observe;

@@ -9,12 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 
-use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::Client;
-use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::Failure;
 use crate::engine::execute::effects;
 use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::remote::fetch::{AssetQuery, fetch};
 use crate::engine::remote::throttle::Throttle;
 use crate::engine::report::run_report::Stop;
 use crate::model::change::Change;
@@ -22,7 +20,7 @@ use crate::model::desired::Desired;
 use crate::model::event::EventKind;
 use crate::model::history::{RevisionFact, RevisionState};
 use crate::model::ids::AssetId;
-use crate::model::metadata::{Field, SocialNetwork};
+use crate::model::metadata::Field;
 use crate::model::observation::{Mismatch, NotFound};
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded};
@@ -32,15 +30,6 @@ use crate::plan::current::{current, last};
 
 /// The number of requests in flight at once; the limits decide how fast they go.
 const IN_FLIGHT: usize = 16;
-
-/// An asset to fetch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct AssetQuery {
-    /// Its ID.
-    pub asset_id: AssetId,
-    /// Whether to fetch its icon, previews and links too, which Roblox sends only on request.
-    pub extras: bool,
-}
 
 /// The result of fetching one asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,66 +81,23 @@ pub(crate) async fn fetch_assets(
     queries: Vec<AssetQuery>,
 ) -> Vec<(AssetId, QueryResult)> {
     let answers = futures_util::stream::iter(queries).map(async |query| {
-        let answer = stop.or(fetch_asset(client, throttle, stop, query)).await?;
+        let answer = stop.or(ask(client, throttle, stop, query)).await?;
         Some((query.asset_id, answer))
     });
     answers.buffer_unordered(IN_FLIGHT).filter_map(std::future::ready).collect().await
 }
 
-async fn fetch_asset(client: &Client, throttle: &Throttle, stop: &Shutdown, query: AssetQuery) -> QueryResult {
-    match get(client, throttle, query.asset_id, &[]).await {
-        Ok(asset) if query.extras => match get_extras(client, throttle, asset).await {
-            Ok(whole) => QueryResult::Present(Box::new(whole)),
-            Err(failure) => unknown(&failure, stop),
-        },
-        Ok(asset) => QueryResult::Present(Box::new(asset)),
-        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => QueryResult::Gone,
-        Err(failure) => unknown(&failure, stop),
-    }
-}
-
-/// Reads one asset, with its extras if the query asks for them.
-///
-/// # Errors
-/// When the asset could not be read.
-pub(crate) async fn read(client: &Client, throttle: &Throttle, query: AssetQuery) -> Result<RemoteAsset, Failure> {
-    let asset = get(client, throttle, query.asset_id, &[]).await?;
-    if query.extras { get_extras(client, throttle, asset).await } else { Ok(asset) }
-}
-
-fn unknown(failure: &Failure, stop: &Shutdown) -> QueryResult {
+async fn ask(client: &Client, throttle: &Throttle, stop: &Shutdown, query: AssetQuery) -> QueryResult {
+    let failure = match fetch(client, throttle, query).await {
+        Ok(asset) => return QueryResult::Present(Box::new(asset)),
+        Err(failure) if failure.is_not_found() => return QueryResult::Gone,
+        Err(failure) => failure,
+    };
     if failure.is_credential() {
         let hint = failure.hint().unwrap_or_default().to_owned();
         stop.trigger(Stop::Credential { message: failure.to_string(), hint });
     }
-    QueryResult::Unknown { why: with_causes(failure) }
-}
-
-async fn get(
-    client: &Client,
-    throttle: &Throttle,
-    asset_id: AssetId,
-    fields: &[Field],
-) -> Result<RemoteAsset, Failure> {
-    let permit = throttle.acquire(Endpoint::GetAsset).await;
-    let reply = client.get_asset(asset_id, fields).await;
-    throttle.release(permit, &reply);
-    reply.result
-}
-
-/// Returns the asset with its icon, previews and links.
-///
-/// # Errors
-/// When they could not be read.
-pub(crate) async fn get_extras(
-    client: &Client,
-    throttle: &Throttle,
-    asset: RemoteAsset,
-) -> Result<RemoteAsset, Failure> {
-    let links = SocialNetwork::ALL.into_iter().map(Field::SocialLink);
-    let fields: Vec<Field> = [Field::Icon, Field::Previews].into_iter().chain(links).collect();
-    let RemoteAsset { previews, extras, .. } = get(client, throttle, asset.asset_id, &fields).await?;
-    Ok(RemoteAsset { previews, extras, ..asset })
+    QueryResult::Unknown { why: with_causes(&failure) }
 }
 
 /// Returns the changes that follow from a result. While a change of the asset is open there are

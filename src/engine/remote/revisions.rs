@@ -13,6 +13,7 @@ use crate::cloud::client::Client;
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::{ApiReply, Failure};
 use crate::cloud::wire::version::{RemoteVersion, VersionList};
+use crate::engine::remote::fetch::{self, AssetQuery};
 use crate::engine::remote::throttle::Throttle;
 use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::model::asset::{ContentChange, Moderation};
@@ -127,11 +128,12 @@ pub(crate) async fn ask_one(
         });
     };
     debug_assert_eq!(record.identity.asset_type.on_content_change(), ContentChange::InPlace, "it has versions");
-    match with_retries(throttle, Endpoint::GetVersion, async || client.get_version(asset_id, revision).await).await {
+    let get = async || client.get_version(asset_id, revision).await;
+    match with_retries(async || in_turn(throttle, Endpoint::GetVersion, get).await).await {
         Ok(RemoteVersion { moderation, published, .. }) => {
             Ok(RemoteStatus::Present(RemoteFacts { moderation, published, archived: None }))
         }
-        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Ok(RemoteStatus::Missing),
+        Err(failure) if failure.is_not_found() => Ok(RemoteStatus::Missing),
         Err(failure) => Err(failure),
     }
 }
@@ -144,9 +146,9 @@ fn assets(history: &History) -> Vec<AssetId> {
 }
 
 async fn fetch(client: &Client, throttle: &Throttle, asset_id: AssetId) -> Result<FetchResult, Failure> {
-    match with_retries(throttle, Endpoint::GetAsset, async || client.get_asset(asset_id, &[]).await).await {
+    match with_retries(async || fetch::fetch(client, throttle, AssetQuery::plain(asset_id)).await).await {
         Ok(asset) => Ok(FetchResult::Asset(Box::new(asset))),
-        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Ok(FetchResult::Gone),
+        Err(failure) if failure.is_not_found() => Ok(FetchResult::Gone),
         Err(failure) => Err(failure),
     }
 }
@@ -164,7 +166,8 @@ async fn versions(
     let mut refused = None;
     let mut pages = 0;
     while !list.is_complete() && refused.is_none() && pages < MAX_PAGES {
-        match with_retries(throttle, Endpoint::ListVersions, async || client.list_versions(&mut list).await).await {
+        let mut page = async || client.list_versions(&mut list).await;
+        match with_retries(async || in_turn(throttle, Endpoint::ListVersions, &mut page).await).await {
             Ok(()) => {
                 pages += 1;
                 let versions = list.versions().len() as u64;
@@ -194,18 +197,23 @@ async fn versions(
     Ok(answer)
 }
 
-/// Sends a request through the throttle, and again where a retry may help.
-async fn with_retries<T>(
+/// Sends a request through the throttle.
+async fn in_turn<T>(
     throttle: &Throttle,
     endpoint: Endpoint,
-    mut ask: impl AsyncFnMut() -> ApiReply<T>,
+    mut send: impl AsyncFnMut() -> ApiReply<T>,
 ) -> Result<T, Failure> {
+    let permit = throttle.acquire(endpoint).await;
+    let reply = send().await;
+    throttle.release(permit, &reply);
+    reply.result
+}
+
+/// Asks, and again where a retry may help.
+async fn with_retries<T>(mut ask: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T, Failure> {
     let mut failures = 0;
     loop {
-        let permit = throttle.acquire(endpoint).await;
-        let reply = ask().await;
-        throttle.release(permit, &reply);
-        let failure = match reply.result {
+        let failure = match ask().await {
             Ok(result) => return Ok(result),
             Err(failure) => failure,
         };

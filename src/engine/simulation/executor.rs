@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::world::{SimulatedRemote, Thing, filtered};
 use crate::engine::execute::effects;
+use crate::engine::remote::fetch::AssetQuery;
 use crate::engine::remote::observe::{self, QueryResult};
 use crate::model::address::Address;
 use crate::model::change::Change;
@@ -363,7 +364,7 @@ impl SimulatedExecutor<'_> {
         self.ask(observe::urgent(queries, self.recorded, self.now));
     }
 
-    fn ask(&mut self, queries: Vec<observe::AssetQuery>) {
+    fn ask(&mut self, queries: Vec<AssetQuery>) {
         for query in queries {
             let Some(asset) = self.world.describe(query.asset_id, query.extras) else {
                 self.gone(query.asset_id);

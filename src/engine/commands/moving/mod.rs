@@ -14,7 +14,8 @@ use std::path::Path;
 
 use crate::cloud::client::Client;
 use crate::engine::reconcile::shutdown::Shutdown;
-use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
+use crate::engine::remote::fetch::AssetQuery;
+use crate::engine::remote::observe::{self, QueryResult};
 use crate::engine::remote::throttle::{self, Throttle};
 use crate::engine::report::progress::Listener;
 use crate::engine::report::run_report::Stop;
@@ -310,7 +311,7 @@ impl ToolProject {
     ) -> Result<(), MoveError> {
         let (_, gathered) = tokio::task::block_in_place(|| self.settle(listener))?;
         let asked: BTreeSet<AssetId> = self.claims.assets.values().map(|claim| claim.asset_id).collect();
-        let queries = asked.into_iter().map(|asset_id| AssetQuery { asset_id, extras: false }).collect();
+        let queries = asked.into_iter().map(|asset_id| AssetQuery::plain(asset_id)).collect();
         let throttle = Throttle::new(&[], throttle::OWNER, listener.clone());
         let answers: BTreeMap<AssetId, QueryResult> =
             observe::fetch_assets(client, &throttle, stop, queries).await.into_iter().collect();

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use super::{Stage, SyncError, SyncRun};
 use crate::engine::reconcile::workers::{AnsweredQueries, End};
 use crate::engine::remote::moderation::{self, Review};
-use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
+use crate::engine::remote::fetch::AssetQuery;
+use crate::engine::remote::observe::{self, QueryResult};
 use crate::model::history::RevisionState;
 use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
@@ -18,7 +19,7 @@ use crate::platform::clock;
 /// Returns queries for the reviews that are due.
 pub(super) fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<AssetQuery> {
     let due = reviews.iter().filter(|(_, review)| review.due() <= now);
-    due.map(|(asset_id, _)| AssetQuery { asset_id: *asset_id, extras: false }).collect()
+    due.map(|(asset_id, _)| AssetQuery::plain(*asset_id)).collect()
 }
 
 impl SyncRun<'_> {
