@@ -26,7 +26,7 @@ use crate::model::recorded::{
 };
 use crate::model::remote::RemoteAsset;
 
-pub(crate) use observed::{gone, looked_at, made_elsewhere, rejected};
+pub(crate) use observed::{gone, looked_at, made_elsewhere, of_all, rejected};
 
 /// The tolerance between Roblox's clock and this machine's, when a revision's time is compared with
 /// an attempt's.

@@ -31,13 +31,10 @@ impl Executor {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
         let made_just_now = asset_id.is_none();
         let Some(asset_id) = asset_id.or(record.points_to) else { return Ok(superseded("it has no asset")) };
-        let mut fields = Vec::new();
-        for change in changes {
-            match self.resolve(change) {
-                Ok(update) => fields.push(update),
-                Err(missing) => return Ok(superseded(&format!("`{missing}`, which it shows, has no asset"))),
-            }
-        }
+        let fields = match self.state_cache.read(|recorded| resolve(changes, recorded)) {
+            Ok(fields) => fields,
+            Err(missing) => return Ok(superseded(&format!("`{missing}`, which it shows, has no asset"))),
+        };
         // A change of a Model's metadata may make a revision as well. Only the head before the
         // change tells whose a revision is.
         let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
@@ -62,15 +59,18 @@ impl Executor {
         let request = UpdateRequest { asset_id, fields, content: None };
         self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
     }
+}
 
-    /// Returns the field as it is sent, or the address that it refers to and that has no asset.
-    fn resolve(&self, change: &FieldChange) -> Result<FieldUpdate, Address> {
-        let id = |reference: &AssetRef| match reference {
-            AssetRef::Id(id) => Ok(*id),
-            AssetRef::Address(address) => {
-                self.record(address).and_then(|record| record.points_to).ok_or_else(|| address.clone())
-            }
-        };
+/// Returns the fields as they are sent, or an address that one of them refers to and that has no
+/// asset.
+pub(in crate::engine) fn resolve(changes: &[FieldChange], recorded: &Recorded) -> Result<Vec<FieldUpdate>, Address> {
+    let id = |reference: &AssetRef| match reference {
+        AssetRef::Id(id) => Ok(*id),
+        AssetRef::Address(address) => {
+            recorded.assets.get(address).and_then(|record| record.points_to).ok_or_else(|| address.clone())
+        }
+    };
+    let resolve = |change: &FieldChange| {
         Ok(match change {
             FieldChange::DisplayName(name) => FieldUpdate::DisplayName(name.clone()),
             FieldChange::Description(text) => FieldUpdate::Description(text.clone()),
@@ -81,7 +81,8 @@ impl Executor {
             }
             FieldChange::SocialLink(network, link) => FieldUpdate::SocialLink(*network, link.clone()),
         })
-    }
+    };
+    changes.iter().map(resolve).collect()
 }
 
 /// Returns whether Roblox has confirmed the asset's owner and type since Macadam's last write. The
@@ -95,7 +96,7 @@ fn is_confirmed(recorded: &Recorded, asset_id: AssetId) -> bool {
 }
 
 /// Returns the digest by which the requested value is remembered.
-fn asked(update: &FieldUpdate) -> (Field, FieldDigest) {
+pub(in crate::engine) fn asked(update: &FieldUpdate) -> (Field, FieldDigest) {
     let digest = match update {
         FieldUpdate::DisplayName(name) => FieldDigest::of_text(name.as_str()),
         FieldUpdate::Description(text) => FieldDigest::of_text(text.as_str()),

@@ -19,7 +19,7 @@ use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::observation::Mismatch;
 use crate::model::phase::Intent;
-use crate::model::recorded::{DriftRepair, Identity, Record, Recorded};
+use crate::model::recorded::{DriftRepair, Identity, Record};
 use crate::platform::clock;
 
 impl Executor {
@@ -185,9 +185,6 @@ impl Executor {
         asset_id: AssetId,
         facts: fn(&Address, &Record, AssetId) -> Vec<Change>,
     ) -> Result<(), StateCacheError> {
-        let all = |recorded: &Recorded| {
-            recorded.assets.iter().flat_map(|(address, record)| facts(address, record, asset_id)).collect()
-        };
-        self.state_cache.commit_with(all).await.map(|_| ())
+        self.state_cache.commit_with(|recorded| effects::of_all(recorded, asset_id, facts)).await.map(|_| ())
     }
 }

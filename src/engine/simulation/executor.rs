@@ -1,22 +1,35 @@
-//! Carries out plans against the simulated remote, with the same bookkeeping as the real executor:
-//! a step's outcome goes through [`effects`].
+//! Carries out plans against the simulated remote: in the order of the real one
+//! ([`chain`](crate::engine::execute::chain)), with the fields that it sends
+//! ([`metadata`](crate::engine::execute::metadata)) and what it records of outcomes ([`effects`]).
+//!
+//! Everything of the real executor that awaits nothing is shared. What is left here are its requests
+//! themselves. It sends them through an HTTP client, and each passes a state on disk, on a thread of
+//! its own that no paused clock knows of: with both, a scenario takes seconds in place of
+//! milliseconds, and thousands of them run. `tests/it/property` checks the real ones together.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::pin::pin;
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 
 use jiff::Timestamp;
 
 use super::world::{SimulatedRemote, Thing, filtered};
-use crate::engine::execute::effects;
+use crate::cloud::client::FieldUpdate;
+use crate::engine::execute::chain::{Finished, Reports, Runner, asset_of, chains, run_chain};
+use crate::engine::execute::{effects, metadata};
 use crate::engine::remote::fetch::AssetQuery;
 use crate::engine::remote::observe::{self, QueryResult};
+use crate::engine::report::run_report::Outcome;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
 use crate::model::digest::FieldDigest;
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, OperationId};
-use crate::model::metadata::{AssetRef, Field, FieldDigests};
-use crate::model::metadata_digest;
+use crate::model::metadata::Field;
 use crate::model::observation::{ANSWERS_UNTIL_GONE, NOT_FOUND_APART};
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{AttemptId, DriftRepair, Identity, Record, Recorded, RefusalKind};
@@ -34,9 +47,6 @@ pub(super) enum FaultMode {
     Silent,
 }
 
-/// An edit of one field.
-type FieldEdit = Box<dyn Fn(&mut Thing)>;
-
 /// Carries out plans.
 pub(super) struct SimulatedExecutor<'a> {
     pub world: &'a mut SimulatedRemote,
@@ -51,31 +61,19 @@ impl SimulatedExecutor<'_> {
         changes.iter().for_each(|change| self.recorded.apply(change, self.now).unwrap());
     }
 
-    /// Carries out a plan. After a step that is not done, the later steps of its address and those
-    /// that wait for it are skipped.
+    /// Carries out a plan.
     pub(super) fn carry_out(&mut self, plan: &Plan) {
         let input_digests = input_digest::of_each(self.desired.assets.keys(), self.desired, self.recorded);
-        let (metadata, mut left): (Vec<&Step>, Vec<&Step>) = plan.steps.iter().partition(|s| s.action.is_metadata());
-        let mut failed: BTreeSet<&Address> = BTreeSet::new();
-        while !left.is_empty() {
-            let pending: BTreeSet<&Address> = left.iter().map(|step| &step.address).collect();
-            let at = left.iter().position(|step| !step.after.iter().any(|after| pending.contains(after)));
-            let step = left.remove(at.expect("steps wait for one another"));
-            self.run(step, &mut failed, &input_digests);
-        }
-        metadata.into_iter().for_each(|step| self.run(step, &mut failed, &input_digests));
-    }
-
-    fn run<'s>(
-        &mut self,
-        step: &'s Step,
-        failed: &mut BTreeSet<&'s Address>,
-        input_digests: &std::collections::BTreeMap<Address, Subjects>,
-    ) {
-        let blocked = failed.contains(&step.address) || step.after.iter().any(|after| failed.contains(after));
-        if blocked || !self.one(step, input_digests.get(&step.address)) {
-            failed.insert(&step.address);
-        }
+        let (chains, finished) = (chains(plan.steps.clone()), Finished::default());
+        chains.iter().filter_map(|chain| asset_of(chain)).for_each(|address| finished.begin(address.clone()));
+        let runner = StepRunner { executor: RefCell::new(self), input_digests };
+        let each = chains.into_iter().map(async |chain| {
+            run_chain(&runner, chain, &finished, &Reports::default()).await;
+        });
+        let mut all = pin!(join_all(each));
+        // Only chains wait, and only for one another.
+        let ended = (0..plan.steps.len() + 2).any(|_| all.as_mut().now_or_never().is_some());
+        assert!(ended, "steps wait for one another");
     }
 
     fn record(&self, address: &Address) -> Record {
@@ -239,51 +237,10 @@ impl SimulatedExecutor<'_> {
     ) -> bool {
         let record = self.record(address);
         let Some(asset_id) = asset_id.or(record.points_to) else { return false };
-        let mut fields = FieldDigests::new();
-        let mut edits: Vec<FieldEdit> = Vec::new();
-        let mut banned = false;
-        for change in changes {
-            let id = |reference: &AssetRef| match reference {
-                AssetRef::Id(id) => Some(*id),
-                AssetRef::Address(to) => self.recorded.assets.get(to).and_then(|record| record.points_to),
-            };
-            let digest = match change.clone() {
-                FieldChange::DisplayName(name) => {
-                    banned |= name.as_str().contains("banned");
-                    let digest = FieldDigest::of_text(name.as_str());
-                    edits.push(Box::new(move |thing| thing.name = filtered(name.as_str())));
-                    digest
-                }
-                FieldChange::Description(text) => {
-                    let digest = FieldDigest::of_text(text.as_str());
-                    edits.push(Box::new(move |thing| thing.description = filtered(text.as_str())));
-                    digest
-                }
-                FieldChange::Icon(icon) => {
-                    let Some(icon) = icon.as_ref().map(id).map_or(Some(None), |id| id.map(Some)) else { return false };
-                    edits.push(Box::new(move |thing| thing.icon = icon));
-                    metadata_digest::of_icon(icon)
-                }
-                FieldChange::Previews(previews) => {
-                    let sent = previews.iter().map(|preview| Some((id(&preview.asset)?, preview.alt_text.clone())));
-                    let Some(sent) = sent.collect::<Option<Vec<_>>>() else { return false };
-                    let digest = metadata_digest::of_previews(&sent);
-                    edits.push(Box::new(move |thing| thing.previews = sent.clone()));
-                    digest
-                }
-                FieldChange::SocialLink(network, link) => {
-                    let digest = metadata_digest::of_link(link.as_ref());
-                    edits.push(Box::new(move |thing| {
-                        match link.clone() {
-                            Some(link) => thing.links.insert(network, link),
-                            None => thing.links.remove(&network),
-                        };
-                    }));
-                    digest
-                }
-            };
-            fields.insert(change.field(), digest);
-        }
+        let Ok(updates) = metadata::resolve(changes, self.recorded) else { return false };
+        let is_banned =
+            |update: &FieldUpdate| matches!(update, FieldUpdate::DisplayName(name) if name.as_str().contains("banned"));
+        let banned = updates.iter().any(is_banned);
         if record.identity.asset_type.on_content_change() == crate::model::asset::ContentChange::InPlace {
             let Some(seen) = self.world.describe(asset_id, false) else { return self.gone(asset_id) };
             let newest = record.history.of_asset(asset_id).next_back().and_then(|(newest, _)| newest.version);
@@ -295,6 +252,7 @@ impl SimulatedExecutor<'_> {
         if repairs {
             self.commit(&[Change::RecordRepair { address: address.clone(), repair: DriftRepair::Metadata }]);
         }
+        let fields = updates.iter().map(metadata::asked).collect();
         let id = self.begin(address, record.identity, Intent::UpdateMetadata { asset_id, fields });
         if banned {
             return self.refuse(id, input_digests.unwrap().metadata, RefusalKind::DisplayName);
@@ -304,7 +262,7 @@ impl SimulatedExecutor<'_> {
             return self.gone(asset_id);
         }
         let thing = self.world.things.get_mut(&asset_id).unwrap();
-        edits.iter().for_each(|edit| edit(thing));
+        updates.into_iter().for_each(|update| edit(thing, update));
         self.finish(id, asset_id)
     }
 
@@ -347,9 +305,7 @@ impl SimulatedExecutor<'_> {
     }
 
     fn learn(&mut self, asset_id: AssetId, facts: fn(&Address, &Record, AssetId) -> Vec<Change>) -> bool {
-        let all = self.recorded.assets.iter().flat_map(|(address, record)| facts(address, record, asset_id));
-        let all: Vec<Change> = all.collect();
-        self.commit(&all);
+        self.commit(&effects::of_all(self.recorded, asset_id, facts));
         false
     }
 
@@ -374,6 +330,34 @@ impl SimulatedExecutor<'_> {
             let changes = observe::apply_observation(self.recorded, query.asset_id, &answer, self.now);
             self.commit(&changes);
         }
+    }
+}
+
+/// Runs the steps of a plan, one at a time.
+struct StepRunner<'e, 'a> {
+    executor: RefCell<&'e mut SimulatedExecutor<'a>>,
+    input_digests: BTreeMap<Address, Subjects>,
+}
+
+impl Runner for StepRunner<'_, '_> {
+    async fn run(&self, step: &Step) -> Outcome {
+        let mut executor = self.executor.borrow_mut();
+        if !executor.one(step, self.input_digests.get(&step.address)) {
+            return Outcome::TryLater { message: "simulated".to_owned() };
+        }
+        let asset_id = executor.recorded.assets.get(&step.address).and_then(|record| record.points_to);
+        Outcome::Done { asset_id: asset_id.unwrap_or(AssetId::new(1).unwrap()), revision: None }
+    }
+}
+
+fn edit(thing: &mut Thing, update: FieldUpdate) {
+    match update {
+        FieldUpdate::DisplayName(name) => thing.name = filtered(name.as_str()),
+        FieldUpdate::Description(text) => thing.description = filtered(text.as_str()),
+        FieldUpdate::Icon(icon) => thing.icon = icon,
+        FieldUpdate::Previews(previews) => thing.previews = previews,
+        FieldUpdate::SocialLink(network, Some(link)) => _ = thing.links.insert(network, link),
+        FieldUpdate::SocialLink(network, None) => _ = thing.links.remove(&network),
     }
 }
 

@@ -8,8 +8,17 @@ use crate::model::change::Change;
 use crate::model::event::EventKind;
 use crate::model::history::{Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::AssetId;
-use crate::model::recorded::Record;
+use crate::model::recorded::{Record, Recorded};
 use crate::model::remote::RemoteAsset;
+
+/// Returns the `facts` about an asset, for every address.
+pub(crate) fn of_all(
+    recorded: &Recorded,
+    asset_id: AssetId,
+    facts: fn(&Address, &Record, AssetId) -> Vec<Change>,
+) -> Vec<Change> {
+    recorded.assets.iter().flat_map(|(address, record)| facts(address, record, asset_id)).collect()
+}
 
 /// Records that Roblox no longer has an asset. Rejected revisions stay rejected, except for the
 /// newest, which stands for the asset.

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::{Stage, SyncError, SyncRun};
 use crate::engine::reconcile::workers::{AnsweredQueries, End};
-use crate::engine::remote::moderation::{self, Review};
 use crate::engine::remote::fetch::AssetQuery;
+use crate::engine::remote::moderation::{self, Review};
 use crate::engine::remote::observe::{self, QueryResult};
 use crate::model::history::RevisionState;
 use crate::model::ids::AssetId;

@@ -240,7 +240,8 @@ impl Service<'_> {
                     }
                     let choose = |recorded: &_| pins::choose(&wanted.desired, recorded, addresses, *revision);
                     let chosen = session.state_cache.read(choose)?;
-                    let chosen: Vec<(Address, Pin)> = chosen.into_iter().map(|(address, pin, _)| (address, pin)).collect();
+                    let chosen: Vec<(Address, Pin)> =
+                        chosen.into_iter().map(|(address, pin, _)| (address, pin)).collect();
                     pins::write(project, &chosen)?;
                     Ok(chosen.into_iter().map(|(address, pin)| (address, Some(pin))).collect())
                 }
@@ -400,11 +401,9 @@ fn job(request: &Request, missing: Option<&MissingLockfile>) -> Option<CommandJo
             direction: Direction::Archive,
             together: together.iter().cloned().collect(),
         },
-        Request::Restore { address } => CommandJob::ByHand {
-            address: address.clone(),
-            direction: Direction::Restore,
-            together: BTreeSet::new(),
-        },
+        Request::Restore { address } => {
+            CommandJob::ByHand { address: address.clone(), direction: Direction::Restore, together: BTreeSet::new() }
+        }
         Request::Recreate { addresses } => {
             CommandJob::Recreate { addresses: addresses.iter().cloned().collect(), missing: missing.cloned() }
         }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::engine::remote::moderation::{self, Review};
 use crate::engine::remote::fetch::AssetQuery;
+use crate::engine::remote::moderation::{self, Review};
 use crate::engine::remote::observe;
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;

@@ -11,7 +11,6 @@ use crate::engine::commands::pins::{self, CheckError, PinError, UnpinError};
 use crate::engine::commands::recreate::{self, RecreateError};
 use crate::engine::commands::resolve::{self, RepairError};
 use crate::engine::execute::context::ExecutionContext;
-use crate::model::shown::with_causes;
 use crate::engine::reconcile::workers::JobDone;
 use crate::engine::report::run_report::Outcome;
 use crate::engine::workspace::project::EditManifestError;
@@ -21,6 +20,7 @@ use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::request::{ProblemKind, RequestDone, RequestProblem};
+use crate::model::shown::with_causes;
 
 /// The longest time for a job: other requests wait behind it. The waiting command has the same
 /// limit.
