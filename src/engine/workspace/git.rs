@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use crate::model::checkout::Checkout;
 use crate::model::desired::AbsenceReason;
+use crate::model::digest::Checksum;
 use crate::platform::clock;
 use crate::platform::plain_file;
 
@@ -231,11 +232,31 @@ pub(crate) fn branch(folder: &Path) -> Option<Branch> {
     checked_out(folder).unwrap_or_else(|unread| Some(Branch::Unknown { why: unread.to_string() }))
 }
 
-/// Returns a text that changes whenever another commit is checked out around `folder`: the commit,
-/// or what names it. Without a repository, and before the first commit, it is empty.
+/// Returns a text that changes whenever another commit is checked out around `folder`, or more of
+/// its history is there: the commit, or what names it, and of a shallow clone where its history
+/// ends. Without a repository, and before the first commit, it is empty.
 pub(crate) fn head(folder: &Path) -> String {
+    let text = || {
+        let commit = checked_out_commit(folder)?;
+        Ok(match history_ends(folder)? {
+            Some(ends) => format!("{commit} {ends}"),
+            None => commit,
+        })
+    };
     // Unreadable files: the text of the error. A comparison made then is made again later.
-    checked_out_commit(folder).unwrap_or_else(|unread| unread.to_string())
+    text().unwrap_or_else(|unread: Unread| unread.to_string())
+}
+
+/// Returns a digest of the commits at which the history of a shallow clone ends; `None` if all of it
+/// is there.
+fn history_ends(folder: &Path) -> Result<Option<String>, Unread> {
+    let Some(private) = private_folder(folder)? else { return Ok(None) };
+    let ends = read_at_most(&shared_folder(&private)?.join("shallow"), MAX_REFS)?;
+    Ok(ends.map(|ends| {
+        let mut digest = Checksum::default();
+        digest.update(ends.as_bytes());
+        digest.finish()
+    }))
 }
 
 fn checked_out_commit(folder: &Path) -> Result<String, Unread> {

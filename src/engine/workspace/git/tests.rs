@@ -269,6 +269,16 @@ fn the_head_tells_when_another_commit_is_checked_out() {
     assert_eq!((head(&linked), head(&main)), (git(&linked, &["rev-parse", "HEAD"]), before));
     git(&linked, &["checkout", "--quiet", "--detach", "HEAD~1"]);
     assert_eq!(head(&linked), head(&main));
+    // A lockfile that was compared with a part of its history is compared again with all of it.
+    git(&main, &["checkout", "--quiet", "-B", "long"]);
+    commit(&main);
+    let url = format!("file://{}", main.display());
+    git(folder.path(), &["clone", "--quiet", "--depth", "1", "--branch", "long", &url, "shallow"]);
+    let shallow = folder.path().join("shallow");
+    let (partly, name) = (head(&shallow), git(&shallow, &["rev-parse", "HEAD"]));
+    assert!(partly != name && partly.starts_with(&name), "{partly}");
+    git(&shallow, &["fetch", "--quiet", "--unshallow"]);
+    assert_eq!(head(&shallow), name);
 }
 
 /// A service scanned between git's new index and its new `HEAD`, and archived what the other branch
