@@ -49,7 +49,7 @@ pub fn manifest(data: &[u8]) {
             mistakes
         }
     };
-    let shown = manifest::render(&mistakes, &String::from_utf8_lossy(data), false);
+    let shown = manifest::render(&mistakes, &String::from_utf8_lossy(data), false, None);
     assert_eq!(shown.is_empty(), mistakes.is_empty());
     if let (Ok(text), Ok(address)) = (std::str::from_utf8(data), Address::new("sword")) {
         let _ = manifest::remove_pin(text, &address);

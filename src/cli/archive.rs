@@ -281,7 +281,7 @@ fn tell_all(
     for (address, each) in each {
         match each {
             Each::Done { told, .. } => {
-                let asset = told.asset_id.map(|id| format!(" (asset {id})")).unwrap_or_default();
+                let asset = told.asset_id.map(|id| format!(" ({})", id.uri())).unwrap_or_default();
                 output.line(format!("{} {address}{asset}", paint(TextStyle::Good, word)));
             }
             Each::Unchanged(why) => output.line(format!("{} {why}", paint(TextStyle::Quiet, "note"))),
@@ -408,7 +408,7 @@ fn tell(output: Printer, address: &Address, direction: Direction, done: &Archive
             Direction::Archive => ("archived:", format!("; undo with `macadam restore {address}`")),
             Direction::Restore => ("restored:", String::new()),
         };
-        output.line(format!("{} {address} (asset {asset_id}){then}", paint(TextStyle::Good, word)));
+        output.line(format!("{} {address} ({}){then}", paint(TextStyle::Good, word), asset_id.uri()));
         if *lockfile_written && !is_local {
             output.line("Commit the lockfile.");
         }

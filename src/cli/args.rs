@@ -167,7 +167,7 @@ pub(super) enum Command {
     Lockfile(LockfileCommand),
     /// Run a local copy of the Roblox API, for development and tests
     Emulator(EmulatorArgs),
-    /// Print shell completions
+    /// Print the script with which your shell completes commands, addresses and revisions
     Completions(CompletionsArgs),
     /// Write the manual pages into a folder
     Man(ManArgs),
@@ -203,51 +203,57 @@ pub(super) struct PlanArgs {
     pub refresh: bool,
 }
 
+/// The headings of options that only one way of syncing has.
+const WITH_ONCE: &str = "With --once";
+const WITHOUT_ONCE: &str = "Without --once";
+
 /// `sync`.
 #[derive(Debug, Args)]
 pub(super) struct SyncArgs {
     /// Sync once, then exit; otherwise keep running and sync again whenever a file changes
     #[arg(long)]
     pub once: bool,
-    /// Without --once: check all files at least this often
-    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = duration, conflicts_with = "once")]
+    /// Check all files at least this often
+    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = duration, conflicts_with = "once",
+          help_heading = WITHOUT_ONCE)]
     pub interval: Duration,
-    /// Without --once: do nothing while git is on another branch
-    #[arg(long, value_name = "BRANCH", conflicts_with = "once")]
+    /// Do nothing while git is on another branch
+    #[arg(long, value_name = "BRANCH", conflicts_with = "once", help_heading = WITHOUT_ONCE)]
     pub require_branch: Option<String>,
     /// Run this shell command after the lockfile or outputs changed, even if the sync failed, such
     /// as macadam-commit-push
     #[arg(long, value_name = "COMMAND", conflicts_with = "locked")]
     pub on_change: Option<String>,
-    /// Without --once: serve /healthz, /readyz and /metrics at this address (a bare port:
-    /// localhost only)
-    #[arg(long, value_name = "ADDR", value_parser = crate::telemetry::listen::parse_listen, conflicts_with = "once")]
+    /// Serve /healthz, /readyz and /metrics at this address (a bare port: localhost only)
+    #[arg(long, value_name = "ADDR", value_parser = crate::telemetry::listen::parse_listen, conflicts_with = "once",
+          help_heading = WITHOUT_ONCE)]
     pub listen: Option<SocketAddr>,
     /// Change nothing, and exit with 1 if anything would change: on Roblox, in the lockfile or in
     /// outputs
-    #[arg(long, requires = "once")]
+    #[arg(long, requires = "once", help_heading = WITH_ONCE)]
     pub locked: bool,
     /// Stop after this long, such as 90s, 30m or 2h
-    #[arg(long, default_value = "60m", value_name = "DURATION", value_parser = duration, requires = "once")]
+    #[arg(long, default_value = "60m", value_name = "DURATION", value_parser = duration, requires = "once",
+          help_heading = WITH_ONCE)]
     pub timeout: Duration,
     /// Upload this many files at once
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = uploads)]
     pub uploads: u32,
     /// First ask Roblox about every asset, to find changes made elsewhere
-    #[arg(long, requires = "once")]
+    #[arg(long, requires = "once", help_heading = WITH_ONCE)]
     pub refresh: bool,
     /// Upload the file of this asset although its content was changed on Roblox
-    #[arg(long, value_name = "ADDRESS", requires = "once")]
+    #[arg(long, value_name = "ADDRESS", requires = "once", help_heading = WITH_ONCE)]
     pub overwrite: Vec<String>,
     /// Approve a large archiving, with the code that `plan` printed
-    #[arg(long, value_name = "CODE", requires = "once")]
+    #[arg(long, value_name = "CODE", requires = "once", help_heading = WITH_ONCE)]
     pub confirm: Option<String>,
     /// The lockfile is lost: upload everything as new assets, and start a new lockfile
-    #[arg(long, requires = "once")]
+    #[arg(long, requires = "once", help_heading = WITH_ONCE)]
     pub accept_new_lockfile: bool,
     /// Wait for moderation to finish, at most this long (default 30m)
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "30m",
-          value_parser = duration, requires = "once")]
+          value_parser = duration, requires = "once", help_heading = WITH_ONCE)]
     pub wait_moderation: Option<Duration>,
     /// Don't ask for confirmation
     #[arg(long, short = 'y')]
@@ -281,7 +287,7 @@ pub(super) struct StatusArgs {
 pub(super) struct HistoryArgs {
     /// Names such as `sword` or patterns such as 'ui/**', then perhaps a revision's number to show
     /// only that one
-    #[arg(value_name = "ADDRESS… [REVISION]", required = true)]
+    #[arg(value_name = "ADDRESS", required = true)]
     pub words: Vec<String>,
     /// Also ask Roblox: finds versions made elsewhere, missing ones and moderation; needs a key
     #[arg(long)]

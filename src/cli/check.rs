@@ -25,7 +25,7 @@ use crate::state::lockfile::{self, LockfileError};
 /// Checks everything that can be checked offline.
 pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailure> {
     let project = target::find_files(global)?;
-    let (before, unusable) = known(&project);
+    let (before, unusable) = recorded_in_lockfile(&project);
     let known = before.addresses();
     let bars = Bars::only_printed(output);
     let gathered = gather(&project, &FileCache::new(), &known, &FilesInProgress::default(), &bars.listener());
@@ -66,18 +66,18 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
     for stray in &desired.stray {
         output.warning(left(stray, desired, &before));
     }
-    for (address, path, problem) in &problems {
-        let shown = if address.as_str() == *path { address.to_string() } else { format!("{address} ({path})") };
-        output.line(format!("{} {shown}: {}", paint(TextStyle::Bad, "error"), problem.message));
-        if let Some(hint) = &problem.hint {
-            output.line(format!("      {} {hint}", paint(TextStyle::Change, "hint")));
+    let show = |name: &str, message: &str, hint: Option<&String>| {
+        output.line(format!("{} {name}: {message}", paint(TextStyle::Bad, "error")));
+        if let Some(hint) = hint {
+            output.line(format!("      {} {hint}", paint(TextStyle::Change, "hint:")));
         }
+    };
+    for (address, path, problem) in &problems {
+        let name = if address.as_str() == *path { address.to_string() } else { format!("{address} ({path})") };
+        show(&name, &problem.message, problem.hint.as_ref());
     }
     for (path, problem) in &outputs {
-        output.line(format!("{} {path}: {}", paint(TextStyle::Bad, "error"), problem.message));
-        if let Some(hint) = &problem.hint {
-            output.line(format!("      {} {hint}", paint(TextStyle::Change, "hint")));
-        }
+        show(path.as_str(), &problem.message, problem.hint.as_ref());
     }
     if annotates() && !problems.is_empty() {
         let lines = gathered.manifest.lines();
@@ -113,7 +113,7 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
 }
 
 /// Reads the lockfile. One that can't be used counts as empty, so that the rest is checked too.
-fn known(project: &Project) -> (Recorded, Option<LockfileError>) {
+pub(super) fn recorded_in_lockfile(project: &Project) -> (Recorded, Option<LockfileError>) {
     let read = || {
         let bytes = lockfile::read(&project.lockfile)?;
         bytes.map(|bytes| lockfile::parse(&bytes, &project.lockfile)).transpose()
@@ -142,6 +142,12 @@ fn left(stray: &Stray, desired: &Desired, before: &Recorded) -> String {
     let renamed = desired.assets.iter().find(|(_, want)| Some(&want.path) == path);
     match renamed {
         Some((now, _)) => format!("{place} `{to}`, which is called `{now}` now: write `{now}`"),
-        None => format!("{place} `{to}`, which is no longer in the manifest; `macadam plan` shows what happens to it"),
+        None => {
+            let gone = match desired.fileless.get(to) {
+                Some(glob) => format!("whose file is gone, so the glob `{glob}` no longer finds it"),
+                None => "which is no longer in the manifest".to_owned(),
+            };
+            format!("{place} `{to}`, {gone}; `macadam plan` shows what happens to it")
+        }
     }
 }

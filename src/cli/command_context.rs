@@ -162,7 +162,7 @@ pub(super) fn show(output: Printer, report: &RunReport) {
         if let Outcome::Done { asset_id, revision } = &entry.outcome {
             let revision = revision.map(|number| format!(", revision {number}")).unwrap_or_default();
             let name = paint(TextStyle::Good, format!("{:<15}", done_word(&entry.step.action)));
-            output.line(format!("{name} {} (asset {asset_id}{revision})", entry.step.address));
+            output.line(format!("{name} {} ({}{revision})", entry.step.address, asset_id.uri()));
         }
     }
     for drift in &report.drifts {

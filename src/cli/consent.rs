@@ -6,7 +6,6 @@ use super::output::Printer;
 use super::question::ask;
 use super::tally::{Tally, Tense, tally};
 use crate::model::asset::Privacy;
-use crate::model::ids::Creator;
 use crate::plan::{Action, Plan};
 
 /// Macadam asks at a terminal before it uploads more new assets than this.
@@ -18,16 +17,8 @@ pub(super) fn agreed(output: Printer, plan: &Plan) -> bool {
     if questions.is_empty() {
         return true;
     }
-    output.aside(&format!("Plan: {}.", Tally::list(&tally(&plan.steps, Tense::ToDo), None)));
+    output.say(format!("Plan: {}.", Tally::list(&tally(&plan.steps, Tense::ToDo), None)));
     ask(output, &questions)
-}
-
-/// `user 1234567`.
-fn owner(creator: Creator) -> String {
-    match creator {
-        Creator::User(id) => format!("user {id}"),
-        Creator::Group(id) => format!("group {id}"),
-    }
 }
 
 fn questions(plan: &Plan) -> Vec<String> {
@@ -50,7 +41,7 @@ fn questions(plan: &Plan) -> Vec<String> {
         .collect();
     let mut questions = Vec::new();
     if new.len() > UPLOADS_WITHOUT_ASKING {
-        let owners: BTreeSet<String> = new.iter().map(|(_, new)| owner(new.identity.creator)).collect();
+        let owners: BTreeSet<String> = new.iter().map(|(_, new)| new.identity.creator.in_words()).collect();
         let owners = owners.into_iter().collect::<Vec<_>>().join(" and ");
         questions.push(format!(
             "This uploads {} new assets to Roblox as {owners}. They can be archived later, but not deleted.",

@@ -86,32 +86,69 @@ fn of_env_file(path: &Path) -> Result<Option<Credential>, CommandFailure> {
         }
     };
     let text = String::from_utf8_lossy(&bytes);
-    let Some(key) = variable_of(&text, KEY_VARIABLE) else { return Ok(None) };
-    if matches!(tracking(path), Ok(Some(Tracking::Tracked))) {
-        let message = format!("{} is in git, so the API key in it is no secret", path.display());
-        let hint = format!(
-            "revoke the key and make a new one; `git rm --cached {ENV_FILE}`, and add {ENV_FILE} to .gitignore"
-        );
-        return Err(CommandFailure::new(Exit::Credential, message).hint(hint));
+    let unusable = |error: EnvFileError| {
+        CommandFailure::new(Exit::Credential, format!("{KEY_VARIABLE} in {}: {error}", path.display()))
+            .hint(error.hint())
+    };
+    let Some(key) = variable_of(&text, KEY_VARIABLE).map_err(unusable)? else { return Ok(None) };
+    match tracking(path) {
+        Ok(Some(Tracking::Tracked)) => {
+            let message = format!("{} is in git, so the API key in it is no secret", path.display());
+            let hint = format!(
+                "revoke the key and make a new one; `git rm --cached {ENV_FILE}`, and add {ENV_FILE} to .gitignore"
+            );
+            return Err(CommandFailure::new(Exit::Credential, message).hint(hint));
+        }
+        Ok(Some(Tracking::Untracked | Tracking::Ignored) | None) => {}
+        Err(why) => {
+            tracing::warn!("couldn't check that git doesn't have {}, which holds the API key: {why}", path.display())
+        }
     }
     Credential::api_key(&key).map(Some).map_err(|error| {
         CommandFailure::of(Exit::Credential, &error, Some(format!("it comes from {}", path.display())))
     })
 }
 
+/// Why a variable of a `.env` file has no value that could be meant. Says nothing of the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum EnvFileError {
+    #[error("the closing quote is missing")]
+    OpenQuote,
+    #[error("`$` in it isn't replaced: Macadam reads the value as it is written")]
+    Expansion,
+}
+
+impl EnvFileError {
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::OpenQuote => "close the quote in the same line, or write the key without quotes",
+            Self::Expansion => "write the key itself, or leave the file out and set the variable before the command",
+        }
+    }
+}
+
 /// The value of a variable in the text of a `.env` file, if it has one. The last one counts, as in a
 /// shell.
-fn variable_of(text: &str, name: &str) -> Option<String> {
+///
+/// # Errors
+/// When the value has no closing quote, or names another variable. No key holds a `$`.
+fn variable_of(text: &str, name: &str) -> Result<Option<String>, EnvFileError> {
     let value = |line: &str| {
         let line = line.trim();
         let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
         let value = line.strip_prefix(name)?.trim_start().strip_prefix('=')?.trim();
-        let quoted = |quote: char| value.strip_prefix(quote)?.split_once(quote).map(|(inside, _)| inside);
-        let bare = || value.split(" #").next().unwrap_or_default().trim();
-        Some(quoted('"').or_else(|| quoted('\'')).unwrap_or_else(bare).to_owned())
+        let Some(quote) = value.chars().next().filter(|first| matches!(first, '"' | '\'')) else {
+            return Some(Ok(value.split(" #").next().unwrap_or_default().trim().to_owned()));
+        };
+        let inside = value.get(1..).and_then(|rest| rest.split_once(quote));
+        Some(inside.map(|(inside, _)| inside.to_owned()).ok_or(EnvFileError::OpenQuote))
     };
     // Windows' editor puts a mark before the first line.
-    text.trim_start_matches('\u{feff}').lines().filter_map(value).rfind(|value| !value.is_empty())
+    let values = text.trim_start_matches('\u{feff}').lines().filter_map(value);
+    match values.filter(|value| value.as_ref().map_or(true, |value| !value.is_empty())).last().transpose()? {
+        Some(value) if value.contains('$') => Err(EnvFileError::Expansion),
+        value => Ok(value),
+    }
 }
 
 /// The most that is read of the key's file. A key has about 900 bytes, a token a few thousand.
@@ -192,7 +229,7 @@ mod tests {
     #[test]
     fn a_variable_is_found_in_a_file_of_variables() {
         let check = |text: &str, wanted: Option<&str>| {
-            assert_eq!(variable_of(text, KEY_VARIABLE).as_deref(), wanted, "{text:?}");
+            assert_eq!(variable_of(text, KEY_VARIABLE), Ok(wanted.map(str::to_owned)), "{text:?}");
         };
         check("ROBLOX_API_KEY=abc", Some("abc"));
         check("# ROBLOX_API_KEY=old\r\nexport ROBLOX_API_KEY = 'a b'\r\n", Some("a b"));
@@ -201,5 +238,13 @@ mod tests {
         check("ROBLOX_API_KEY=a\nROBLOX_API_KEY=b", Some("b"));
         check("ROBLOX_API_KEY_OLD=a\nMY_ROBLOX_API_KEY=b\nROBLOX_API_KEY=\n", None);
         check("", None);
+        let refused = |text: &str, wanted: EnvFileError| {
+            assert_eq!(variable_of(text, KEY_VARIABLE), Err(wanted), "{text:?}");
+        };
+        refused("ROBLOX_API_KEY=\"abc\n", EnvFileError::OpenQuote);
+        refused("ROBLOX_API_KEY='abc\"\n", EnvFileError::OpenQuote);
+        refused("ROBLOX_API_KEY=${MY_KEY}\n", EnvFileError::Expansion);
+        refused("ROBLOX_API_KEY=\"$MY_KEY\"\n", EnvFileError::Expansion);
+        check("ROBLOX_API_KEY=\"abc\nROBLOX_API_KEY=b", Some("b"));
     }
 }

@@ -44,7 +44,7 @@ impl From<GatherError> for CommandFailure {
 
 /// The mistakes of a manifest, with their lines for a person and their places for a script.
 fn manifest_mistakes(diagnostics: &[Diagnostic], source: &str) -> CommandFailure {
-    let mut rendered = manifest::render(diagnostics, source, true);
+    let mut rendered = manifest::render(diagnostics, source, true, super::output::stderr_columns());
     let count = super::output::plural(diagnostics.len() as u64, "mistake");
     rendered.push_str(&format!("\n{count} in the manifest\n"));
     CommandFailure {

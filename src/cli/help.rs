@@ -28,11 +28,19 @@ const EXAMPLES: [(&str, &str); 23] = [
     ("retry", "macadam retry --all"),
     ("lockfile", "git config merge.macadam.driver \"macadam lockfile merge %O %A %B\""),
     ("emulator", "macadam emulator --latency 250"),
-    ("completions", "macadam completions bash > ~/.local/share/bash-completion/completions/macadam"),
+    (
+        "completions",
+        "macadam completions bash > ~/.local/share/bash-completion/completions/macadam\n  \
+         macadam completions fish > ~/.config/fish/completions/macadam.fish\n  \
+         macadam completions zsh > ~/.zfunc/_macadam",
+    ),
     ("man", "macadam man ~/.local/share/man/man1"),
     ("schema", "macadam schema > assets.schema.json"),
     ("doctor", "macadam doctor"),
 ];
+
+/// Commands for which most of those options mean nothing.
+const WITHOUT_PROJECT: [&str; 4] = ["emulator", "completions", "man", "schema"];
 
 const OPTIONS: &str = "Options for every command: `macadam help options` lists them.";
 
@@ -43,12 +51,19 @@ pub(super) fn command() -> clap::Command {
     let codes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     command = command.after_help(format!("{OPTIONS}\n\n{codes}"));
     for (name, example) in EXAMPLES {
+        let pointer = if WITHOUT_PROJECT.contains(&name) { String::new() } else { format!("\n\n{OPTIONS}") };
+        let after = format!("Example:\n  {example}{pointer}");
         if command.find_subcommand(name).is_some() {
-            command =
-                command.mut_subcommand(name, |below| below.after_help(format!("Example:\n  {example}\n\n{OPTIONS}")));
+            command = command.mut_subcommand(name, |below| match below.find_subcommand("merge").is_some() {
+                true => {
+                    below.mut_subcommand("merge", |merge| merge.after_help(after.clone())).after_help(after.clone())
+                }
+                false => below.after_help(after.clone()),
+            });
         }
     }
-    command
+    // clap knows no number that may follow a list of names.
+    command.mut_subcommand("history", |below| below.override_usage("macadam history [OPTIONS] <ADDRESS>... [REVISION]"))
 }
 
 /// Parses the arguments.

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use super::args::{Global, HistoryArgs};
 use super::exit::{CommandFailure, Exit};
-use super::output::{Printer, TextStyle, paint, plural};
+use super::output::{Printer, TextStyle, paint, plural, stdout_columns};
 use super::progress::Bars;
 use super::selection::AddressSelection;
 use super::status::unknown_address;
+use super::table::{Column, TextTable};
 use super::target::{self, ProjectTarget};
 use crate::cloud::client::Client;
 use crate::engine::commands::forget::{self, ForgetError};
@@ -25,6 +26,7 @@ use crate::model::asset::ContentChange;
 use crate::model::desired::Pin;
 use crate::model::history::{Numbers, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Revision};
+use crate::model::minute::Minute;
 use crate::model::recorded::{PinnedAt, Record};
 use crate::model::shown;
 use crate::plan::current::last;
@@ -347,27 +349,42 @@ fn events(known: &KnownHistory) -> Vec<Value> {
 }
 
 fn show(output: Printer, known: &KnownHistory, revisions: &[RemoteRevision], asked: bool) {
-    let remote = if asked { format!("  {:<20}", "AT ROBLOX") } else { String::new() };
-    let head = format!("  {:>4} {:>16}  {:<12}  {:<20}  {:<14}{remote}", "REV", "ASSET ID", "CONTENT", "WHEN", "BY");
-    output.line(paint(TextStyle::Quiet, head.trim_end()));
-    for seen in revisions {
-        output.line(line(known, seen, asked));
-    }
+    let columns = stdout_columns();
+    let as_in_code = table(known, revisions, asked, AssetId::uri);
+    let table = if as_in_code.fits(columns) {
+        as_in_code
+    } else {
+        table(known, revisions, asked, |asset_id| asset_id.to_string())
+    };
+    table.head(columns).iter().for_each(|line| output.line(line));
+    table.rows(columns).flatten().for_each(|line| output.line(line));
     for event in &known.events {
-        let when = event.at.strftime("%Y-%m-%d %H:%M:%S");
-        output.line(format!("{} {}", paint(TextStyle::Quiet, when), shown::foreign(&event.message)));
+        output.line(format!("{} {}", paint(TextStyle::Quiet, Minute(event.at)), shown::foreign(&event.message)));
     }
 }
 
-fn line(known: &KnownHistory, seen: &RemoteRevision, asked: bool) -> String {
+fn table(known: &KnownHistory, revisions: &[RemoteRevision], asked: bool, form: fn(AssetId) -> String) -> TextTable<7> {
+    let columns = [
+        Column::right("REV"),
+        Column::left("ASSET ID"),
+        Column::left("CONTENT"),
+        Column::left("WHEN"),
+        Column::left("BY"),
+        Column::left(if asked { "AT ROBLOX" } else { "" }),
+        Column::left(""),
+    ];
+    TextTable::new(columns, revisions.iter().map(|seen| cells(known, seen, asked, form)).collect())
+}
+
+fn cells(known: &KnownHistory, seen: &RemoteRevision, asked: bool, form: fn(AssetId) -> String) -> [String; 7] {
     let RemoteRevision { key, fact, .. } = seen;
     let hash = fact.and_then(|fact| fact.content);
     let content: String = hash.map_or_else(|| "unknown".to_owned(), |hash| hash.to_string().chars().take(12).collect());
-    let when = fact.and_then(|fact| fact.made).map(|(at, _)| at.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    let when = fact.and_then(|fact| fact.made).map(|(at, _)| Minute(at).to_string());
     let when = when.unwrap_or_else(|| "-".to_owned());
-    let by = format!("{:<14}", known.action(seen).unwrap_or("-"));
-    let by = if fact.is_none() { paint(TextStyle::Warning, by) } else { by };
-    let remote = if asked { format!("  {}", remote_column(seen.remote)) } else { String::new() };
+    let by = known.action(seen).unwrap_or("-");
+    let by = if fact.is_none() { paint(TextStyle::Warning, by) } else { by.to_owned() };
+    let remote = if asked { remote_column(seen.remote) } else { String::new() };
     let current = known.is_current(seen);
     let mut marks = Vec::new();
     marks.extend(current.then(|| paint(TextStyle::Good, "current")));
@@ -384,8 +401,8 @@ fn line(known: &KnownHistory, seen: &RemoteRevision, asked: bool) -> String {
     marks.extend(kind.map(|kind| format!("of {} as {}", kind.creator, kind.asset_type)));
     marks.extend(fact.is_some_and(|fact| fact.disputed).then(|| paint(TextStyle::Bad, "contradictory, not used")));
     let number = known.number(*key).map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let (mark, asset, marks) = (if current { "*" } else { " " }, key.asset_id, marks.join(", "));
-    format!("{mark} {number:>4} {asset:>16}  {content:<12}  {when:<20}  {by}{remote}  {marks}").trim_end().to_owned()
+    let mark = if current { "*" } else { " " };
+    [format!("{mark} {number}"), form(key.asset_id), content, when, by, remote, marks.join(", ")]
 }
 
 fn remote_column(remote: RemoteStatus) -> String {
@@ -399,7 +416,7 @@ fn remote_column(remote: RemoteStatus) -> String {
             (TextStyle::Good, words.join(", "))
         }
     };
-    paint(tone, format!("{text:<20}"))
+    paint(tone, text)
 }
 
 fn summary(known: &KnownHistory, revisions: &[RemoteRevision]) -> String {

@@ -11,7 +11,7 @@ use super::move_in;
 use super::output::{Printer, TextStyle, paint};
 use super::service_client::{self, through_service};
 use super::status::guess;
-use super::{invocation, target};
+use super::target;
 use crate::engine::commands::import::{self, ImportError, ImportRequest, Imported};
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::workspace::gather::read_manifest;
@@ -49,10 +49,10 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> 
         if content_matches || output.is_json() || output.is_quiet() {
             return;
         }
-        output.aside(&invocation::marked(&invocation::with_options(&format!(
+        output.say(format!(
             "Macadam can't compare asset {asset_id} with the file of {address}, so the next sync uploads the file. If they are the same, use \
              `macadam import {address} {asset_id} --content-matches`. `macadam forget {address}` takes the import back."
-        ))));
+        ));
     };
     let request = Request::Import { address: address.clone(), asset_id, content_matches };
     if let Some(answer) = through_service(output, global, &target, &request).await? {

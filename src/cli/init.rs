@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::args::InitArgs;
 use super::exit::{CommandFailure, Exit};
-use super::output::{Printer, TextStyle, paint, plural};
+use super::output::{Printer, TextStyle, fitted, paint, plural};
 use crate::engine::workspace::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE, Project};
 use crate::engine::workspace::state_folder::StateFolder;
 use crate::files;
@@ -121,24 +121,43 @@ pub(super) fn run(
         output.line("Add these lines to .gitattributes:");
         missing.iter().for_each(|line| output.line(format!("  {line}")));
     }
-    output.line("");
-    output.line("Next:");
-    let first = match wishes.creator {
-        None => format!("  1. put your user or group ID into {name}, and list your assets"),
-        Some(_) => format!("  1. list your assets in {name}"),
-    };
-    let option = if name == DEFAULT_MANIFEST { String::new() } else { format!(" --manifest {name}") };
-    output.line(first);
-    output.line(format!("  2. macadam check{option}    # checks everything, offline"));
-    output.line(format!("  3. macadam sync --once --emulator{option}    # a rehearsal: sends nothing to Roblox"));
-    output.line(format!("  4. ROBLOX_API_KEY=… macadam sync --once{option}"));
+    let is_new = written.iter().any(|path| path.ends_with(&name));
+    tell_next(output, &name, is_new.then_some(&wishes));
     if !has_driver {
         let [key, command] = DRIVER;
         output.line("");
         output.line("Run this once in each clone, so that git can merge the lockfile:");
-        output.line(format!("  git config {key} \"{command}\""));
+        output.to_copy(format!("  git config {key} \"{command}\""));
     }
     Ok(Exit::Success)
+}
+
+/// The steps that follow, each with its command. `wishes` are what a new manifest says.
+fn tell_next(output: Printer, name: &str, wishes: Option<&Wishes>) {
+    let has_owner = wishes.is_none_or(|wishes| wishes.creator.is_some());
+    let has_assets = wishes.is_none_or(|wishes| !wishes.globs.is_empty());
+    let first = match (has_owner, has_assets) {
+        (true, true) => None,
+        (true, false) => Some(format!("List your assets in {name}.")),
+        (false, true) => Some(format!("Put your user or group ID into {name}.")),
+        (false, false) => Some(format!("Put your user or group ID into {name}, and list your assets there.")),
+    };
+    let option = if name == DEFAULT_MANIFEST { String::new() } else { format!(" --manifest {name}") };
+    let commands = [
+        ("Check everything, offline:", format!("macadam check{option}")),
+        ("Rehearse. This sends nothing to Roblox:", format!("macadam sync --once --emulator{option}")),
+        ("Upload, with your API key:", format!("ROBLOX_API_KEY=… macadam sync --once{option}")),
+    ];
+    let steps = first.map(|text| (text, None)).into_iter();
+    let steps = steps.chain(commands.map(|(text, command)| (text.to_owned(), Some(command))));
+    output.line("");
+    output.line("Next:");
+    for (number, (text, command)) in (1..).zip(steps) {
+        output.line(format!("  {number}. {text}"));
+        if let Some(command) = command {
+            output.to_copy(format!("     {command}"));
+        }
+    }
 }
 
 /// What the options say, and at a terminal the person.
@@ -155,8 +174,8 @@ fn wishes(output: Printer, root: &Path, is_new: bool, in_git: bool, args: &InitA
     if is_new && wishes.globs.is_empty() {
         let found = proposed(root);
         if !found.is_empty() {
-            output.aside("Files that Roblox accepts:");
-            found.iter().for_each(|(glob, count)| output.aside(&format!("  {glob}    {}", plural(*count, "file"))));
+            output.say("Files that Roblox accepts:");
+            found.iter().for_each(|(glob, count)| output.say(format!("  {glob}    {}", plural(*count, "file"))));
             if agrees(&ask("List them in the manifest? [Y/n] ")) {
                 wishes.globs = found.into_keys().collect();
             }
@@ -174,8 +193,8 @@ fn wishes(output: Printer, root: &Path, is_new: bool, in_git: bool, args: &InitA
 
 /// Asks who owns the assets, until the answer is one or empty.
 fn ask_creator(output: Printer) -> Option<Creator> {
-    output.aside("Who owns the assets? The number is in the address of your profile or of the group's page:");
-    output.aside("roblox.com/users/1234567/profile or roblox.com/communities/7654321/…");
+    output.say("Who owns the assets? The number is in the address of your profile or of the group's page:");
+    output.say("roblox.com/users/1234567/profile or roblox.com/communities/7654321/…");
     loop {
         let answer = ask("user:1234567 or group:7654321 (Enter: later): ");
         if answer.is_empty() {
@@ -183,13 +202,13 @@ fn ask_creator(output: Printer) -> Option<Creator> {
         }
         match answer.replace(' ', "").parse() {
             Ok(creator) => return Some(creator),
-            Err(_) => output.aside("That is neither: write user: or group: and the number."),
+            Err(_) => output.say("That is neither: write user: or group: and the number."),
         }
     }
 }
 
 fn ask(question: &str) -> String {
-    let _ = write!(std::io::stderr(), "{question}");
+    let _ = write!(std::io::stderr(), "{} ", fitted(question.trim_end()));
     let mut answer = String::new();
     // Without an answer it is as if Enter had been pressed.
     let _ = std::io::stdin().lock().read_line(&mut answer);

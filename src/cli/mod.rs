@@ -18,6 +18,7 @@ mod embedded;
 mod emulator;
 mod errors;
 mod exit;
+mod fit;
 mod forget;
 mod github;
 mod help;
@@ -44,6 +45,7 @@ mod service;
 mod service_client;
 mod status;
 mod sync;
+mod table;
 mod tally;
 mod target;
 mod usage_tips;
@@ -66,8 +68,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // First, because the key may stand in the environment.
     secrecy::keep_memory_private();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = completions::answer(&arguments) {
+        return code;
+    }
     if help::asks_for_options(&arguments) {
-        output::put(&mut anstream::stdout(), &format!("{}\n", help::options().ansi()));
+        output::help(&format!("{}\n", help::options().ansi()));
         return output::exit_after_writing(Exit::Success).code();
     }
     let cli = match help::parse(&arguments) {
@@ -118,7 +123,7 @@ const fn name_in_reports(command: &Command) -> Option<&'static str> {
 /// Help and version are no errors; the rest is wrong usage, which clap would end with 2.
 fn wrong_usage(mut error: clap::Error, arguments: &[OsString]) -> u8 {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        output::put(&mut anstream::stdout(), &error.render().ansi().to_string());
+        output::help(&error.render().ansi().to_string());
         return output::exit_after_writing(Exit::Success).code();
     }
     let tip = usage_tips::tip(&error, arguments);
@@ -136,7 +141,7 @@ fn wrong_usage(mut error: clap::Error, arguments: &[OsString]) -> u8 {
             }
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
         }
-        let _ = error.print();
+        output::usage(&error.render().ansi().to_string());
     }
     Exit::Usage.code()
 }
@@ -168,7 +173,8 @@ fn start_log(cli: &Cli) {
         logs::Reader::Terminal if service && global.verbose == 0 => logs::Reader::Person,
         reader => reader,
     };
-    logs::start(form, level, reader, logs::Wording { mark: invocation::mark(), options: invocation::repeated() });
+    let (mark, options) = (invocation::mark(), invocation::repeated());
+    logs::start(form, level, reader, logs::Wording { mark, options, fit: Some(output::fitted) });
 }
 
 #[expect(clippy::disallowed_methods, reason = "systemd says in the environment where its journal listens")]
@@ -197,7 +203,7 @@ fn dispatch(output: Printer, cli: Cli) -> Result<Exit, CommandFailure> {
         Command::History(args) => history::run(output, &global, &args),
         Command::Doctor => on_runtime(doctor::run(output, &global)),
         Command::Lockfile(command) => lockfile::run(output, &command),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(output, &args),
         Command::Man(args) => man::run(output, &target::here()?, &args),
         Command::Schema => {
             output.document(&manifest::schema());

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::args::{Global, ImportArgs};
 use super::credential;
 use super::exit::{CommandFailure, Exit};
-use super::output::{Printer, TextStyle, paint, plural};
+use super::output::{Printer, TextStyle, fitted, paint, plural};
 use super::plan::preview;
 use super::sync::listen_to_signals;
 use super::target::{self, ProjectTarget};
@@ -119,7 +119,8 @@ fn asks(output: Printer) -> bool {
 /// Asks a person who owns the assets.
 fn ask_creator(source: &Source) -> Result<Creator, CommandFailure> {
     let mut error = anstream::stderr();
-    let _ = write!(error, "Who owns the assets that {} uploaded? user:ID or group:ID: ", source.tool.name());
+    let question = format!("Who owns the assets that {} uploaded? user:ID or group:ID:", source.tool.name());
+    let _ = write!(error, "{} ", fitted(&question));
     let _ = error.flush();
     let mut line = String::new();
     let read = std::io::stdin().read_line(&mut line);

@@ -50,7 +50,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &OpenArgs) -> Result<E
     }
     for (address, asset_id) in &found {
         let name = if is_single { String::new() } else { format!("{address}  ") };
-        output.line(format!("{name}{}  rbxassetid://{asset_id}", page(*asset_id)));
+        output.line(format!("{name}{}  {}", page(*asset_id), asset_id.uri()));
     }
     Ok(Exit::Success)
 }
@@ -63,6 +63,6 @@ fn page(asset_id: AssetId) -> String {
 fn document(address: &Address, asset_id: AssetId) -> Value {
     json!({
         "address": address.as_str(), "asset_id": asset_id.get(), "url": page(asset_id),
-        "uri": format!("rbxassetid://{asset_id}"),
+        "uri": asset_id.uri(),
     })
 }

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::github::{self, AnnotationLevel, Transcript};
-use super::invocation;
+use super::{fit, invocation};
 use crate::model::shown;
+use crate::platform::terminal;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
@@ -69,37 +70,44 @@ impl Printer {
 
     /// Prints a line of the result; with `--json` nothing.
     pub(super) fn line(self, text: impl AsRef<str>) {
-        self.result(text.as_ref(), Transcript::push);
+        self.result(text.as_ref(), Transcript::push, stdout_columns());
+    }
+
+    /// Prints a line of the result that a person copies whole: a terminal breaks it without adding
+    /// to it.
+    pub(super) fn to_copy(self, text: impl AsRef<str>) {
+        self.result(text.as_ref(), Transcript::push, None);
     }
 
     /// Begins a result of many lines, which are written together.
-    pub(super) const fn page(self) -> Page {
-        Page { printer: self, text: String::new() }
+    pub(super) fn page(self) -> Page {
+        Page { printer: self, text: String::new(), columns: stdout_columns() }
     }
 
     /// Prints the line that sums the result up; with `--json` nothing.
     pub(super) fn summary(self, text: impl AsRef<str>) {
-        self.result(text.as_ref(), Transcript::sum_up);
+        self.result(text.as_ref(), Transcript::sum_up, stdout_columns());
     }
 
-    fn result(self, text: &str, record: fn(&mut Transcript, &str)) {
-        if let Some(text) = self.recorded(text, record) {
+    fn result(self, text: &str, record: fn(&mut Transcript, &str), columns: Option<usize>) {
+        if let Some(text) = self.recorded(text, record, columns) {
             put(&mut anstream::stdout(), &format!("{text}\n"));
         }
     }
 
-    /// Records a line of the result where a run is collected, and returns it as it is to be printed;
-    /// `None` if it isn't.
-    fn recorded(self, text: &str, record: fn(&mut Transcript, &str)) -> Option<String> {
+    /// Records a line of the result where a run is collected, and returns it as it is to be printed
+    /// on a terminal of so many columns; `None` if it isn't.
+    fn recorded(self, text: &str, record: fn(&mut Transcript, &str), columns: Option<usize>) -> Option<String> {
         if self.json {
             return None;
         }
-        let text = lines(text);
+        let text = presentable(text);
         let mut collected = collected();
         if let Some(Collected { transcript, .. }) = collected.as_mut() {
-            record(transcript, &anstream::adapter::strip_str(&text).to_string());
+            record(transcript, &plain(&text));
         }
-        collected.as_ref().is_none_or(|collected| !collected.is_markdown).then_some(text)
+        let is_printed = collected.as_ref().is_none_or(|collected| !collected.is_markdown);
+        is_printed.then(|| invocation::marked(&fit::lines(&text, columns)).into_owned())
     }
 
     /// Prints a warning to standard error.
@@ -112,14 +120,19 @@ impl Printer {
     pub(super) fn warning_at(self, problem: &ReportedProblem) {
         if !self.json {
             let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-            to_people(&lines(&format!("{YELLOW}warning{YELLOW:#}: {}{hint}", problem.message)));
+            to_people(&presentable(&format!("{YELLOW}warning{YELLOW:#}: {}{hint}", problem.message)), fit::lines);
             annotate(AnnotationLevel::Warning, problem.clone());
         }
     }
 
     /// Prints how far the run is, where no terminal shows it.
     pub(super) fn progress(self, text: &str) {
-        let _ = writeln!(anstream::stderr(), "{}", lines(&format!("{DIM}macadam{DIM:#}: {text}")));
+        say(&format!("{DIM}macadam{DIM:#}: {text}"));
+    }
+
+    /// Says something to a person at a terminal that is no part of the result.
+    pub(super) fn say(self, text: impl AsRef<str>) {
+        say(text.as_ref());
     }
 
     /// Passes on a line of another program to standard error, with `--json` too.
@@ -143,7 +156,7 @@ impl Printer {
             return;
         }
         if let Some(rendered) = &failure.rendered {
-            to_people(&lines(rendered.trim_end()));
+            to_people(&presentable(rendered.trim_end()), fit::excerpt);
             failure.problems.iter().for_each(|problem| annotate(AnnotationLevel::Error, problem.clone()));
             return;
         }
@@ -154,11 +167,11 @@ impl Printer {
     pub(super) fn problem(problem: &ReportedProblem) {
         let place = place(problem).map(|place| format!("{place}: ")).unwrap_or_default();
         let message = format!("{place}{}", problem.message);
-        let (mark, message) = (invocation::mark(), invocation::with_options(&message));
-        to_people(&format!("{mark}{RED}error{RED:#}: {}", shown::foreign(&message)));
+        let message = invocation::with_options(&message);
+        to_people(&format!("{RED}error{RED:#}: {}", shown::foreign(&message)), fit::lines);
         if let Some(hint) = &problem.hint {
             let hint = invocation::with_options(hint);
-            to_people(&format!("{mark}  {CYAN}hint{CYAN:#}: {}", shown::foreign(&hint)));
+            to_people(&format!("  {CYAN}hint{CYAN:#}: {}", shown::foreign(&hint)), fit::lines);
         }
         annotate(AnnotationLevel::Error, problem.clone());
     }
@@ -172,12 +185,13 @@ const PAGE: usize = 64 * 1024;
 pub(super) struct Page {
     printer: Printer,
     text: String,
+    columns: Option<usize>,
 }
 
 impl Page {
     /// Adds a line; with `--json` nothing.
     pub(super) fn line(&mut self, text: impl AsRef<str>) {
-        let Some(line) = self.printer.recorded(text.as_ref(), Transcript::push) else { return };
+        let Some(line) = self.printer.recorded(text.as_ref(), Transcript::push, self.columns) else { return };
         self.text.push_str(&line);
         self.text.push('\n');
         if self.text.len() >= PAGE {
@@ -198,12 +212,45 @@ impl Drop for Page {
     }
 }
 
-/// Prints to standard error what is fit to be shown.
-fn to_people(text: &str) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+/// Breaks lines for a terminal: [`fit::lines`] or [`fit::excerpt`].
+type Fit = fn(&str, Option<usize>) -> std::borrow::Cow<'_, str>;
+
+/// Prints to standard error what is presentable.
+fn to_people(text: &str, fit: Fit) {
+    let _ = writeln!(anstream::stderr(), "{}", invocation::marked(&fit(text, stderr_columns())));
     if let Some(Collected { transcript, .. }) = collected().as_mut() {
-        transcript.push(&anstream::adapter::strip_str(text).to_string());
+        transcript.push(&plain(text));
     }
+}
+
+/// Prints to standard error what belongs to no result.
+fn say(text: &str) {
+    let text = presentable(text);
+    let _ = writeln!(anstream::stderr(), "{}", invocation::marked(&fit::lines(&text, stderr_columns())));
+}
+
+/// A line of the log or a question, broken for the terminal behind standard error.
+pub(super) fn fitted(text: &str) -> String {
+    fit::lines(text, stderr_columns()).into_owned()
+}
+
+/// The text of a transcript: without colours, with the mark of a rehearsal.
+fn plain(text: &str) -> String {
+    invocation::marked(&anstream::adapter::strip_str(text).to_string()).into_owned()
+}
+
+/// The columns of the terminal behind standard output, beside the mark of a rehearsal.
+pub(super) fn stdout_columns() -> Option<usize> {
+    terminal::stdout_columns().map(beside_the_mark)
+}
+
+/// The columns of the terminal behind standard error, beside the mark of a rehearsal.
+pub(super) fn stderr_columns() -> Option<usize> {
+    terminal::stderr_columns().map(beside_the_mark)
+}
+
+fn beside_the_mark(columns: usize) -> usize {
+    columns.saturating_sub(fit::width(invocation::mark()))
 }
 
 /// What is collected of a run for GitHub Actions, or for a plan in Markdown.
@@ -267,11 +314,19 @@ pub(super) fn pass_on(command: Option<&str>, exit: Exit) {
     }
 }
 
-/// Lines for a person: fit to be shown, marked where they are of a rehearsal, and with the options
-/// of this run in each proposed command.
-fn lines(text: &str) -> String {
-    let text = invocation::with_options(text);
-    invocation::marked(&shown::lines(&text)).into_owned()
+/// Lines that may be shown to a person, with the options of this run in each proposed command.
+fn presentable(text: &str) -> String {
+    shown::lines(&invocation::with_options(text)).into_owned()
+}
+
+/// Prints a help page, as clap makes it.
+pub(super) fn help(text: &str) {
+    put(&mut anstream::stdout(), &fit::help(text, stdout_columns()));
+}
+
+/// Prints wrong usage, as clap says it.
+pub(super) fn usage(text: &str) {
+    let _ = write!(anstream::stderr(), "{}", fit::lines(text, stderr_columns()));
 }
 
 /// Why standard output did not take all of the result.

@@ -145,7 +145,7 @@ pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Res
         });
         let verb = if chosen.len() == 1 { "is" } else { "are" };
         let asset = match chosen.as_slice() {
-            [(_, _, key)] => format!(" (asset {})", key.asset_id),
+            [(_, _, key)] => format!(" ({})", key.asset_id.uri()),
             _ => String::new(),
         };
         Edited {
@@ -215,6 +215,25 @@ fn names(addresses: &[Address]) -> String {
     }
 }
 
+/// The most pins that a hint names.
+const MOST_NAMED: usize = 5;
+
+/// Why pins are not removed, with what is known and what is pinned.
+fn unpin_refusal(error: UnpinError, text: &str, target: &ProjectTarget) -> CommandFailure {
+    let UnpinError::NotPinned { address } = &error else { return error.into() };
+    let rows = status(&target.project, &target.remote).map(|status| status.rows).unwrap_or_default();
+    if !rows.is_empty() && rows.iter().all(|row| row.address != *address) {
+        return unknown_address(address.as_str(), rows.iter().map(|row| row.address.as_str()));
+    }
+    let pinned = pins::pinned(text).unwrap_or_default();
+    let names: Vec<String> = pinned.iter().take(MOST_NAMED).map(|address| format!("`{address}`")).collect();
+    let more = if pinned.len() > MOST_NAMED { " and more" } else { "" };
+    CommandFailure::from(error).hint(match names.as_slice() {
+        [] => "no asset is pinned".to_owned(),
+        names => format!("[pins] in the manifest has {}{more}", names.join(", ")),
+    })
+}
+
 /// Removes pins.
 pub(super) async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
@@ -229,7 +248,7 @@ pub(super) async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) ->
         known.extend(eligible.iter().cloned());
         Ok(Candidates { eligible, known, what: "is pinned" })
     })?;
-    pins::require_pinned(&text, &selection.addresses)?;
+    pins::require_pinned(&text, &selection.addresses).map_err(|error| unpin_refusal(error, &text, &target))?;
     let (names, verb) = (names(&selection.addresses), if selection.addresses.len() == 1 { "is" } else { "are" });
     let mut edited = Edited {
         each: selection.addresses.iter().map(|address| (address.clone(), CommandResult::default())).collect(),

@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::output::{TextStyle, paint, plural};
+use super::output::{TextStyle, paint, plural, stdout_columns};
 use super::tally::{Tally, Tense, heading, hold_word, tally};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
-use crate::model::ids::AssetId;
+use crate::model::ids::{AssetId, Creator};
+use crate::model::minute::Minute;
 use crate::model::recorded::Recorded;
 use crate::model::shown::foreign;
 use crate::plan::diff::{self, Difference};
@@ -23,9 +24,11 @@ const LONG: usize = 20;
 /// The number of entries that a cut group shows.
 const SHOWN: usize = 10;
 
-/// Columns of a line. The terminal wraps longer sentences, without breaking a command that a person
-/// copies.
+/// Columns of a line with values, without a terminal.
 const COLUMNS: usize = 80;
+
+/// The most columns of a line with values: longer ones are hard to compare.
+const MOST_COLUMNS: usize = 120;
 
 /// Stands under an address.
 const INDENT: &str = "      ";
@@ -90,7 +93,7 @@ impl Outline<'_> {
             lines.push(format!("{INDENT}{}", paint(TextStyle::Quiet, format!("after {}", names.join(", ")))));
         }
         if let Some(time) = step.not_before {
-            let text = format!("an earlier try failed; Macadam tries again at {}", time.strftime("%Y-%m-%d %H:%M UTC"));
+            let text = format!("an earlier try failed; Macadam tries again at {}", Minute(time));
             lines.push(format!("{INDENT}{}", paint(TextStyle::Quiet, text)));
         }
         lines
@@ -244,7 +247,7 @@ fn section(lines: &mut Vec<String>, tone: TextStyle, name: &str, entries: Vec<Ve
 }
 
 fn title(address: &Address, asset: Option<AssetId>) -> String {
-    asset.map_or_else(|| format!("  {address}"), |id| format!("  {address} (asset {id})"))
+    asset.map_or_else(|| format!("  {address}"), |id| format!("  {address} ({})", id.uri()))
 }
 
 fn hint(text: &str) -> String {
@@ -262,13 +265,19 @@ fn introduce(address: &Address, changes: &mut Vec<Difference>) -> String {
     let kind = take("type").unwrap_or_default();
     let name = take("display_name").map(|name| format!(" \"{}\"", foreign(&name))).unwrap_or_default();
     let file = take("file").filter(|file| file != address.as_str()).map(|file| format!(" from {file}"));
-    let creator = take("creator").map(|creator| format!(" for {creator}")).unwrap_or_default();
+    let creator = take("creator").map(|creator| format!(" for {}", owner(&creator))).unwrap_or_default();
     format!("{kind}{name}{}{creator}", file.unwrap_or_default())
+}
+
+/// The owner in a person's words, who reads `user 123` in every message.
+fn owner(creator: &str) -> String {
+    creator.parse::<Creator>().map_or_else(|_| creator.to_owned(), Creator::in_words)
 }
 
 fn table(changes: &[Difference], is_new: bool) -> Vec<String> {
     let width = changes.iter().map(|change| change.what.chars().count()).max().unwrap_or(0);
-    let room = COLUMNS.saturating_sub(INDENT.len() + width + 2);
+    let columns = stdout_columns().unwrap_or(COLUMNS).min(MOST_COLUMNS);
+    let room = columns.saturating_sub(INDENT.len() + width + 2);
     let line = |change: &Difference| {
         let label = paint(TextStyle::Quiet, format!("{:<width$}", change.what));
         format!("{INDENT}{label}  {}", values(change, is_new, room))
@@ -278,7 +287,13 @@ fn table(changes: &[Difference], is_new: bool) -> Vec<String> {
 
 /// `from -> to`, cut to fit into `room` columns.
 fn values(change: &Difference, is_new: bool, room: usize) -> String {
-    let shown = |text: &str| if text.is_empty() { "(none)".to_owned() } else { foreign(text).into_owned() };
+    let shown = |text: &str| match (text, change.what.as_str()) {
+        ("", _) => "(none)".to_owned(),
+        (text, "creator") => owner(text),
+        // The form of the manifest's references, which `--json` has.
+        (text, "asset") => foreign(text).replacen("assets/", "rbxassetid://", 1),
+        (text, _) => foreign(text).into_owned(),
+    };
     let (from, to) = match (&change.from, &change.to) {
         (None, Some(to)) if is_new || matches!(change.what.as_str(), "under_way" | "expected_price") => {
             return cut(&shown(to), room);

@@ -24,7 +24,7 @@ pub(super) fn ask_or(output: Printer, questions: &[String], declined: &str) -> b
     let read = std::io::stdin().lock().read_line(&mut answer);
     let agreed = read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes");
     if !agreed {
-        output.aside(&format!("Cancelled. {declined}"));
+        output.say(format!("Cancelled. {declined}"));
     }
     agreed
 }

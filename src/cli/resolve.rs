@@ -106,15 +106,22 @@ async fn settle(
 /// Lets the next sync try refused assets again.
 pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
-    let resting = || {
+    let resting = || -> Result<Candidates, CommandFailure> {
         let view = StateSnapshot::open(&target.project, &target.remote)?;
         let resting = view.recorded.assets.iter().filter(|(_, record)| record.blocked.is_some());
         let eligible = resting.map(|(address, _)| address.clone()).collect();
         Ok(Candidates { eligible, known: view.known(), what: "needs `macadam retry`: Roblox refused none of them" })
     };
-    let everything = ["**".to_owned()];
-    let texts = if args.all { &everything[..] } else { &args.addresses };
-    let addresses = AddressSelection::read(texts, resting)?.addresses;
+    let addresses: Vec<Address> = if args.all {
+        resting()?.eligible.into_iter().collect()
+    } else {
+        AddressSelection::read(&args.addresses, resting)?.addresses
+    };
+    if addresses.is_empty() {
+        let nothing = "there is nothing to retry: Roblox refused no asset, and none waits for another try";
+        return Err(CommandFailure::new(Exit::Unreconciled, nothing)
+            .hint("`macadam status` shows what is on hold or failed, and why"));
+    }
     let request = Request::Retry { addresses: addresses.clone() };
     let by_service = through_service(output, global, &target, &request).await?.is_some();
     if !by_service {

@@ -13,7 +13,7 @@ use super::exit::{CommandFailure, Exit};
 use super::on_change::on_change_command;
 use super::output::Printer;
 use super::question::asks;
-use super::{invocation, target};
+use super::target;
 use crate::engine::on_change::{self, OnChange};
 use crate::engine::reconcile::service::observability::{DEADLINE, Observability};
 use crate::engine::reconcile::service::{ServiceCommand, ServiceError, ServiceSettings, serve};
@@ -83,7 +83,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     let is_watched = !output.is_json() && !output.is_quiet() && std::io::stderr().is_terminal();
     if is_watched {
         let manifest = target.project.manifest_name();
-        output.aside(&invocation::marked(&format!("Watching {manifest} and the files that it names. Ctrl-C to stop.")));
+        output.say(format!("Watching {manifest} and the files that it names. Ctrl-C to stop."));
     }
     let (again, of) = (global.clone(), target.clone());
     let setting = ServiceSettings {

@@ -82,7 +82,7 @@ pub(super) fn tell(output: Printer, address: &Address, answer: RequestDone, word
         output.document(&CommandResult { asset_id, revision, outcome: "done", more }.document(address));
         return;
     }
-    let asset = asset_id.map(|asset_id| format!(" (asset {asset_id})")).unwrap_or_default();
+    let asset = asset_id.map(|asset_id| format!(" ({})", asset_id.uri())).unwrap_or_default();
     output.line(format!("{} {address}{asset} (done by the running `macadam sync`)", paint(TextStyle::Good, word)));
     for note in notes {
         output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::{Global, StatusArgs};
 use super::exit::{CommandFailure, Exit};
-use super::output::{Printer, TextStyle, paint, plural};
+use super::output::{Printer, TextStyle, paint, plural, stdout_columns};
 use super::selection::AddressSelection;
+use super::table::{Column, TextTable};
 use super::{document, target};
 use crate::engine::report::asset_state::AssetState;
 use crate::engine::report::asset_status::{ArchivedBy, AssetStatus};
@@ -16,13 +16,15 @@ use crate::engine::report::status::{LostLockfile, Status, status, status_of};
 use crate::model::address::Address;
 use crate::model::asset::Moderation;
 use crate::model::desired::Pin;
+use crate::model::ids::AssetId;
+use crate::model::minute::Minute;
 use crate::model::shown;
 use crate::plan::Drift;
 use crate::plan::reason::why_text;
 use crate::plan::retirement::ScheduledArchiving;
 
 /// Stands under an address.
-const INDENT: &str = "             ";
+const INDENT: &str = "    ";
 
 /// Shows the named assets, or all.
 pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result<Exit, CommandFailure> {
@@ -56,10 +58,39 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
     Ok(Exit::Success)
 }
 
-/// An unknown address, with the nearest known one as hint.
+/// Words for assets of one kind, which somebody may take for a name.
+const KINDS: [&str; 14] = [
+    "all",
+    "asset",
+    "assets",
+    "image",
+    "images",
+    "picture",
+    "pictures",
+    "decals",
+    "sounds",
+    "audio",
+    "models",
+    "meshes",
+    "animations",
+    "videos",
+];
+
+/// An unknown address, with what was probably meant as hint.
 pub(super) fn unknown_address<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> CommandFailure {
     let failure = CommandFailure::new(Exit::Unreconciled, format!("there is no asset named `{wanted}`"));
-    failure.hint(guess(wanted, known).unwrap_or_else(|| "`macadam status` lists all names".to_owned()))
+    let known: Vec<&str> = known.collect();
+    let folder = wanted.trim_end_matches('/');
+    let is_folder = known.iter().any(|name| name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')));
+    failure.hint(match guess(wanted, known.into_iter()) {
+        _ if is_folder => format!("for all assets in the folder write '{folder}/**', in quotes"),
+        Some(guess) => guess,
+        None if KINDS.contains(&wanted.to_lowercase().as_str()) => {
+            "write a name, such as `sword`, or a pattern, such as 'ui/**'; `macadam status` lists all, with their types"
+                .to_owned()
+        }
+        None => "`macadam status` lists all names".to_owned(),
+    })
 }
 
 /// The known address that somebody may have meant, as a hint.
@@ -131,21 +162,41 @@ fn row_json(row: &AssetStatus) -> Value {
     })
 }
 
+/// The widest address that widens its column.
+const WIDEST: usize = 48;
+
+/// The rows with an asset ID each, in this form.
+fn table(rows: &[AssetStatus], form: fn(AssetId) -> String) -> TextTable<5> {
+    let columns = [
+        Column::left("STATE"),
+        Column::left("ADDRESS").at_most(WIDEST),
+        Column::left("TYPE"),
+        Column::left("ASSET ID"),
+        Column::right("REV"),
+    ];
+    let none = || "-".to_owned();
+    let cells = rows.iter().map(|row| {
+        [
+            paint(tone(row.state), label(row.state)),
+            shown::foreign(row.address.as_str()).into_owned(),
+            row.asset_type.map_or("-", |t| t.name()).to_owned(),
+            row.asset_id.map_or_else(none, form),
+            row.revision.map_or_else(none, |number| number.to_string()),
+        ]
+    });
+    TextTable::new(columns, cells.collect())
+}
+
 fn show(output: Printer, rows: &[AssetStatus], rehearsal: bool) {
-    let width = rows.iter().map(|row| row.address.as_str().chars().count()).max().unwrap_or(0).clamp(7, 48);
+    let columns = stdout_columns();
+    let as_in_code = table(rows, AssetId::uri);
+    let table = if as_in_code.fits(columns) { as_in_code } else { table(rows, |asset_id| asset_id.to_string()) };
     let mut page = output.page();
-    page.line(paint(
-        TextStyle::Quiet,
-        format!("{:<12} {:<width$} {:<10} {:>16} {:>4}", "STATE", "ADDRESS", "TYPE", "ASSET ID", "REV"),
-    ));
+    table.head(columns).iter().for_each(|line| page.line(line));
     let mut counts: BTreeMap<AssetState, u64> = BTreeMap::new();
-    for row in rows {
+    for (row, lines) in rows.iter().zip(table.rows(columns)) {
         *counts.entry(row.state).or_default() += 1;
-        let state = paint(tone(row.state), format!("{:<12}", label(row.state)));
-        let asset = row.asset_id.map_or_else(|| "-".to_owned(), |id| id.to_string());
-        let revision = row.revision.map_or_else(|| "-".to_owned(), |number| number.to_string());
-        let kind = row.asset_type.map_or("-", |t| t.name());
-        page.line(format!("{state} {:<width$} {kind:<10} {asset:>16} {revision:>4}", row.address.as_str()));
+        lines.iter().for_each(|line| page.line(line));
         for remark in remarks(row) {
             page.line(format!("{INDENT}{}", paint(TextStyle::Quiet, remark)));
         }
@@ -174,7 +225,7 @@ fn show(output: Printer, rows: &[AssetStatus], rehearsal: bool) {
 fn remarks(row: &AssetStatus) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(moderation) = row.moderation.filter(|moderation| *moderation != Moderation::Approved) {
-        let since = row.under_review_since.map(|at| format!(" since {}", minute(at))).unwrap_or_default();
+        let since = row.under_review_since.map(|at| format!(" since {}", Minute(at))).unwrap_or_default();
         remarks.push(format!("moderation: {}{since}", moderation.name()));
     }
     // A drift says so itself.
@@ -186,14 +237,16 @@ fn remarks(row: &AssetStatus) -> Vec<String> {
         };
         format!("archived {by}")
     }));
-    remarks.extend(row.pinned_revision.map(|number| format!("pinned to revision {number}")));
+    // What waits for a pin says so itself.
+    let pin = row.pinned_revision.filter(|_| row.waits.is_none());
+    remarks.extend(pin.map(|number| format!("it is pinned to revision {number}")));
     remarks.extend(row.error.clone());
     remarks.extend(row.drifts.iter().map(|drift| drift.kind.to_string()));
     // Without an asset it is plain that the next sync uploads the file.
     let told = row.asset_id.is_some() || row.state == AssetState::InProgress;
     remarks.extend(row.waits.clone().filter(|_| told));
     remarks.extend(row.coming.iter().map(|ScheduledArchiving { asset_id, why, at }| {
-        format!("asset {asset_id} {}; Macadam archives it after {}", why_text(*why), minute(*at))
+        format!("asset {asset_id} {}; Macadam archives it after {}", why_text(*why), Minute(*at))
     }));
     for (what, stored) in [("name", &row.stored_display_name), ("description", &row.stored_description)] {
         remarks.extend(stored.as_ref().map(|text| format!("Roblox changed the {what} to `{}`", shown::foreign(text))));
@@ -203,10 +256,6 @@ fn remarks(row: &AssetStatus) -> Vec<String> {
         remarks.push(format!("uploaded more than once; these copies on Roblox aren't used: {}", ids.join(", ")));
     }
     remarks
-}
-
-fn minute(at: Timestamp) -> impl std::fmt::Display {
-    at.strftime("%Y-%m-%d %H:%M UTC")
 }
 
 /// The word of a state for a person; `--json` has [`AssetState::name`].

@@ -1,5 +1,6 @@
 //! `macadam sync`: uploads changes until Roblox matches the files.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,9 +31,10 @@ use crate::engine::workspace::settled::{self, NothingToDo};
 use crate::engine::workspace::snapshot;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
+use crate::model::shown::foreign;
 use crate::plan::reason::hold::HoldReason;
 use crate::plan::step::LOST_ANSWER_REST;
-use crate::plan::{Action, HoldKind, PlanOptions, Step};
+use crate::plan::{Action, Hold, HoldKind, PlanOptions, Step};
 use crate::platform::{failpoint, signals};
 
 /// Syncs once.
@@ -301,6 +303,39 @@ fn exit(report: &RunReport) -> Exit {
     }
 }
 
+/// The most unfinished assets that a summary names.
+const MOST_NAMED: usize = 3;
+
+/// What a person does about the assets that are not finished, by name.
+fn what_is_next(report: &RunReport) -> String {
+    let needs_person = |hold: &&Hold| hold.kind() != HoldKind::Waiting;
+    let held: BTreeSet<&Address> = report.held.iter().filter(needs_person).map(|hold| &hold.address).collect();
+    let refused = report.failures().into_iter().filter(|entry| matches!(entry.outcome, Outcome::Refused { .. }));
+    let held: BTreeSet<&Address> = held.into_iter().chain(refused.map(|entry| &entry.step.address)).collect();
+    if !held.is_empty() {
+        return format!("Do what is said above about {}, then run it again.", names(&held));
+    }
+    let left: BTreeSet<&Address> = report.left.iter().map(|step| &step.address).collect();
+    match left.is_empty() {
+        true => "Run it again to go on.".to_owned(),
+        false => format!("Run it again to go on with {}.", names(&left)),
+    }
+}
+
+/// `a`, `a and b`, `a, b, c and 4 more`.
+fn names(addresses: &BTreeSet<&Address>) -> String {
+    let mut names: Vec<String> =
+        addresses.iter().take(MOST_NAMED).map(|address| foreign(address.as_str()).into_owned()).collect();
+    if addresses.len() > MOST_NAMED {
+        names.push(format!("{} more", addresses.len() - MOST_NAMED));
+    }
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
 /// Prints the result of a run; a command is `passed_on` the lockfile afterwards.
 fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
     for entry in &report.steps {
@@ -325,7 +360,7 @@ fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
     }
     for drift in &report.drifts {
         let hint = drift.hint();
-        output.warning(format!("{} (asset {}): {}; {hint}", drift.address, drift.asset_id, drift.kind));
+        output.warning(format!("{} ({}): {}; {hint}", drift.address, drift.asset_id.uri(), drift.kind));
     }
     for (asset_id, why) in &report.unasked {
         output.warning(plan::unasked(*asset_id, why));
@@ -368,7 +403,7 @@ fn done(step: &Step, asset_id: AssetId, revision: Option<u64>) -> String {
         _ => String::new(),
     };
     let name = paint(TextStyle::Good, format!("{:<15}", done_word(&step.action)));
-    format!("{name} {} (asset {asset_id}{revision}){about}", step.address)
+    format!("{name} {} ({}{revision}){about}", step.address, asset_id.uri())
 }
 
 /// Prints the actions that did not end well, and counts them.
@@ -445,8 +480,9 @@ fn show_summary(output: Printer, report: &RunReport, unfinished: &[Tally], globa
         (false, _) => format!("{counts}."),
     };
     let again = match &report.stop {
-        Some(Stop::TimedOut | Stop::Signal(_)) if !in_sync => " Run it again to go on.",
-        _ => "",
+        Some(Stop::TimedOut | Stop::Signal(_)) if !in_sync => " Run it again to go on.".to_owned(),
+        None if !in_sync => format!(" {}", what_is_next(report)),
+        _ => String::new(),
     };
     output.summary(format!("{} {rest}{again}", paint(style, head)));
     if !report.lockfile_written || passed_on || rehearsal {

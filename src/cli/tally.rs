@@ -124,23 +124,23 @@ pub(super) fn tally<'a>(steps: impl IntoIterator<Item = &'a Step>, tense: Tense)
 
 /// The place of an action in a summary, and the words after the number.
 const fn phrase(action: &Action, tense: Tense) -> (u8, &'static str) {
-    let (place, to_do, done) = match action {
-        Action::Create(_) => (0, "to upload", "uploaded"),
-        Action::Share { .. } => (1, "to share an asset ID", "sharing an asset ID"),
-        Action::UpdateContent { .. } => (2, "to update", "updated"),
-        Action::Replace { .. } => (3, "to replace", "replaced"),
-        Action::PointBack { pinned: false, .. } => (4, "to switch back", "switched back"),
-        Action::PointBack { pinned: true, .. } | Action::Rollback { .. } => (5, "to roll back", "rolled back"),
-        Action::Move { .. } => (6, "to move", "moved"),
-        Action::Restore { .. } => (7, "to restore", "restored"),
-        Action::Archive { .. } => (8, "to archive", "archived"),
-        Action::UpdateMetadata { .. } => (9, "to change", "changed"),
-        Action::Settle { .. } | Action::Wait { .. } => (10, "waiting for Roblox", "finished processing"),
+    let (place, done) = match action {
+        Action::Create(_) => (0, "uploaded"),
+        Action::Share { .. } => (1, "sharing an asset ID"),
+        Action::UpdateContent { .. } => (2, "updated"),
+        Action::Replace { .. } => (3, "replaced"),
+        Action::PointBack { pinned: false, .. } => (4, "switched back"),
+        Action::PointBack { pinned: true, .. } | Action::Rollback { .. } => (5, "rolled back"),
+        Action::Move { .. } => (6, "moved"),
+        Action::Restore { .. } => (7, "restored"),
+        Action::Archive { .. } => (8, "archived"),
+        Action::UpdateMetadata { .. } => (9, "changed"),
+        Action::Settle { .. } | Action::Wait { .. } => (10, "finished processing"),
     };
     (
         place,
         match tense {
-            Tense::ToDo => to_do,
+            Tense::ToDo => action.planned(),
             Tense::Done => done,
         },
     )

@@ -4,8 +4,43 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::help;
+
 /// Commands of other tools, and what to type instead.
-const COMMANDS: [(&str, &str); 18] = [
+const COMMANDS: [(&str, &str); 33] = [
+    (
+        "undo",
+        "`macadam pin ADDRESS REVISION` goes back to an earlier revision, `macadam unpin` to the file, `macadam restore` undoes `macadam archive`",
+    ),
+    ("revert", "`macadam pin ADDRESS REVISION` goes back to an earlier revision; `macadam history ADDRESS` lists them"),
+    (
+        "add",
+        "list the file in assets.toml, under [assets.NAME], or many under [globs.NAME]; then `macadam sync --once`",
+    ),
+    ("new", "`macadam init` starts a project; list files in assets.toml, and `macadam sync --once` uploads them"),
+    ("create", "`macadam init` starts a project; list files in assets.toml, and `macadam sync --once` uploads them"),
+    (
+        "login",
+        "there is no login: Macadam takes an API key, from the variable ROBLOX_API_KEY or a .env file beside the manifest",
+    ),
+    (
+        "auth",
+        "there is no login: Macadam takes an API key, from the variable ROBLOX_API_KEY or a .env file beside the manifest",
+    ),
+    (
+        "logout",
+        "there is no login: take the API key out of the variable ROBLOX_API_KEY or the .env file beside the manifest",
+    ),
+    ("update", "`macadam sync --once` uploads what changed"),
+    ("show", "`macadam status ADDRESS` shows an asset, `macadam history ADDRESS` its revisions"),
+    ("info", "`macadam status ADDRESS` shows an asset, `macadam history ADDRESS` its revisions"),
+    ("get", "`macadam open ADDRESS` prints an asset's page and ID; Macadam downloads nothing"),
+    ("pull", "Macadam downloads nothing: `macadam import` takes over assets that are on Roblox, by their IDs"),
+    ("download", "Macadam downloads nothing: `macadam import` takes over assets that are on Roblox, by their IDs"),
+    (
+        "clean",
+        "Macadam leaves nothing to clean up; `macadam forget` makes it forget an asset, `macadam archive` archives one",
+    ),
     ("upload", "`macadam sync --once` uploads what changed"),
     ("push", "`macadam sync --once` uploads what changed"),
     ("apply", "`macadam sync --once` uploads what changed; `macadam plan` previews it"),
@@ -30,14 +65,19 @@ const COMMANDS: [(&str, &str); 18] = [
 ];
 
 /// Options of other tools, and what to type instead.
-const OPTIONS: [(&str, &str); 4] = [
+const OPTIONS: [(&str, &str); 3] = [
     ("--dry-run", "`macadam plan` shows what a sync would do, and changes nothing"),
     (
         "--api-key",
         "a key on the command line is seen by others: set ROBLOX_API_KEY, or name a file with --api-key-file",
     ),
     ("--watch", "without --once, `macadam sync` keeps running, and uploads whatever changes"),
-    ("--force", "`macadam plan` says what is in the way, and what frees it"),
+];
+
+/// What there is in place of `--force`: for `init`, and for every other command.
+const FORCE: [&str; 2] = [
+    "`macadam init` overwrites nothing: move the file away first, to have it written anew",
+    "`macadam plan` says what is in the way, and what frees it",
 ];
 
 /// The tip for a wrong command line, if it has a word of another tool.
@@ -53,7 +93,44 @@ pub(super) fn tip(error: &clap::Error, arguments: &[OsString]) -> Option<String>
         ErrorKind::InvalidSubcommand => known(&COMMANDS, wrong(ContextKind::InvalidSubcommand)?),
         ErrorKind::UnknownArgument => {
             let word = wrong(ContextKind::InvalidArg)?;
-            known(&OPTIONS, word).or_else(|| one_dash(word, arguments))
+            let name = word.split('=').next().unwrap_or(word);
+            let command = command_of(arguments);
+            let [for_init, for_others] = FORCE;
+            match (name, command.as_deref()) {
+                ("--force" | "-f", Some("init")) => return Some(for_init.to_owned()),
+                ("--force" | "-f", _) => return Some(for_others.to_owned()),
+                (name, Some(command @ ("plan" | "diff" | "check" | "doctor"))) if !name.starts_with('-') => {
+                    return Some(format!(
+                        "`macadam {command}` takes no names; `macadam status {name}` shows one asset"
+                    ));
+                }
+                _ => {}
+            }
+            known(&OPTIONS, name).or_else(|| elsewhere(name)).or_else(|| one_dash(word, arguments))
+        }
+        _ => None,
+    }
+}
+
+/// The command that was typed, if there is one.
+fn command_of(arguments: &[OsString]) -> Option<String> {
+    let commands = help::command();
+    let words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    words.filter(|word| commands.find_subcommand(word).is_some()).map(str::to_owned).next()
+}
+
+/// An option of other commands than the one that was typed.
+fn elsewhere(option: &str) -> Option<String> {
+    let long = option.strip_prefix("--")?;
+    let commands = help::command();
+    let has_it = |command: &&clap::Command| command.get_arguments().any(|known| known.get_long() == Some(long));
+    let names: Vec<String> =
+        commands.get_subcommands().filter(has_it).map(|command| format!("`macadam {}`", command.get_name())).collect();
+    match names.as_slice() {
+        [] => None,
+        [one] => Some(format!("`{option}` is an option of {one}")),
+        [first, rest @ ..] if rest.len() < 4 => {
+            Some(format!("`{option}` is an option of {first}, {}", rest.join(", ")))
         }
         _ => None,
     }

@@ -37,6 +37,7 @@ pub(crate) use foreign::foreign_hashes;
 pub use in_progress::FilesInProgress;
 pub(crate) use lfs::is_lfs_pointer;
 pub(crate) use list::{Listed, list};
+pub(crate) use open::Obstacles;
 pub(crate) use rescan::{RescannedFile, rescan};
 pub use scan::scan;
 pub(crate) use scan::{ScanProgress, Scanned, fingerprint_of, is_unchanged_since};

@@ -188,6 +188,30 @@ impl Root {
     }
 }
 
+/// Says why files of a project can't be read, in the words of a scan, without reading them.
+#[derive(Debug)]
+pub(crate) struct Obstacles(io::Result<Root>);
+
+impl Obstacles {
+    /// For the files below `root`, the manifest's folder.
+    pub(crate) fn below(root: &Path) -> Self {
+        Self(Root::new(root))
+    }
+
+    /// Returns what keeps the file at `path` from being opened; `None` if nothing does.
+    pub(crate) fn of(&self, path: &ProjectPath) -> Option<FileProblem> {
+        match &self.0 {
+            Ok(root) => open(root, path).err().map(OpenError::into_problem),
+            Err(error) => Some(unreadable_folder(error)),
+        }
+    }
+}
+
+/// The manifest's folder itself can't be read.
+pub(super) fn unreadable_folder(error: &io::Error) -> FileProblem {
+    FileProblem::new(FileProblemKind::Unreadable, format!("cannot read the manifest's folder: {error}"), None)
+}
+
 /// An open file of the project, with its fingerprint at that moment.
 #[derive(Debug)]
 pub(super) struct Opened {

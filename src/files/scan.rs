@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::completeness;
 use super::in_progress::FilesInProgress;
 use super::inspect::{self, Unfit};
-use super::open::{OpenError, Opened, Root, open};
+use super::open::{OpenError, Opened, Root, open, unreadable_folder};
 use super::walk::Walk;
 use crate::model::desired::{FoundFile, FoundFiles};
 use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, FileProblemKind, Fingerprint};
@@ -135,8 +135,7 @@ pub fn scan(
 }
 
 fn unreachable_root(walk: &Walk, error: &io::Error) -> FoundFiles {
-    let problem =
-        FileProblem::new(FileProblemKind::Unreadable, format!("cannot read the manifest's folder: {error}"), None);
+    let problem = unreadable_folder(error);
     let missing = |path: &ProjectPath| (path.clone(), finding(walk, path, Err(problem.clone())));
     walk.files.keys().map(missing).collect()
 }

@@ -53,7 +53,7 @@ pub(super) fn read_existing(
 
 /// Reads `[pins]`.
 pub(super) fn read_pins(fields: TableReader<'_>, report: &mut ErrorSink) -> BTreeMap<Address, PinEntry> {
-    read_by_address(fields, report, |field, _, report| {
+    read_by_address(fields, report, |field, address, report| {
         let pin = if let DeValue::Table(_) = field.value.get_ref() {
             let mut table = field.table("a pin", report)?;
             let id = table.take("asset_id");
@@ -65,10 +65,10 @@ pub(super) fn read_pins(fields: TableReader<'_>, report: &mut ErrorSink) -> BTre
             };
             Pin::Asset(id.id(AssetId::new, report)?)
         } else {
-            if let DeValue::String(text) = field.value.get_ref()
-                && !text.bytes().all(|byte| byte.is_ascii_digit())
-            {
-                let hint = "write the number of a revision, as `macadam history` lists them";
+            if let DeValue::String(_) = field.value.get_ref() {
+                let hint = format!(
+                    "`macadam history {address}` lists the revisions, and `macadam pin {address} REVISION` writes the pin for you"
+                );
                 report.add(field.wrong_kind("a number").hint(hint));
                 return None;
             }
@@ -191,8 +191,8 @@ impl<'b> AddressBook<'b> {
 /// Addresses of pins, icons and previews that are not in the manifest.
 #[derive(Debug, Default)]
 pub(super) struct Absent {
-    /// Faults about addresses that nobody knows. Kept apart from all others: before state and
-    /// lockfile are asked, such an address may be a known one.
+    /// Faults about unknown addresses. Kept apart from all others: before state and lockfile are
+    /// asked, such an address may be a known one.
     pub(super) faults: ErrorSink,
     /// References to known ones.
     pub(super) strays: BTreeSet<Stray>,
@@ -211,7 +211,7 @@ pub(super) fn check_pins(
         match address_index.usage(address) {
             AddressUse::Undecided | AddressUse::Asset(None) => {}
             AddressUse::Asset(Some(asset_type)) => {
-                pin_fault(entry, asset_type).into_iter().for_each(|fault| report.add(fault))
+                pin_fault(address, entry, asset_type).into_iter().for_each(|fault| report.add(fault))
             }
             AddressUse::Existing(_) => {
                 let fault =
@@ -234,7 +234,7 @@ pub(super) fn check_pins(
     }
 }
 
-fn pin_fault(entry: &PinEntry, asset_type: AssetType) -> Option<ManifestError> {
+fn pin_fault(address: &Address, entry: &PinEntry, asset_type: AssetType) -> Option<ManifestError> {
     let fault = |message: String| ManifestError::new(entry.place.clone(), message);
     let (article, name) = (article(asset_type), asset_type.name());
     match (asset_type.on_content_change(), entry.pin) {
@@ -243,9 +243,11 @@ fn pin_fault(entry: &PinEntry, asset_type: AssetType) -> Option<ManifestError> {
             fault(format!("{article} {name} is pinned at a revision, not at an asset ID"))
                 .hint("write the revision's number alone; `macadam history` lists them"),
         ),
-        (ContentChange::NewAsset, Pin::Revision(_)) => Some(
-            fault(format!("{article} {name} is pinned at an asset ID, not at a revision"))
-                .hint("write { asset_id = 123 }; `macadam history` lists them"),
-        ),
+        (ContentChange::NewAsset, Pin::Revision(_)) => {
+            Some(fault(format!("{article} {name} is pinned at an asset ID, not at a revision")).hint(format!(
+                "`macadam pin {address} REVISION` writes it for you; by hand write {{ asset_id = 123 }}, with an ID that \
+                 `macadam history {address}` lists"
+            )))
+        }
     }
 }

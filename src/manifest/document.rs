@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::address_index::{Absent, AddressBook, Existing, PinEntry, check_pins, read_existing, read_pins};
 use super::asset::{AssetKeys, KeyPlace};
-use super::diagnostic::{ErrorSink, ManifestError};
+use super::diagnostic::{ErrorSink, ManifestError, shown};
 use super::entry::{AssetEntry, DraftEntry, GlobEntry, read_assets, read_globs};
 use super::notification::read_notify;
 use super::outputs::{Outputs, Taken, read_outputs};
@@ -62,6 +62,9 @@ pub(super) fn read_document(
     let outputs = root.take("outputs");
     let notify = root.take("notify");
     let pins = root.take("pins");
+    for field in root.take_tables_with("path") {
+        report.add(entry_at_the_top(&field));
+    }
     root.finish(report);
 
     let creator = read_owner(creator.as_ref(), report);
@@ -84,9 +87,23 @@ pub(super) fn read_document(
     Some(ManifestDocument { creator: creator?, policy, assets, globs, existing, outputs, includes, webhook_env, pins })
 }
 
+/// An asset or a glob whose header lacks its first part.
+fn entry_at_the_top(field: &KeyValue<'_>) -> ManifestError {
+    let path = match field.value.get_ref() {
+        DeValue::Table(table) => table.get("path").map(|path| path.get_ref()),
+        _ => None,
+    };
+    let is_glob = matches!(path, Some(DeValue::String(text)) if text.contains(['*', '?', '[', '{']));
+    let table = if is_glob { "globs" } else { "assets" };
+    let is_plain = field.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let name = if is_plain { field.name.to_owned() } else { "NAME".to_owned() };
+    ManifestError::new(field.key.clone(), format!("unknown key {} in a manifest", shown(field.name)))
+        .hint(format!("write [{table}.{name}] in place of [{name}]"))
+}
+
 fn open<'t>(field: Option<&KeyValue<'t>>, report: &mut ErrorSink) -> Option<TableReader<'t>> {
     let field = field?;
-    if let toml::de::DeValue::Array(_) = field.value.get_ref() {
+    if let DeValue::Array(_) = field.value.get_ref() {
         let name = field.name;
         report.add(field.wrong_kind("a table").hint(match name {
             "assets" | "globs" => format!("write [{name}.NAME] in place of [[{name}]], with a name for each"),

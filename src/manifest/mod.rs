@@ -139,6 +139,16 @@ impl Manifest {
         resolve::resolve_file(self, path, globs, content)
     }
 
+    /// The addresses under `[assets]`.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &Address> {
+        self.document.assets.iter().map(|entry| &entry.address)
+    }
+
+    /// The addresses under `[pins]`.
+    pub(crate) fn pinned(&self) -> impl Iterator<Item = &Address> {
+        self.document.pins.keys()
+    }
+
     /// The lines of its entries.
     pub(crate) fn lines(&self) -> EntryLines {
         EntryLines::of(&self.source, &self.document)

@@ -3,15 +3,15 @@
 use toml::de::DeValue;
 
 use super::diagnostic::{ErrorSink, ManifestError};
-use super::read::{KeyValue, TableReader};
+use super::read::{KeyValue, TableReader, digits_shown};
 use crate::model::desired::Grantee;
 use crate::model::ids::{Creator, GroupId, IdError, UserId};
 
 /// Where a person finds the number of a key.
 pub(super) fn where_to_find(key: &str) -> Option<&'static str> {
     match key {
-        "user_id" => Some("it is in the address of your profile: roblox.com/users/1234567/profile"),
-        "group_id" => Some("it is in the address of the group's page: roblox.com/communities/7654321/…"),
+        "user_id" => Some("the number is in the address of your profile: roblox.com/users/1234567/profile"),
+        "group_id" => Some("the number is in the address of the group's page: roblox.com/communities/7654321/…"),
         _ => None,
     }
 }
@@ -19,14 +19,18 @@ pub(super) fn where_to_find(key: &str) -> Option<&'static str> {
 /// Reads an owner's ID, and says where it is to be found if there is none.
 fn read_id<T>(field: &KeyValue<'_>, make: impl Fn(u64) -> Result<T, IdError>, report: &mut ErrorSink) -> Option<T> {
     let is_word = matches!(field.value.get_ref(), DeValue::String(text) if !text.bytes().all(|b| b.is_ascii_digit()));
-    let is_zero = matches!(field.value.get_ref(), DeValue::Integer(number) if number.as_str() == "0");
-    match where_to_find(field.name).filter(|_| is_word || is_zero) {
+    let none = match field.value.get_ref() {
+        DeValue::Integer(number) if number.as_str() == "0" || number.as_str().starts_with('-') => Some(number.as_str()),
+        _ => None,
+    };
+    match where_to_find(field.name).filter(|_| is_word || none.is_some()) {
         Some(place) if is_word => {
             report.add(field.wrong_kind("a number").hint(place));
             None
         }
         Some(place) => {
-            report.add(field.fault(format!("`{}` can't be 0", field.name)).hint(place));
+            let number = digits_shown(none.unwrap_or_default());
+            report.add(field.fault(format!("`{}` can't be {number}", field.name)).hint(place));
             None
         }
         None => field.id(make, report),

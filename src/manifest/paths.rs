@@ -19,6 +19,11 @@ pub(super) fn read_path(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<
             PathError::Parent { .. } => {
                 fault.hint("move the file into the manifest's folder, or the manifest into a folder above both")
             }
+            PathError::Folder { .. } => fault.hint(format!(
+                "name a file; for all pictures in the folder, write a glob: [globs.NAME] with path = \"{}**/*.png\"",
+                slashed(text)
+            )),
+            PathError::Doubled { .. } => fault.hint(format!("write \"{}\"", single_slashes(text))),
             PathError::Empty | PathError::BadPart { .. } => fault,
         });
     })
@@ -35,6 +40,12 @@ fn inside_hint(text: &str) -> String {
     let parts: Vec<&str> = slashed.split('/').filter(|part| !part.is_empty()).collect();
     let last = parts.get(parts.len().saturating_sub(2)..).unwrap_or_default().join("/");
     format!("write only the part below the manifest's folder, such as \"{last}\"")
+}
+
+/// A path without its empty parts, as far as a hint repeats it.
+pub(super) fn single_slashes(text: &str) -> String {
+    let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+    slashed(&parts.join("/"))
 }
 
 fn slashed(text: &str) -> String {

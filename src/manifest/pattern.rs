@@ -3,9 +3,10 @@
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::diagnostic::{ErrorSink, ManifestError, shown};
+use super::paths::single_slashes;
 use crate::model::address::Address;
 use crate::model::output::Output;
-use crate::model::path::ProjectPath;
+use crate::model::path::{PathError, ProjectPath};
 
 /// The longest pattern in bytes: beyond it a compiled pattern would take megabytes.
 const MAX_PATTERN: usize = 1024;
@@ -28,8 +29,15 @@ pub(super) fn read_pattern(text: toml::Spanned<&str>, report: &mut ErrorSink) ->
         Ok(path) => path,
         Err(error) => {
             let fault = ManifestError::new(span, error.to_string().replace("the path", "the pattern"));
-            let folder = text.ends_with('/') && !text.starts_with('/') && text.len() > 1;
-            report.add(if folder { fault.hint(format!("for all files in it write \"{text}**\"")) } else { fault });
+            report.add(match error {
+                PathError::Folder { .. } => fault.hint(format!("for all files in it write \"{text}**\"")),
+                PathError::Doubled { .. } => fault.hint(format!("write \"{}\"", single_slashes(text))),
+                PathError::Empty
+                | PathError::Absolute { .. }
+                | PathError::Parent { .. }
+                | PathError::Backslash { .. }
+                | PathError::BadPart { .. } => fault,
+            });
             return None;
         }
     };
@@ -106,6 +114,21 @@ impl OutputFilter {
     }
 }
 
+/// The pattern that was probably meant by one with a `**` beside other characters, where it means
+/// no more than `*`: `ui/**.png` finds files in one folder only. `None` for a pattern without one.
+pub(super) fn across_folders(pattern: &str) -> Option<String> {
+    let is_glued = |part: &str| part != "**" && part.contains("**");
+    if !pattern.split('/').any(is_glued) {
+        return None;
+    }
+    let part = |part: &str| match part.strip_prefix("**") {
+        Some(rest) if is_glued(part) => format!("**/*{}", rest.trim_start_matches('*')),
+        _ if is_glued(part) => format!("**/{}", part.replace("**", "*")),
+        _ => part.to_owned(),
+    };
+    Some(pattern.split('/').map(part).collect::<Vec<_>>().join("/"))
+}
+
 /// The extension that every match of a pattern has, in lower case, where the pattern ends in a
 /// plain one.
 pub(super) fn extension(pattern: &str) -> Option<String> {
@@ -134,7 +157,8 @@ mod tests {
         check("/ui/*.png", Err("the pattern `/ui/*.png` is absolute; paths are relative to the manifest's folder"));
         check("../*.png", Err("the pattern `../*.png` leaves the manifest's folder with `..`"));
         check("ui\\*.png", Err("the pattern `ui\\*.png` holds a backslash; write `/` between folders on every system"));
-        check("ui/", Err("the pattern `ui/` has an empty part, a `.` part or a NUL"));
+        check("ui/", Err("the pattern `ui/` ends with `/`, so it names a folder"));
+        check("ui//*.png", Err("the pattern `ui//*.png` has two `/` in a row"));
         check("ui/[a.png", Err("`ui/[a.png` is not a valid pattern: unclosed character class; missing ']'"));
         check(
             "ui/{a.png",
@@ -159,6 +183,19 @@ mod tests {
         assert_eq!(set.matches("ui/a/b.png"), [1]);
         assert_eq!(set.matches("ui/b.png"), [0, 1]);
         assert_eq!(set.matches("ui/b.PNG"), [1]);
+    }
+
+    #[test]
+    fn two_stars_beside_other_characters_are_no_folders() {
+        let check =
+            |text: &str, expected: Option<&str>| assert_eq!(across_folders(text).as_deref(), expected, "{text}");
+        check("**.png", Some("**/*.png"));
+        check("ui/**.png", Some("ui/**/*.png"));
+        check("ui/icon**.png", Some("ui/**/icon*.png"));
+        check("ui/***", Some("ui/**/*"));
+        check("ui/**/*.png", None);
+        check("**", None);
+        check("ui/*.png", None);
     }
 
     #[test]

@@ -144,6 +144,18 @@ impl<'t> TableReader<'t> {
         Some(self.left.remove(at))
     }
 
+    /// Takes each table that is left, has this key, and is no near miss of a key that is known here.
+    pub(super) fn take_tables_with(&mut self, key: &str) -> Vec<KeyValue<'t>> {
+        let known = std::mem::take(&mut self.known);
+        let is_meant = |field: &mut KeyValue<'t>| {
+            let has_key = matches!(field.value.get_ref(), DeValue::Table(table) if table.contains_key(key));
+            has_key && nearest(field.name, known.iter().copied()).is_none()
+        };
+        let taken = self.left.extract_if(.., is_meant).collect();
+        self.known = known;
+        taken
+    }
+
     /// Whether one of these keys is there and was not taken.
     pub(super) fn has_any(&self, names: &[&str]) -> bool {
         self.left.iter().any(|field| names.contains(&field.name))
@@ -326,7 +338,7 @@ impl<'t> KeyValue<'t> {
     }
 }
 
-fn digits_shown(text: &str) -> String {
+pub(super) fn digits_shown(text: &str) -> String {
     text.chars().take(20).collect()
 }
 

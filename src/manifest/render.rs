@@ -14,9 +14,11 @@ use super::read::CREDENTIAL_WORDS;
 use crate::model::steps::step;
 
 /// The diagnostics as text, sorted by place, with a line break at the end of each. `source` is the
-/// manifest that was parsed; where that is no UTF-8, its lossy form will do.
-pub fn render(diagnostics: &[Diagnostic], source: &str, color: bool) -> String {
+/// manifest that was parsed; where that is no UTF-8, its lossy form will do. A line of the manifest
+/// that is wider than the terminal, of so many columns, is cut around the mistake.
+pub fn render(diagnostics: &[Diagnostic], source: &str, color: bool, columns: Option<usize>) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
+    let renderer = columns.map_or_else(|| renderer.clone(), |columns| renderer.clone().term_width(columns));
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
     // The message about the whole file, which counts the rest, comes last.
     sorted.sort_by_key(|d| d.span.as_ref().map_or((usize::MAX, usize::MAX), |span| (span.start, span.end)));
@@ -185,7 +187,15 @@ mod tests {
     }
 
     fn check(source: &str, diagnostics: &[Diagnostic], expected: &str) {
-        assert_eq!(render(diagnostics, source, false), expected);
+        assert_eq!(render(diagnostics, source, false, None), expected);
+    }
+
+    #[test]
+    fn a_line_that_is_wider_than_the_terminal_is_cut_around_the_mistake() {
+        let line = format!("a = \"{}\"\n", "word ".repeat(30));
+        let text = render(&[diagnostic(Some(100..104), None)], &line, false, Some(40));
+        let quoted = text.lines().find(|line| line.starts_with("1 |")).unwrap();
+        assert!(quoted.contains("...") && quoted.chars().count() <= 40, "{text}");
     }
 
     #[test]
@@ -226,7 +236,7 @@ mod tests {
     #[test]
     fn errors_are_sorted_and_the_one_of_the_whole_file_comes_last() {
         let all = [diagnostic(None, None), diagnostic(Some(6..7), None), diagnostic(Some(0..1), None)];
-        let text = render(&all, "a = 1\nb = 2\n", false);
+        let text = render(&all, "a = 1\nb = 2\n", false, None);
         let places: Vec<&str> = text.lines().filter(|line| line.contains("-->")).collect();
         assert_eq!(places, [" --> assets.toml:1:1", " --> assets.toml:2:1", "--> assets.toml"]);
     }
@@ -246,7 +256,7 @@ mod tests {
     fn impossible_spans_are_no_panic() {
         for span in [0..0, Range { start: 5, end: 2 }, 1..2, 900..1000, 0..usize::MAX] {
             for source in ["", "é", "é\né\n", "\u{feff}", "\u{feff}x"] {
-                render(&[diagnostic(Some(span.clone()), Some(3..4))], source, true);
+                render(&[diagnostic(Some(span.clone()), Some(3..4))], source, true, Some(20));
             }
         }
     }

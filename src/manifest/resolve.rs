@@ -67,7 +67,8 @@ pub(super) fn resolve(
     let assets: BTreeMap<Address, DesiredAsset> =
         assets.into_iter().map(|(address, (asset, _))| (address, asset)).collect();
     let existing = document.existing.iter().map(|(address, entry)| (address.clone(), entry.id)).collect();
-    let desired = Desired { assets, existing, policy: document.policy, stray, ..Desired::default() };
+    let fileless = fileless(document, known, &assets);
+    let desired = Desired { assets, existing, policy: document.policy, stray, fileless, ..Desired::default() };
     let notes = notes(document, &desired, &used).into_notes(&manifest.source);
     Ok(Resolved { desired, notes })
 }
@@ -282,10 +283,38 @@ fn two_globs(path: &ProjectPath, one: &GlobEntry, two: &GlobEntry) -> ManifestEr
         .hint("narrow one of them, or leave files out with `exclude`")
 }
 
+/// The known addresses that are no assets any more, and that a glob would find if their file was
+/// there, with the glob's key.
+fn fileless(
+    document: &ManifestDocument,
+    known: &BTreeSet<Address>,
+    assets: &BTreeMap<Address, DesiredAsset>,
+) -> BTreeMap<Address, String> {
+    let left: Vec<&Address> = known.iter().filter(|address| !assets.contains_key(*address)).collect();
+    if left.is_empty() {
+        return BTreeMap::new();
+    }
+    let patterns = |globs: &[String]| pattern::set(globs.iter().map(String::as_str)).unwrap_or_default();
+    let globs =
+        document.globs.iter().map(|glob| (glob, patterns(&[glob.pattern.get_ref().clone()]), patterns(&glob.exclude)));
+    let globs: Vec<_> = globs.collect();
+    let finder = |address: &Address| {
+        let fits = globs
+            .iter()
+            .find(|(_, found, left_out)| found.is_match(address.as_str()) && !left_out.is_match(address.as_str()));
+        fits.map(|(glob, ..)| glob.name.clone())
+    };
+    left.into_iter().filter_map(|address| Some((address.clone(), finder(address)?))).collect()
+}
+
 fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> ErrorSink {
     let mut notes = ErrorSink::default();
     for (glob, _) in document.globs.iter().zip(used).filter(|(_, used)| !**used) {
         let text = glob.pattern.get_ref();
+        if pattern::across_folders(text).is_some() {
+            // Its own note, below, says what to write.
+            continue;
+        }
         let fault = ManifestError::new(glob.pattern.span(), format!("the glob {} finds no file", shown(&glob.name)));
         notes.add(match text.contains(['*', '?', '[', '{']) {
             // A folder, or one file.
@@ -294,6 +323,16 @@ fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> Error
             }
             _ => fault.hint("check its folder and extension; case counts, and `*` doesn't cross `/`"),
         });
+    }
+    for glob in &document.globs {
+        if let Some(meant) = pattern::across_folders(glob.pattern.get_ref()) {
+            let message = format!(
+                "the glob {} looks into one folder only, since `**` stands beside other characters",
+                shown(&glob.name)
+            );
+            let fault = ManifestError::new(glob.pattern.span(), message);
+            notes.add(fault.hint(format!("for all folders below, write \"{meant}\"")));
+        }
     }
     let addresses = || desired.assets.keys().chain(desired.existing.keys());
     if let Ok(set) = pattern::set(document.includes.iter().map(|include| include.get_ref().as_str())) {

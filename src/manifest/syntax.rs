@@ -56,6 +56,8 @@ enum SyntaxErrorKind {
     UnquotedKey,
     /// Another token that may be a text without quotes.
     WrongToken,
+    /// More after a value, in the same line.
+    AfterValue,
     /// Another error.
     Other,
 }
@@ -74,6 +76,7 @@ impl SyntaxErrorKind {
             _ if begins(&["unclosed table"]) => Self::OpenHeader,
             _ if begins(&["invalid unquoted key"]) => Self::UnquotedKey,
             _ if begins(&["invalid "]) => Self::WrongToken,
+            _ if begins(&["unexpected key or value"]) => Self::AfterValue,
             _ => Self::Other,
         }
     }
@@ -82,7 +85,12 @@ impl SyntaxErrorKind {
     const fn is_local(self) -> bool {
         match self {
             Self::Duplicate | Self::Unquoted | Self::WrongValue | Self::WrongNumber | Self::WrongEscape => true,
-            Self::OpenText | Self::OpenHeader | Self::UnquotedKey | Self::WrongToken | Self::Other => false,
+            Self::OpenText
+            | Self::OpenHeader
+            | Self::UnquotedKey
+            | Self::WrongToken
+            | Self::AfterValue
+            | Self::Other => false,
         }
     }
 }
@@ -235,9 +243,15 @@ fn syntax_fault(text: &str, span: Range<usize>, error: &Error, first: Option<Ran
             None => {}
         }
     }
+    let around = line_around(text, span.start);
     let rest = text.get(span.start..).unwrap_or_default();
-    let line = text.get(line_around(text, span.start)).unwrap_or_default();
+    let line = text.get(around.clone()).unwrap_or_default();
     let told = |message: &str| ManifestError::new(span.clone(), message);
+    let is_of_other_languages =
+        matches!(kind, SyntaxErrorKind::Unquoted | SyntaxErrorKind::UnquotedKey | SyntaxErrorKind::AfterValue);
+    if let Some(fault) = other_languages(text, span.start..around.end).filter(|_| is_of_other_languages) {
+        return fault;
+    }
     match kind {
         SyntaxErrorKind::UnquotedKey if rest.trim_start().starts_with(':') => {
             let key = line.split(':').next().unwrap_or_default().trim();
@@ -260,6 +274,25 @@ fn syntax_fault(text: &str, span: Range<usize>, error: &Error, first: Option<Ran
         }
         _ => told(error.message()),
     }
+}
+
+/// A comment or an end of a line as other languages write them, in the part of a line that is wrong.
+fn other_languages(text: &str, place: Range<usize>) -> Option<ManifestError> {
+    let part = text.get(place.clone())?;
+    let before = text.get(..place.start).unwrap_or_default();
+    let slashes = part.find("//").map(|at| place.start + at);
+    // Not in the middle of a word, such as a URL.
+    let begins =
+        |at: &usize| text.get(..*at).is_some_and(|before| before.is_empty() || before.ends_with([' ', '\t', '\n']));
+    if let Some(at) = slashes.filter(begins) {
+        let fault = ManifestError::new(at..place.end, "a comment begins with `#` here");
+        return Some(fault.hint("write `#` in place of `//`"));
+    }
+    let sign = part.chars().next().filter(|sign| matches!(sign, ';' | ','))?;
+    let rest = part.trim_start_matches([';', ',']).trim_start();
+    let is_last = (rest.is_empty() || rest.starts_with('#')) && !before.is_empty();
+    let fault = ManifestError::new(place.start..place.start + 1, format!("a line has no `{sign}` at its end here"));
+    is_last.then(|| fault.hint(format!("remove the `{sign}`")))
 }
 
 /// The longest text that a hint repeats.
@@ -412,6 +445,18 @@ mod tests {
         check("a = 'x\n", SyntaxErrorKind::OpenText);
         check("[assets.my sword]\n", SyntaxErrorKind::OpenHeader);
         check("[assets.sword\n", SyntaxErrorKind::OpenHeader);
+        check("a = \"x\";\n", SyntaxErrorKind::AfterValue);
+    }
+
+    #[test]
+    fn comments_and_ends_of_lines_of_other_languages_are_told() {
+        check("a = \"x\";\n", false, &["1:8 a line has no `;` at its end here"]);
+        check("a = \"x\"; # why\n", false, &["1:8 a line has no `;` at its end here"]);
+        check("a = 1,\r\n", false, &["1:6 a line has no `,` at its end here"]);
+        check("a = \"x\" // why\n", false, &["1:9 a comment begins with `#` here"]);
+        check("a = 1 // why\n", true, &["1:7 a comment begins with `#` here"]);
+        check("// why\na = 1\n", false, &["1:1 a comment begins with `#` here"]);
+        check("a = https://x\n", true, &["1:5 text must be in quotes"]);
     }
 
     #[test]

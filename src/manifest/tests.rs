@@ -20,7 +20,7 @@ const EXAMPLE: &str = include_str!("../../assets.toml.example");
 const CREATOR: &str = "[creator]\nuser_id = 1\n";
 
 fn good(text: &str) -> Manifest {
-    parse(text.as_bytes(), "assets.toml").unwrap_or_else(|all| panic!("{}", render(&all, text, false)))
+    parse(text.as_bytes(), "assets.toml").unwrap_or_else(|all| panic!("{}", render(&all, text, false, None)))
 }
 
 fn address(text: &str) -> Address {
@@ -52,7 +52,7 @@ fn told(all: &[Diagnostic], text: &str, lines_before: usize) -> Vec<String> {
         .collect()
 }
 
-/// Checks the errors that need no files; those about addresses that nobody knows are told by the
+/// Checks the errors that need no files; those about unknown addresses are told by the
 /// second look.
 fn check(text: &str, expected: &[&str]) {
     let whole = format!("{CREATOR}{text}");
@@ -84,7 +84,7 @@ fn resolved(text: &str, files: FoundFiles) -> Desired {
     let manifest = good(&format!("{CREATOR}{text}"));
     manifest
         .resolve(&files, &BTreeSet::new())
-        .unwrap_or_else(|all| panic!("{}", render(&all, manifest.text(), false)))
+        .unwrap_or_else(|all| panic!("{}", render(&all, manifest.text(), false, None)))
         .desired
 }
 
@@ -166,8 +166,8 @@ error: `\u{e9}p\u{e9}e` and `b` have the same path, `a.png`
   |
   = hint: keep one address for each file
 ";
-    assert_eq!(render(&all, text, false), expected);
-    assert!(render(&all, text, true).contains('\u{1b}'));
+    assert_eq!(render(&all, text, false, None), expected);
+    assert!(render(&all, text, true, None).contains('\u{1b}'));
 }
 
 #[test]
@@ -332,11 +332,13 @@ fn a_manifest_names_one_owner() {
     );
     check(
         "[creator]\nuser_id = 0\n",
-        &["2:11 `user_id` can't be 0 | it is in the address of your profile: roblox.com/users/1234567/profile"],
+        &["2:11 `user_id` can't be 0 | the number is in the address of your profile: roblox.com/users/1234567/profile"],
     );
     check(
         "[creator]\nuser_id = -5\n",
-        &["2:11 `user_id` must be a whole number from 0 to 9223372036854775807, not `-5`"],
+        &[
+            "2:11 `user_id` can't be -5 | the number is in the address of your profile: roblox.com/users/1234567/profile",
+        ],
     );
     check(
         "[creator]\nuser_id = 99999999999999999999\n",
@@ -696,7 +698,7 @@ fn existing_and_pins_are_checked() {
         "[assets.m]\npath = \"m.fbx\"\n[assets.i]\npath = \"i.png\"\n[pins]\nm = { asset_id = 1 }\ni = 2\n\"i.png\" = 3\nn = 4\n",
         &[
             "6:5 a Model is pinned at a revision, not at an asset ID | write the revision's number alone; `macadam history` lists them",
-            "7:5 an Image is pinned at an asset ID, not at a revision | write { asset_id = 123 }; `macadam history` lists them",
+            "7:5 an Image is pinned at an asset ID, not at a revision | `macadam pin i REVISION` writes it for you; by hand write { asset_id = 123 }, with an ID that `macadam history i` lists",
             "8:1 there is no asset named `i.png` | that is the path of `i`: pin that address",
             "9:1 there is no asset named `n` | did you mean `i`?",
         ],
@@ -822,7 +824,7 @@ fn references_are_checked_against_what_the_globs_find() {
         findings([("m.fbx", fbx()), ("a/x2.png", png(&[0])), ("a/y.rbxm", animation())]),
         &[
             "7:8 there is no asset named `a/x.png` | did you mean `a/x2.png`?",
-            "9:14 an Animation is pinned at an asset ID, not at a revision | write { asset_id = 123 }; `macadam history` lists them",
+            "9:14 an Animation is pinned at an asset ID, not at a revision | `macadam pin a/y.rbxm REVISION` writes it for you; by hand write { asset_id = 123 }, with an ID that `macadam history a/y.rbxm` lists",
         ],
     );
     let wide = found(&[0], FileFormat::Png, ContentFacts::Image { width: 64, height: 32 });
@@ -977,7 +979,7 @@ fn a_glob_or_pattern_without_matches_is_a_note() {
             "7:20 the pattern `sowrd` fits no address"
         ]
     );
-    assert!(render(&notes, &text, false).starts_with("note: the glob `b` finds no file\n"));
+    assert!(render(&notes, &text, false, None).starts_with("note: the glob `b` finds no file\n"));
 }
 
 /// Findings for whatever a manifest speaks of, each file in one of several states.
@@ -1021,13 +1023,13 @@ fn survives(bytes: &[u8], states: &[u8]) {
         Ok(manifest) => {
             if let Err(all) = manifest.resolve(&some_findings(&manifest, states), &some_known(states)) {
                 assert!(!all.is_empty());
-                render(&all, &lossy, true);
+                render(&all, &lossy, true, None);
             }
         }
         Err(all) => {
             assert!(!all.is_empty());
             assert!(all.iter().take(100).all(|d| d.line.is_some() && d.column.is_some()), "{all:?}");
-            assert!(!render(&all, &lossy, false).is_empty());
+            assert!(!render(&all, &lossy, false, None).is_empty());
         }
     }
 }

@@ -199,6 +199,8 @@ pub struct Desired {
     pub unseen: Vec<Unseen>,
     /// References to addresses that left, sorted.
     pub stray: Vec<Stray>,
+    /// Known addresses that a glob would find if their file was there, with the glob's key.
+    pub fileless: BTreeMap<Address, String>,
     /// Whether an absence means a removal.
     pub absences: Absences,
     /// The checkout that wants all this.

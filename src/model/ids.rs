@@ -90,6 +90,13 @@ numeric_id!(
     "group ID"
 );
 
+impl AssetId {
+    /// The asset as the code of a game names it, and as people see it: `rbxassetid://123`.
+    pub fn uri(self) -> String {
+        format!("rbxassetid://{self}")
+    }
+}
+
 /// The owner of an asset at Roblox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Creator {

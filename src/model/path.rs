@@ -34,8 +34,20 @@ pub enum PathError {
         /// The path as written.
         path: String,
     },
-    /// It has an empty or `.` part, or a NUL.
-    #[error("the path `{path}` has an empty part, a `.` part or a NUL")]
+    /// It ends with `/`, as a folder's does.
+    #[error("the path `{path}` ends with `/`, so it names a folder")]
+    Folder {
+        /// The path as written.
+        path: String,
+    },
+    /// It has an empty part.
+    #[error("the path `{path}` has two `/` in a row")]
+    Doubled {
+        /// The path as written.
+        path: String,
+    },
+    /// It has a `.` part, or a NUL.
+    #[error("the path `{path}` has a `.` part or a NUL")]
     BadPart {
         /// The path as written.
         path: String,
@@ -64,7 +76,9 @@ impl ProjectPath {
         for part in text.split('/') {
             match part {
                 ".." => return Err(PathError::Parent { path: path() }),
-                "" | "." => return Err(PathError::BadPart { path: path() }),
+                "" if text.ends_with('/') && !text.contains("//") => return Err(PathError::Folder { path: path() }),
+                "" => return Err(PathError::Doubled { path: path() }),
+                "." => return Err(PathError::BadPart { path: path() }),
                 part if part.contains('\0') => return Err(PathError::BadPart { path: path() }),
                 _ => {}
             }

@@ -28,16 +28,16 @@ pub(crate) fn share_history<'a>(
     recorded: &'a Recorded,
     now: Timestamp,
 ) -> (Cow<'a, Recorded>, Vec<Change>) {
-    let mut kin: BTreeMap<AssetId, Vec<(&Address, &Record)>> = BTreeMap::new();
+    let mut by_asset: BTreeMap<AssetId, Vec<(&Address, &Record)>> = BTreeMap::new();
     for (address, record) in recorded.assets.iter().filter(|(_, record)| in_place(record)) {
         for asset_id in record.history.assets() {
-            kin.entry(asset_id).or_default().push((address, record));
+            by_asset.entry(asset_id).or_default().push((address, record));
         }
     }
     let mut changes = Vec::new();
-    for (asset_id, kin) in kin.iter().filter(|(_, kin)| kin.len() > 1) {
-        for (address, record) in kin.iter().filter(|(address, _)| desired.assets.contains_key(*address)) {
-            let known = kin.iter().flat_map(|(_, other)| other.history.of_asset(*asset_id));
+    for (asset_id, sharing) in by_asset.iter().filter(|(_, sharing)| sharing.len() > 1) {
+        for (address, record) in sharing.iter().filter(|(address, _)| desired.assets.contains_key(*address)) {
+            let known = sharing.iter().flat_map(|(_, other)| other.history.of_asset(*asset_id));
             let new = known.filter(|(key, _)| record.history.get(*key).is_none());
             let learn = |(key, fact)| Change::AddRevision { address: Address::clone(address), key, fact };
             changes.extend(new.map(|(key, fact)| learn((key, RevisionFact { era: 0, ..*fact }))));
@@ -46,7 +46,7 @@ pub(crate) fn share_history<'a>(
                     retirement.why == RetireReason::ByHand && retirement.archived_at.is_some()
                 };
                 let retirement =
-                    kin.iter().filter_map(|(_, other)| other.retirements.get(asset_id)).find(by_hand).copied();
+                    sharing.iter().filter_map(|(_, other)| other.retirements.get(asset_id)).find(by_hand).copied();
                 let retire = |retirement| Change::SetRetirement {
                     address: Address::clone(address),
                     asset_id: *asset_id,

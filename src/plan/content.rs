@@ -19,8 +19,8 @@ use super::step::{Action, NewAsset, Plan};
 
 /// Plans the content. Returns the asset whose metadata is planned next.
 pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &ReadyAddress<'a>) -> Option<MetadataSubject<'a>> {
-    let case = &ready.case;
-    let Some(record) = case.record().filter(|record| !record.history.is_empty()) else {
+    let inputs = &ready.inputs;
+    let Some(record) = inputs.record().filter(|record| !record.history.is_empty()) else {
         return plan_upload(plan, ready, None, StepReason::New);
     };
     if !record.history.has_kind(record.identity.kind()) {
@@ -34,7 +34,7 @@ pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &ReadyAddress<'a>) -> Opt
         return Some(target);
     }
     if record.history.rejected(ready.facts.hash, record.identity.kind()).is_some() {
-        hold(plan, case, HoldReason::Rejected { uploaded_as: None });
+        hold(plan, inputs, HoldReason::Rejected { uploaded_as: None });
         return None;
     }
     if drift::vanished(plan, ready, record) {
@@ -42,7 +42,7 @@ pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &ReadyAddress<'a>) -> Opt
     }
     match (record.head(), ready.asset_type.on_content_change()) {
         (None, ContentChange::InPlace) => {
-            hold(plan, case, HoldReason::AssetGone);
+            hold(plan, inputs, HoldReason::AssetGone);
             None
         }
         (None, ContentChange::NewAsset) => match record.points_to {
@@ -65,25 +65,25 @@ fn plan_current<'a>(
     key: RevisionKey,
     fact: RevisionFact,
 ) -> Option<MetadataSubject<'a>> {
-    let case = &ready.case;
+    let inputs = &ready.inputs;
     let asset_id = key.asset_id;
-    if fact.shared && case.sharing.must_split(case.fields, asset_id) {
+    if fact.shared && inputs.sharing.must_split(inputs.fields, asset_id) {
         return plan_replace(plan, ready, asset_id, ReplaceCause::Splits);
     }
     let goes_back = match record.points_to {
         Some(from) if from != asset_id => {
             let action = Action::PointBack { to: key, from, pinned: false };
-            push(plan, case, action, StepReason::ContentKnown(asset_id), ready.not_before);
+            push(plan, inputs, action, StepReason::ContentKnown(asset_id), ready.not_before);
             true
         }
         Some(_) | None => false,
     };
     if !goes_back {
-        point(plan, case, record, asset_id);
-        drift::archived(plan, case, record, asset_id);
-        drift::rolled_back_elsewhere(plan, case, key, fact);
+        point(plan, inputs, record, asset_id);
+        drift::archived(plan, inputs, record, asset_id);
+        drift::rolled_back_elsewhere(plan, inputs, key, fact);
     }
-    let owns = case.sharing.owns_metadata(case.address, asset_id);
+    let owns = inputs.sharing.owns_metadata(inputs.address, asset_id);
     owns.then_some(MetadataSubject::Known {
         asset_id,
         // The metadata was set on the other asset.
@@ -99,8 +99,8 @@ fn plan_replace<'a>(
     old: AssetId,
     cause: ReplaceCause,
 ) -> Option<MetadataSubject<'a>> {
-    if ready.case.want.prevent_replace {
-        hold(plan, &ready.case, HoldReason::ReplaceForbidden(cause));
+    if ready.inputs.want.prevent_replace {
+        hold(plan, &ready.inputs, HoldReason::ReplaceForbidden(cause));
         return None;
     }
     plan_upload(plan, ready, Some(old), StepReason::Replace(cause))
@@ -112,7 +112,7 @@ fn plan_upload<'a>(
     old: Option<AssetId>,
     reason: StepReason,
 ) -> Option<MetadataSubject<'a>> {
-    let case = &ready.case;
+    let inputs = &ready.inputs;
     let share = |owner: Address, key: Option<RevisionKey>| Action::Share {
         owner,
         key,
@@ -120,16 +120,16 @@ fn plan_upload<'a>(
         content: ready.facts.hash,
         from: old,
     };
-    let source = case.sharing.source(case.address);
+    let source = inputs.sharing.source(inputs.address);
     if !matches!(source, AssetSource::Existing { .. }) && rejected_elsewhere(plan, ready) {
         return None;
     }
     if old.is_none()
         && matches!(source, AssetSource::Own)
-        && case.want.prevent_replace
-        && let Some(reason) = lookalikes::refusal(case.moves, case.address)
+        && inputs.want.prevent_replace
+        && let Some(reason) = lookalikes::refusal(inputs.moves, inputs.address)
     {
-        hold(plan, case, reason);
+        hold(plan, inputs, reason);
         return None;
     }
     match source {
@@ -140,17 +140,17 @@ fn plan_upload<'a>(
                 Some(old) => Action::Replace { old, new },
                 None => Action::Create(new),
             };
-            push(plan, case, action, reason, ready.not_before);
+            push(plan, inputs, action, reason, ready.not_before);
             Some(MetadataSubject::New)
         }
         AssetSource::Existing { owner, key } => {
             let reason = StepReason::SharesAsset { because: Box::new(reason), owner: owner.clone() };
-            push(plan, case, share(owner, Some(key)), reason, ready.not_before);
+            push(plan, inputs, share(owner, Some(key)), reason, ready.not_before);
             None
         }
         AssetSource::Planned { owner } => {
             let reason = StepReason::SharesUpload { because: Box::new(reason), owner: owner.clone() };
-            push(plan, case, share(owner.clone(), None), reason, ready.not_before);
+            push(plan, inputs, share(owner.clone(), None), reason, ready.not_before);
             if let Some(step) = plan.steps.last_mut() {
                 step.after.push(owner);
             }
@@ -161,18 +161,20 @@ fn plan_upload<'a>(
 
 /// Waits for a used-up quota. The file is fine, and the wait ends by itself.
 fn quota_spent(plan: &mut Plan, ready: &ReadyAddress<'_>) -> bool {
-    let case = &ready.case;
-    let Some(spent) = case.recorded.spent_quota(case.want.creator, ready.asset_type, case.now) else { return false };
+    let inputs = &ready.inputs;
+    let Some(spent) = inputs.recorded.spent_quota(inputs.want.creator, ready.asset_type, inputs.now) else {
+        return false;
+    };
     let SpentQuota { until, message } = spent.clone();
-    let (asset_type, creator) = (ready.asset_type, case.want.creator);
-    hold(plan, case, HoldReason::QuotaSpent { asset_type, creator, message, until });
+    let (asset_type, creator) = (ready.asset_type, inputs.want.creator);
+    hold(plan, inputs, HoldReason::QuotaSpent { asset_type, creator, message, until });
     true
 }
 
 /// Holds bytes that moderation rejected for another address. It judges bytes, not names.
 fn rejected_elsewhere(plan: &mut Plan, ready: &ReadyAddress<'_>) -> bool {
-    let Some(other) = ready.case.sharing.rejected(ready.facts.hash) else { return false };
-    hold(plan, &ready.case, HoldReason::Rejected { uploaded_as: Some(other.clone()) });
+    let Some(other) = ready.inputs.sharing.rejected(ready.facts.hash) else { return false };
+    hold(plan, &ready.inputs, HoldReason::Rejected { uploaded_as: Some(other.clone()) });
     true
 }
 
@@ -183,10 +185,10 @@ fn plan_update<'a>(
     head: RevisionKey,
     fact: RevisionFact,
 ) -> Option<MetadataSubject<'a>> {
-    let case = &ready.case;
+    let inputs = &ready.inputs;
     let asset_id = head.asset_id;
-    let overwrites = case.options.overwrite.contains(case.address);
-    if !overwrites && drift::holds_update(plan, case, record, head, fact) {
+    let overwrites = inputs.options.overwrite.contains(inputs.address);
+    if !overwrites && drift::holds_update(plan, inputs, record, head, fact) {
         return None;
     }
     if rejected_elsewhere(plan, ready) {
@@ -195,7 +197,7 @@ fn plan_update<'a>(
     let target =
         MetadataSubject::Known { asset_id, asked: Some(&record.asked), stored: Some(&record.stored), not_before: None };
     if let Some(to) = unpinned(record, head, ready.facts.hash) {
-        push(plan, case, Action::Rollback { asset_id, to }, StepReason::Unpinned(to), ready.not_before);
+        push(plan, inputs, Action::Rollback { asset_id, to }, StepReason::Unpinned(to), ready.not_before);
         return Some(target);
     }
     let reason = match fact.content {
@@ -211,7 +213,7 @@ fn plan_update<'a>(
         size: ready.facts.size,
         format: ready.facts.format,
     };
-    push(plan, case, action, reason, ready.not_before);
+    push(plan, inputs, action, reason, ready.not_before);
     Some(target)
 }
 
@@ -224,7 +226,7 @@ fn unpinned(record: &Record, head: RevisionKey, content: ContentHash) -> Option<
 }
 
 fn new_asset(ready: &ReadyAddress<'_>) -> NewAsset {
-    let want = ready.case.want;
+    let want = ready.inputs.want;
     let meta = &want.metadata;
     let named = || meta.display_name.clone().unwrap_or_else(|| DisplayName::from_stem(want.path.stem()));
     let neutral = || DisplayName::from_stem(ready.asset_type.name());
@@ -236,12 +238,12 @@ fn new_asset(ready: &ReadyAddress<'_>) -> NewAsset {
         display_name: if ready.neutral { neutral() } else { named() },
         description: meta.description.clone(),
         expected_price: want.expected_price,
-        fields: input_digest::sent_at_creation(ready.case.fields),
+        fields: input_digest::sent_at_creation(ready.inputs.fields),
     }
 }
 
 fn identity(ready: &ReadyAddress<'_>) -> Identity {
-    let want = ready.case.want;
+    let want = ready.inputs.want;
     Identity { asset_type: ready.asset_type, creator: want.creator, privacy: want.privacy, path: want.path.clone() }
 }
 

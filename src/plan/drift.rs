@@ -40,17 +40,17 @@ pub(super) fn content_elsewhere<'a>(
     ready: &ReadyAddress<'a>,
     record: &'a Record,
 ) -> Option<MetadataSubject<'a>> {
-    let case = &ready.case;
+    let inputs = &ready.inputs;
     let (head, fact) = record.head()?;
-    if case.options.overwrite.contains(case.address) || !is_elsewhere(record, head, fact) {
+    if inputs.options.overwrite.contains(inputs.address) || !is_elsewhere(record, head, fact) {
         return None;
     }
     let ours = record.history.of_asset(head.asset_id).rev().find_map(|(_, fact)| fact.content)?;
     if ours != ready.facts.hash {
         return None;
     }
-    tell_made_elsewhere(plan, case, head);
-    point(plan, case, record, head.asset_id);
+    tell_made_elsewhere(plan, inputs, head);
+    point(plan, inputs, record, head.asset_id);
     Some(MetadataSubject::Known {
         asset_id: head.asset_id,
         asked: Some(&record.asked),
@@ -60,34 +60,34 @@ pub(super) fn content_elsewhere<'a>(
 }
 
 /// Reports that the head was made outside of Macadam.
-pub(super) fn tell_made_elsewhere(plan: &mut Plan, case: &AddressInputs<'_>, head: RevisionKey) {
-    drifted(plan, case, head.asset_id, DriftKind::MadeElsewhere { version: head.version });
+pub(super) fn tell_made_elsewhere(plan: &mut Plan, inputs: &AddressInputs<'_>, head: RevisionKey) {
+    drifted(plan, inputs, head.asset_id, DriftKind::MadeElsewhere { version: head.version });
 }
 
-fn drifted(plan: &mut Plan, case: &AddressInputs<'_>, asset_id: AssetId, kind: DriftKind) {
-    plan.drifts.push(Drift { address: case.address.clone(), asset_id, kind });
+fn drifted(plan: &mut Plan, inputs: &AddressInputs<'_>, asset_id: AssetId, kind: DriftKind) {
+    plan.drifts.push(Drift { address: inputs.address.clone(), asset_id, kind });
 }
 
 /// Whether a changed file has to wait, because its asset is not as Macadam left it.
 pub(super) fn holds_update(
     plan: &mut Plan,
-    case: &AddressInputs<'_>,
+    inputs: &AddressInputs<'_>,
     record: &Record,
     head: RevisionKey,
     fact: RevisionFact,
 ) -> bool {
     if is_elsewhere(record, head, fact) {
-        hold(plan, case, HoldReason::MadeElsewhere { asset_id: head.asset_id, version: head.version });
+        hold(plan, inputs, HoldReason::MadeElsewhere { asset_id: head.asset_id, version: head.version });
         return true;
     }
-    if let Some((current, known)) = lower_than_known(case, head, fact) {
-        hold(plan, case, HoldReason::RolledBackElsewhere { asset_id: head.asset_id, current, known });
+    if let Some((current, known)) = lower_than_known(inputs, head, fact) {
+        hold(plan, inputs, HoldReason::RolledBackElsewhere { asset_id: head.asset_id, current, known });
         return true;
     }
-    if holds_archived(plan, case, record, head.asset_id, BlockedChange::Content) {
+    if holds_archived(plan, inputs, record, head.asset_id, BlockedChange::Content) {
         return true;
     }
-    archived(plan, case, record, head.asset_id);
+    archived(plan, inputs, record, head.asset_id);
     false
 }
 
@@ -95,22 +95,22 @@ pub(super) fn holds_update(
 /// refuse it.
 pub(super) fn holds_archived(
     plan: &mut Plan,
-    case: &AddressInputs<'_>,
+    inputs: &AddressInputs<'_>,
     record: &Record,
     asset_id: AssetId,
     change: BlockedChange,
 ) -> bool {
     let own = record.retirements.get(&asset_id).copied().filter(|retirement| {
-        retirement.archived_at.is_some() && !is_back(case.recorded, asset_id, *retirement, case.now)
+        retirement.archived_at.is_some() && !is_back(inputs.recorded, asset_id, *retirement, inputs.now)
     });
-    let archived = match own.or_else(|| for_another(case, asset_id)) {
+    let archived = match own.or_else(|| for_another(inputs, asset_id)) {
         // It is restored by the step before.
         Some(retirement) => retirement.why == RetireReason::ByHand,
-        None => is_archived(case, asset_id),
+        None => is_archived(inputs, asset_id),
     };
-    let holds = archived && !repairs(case, record, DriftRepair::Archived);
+    let holds = archived && !repairs(inputs, record, DriftRepair::Archived);
     if holds {
-        hold(plan, case, HoldReason::Archived { asset_id, change });
+        hold(plan, inputs, HoldReason::Archived { asset_id, change });
     }
     holds
 }
@@ -119,58 +119,58 @@ pub(super) fn holds_archived(
 /// taken it, so Macadam doesn't upload the same bytes by itself. It uses another address's asset
 /// with these bytes where there is one.
 pub(super) fn vanished(plan: &mut Plan, ready: &ReadyAddress<'_>, record: &Record) -> bool {
-    let case = &ready.case;
+    let inputs = &ready.inputs;
     let Some(asset_id) = current::vanished(ready.asset_type, ready.facts.hash, record) else { return false };
-    if case.sharing.source(case.address) != AssetSource::Own {
+    if inputs.sharing.source(inputs.address) != AssetSource::Own {
         return false;
     }
     if record.points_to.is_none_or(|points_to| points_to == asset_id) {
-        drifted(plan, case, asset_id, DriftKind::Gone);
+        drifted(plan, inputs, asset_id, DriftKind::Gone);
     } else {
-        hold(plan, case, HoldReason::ContentGone { asset_id });
+        hold(plan, inputs, HoldReason::ContentGone { asset_id });
     }
     true
 }
 
 /// Plans an asset that is wanted and archived: by Macadam while it was not wanted, by a person, or
 /// outside of Macadam.
-pub(super) fn archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
+pub(super) fn archived(plan: &mut Plan, inputs: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
     match record.retirements.get(&asset_id) {
         Some(retirement)
-            if retirement.archived_at.is_none() || is_back(case.recorded, asset_id, *retirement, case.now) =>
+            if retirement.archived_at.is_none() || is_back(inputs.recorded, asset_id, *retirement, inputs.now) =>
         {
-            let address = case.address.clone();
+            let address = inputs.address.clone();
             plan.marks.push(Change::SetRetirement { address, asset_id, retirement: None });
         }
-        own => by_whom(plan, case, record, asset_id, own.copied().or_else(|| for_another(case, asset_id))),
+        own => by_whom(plan, inputs, record, asset_id, own.copied().or_else(|| for_another(inputs, asset_id))),
     }
 }
 
 /// Plans an asset that is wanted and archived, if it is, by how Macadam archived it.
 fn by_whom(
     plan: &mut Plan,
-    case: &AddressInputs<'_>,
+    inputs: &AddressInputs<'_>,
     record: &Record,
     asset_id: AssetId,
     retirement: Option<Retirement>,
 ) {
     // Of those who share it one puts it back; all of them lack it.
-    let owns = record.retirements.contains_key(&asset_id) || case.sharing.owns_metadata(case.address, asset_id);
+    let owns = record.retirements.contains_key(&asset_id) || inputs.sharing.owns_metadata(inputs.address, asset_id);
     match retirement {
         Some(Retirement { why: RetireReason::ByHand, .. }) => {
-            note(plan, case, NoteKind::ArchivedByHand { address: case.address.clone() });
+            note(plan, inputs, NoteKind::ArchivedByHand { address: inputs.address.clone() });
         }
         Some(_) if owns => {
-            push(plan, case, Action::Restore { asset_id, repairs: false }, StepReason::ComesBack, None);
+            push(plan, inputs, Action::Restore { asset_id, repairs: false }, StepReason::ComesBack, None);
         }
         Some(_) => {}
-        None if !is_archived(case, asset_id) => {}
-        None if !repairs(case, record, DriftRepair::Archived) => {
-            let repaired = repaired_enough(case, record, DriftRepair::Archived);
-            drifted(plan, case, asset_id, DriftKind::Archived { repaired });
+        None if !is_archived(inputs, asset_id) => {}
+        None if !repairs(inputs, record, DriftRepair::Archived) => {
+            let repaired = repaired_enough(inputs, record, DriftRepair::Archived);
+            drifted(plan, inputs, asset_id, DriftKind::Archived { repaired });
         }
         None if owns => {
-            push(plan, case, Action::Restore { asset_id, repairs: true }, StepReason::ArchivedElsewhere, None);
+            push(plan, inputs, Action::Restore { asset_id, repairs: true }, StepReason::ArchivedElsewhere, None);
         }
         None => {}
     }
@@ -192,36 +192,41 @@ pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, retirement: Retire
 }
 
 /// How Macadam archived an asset for another address that has or had it.
-fn for_another(case: &AddressInputs<'_>, asset_id: AssetId) -> Option<Retirement> {
-    let archived = case.archivings.get(&asset_id).copied();
-    archived.filter(|retirement| !is_back(case.recorded, asset_id, *retirement, case.now))
+fn for_another(inputs: &AddressInputs<'_>, asset_id: AssetId) -> Option<Retirement> {
+    let archived = inputs.archivings.get(&asset_id).copied();
+    archived.filter(|retirement| !is_back(inputs.recorded, asset_id, *retirement, inputs.now))
 }
 
-fn is_archived(case: &AddressInputs<'_>, asset_id: AssetId) -> bool {
-    case.recorded.observed(asset_id).is_some_and(|seen| seen.asset.archived == Some(true))
+fn is_archived(inputs: &AddressInputs<'_>, asset_id: AssetId) -> bool {
+    inputs.recorded.observed(asset_id).is_some_and(|seen| seen.asset.archived == Some(true))
 }
 
 /// Whether the policy repairs something, and Macadam didn't do so too often today.
-fn repairs(case: &AddressInputs<'_>, record: &Record, repair: DriftRepair) -> bool {
-    case.desired.policy.drift == DriftPolicy::Heal && record.recent_repairs(repair, case.now) < HEALINGS_A_DAY
+fn repairs(inputs: &AddressInputs<'_>, record: &Record, repair: DriftRepair) -> bool {
+    inputs.desired.policy.drift == DriftPolicy::Heal && record.recent_repairs(repair, inputs.now) < HEALINGS_A_DAY
 }
 
 /// How often it was put back today, where the policy would do it again but for that.
-fn repaired_enough(case: &AddressInputs<'_>, record: &Record, repair: DriftRepair) -> Option<usize> {
-    let times = record.recent_repairs(repair, case.now);
-    (times >= HEALINGS_A_DAY && case.desired.policy.drift == DriftPolicy::Heal).then_some(times)
+fn repaired_enough(inputs: &AddressInputs<'_>, record: &Record, repair: DriftRepair) -> Option<usize> {
+    let times = record.recent_repairs(repair, inputs.now);
+    (times >= HEALINGS_A_DAY && inputs.desired.policy.drift == DriftPolicy::Heal).then_some(times)
 }
 
 /// Reports an older version of a Model that was made current outside of Macadam.
-pub(super) fn rolled_back_elsewhere(plan: &mut Plan, case: &AddressInputs<'_>, head: RevisionKey, fact: RevisionFact) {
-    if let Some((current, known)) = lower_than_known(case, head, fact) {
-        drifted(plan, case, head.asset_id, DriftKind::RolledBackElsewhere { current, known });
+pub(super) fn rolled_back_elsewhere(
+    plan: &mut Plan,
+    inputs: &AddressInputs<'_>,
+    head: RevisionKey,
+    fact: RevisionFact,
+) {
+    if let Some((current, known)) = lower_than_known(inputs, head, fact) {
+        drifted(plan, inputs, head.asset_id, DriftKind::RolledBackElsewhere { current, known });
     }
 }
 
 /// The revision that Roblox has current and the newer one that should be.
-fn lower_than_known(case: &AddressInputs<'_>, head: RevisionKey, fact: RevisionFact) -> Option<(Revision, Revision)> {
-    let Observation { asset, at } = case.recorded.observed(head.asset_id)?;
+fn lower_than_known(inputs: &AddressInputs<'_>, head: RevisionKey, fact: RevisionFact) -> Option<(Revision, Revision)> {
+    let Observation { asset, at } = inputs.recorded.observed(head.asset_id)?;
     let (seen, known) = (asset.revision?, head.version?);
     // When the lockfile's revisions were made is not known: before the lockfile was read, and what
     // was seen before that is out of date.

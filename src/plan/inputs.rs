@@ -51,7 +51,7 @@ pub(crate) struct AddressInputs<'a> {
 /// An address whose file can be used.
 #[derive(Clone, Copy)]
 pub(super) struct ReadyAddress<'a> {
-    pub(super) case: AddressInputs<'a>,
+    pub(super) inputs: AddressInputs<'a>,
     pub(super) asset_type: AssetType,
     pub(super) facts: &'a FileFacts,
     pub(super) not_before: Option<Timestamp>,
@@ -79,37 +79,37 @@ pub(super) fn due(blocked: Option<&Blocked>, wanted: FieldDigest, now: Timestamp
 /// Holds a change that Roblox refused, as long as nothing of it has changed.
 pub(super) fn hold_refused(
     plan: &mut Plan,
-    case: &AddressInputs<'_>,
+    inputs: &AddressInputs<'_>,
     part: HeldPart,
     action: IntentKind,
     refusal_kind: RefusalKind,
     message: &str,
 ) {
     let reason = HoldReason::Refused { action, refusal_kind, message: message.to_owned() };
-    plan.held.push(Hold { address: case.address.clone(), part, reason });
+    plan.held.push(Hold { address: inputs.address.clone(), part, reason });
 }
 
 pub(super) fn push(
     plan: &mut Plan,
-    case: &AddressInputs<'_>,
+    inputs: &AddressInputs<'_>,
     action: Action,
     reason: StepReason,
     not_before: Option<Timestamp>,
 ) {
-    plan.steps.push(Step { address: case.address.clone(), action, reason, after: Vec::new(), not_before });
+    plan.steps.push(Step { address: inputs.address.clone(), action, reason, after: Vec::new(), not_before });
 }
 
 /// Records the current asset on a machine that has only the lockfile.
-pub(super) fn point(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
+pub(super) fn point(plan: &mut Plan, inputs: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
     if record.points_to.is_none() {
-        plan.marks.push(Change::SetCurrentAsset { address: case.address.clone(), asset_id });
+        plan.marks.push(Change::SetCurrentAsset { address: inputs.address.clone(), asset_id });
     }
 }
 
-pub(super) fn hold(plan: &mut Plan, case: &AddressInputs<'_>, reason: HoldReason) {
-    plan.held.push(Hold { address: case.address.clone(), part: HeldPart::Asset, reason });
+pub(super) fn hold(plan: &mut Plan, inputs: &AddressInputs<'_>, reason: HoldReason) {
+    plan.held.push(Hold { address: inputs.address.clone(), part: HeldPart::Asset, reason });
 }
 
-pub(super) fn note(plan: &mut Plan, case: &AddressInputs<'_>, kind: NoteKind) {
-    plan.notes.push(Note { address: Some(case.address.clone()), kind });
+pub(super) fn note(plan: &mut Plan, inputs: &AddressInputs<'_>, kind: NoteKind) {
+    plan.notes.push(Note { address: Some(inputs.address.clone()), kind });
 }

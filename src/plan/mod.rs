@@ -84,7 +84,7 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
             push_move(&mut plan, address, moved);
         }
         let (sharing, moves) = (&sharing, &moves);
-        let case = inputs::AddressInputs {
+        let inputs = inputs::AddressInputs {
             address,
             want,
             fields,
@@ -96,7 +96,7 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
             options,
             now,
         };
-        if let Some(target) = asset::plan_asset(&mut plan, &case) {
+        if let Some(target) = asset::plan_asset(&mut plan, &inputs) {
             intentions.push(metadata::MetadataTarget { address, want, target, fields });
         }
     }
@@ -217,7 +217,9 @@ fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded, undecid
                     *uncounted.entry(why).or_default() += 1;
                     continue;
                 }
-                let kind = NoteKind::Removed { kept: desired.policy.removed == LeavePolicy::Keep };
+                let (kept, glob) =
+                    (desired.policy.removed == LeavePolicy::Keep, desired.fileless.get(address).cloned());
+                let kind = NoteKind::Removed { kept, glob };
                 plan.marks.push(mark(true));
                 plan.notes.push(Note { address: Some(address.clone()), kind });
             }

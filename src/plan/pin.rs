@@ -18,37 +18,37 @@ use crate::model::recorded::{Blocked, Record};
 /// Plans an address that `[pins]` names. Returns the asset whose metadata is planned next.
 pub(super) fn plan_pin<'a>(
     plan: &mut Plan,
-    case: &AddressInputs<'a>,
+    inputs: &AddressInputs<'a>,
     record: &'a Record,
     pin: Pin,
 ) -> Option<MetadataSubject<'a>> {
     let (key, fact) = match find(record, pin) {
         Ok(found) => found,
         Err(why) => {
-            hold(plan, case, HoldReason::PinUnusable { pin, why, usable: UsableRevisions::of(record) });
+            hold(plan, inputs, HoldReason::PinUnusable { pin, why, usable: UsableRevisions::of(record) });
             return None;
         }
     };
-    let wanted = input_digest::of(case.want, case.fields).asset;
+    let wanted = input_digest::of(inputs.want, inputs.fields).asset;
     if let Some(Blocked::Refused { input_digest, action, refusal_kind, message, .. }) = &record.blocked
         && *input_digest == wanted
     {
-        hold_refused(plan, case, HeldPart::Asset, *action, *refusal_kind, message);
+        hold_refused(plan, inputs, HeldPart::Asset, *action, *refusal_kind, message);
         return None;
     }
-    let not_before = due(record.blocked.as_ref(), wanted, case.now);
+    let not_before = due(record.blocked.as_ref(), wanted, inputs.now);
     let goes = match key.version {
-        Some(to) => roll_back(plan, case, record, (key, fact), to, not_before)?,
-        None => point_back(plan, case, record, key, not_before),
+        Some(to) => roll_back(plan, inputs, record, (key, fact), to, not_before)?,
+        None => point_back(plan, inputs, record, key, not_before),
     };
-    note_waiting(plan, case, record, key, fact);
+    note_waiting(plan, inputs, record, key, fact);
     let asset_id = key.asset_id;
     let same = record.points_to.is_none_or(|points_to| points_to == asset_id);
     if !goes {
-        point(plan, case, record, asset_id);
-        drift::archived(plan, case, record, asset_id);
+        point(plan, inputs, record, asset_id);
+        drift::archived(plan, inputs, record, asset_id);
     }
-    let owns = case.sharing.owns_metadata(case.address, asset_id);
+    let owns = inputs.sharing.owns_metadata(inputs.address, asset_id);
     owns.then_some(MetadataSubject::Known {
         asset_id,
         asked: same.then_some(&record.asked),
@@ -58,14 +58,14 @@ pub(super) fn plan_pin<'a>(
 }
 
 /// A pin of an address that has no revisions yet.
-pub(super) fn hold_unknown(plan: &mut Plan, case: &AddressInputs<'_>, pin: Pin) {
-    hold(plan, case, HoldReason::PinnedTooEarly { pin });
+pub(super) fn hold_unknown(plan: &mut Plan, inputs: &AddressInputs<'_>, pin: Pin) {
+    hold(plan, inputs, HoldReason::PinnedTooEarly { pin });
 }
 
 /// Of a Model. `None`: it is held. Otherwise whether there is something to do.
 fn roll_back(
     plan: &mut Plan,
-    case: &AddressInputs<'_>,
+    inputs: &AddressInputs<'_>,
     record: &Record,
     (key, fact): (RevisionKey, RevisionFact),
     to: Revision,
@@ -73,32 +73,33 @@ fn roll_back(
 ) -> Option<bool> {
     let (head, head_fact) = record.head()?;
     let carried_out = record.pinned.is_some_and(|pinned| pinned.pin == Pin::Revision(to));
-    if drift::is_elsewhere(record, head, head_fact) && head != key && !case.options.overwrite.contains(case.address) {
+    if drift::is_elsewhere(record, head, head_fact) && head != key && !inputs.options.overwrite.contains(inputs.address)
+    {
         // The pin was carried out before, and a newer revision was made outside of Macadam since.
         if carried_out {
-            drift::tell_made_elsewhere(plan, case, head);
+            drift::tell_made_elsewhere(plan, inputs, head);
             return Some(false);
         }
-        drift::holds_update(plan, case, record, head, head_fact);
+        drift::holds_update(plan, inputs, record, head, head_fact);
         return None;
     }
     let same_bytes = fact.content.is_some() && fact.content == head_fact.content;
     if head == key || same_bytes || (carried_out && record.pinned.is_some_and(|pinned| pinned.at == head)) {
-        drift::rolled_back_elsewhere(plan, case, head, head_fact);
+        drift::rolled_back_elsewhere(plan, inputs, head, head_fact);
         return Some(false);
     }
-    if drift::holds_archived(plan, case, record, key.asset_id, BlockedChange::Pin { to }) {
+    if drift::holds_archived(plan, inputs, record, key.asset_id, BlockedChange::Pin { to }) {
         return None;
     }
     let reason = StepReason::PinnedToRevision { to, from: head.version };
-    push(plan, case, Action::Rollback { asset_id: key.asset_id, to }, reason, not_before);
+    push(plan, inputs, Action::Rollback { asset_id: key.asset_id, to }, reason, not_before);
     Some(true)
 }
 
 /// Of a type with one content an asset. Whether there is something to do.
 fn point_back(
     plan: &mut Plan,
-    case: &AddressInputs<'_>,
+    inputs: &AddressInputs<'_>,
     record: &Record,
     key: RevisionKey,
     not_before: Option<jiff::Timestamp>,
@@ -106,7 +107,7 @@ fn point_back(
     match record.points_to {
         Some(from) if from != key.asset_id => {
             let action = Action::PointBack { to: key, from, pinned: true };
-            push(plan, case, action, StepReason::PinnedToAsset(key.asset_id), not_before);
+            push(plan, inputs, action, StepReason::PinnedToAsset(key.asset_id), not_before);
             true
         }
         Some(_) | None => false,
@@ -114,11 +115,11 @@ fn point_back(
 }
 
 /// Notes a file whose bytes wait, since they differ from the pinned revision.
-fn note_waiting(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, key: RevisionKey, fact: RevisionFact) {
+fn note_waiting(plan: &mut Plan, inputs: &AddressInputs<'_>, record: &Record, key: RevisionKey, fact: RevisionFact) {
     let number = record.history.number(key);
-    match &case.want.content {
+    match &inputs.want.content {
         Ok(facts) if fact.content != Some(facts.hash) => {
-            note(plan, case, NoteKind::PinHoldsFile { address: case.address.clone(), number });
+            note(plan, inputs, NoteKind::PinHoldsFile { address: inputs.address.clone(), number });
         }
         Ok(_) | Err(_) => {}
     }

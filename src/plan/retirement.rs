@@ -93,7 +93,7 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
     let taken_off: BTreeSet<(Address, AssetId)> = plan.marks.iter().filter_map(cleared_retirement).collect();
     for (address, record) in recorded.assets.iter().filter(|(address, _)| !in_progress.contains(*address)) {
         for (asset_id, why) in leaving(address, record, desired) {
-            // Without its own lockfile nobody knows what this checkout had, and what is another
+            // Without its own lockfile Macadam can't tell this checkout's assets from another
             // branch's.
             if options.missing_lockfile.is_some() && !options.accept_new_lockfile {
                 continue;
@@ -278,7 +278,9 @@ fn carry_out(
         }
         let reason = match why {
             RetireReason::Replaced => StepReason::Replaced,
-            RetireReason::Removed | RetireReason::ByHand => StepReason::Removed,
+            RetireReason::Removed | RetireReason::ByHand => {
+                StepReason::Removed { glob: desired.fileless.get(address).cloned() }
+            }
         };
         let action = Action::Archive { asset_id, why };
         let (address, after) = (address.clone(), Vec::new());

@@ -265,6 +265,23 @@ impl Action {
         }
     }
 
+    /// The words for a person while it is planned: "2 to upload".
+    pub(crate) const fn planned(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "to upload",
+            Self::Share { .. } => "to share an asset ID",
+            Self::UpdateContent { .. } => "to update",
+            Self::Replace { .. } => "to replace",
+            Self::PointBack { pinned: false, .. } => "to switch back",
+            Self::PointBack { pinned: true, .. } | Self::Rollback { .. } => "to roll back",
+            Self::Move { .. } => "to move",
+            Self::Restore { .. } => "to restore",
+            Self::Archive { .. } => "to archive",
+            Self::UpdateMetadata { .. } => "to change",
+            Self::Settle { .. } | Self::Wait { .. } => "waiting for Roblox",
+        }
+    }
+
     /// The asset that it concerns, where known.
     pub(crate) fn asset_id(&self) -> Option<AssetId> {
         match self {

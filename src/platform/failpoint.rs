@@ -12,6 +12,8 @@
 //!   in place of ten seconds.
 //! - `MACADAM_PROGRESS` is the time between two lines of progress, in milliseconds, in place of half
 //!   a minute.
+//! - `MACADAM_COLUMNS` makes standard output and standard error as wide as a terminal of so many
+//!   columns.
 //! - `MACADAM_STAND_IN` makes a server that `--api-url` names stand in for Roblox: what it uploads
 //!   may be published, and hints don't name it.
 //! - `MACADAM_CLOCK_SHIFT` is how many seconds the clock is ahead of the time of day, or behind it.
@@ -54,6 +56,13 @@ pub(crate) const fn progress(known: std::time::Duration) -> std::time::Duration 
     known
 }
 
+/// Returns the columns of a terminal that stands in for standard output and standard error.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub(crate) const fn columns() -> Option<usize> {
+    None
+}
+
 /// Returns whether the server of `--api-url` stands in for Roblox.
 #[cfg(not(feature = "failpoints"))]
 #[inline]
@@ -62,7 +71,7 @@ pub(crate) const fn stands_in() -> bool {
 }
 
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::{clock_shift, held, hit, progress, rest, stands_in, trip};
+pub(crate) use armed::{clock_shift, columns, held, hit, progress, rest, stands_in, trip};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -144,6 +153,11 @@ mod armed {
     pub(crate) fn progress(known: std::time::Duration) -> std::time::Duration {
         let given = variable("MACADAM_PROGRESS").and_then(|text| text.parse().ok());
         given.map_or(known, std::time::Duration::from_millis)
+    }
+
+    /// Returns the columns of a terminal that stands in for standard output and standard error.
+    pub(crate) fn columns() -> Option<usize> {
+        variable("MACADAM_COLUMNS").and_then(|text| text.parse().ok())
     }
 
     /// Returns whether the server of `--api-url` stands in for Roblox.

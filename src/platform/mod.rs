@@ -18,4 +18,5 @@ pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod secrecy;
 pub(crate) mod signals;
+pub(crate) mod terminal;
 pub(crate) mod wakeup;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StateError;
 use super::store::create_folder;
+use crate::model::minute::Minute;
 use crate::platform::file_id::FileId;
 use crate::platform::lock::{FileLock, host_name, is_locked};
 use crate::platform::own_file;
@@ -114,7 +115,7 @@ fn describe(holder: Option<&Holder>, path: &Path) -> String {
         None => format!("another Macadam is already running in this project (it uses `{}`)", path.display()),
         Some(Holder { pid, host, command, since }) => {
             let host = host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
-            let since = since.strftime("%Y-%m-%d %H:%M UTC");
+            let since = Minute(*since);
             format!("`{command}` is already running in this project (process {pid}{host}, since {since})")
         }
     }

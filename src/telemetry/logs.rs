@@ -95,6 +95,8 @@ pub(crate) struct Wording {
     pub mark: &'static str,
     /// The options that a proposed command repeats.
     pub options: RepeatedOptions,
+    /// Breaks a line for the terminal that it is shown on, if that is given.
+    pub fit: Option<fn(&str) -> String>,
 }
 
 fn subscriber<W>(
@@ -256,7 +258,7 @@ struct LineWriter<'a, W>(W, &'a Wording);
 impl<W: Write> Write for LineWriter<'_, W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
-        let Wording { mark, options } = self.1;
+        let Wording { mark, options, fit } = self.1;
         let text = options.add_to(text.trim_end_matches('\n'));
         // A priority of the journal comes first.
         let (priority, text) = match text.split_once('>') {
@@ -265,7 +267,9 @@ impl<W: Write> Write for LineWriter<'_, W> {
             }
             _ => ("", text.as_ref()),
         };
-        let line = format!("{priority}{mark}{}\n", shown::line(text));
+        let shown = shown::line(text);
+        let shown = fit.map_or_else(|| shown.to_string(), |fit| fit(&shown).replace('\n', &format!("\n{mark}")));
+        let line = format!("{priority}{mark}{shown}\n");
         self.0.write_all(line.as_bytes())?;
         Ok(event.len())
     }

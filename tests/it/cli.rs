@@ -394,7 +394,7 @@ fn help_version_and_completions_go_to_standard_output() {
         (&["--version"], env!("CARGO_PKG_VERSION")),
         (&["completions", "bash"], "complete"),
         (&["completions", "zsh"], "#compdef macadam"),
-        (&["completions", "fish"], "complete -c macadam"),
+        (&["completions", "fish"], "--command macadam"),
     ] {
         let ran = project.run(args).expect(0);
         assert!(ran.stdout.contains(text) && ran.stderr.is_empty(), "{args:?}: {}{}", ran.stdout, ran.stderr);

@@ -4,7 +4,7 @@
 //! Read next: [`super::snapshots`], which writes them anew.
 
 use super::output::stable;
-use super::support::{Project, png, rbxmx};
+use super::support::{Project, Ran, Remote, png, rbxmx};
 
 const OWNER: &str = "[creator]\nuser_id = 1234567\n\n";
 
@@ -70,6 +70,23 @@ const IN_ASSETS: &[Mistake] = &[
     ("an asset ID as the name", "[assets.123456789]\npath = \"models/sword.rbxmx\"\n", CHECK),
     ("a glob that finds nothing", "[globs.ui]\npath = \"images/**/*.png\"\n", CHECK),
     ("a glob in another case", "[globs.ui]\npath = \"ui/*.PNG\"\n", CHECK),
+    ("two stars beside an extension", "[globs.ui]\npath = \"**.png\"\n", CHECK),
+    ("two stars beside an extension, in a folder", "[globs.ui]\npath = \"ui/**.png\"\n", CHECK),
+    ("a folder with a slash as the path", "[assets.ui]\npath = \"images/\"\n", CHECK),
+    ("two slashes", "[assets.close]\npath = \"ui//close.png\"\n", CHECK),
+    ("two slashes in a glob", "[globs.ui]\npath = \"ui//*.png\"\n", CHECK),
+    ("a semicolon at the end", "[assets.sword]\npath = \"models/sword.rbxmx\";\n", CHECK),
+    ("a comma at the end", "[assets.sword]\npath = \"models/sword.rbxmx\",\n", CHECK),
+    ("a comment with slashes", "// my sword\n[assets.sword]\npath = \"models/sword.rbxmx\" // the model\n", CHECK),
+    (
+        "a comment with slashes after a number",
+        "[assets.sword]\npath = \"models/sword.rbxmx\"\nexpected_price = 0 // free\n",
+        CHECK,
+    ),
+    ("a pin in quotes", "[assets.close]\npath = \"ui/close.png\"\n\n[pins]\nclose = \"3\"\n", CHECK),
+    ("a pin of an image at a number", "[assets.close]\npath = \"ui/close.png\"\n\n[pins]\nclose = 3\n", CHECK),
+    ("[sword]", "[sword]\npath = \"models/sword.rbxmx\"\n", CHECK),
+    ("[ui] with a glob", "[ui]\npath = \"ui/*.png\"\n", CHECK),
     ("rbxassetid as an icon", "[assets.sword]\npath = \"models/sword.rbxmx\"\nicon = \"rbxassetid://123\"\n", CHECK),
 ];
 
@@ -79,6 +96,9 @@ const WHOLE: &[Mistake] = &[
     ("a name in quotes as the user", "[creator]\nuser_id = \"bob\"\n", CHECK),
     ("a number in quotes as the user", "[creator]\nuser_id = \"1234567\"\n", CHECK),
     ("0 as the user", "[creator]\nuser_id = 0\n", CHECK),
+    ("a negative number as the user", "[creator]\nuser_id = -5\n", CHECK),
+    ("a comma after the user", "[creator]\nuser_id = 1234567,\n", CHECK),
+    ("a comment with slashes after the user", "[creator]\nuser_id = 1234567 // me\n", CHECK),
     ("user and group", "[creator]\nuser_id = 1\ngroup_id = 2\n", CHECK),
     ("Asphalt's owner", "[creator]\ntype = \"user\"\nid = 1234567\n", CHECK),
     ("user in place of user_id", "[creator]\nuser = 1234567\n", CHECK),
@@ -94,6 +114,7 @@ const TYPED: &[Mistake] = &[
     ("an asset ID in words", "", &["import", "sword", "abc"]),
     ("an asset ID with its scheme", "", &["resolve", "sword", "--asset-id", "rbxassetid://sword"]),
     ("uploads in words", "", &["sync", "--once", "--uploads", "many"]),
+    ("sync --force", "", &["sync", "--once", "--force"]),
     ("a timeout without a unit", "", &["sync", "--once", "--timeout", "30"]),
     ("no time", "", &["sync", "--once", "--timeout", "0d"]),
     ("a near miss of an address", "", &["status", "swrod"]),
@@ -106,6 +127,20 @@ const TYPED: &[Mistake] = &[
     ("push", "", &["push"]),
     ("--dry-run", "", &["sync", "--dry-run"]),
     ("-once", "", &["sync", "-once"]),
+    ("--once without a command", "", &["--once"]),
+    ("undo", "", &["undo"]),
+    ("add", "", &["add", "ui/close.png"]),
+    ("login", "", &["login"]),
+    ("plan of one asset", "", &["plan", "sword"]),
+    ("check of one asset", "", &["check", "sword"]),
+    ("an option of another command", "", &["plan", "--once"]),
+    ("list of a kind", "", &["list", "images"]),
+    ("status of a folder", "", &["status", "ui"]),
+    ("unpin of nothing", "", &["unpin", "nope"]),
+    ("unpin of what isn't pinned", "", &["unpin", "sword"]),
+    ("retry of nothing", "", &["retry", "--all"]),
+    ("init --force", "", &["init", "--force"]),
+    ("a manifest that isn't there", "", &["check", "--manifest", "nope.toml"]),
 ];
 
 #[test]
@@ -113,7 +148,7 @@ fn a_mistake_of_a_beginner_is_told_with_what_to_write() {
     let mut transcript = String::new();
     let owned = IN_ASSETS.iter().map(|(name, text, command)| (*name, format!("{OWNER}{text}"), *command));
     let whole = WHOLE.iter().map(|(name, text, command)| (*name, (*text).to_owned(), *command));
-    let good = || format!("{OWNER}[assets.sword]\npath = \"models/sword.rbxmx\"\n");
+    let good = || format!("{OWNER}[assets.sword]\npath = \"models/sword.rbxmx\"\n\n[globs.ui]\npath = \"ui/*.png\"\n");
     let typed = TYPED.iter().map(|(name, _, command)| (*name, good(), *command));
     let mut told = 0;
     for (name, manifest, command) in owned.chain(whole).chain(typed) {
@@ -121,7 +156,8 @@ fn a_mistake_of_a_beginner_is_told_with_what_to_write() {
         project.write("models/sword.rbxmx", rbxmx("sword"));
         project.write("ui/close.png", png(1));
         let ran = project.run(command);
-        let printed = stable(&format!("{}{}", ran.stdout, ran.stderr));
+        let folder = project.path().canonicalize().unwrap().display().to_string();
+        let printed = stable(&format!("{}{}", ran.stdout, ran.stderr).replace(&folder, "FOLDER"));
         // Whose mistake it is: never a panic, and never silence.
         assert!(!printed.trim().is_empty() && !printed.contains("panicked"), "{name}: {printed}");
         told += 1;
@@ -131,4 +167,38 @@ fn a_mistake_of_a_beginner_is_told_with_what_to_write() {
     }
     assert!(told >= 40, "{told}");
     insta::assert_snapshot!("mistakes", transcript);
+}
+
+/// A `.env` file whose key can't be meant: the message says so, and never what stands there.
+#[test]
+fn a_key_in_a_file_of_variables_is_read_as_it_is_written() {
+    let project = Project::new(&format!("{OWNER}[assets.sword]\npath = \"models/sword.rbxmx\"\n"));
+    project.write("models/sword.rbxmx", rbxmx("sword"));
+    let asked = |line: &str| {
+        project.write(".env", line);
+        let ran = project.command(&["sync", "--once"]).env_remove("ROBLOX_API_KEY").output().unwrap();
+        Ran::of(ran).expect(4).stderr
+    };
+    let open = asked("ROBLOX_API_KEY=\"hunter2\n");
+    assert!(open.contains(".env: the closing quote is missing") && !open.contains("hunter2"), "{open}");
+    let expanded = asked("ROBLOX_API_KEY=${HUNTER2}\n");
+    assert!(expanded.contains("isn't replaced") && !expanded.contains("HUNTER2"), "{expanded}");
+    assert!(!project.state().exists());
+}
+
+/// Where git can't say whether it has the `.env` file, the run says that nobody checked.
+#[cfg(unix)]
+#[test]
+fn a_file_of_variables_that_git_could_not_be_asked_about_is_used_with_a_warning() {
+    let remote = Remote::start();
+    let manifest = "[creator]\nuser_id = 1\n\n[assets.sword]\npath = \"models/sword.rbxmx\"\n";
+    let project = Project::new(manifest).at(&remote.url());
+    project.write("models/sword.rbxmx", rbxmx("sword"));
+    project.git(&["init", "-q"]);
+    project.write(".env", "ROBLOX_API_KEY=abc\n");
+    let no_git = tempfile::tempdir().unwrap();
+    let ran =
+        project.command(&["sync", "--once"]).env_remove("ROBLOX_API_KEY").env("PATH", no_git.path()).output().unwrap();
+    let told = Ran::of(ran).stderr;
+    assert!(told.contains("couldn't check that git doesn't have") && !told.contains("abc"), "{told}");
 }

@@ -68,17 +68,17 @@ fn a_plan_of_new_assets() {
     insta::assert_snapshot!(plan(&project), @r#"
     new (2)
       again
-          Image "again" from again.png for user:1
+          Image "again" from again.png for user 1
           privacy  open_use
           not on Roblox yet
       sword
-          Model "Sword" from sword.rbxmx for user:1
+          Model "Sword" from sword.rbxmx for user 1
           description  A sword
           not on Roblox yet
 
     new (same file as another asset, so no upload) (1)
       icon
-          Image from icon.png for user:1
+          Image from icon.png for user 1
           privacy  open_use
           asset    again
           not on Roblox yet; it shares the upload of `again`, which has the same bytes
@@ -109,19 +109,19 @@ fn a_plan_of_changes() {
     project.write("assets.toml", manifest.replace("{ uri", "{ title = \"us\", uri"));
     insta::assert_snapshot!(plan(&project), @r#"
     updated (1)
-      sword (asset ID)
+      sword (rbxassetid://ID)
           content   6fe6befa -> 65e2d7e1
           revision  1 -> (new)
           the file changed
 
     replaced (new asset ID) (1)
-      icon (asset ID)
+      icon (rbxassetid://ID)
           content  304d322c -> 39307ffe
-          asset    assets/ID -> (new)
+          asset    rbxassetid://ID -> (new)
           the file changed; Roblox can't update an Image, so it gets a new asset ID
 
     settings changed (1)
-      sword (asset ID)
+      sword (rbxassetid://ID)
           display_name          Sword -> Long sword
           description           A sword -> A sword that is longer than any other sw…
           social_links.twitter  (unknown) -> us <https://twitter.com/us>
@@ -158,7 +158,7 @@ fn a_plan_shows_holds_and_drifts() {
           hint: export it again, and see that it opens elsewhere
 
     changed on Roblox (1)
-      sword (asset ID)
+      sword (rbxassetid://ID)
           revision 2 was made on Roblox, outside of Macadam
           hint: if it is a deploy that this checkout hasn't pulled, pull it; `macadam sync --once --overwrite sword` puts the file over it
 
@@ -186,12 +186,12 @@ fn a_moved_file_and_a_removed_one() {
     project.remove("ui/c.png");
     insta::assert_snapshot!(plan(&project), @r#"
     moved (same asset ID) (1)
-      ui/d.png (asset ID)
+      ui/d.png (rbxassetid://ID)
           address  ui/a.png -> ui/d.png
           it was `ui/a.png` before: both have the same bytes
 
     notes (1)
-      ui/c.png: it is no longer in the manifest; its asset stays on Roblox
+      ui/c.png: its file is gone, so the glob `ui` no longer finds it; its asset stays on Roblox
 
     Plan: 1 to move, 2 unchanged.
     "#);
@@ -226,8 +226,8 @@ fn a_sync_names_what_it_did() {
     let (_remote, project) = new(MANIFEST);
     let (text, _) = sync(&project, &[], 0);
     insta::assert_snapshot!(text, @r#"
-    uploaded        icon (asset ID, revision 1)
-    uploaded        sword (asset ID, revision 1)
+    uploaded        icon (rbxassetid://ID, revision 1)
+    uploaded        sword (rbxassetid://ID, revision 1)
 
     Done. 2 assets are up to date: 2 uploaded.
     The lockfile has changed: commit it.
@@ -236,8 +236,8 @@ fn a_sync_names_what_it_did() {
     project.write("assets.toml", project.read("assets.toml").replace("\"Sword\"", "\"Axe\"").replace("A sw", "Sw"));
     let (text, _) = sync(&project, &[], 0);
     insta::assert_snapshot!(text, @r#"
-    updated         sword (asset ID, revision 2)
-    changed         sword (asset ID, revision 2): display_name, description
+    updated         sword (rbxassetid://ID, revision 2)
+    changed         sword (rbxassetid://ID, revision 2): display_name, description
 
     Done. 2 assets are up to date: 1 updated, 1 name set, 1 description set.
     The lockfile has changed: commit it.
@@ -253,7 +253,7 @@ fn drift_is_a_warning_and_no_failure() {
     let (text, warnings) = sync(&project, &["--refresh"], 0);
     insta::assert_snapshot!(format!("{text}{warnings}"), @r#"
     Done. 2 assets are up to date: 1 changed on Roblox.
-    warning: sword (asset ID): display_name changed on Roblox, outside of Macadam; change it here as well, or set `policy.drift = "heal"` to have it put back
+    warning: sword (rbxassetid://ID): display_name changed on Roblox, outside of Macadam; change it here as well, or set `policy.drift = "heal"` to have it put back
     "#);
     let (code, document) = project.json(&["sync", "--once", "--refresh"]);
     assert_eq!((code, &document["in_sync"], &document["under_review"]), (0, &json!(true), &json!(0)));
@@ -302,8 +302,8 @@ fn locked_prints_the_plan() {
 fn history(project: &Project, address: &str) -> String {
     let text = stable(&project.run(&["history", address]).expect(0).stdout);
     let lines = text.lines().map(|line| match line.find(" 20") {
-        Some(at) if line[at..].len() > 20 && line[at + 5..].starts_with('-') => {
-            format!("{} WHEN{}", &line[..at], &line[at + 20..])
+        Some(at) if line[at..].len() >= 21 && line[at + 5..].starts_with('-') => {
+            format!("{} WHEN{}", &line[..at], &line[at + 21..])
         }
         _ => line.to_owned(),
     });
@@ -328,15 +328,15 @@ fn history_marks_what_is_pinned_current_and_made_by_a_rollback() {
         project.sync();
         if profile == Profile::Observed {
             insta::assert_snapshot!(history(&project, "sword"), @r#"
-       REV         ASSET ID  CONTENT       WHEN                  BY
-         1     ID  6fe6befac66b  WHEN   create          pinned
-         2     ID  ad548b2a4fc9  WHEN   update_content  the file's bytes
-    *    3     ID  6fe6befac66b  WHEN   rollback        current, back to 1
+    REV  ASSET ID                   CONTENT       WHEN                  BY
+      1  rbxassetid://ID  6fe6befac66b  WHEN  create          pinned
+      2  rbxassetid://ID  ad548b2a4fc9  WHEN  update_content  the file's bytes
+    * 3  rbxassetid://ID  6fe6befac66b  WHEN  rollback        current, back to 1
     "#);
             insta::assert_snapshot!(history(&project, "icon"), @r#"
-       REV         ASSET ID  CONTENT       WHEN                  BY
-    *    1     ID  304d322ca8bc  WHEN   create          current, pinned
-         2     ID  39307ffe62c4  WHEN   replace         the file's bytes
+    REV  ASSET ID                   CONTENT       WHEN                  BY
+    * 1  rbxassetid://ID  304d322ca8bc  WHEN  create   current, pinned
+      2  rbxassetid://ID  39307ffe62c4  WHEN  replace  the file's bytes
     "#);
         }
         for fresh in [false, true] {

@@ -143,7 +143,7 @@ fn every_line_of_a_rehearsal_is_marked() {
         assert_eq!(document["rehearsal"], true, "{args:?}: {document:#}");
     }
     let status = run(&project, &["status", "icon", "--emulator"]).expect(0).stdout;
-    assert!(status.contains(" 90000000000000"), "the asset IDs look like Roblox's: {status}");
+    assert!(status.contains("rbxassetid://90000000000000"), "the asset IDs look like Roblox's: {status}");
 }
 
 #[test]

@@ -33,7 +33,8 @@ fn without_times(text: &str) -> String {
     let lines = text.lines().map(|line| match line.split(' ').find(|word| is_time(word)) {
         Some(day) => {
             let at = line.find(day).unwrap();
-            let clock = line[at + 10..].len().min(9);
+            let rest = &line[at + 10..];
+            let clock = if rest.get(6..10) == Some(" UTC") { 10 } else { rest.len().min(9) };
             format!("{}WHEN{}\n", &line[..at], &line[at + 10 + clock..])
         }
         None => format!("{line}\n"),

@@ -50,7 +50,7 @@ fn a_pinned_address_tells_its_revision_and_what_waits() {
         (&json!("pinned"), &json!(1), &json!(2))
     );
     let waits = before["waits"].as_str().unwrap();
-    assert!(waits.starts_with("rollback: it is pinned to revision 1"), "{waits}");
+    assert!(waits.starts_with("to roll back: it is pinned to revision 1"), "{waits}");
     assert!(waits.ends_with("its file has other content; `macadam unpin sword` goes back to it"), "{waits}");
     project.sync();
     let (sword, icon) = (row(&project, "sword"), row(&project, "icon"));
@@ -61,13 +61,11 @@ fn a_pinned_address_tells_its_revision_and_what_waits() {
         assert_ne!(row["content_hash"], row["file_hash"]);
     }
     insta::assert_snapshot!(shown(&project), @r#"
-    STATE        ADDRESS TYPE               ASSET ID  REV
-    pinned       icon    Image          ID    1
-                 pinned to revision 1
-                 its file has other content; `macadam unpin icon` goes back to it
-    pinned       sword   Model          ID    3
-                 pinned to revision 1
-                 its file has other content; `macadam unpin sword` goes back to it
+    STATE   ADDRESS  TYPE   ASSET ID                   REV
+    pinned  icon     Image  rbxassetid://ID    1
+        it is pinned to revision 1, and its file has other content; `macadam unpin icon` goes back to it
+    pinned  sword    Model  rbxassetid://ID    3
+        it is pinned to revision 1, and its file has other content; `macadam unpin sword` goes back to it
 
     2 pinned
     "#);
@@ -97,13 +95,13 @@ fn status_shows_foreign_changes_as_drifted_or_archived() {
     assert_eq!(sword["drifts"][0]["what"], "display_name changed on Roblox, outside of Macadam");
     assert_eq!((&icon["state"], &icon["archived_by"]), (&json!("archived"), &json!("elsewhere")));
     insta::assert_snapshot!(shown(&project), @r#"
-    STATE        ADDRESS TYPE               ASSET ID  REV
-    archived     icon    Image          ID    1
-                 it was archived on Roblox, outside of Macadam
-                 hint: `macadam restore icon`
-    differs      sword   Model          ID    1
-                 display_name changed on Roblox, outside of Macadam
-                 hint: change it here as well, or set `policy.drift = "heal"` to have it put back
+    STATE     ADDRESS  TYPE   ASSET ID                   REV
+    archived  icon     Image  rbxassetid://ID    1
+        it was archived on Roblox, outside of Macadam
+        hint: `macadam restore icon`
+    differs   sword    Model  rbxassetid://ID    1
+        display_name changed on Roblox, outside of Macadam
+        hint: change it here as well, or set `policy.drift = "heal"` to have it put back
 
     1 archived, 1 differs
     "#);

@@ -60,6 +60,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("signal_hook", &["src/platform/"]),
     ("rustix", &["src/platform/"]),
     ("indicatif", &["src/cli/"]),
+    ("unicode_width", &["src/cli/"]),
+    ("terminal_size", &["src/platform/"]),
 ];
 
 /// The house, read as text.

@@ -292,7 +292,9 @@ fn left_with(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) ->
 /// checked, so it counts as a difference.
 fn difference(want: &DesiredAsset, asset_type: AssetType, asset: &RemoteAsset) -> Option<String> {
     match Mismatch::of(Kind { asset_type, creator: want.creator }, asset) {
-        Some(Mismatch::Creator { meant, found, .. }) => return Some(format!("it belongs to {found}, not to {meant}")),
+        Some(Mismatch::Creator { meant, found, .. }) => {
+            return Some(format!("it belongs to {}, not to {}", found.in_words(), meant.in_words()));
+        }
         Some(Mismatch::Type { meant, found, .. }) => return Some(format!("its type is {found}, not {meant}")),
         Some(Mismatch::Asset { .. }) | None => {}
     }

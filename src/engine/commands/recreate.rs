@@ -287,7 +287,7 @@ fn may_keep(name: &Address, owner: Creator, record: &Record, desired: &Desired, 
 #[derive(Debug, thiserror::Error)]
 pub enum RecreateError {
     /// The key may not create assets for the new owner.
-    #[error("the API key may not upload assets for {creator}: {message}")]
+    #[error("the API key may not upload assets for {}: {message}", .creator.in_words())]
     Forbidden {
         /// The new owner.
         creator: Creator,

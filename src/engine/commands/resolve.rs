@@ -308,7 +308,9 @@ fn in_progress(state_cache: &StateCache, address: &Address) -> Result<(OpenUploa
 fn difference(attempt: Option<&Attempt>, record: &Record, asset: &RemoteAsset) -> Option<String> {
     let identity = &record.identity;
     match Mismatch::of(identity.kind(), asset) {
-        Some(Mismatch::Creator { meant, found, .. }) => return Some(format!("it belongs to {found}, not to {meant}")),
+        Some(Mismatch::Creator { meant, found, .. }) => {
+            return Some(format!("it belongs to {}, not to {}", found.in_words(), meant.in_words()));
+        }
         Some(Mismatch::Type { meant, found, .. }) => return Some(format!("its type is {found}, not {meant}")),
         Some(Mismatch::Asset { .. }) | None => {}
     }

@@ -14,6 +14,7 @@ use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::git::ask::Tracking;
 use crate::manifest::Diagnostic;
 use crate::model::ids::Creator;
+use crate::model::minute::Minute;
 use crate::model::shown::foreign;
 
 /// A clock that is off by more than this is worth a word: certificates, expiry of keys and the
@@ -299,7 +300,7 @@ pub(super) fn key(found: &KeyLookup, creators: &BTreeSet<Creator>, now: Timestam
                 facts.name.as_ref().map_or_else(|| "the key".to_owned(), |name| format!("the key `{}`", foreign(name)));
             let owner = facts.owner.map(|owner| format!(" of user {owner}")).unwrap_or_default();
             let expiry = match facts.expires_at {
-                Some(at) => format!("expires at {}", at.strftime("%Y-%m-%d %H:%M UTC")),
+                Some(at) => format!("expires at {}", Minute(at)),
                 None => "doesn't say when it expires".to_owned(),
             };
             let mut scopes: Vec<String> = facts

@@ -24,6 +24,7 @@ use crate::plan::current::{current, last};
 use crate::plan::in_doubt;
 use crate::plan::pinnable::find;
 use crate::plan::reason::hold::{HoldFacts, HoldReason};
+use crate::plan::reason::note::NoteKind;
 use crate::plan::retirement::{self, ScheduledArchiving};
 use crate::plan::{Drift, HeldPart, Hold, HoldKind, Plan, Step};
 
@@ -276,7 +277,11 @@ impl StatusInputs<'_> {
             AssetState::Drifted
         } else if want.pin.is_some() {
             AssetState::Pinned
-        } else if !has_asset || self.unknown == Some(Unknown::Changed) || self.steps().next().is_some() {
+        } else if !has_asset
+            || self.unknown == Some(Unknown::Changed)
+            || self.steps().next().is_some()
+            || self.is_unverified(record)
+        {
             AssetState::Pending
         } else {
             AssetState::Synced
@@ -288,19 +293,31 @@ impl StatusInputs<'_> {
             return Some(format!("it is missing here, but Macadam doesn't treat it as removed: {why}"));
         }
         let mut parts: Vec<String> =
-            self.steps().map(|step| format!("{}: {}", step.action.name(), step.reason)).collect();
-        let pin = self.want().and_then(|want| want.pin);
-        let is_pinned = pin.is_some();
-        let pinned = pin.zip(record).and_then(|(pin, record)| find(record, pin).ok());
+            self.steps().map(|step| format!("{}: {}", step.action.planned(), step.reason)).collect();
+        let pin = self.want().and_then(|want| want.pin).zip(record);
+        let pinned = pin.and_then(|(pin, record)| find(record, pin).ok());
         let differs = pinned.zip(self.file_hash()).is_some_and(|((_, fact), hash)| fact.content != Some(hash));
-        let unpin = format!("`macadam unpin {}`", self.address);
-        parts.extend(match (is_pinned, self.unknown) {
-            (true, Some(Unknown::Changed)) => Some(format!("its file has changed; {unpin} uploads it")),
-            (false, Some(Unknown::Changed)) => Some("its file has changed since the last sync".to_owned()),
-            (true, None) if differs => Some(format!("its file has other content; {unpin} goes back to it")),
-            (true, None) | (false, None) | (_, Some(Unknown::NeverLooked)) => None,
+        let (number, address) = (pin.and_then(|(pin, record)| number_of(pin, record)), self.address);
+        parts.extend(match (number, self.unknown) {
+            (Some(number), Some(Unknown::Changed)) => Some(format!(
+                "it is pinned to revision {number}, and its file has changed; `macadam unpin {address}` uploads it"
+            )),
+            (None, Some(Unknown::Changed)) => Some("its file has changed since the last sync".to_owned()),
+            (Some(number), None) if differs => {
+                Some(NoteKind::PinHoldsFile { address: address.clone(), number }.to_string())
+            }
+            (_, None | Some(Unknown::NeverLooked)) => None,
         });
+        parts.extend(self.is_unverified(record).then(|| {
+            "it is known only from another tool's files; the next `macadam sync --once` checks it on Roblox".to_owned()
+        }));
         (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// Returns whether the current asset is known only from another tool's files.
+    fn is_unverified(&self, record: Option<&Record>) -> bool {
+        let current = self.want().zip(record).and_then(|(want, record)| current(want, record));
+        current.is_some_and(|(_, fact)| fact.state == RevisionState::Unverified)
     }
 
     fn error(&self, record: Option<&Record>) -> (Option<String>, Option<String>) {

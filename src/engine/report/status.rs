@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::report::asset_state::Unknown;
 use crate::engine::report::asset_status::{AssetStatus, Parts, StatusInputs, addresses};
-use crate::engine::workspace::gather::{GatherError, absences, read_manifest};
+use crate::engine::workspace::gather::{GatherError, absences, read_manifest, unseen};
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::settled;
@@ -60,6 +60,7 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
         manifest.resolve(&findings, &known.all).map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
     let mut desired = resolved.desired;
     desired.absences = absences(project, &walk, &desired);
+    desired.unseen = walk.problems.iter().cloned().map(unseen).collect();
     desired.checkout = git::checkout(&project.root);
     let lost = view.missing_lockfile.as_ref().and_then(|missing| missing.lost(&desired, &view.recorded));
     let lost_lockfile = lost.map(|lost| LostLockfile { reason: lost.to_string(), hint: lost.hint() });
@@ -81,19 +82,26 @@ pub(crate) fn status_of<'a>(
 fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (FoundFiles, BTreeMap<ProjectPath, Unknown>) {
     let mut findings = FoundFiles::new();
     let mut unknown = BTreeMap::new();
+    let obstacles = files::Obstacles::below(&project.root);
     for (path, globs) in &walk.files {
-        let problem = |kind, message: String| Err(FileProblem::new(kind, message, None));
         if let Some(problem) = walk.unreachable.get(path) {
             findings.insert(path.clone(), FoundFile { globs: globs.clone(), content: Err(problem.clone()) });
             continue;
         }
-        let now = std::fs::metadata(project.root.join(path.as_str())).map(|found| fingerprint::of(&found));
+        let place = project.root.join(path.as_str());
+        let now =
+            std::fs::metadata(&place).ok().filter(std::fs::Metadata::is_file).map(|found| fingerprint::of(&found));
         let content = match (cache.get(path), now) {
-            (_, Err(error)) => problem(FileProblemKind::Unreadable, format!("can't read it: {error}")),
-            (Some(cached), Ok(now)) if cached.fingerprint == now => cached.content.clone(),
-            (cached, Ok(_)) => {
-                unknown.insert(path.clone(), if cached.is_some() { Unknown::Changed } else { Unknown::NeverLooked });
-                problem(FileProblemKind::NotLookedAt, "not looked at".to_owned())
+            (Some(cached), Some(now)) if cached.fingerprint == now => cached.content.clone(),
+            (cached, now) => {
+                // Only what a scan can't read has a scan's words; opening each new file would cost.
+                let is_plain = now.is_some() && !place.is_symlink();
+                let obstacle = if is_plain { None } else { obstacles.of(path) };
+                Err(obstacle.unwrap_or_else(|| {
+                    let why = if cached.is_some() { Unknown::Changed } else { Unknown::NeverLooked };
+                    unknown.insert(path.clone(), why);
+                    FileProblem::new(FileProblemKind::NotLookedAt, "not looked at", None)
+                }))
             }
         };
         findings.insert(path.clone(), FoundFile { globs: globs.clone(), content });

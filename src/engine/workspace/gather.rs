@@ -158,7 +158,7 @@ pub(in crate::engine) fn absences(project: &Project, walk: &files::Walk, desired
 /// Converts a problem of the walk, under the address that the file would have. A path that is no
 /// address (a control character, too long) is shown as a similar one, so that no problem is
 /// dropped.
-fn unseen(problem: files::WalkProblem) -> Unseen {
+pub(in crate::engine) fn unseen(problem: files::WalkProblem) -> Unseen {
     let plain: String = problem.path.chars().filter(|c| !c.is_control()).collect();
     let shortened = || {
         let characters: Vec<char> = plain.chars().collect();

@@ -24,6 +24,10 @@ use crate::state::store::Store;
 /// tools save now and then; a program that saves faster would never let any edit in.
 const EDIT_TRIES: usize = 5;
 
+/// The most files of a folder that are looked into for a manifest, and the most bytes of each.
+const MAX_NEARBY: usize = 20;
+const MAX_NEARBY_BYTES: u64 = 1 << 20;
+
 /// The default name of the manifest.
 pub(crate) const DEFAULT_MANIFEST: &str = "assets.toml";
 
@@ -63,6 +67,14 @@ pub enum ProjectError {
         /// The folder where the search began.
         from: PathBuf,
     },
+    /// The named manifest doesn't exist.
+    #[error("there is no manifest {}", .path.display())]
+    Absent {
+        /// The manifest.
+        path: PathBuf,
+        /// The names of the manifests in its folder.
+        nearby: Vec<String>,
+    },
     /// The manifest could not be read.
     #[error("can't read the manifest {}", .path.display())]
     Read {
@@ -98,6 +110,12 @@ impl ProjectError {
             Self::NotFound { .. } => {
                 Some("run `macadam init` to start one, or choose one with `--manifest PATH`".to_owned())
             }
+            Self::Absent { nearby, .. } => Some(match nearby.as_slice() {
+                [] => "`macadam init` writes one, under the same `--manifest`".to_owned(),
+                [one] if one == DEFAULT_MANIFEST => format!("{one} is there: leave out `--manifest` to use it"),
+                [one] => format!("{one} is there: choose it with `--manifest`"),
+                several => format!("in that folder there are {}", several.join(", ")),
+            }),
             Self::WorkTree(_) => Some(
                 "repair the checkout (`git status` says what is wrong), or choose another place with --state"
                     .to_owned(),
@@ -313,8 +331,13 @@ impl Project {
     }
 
     fn read_real_manifest(&self) -> Result<Vec<u8>, ProjectError> {
-        own_file::read(&self.manifest, manifest::MAX_BYTES as u64)
-            .map_err(|source| ProjectError::Read { path: self.manifest.clone(), source })
+        own_file::read(&self.manifest, manifest::MAX_BYTES as u64).map_err(|source| {
+            let path = self.manifest.clone();
+            match source.kind() {
+                io::ErrorKind::NotFound => ProjectError::Absent { nearby: manifests_in(&self.root), path },
+                _ => ProjectError::Read { path, source },
+            }
+        })
     }
 
     /// Pins addresses in a rehearsal, or takes their pins away. Returns whether that changed
@@ -393,6 +416,20 @@ fn search(from: &Path) -> Result<PathBuf, ProjectError> {
         }
     }
     Err(ProjectError::NotFound { from: from.to_owned() })
+}
+
+/// Returns the names of the manifests in a folder, sorted.
+fn manifests_in(folder: &Path) -> Vec<String> {
+    let names = folder.read_dir().into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> =
+        names.filter(|name| name.ends_with(".toml") && !name.ends_with(".lock.toml")).collect();
+    names.sort();
+    names.truncate(MAX_NEARBY);
+    names.retain(|name| {
+        let bytes = own_file::read(&folder.join(name), MAX_NEARBY_BYTES).unwrap_or_default();
+        manifest::parse(&bytes, name).is_ok()
+    });
+    names
 }
 
 #[cfg(test)]

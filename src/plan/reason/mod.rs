@@ -41,6 +41,19 @@ impl fmt::Display for MoveEvidence {
     }
 }
 
+/// Why an address is no asset any more: its file is gone, which the glob with this key found, or
+/// it is not in the manifest.
+struct Disappearance<'a>(Option<&'a String>);
+
+impl fmt::Display for Disappearance<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(glob) => write!(f, "its file is gone, so the glob `{glob}` no longer finds it"),
+            None => f.write_str("it is no longer in the manifest"),
+        }
+    }
+}
+
 /// Addresses in a sentence, the first few by name.
 struct AddressNames<'a>(&'a [Address]);
 

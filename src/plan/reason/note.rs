@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::AddressNames;
+use super::{AddressNames, Disappearance};
 use crate::model::address::Address;
 use crate::model::desired::{AbsenceReason, Twins};
 use crate::model::event::EventKind;
@@ -28,6 +28,8 @@ pub(crate) enum NoteKind {
     Removed {
         /// Its asset stays on Roblox.
         kept: bool,
+        /// The glob that found its file, which is gone.
+        glob: Option<String>,
     },
     /// Assets are absent, and that doesn't count as a removal.
     AbsenceIgnored {
@@ -142,8 +144,10 @@ impl fmt::Display for NoteKind {
             Self::NeedsOther { other } => {
                 write!(f, "it needs the asset of `{other}` first; `macadam sync --once` uploads both")
             }
-            Self::Removed { kept: true } => f.write_str("it is no longer in the manifest; its asset stays on Roblox"),
-            Self::Removed { kept: false } => f.write_str("it is no longer in the manifest"),
+            Self::Removed { kept, glob } => {
+                let stays = if *kept { "; its asset stays on Roblox" } else { "" };
+                write!(f, "{}{stays}", Disappearance(glob.as_ref()))
+            }
             Self::AbsenceIgnored { count, why } => {
                 let assets = if *count == 1 { "1 asset is" } else { &format!("{count} assets are") };
                 write!(f, "{assets} absent here, which doesn't count as a removal: {why}")?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::SignedDuration;
 
-use super::{Fields, MoveEvidence, WithArticle};
+use super::{Disappearance, Fields, MoveEvidence, WithArticle};
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
 use crate::model::ids::{AssetId, Creator, OperationId, Revision};
@@ -85,7 +85,10 @@ pub(crate) enum StepReason {
     /// Another asset took its place.
     Replaced,
     /// Its address left the manifest.
-    Removed,
+    Removed {
+        /// The glob that found its file, which is gone.
+        glob: Option<String>,
+    },
     /// It was archived while it was not wanted.
     ComesBack,
     /// A person asked for this very step.
@@ -123,7 +126,7 @@ impl StepReason {
             Self::PinnedToRevision { .. } | Self::PinnedToAsset(_) => Rule::Pinned,
             Self::Unpinned(_) => Rule::Unpinned,
             Self::Replaced => Rule::Replaced,
-            Self::Removed => Rule::Removed,
+            Self::Removed { .. } => Rule::Removed,
             Self::ComesBack => Rule::ComesBack,
             Self::ByHand => Rule::ByHand,
             Self::UnderWay { .. } => Rule::UnderWay,
@@ -172,7 +175,7 @@ impl fmt::Display for StepReason {
             Self::PinnedToAsset(asset_id) => write!(f, "it is pinned to asset {asset_id}"),
             Self::Unpinned(to) => write!(f, "it is no longer pinned, and revision {to} has the file's bytes"),
             Self::Replaced => f.write_str("another asset took its place"),
-            Self::Removed => f.write_str("it is no longer in the manifest"),
+            Self::Removed { glob } => Disappearance(glob.as_ref()).fmt(f),
             Self::ComesBack => f.write_str("Macadam archived it while it was not in the manifest, and it is back"),
             Self::ByHand => f.write_str("you asked for it"),
             Self::UnderWay { operation, overdue: None } => write!(f, "Roblox is processing it (operation {operation})"),

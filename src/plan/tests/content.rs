@@ -76,7 +76,7 @@ fn an_unusable_file_a_changed_owner_and_a_changed_type_are_held() {
             DesiredAsset { creator: creator(2), ..want("b.rbxm", 2) },
         ],
         known(),
-        "failed a.png: no such file\nheld b.rbxm: its creator changed from user:1 to user:2",
+        "failed a.png: no such file\nheld b.rbxm: its owner changed from user 1 to user 2",
     );
     check(
         vec![DesiredAsset { asset_type: Some(AssetType::Animation), ..want("b.rbxm", 2) }],

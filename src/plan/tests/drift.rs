@@ -210,7 +210,7 @@ fn an_older_revision_made_current_elsewhere_is_reported_unless_the_read_may_lag(
     let just_now = Some(NOW - SignedDuration::from_secs(60));
     check(vec![want("b.fbx", 2)], known(just_now), "");
     check(vec![want("b.fbx", 3)], known(just_now), "update_content b.fbx 11: the file changed");
-    // On a machine with only the lockfile nobody knows when it was made.
+    // With the lockfile alone a machine can't tell when it was made.
     check(vec![want("b.fbx", 2)], known(None), &drift);
 }
 

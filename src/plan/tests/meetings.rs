@@ -157,7 +157,7 @@ fn an_address_that_shares_with_a_pinned_one_is_independent_of_the_pin() {
 #[test]
 fn a_changed_file_and_a_changed_owner_and_a_pin_to_what_never_was() {
     let other = DesiredAsset { creator: creator(2), ..pinned(want("b.fbx", 9), 7) };
-    check(vec![other], model(), "held b.fbx: its creator changed from user:1 to user:2");
+    check(vec![other], model(), "held b.fbx: its owner changed from user 1 to user 2");
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn the_last_content_of_an_address_outweighs_earlier_contents() {
 
 #[test]
 fn a_pin_that_is_renamed_in_the_same_change_tells_which_asset_it_is() {
-    // Bytes that nobody knows, under another name.
+    // Unknown bytes, under another name.
     let model = || left("a.fbx", 10, 1).revision("a.fbx", 10, 2, 2);
     let waits = |name: &str| {
         format!(

@@ -115,7 +115,7 @@ fn an_address_that_can_not_upload_holds_no_other_with_the_same_bytes() {
             DesiredAsset { creator: creator(2), ..want("b.png", 2) },
         ],
         known(),
-        &format!("{new}\nheld a.png: its creator changed from user:1 to user:2"),
+        &format!("{new}\nheld a.png: its owner changed from user 1 to user 2"),
     );
 }
 

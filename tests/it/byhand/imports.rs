@@ -111,7 +111,7 @@ fn an_import_that_does_not_match_is_refused() {
     project.write("ui/broken.png", "no picture");
     let before = remote.assets().len();
     let cases = [
-        ("sword", foreign, "it belongs to group:5, not to user:1", ""),
+        ("sword", foreign, "it belongs to group 5, not to user 1", ""),
         ("sword", picture, "its type is Image, not Model", ""),
         ("ui/a.png", rejected, "moderation rejected it", ""),
         ("ui/a.png", 77, "can't check asset 77", "create.roblox.com"),

@@ -180,7 +180,7 @@ fn wrong_usage_is_reported_with_a_remedy() {
     check(&[], 64, "ADDRESS");
     check(&["--from", "package.json"], 64, "name one of asphalt.toml");
     check(&["--from", "tarmac.toml"], 3, "tarmac.toml");
-    check(&["--from", "asphalt.toml", "--creator", "group:7"], 64, "--creator says group:7");
+    check(&["--from", "asphalt.toml", "--creator", "group:7"], 64, "--creator says group 7");
     check(&["--from", "asphalt.toml", "--creator", "me"], 64, "user:ID or group:ID");
     check(&["--from", "asphalt.toml", "--environment", "x"], 64, "has no environments");
     check(&["a", "1", "--from", "asphalt.toml"], 64, "cannot be used with");

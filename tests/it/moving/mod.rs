@@ -2,7 +2,7 @@
 
 mod asphalt;
 mod others;
-mod unverified;
+pub mod unverified;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use crate::support::{Project, Remote, png, rbxmx};
 const CONFIG: &str = "[creator]\ntype = \"user\"\nid = 1\n\n[inputs.assets]\npath = \"assets/**/*\"\noutput_path = \"src\"\nbleed = false\n";
 
 /// A picture and a model of this owner, moved in without a key.
-fn moved(remote: &Remote, creator: &str) -> Project {
+pub fn moved(remote: &Remote, creator: &str) -> Project {
     let files = [("assets/a.png", png(1)), ("assets/sword.rbxmx", rbxmx("one").into_bytes())];
     let ids = uploaded(remote, creator, "", &files);
     let project = empty(remote);

@@ -22,7 +22,7 @@ pub(crate) enum MoveError {
     #[error("{} doesn't say who owns the assets", .tool.file_name())]
     NoCreator { tool: Tool },
     /// Two owners were given.
-    #[error("--creator says {given}, and the files of {} say {found}", .tool.name())]
+    #[error("--creator says {}, and the files of {} say {}", .given.in_words(), .tool.name(), .found.in_words())]
     OtherCreator {
         tool: Tool,
         /// As given.

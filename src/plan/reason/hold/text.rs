@@ -114,7 +114,9 @@ impl fmt::Display for HoldReason {
                     None => f.write_str("; it was uploaded from another machine"),
                 }
             }
-            Self::CreatorChanged { from, to, .. } => write!(f, "its creator changed from {from} to {to}"),
+            Self::CreatorChanged { from, to, .. } => {
+                write!(f, "its owner changed from {} to {}", from.in_words(), to.in_words())
+            }
             Self::TypeChanged { from, to } => write!(f, "its type changed from {from} to {to}"),
             Self::SameAsset { other } => write!(f, "`{other}` has the same asset"),
             Self::Refused { action, message, .. } => write!(f, "Roblox refused {}: {message}", refused(*action)),
