@@ -5,10 +5,10 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::support::Project;
+use super::support::system::{Signal, send};
 
 /// The time after which a missing event counts as a failure.
 const NEVER: Duration = Duration::from_secs(120);
@@ -56,7 +56,7 @@ impl Service {
 
     /// Ends the service in order.
     pub fn end(mut self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
+        send(&self.child, Signal::TERM);
         let status = self.child.wait().expect("it is our child");
         assert!(status.success(), "{}", self.log());
     }

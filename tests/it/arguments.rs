@@ -2,10 +2,11 @@
 //! panic.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt as _;
 use std::process::Command;
 
 use proptest::prelude::*;
+
+use super::support::system;
 
 /// Commands that end by themselves, and options of all kinds. No key is there, and no manifest, so
 /// nothing is ever sent.
@@ -50,7 +51,7 @@ proptest! {
         words in prop::collection::vec(
             prop_oneof![
                 3 => prop::sample::select(&WORDS[..]).prop_map(OsString::from),
-                1 => prop::collection::vec(1_u8.., 0..12).prop_map(OsString::from_vec),
+                1 => prop::collection::vec(1_u8.., 0..12).prop_map(system::any_text),
             ],
             0..7,
         ),
@@ -58,6 +59,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_macadam"));
         command.args(&words).current_dir(folder.path()).env_clear().env("HOME", folder.path());
+        system::prepare(&mut command);
         let output = command.output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         prop_assert!(!stderr.contains("panicked"), "{words:?}: {stderr}");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::commit_push::{Clone, Hub};
 use super::support::git::isolated;
-use super::support::{Ran, Remote, SECRET, png};
+use super::support::{Ran, Remote, SECRET, png, system};
 
 pub const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/**/*.png\"\n";
 const ON_CHANGE: [&str; 4] = ["sync", "--once", "--on-change", "macadam-commit-push"];
@@ -89,11 +89,10 @@ pub fn push(machine: &Clone, subject: &str) {
 }
 
 fn refuse(ci: &Ci, refuse: bool) {
-    use std::os::unix::fs::PermissionsExt as _;
     let hook: PathBuf = ci.hub.folder.path().join("hub.git/hooks/pre-receive");
     if refuse {
         std::fs::write(&hook, "#!/bin/sh\necho main is protected >&2\nexit 1\n").unwrap();
-        std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+        system::make_executable(&hook);
     } else {
         std::fs::remove_file(hook).unwrap();
     }
@@ -314,8 +313,7 @@ fn the_command_runs_after_a_timeout_a_signal_and_a_refused_key() {
         stuck,
         |child| {
             std::thread::sleep(Duration::from_millis(500));
-            let id = rustix::process::Pid::from_child(child);
-            rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+            system::send(child, system::Signal::TERM);
         },
         &[],
         143,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::ci::{Ci, push};
 use super::commit_push::Clone;
 use super::support::git::isolated;
-use super::support::{Ran, SECRET, png};
+use super::support::{Ran, SECRET, png, system};
 
 /// The bash of a step whose workflow names none, and of one that names it.
 const BASH: [&str; 4] = ["--noprofile", "--norc", "-eo", "pipefail"];
@@ -63,9 +63,8 @@ struct Runner<'a> {
 }
 
 fn program(path: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt as _;
     std::fs::write(path, text).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    system::make_executable(path);
 }
 
 impl<'a> Runner<'a> {
@@ -285,8 +284,7 @@ fn a_cancelled_job_pushes_what_was_uploaded() {
     std::thread::sleep(Duration::from_millis(300));
     // The runner sends SIGINT to the process of the step, and kills it 7.5 seconds later.
     let signalled = Instant::now();
-    let shell = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(shell, rustix::process::Signal::INT).unwrap();
+    system::send(&child, system::Signal::INT);
     let ran = Ran::of(child.wait_with_output().unwrap()).expect(130);
     assert!(signalled.elapsed() < Duration::from_millis(7500), "{:?}", signalled.elapsed());
     assert!(ran.stderr.contains("pushed to origin/main") && ci.pushed().contains("ui/"), "{}", ran.stderr);

@@ -9,6 +9,7 @@ use std::process::{Child, Stdio};
 use macadam::emulator::{ApiEndpoint, Config, Creators, EmulatedKey, Principal};
 use serde_json::{Value, json};
 
+use super::support::system::{self, NOBODY};
 use super::support::{Project, Ran, Remote, SECRET, png, rbxmx};
 
 const MANIFEST: &str =
@@ -314,17 +315,14 @@ fn readers_work_on_a_fresh_clone_and_write_nothing() {
     assert_eq!(remote.all_requests(), requests);
 }
 
-const NOBODY: u32 = 65534;
-
 /// Root writes where it likes, so the program runs as nobody where the test is root.
 #[test]
+#[cfg_attr(windows, ignore = "folders have no such permissions")]
 fn readers_work_in_a_read_only_folder() {
-    use std::os::unix::fs::PermissionsExt as _;
-    use std::os::unix::process::CommandExt as _;
     let (_remote, project) = synced();
     let set = |mode| {
         for folder in [project.path().to_owned(), project.state_folder()] {
-            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).unwrap();
+            system::set_mode(folder, mode);
         }
     };
     set(0o555);
@@ -333,13 +331,13 @@ fn readers_work_in_a_read_only_folder() {
         // The state is its user's alone.
         let inside = snapshot(project.path()).into_keys();
         for path in inside.chain([project.path().to_owned(), project.state_folder()]) {
-            std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+            system::give(path, NOBODY, Some(NOBODY)).unwrap();
         }
     }
     let run = |args: &[&str]| {
         let mut command = project.command(args);
         if root {
-            command.uid(NOBODY);
+            system::run_as(&mut command, NOBODY);
         }
         command.output().map(Ran::of)
     };

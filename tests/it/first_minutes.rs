@@ -5,12 +5,13 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::support::{Project, Ran, Remote, SECRET, png, rbxmx};
+use super::support::{Project, Ran, Remote, SECRET, png, rbxmx, system};
 
 fn git(folder: &Path, args: &[&str]) -> String {
     let mut command = Command::new("git");
     command.args(args).current_dir(folder).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+    system::prepare(&mut command);
     String::from_utf8(command.output().unwrap().stdout).unwrap()
 }
 

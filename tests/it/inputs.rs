@@ -7,7 +7,7 @@ use macadam::emulator::{ApiEndpoint, Config, CreatableType};
 use serde_json::Value;
 
 use super::service::Service;
-use super::support::{Project, Remote, animation, png, rbxmx};
+use super::support::{Project, Remote, animation, png, rbxmx, system};
 
 const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.all]\npath = \"files/**/*.*\"\n";
 
@@ -81,7 +81,6 @@ fn files_are_judged_as_players_and_other_programs_read_them() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn a_folder_that_became_a_link_out_of_the_project_is_no_removal() {
     let remote = Remote::start();
@@ -98,7 +97,7 @@ fn a_folder_that_became_a_link_out_of_the_project_is_no_removal() {
         let creates = remote.requests(ApiEndpoint::CreateAsset);
         std::fs::rename(project.file(place), outside.path().join("moved")).unwrap();
         let to = outside.path().join(if target == "outside" { "moved" } else { "nowhere" });
-        std::os::unix::fs::symlink(to, project.file(place)).unwrap();
+        system::symlink(to, project.file(place)).unwrap();
         for _ in 0..2 {
             let (code, document) = project.json(&["sync", "--once"]);
             assert_eq!(code, 1, "{place}: {document:#}");

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use macadam::emulator::{ApiEndpoint, Config, Creators, EmulatedKey, Principal};
 use serde_json::{Value, json};
 
-use super::support::{Project, Ran, Remote, SECRET, png, rbxmx};
+use super::support::{Project, Ran, Remote, SECRET, png, rbxmx, system};
 
 /// Assets of a user and of two groups, one by one and by globs.
 const MANIFEST: &str = "\
@@ -170,14 +170,13 @@ fn a_key_that_expires_soon_is_warned_of_in_the_log() {
     }
 }
 
-#[cfg(unix)]
 #[test]
+#[cfg_attr(windows, ignore = "files have no such permissions")]
 fn a_key_file_that_everybody_can_read_is_a_warning() {
-    use std::os::unix::fs::PermissionsExt as _;
     let (_remote, project) = start(None);
     project.write("key", SECRET);
     for (mode, warned) in [(0o644, true), (0o604, true), (0o640, false), (0o600, false)] {
-        std::fs::set_permissions(project.file("key"), std::fs::Permissions::from_mode(mode)).unwrap();
+        system::set_mode(project.file("key"), mode);
         let ran = project.run(&["sync", "--once", "--api-key-file", "key"]).expect(0);
         assert_eq!(
             ran.stderr.contains("every user of this machine can read the API key"),
@@ -203,8 +202,8 @@ fn a_key_in_place_of_its_file_is_not_repeated() {
     assert!(ran.stderr.contains("no-such-key"), "a name is repeated: {}", ran.stderr);
 }
 
-#[cfg(target_os = "linux")]
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "looks into /proc")]
 fn the_memory_of_the_process_is_in_no_core_dump() {
     let (_remote, project) = start(None);
     let mut service = project.command(&["sync"]);
@@ -220,5 +219,5 @@ fn the_memory_of_the_process_is_in_no_core_dump() {
     service.kill().unwrap();
     service.wait().unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
-    assert_eq!(std::os::unix::fs::MetadataExt::uid(&private), 0, "other programs of the user can't look into it");
+    assert_eq!(system::owner_of(&private), 0, "other programs of the user can't look into it");
 }

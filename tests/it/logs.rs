@@ -1,16 +1,14 @@
 //! The log of the real program on standard error, by reader.
 
-use std::os::unix::fs::MetadataExt as _;
-
-use super::support::{GLOBS, Project, Ran, Remote, png};
+use super::support::{GLOBS, Project, Ran, Remote, png, system};
 
 /// The lines about the one asset, of a run with standard error in a file that `JOURNAL_STREAM`
 /// names rightly, or not.
 fn logged_to_a_file(project: &Project, journal: bool, format: &str) -> Vec<String> {
     let path = project.file("log");
     let file = std::fs::File::create(&path).unwrap();
-    let is = file.metadata().unwrap();
-    let named = format!("{}:{}", is.dev(), is.ino() + u64::from(!journal));
+    let (device, inode) = system::identity_of(&file.metadata().unwrap());
+    let named = format!("{device}:{}", inode + u64::from(!journal));
     let mut command = project.command(&["-v", "--log-format", format, "sync", "--once"]);
     let status = command.env("JOURNAL_STREAM", named).stderr(file).output().unwrap().status;
     let text = project.read("log");
@@ -20,6 +18,7 @@ fn logged_to_a_file(project: &Project, journal: bool, format: &str) -> Vec<Strin
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "no journal")]
 fn a_pipe_gets_no_escape_codes_and_the_journal_priorities() {
     let remote = Remote::start();
     let project = Project::new(GLOBS).at(&remote.url());

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::ci::{Ci, MANIFEST, push};
 use super::commit_push::Clone;
 use super::support::git::isolated;
-use super::support::{Project, Ran, Remote, png, rbxmx};
+use super::support::{Project, Ran, Remote, png, rbxmx, system};
 
 const ONCE: [&str; 2] = ["sync", "--once"];
 const ACCEPT: [&str; 3] = ["sync", "--once", "--accept-new-lockfile"];
@@ -130,7 +130,7 @@ fn a_strangers_repository_runs_nothing() {
     delete(&machine);
     let trap = ci.hub.folder.path().join("trap");
     std::fs::write(&trap, "#!/bin/sh\ntouch \"$(dirname \"$0\")/sprung\"\n").unwrap();
-    make_executable(&trap);
+    system::make_executable(&trap);
     let trap = trap.to_str().unwrap();
     for key in ["core.fsmonitor", "core.pager", "core.sshCommand", "remote.origin.uploadpack", "core.editor"] {
         machine.git(&["config", key, trap]);
@@ -140,11 +140,6 @@ fn a_strangers_repository_runs_nothing() {
     let ran = Ran::of(command.output().unwrap()).expect(1);
     assert!(ran.stdout.contains("git checkout -- assets.lock.toml"), "{}", ran.stdout);
     assert!(!ci.hub.folder.path().join("sprung").exists());
-}
-
-fn make_executable(path: &std::path::Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]
@@ -267,8 +262,7 @@ fn the_service_holds_creates_until_the_lockfile_is_back() {
     machine.git(&["checkout", "--", "assets.lock.toml"]);
     until("it knows all", || state(&machine) == "synced");
     assert_eq!(ci.creates(), 3);
-    let id = rustix::process::Pid::from_child(&service);
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    system::send(&service, system::Signal::TERM);
     assert!(service.wait().unwrap().success());
 }
 

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::support::system::symlink;
 use super::support::{GLOBS, Project, Remote, png, rbxmx};
 
 fn remote() -> Remote {
@@ -18,10 +19,8 @@ fn notes(document: &Value) -> Vec<String> {
 }
 
 /// The note about the file that was deleted.
-#[cfg(unix)]
 const GONE: &str = "ui/c.png: its file is gone, so the glob `ui` no longer finds it";
 
-#[cfg(unix)]
 #[test]
 fn a_folder_that_became_a_link_restores_no_removed_asset() {
     let remote = remote();
@@ -36,7 +35,7 @@ fn a_folder_that_became_a_link_restores_no_removed_asset() {
     assert!(notes(&project.sync()).iter().any(|note| note.contains(GONE)));
     let lockfile = project.read("assets.lock.toml");
     std::fs::rename(project.file("ui"), project.file("elsewhere")).unwrap();
-    std::os::unix::fs::symlink("/nowhere/at/all", project.file("ui")).unwrap();
+    symlink("/nowhere/at/all", project.file("ui")).unwrap();
     let (_, plan) = project.json(&["plan"]);
     let failed: Vec<&Value> = plan["actions"].as_array().unwrap().iter().map(|action| &action["address"]).collect();
     assert!(failed.contains(&&json!("ui/a.png")) && !failed.contains(&&json!("ui/c.png")), "{plan:#}");

@@ -5,9 +5,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use macadam::emulator::{ApiEndpoint, FaultAction, FaultRule, Point};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use super::support::system::{Signal, send};
 use super::support::{GLOBS, Project, Ran, Remote, png, rbxmx};
 
 /// The promise.
@@ -30,7 +30,7 @@ fn ends(endpoint: ApiEndpoint, action: FaultAction, args: &[&str]) -> (Remote, P
         assert!(began.elapsed() < Duration::from_secs(60), "the fault never came");
         std::thread::sleep(Duration::from_millis(20));
     }
-    kill_process(Pid::from_child(&run), Signal::INT).unwrap();
+    send(&run, Signal::INT);
     let signalled = Instant::now();
     let ran = Ran::of(run.wait_with_output().unwrap()).expect(130);
     let took = signalled.elapsed();

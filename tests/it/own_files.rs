@@ -1,11 +1,11 @@
 //! Macadam's own files are plain files at their own paths: Macadam follows no link among them,
 //! waits for no FIFO, reads no huge file, and quotes no other file in a log.
 
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::support::system::symlink;
 use super::support::{GLOBS, Project, Ran, Remote, SECRET, png};
 
 /// A secret in a file that isn't Macadam's; it must never be printed.
@@ -160,6 +160,7 @@ fn the_folder_that_a_person_names_may_be_reached_by_a_link() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "no FIFOs")]
 fn a_fifo_is_refused_at_once() {
     let remote = Remote::start();
     let at = |name: &str, command: &[&str], code: i32| {
@@ -214,6 +215,7 @@ fn a_key_file_may_be_a_link_and_is_not_repeated_where_it_holds_something_else() 
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "no limit of memory")]
 fn a_huge_file_is_refused_before_it_is_read() {
     for (name, says) in [("assets.toml", "more than 16777216 bytes"), ("assets.lock.toml", "larger than")] {
         let project = Project::new(GLOBS);

@@ -1,14 +1,13 @@
 //! Files that others put where Macadam looks: a state with foreign views and triggers, a manifest
 //! above the project, folders that everybody may enter.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 
 use rusqlite::Connection;
 
 use super::state_folder::checkout;
-use super::support::{GLOBS, Project, Ran, Remote, SECRET, png};
+use super::support::{GLOBS, Project, Ran, Remote, SECRET, png, system};
 
 #[test]
 fn a_state_with_a_schema_of_somebody_elses_is_refused_with_the_way_on() {
@@ -66,8 +65,9 @@ fn others_may(below: &Path) -> Vec<String> {
     while let Some(path) = left.pop() {
         let metadata = path.symlink_metadata().unwrap();
         let wanted = if metadata.is_dir() { 0o700 } else { 0o600 };
-        if metadata.mode() & 0o777 != wanted {
-            found.push(format!("{} {:o}", path.display(), metadata.mode() & 0o777));
+        let mode = system::mode_of(&metadata);
+        if mode != wanted {
+            found.push(format!("{} {mode:o}", path.display()));
         }
         if metadata.is_dir() {
             left.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
@@ -87,6 +87,7 @@ fn run_under(project: &Project, umask: &str, args: &[&str]) -> Ran {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "files have no such permissions")]
 fn the_state_and_everything_beside_it_is_the_users_alone_whatever_the_umask() {
     let remote = Remote::start();
     for (umask, ways) in [("000", &[false, true][..]), ("077", &[false])] {
@@ -109,21 +110,21 @@ fn the_state_and_everything_beside_it_is_the_users_alone_whatever_the_umask() {
             Ran::of(rehearsal.env("PATH", std::env::var_os("PATH").unwrap()).output().unwrap()).expect(0);
             assert_eq!(others_may(&project.state_folder()), Vec::<String>::new(), "{umask}, in git: {in_git}");
             // The lockfile goes to git, and to whom the umask lets in.
-            let lockfile = project.file("assets.lock.toml").metadata().unwrap().mode() & 0o777;
+            let lockfile = system::mode_of(&project.file("assets.lock.toml").metadata().unwrap());
             assert_eq!(lockfile, 0o666 & !u32::from_str_radix(umask, 8).unwrap());
         }
     }
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "files have no such permissions")]
 fn a_state_folder_that_was_open_to_others_is_closed() {
     let remote = Remote::start();
     let project = Project::new(GLOBS).at(&remote.url());
     project.write("ui/a.png", png(1));
     project.sync();
-    let open = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-    open(&project.file(".macadam"), 0o777);
-    open(&project.state(), 0o666);
+    system::set_mode(project.file(".macadam"), 0o777);
+    system::set_mode(project.state(), 0o666);
     project.sync();
     assert_eq!(others_may(&project.file(".macadam")), Vec::<String>::new());
 }
@@ -138,11 +139,12 @@ fn a_manifest_above_that_is_another_users_is_refused_and_may_be_named() {
     let run = |folder: &Path, args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_macadam"));
         command.args(args).current_dir(folder).env_clear().env("ROBLOX_API_KEY", SECRET);
+        system::prepare(&mut command);
         Ran::of(command.output().unwrap())
     };
     run(&here, &["check"]).expect(0);
     let manifest = above.join("assets.toml");
-    let give = |path: &Path, owner: u32| std::os::unix::fs::chown(path, Some(owner), None);
+    let give = |path: &Path, owner: u32| system::give(path, owner, None);
     if give(&manifest, 12345).is_err() {
         // Only root gives files away.
         return;

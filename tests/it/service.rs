@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use macadam::emulator::{
     ApiEndpoint, AssetReport, Config, EmulatedKey, FaultAction, FaultRule, ForeignEdit, Point, Principal,
 };
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::beside::in_doubt;
+use super::support::system::{Signal, send};
 use super::support::{Project, Remote, SECRET, png, rbxmx};
 
 /// The longest wait for an event; later it never comes.
@@ -63,7 +63,7 @@ impl<'a> Service<'a> {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        send(&self.child, signal);
     }
 
     /// As a power cut would.
@@ -218,6 +218,7 @@ fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "no such signal")]
 fn a_refused_key_stops_writes_until_a_reload_brings_another() {
     let key = |secret: &str| EmulatedKey::all_powerful(secret, "ci", Principal::User(1));
     let (remote, mut project) = start(Config { keys: vec![key(SECRET)], ..Config::default() });
@@ -465,6 +466,7 @@ fn a_request_waits_for_the_work_on_its_address_alone() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "no such signal")]
 fn a_defect_ends_the_work_on_one_address_alone() {
     let (remote, mut project) = start(Config::default());
     project.set_env("MACADAM_PANIC", "accepted:1");

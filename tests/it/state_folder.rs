@@ -1,7 +1,6 @@
 //! Where the state lives: in a git checkout out of the reach of `git clean` and of what a pull
 //! request brings, one for each manifest, by the real git.
 
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,6 +9,7 @@ use serde_json::json;
 
 use super::service::Service;
 use super::support::git::git;
+use super::support::system::{self, NOBODY, symlink};
 use super::support::{GLOBS, Project, Ran, Remote, copy_program, png};
 
 /// A project in a git checkout, with two pictures, and nothing synced yet.
@@ -33,6 +33,7 @@ fn run_in(project: &Project, folder: &str, args: &[&str], code: i32) -> Ran {
 fn rehearse(project: &Project) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_macadam"));
     command.args(["sync", "--once", "--emulator", "--json"]).current_dir(project.path()).env_clear();
+    system::prepare(&mut command);
     Ran::of(command.output().unwrap())
 }
 
@@ -131,6 +132,7 @@ fn each_work_tree_and_each_manifest_has_a_state_of_its_own() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "no FIFOs")]
 fn files_planted_beside_the_manifest_have_no_effect() {
     let remote = Remote::start();
     let project = checkout(&remote);
@@ -178,6 +180,7 @@ fn files_planted_beside_the_manifest_have_no_effect() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "no FIFOs")]
 fn a_git_file_that_can_not_be_understood_stops_what_needs_a_state_and_nothing_else() {
     let remote = Remote::start();
     let project = checkout(&remote);
@@ -225,35 +228,33 @@ fn a_service_that_began_before_the_folder_was_a_checkout_keeps_others_out() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "folders have no such permissions")]
 fn readers_work_in_a_checkout_that_can_not_be_written() {
-    use std::os::unix::fs::PermissionsExt as _;
-    use std::os::unix::process::CommandExt as _;
     let remote = Remote::start();
     let project = checkout(&remote);
     project.sync();
-    let nobody = 65534;
     let folders = [project.path().to_owned(), project.file(".git"), project.state_folder()];
-    if rustix::process::getuid().is_root() {
+    if system::is_root() {
         // Nothing is read-only for root: nobody looks, from a copy of the program that they can
         // reach.
         copy_program(&project.file("macadam"));
         for entry in std::fs::read_dir(project.state_folder()).unwrap() {
-            std::os::unix::fs::chown(entry.unwrap().path(), Some(nobody), Some(nobody)).unwrap();
+            system::give(entry.unwrap().path(), NOBODY, Some(NOBODY)).unwrap();
         }
-        folders.iter().for_each(|folder| std::os::unix::fs::chown(folder, Some(nobody), Some(nobody)).unwrap());
+        folders.iter().for_each(|folder| system::give(folder, NOBODY, Some(NOBODY)).unwrap());
     }
     let mode = |mode| {
         let there = folders.iter().filter(|folder| folder.exists());
-        there.for_each(|folder| std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).unwrap());
+        there.for_each(|folder| system::set_mode(folder, mode));
     };
     mode(0o555);
     for state in [true, false] {
         for args in [&["plan"][..], &["status"], &["history", "ui/a.png"]] {
             let inner = project.command(args);
             let mut command = Command::new(inner.get_program());
-            if rustix::process::getuid().is_root() {
+            if system::is_root() {
                 command = Command::new(project.file("macadam"));
-                command.uid(nobody).gid(nobody);
+                system::run_as(&mut command, NOBODY);
             }
             command.args(inner.get_args()).current_dir(project.path()).env_clear();
             let ran = Ran::of(command.output().unwrap()).expect(0);

@@ -5,6 +5,9 @@
 pub mod git;
 #[path = "png.rs"]
 mod png;
+#[allow(dead_code, reason = "the soak uses a part that these tests don't")]
+#[path = "system.rs"]
+pub mod system;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -123,6 +126,7 @@ impl Project {
         let mut command = Command::new(env!("CARGO_BIN_EXE_macadam"));
         command.args(args).current_dir(self.path()).env_clear().env("ROBLOX_API_KEY", SECRET);
         command.env("HOME", self.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        system::prepare(&mut command);
         let ahead = self.ahead.load(Ordering::Relaxed);
         if ahead != 0 {
             command.env("MACADAM_CLOCK_SHIFT", ahead.to_string());
@@ -236,12 +240,17 @@ impl Drop for Remote {
     }
 }
 
-/// Copies the program to `path`. By a process of its own: had this one the copy open for writing, a
+/// Copies the program to `path`. On Unix by a process of its own: had this one the copy open for writing, a
 /// process that another test starts at that moment would have it open too, and the copy could not
 /// be run ("text file busy").
 pub fn copy_program(path: &Path) {
-    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_macadam")).arg(path).status().unwrap();
-    assert!(copied.success(), "{copied}");
+    let program = env!("CARGO_BIN_EXE_macadam");
+    if cfg!(unix) {
+        let copied = Command::new("cp").arg(program).arg(path).status().unwrap();
+        assert!(copied.success(), "{copied}");
+    } else {
+        std::fs::copy(program, path).unwrap();
+    }
 }
 
 /// A tenth of a second of silence but for its first samples.

@@ -2,9 +2,9 @@
 //! that has its file.
 
 use macadam::emulator::{ApiEndpoint, Config, LatencyModel};
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::service::{Service, start};
+use super::support::system::{Signal, send};
 use super::support::{Project, Remote, png, rbxmx};
 
 /// Whatever left the manifest is archived at once.
@@ -132,7 +132,7 @@ fn a_run_that_ends_on_another_branch_leaves_its_lockfile_alone() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     project.git(&["checkout", "--quiet", "y"]);
-    kill_process(Pid::from_child(&run), Signal::INT).unwrap();
+    send(&run, Signal::INT);
     run.wait_with_output().unwrap();
     is_untouched(&remote, &project);
     project.sync();

@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use crate::endless;
 use crate::figures::PhaseSample;
 use crate::fixture::{Row, SoakFixture};
 use crate::invariants::{self, Ledger};
 use crate::known::Known;
 use crate::scenario::Scenario;
+use crate::system::Signal;
 
 /// The most lines that the log may grow by in a quiet time.
 const LINES_WHEN_QUIET: u64 = 5;

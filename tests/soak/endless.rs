@@ -5,13 +5,13 @@
 use std::collections::BTreeSet;
 
 use rusqlite::Connection;
-use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::content::Kind;
 use crate::fixture::SoakFixture;
 use crate::known::{Known, copy_state, state_file};
 use crate::manifest::Manifest;
+use crate::system::Signal;
 
 /// An upload of a new asset that Roblox works on, according to the state.
 #[derive(Debug)]

@@ -52,6 +52,9 @@ mod processes;
 mod runners;
 mod scenario;
 mod support;
+#[path = "../it/system.rs"]
+#[allow(dead_code, reason = "the soak needs a part of it")]
+mod system;
 
 fn main() -> std::process::ExitCode {
     use options::{Mode, Options};

@@ -6,10 +6,10 @@
 //! is gone.
 
 use macadam::emulator::{ApiEndpoint, FaultAction, OperationFault, Point};
-use rustix::process::Signal;
 
 use super::points::{IMAGES, MODELS, move_the_point, shade};
 use super::stage::{Stage, action, hash, wait_until};
+use crate::support::system::Signal;
 use crate::support::{png, rbxmx};
 
 #[test]

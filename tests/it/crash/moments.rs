@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use macadam::emulator::{ApiEndpoint, FaultAction};
-use rustix::process::Signal;
 
 use super::points::MODELS;
 use super::stage::{Stage, lockfile_ids, wait_until};
 use crate::support::animation;
+use crate::support::system::Signal;
 
 /// The number of new files in each round.
 const FILES: usize = 30;

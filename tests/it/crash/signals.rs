@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use macadam::emulator::{ApiEndpoint, FaultAction, OperationFault, Point};
-use rustix::process::Signal;
 
 use super::points::IMAGES;
 use super::stage::{Stage, wait_until};
 use crate::support::png;
+use crate::support::system::Signal;
 
 const STUCK: FaultAction = FaultAction::Operation(OperationFault::Stuck { for_ms: None });
 
@@ -81,6 +81,7 @@ fn a_second_sigint_ends_at_once() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "no such signal")]
 fn a_stopped_process_goes_on() {
     let mut stage = images(30);
     let mut run = stage.spawn();

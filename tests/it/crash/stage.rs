@@ -4,19 +4,15 @@
 //! the crash left behind.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Stdio};
 
 use macadam::emulator::{ApiEndpoint, Conditions, Config, EndpointLimits, FaultAction, FaultRule, Limit};
 use rusqlite::Connection;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::support::system::{self, Signal};
 use crate::support::{Project, Ran, Remote};
-
-/// SIGKILL's number.
-const KILLED: i32 = 9;
 
 /// The number of runs that a death may need: one settles the request in doubt, and one continues
 /// from there.
@@ -68,7 +64,7 @@ impl Beside {
     }
 
     pub fn send(&mut self, signal: Signal) {
-        kill_process(Pid::from_child(self.child()), signal).unwrap();
+        system::send(self.child(), signal);
     }
 
     pub fn is_running(&mut self) -> bool {
@@ -78,11 +74,7 @@ impl Beside {
     /// Its end: how it ended, or that it was killed.
     pub fn end(mut self) -> Option<Ran> {
         let output = self.0.take().unwrap().wait_with_output().unwrap();
-        match output.status.signal() {
-            Some(KILLED) => None,
-            Some(other) => panic!("died of signal {other}"),
-            None => Some(Ran::of(output)),
-        }
+        (!system::was_killed(output.status)).then(|| Ran::of(output))
     }
 }
 
@@ -131,11 +123,7 @@ impl Stage {
     pub fn crash_in(&self, args: &[&str], failpoint: &str) -> Option<Ran> {
         let mut command = self.project.command(&[args, &["--json"]].concat());
         let output = command.env("MACADAM_FAILPOINT", failpoint).output().unwrap();
-        match output.status.signal() {
-            Some(KILLED) => None,
-            Some(other) => panic!("died of signal {other} at {failpoint}"),
-            None => Some(Ran::of(output)),
-        }
+        (!system::was_killed(output.status)).then(|| Ran::of(output))
     }
 
     /// A run beside the test.

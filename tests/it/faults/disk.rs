@@ -2,8 +2,6 @@
 //! files that change under the upload.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +10,7 @@ use macadam::emulator::ApiEndpoint;
 use serde_json::{Value, json};
 
 use super::{Trial, hex, side_by_side};
+use crate::support::system::{self, NOBODY, set_mode};
 use crate::support::{Ran, copy_program, rbxmx};
 
 #[test]
@@ -95,37 +94,38 @@ fn a_lockfile_that_can_not_be_used_is_left_alone() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "folders have no such permissions")]
 fn a_state_folder_that_can_not_be_written_is_named() {
     let trial = Trial::new();
     trial.project.sync();
     trial.project.write("ui/a.png", crate::support::png(9));
     let folder = trial.project.state_folder();
-    let owner = std::fs::metadata(&folder).unwrap().uid();
-    let mode = |bits: u32| std::fs::Permissions::from_mode(bits);
-    std::fs::set_permissions(&folder, mode(0o555)).unwrap();
+    let owner = system::owner_of(&std::fs::metadata(&folder).unwrap());
+    set_mode(&folder, 0o555);
     let mut command = trial.project.command(&["sync", "--once", "--json"]);
     if owner == 0 {
         // Nothing is read-only for root: somebody else looks, with a copy of the program that they
         // can reach.
         let program = trial.project.file("macadam");
         copy_program(&program);
-        std::fs::set_permissions(trial.project.path(), mode(0o755)).unwrap();
-        std::fs::set_permissions(trial.project.state(), mode(0o444)).unwrap();
+        set_mode(trial.project.path(), 0o755);
+        set_mode(trial.project.state(), 0o444);
         let mut other = Command::new(&program);
-        other.args(command.get_args()).current_dir(trial.project.path()).env_clear().uid(65534).gid(65534);
-        other.env("ROBLOX_API_KEY", crate::support::SECRET);
+        other.args(command.get_args()).current_dir(trial.project.path()).env_clear();
+        system::run_as(&mut other, NOBODY).env("ROBLOX_API_KEY", crate::support::SECRET);
         command = other;
     }
     let ran = Ran::of(command.output().unwrap()).expect(3);
     let document: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert!(document["errors"][0]["message"].as_str().unwrap().contains(".macadam"), "{document:#}");
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
-    std::fs::set_permissions(&folder, mode(0o755)).unwrap();
-    std::fs::set_permissions(trial.project.state(), mode(0o600)).unwrap();
+    set_mode(&folder, 0o755);
+    set_mode(trial.project.state(), 0o600);
     trial.settle();
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "no limit of the size of files")]
 fn a_disk_that_is_full_stops_the_run_and_loses_nothing() {
     // The size of files is limited in blocks of 512 bytes, and the signal for that is ignored:
     // writes past it fail, as on a full disk.

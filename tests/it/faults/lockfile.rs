@@ -1,14 +1,13 @@
 //! The lockfile's disk: it can't be read, or can't be written. Neither loses or doubles anything:
 //! the state has it all, and the next run writes it.
 
-use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use macadam::emulator::ApiEndpoint;
 use serde_json::{Value, json};
 
 use super::{Trial, side_by_side};
+use crate::support::system::{self, NOBODY, set_mode, symlink};
 use crate::support::{Ran, SECRET, copy_program};
 
 const LOCKFILE: &str = "assets.lock.toml";
@@ -110,9 +109,9 @@ fn a_link_in_place_of_the_lockfile_stops_the_run_and_loses_nothing() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "folders have no such permissions")]
 fn a_folder_that_can_not_be_written_keeps_no_lockfile_and_uploads_nothing() {
     let trial = Trial::new();
-    let mode = |bits: u32| std::fs::Permissions::from_mode(bits);
     // The state is elsewhere, where it can be written.
     let state = tempfile::tempdir().unwrap();
     let state_file = state.path().join("assets.db");
@@ -120,19 +119,19 @@ fn a_folder_that_can_not_be_written_keeps_no_lockfile_and_uploads_nothing() {
     std::fs::create_dir(trial.project.state_folder()).unwrap();
     let program = trial.project.file("macadam");
     copy_program(&program);
-    std::fs::set_permissions(trial.project.path(), mode(0o555)).unwrap();
+    set_mode(trial.project.path(), 0o555);
     let inner = trial.project.command(&arguments);
     let mut command = Command::new(&program);
     command.args(inner.get_args()).current_dir(trial.project.path()).env_clear().env("ROBLOX_API_KEY", SECRET);
-    if rustix::process::getuid().is_root() {
+    if system::is_root() {
         // Nothing is read-only for root: somebody else runs it.
-        std::fs::set_permissions(state.path(), mode(0o777)).unwrap();
-        command.uid(65534).gid(65534);
+        set_mode(state.path(), 0o777);
+        system::run_as(&mut command, NOBODY);
     }
     let document = unusable(Ran::of(command.output().unwrap()));
     assert!(document["errors"][0]["hint"].as_str().unwrap().contains("allow this user"), "{document:#}");
     nothing_was_uploaded(&trial);
-    std::fs::set_permissions(trial.project.path(), mode(0o755)).unwrap();
+    set_mode(trial.project.path(), 0o755);
     assert!(!trial.project.file(LOCKFILE).exists());
     let (code, document) =
         trial.project.json(&arguments[..2].iter().chain(&arguments[3..]).copied().collect::<Vec<_>>());
@@ -146,6 +145,7 @@ fn a_folder_that_can_not_be_written_keeps_no_lockfile_and_uploads_nothing() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "nothing can be mounted")]
 fn a_disk_without_room_for_the_lockfile_uploads_nothing() {
     let trial = Trial::new();
     std::fs::create_dir(trial.project.file("disk")).unwrap();

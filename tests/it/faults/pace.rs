@@ -54,6 +54,7 @@ fn the_queue_goes_on_within_the_run_in_which_roblox_recovers() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "no limit of open files")]
 fn files_that_wait_for_their_turn_are_not_open() {
     // Few polls at once: a connection is an open file too.
     let mut limits = EndpointLimits { window_ms: 4_000, ..generous() };

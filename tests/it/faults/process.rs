@@ -3,13 +3,14 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::{Trial, side_by_side};
+use crate::support::system::{Signal, send};
 use crate::support::{Ran, SECRET, png};
 
 #[test]
+#[cfg_attr(windows, ignore = "no limit of open files")]
 fn without_a_descriptor_left_nothing_is_lost() {
     let cases = [("4", 4), ("7", 7), ("10", 10), ("13", 13), ("16", 16), ("20", 20), ("24", 24), ("32", 32)];
     side_by_side(&cases, |count| {
@@ -35,6 +36,7 @@ fn without_a_descriptor_left_nothing_is_lost() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "no signal stops a process for a while")]
 fn a_process_stopped_for_longer_than_its_patience_continues() {
     let slow = json!({"match": {"endpoint": "create_asset"}, "times": 4, "action": {"kind": "delay", "before_commit_ms": 500}});
     let trial = Trial::new().fault(slow);
@@ -44,9 +46,9 @@ fn a_process_stopped_for_longer_than_its_patience_continues() {
     while trial.remote.control().counters().in_flight == 0 && child.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(2));
     }
-    kill_process(Pid::from_child(&child), Signal::STOP).unwrap();
+    send(&child, Signal::STOP);
     std::thread::sleep(Duration::from_secs(3));
-    kill_process(Pid::from_child(&child), Signal::CONT).unwrap();
+    send(&child, Signal::CONT);
     let ran = Ran::of(child.wait_with_output().unwrap());
     assert!(matches!(ran.code, 0 | 1), "{} {}", ran.stdout, ran.stderr);
     trial.converge();

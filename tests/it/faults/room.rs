@@ -28,6 +28,7 @@ fn wait_for(trial: &Trial, made: usize) {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "no such limits of the disk")]
 fn a_disk_that_fills_up_in_the_middle_doubles_nothing() {
     // A small disk of its own, seen by these runs alone; something else fills it while the first
     // one uploads.
@@ -77,6 +78,7 @@ fn a_disk_that_fills_up_in_the_middle_doubles_nothing() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "no such limits of the disk")]
 fn a_disk_without_room_for_outcomes_sends_nothing() {
     let trial = Trial::new();
     // The state has room, 1 MB, and the log not for more.
@@ -90,6 +92,7 @@ fn a_disk_without_room_for_outcomes_sends_nothing() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "no such limits of the disk")]
 fn an_upload_whose_outcome_could_not_be_written_is_held() {
     let trial = slow();
     let ran = std::thread::scope(|scope| {

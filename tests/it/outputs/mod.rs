@@ -8,7 +8,7 @@ mod service;
 use macadam::emulator::{ApiEndpoint, BodyShape, FaultAction, FaultRule, ScriptedReply};
 use serde_json::Value;
 
-use super::support::{Project, Remote, png};
+use super::support::{Project, Remote, png, system};
 
 /// Pictures, an asset that is not managed, and three outputs.
 pub const MANIFEST: &str = "\
@@ -262,13 +262,12 @@ fn an_address_without_an_asset_is_omitted_empty_or_an_error() {
     ["omit.luau", "empty.luau", "error.luau"].iter().for_each(|name| holds(name, &both));
 }
 
-#[cfg(unix)]
 #[test]
 fn nothing_is_written_through_a_link_or_over_a_folder() {
     let remote = Remote::start();
     let project = project(MANIFEST, &remote);
     let elsewhere = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(elsewhere.path(), project.file("src")).unwrap();
+    system::symlink(elsewhere.path(), project.file("src")).unwrap();
     std::fs::create_dir_all(project.file("ui/assets.json")).unwrap();
     let (code, document) = project.json(&["sync", "--once"]);
     assert_eq!((code, states(&document)), (1, vec!["failed"; 3]));

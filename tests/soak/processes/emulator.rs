@@ -8,13 +8,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use macadam::emulator::FaultRule;
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{NEVER, signal, wait, was_terminated};
 use crate::endless;
 use crate::http;
 use crate::pace::Pace;
+use crate::system::Signal;
 
 /// The emulator's counts over all its lives. Those between the last look and a kill are missing.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use super::log::Log;
 use super::sample::Sample;
 use super::{NEVER, signal, wait, was_terminated};
 use crate::http;
 use crate::support::Project;
+use crate::system::Signal;
 
 /// The service, which may be down.
 #[derive(Debug)]

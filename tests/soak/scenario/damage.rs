@@ -5,13 +5,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rustix::process::Signal;
-
 use super::{Later, Scenario};
 use crate::content::Kind;
 use crate::fixture::SoakFixture;
 use crate::known::{self, Known};
 use crate::support::beyond;
+use crate::system::Signal;
 
 /// The lockfile, by its name in git.
 pub(super) const LOCKFILE: &str = "assets.lock.toml";

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
-
 use super::{Later, Scenario};
 use crate::actions::Action;
 use crate::content::Kind;
@@ -12,6 +10,7 @@ use crate::faults;
 use crate::fixture::SoakFixture;
 use crate::invariants;
 use crate::manifest::{FILE, Manifest};
+use crate::system::Signal;
 
 /// How far reads may lag behind writes.
 const LAG: Duration = Duration::from_secs(3);
