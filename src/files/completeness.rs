@@ -32,7 +32,7 @@ fn looks_whole(root: &Root, path: &ProjectPath) -> Option<bool> {
     let size = opened.fingerprint.size;
     let format = inspect::admit(path, size).ok()?;
     let whole = inspect::is_whole(path, format, &mut opened.file, size).ok()?;
-    Some(whole && fingerprint::of(&opened.file.metadata().ok()?) == opened.fingerprint)
+    Some(whole && fingerprint::of(&opened.file).ok()? == opened.fingerprint)
 }
 
 #[cfg(test)]

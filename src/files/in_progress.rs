@@ -145,8 +145,8 @@ mod tests {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
         let walk = walk(folder.path(), &selection());
         let now = {
-            let metadata = folder.path().join("a.mesh").metadata().unwrap();
-            crate::platform::fingerprint::of(&metadata).last_change_ns()
+            let place = folder.path().join("a.mesh");
+            crate::platform::fingerprint::at(&place, &place.metadata().unwrap()).last_change_ns()
         };
         let waits = |now_ns: i64| {
             let in_progress = FilesInProgress::without_events(BTreeSet::new(), now_ns);

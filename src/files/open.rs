@@ -245,8 +245,8 @@ fn open_real(path: &ProjectPath, real: &Path) -> Result<Opened, OpenError> {
         _ => read(error),
     };
     let file = own_file::open(real, How::Read).map_err(refused)?;
-    let metadata = file.metadata().map_err(read)?;
-    Ok(Opened { file, fingerprint: fingerprint::of(&metadata) })
+    let fingerprint = fingerprint::of(&file).map_err(read)?;
+    Ok(Opened { file, fingerprint })
 }
 
 /// Explains why a place could not be resolved.

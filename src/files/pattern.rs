@@ -40,7 +40,7 @@ impl PatternPart {
 }
 
 /// Normalizes patterns and file names to NFC, since some file systems decompose names.
-fn normalized(name: &str) -> Cow<'_, str> {
+pub(super) fn normalized(name: &str) -> Cow<'_, str> {
     if name.is_ascii() || is_nfc(name) { Cow::Borrowed(name) } else { Cow::Owned(name.nfc().collect()) }
 }
 

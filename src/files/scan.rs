@@ -163,14 +163,15 @@ pub(super) fn threads(items: usize) -> usize {
 pub(crate) fn fingerprint_of(root: &Path, path: &ProjectPath) -> Option<Fingerprint> {
     let place = Root::new(root).ok()?.join(path.as_str());
     let metadata = place.symlink_metadata().ok()?;
-    (metadata.is_file() && place.canonicalize().ok()? == place).then(|| fingerprint::of(&metadata))
+    (metadata.is_file() && place.canonicalize().ok()? == place).then(|| fingerprint::at(&place, &metadata))
 }
 
 /// Returns the files' fingerprints by their names alone, in order; `None` where there is no file.
 pub(super) fn fingerprints(root: &Root, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>> {
     let state = |path: &&ProjectPath| {
-        let metadata = root.join(path.as_str()).metadata().ok()?;
-        metadata.is_file().then(|| fingerprint::of(&metadata))
+        let place = root.join(path.as_str());
+        let metadata = place.metadata().ok()?;
+        metadata.is_file().then(|| fingerprint::at(&place, &metadata))
     };
     let share = paths.len().div_ceil(threads(paths.len())).max(1);
     std::thread::scope(|scope| {
@@ -309,7 +310,7 @@ fn read_once(
             Err(unfit) => (Err(unfit), None),
         },
     };
-    if fingerprint::of(&opened.file.metadata()?) != opened.fingerprint {
+    if fingerprint::of(&opened.file)? != opened.fingerprint {
         return Ok(None);
     }
     match (inspected, hash) {

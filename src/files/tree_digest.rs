@@ -340,7 +340,7 @@ fn read_part(name: PartName, files: &[FoundEntry]) -> Option<Done> {
         if !metadata.is_file() {
             return None;
         }
-        part.add(name, globs, fingerprint::of(&metadata))?;
+        part.add(name, globs, fingerprint::of_entry(entry, &metadata))?;
     }
     Some(Done { part: Some((name, part)), ..Done::default() })
 }
@@ -473,8 +473,8 @@ mod tests {
     #[test]
     fn it_proves_nothing_of_what_could_change_without_a_trace() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
-        let changed = std::fs::metadata(folder.path().join("a.mesh")).unwrap();
-        let now = crate::platform::fingerprint::of(&changed).changed_ns;
+        let changed = std::fs::File::open(folder.path().join("a.mesh")).unwrap();
+        let now = crate::platform::fingerprint::of(&changed).unwrap().last_change_ns();
         let all = globs(&["*.mesh"]);
         assert_eq!(both(&folder, &all, now).0, None, "it may change again at the same time");
         let named = FileSelection { explicit: vec![path("missing.mesh")], ..all };

@@ -401,7 +401,7 @@ fn failed(start: &WalkStart, globs: &Globs, error: &ignore::Error) -> Met {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
+#[allow(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
     use super::*;
     use crate::files::tests_support::{Folder, path};

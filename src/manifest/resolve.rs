@@ -355,5 +355,17 @@ fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> Error
         };
         notes.add(fault.hint("rename one of them"));
     }
+    for (address, asset) in &desired.assets {
+        // What is no file of this machine is a mistake of its own.
+        let part = asset.content.as_ref().ok().and_then(|_| asset.path.not_on_windows());
+        let Some(part) = part else { continue };
+        let path = shown(asset.path.as_str());
+        let message = format!("Windows can't have the name {}, so a clone there lacks {path}", shown(part));
+        let fault = match keys.get(address) {
+            Some(place) => ManifestError::new((*place).clone(), message),
+            None => ManifestError::of_file(message),
+        };
+        notes.add(fault.hint("rename it: the asset keeps its ID"));
+    }
     notes
 }

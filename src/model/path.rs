@@ -86,6 +86,23 @@ impl ProjectPath {
         Ok(Self(text.into()))
     }
 
+    /// The first part of it that no file or folder on Windows can be named: a device's name with
+    /// any extension, one of the characters that have a meaning there, a dot or a space at the end
+    /// (Microsoft, "Naming Files, Paths, and Namespaces"). A clone there lacks the file.
+    pub fn not_on_windows(&self) -> Option<&str> {
+        self.0.split('/').find(|part| {
+            let stem = part.split('.').next().unwrap_or(part).trim_end_matches(' ').to_ascii_uppercase();
+            let numbered = || {
+                let digit = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
+                digit.is_some_and(|digit| matches!(digit, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9"))
+            };
+            matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL")
+                || numbered()
+                || part.ends_with(['.', ' '])
+                || part.contains(|c: char| matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*') || c < ' ')
+        })
+    }
+
     /// The path as text, relative to the manifest's folder.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -151,6 +168,22 @@ mod tests {
             "x\0y",
         ] {
             assert!(ProjectPath::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_windows_can_not_have_are_told_from_those_that_look_like_them() {
+        let check = |text: &str, part: Option<&str>| {
+            assert_eq!(ProjectPath::new(text).unwrap().not_on_windows(), part, "{text}");
+        };
+        for good in ["ui/icon.png", "console.png", "com.png", "com10.png", "lpt.png", "a.con", "my aux.png", ".nul"] {
+            check(good, None);
+        }
+        for bad in
+            ["con.png", "AUX", "Nul.tar.gz", "com1.png", "LPT9.x", "prn .png", "a?.png", "ab:c.png", "end.", "end "]
+        {
+            check(bad, Some(bad));
+            check(&format!("ui/{bad}/x.png"), Some(bad));
         }
     }
 

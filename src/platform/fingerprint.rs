@@ -1,16 +1,56 @@
-//! Reads a file's fingerprint from its metadata.
+//! Reads a file's fingerprint: its size and times, and the numbers by which its system knows it.
 //!
-//! Unix has a file's inode, its device and the time of the inode's last change. Elsewhere these are
-//! 0, and only the size and the time of the last write distinguish two states. `crate::files`
-//! decides whether a file may be read.
+//! Unix has a file's inode, its device and the time of the inode's last change. Windows has a file
+//! ID, its volume and the time of its creation; std shows no time of the last change there, so an
+//! edit in place that keeps size and modification time doesn't show. `crate::files` decides whether
+//! a file may be read.
 
-use std::fs::Metadata;
+use std::fs::{DirEntry, File, Metadata};
+use std::io;
+use std::path::Path;
 
 use crate::model::file::Fingerprint;
 
-/// Returns the fingerprint for this metadata, which is best read from an open handle.
+/// Returns the fingerprint of an open file.
+///
+/// # Errors
+/// When its metadata can't be read.
+pub(crate) fn of(file: &File) -> io::Result<Fingerprint> {
+    let metadata = file.metadata()?;
+    #[cfg(unix)]
+    let fingerprint = of_metadata(&metadata);
+    #[cfg(windows)]
+    let fingerprint = of_metadata(&metadata, super::file_id::FileId::of(file).ok());
+    Ok(fingerprint)
+}
+
+/// Returns the fingerprint of the file or folder at `path`, whose metadata were read just now.
+pub(crate) fn at(path: &Path, metadata: &Metadata) -> Fingerprint {
+    #[cfg(unix)]
+    let fingerprint = {
+        let _ = path;
+        of_metadata(metadata)
+    };
+    #[cfg(windows)]
+    let fingerprint = of_metadata(metadata, super::file_id::FileId::at(path).ok().flatten());
+    fingerprint
+}
+
+/// Returns the fingerprint of an entry of a folder, whose metadata were read just now. On Unix it
+/// makes no path.
+pub(crate) fn of_entry(entry: &DirEntry, metadata: &Metadata) -> Fingerprint {
+    #[cfg(unix)]
+    let fingerprint = {
+        let _ = entry;
+        of_metadata(metadata)
+    };
+    #[cfg(windows)]
+    let fingerprint = at(&entry.path(), metadata);
+    fingerprint
+}
+
 #[cfg(unix)]
-pub(crate) fn of(metadata: &Metadata) -> Fingerprint {
+fn of_metadata(metadata: &Metadata) -> Fingerprint {
     use std::os::unix::fs::MetadataExt as _;
 
     let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
@@ -23,16 +63,26 @@ pub(crate) fn of(metadata: &Metadata) -> Fingerprint {
     }
 }
 
-/// Returns the fingerprint for this metadata, which is best read from an open handle.
-#[cfg(not(unix))]
-pub fn of(metadata: &Metadata) -> Fingerprint {
-    use std::time::UNIX_EPOCH;
+/// A file that is copied or unpacked keeps its time of modification; the time of its creation tells
+/// when it came.
+#[cfg(windows)]
+fn of_metadata(metadata: &Metadata, id: Option<super::file_id::FileId>) -> Fingerprint {
+    use std::time::{SystemTime, UNIX_EPOCH};
 
-    let modified_ns = metadata.modified().map_or(0, |time| match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |ns| -ns),
-    });
-    Fingerprint { size: metadata.len(), modified_ns, changed_ns: 0, inode: 0, device: 0 }
+    let nanoseconds = |time: io::Result<SystemTime>| {
+        time.map_or(0, |time| match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |ns| -ns),
+        })
+    };
+    let (device, inode) = id.map_or((0, 0), super::file_id::FileId::numbers);
+    Fingerprint {
+        size: metadata.len(),
+        modified_ns: nanoseconds(metadata.modified()),
+        changed_ns: nanoseconds(metadata.created()),
+        inode,
+        device,
+    }
 }
 
 #[cfg(unix)]
@@ -46,7 +96,7 @@ mod tests {
     fn an_edit_that_keeps_size_and_modification_time_shows() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"abcd").unwrap();
-        let before = of(&file.as_file().metadata().unwrap());
+        let before = of(file.as_file()).unwrap();
         assert_eq!(before.size, 4);
         std::thread::sleep(std::time::Duration::from_millis(30));
         let modified = file.as_file().metadata().unwrap().modified().unwrap();
@@ -54,8 +104,31 @@ mod tests {
         std::io::Seek::rewind(file.as_file_mut()).unwrap();
         file.write_all(b"efgh").unwrap();
         file.as_file().set_modified(modified).unwrap();
-        let after = of(&file.as_file().metadata().unwrap());
+        let after = of(file.as_file()).unwrap();
         assert_eq!((before.size, before.modified_ns, before.inode), (after.size, after.modified_ns, after.inode));
         assert_ne!(before.changed_ns, after.changed_ns);
+    }
+}
+
+#[cfg(test)]
+mod every_system {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
+    fn a_path_and_the_open_file_have_one_fingerprint_and_another_file_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a"), folder.path().join("b"));
+        std::fs::write(&path, "same").unwrap();
+        std::fs::write(&other, "same").unwrap();
+        let now = |path: &Path| at(path, &path.metadata().unwrap());
+        assert_eq!(now(&path), of(&File::open(&path).unwrap()).unwrap());
+        let first = now(&path);
+        // As an editor saves: size and modification time may be the same.
+        let modified = path.metadata().unwrap().modified().unwrap();
+        std::fs::File::options().write(true).open(&other).unwrap().set_modified(modified).unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert_eq!((now(&path).size, now(&path).modified_ns), (first.size, first.modified_ns));
+        assert_ne!(now(&path), first);
     }
 }

@@ -175,7 +175,9 @@ mod unix {
                 return Ok(());
             }
             // A read-only folder stays read-only.
-            match fchmod(self.readable()?, Mode::from_raw_mode(mode & !OTHERS & 0o7777)) {
+            // The type of the number differs between systems; all rights fit into 16 bits.
+            let closed = (mode & !OTHERS & 0o7777) as rustix::fs::RawMode;
+            match fchmod(self.readable()?, Mode::from_raw_mode(closed)) {
                 // Another user's folder, which this one may write.
                 Err(Errno::PERM) => Ok(()),
                 changed => Ok(changed?),
@@ -234,12 +236,24 @@ mod unix {
         /// # Errors
         /// When the disk refuses.
         pub(crate) fn sync(&self) -> io::Result<()> {
-            match fsync(self.readable()?) {
+            match to_the_disk(&self.readable()?) {
                 // Some network and FUSE file systems have no fsync for folders.
                 Err(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(()),
                 result => Ok(result?),
             }
         }
+    }
+
+    #[cfg(not(target_vendor = "apple"))]
+    fn to_the_disk(folder: &OwnedFd) -> Result<(), Errno> {
+        fsync(folder)
+    }
+
+    /// On Apple's systems fsync leaves the write in the disk's own memory, and only `F_FULLFSYNC`
+    /// waits for it; std does the same for files. A file system without it has fsync alone.
+    #[cfg(target_vendor = "apple")]
+    fn to_the_disk(folder: &OwnedFd) -> Result<(), Errno> {
+        rustix::fs::fcntl_fullfsync(folder).or_else(|_| fsync(folder))
     }
 
     /// Opens the folder in one system call; `None` if the kernel has none, or a sandbox forbids it.
@@ -278,7 +292,7 @@ impl Folder {
     ///
     /// # Errors
     /// The system's error.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         path.metadata().map_err(|error| explained(path, error))?;
         Ok(Self { path: path.to_owned() })
     }
@@ -287,7 +301,7 @@ impl Folder {
     ///
     /// # Errors
     /// The system's error.
-    pub fn create(path: &Path, _access: Access) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, _access: Access) -> io::Result<Self> {
         std::fs::create_dir_all(path)?;
         Self::open(path)
     }
@@ -320,7 +334,7 @@ impl Folder {
     ///
     /// # Errors
     /// Never.
-    pub fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         Ok(())
     }
 }

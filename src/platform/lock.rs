@@ -86,8 +86,8 @@ pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
 pub(crate) fn host_name() -> Option<String> {
     #[cfg(unix)]
     let name = Some(rustix::system::uname().nodename().to_string_lossy().into_owned());
-    #[cfg(not(unix))]
-    let name: Option<String> = None;
+    #[cfg(windows)]
+    let name = Some(gethostname::gethostname().to_string_lossy().into_owned());
     name.filter(|name| !name.is_empty())
 }
 

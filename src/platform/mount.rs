@@ -16,7 +16,7 @@ pub(crate) fn network(path: &Path) -> Option<&'static str> {
 
 /// Returns `None`: systems other than Linux report changes there too, or refuse the watch.
 #[cfg(not(target_os = "linux"))]
-pub fn network(_path: &Path) -> Option<&'static str> {
+pub(crate) fn network(_path: &Path) -> Option<&'static str> {
     None
 }
 

@@ -109,12 +109,22 @@ pub(crate) fn named(path: &Path) -> PathBuf {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     for existing in folder.ancestors() {
         let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
-        if let Ok(real) = fs::canonicalize(existing) {
+        if let Ok(real) = resolved(existing) {
             let missing = folder.strip_prefix(existing).unwrap_or(Path::new(""));
             return real.join(missing).join(name);
         }
     }
     path.to_owned()
+}
+
+/// Resolves the links of a path that exists. On Windows the result is spelt as people and git spell
+/// it (`C:\game`), and only where that is too long with the prefix that lifts the limit.
+pub(crate) fn resolved(path: &Path) -> io::Result<PathBuf> {
+    #[cfg(windows)]
+    let real = dunce::canonicalize(path);
+    #[cfg(not(windows))]
+    let real = fs::canonicalize(path);
+    real
 }
 
 /// The way to open a file.
@@ -136,6 +146,7 @@ pub(crate) enum How {
 
 impl How {
     /// Returns whether a missing file is created.
+    #[cfg(unix)]
     pub(super) const fn creates(self) -> bool {
         matches!(self, Self::Private | Self::New | Self::NewPrivate)
     }

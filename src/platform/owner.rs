@@ -25,7 +25,7 @@ pub(crate) fn foreign(path: &Path) -> Option<Owner> {
 
 /// Returns `None`: this system has no such owners.
 #[cfg(not(unix))]
-pub fn foreign(_path: &Path) -> Option<Owner> {
+pub(crate) fn foreign(_path: &Path) -> Option<Owner> {
     None
 }
 

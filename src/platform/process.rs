@@ -1,5 +1,5 @@
-//! Runs a person's command in a shell, in a process group of its own, so that it ends together with
-//! everything that it started.
+//! Runs a person's command in a shell, in a process group of its own (on Windows a job object), so
+//! that it ends together with everything that it started.
 //!
 //! The caller limits its time.
 
@@ -8,7 +8,9 @@ use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+#[cfg(unix)]
+use tokio::process::Child;
+use tokio::process::{ChildStderr, ChildStdout, Command};
 
 /// Changes to the environment that a command inherits from this process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,9 +24,14 @@ pub(crate) struct ShellEnvironment {
 /// A running command. Dropping it before its end kills it, with its whole group.
 #[derive(Debug)]
 pub(crate) struct Shell {
+    #[cfg(unix)]
     child: Child,
     /// The leader's process ID, which is also the group's.
+    #[cfg(unix)]
     group: Option<u32>,
+    /// The command in a job object, which ends with it.
+    #[cfg(windows)]
+    child: Box<dyn process_wrap::tokio::ChildWrapper>,
 }
 
 /// Starts `command` with the system's shell in `folder`, without any input.
@@ -32,23 +39,55 @@ pub(crate) struct Shell {
 /// # Errors
 /// When the shell or the folder is missing, or the system starts no process.
 pub(crate) fn shell(command: &str, folder: &Path, environment: &ShellEnvironment) -> io::Result<Shell> {
-    let mut shell = if cfg!(windows) { Command::new("cmd") } else { Command::new("sh") };
-    shell.arg(if cfg!(windows) { "/C" } else { "-c" }).arg(command).current_dir(folder);
+    let mut shell = shell_of(command);
+    shell.current_dir(folder);
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    #[cfg(unix)]
-    shell.process_group(0);
     for name in &environment.without {
         shell.env_remove(name);
     }
     shell.envs(environment.with.iter().map(|(name, value)| (OsStr::new(name), value)));
+    start(shell)
+}
+
+#[cfg(unix)]
+fn shell_of(command: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(command).process_group(0);
+    shell
+}
+
+/// `/d` leaves out what a user set to run in each shell. With `/s`, cmd takes off the outer quotes
+/// and reads what is between them as it was written; std's own quoting is for programs, and would
+/// change quotes inside.
+#[cfg(windows)]
+fn shell_of(command: &str) -> Command {
+    let mut shell = Command::new("cmd.exe");
+    shell.raw_arg(format!("/d /s /c \"{command}\""));
+    shell
+}
+
+#[cfg(unix)]
+fn start(mut shell: Command) -> io::Result<Shell> {
     let child = shell.spawn()?;
     Ok(Shell { group: child.id(), child })
 }
 
+/// Starts it suspended and lets it go once it is in its job, so that nothing that it starts escapes.
+#[cfg(windows)]
+fn start(shell: Command) -> io::Result<Shell> {
+    use process_wrap::tokio::{CommandWrap, JobObject, KillOnDrop};
+
+    Ok(Shell { child: CommandWrap::from(shell).wrap(KillOnDrop).wrap(JobObject).spawn()? })
+}
+
 impl Shell {
     /// Takes the output streams, once.
-    pub(crate) const fn output(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
-        (self.child.stdout.take(), self.child.stderr.take())
+    pub(crate) fn output(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
+        #[cfg(unix)]
+        let output = (self.child.stdout.take(), self.child.stderr.take());
+        #[cfg(windows)]
+        let output = (self.child.stdout().take(), self.child.stderr().take());
+        output
     }
 
     /// Waits for the end of the command. The future may be dropped and this called again.
@@ -56,10 +95,16 @@ impl Shell {
     /// # Errors
     /// When the system can't report the status.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait().await
+        #[cfg(unix)]
+        let ended = self.child.wait().await;
+        // The job itself ends only with the last of its processes.
+        #[cfg(windows)]
+        let ended = self.child.inner_mut().wait().await;
+        ended
     }
 
-    /// Asks the command and all its children to end.
+    /// Asks the command and all its children to end. Windows has no such request for programs without
+    /// a window: there the command has its grace to come to an end by itself.
     pub(crate) fn terminate(&mut self) {
         #[cfg(unix)]
         self.signal(rustix::process::Signal::TERM);
@@ -83,11 +128,67 @@ impl Shell {
     }
 }
 
+#[cfg(unix)]
 impl Drop for Shell {
     fn drop(&mut self) {
         // After a wait, another process may have the number.
         if self.child.id().is_some() {
             self.kill();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    fn start(command: &str) -> Shell {
+        shell(command, &std::env::temp_dir(), &ShellEnvironment::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn quotes_reach_the_shell_as_they_were_written() {
+        let (command, expected) = if cfg!(windows) {
+            (r#"echo "a b"&& echo c^&d&& exit /b 7"#, "\"a b\"\r\nc&d\r\n")
+        } else {
+            (r#"echo '"a b"' && echo 'c&d' && exit 7"#, "\"a b\"\nc&d\n")
+        };
+        let mut shell = start(command);
+        let mut said = String::new();
+        shell.output().0.unwrap().read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, expected);
+        assert_eq!(shell.wait().await.unwrap().code(), Some(7));
+    }
+
+    /// A child that lives holds the output open.
+    #[tokio::test]
+    async fn a_kill_and_a_drop_reach_what_the_command_started() {
+        let command = if cfg!(windows) {
+            "start /b ping -n 600 127.0.0.1 & echo begun & ping -n 600 127.0.0.1 > nul"
+        } else {
+            "sleep 600 & echo begun; sleep 600"
+        };
+        for kill in [true, false] {
+            let mut shell = Some(start(command));
+            let mut output = shell.as_mut().unwrap().output().0.unwrap();
+            let mut said = String::new();
+            while !said.contains("begun") {
+                let mut bytes = [0; 64];
+                let read = output.read(&mut bytes).await.unwrap();
+                said.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+            }
+            if kill {
+                shell.as_mut().unwrap().kill();
+            } else {
+                shell = None;
+            }
+            let end = output.read_to_string(&mut said);
+            tokio::time::timeout(Duration::from_secs(60), end).await.expect("all are gone").unwrap();
+            drop(shell);
         }
     }
 }

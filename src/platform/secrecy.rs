@@ -19,7 +19,7 @@ pub(crate) fn keep_memory_private() {
 
 /// Asks the system for no core dumps of this process.
 #[cfg(all(unix, not(target_os = "linux")))]
-pub fn keep_memory_private() {
+pub(crate) fn keep_memory_private() {
     use rustix::process::{Resource, getrlimit, setrlimit};
 
     let limit = getrlimit(Resource::Core);
@@ -28,4 +28,4 @@ pub fn keep_memory_private() {
 
 /// Does nothing on this system.
 #[cfg(not(unix))]
-pub const fn keep_memory_private() {}
+pub(crate) const fn keep_memory_private() {}

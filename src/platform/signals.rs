@@ -8,15 +8,16 @@ pub(crate) enum Signal {
     /// End.
     End(EndSignal),
     /// SIGHUP: read everything again.
+    #[cfg_attr(windows, expect(dead_code, reason = "Windows has no such signal"))]
     Hangup,
 }
 
 /// A signal that asks the process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EndSignal {
-    /// SIGINT: a person's Ctrl-C.
+    /// SIGINT: a person's Ctrl-C. On Windows also Ctrl-Break, and the console's end.
     Interrupt,
-    /// SIGTERM: a supervisor.
+    /// SIGTERM: a supervisor. On Windows the end of the system.
     Terminate,
 }
 
@@ -76,27 +77,51 @@ pub(crate) fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
     Ok(receive)
 }
 
-/// The same on a system without Unix signals.
+/// Starts to catch what asks the process to end; from now on it doesn't end the process.
+///
+/// Ctrl-C, Ctrl-Break and the end of the console come from a person. Windows waits about five
+/// seconds after the console is closed, and then ends the process: the journal is made for that.
+/// The end of another user's session is none of a service's business, so it isn't caught.
 ///
 /// # Errors
-/// Never on this system.
-#[cfg(not(unix))]
-pub fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
-    let (send, receive) = mpsc::unbounded_channel();
-    // The sender lives as long as the process, so that the stream is silent instead of closed.
-    std::mem::forget(send);
-    Ok(receive)
+/// When the system refuses the handlers.
+#[cfg(windows)]
+pub(crate) fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<EndSignal>> {
+    forward(|signal| signal)
 }
 
-/// Starts to catch Ctrl-C; from now on it doesn't kill the process.
+/// The same as a stream of signals. Windows has nothing like SIGHUP.
 ///
 /// # Errors
-/// Never on this system: without Unix signals there is nothing to catch, and the channel stays
-/// silent.
-#[cfg(not(unix))]
-pub fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<EndSignal>> {
+/// When the system refuses the handlers.
+#[cfg(windows)]
+pub(crate) fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
+    forward(Signal::End)
+}
+
+#[cfg(windows)]
+fn forward<S: Send + 'static>(meant: fn(EndSignal) -> S) -> std::io::Result<mpsc::UnboundedReceiver<S>> {
+    use tokio::signal::windows;
+
     let (send, receive) = mpsc::unbounded_channel();
-    // The sender lives as long as the process, so that the stream is silent instead of closed.
-    std::mem::forget(send);
+    let (mut interrupt, mut pause) = (windows::ctrl_c()?, windows::ctrl_break()?);
+    let (mut close, mut shutdown) = (windows::ctrl_close()?, windows::ctrl_shutdown()?);
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async move {
+            loop {
+                let signal = tokio::select! {
+                    Some(()) = interrupt.recv() => EndSignal::Interrupt,
+                    Some(()) = pause.recv() => EndSignal::Interrupt,
+                    Some(()) = close.recv() => EndSignal::Interrupt,
+                    Some(()) = shutdown.recv() => EndSignal::Terminate,
+                    else => return,
+                };
+                if send.send(meant(signal)).is_err() {
+                    return;
+                }
+            }
+        });
+    })?;
     Ok(receive)
 }

@@ -72,7 +72,7 @@ pub(crate) fn stderr_is_journal(journal_stream: Option<&OsStr>) -> bool {
 
 /// Returns `false`: this system has no journal.
 #[cfg(not(unix))]
-pub fn stderr_is_journal(_journal_stream: Option<&OsStr>) -> bool {
+pub(crate) fn stderr_is_journal(_journal_stream: Option<&OsStr>) -> bool {
     false
 }
 

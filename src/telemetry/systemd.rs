@@ -23,6 +23,7 @@ const WATCHDOG_PID: &str = "WATCHDOG_PID";
 
 /// The longest status, in characters. systemd truncates nothing, but shows it on one line of a
 /// terminal.
+#[cfg(unix)]
 const MAX_STATUS: usize = 200;
 
 /// A connection to systemd, if there is one.
@@ -132,23 +133,22 @@ impl Notifier {
     }
 }
 
-/// There is no systemd here.
+/// There is no systemd here: as on Unix, and never fails.
 #[cfg(not(unix))]
-#[expect(missing_docs, clippy::missing_errors_doc, reason = "as on Unix, and never fails")]
 impl Notifier {
-    pub fn ready(&self) -> io::Result<()> {
+    pub(crate) fn ready(&self) -> io::Result<()> {
         Ok(())
     }
-    pub fn status(&self, _text: &str) -> io::Result<()> {
+    pub(crate) fn status(&self, _text: &str) -> io::Result<()> {
         Ok(())
     }
-    pub fn reloading(&self) -> io::Result<()> {
+    pub(crate) fn reloading(&self) -> io::Result<()> {
         Ok(())
     }
-    pub fn stopping(&self) -> io::Result<()> {
+    pub(crate) fn stopping(&self) -> io::Result<()> {
         Ok(())
     }
-    pub fn notify_watchdog(&self) -> io::Result<()> {
+    pub(crate) fn notify_watchdog(&self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -262,6 +262,6 @@ mod unix {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
+#[allow(clippy::disallowed_methods, reason = "tests write files by hand")]
 #[path = "systemd_tests.rs"]
 mod tests;

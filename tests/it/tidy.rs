@@ -59,6 +59,10 @@ const FENCES: &[(&str, &[&str])] = &[
     ("sd_notify", &["src/telemetry/"]),
     ("signal_hook", &["src/platform/"]),
     ("rustix", &["src/platform/"]),
+    ("process_wrap", &["src/platform/"]),
+    ("winapi_util", &["src/platform/"]),
+    ("gethostname", &["src/platform/"]),
+    ("dunce", &["src/platform/"]),
     ("indicatif", &["src/cli/"]),
     ("unicode_width", &["src/cli/"]),
     ("terminal_size", &["src/platform/"]),
@@ -308,7 +312,7 @@ fn the_glossary_names_types_that_exist() {
 fn pages() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages = Vec::new();
-    for folder in ["", "docs/", "benches/", "tests/outputs-real/"] {
+    for folder in ["", "docs/", "benches/", "release/", "tests/outputs-real/"] {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if name.ends_with(".md") {

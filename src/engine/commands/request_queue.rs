@@ -154,7 +154,7 @@ impl RequestQueue {
     pub async fn woken(&mut self) {
         let wait = self.look_at.saturating_sub(clock::elapsed());
         let heard = async {
-            match &self.wakeup {
+            match &mut self.wakeup {
                 Some(wakeup) => wakeup.woken().await,
                 None => std::future::pending().await,
             }

@@ -69,7 +69,7 @@ pub(crate) struct CommandSettings {
 
 /// The number of runs so far, by result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[cfg(test)]
+#[cfg(all(test, unix))]
 pub(crate) struct Counts {
     /// Runs that succeeded.
     pub succeeded: u64,
@@ -161,14 +161,14 @@ impl OnChange {
     }
 
     /// Returns the number of runs so far, by result.
-    #[cfg(test)]
+    #[cfg(all(test, unix))]
     pub(crate) fn counts(&self) -> Counts {
         let RunCounters { succeeded, failed, .. } = &*self.counters;
         Counts { succeeded: succeeded.load(Ordering::Relaxed), failed: failed.load(Ordering::Relaxed) }
     }
 
     /// Returns whether a run is in progress.
-    #[cfg(test)]
+    #[cfg(all(test, unix))]
     pub(crate) fn is_running(&self) -> bool {
         self.counters.running.load(Ordering::Relaxed)
     }
@@ -470,9 +470,16 @@ fn environment(setting: &CommandSettings, paths: &[PathBuf], shipped: Option<&Sh
     }
 }
 
-/// Returns an absolute path: the command may change its folder before it uses one.
+/// Returns an absolute path: the command may change its folder before it uses one. On Windows it has
+/// `/` between its parts, which every program there takes and `sh` needs.
 fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_: io::Error| path.to_owned())
+    let path = std::path::absolute(path).unwrap_or_else(|_: io::Error| path.to_owned());
+    #[cfg(windows)]
+    let path = match path.to_str() {
+        Some(text) => text.replace('\\', "/").into(),
+        None => path,
+    };
+    path
 }
 
 #[cfg(test)]

@@ -26,6 +26,11 @@ pub(super) fn check_of(command: &str) -> Option<String> {
     is_it.then(|| variables.into_iter().chain([NAME, "--check"]).collect::<Vec<_>>().join(" "))
 }
 
+/// Lets `cmd` run the script: git brings a `sh`, which is not in the path of Windows, but runs git's
+/// aliases.
+#[cfg(windows)]
+const FOR_CMD: &str = "@git -c \"alias.macadam-sh=!sh\" macadam-sh \"%~dp0macadam-commit-push\" %*\r\n";
+
 /// The unpacked script, removed on drop.
 #[derive(Debug)]
 pub(super) struct Shipped {
@@ -46,6 +51,8 @@ impl Shipped {
             use std::os::unix::fs::PermissionsExt as _;
             std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700))?;
         }
+        #[cfg(windows)]
+        std::fs::write(script.with_extension("cmd"), FOR_CMD)?;
         Ok(Self { folder })
     }
 
@@ -59,7 +66,7 @@ impl Shipped {
             variables.push(("PATH", path));
         }
         if let (None, Ok(program)) = (env::var_os("MACADAM"), env::current_exe()) {
-            variables.push(("MACADAM", program.into()));
+            variables.push(("MACADAM", super::absolute(&program).into()));
         }
         variables
     }

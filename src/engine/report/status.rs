@@ -89,8 +89,8 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (FoundFil
             continue;
         }
         let place = project.root.join(path.as_str());
-        let now =
-            std::fs::metadata(&place).ok().filter(std::fs::Metadata::is_file).map(|found| fingerprint::of(&found));
+        let found = std::fs::metadata(&place).ok().filter(std::fs::Metadata::is_file);
+        let now = found.map(|found| fingerprint::at(&place, &found));
         let content = match (cache.get(path), now) {
             (Some(cached), Some(now)) if cached.fingerprint == now => cached.content.clone(),
             (cached, now) => {

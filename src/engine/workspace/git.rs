@@ -17,7 +17,7 @@ use crate::model::checkout::Checkout;
 use crate::model::desired::AbsenceReason;
 use crate::model::digest::Checksum;
 use crate::platform::clock;
-use crate::platform::plain_file;
+use crate::platform::{own_file, plain_file};
 
 /// The limit for a file of git's, in bytes: git itself accepts no longer pointer file, and no
 /// configuration comes near it.
@@ -141,7 +141,7 @@ pub(crate) fn work_tree(folder: &Path) -> Result<Option<WorkTree>, WorkTreeError
         let path = path.to_owned();
         move |source| WorkTreeError::Read { path, source }
     };
-    let folder = fs::canonicalize(folder).map_err(unread(folder))?;
+    let folder = own_file::resolved(folder).map_err(unread(folder))?;
     for top in folder.ancestors() {
         let path = top.join(".git");
         let found = match fs::metadata(&path) {
@@ -159,7 +159,7 @@ pub(crate) fn work_tree(folder: &Path) -> Result<Option<WorkTree>, WorkTreeError
             }
         };
         if is_git_folder(&named).map_err(unread(&named))? {
-            let git_folder = fs::canonicalize(&named).map_err(unread(&named))?;
+            let git_folder = own_file::resolved(&named).map_err(unread(&named))?;
             return Ok(Some(WorkTree { top: top.to_owned(), git_folder }));
         }
         if !found.is_dir() {
@@ -356,7 +356,7 @@ fn shared_folder(private: &Path) -> Result<PathBuf, Unread> {
 /// Returns the git folder of the checkout that contains `folder`. In a worktree or a submodule,
 /// `.git` is a file that names it.
 fn private_folder(folder: &Path) -> Result<Option<PathBuf>, Unread> {
-    let folder = fs::canonicalize(folder).map_err(|source| Unread { path: folder.to_owned(), source })?;
+    let folder = own_file::resolved(folder).map_err(|source| Unread { path: folder.to_owned(), source })?;
     for above in folder.ancestors() {
         let path = above.join(".git");
         match fs::metadata(&path) {

@@ -180,7 +180,7 @@ impl Lockfile {
     fn stamp_now(&self) -> Option<(Fingerprint, i64)> {
         let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
         let metadata = std::fs::symlink_metadata(&self.project.lockfile).ok().filter(std::fs::Metadata::is_file)?;
-        Some((fingerprint::of(&metadata), now_ns))
+        Some((fingerprint::at(&self.project.lockfile, &metadata), now_ns))
     }
 
     /// Returns whether the file is as it was last read or written. Reads it only where its metadata
@@ -568,7 +568,7 @@ pub(crate) fn would_change(
     all.extend(in_manifest.iter().cloned());
     let ledger = lockfile::export(remote, recorded, &all);
     Ok(match lockfile::read(&project.lockfile)? {
-        Some(current) => current != text(&ledger),
+        Some(current) => lockfile::fingerprint(&current) != lockfile::fingerprint(&text(&ledger)),
         None => !ledger.entries.is_empty() && !missing.is_some_and(|missing| forbids(missing, &ledger)),
     })
 }

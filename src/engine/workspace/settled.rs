@@ -86,7 +86,7 @@ fn update(digest: &mut Checksum, state: &Fingerprint) {
 
 fn state_of(path: &Path) -> Option<Fingerprint> {
     let metadata = std::fs::symlink_metadata(path).ok()?;
-    metadata.is_file().then(|| fingerprint::of(&metadata))
+    metadata.is_file().then(|| fingerprint::at(path, &metadata))
 }
 
 fn now_ns(now: Timestamp) -> i64 {

@@ -18,6 +18,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use crate::engine::workspace::git::{self, WorkTree, WorkTreeError};
+use crate::platform::own_file;
 
 /// The folder's name beside a manifest outside git.
 pub(crate) const BESIDE: &str = ".macadam";
@@ -51,7 +52,7 @@ impl StateFolder {
             found => found?,
         };
         let Some(WorkTree { top, git_folder }) = found else { return Ok(Self::beside(root)) };
-        let inside = std::fs::canonicalize(root)
+        let inside = own_file::resolved(root)
             .map_err(|source| WorkTreeError::Read { path: root.to_owned(), source })?
             .strip_prefix(&top)
             .map(Path::to_owned)
@@ -152,7 +153,7 @@ mod tests {
     #[track_caller]
     fn check(files: &[&str], root: &str, expected: &str) {
         let folder = checkout(files);
-        let base = std::fs::canonicalize(folder.path()).unwrap();
+        let base = own_file::resolved(folder.path()).unwrap();
         let found = StateFolder::of(&base.join(root)).unwrap();
         assert_eq!(found.path(), base.join(expected), "{files:?}");
         assert_eq!(matches!(found, StateFolder::OfGit(_)), !expected.ends_with(BESIDE));

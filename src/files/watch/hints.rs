@@ -119,7 +119,7 @@ impl HintState {
 /// Returns the file behind a path, and its fingerprint.
 fn state_of(path: &Path) -> Option<(PathBuf, Fingerprint)> {
     let real = path.canonicalize().ok()?;
-    let state = fingerprint::of(&real.metadata().ok()?);
+    let state = fingerprint::at(&real, &real.metadata().ok()?);
     Some((real, state))
 }
 

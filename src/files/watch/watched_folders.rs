@@ -11,7 +11,7 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use crate::files::open::{Root, is_guarded};
-use crate::files::pattern::PatternPart;
+use crate::files::pattern::{PatternPart, normalized};
 use crate::files::walk::{self, Globs};
 use crate::model::desired::FileSelection;
 use crate::model::path::ProjectPath;
@@ -19,20 +19,28 @@ use crate::model::path::ProjectPath;
 /// The files that the manifest names, ready to match.
 pub(super) struct Wanted {
     globs: Globs,
-    explicit: BTreeSet<ProjectPath>,
+    /// The files that the manifest names one by one, by their names in NFC.
+    explicit: BTreeMap<String, ProjectPath>,
 }
 
 impl Wanted {
     pub(super) fn new(selection: &FileSelection) -> Self {
         // The walk reports invalid patterns.
         let globs = Globs::new(&selection.globs, &mut Vec::new());
-        Self { globs, explicit: selection.explicit.iter().cloned().collect() }
+        let named = |path: &ProjectPath| (normalized(path.as_str()).into_owned(), path.clone());
+        Self { globs, explicit: selection.explicit.iter().map(named).collect() }
     }
 
     /// Returns the file's path, if the manifest names it.
     pub(super) fn file(&self, place: &WatchPlace) -> Option<ProjectPath> {
         let path = ProjectPath::new(&place.path).ok()?;
-        (self.explicit.contains(&path) || !self.globs.matching(&place.parts).is_empty()).then_some(path)
+        let named = self.explicit.get(normalized(&place.path).as_ref());
+        if named == Some(&path) || !self.globs.matching(&place.parts).is_empty() {
+            return Some(path);
+        }
+        // macOS tells a name as the disk has it, whose accents may be in another form than the
+        // manifest's, and opens the file by either.
+        named.cloned()
     }
 
     /// Returns whether the manifest names files below the folder.
@@ -41,10 +49,9 @@ impl Wanted {
     }
 
     fn names_below(&self, folder: &str) -> bool {
-        let Ok(start) = ProjectPath::new(&format!("{folder}/\u{1}")) else { return false };
-        let mut after = self.explicit.range((Bound::Included(start), Bound::Unbounded));
-        let below = |path: &ProjectPath| path.as_str().strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-        after.next().is_some_and(below)
+        let folder = format!("{}/", normalized(folder));
+        let mut after = self.explicit.range((Bound::Included(folder.clone()), Bound::Unbounded));
+        after.next().is_some_and(|(path, _)| path.starts_with(&folder))
     }
 }
 
@@ -167,5 +174,30 @@ fn visit(
         && let Some(path) = wanted.file(&place)
     {
         map.fresh.push((real, path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(explicit: &str) -> Wanted {
+        Wanted::new(&FileSelection { explicit: vec![ProjectPath::new(explicit).unwrap()], globs: Vec::new() })
+    }
+
+    fn place(path: &str) -> WatchPlace {
+        path.split('/').fold(WatchPlace::default(), |place, name| place.join(name))
+    }
+
+    #[test]
+    fn a_name_with_accents_is_the_manifests_in_either_form() {
+        let (composed, decomposed) = ("ui/caf\u{e9}/b.png", "ui/cafe\u{301}/b.png");
+        for (manifest, disk) in [(composed, decomposed), (decomposed, composed), (composed, composed)] {
+            let wanted = wanted(manifest);
+            assert_eq!(wanted.file(&place(disk)).unwrap().as_str(), manifest, "{disk}");
+            assert!(wanted.reaches(&place(disk.strip_suffix("/b.png").unwrap())), "{disk}");
+        }
+        assert_eq!(wanted(composed).file(&place("ui/cafe/b.png")), None);
+        assert!(!wanted(composed).reaches(&place("ui/cafe")) && !wanted("ui/ab.png").reaches(&place("ui/a")));
     }
 }

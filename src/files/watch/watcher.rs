@@ -268,7 +268,7 @@ impl Watches {
 
     fn arm(&mut self, folder: &Path) -> Armed {
         let Ok(metadata) = folder.symlink_metadata() else { return Armed::Not };
-        let Fingerprint { inode, device, .. } = fingerprint::of(&metadata);
+        let Fingerprint { inode, device, .. } = fingerprint::at(folder, &metadata);
         self.wanted.insert(folder.to_owned());
         let network = *self.devices.entry(device).or_insert_with(|| mount::network(folder));
         if let Some(kind) = network {

@@ -33,10 +33,17 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, LockfileError> {
     }
 }
 
-/// Returns a checksum that identifies an unchanged lockfile, which needs no parsing.
+/// Returns a checksum that identifies an unchanged lockfile, which needs no parsing. The line ends
+/// that git makes of it on Windows (`core.autocrlf`) are no change: the text never has a `\r`.
 pub(crate) fn fingerprint(bytes: &[u8]) -> String {
     let mut checksum = Checksum::default();
-    checksum.update(bytes);
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(2).position(|pair| pair == b"\r\n") {
+        let (line, end) = rest.split_at(at);
+        checksum.update(line);
+        rest = end.get(1..).unwrap_or_default();
+    }
+    checksum.update(rest);
     checksum.finish()
 }
 

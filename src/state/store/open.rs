@@ -191,7 +191,7 @@ pub(in crate::state) fn create_folder(path: &Path) -> Result<(), StateError> {
 
 /// Returns the identity of the plain file at a state's path, and follows no link.
 pub(super) fn existing(path: &Path) -> io::Result<FileId> {
-    Ok(FileId::of_metadata(&own_file::metadata(path)?))
+    FileId::of_found(path, &own_file::metadata(path)?)
 }
 
 /// Refuses a file that replaced the one found before. SQLite opens files only by their paths.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{WorkTree, work_tree};
+use crate::platform::own_file;
 use crate::platform::program::{self, ProgramOutput};
 
 /// The longest wait for git: these questions take milliseconds, but a disk that hangs takes for
@@ -289,8 +290,7 @@ impl CheckoutFile {
         let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(None) };
         let found = work_tree(folder).map_err(|unread| unread.to_string())?;
         let Some(WorkTree { top, git_folder: private }) = found else { return Ok(None) };
-        let folder =
-            std::fs::canonicalize(folder).map_err(|error| format!("can't find {}: {error}", folder.display()))?;
+        let folder = own_file::resolved(folder).map_err(|error| format!("can't find {}: {error}", folder.display()))?;
         let below = folder.strip_prefix(&top).unwrap_or(&folder).join(name);
         let names: Option<Vec<&str>> = below.iter().map(OsStr::to_str).collect();
         let inside = names.map(|names| names.join("/")).filter(|path| !path.contains('\n'));
