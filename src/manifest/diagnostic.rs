@@ -52,6 +52,14 @@ pub struct Diagnostic {
     pub also: Vec<(Range<usize>, String)>,
 }
 
+impl Diagnostic {
+    /// A note about the files of the project around the manifest `file`.
+    pub(crate) fn of_project(message: String, hint: String, file: String) -> Self {
+        let (severity, hint) = (Severity::Note, Some(hint));
+        Self { severity, message, hint, file, span: None, line: None, column: None, quoted: false, also: Vec::new() }
+    }
+}
+
 /// A fault while it is collected: a [`Diagnostic`] without its file and line.
 #[derive(Debug, Clone)]
 pub(super) struct ManifestError {

@@ -11,6 +11,7 @@ use super::ids::{AssetId, Creator, GroupId, Revision, UserId};
 use super::metadata::Metadata;
 use super::path::ProjectPath;
 use super::policy::Policy;
+use super::shown::foreign;
 
 /// A glob of the manifest, as the walk needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,6 +148,16 @@ pub enum Absences {
     },
 }
 
+/// What git never had of an asset that is absent here: another machine uploaded it, and its lockfile
+/// came here without that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NeverCommitted {
+    /// The file.
+    File,
+    /// What names it in the manifest.
+    Entry,
+}
+
 /// Why the absence of an asset doesn't mean that it was removed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AbsenceReason {
@@ -168,6 +179,13 @@ pub enum AbsenceReason {
         /// The glob that looks for files there.
         glob: String,
     },
+    /// What is absent was never in git.
+    NeverCommitted {
+        /// The asset's file.
+        path: ProjectPath,
+        /// What is absent.
+        part: NeverCommitted,
+    },
 }
 
 impl fmt::Display for AbsenceReason {
@@ -181,6 +199,12 @@ impl fmt::Display for AbsenceReason {
             Self::Unreadable => f.write_str("some folders could not be read"),
             Self::FolderMissing { folder, glob } => {
                 write!(f, "the folder `{folder}` of [globs.{glob}] doesn't exist")
+            }
+            Self::NeverCommitted { path, part: NeverCommitted::File } => {
+                write!(f, "its file {} was never committed to git", foreign(path.as_str()))
+            }
+            Self::NeverCommitted { part: NeverCommitted::Entry, .. } => {
+                f.write_str("the manifest was never committed to git with it")
             }
         }
     }
@@ -203,6 +227,8 @@ pub struct Desired {
     pub fileless: BTreeMap<Address, String>,
     /// Whether an absence means a removal.
     pub absences: Absences,
+    /// The files of absent assets that git never had.
+    pub never_committed: BTreeMap<ProjectPath, NeverCommitted>,
     /// The checkout that wants all this.
     pub checkout: Checkout,
 }
@@ -259,6 +285,10 @@ impl Desired {
             }
             Absences::Count | Absences::NothingWanted | Absences::DontCount { .. } => None,
         };
-        self.absences_dont_count().or_else(missing)
+        let never_committed = || {
+            let part = *self.never_committed.get(path)?;
+            Some(AbsenceReason::NeverCommitted { path: path.clone(), part })
+        };
+        self.absences_dont_count().or_else(missing).or_else(never_committed)
     }
 }

@@ -17,6 +17,7 @@ use super::forgotten::Forgotten;
 use super::history::Kind;
 use super::ids::{AssetId, Creator};
 use super::observation::{self, NotFound};
+use super::path::ProjectPath;
 use super::phase::{Intent, Phase};
 use super::remote::RemoteAsset;
 
@@ -78,6 +79,9 @@ pub struct KnownAddresses {
     /// Of these those that this checkout has, as far as is known: its lockfile has them, and they
     /// did not leave.
     pub here: BTreeSet<Address>,
+    /// Of these those that other machines uploaded, with their files, as long as nobody archived
+    /// them by hand.
+    pub from_elsewhere: BTreeMap<Address, ProjectPath>,
 }
 
 /// Everything that is known.
@@ -108,10 +112,14 @@ pub struct Recorded {
 impl Recorded {
     /// The addresses that are known.
     pub fn addresses(&self) -> KnownAddresses {
-        let here = self.assets.iter().filter(|(_, record)| record.in_lockfile.is_any() && !record.removed);
+        let here = || self.assets.iter().filter(|(_, record)| record.in_lockfile.is_any() && !record.removed);
+        let from_elsewhere = here().filter(|(_, record)| !record.was_uploaded_here() && !record.is_archived_by_hand());
         KnownAddresses {
             all: self.assets.keys().cloned().collect(),
-            here: here.map(|(address, _)| address.clone()).collect(),
+            here: here().map(|(address, _)| address.clone()).collect(),
+            from_elsewhere: from_elsewhere
+                .map(|(address, record)| (address.clone(), record.identity.path.clone()))
+                .collect(),
         }
     }
 

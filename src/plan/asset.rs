@@ -45,7 +45,6 @@ pub(crate) fn plan_asset<'a>(plan: &mut Plan, inputs: &AddressInputs<'a>) -> Opt
         note_path(plan, inputs, record);
         note_privacy(plan, inputs, record);
     }
-    note_grants(plan, inputs);
     if let (Some(pin), Some(record)) = (inputs.want.pin, known) {
         close_unbinding(plan, inputs);
         return pin::plan_pin(plan, inputs, record, pin);
@@ -280,12 +279,6 @@ fn note_path(plan: &mut Plan, inputs: &AddressInputs<'_>, record: &Record) {
 fn note_privacy(plan: &mut Plan, inputs: &AddressInputs<'_>, record: &Record) {
     if record.identity.privacy != inputs.want.privacy {
         note(plan, inputs, NoteKind::PrivacyIsFixed);
-    }
-}
-
-fn note_grants(plan: &mut Plan, inputs: &AddressInputs<'_>) {
-    if !inputs.want.grants.is_empty() {
-        note(plan, inputs, NoteKind::GrantsIgnored);
     }
 }
 

@@ -213,9 +213,21 @@ fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded, undecid
             (true, true) => plan.marks.push(mark(false)),
             (false, false) if undecided.contains(address) => {}
             (false, false) if record.in_lockfile.is_of(&desired.checkout) => {
-                if let Some(why) = desired.is_absence_in_doubt(&record.identity.path) {
-                    *uncounted.entry(why).or_default() += 1;
-                    continue;
+                match desired.is_absence_in_doubt(&record.identity.path) {
+                    Some(AbsenceReason::NeverCommitted { path, part }) => {
+                        // An operation of it may still be under way.
+                        if plan.steps.iter().any(|step| step.address == *address) {
+                            continue;
+                        }
+                        let reason = HoldReason::NeverCommitted { path, part };
+                        plan.held.push(Hold { address: address.clone(), part: HeldPart::Asset, reason });
+                        continue;
+                    }
+                    Some(why) => {
+                        *uncounted.entry(why).or_default() += 1;
+                        continue;
+                    }
+                    None => {}
                 }
                 let (kept, glob) =
                     (desired.policy.removed == LeavePolicy::Keep, desired.fileless.get(address).cloned());

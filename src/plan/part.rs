@@ -159,7 +159,8 @@ impl Ties {
 
     /// Returns what is wanted and known of these addresses.
     fn cut(&self, desired: &Desired, recorded: &Recorded) -> (Desired, Recorded) {
-        let Desired { assets, existing, policy, unseen, stray, fileless, absences, checkout } = desired;
+        let Desired { assets, existing, policy, unseen, stray, fileless, absences, never_committed, checkout } =
+            desired;
         let wanted = self.addresses.iter().filter_map(|address| assets.get_key_value(address));
         let desired = Desired {
             assets: wanted.map(|(address, want)| (address.clone(), want.clone())).collect(),
@@ -169,6 +170,7 @@ impl Ties {
             stray: stray.clone(),
             fileless: fileless.clone(),
             absences: absences.clone(),
+            never_committed: never_committed.clone(),
             checkout: checkout.clone(),
         };
         let Recorded {

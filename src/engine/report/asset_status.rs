@@ -289,7 +289,9 @@ impl StatusInputs<'_> {
     }
 
     fn waits(&self, record: Option<&Record>) -> Option<String> {
-        if let Some(why) = self.uncounted(record) {
+        // The hold says the rest.
+        let is_held = |why: &AbsenceReason| matches!(why, AbsenceReason::NeverCommitted { .. });
+        if let Some(why) = self.uncounted(record).filter(|why| !is_held(why)) {
             return Some(format!("it is missing here, but Macadam doesn't treat it as removed: {why}"));
         }
         let mut parts: Vec<String> =

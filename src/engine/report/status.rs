@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::report::asset_state::Unknown;
 use crate::engine::report::asset_status::{AssetStatus, Parts, StatusInputs, addresses};
-use crate::engine::workspace::gather::{GatherError, absences, read_manifest, unseen};
+use crate::engine::workspace::committed;
+use crate::engine::workspace::gather::{GatherError, absences, other_case, read_manifest, unseen};
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::settled;
 use crate::engine::workspace::snapshot::{StateSnapshot, ViewError};
 use crate::files;
+use crate::manifest::Diagnostic;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::{Desired, FoundFile, FoundFiles};
@@ -29,6 +31,8 @@ pub(crate) struct Status {
     pub rows: Vec<AssetStatus>,
     /// Set if the lockfile was lost, so that nothing new is uploaded.
     pub lost_lockfile: Option<LostLockfile>,
+    /// Findings that are no errors but probably not intended.
+    pub notes: Vec<Diagnostic>,
 }
 
 /// A lost lockfile, for a person.
@@ -47,7 +51,7 @@ pub(crate) struct LostLockfile {
 /// When manifest, state or lockfile can't be used.
 pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewError> {
     if let Some(rows) = settled::statuses(project, remote) {
-        return Ok(Status { rows, lost_lockfile: None });
+        return Ok(Status { rows, lost_lockfile: None, notes: Vec::new() });
     }
     let view = StateSnapshot::open(project, remote)?;
     let (manifest, text) = read_manifest(project)?;
@@ -58,13 +62,16 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
     let (findings, unknown) = recall(project, &walk, &view.cache);
     let resolved =
         manifest.resolve(&findings, &known.all).map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
-    let mut desired = resolved.desired;
+    let (mut notes, mut desired) = (resolved.notes, resolved.desired);
     desired.absences = absences(project, &walk, &desired);
+    desired.never_committed = committed::never_committed(project, &manifest, &desired, &known);
+    notes.extend(committed::untracked(project, &desired));
+    notes.extend(other_case(project, &walk));
     desired.unseen = walk.problems.iter().cloned().map(unseen).collect();
     desired.checkout = git::checkout(&project.root);
     let lost = view.missing_lockfile.as_ref().and_then(|missing| missing.lost(&desired, &view.recorded));
     let lost_lockfile = lost.map(|lost| LostLockfile { reason: lost.to_string(), hint: lost.hint() });
-    Ok(Status { rows: rows(&desired, &unknown, view)?, lost_lockfile })
+    Ok(Status { rows: rows(&desired, &unknown, view)?, lost_lockfile, notes })
 }
 
 /// Returns the status of these addresses, for which only their own files are looked at; `None` if

@@ -9,9 +9,11 @@ use crate::model::desired::{Absences, Desired, Unseen};
 use crate::model::file::FileCache;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::KnownAddresses;
+use crate::model::shown::foreign;
 use crate::platform::clock;
 
 use crate::engine::report::progress::{Listener, ProgressEvent};
+use crate::engine::workspace::committed;
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::{Project, ProjectError};
 use crate::engine::workspace::settled::PlanInputs;
@@ -19,6 +21,9 @@ use crate::engine::workspace::settled::PlanInputs;
 /// The number of characters shown of each end of a path that is too long. With three bytes each,
 /// and three times as many in Unicode's normal form, they still fit into an address.
 const SHOWN: usize = 150;
+
+/// The number of files that a note names.
+const LISTED: usize = 3;
 
 /// The result of scanning manifest and files.
 #[derive(Debug)]
@@ -38,7 +43,7 @@ pub(crate) struct Gathered {
 
 /// Why the desired state is unknown. Nothing is attempted then.
 #[derive(Debug, thiserror::Error)]
-pub enum GatherError {
+pub(crate) enum GatherError {
     /// A file of the project could not be read.
     #[error(transparent)]
     Project(#[from] ProjectError),
@@ -119,9 +124,11 @@ pub(crate) fn gather_manifest(
         files::scan(&project.root, &walk, cache, in_progress, now_ns, &tell);
     match manifest.resolve(&findings, &known.all) {
         Ok(resolved) => {
-            let notes = resolved.notes;
-            let mut desired = resolved.desired;
+            let (mut notes, mut desired) = (resolved.notes, resolved.desired);
             desired.absences = absences(project, &walk, &desired);
+            desired.never_committed = committed::never_committed(project, &manifest, &desired, known);
+            notes.extend(committed::untracked(project, &desired));
+            notes.extend(other_case(project, &walk));
             desired.unseen = walk.problems.iter().cloned().map(unseen).collect();
             // If git switched meanwhile, the files belong to no single checkout.
             desired.checkout = Some(checkout).filter(|seen| *seen == git::checkout(&project.root)).unwrap_or_default();
@@ -132,6 +139,23 @@ pub(crate) fn gather_manifest(
         }
         Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
     }
+}
+
+/// Returns a note about files that only the case of their extension keeps out.
+pub(in crate::engine) fn other_case(project: &Project, walk: &files::Walk) -> Option<Diagnostic> {
+    let names = &walk.other_case;
+    let more = names.len().saturating_sub(LISTED);
+    let shown: Vec<_> = names.iter().take(LISTED).map(|name| foreign(name)).collect();
+    let (file, is) =
+        if names.len() == 1 { ("1 file".to_owned(), "is") } else { (format!("{} files", names.len()), "are") };
+    let and = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!names.is_empty()).then(|| {
+        Diagnostic::of_project(
+            format!("{file} {is} left out because case counts: {}{and}", shown.join(", ")),
+            "rename them, or name both spellings in the glob, such as \"*.{png,PNG}\"".to_owned(),
+            project.manifest_name(),
+        )
+    })
 }
 
 /// Returns what git has checked out, as far as plans depend on it; `None` if files are missing or

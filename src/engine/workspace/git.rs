@@ -27,6 +27,7 @@ const MAX_BYTES: u64 = 1 << 20;
 const MAX_REFS: u64 = 1 << 26;
 
 pub(crate) mod ask;
+pub(crate) mod tracked;
 
 /// The age in seconds at which an index lock was probably left by a git that died. `git commit`
 /// holds one while its editor is open and a checkout while it writes, both usually for less.

@@ -1,6 +1,7 @@
 //! The local workspace: the project, its checkout, manifest, lockfile and state, and the desired
 //! and recorded state that follow from them.
 
+pub(crate) mod committed;
 pub(crate) mod gather;
 pub(crate) mod git;
 pub(crate) mod lockfile;

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use crate::engine::workspace::project::Project;
 use crate::manifest::{Manifest, OutputFilter};
+use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::output::{MissingAsset, Output};
 use crate::model::path::ProjectPath;
@@ -148,6 +149,11 @@ impl RenderedOutput {
     /// Returns whether the file would be written.
     pub(crate) fn is_due(&self) -> bool {
         self.state() == OutputState::OutOfDate
+    }
+
+    /// Returns whether it asks for an address.
+    pub(crate) fn asks_for(&self, address: &Address) -> bool {
+        self.selection.fits(address)
     }
 
     /// Returns how many of its addresses get another asset ID by the steps of `plan`.

@@ -124,7 +124,7 @@ impl Session {
     ///
     /// # Errors
     /// When the manifest is not valid.
-    pub async fn wanted(&mut self, listener: Listener) -> Result<Desired, GatherError> {
+    pub(crate) async fn wanted(&mut self, listener: Listener) -> Result<Desired, GatherError> {
         let (project, cache) = (self.project.clone(), std::mem::take(&mut self.cache));
         let known = self.state_cache.read(Recorded::addresses);
         let looked = tokio::task::spawn_blocking(move || {

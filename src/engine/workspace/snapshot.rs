@@ -33,6 +33,9 @@ use crate::state::StateError;
 use crate::state::lockfile::LockfileError;
 use crate::state::store::{EventRow, Store};
 
+/// The number of addresses that a note names.
+const LISTED: usize = 3;
+
 /// The number of events shown for one address.
 const EVENTS: u32 = 50;
 
@@ -170,7 +173,32 @@ pub(crate) fn outputs(project: &Project, remote: &str) -> Result<(Vec<RenderedOu
     // An address that moved has its new name.
     view.apply(&plan.marks)?;
     let asset_ids = outputs::asset_ids(&gathered.desired, &view.recorded);
-    Ok((outputs::draft(project, &gathered.manifest, &asset_ids), gathered.notes))
+    let (drafts, mut notes) = (outputs::draft(project, &gathered.manifest, &asset_ids), gathered.notes);
+    let is_lacking = |(address, asset_id): &(&Address, &Option<AssetId>)| {
+        asset_id.is_none() && drafts.iter().any(|draft| draft.asks_for(address))
+    };
+    let lacking: Vec<&Address> = asset_ids.iter().filter(is_lacking).map(|(address, _)| address).collect();
+    notes.extend(not_uploaded(project, &lacking));
+    Ok((drafts, notes))
+}
+
+/// Returns a note about addresses that the outputs lack, since they have no asset yet.
+fn not_uploaded(project: &Project, lacking: &[&Address]) -> Option<Diagnostic> {
+    let more = lacking.len().saturating_sub(LISTED);
+    let names: Vec<&str> = lacking.iter().take(LISTED).map(|address| address.as_str()).collect();
+    let and = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let (asset, has, them) = if lacking.len() == 1 { ("asset", "has", "it") } else { ("assets", "have", "them") };
+    (!lacking.is_empty()).then(|| {
+        Diagnostic::of_project(
+            format!(
+                "{} {asset} {has} no asset ID yet, so the outputs lack {them}: {}{and}",
+                lacking.len(),
+                names.join(", ")
+            ),
+            format!("`macadam sync --once` uploads {them} and writes the outputs again"),
+            project.manifest_name(),
+        )
+    })
 }
 
 /// Plans without writing or sending anything. Blocks: it reads the disk.

@@ -1,5 +1,6 @@
 //! The record of one address.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,7 +9,7 @@ use crate::model::asset::{AssetType, ContentChange, Privacy};
 use crate::model::checkout::InLockfile;
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
-use crate::model::history::{History, Kind, RevisionFact, RevisionKey};
+use crate::model::history::{History, Kind, Origin, RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, ContentHash, Creator, Revision, UploadId};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::path::ProjectPath;
@@ -118,22 +119,36 @@ pub(crate) const HEALINGS_COUNT_FOR: SignedDuration = SignedDuration::from_hours
 pub enum RefusalKind {
     /// The text filter refused the display name.
     DisplayName,
+    /// The upload costs more than `expected_price` allows.
+    Price {
+        /// The price in Robux, where Roblox named it.
+        robux: Option<u64>,
+    },
     /// Something else.
     Other,
 }
 
 impl RefusalKind {
     /// The name in the state.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> Cow<'static, str> {
         match self {
-            Self::DisplayName => "display_name",
-            Self::Other => "other",
+            Self::DisplayName => "display_name".into(),
+            Self::Price { robux: None } => "price".into(),
+            Self::Price { robux: Some(robux) } => format!("price {robux}").into(),
+            Self::Other => "other".into(),
         }
     }
 
     /// Reads the name that [`RefusalKind::name`] gives.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::DisplayName, Self::Other].into_iter().find(|refusal_kind| refusal_kind.name() == name)
+        match name.split_once(' ') {
+            Some(("price", robux)) => Some(Self::Price { robux: Some(robux.parse().ok()?) }),
+            Some(_) => None,
+            None => {
+                let known = [Self::DisplayName, Self::Price { robux: None }, Self::Other];
+                known.into_iter().find(|refusal_kind| refusal_kind.name() == name)
+            }
+        }
     }
 }
 
@@ -244,6 +259,18 @@ impl Record {
             in_lockfile: InLockfile::No,
             blocked: None,
         }
+    }
+
+    /// Whether this machine uploaded one of its files, so that they were here.
+    pub fn was_uploaded_here(&self) -> bool {
+        let is_upload = |origin| matches!(origin, Origin::Create | Origin::UpdateContent | Origin::Replace);
+        self.history.iter().any(|(_, fact)| fact.made.is_some_and(|(_, origin)| is_upload(origin)))
+    }
+
+    /// Whether a person archived one of its assets.
+    pub fn is_archived_by_hand(&self) -> bool {
+        let by_hand = |one: &Retirement| one.why == RetireReason::ByHand && one.archived_at.is_some();
+        self.retirements.values().any(by_hand)
     }
 
     /// Of a Model the newest version that is known.

@@ -11,11 +11,12 @@ use super::MoveEvidence;
 use super::step::ReplaceCause;
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
-use crate::model::desired::{AbsenceReason, Pin, StrayPlace};
+use crate::model::desired::{AbsenceReason, NeverCommitted, Pin, StrayPlace};
 use crate::model::file::FileProblem;
 use crate::model::ids::{AssetId, Creator, Revision};
 use crate::model::missing_lockfile::Lost;
 use crate::model::observation::{Mismatch, NotFound};
+use crate::model::path::ProjectPath;
 use crate::model::phase::IntentKind;
 use crate::model::recorded::{RefusalKind, RetireReason};
 use crate::plan::contradiction::Contradiction;
@@ -214,6 +215,13 @@ pub(crate) enum HoldReason {
         /// The other address.
         owner: Address,
     },
+    /// It is absent here, and git never had it.
+    NeverCommitted {
+        /// Its file.
+        path: ProjectPath,
+        /// What is absent.
+        part: NeverCommitted,
+    },
     /// The lockfile that tells what was uploaded is missing.
     LockfileLost(Lost),
     /// Roblox doesn't find its asset at the moment.
@@ -286,6 +294,7 @@ impl HoldReason {
             | Self::StillNamed { .. }
             | Self::MayBeNamed { .. }
             | Self::SharedUpload { .. }
+            | Self::NeverCommitted { .. }
             | Self::LockfileLost(_)
             | Self::NotFound { .. }
             | Self::AnotherAsset(_)
@@ -323,6 +332,7 @@ impl HoldReason {
             Self::StillNamed { .. } => "still_named",
             Self::MayBeNamed { .. } => "may_be_named",
             Self::SharedUpload { .. } => "shared_upload",
+            Self::NeverCommitted { .. } => "never_committed",
             Self::LockfileLost(_) => "lockfile_lost",
             Self::NotFound { .. } => "not_found",
             Self::AnotherAsset(_) => "another_asset",

@@ -40,8 +40,6 @@ pub(crate) enum NoteKind {
     },
     /// `privacy` was changed, which has no effect.
     PrivacyIsFixed,
-    /// `grants` has no effect yet.
-    GrantsIgnored,
     /// Roblox processes an upload for longer than any that succeeds.
     Overdue {
         /// The address.
@@ -121,7 +119,6 @@ impl NoteKind {
             Self::Removed { .. } => "removed",
             Self::AbsenceIgnored { .. } => "absence_ignored",
             Self::PrivacyIsFixed => "privacy_is_fixed",
-            Self::GrantsIgnored => "grants_ignored",
             Self::Overdue { .. } => "overdue",
             Self::SetAside { .. } => "set_aside",
             Self::SentAgain => "sent_again",
@@ -159,7 +156,6 @@ impl fmt::Display for NoteKind {
             Self::PrivacyIsFixed => {
                 f.write_str("Roblox takes `privacy` only with the first upload, so changing it here has no effect")
             }
-            Self::GrantsIgnored => f.write_str("grants aren't supported yet, so they are ignored"),
             Self::Overdue { address, age, creates } => {
                 let age = Age(*age);
                 let way_out = WayOut { address, creates: *creates };

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const A_FEW_LINES: u64 = 64 * 1024;
 
 /// The limit for contents of files, in bytes: some of the lockfile's own limit.
-const FILES: u64 = 1 << 30;
+pub(super) const FILES: u64 = 1 << 30;
 
 /// The number of commits of a file's history that are read. Every merge of the repository counts.
 const COMMITS: usize = 4096;
@@ -276,17 +276,17 @@ fn is_converted(facts: &str) -> bool {
 }
 
 /// A file in a checkout.
-struct CheckoutFile {
+pub(super) struct CheckoutFile {
     /// The checkout's git folder.
-    private: PathBuf,
+    pub(super) private: PathBuf,
     /// The checkout's top folder.
     top: PathBuf,
     /// The file's path below the top folder, with `/`.
-    inside: String,
+    pub(super) inside: String,
 }
 
 impl CheckoutFile {
-    fn of(file: &Path) -> Result<Option<Self>, String> {
+    pub(super) fn of(file: &Path) -> Result<Option<Self>, String> {
         let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(None) };
         let found = work_tree(folder).map_err(|unread| unread.to_string())?;
         let Some(WorkTree { top, git_folder: private }) = found else { return Ok(None) };
@@ -317,11 +317,11 @@ impl CheckoutFile {
         Ok(found.filter_map(|(name, content)| Some(((*name).to_owned(), content?))).collect())
     }
 
-    fn ask(&self, query: &[&str], input: &[u8]) -> Result<ProgramOutput, String> {
+    pub(super) fn ask(&self, query: &[&str], input: &[u8]) -> Result<ProgramOutput, String> {
         self.ask_for(query, input, A_FEW_LINES)
     }
 
-    fn ask_for(&self, query: &[&str], input: &[u8], most: u64) -> Result<ProgramOutput, String> {
+    pub(super) fn ask_for(&self, query: &[&str], input: &[u8], most: u64) -> Result<ProgramOutput, String> {
         // With both folders given, git accepts any owner of them, and no configuration leads it
         // elsewhere.
         let folders =
@@ -334,7 +334,7 @@ impl CheckoutFile {
     }
 }
 
-fn why(answer: &ProgramOutput) -> String {
+pub(super) fn why(answer: &ProgramOutput) -> String {
     let said = answer.complained.lines().next().unwrap_or_default().trim();
     format!("git says: {}", if said.is_empty() { "nothing" } else { said })
 }

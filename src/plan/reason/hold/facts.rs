@@ -56,6 +56,7 @@ impl HoldReason {
             | Self::MadeElsewhere { .. }
             | Self::RolledBackElsewhere { .. }
             | Self::Archived { .. }
+            | Self::NeverCommitted { .. }
             | Self::LockfileLost(_)
             | Self::NotFound { .. }
             | Self::AnotherAsset(_)
@@ -95,6 +96,7 @@ impl HoldReason {
             | Self::StillNamed { .. }
             | Self::MayBeNamed { .. }
             | Self::SharedUpload { .. }
+            | Self::NeverCommitted { .. }
             | Self::LockfileLost(_)
             | Self::PinUnusable { .. }
             | Self::PinnedTooEarly { .. } => None,

@@ -4,12 +4,13 @@ use std::fmt;
 
 use super::{BlockedChange, HoldReason};
 use crate::model::address::Address;
-use crate::model::desired::StrayPlace;
+use crate::model::desired::{AbsenceReason, NeverCommitted, StrayPlace};
 use crate::model::ids::AssetId;
 use crate::model::minute::Minute;
 use crate::model::observation::{ANSWERS_UNTIL_GONE, NotFound};
 use crate::model::phase::IntentKind;
 use crate::model::recorded::RefusalKind;
+use crate::model::shown::foreign;
 use crate::plan::pinnable::shown;
 use crate::plan::reason::step::ReplaceCause;
 use crate::plan::reason::why_text;
@@ -37,6 +38,7 @@ impl HoldReason {
             Self::Refused { refusal_kind: RefusalKind::DisplayName, .. } => {
                 "set another `display_name`, or `policy.moderated_name = \"neutral\"`".to_owned()
             }
+            Self::Refused { refusal_kind: RefusalKind::Price { robux }, .. } => price_hint(*robux),
             Self::Refused { refusal_kind: RefusalKind::Other, .. } => match part {
                 HeldPart::Metadata => format!("change its metadata, or `macadam retry {address}`"),
                 HeldPart::Asset | HeldPart::Archiving => {
@@ -70,6 +72,17 @@ impl HoldReason {
                 format!("write `{address}` there if it is `{named}`; {then} if it is another asset")
             }
             Self::SharedUpload { owner } => format!("see `macadam status {owner}`"),
+            Self::NeverCommitted { path, part } => {
+                let commit = match part {
+                    NeverCommitted::File => {
+                        format!("`git add {}` and commit it on the machine that has it", foreign(path.as_str()))
+                    }
+                    NeverCommitted::Entry => "commit the manifest on the machine that uploaded it".to_owned(),
+                };
+                format!(
+                    "{commit}; if nobody wants it any more, `macadam archive {address}` or `macadam forget {address}`"
+                )
+            }
             Self::LockfileLost(lost) => lost.hint(),
             Self::NotFound { known, .. } => asked_again(*known),
             Self::AnotherAsset(mismatch) => mismatch.hint().to_owned(),
@@ -85,6 +98,18 @@ impl HoldReason {
             Self::PinnedTooEarly { .. } => format!("`macadam unpin {address}`"),
             Self::ManyArchivings { code, .. } => format!("if that is right: `macadam sync --once --confirm {code}`"),
         })
+    }
+}
+
+impl HoldReason {
+    /// The same for several addresses that Roblox refused in the same words.
+    pub(crate) fn hint_for_several(&self) -> Option<String> {
+        match self {
+            Self::Refused { refusal_kind: RefusalKind::Other, .. } => {
+                Some("change the files or their metadata, or `macadam retry --all`".to_owned())
+            }
+            _ => None,
+        }
     }
 }
 
@@ -184,6 +209,11 @@ impl fmt::Display for HoldReason {
                 write!(f, "it may be `{named}` under another name: that left the manifest, but {place} still names it")
             }
             Self::SharedUpload { owner } => write!(f, "it shares the upload of `{owner}`, which is on hold"),
+            Self::NeverCommitted { path, part } => {
+                let (path, part) = (path.clone(), *part);
+                let why = AbsenceReason::NeverCommitted { path, part };
+                write!(f, "it is missing here, but Macadam doesn't treat it as removed: {why}")
+            }
             Self::LockfileLost(lost) => lost.fmt(f),
             Self::NotFound { asset_id, known } => NotFoundYet(*asset_id, *known).fmt(f),
             Self::AnotherAsset(mismatch) => mismatch.fmt(f),
@@ -200,6 +230,14 @@ impl fmt::Display for HoldReason {
                 why_text(*why)
             ),
         }
+    }
+}
+
+/// How to agree to the price of an upload.
+fn price_hint(robux: Option<u64>) -> String {
+    match robux {
+        Some(robux) => format!("write `expected_price = {robux}` beside its path to pay that"),
+        None => "write `expected_price` with the price in Robux beside its path to pay it".to_owned(),
     }
 }
 

@@ -1,0 +1,140 @@
+//! What git never had of this project's assets.
+//!
+//! A file may be uploaded before anybody adds it to git, and the lockfile that tells of it be pushed
+//! without it. Another clone lacks the file then, and must not take it for removed. And whoever
+//! uploads is told. Read next: [`crate::engine::workspace::git::tracked`], which asks git.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::workspace::git::ask;
+use crate::engine::workspace::git::tracked::{self, UntrackedFiles};
+use crate::engine::workspace::project::Project;
+use crate::files;
+use crate::manifest::{self, Diagnostic, Manifest};
+use crate::model::address::Address;
+use crate::model::desired::{Desired, DesiredAsset, NeverCommitted};
+use crate::model::file::FileProblemKind;
+use crate::model::path::ProjectPath;
+use crate::model::recorded::KnownAddresses;
+use crate::model::shown::foreign;
+use crate::platform::own_file::Access;
+
+/// The names of files that a message lists.
+const LISTED: usize = 3;
+
+/// Returns the files of assets that are absent here, that another machine uploaded, and of which
+/// git never had the file or its entry in the manifest. None where git can't tell, as in a shallow
+/// clone: an absence counts as ever then. Blocks: it runs git.
+pub(crate) fn never_committed(
+    project: &Project,
+    manifest: &Manifest,
+    desired: &Desired,
+    known: &KnownAddresses,
+) -> BTreeMap<ProjectPath, NeverCommitted> {
+    let is_absent = |(address, _): &(&Address, &ProjectPath)| !desired.assets.contains_key(*address);
+    let mut absent: BTreeMap<&Address, &ProjectPath> = known.from_elsewhere.iter().filter(is_absent).collect();
+    if !absent.is_empty() {
+        // What has another name now didn't leave.
+        let wanted: BTreeSet<&ProjectPath> = desired.assets.values().map(|want| &want.path).collect();
+        absent.retain(|_, path| !wanted.contains(path));
+    }
+    // A rehearsal's lockfile never leaves this machine.
+    if absent.is_empty() || project.lockfile_access == Access::Private {
+        return BTreeMap::new();
+    }
+    look(project, manifest, &absent).unwrap_or_else(|why| {
+        tracing::info!("whether git ever had the assets that are absent here is unknown: {why}");
+        BTreeMap::new()
+    })
+}
+
+fn look(
+    project: &Project,
+    manifest: &Manifest,
+    absent: &BTreeMap<&Address, &ProjectPath>,
+) -> Result<BTreeMap<ProjectPath, NeverCommitted>, String> {
+    // Where the manifest still asks for a file, the file left; else its entry did.
+    let selected = files::wanted_by_globs(&manifest.selection(), absent.keys().copied());
+    let (of_file, of_entry): (Vec<_>, Vec<_>) = absent.iter().partition(|(address, _)| selected.contains(**address));
+    let paths: Vec<&ProjectPath> = of_file.into_iter().map(|(_, path)| *path).collect();
+    let Some(files) = tracked::never_committed(&project.manifest, &paths)? else { return Ok(BTreeMap::new()) };
+    let files = files.into_iter().map(|path| (path.clone(), NeverCommitted::File));
+    let entries = never_named(project, &of_entry)?.into_iter().map(|path| (path.clone(), NeverCommitted::Entry));
+    Ok(files.chain(entries).collect())
+}
+
+/// Returns the files of those assets that no committed version of the manifest names.
+fn never_named<'a>(
+    project: &Project,
+    absent: &[(&&'a Address, &&'a ProjectPath)],
+) -> Result<Vec<&'a ProjectPath>, String> {
+    let mut absent: Vec<(&Address, &ProjectPath)> = absent.iter().map(|(address, path)| (**address, **path)).collect();
+    if absent.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all = |commits: &[ask::FileCommit], _: &str| commits.iter().filter_map(|commit| commit.blob.clone()).collect();
+    let history = ask::history(&project.manifest, "HEAD", all)?;
+    let mut seen = BTreeSet::new();
+    for blob in history.commits.iter().filter_map(|commit| commit.blob.as_ref()) {
+        if absent.is_empty() {
+            break;
+        }
+        let Some(text) = history.contents.get(blob).filter(|_| seen.insert(blob)) else { continue };
+        match manifest::parse(text, &project.manifest_name()) {
+            Ok(version) => {
+                let selection = version.selection();
+                let by_glob = files::wanted_by_globs(&selection, absent.iter().map(|(address, _)| *address));
+                let explicit: BTreeSet<&ProjectPath> = selection.explicit.iter().collect();
+                let lines = version.lines();
+                absent.retain(|(address, path)| {
+                    !by_glob.contains(*address) && !explicit.contains(path) && lines.of_address(address).is_none()
+                });
+            }
+            // Nobody can tell what it named.
+            Err(_) => return Ok(Vec::new()),
+        }
+    }
+    Ok(absent.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Returns a note about wanted files that git doesn't track: other machines lack them. `None` where
+/// it tracks all of them, and where it can't be asked. Blocks: it runs git.
+pub(crate) fn untracked(project: &Project, desired: &Desired) -> Option<Diagnostic> {
+    if project.lockfile_access == Access::Private {
+        return None;
+    }
+    // `status` reads no file, and a missing one is another matter.
+    let is_there = |want: &&DesiredAsset| match &want.content {
+        Ok(_) => true,
+        Err(problem) => problem.kind == FileProblemKind::NotLookedAt,
+    };
+    let wanted = desired.assets.values().filter(is_there).map(|want| &want.path);
+    match tracked::untracked(&project.manifest, wanted) {
+        Ok(found) if found.files.is_empty() => None,
+        Ok(found) => Some(note(project, &found)),
+        Err(why) => {
+            tracing::info!("whether git tracks the asset files is unknown: {why}");
+            None
+        }
+    }
+}
+
+fn note(project: &Project, found: &UntrackedFiles) -> Diagnostic {
+    let UntrackedFiles { files, ignored } = found;
+    let (count, more) = (files.len(), files.len().saturating_sub(LISTED));
+    let names: Vec<_> = files.iter().take(LISTED).map(|path| foreign(path.as_str())).collect();
+    let and = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let (file, is, lack) = if count == 1 { ("1 asset file", "is", "it") } else { ("asset files", "are", "them") };
+    let file = if count == 1 { file.to_owned() } else { format!("{count} {file}") };
+    let ignores = match *ignored {
+        0 => String::new(),
+        some if some == count => ", which git is told to ignore".to_owned(),
+        some => format!(", {some} of which git is told to ignore"),
+    };
+    let (add, dots) = (if *ignored > 0 { "git add --force" } else { "git add" }, if more > 0 { " …" } else { "" });
+    Diagnostic::of_project(
+        format!("{file} {is} not in git{ignores}, so other machines lack {lack}: {}{and}", names.join(", ")),
+        format!("`{add} {}{dots}`, and commit {lack} with the lockfile", names.join(" ")),
+        project.manifest_name(),
+    )
+}

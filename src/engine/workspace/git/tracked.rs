@@ -1,0 +1,231 @@
+//! Which files git has: in its index, which is what the next commit will have, and in the commits
+//! that led to the checked-out one.
+//!
+//! Git answers each question with one run, whatever the number of files. What lies in a submodule or
+//! behind a link is another repository's or another path's matter, and counts as git's. Read next:
+//! [`crate::engine::workspace::committed`], which concludes something from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::ask::{self, CheckoutFile, FILES, why};
+use super::{found, shared_folder};
+use crate::model::path::ProjectPath;
+
+/// With more paths than this, git lists the history of the whole project instead, since a command
+/// line has a limit.
+const MANY: usize = 200;
+
+/// Files that git doesn't track.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct UntrackedFiles {
+    /// Their paths.
+    pub files: Vec<ProjectPath>,
+    /// How many of them git is told to ignore.
+    pub ignored: usize,
+}
+
+/// Returns the files of the project around `manifest` that git doesn't track; none without a
+/// repository, and none where git doesn't track the manifest either: that project isn't in git yet.
+///
+/// # Errors
+/// Returns why they are unknown: lower case, no full stop.
+pub(crate) fn untracked<'a>(
+    manifest: &Path,
+    files: impl Iterator<Item = &'a ProjectPath>,
+) -> Result<UntrackedFiles, String> {
+    let Some(place) = CheckoutFile::of(manifest)? else { return Ok(UntrackedFiles::default()) };
+    let prefix = prefix(&place);
+    let mut missing: BTreeMap<String, Option<&ProjectPath>> =
+        files.map(|path| (inside(&prefix, path), Some(path))).collect();
+    missing.insert(composed(&place.inside), None);
+    let elsewhere = index(&place, |path| {
+        missing.remove(path);
+    })?;
+    if missing.contains_key(&composed(&place.inside)) {
+        return Ok(UntrackedFiles::default());
+    }
+    missing.retain(|path, _| !is_below(&elsewhere, path));
+    let ignored = if missing.is_empty() { 0 } else { ignored(&place, missing.keys())? };
+    Ok(UntrackedFiles { files: missing.into_values().flatten().cloned().collect(), ignored })
+}
+
+/// Returns those of `files` that no commit which led to the checked-out one has; `None` where that
+/// can't be known: without a repository, in a shallow one, and where the checked-out commit has no
+/// `manifest`.
+///
+/// # Errors
+/// Returns why it is unknown: lower case, no full stop.
+pub(crate) fn never_committed<'a>(
+    manifest: &Path,
+    files: &[&'a ProjectPath],
+) -> Result<Option<BTreeSet<&'a ProjectPath>>, String> {
+    let Some(place) = CheckoutFile::of(manifest)? else { return Ok(None) };
+    let shallow = shared_folder(&place.private).and_then(|shared| found(&shared.join("shallow")));
+    if shallow.map_err(|unread| unread.to_string())?.is_some() || !ask::head_has(manifest)? {
+        return Ok(None);
+    }
+    let prefix = prefix(&place);
+    let mut missing: BTreeMap<String, &ProjectPath> = files.iter().map(|path| (inside(&prefix, path), *path)).collect();
+    let elsewhere = index(&place, |path| {
+        missing.remove(path);
+    })?;
+    missing.retain(|path, _| !is_below(&elsewhere, path));
+    if missing.is_empty() {
+        return Ok(Some(BTreeSet::new()));
+    }
+    // A merge may have added a file, and `--full-history` also follows the sides of a merge that
+    // ended without it.
+    let query = ["--literal-pathspecs", "log", "--full-history", "-m", "--no-renames", "--diff-filter=A"];
+    let form = ["--root", "--name-only", "--format=", "-z", "HEAD", "--"];
+    let whole = [if prefix.is_empty() { "." } else { prefix.as_str() }];
+    let named: Vec<&str> = missing.keys().map(String::as_str).collect();
+    let paths = if named.len() > MANY { &whole[..] } else { named.as_slice() };
+    let query: Vec<&str> = query.into_iter().chain(form).chain(paths.iter().copied()).collect();
+    let answer = place.ask_for(&query, b"", FILES)?;
+    if !answer.status.success() {
+        return Err(why(&answer));
+    }
+    for path in answer.said.split(['\0', '\n']).filter(|path| !path.is_empty()) {
+        missing.remove(&composed(path));
+    }
+    Ok(Some(missing.into_values().collect()))
+}
+
+/// Passes each file of the project that the index has to `has`, and returns the places that are
+/// submodules or links.
+fn index(place: &CheckoutFile, mut has: impl FnMut(&str)) -> Result<BTreeSet<String>, String> {
+    let folder = place.inside.rsplit_once('/').map_or(".", |(folder, _)| folder);
+    let answer = place.ask_for(&["--literal-pathspecs", "ls-files", "--stage", "-z", "--", folder], b"", FILES)?;
+    if !answer.status.success() {
+        return Err(why(&answer));
+    }
+    let mut elsewhere = BTreeSet::new();
+    // A mode, an object and a stage, and after a tab the path.
+    for (facts, path) in answer.said.split('\0').filter_map(|line| line.split_once('\t')) {
+        let path = composed(path);
+        has(&path);
+        if facts.starts_with("160000") || facts.starts_with("120000") {
+            elsewhere.insert(path);
+        }
+    }
+    Ok(elsewhere)
+}
+
+/// Returns how many of these files git is told to ignore.
+fn ignored<'a>(place: &CheckoutFile, files: impl Iterator<Item = &'a String>) -> Result<usize, String> {
+    let names: String = files.flat_map(|path| [path.as_str(), "\0"]).collect();
+    let answer = place.ask_for(&["check-ignore", "--stdin", "-z"], names.as_bytes(), FILES)?;
+    match answer.status.code() {
+        Some(0 | 1) => Ok(answer.said.split('\0').filter(|path| !path.is_empty()).count()),
+        Some(_) | None => Err(why(&answer)),
+    }
+}
+
+/// Whether a folder on the way to `path` is one of `places`.
+fn is_below(places: &BTreeSet<String>, path: &str) -> bool {
+    !places.is_empty() && path.match_indices('/').any(|(at, _)| path.get(..at).is_some_and(|up| places.contains(up)))
+}
+
+/// The folder of the project within the checkout, with a `/` after it.
+fn prefix(place: &CheckoutFile) -> String {
+    place.inside.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default()
+}
+
+/// The path of a file within the checkout.
+fn inside(prefix: &str, path: &ProjectPath) -> String {
+    composed(&format!("{prefix}{}", path.as_str()))
+}
+
+/// Some systems spell accents apart from their letters, and git together.
+fn composed(path: &str) -> String {
+    if path.is_ascii() { path.to_owned() } else { path.nfc().collect() }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
+mod tests {
+    use super::*;
+
+    fn git(folder: &Path, args: &[&str]) {
+        let settings = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"];
+        let ran = std::process::Command::new("git").arg("-C").arg(folder).args(settings).args(args).output().unwrap();
+        assert!(ran.status.success(), "{args:?} {ran:?}");
+    }
+
+    fn path(text: &str) -> ProjectPath {
+        ProjectPath::new(text).unwrap()
+    }
+
+    fn write(folder: &Path, names: &[&str]) {
+        for name in names {
+            let place = folder.join(name);
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::write(place, name).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_index_and_every_commit_that_led_here_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = folder.path().join("game");
+        let manifest = project.join("assets.toml");
+        write(&project, &["assets.toml", "a.png", "é.png", "gone.png", "side.png"]);
+        git(folder.path(), &["init", "-q", "-b", "main"]);
+        let wanted = ["a.png", "é.png", "new.png", "out/x.png"].map(path);
+        let untracked = || untracked(&manifest, wanted.iter()).unwrap();
+        assert_eq!(untracked(), UntrackedFiles::default(), "the project isn't in git yet");
+        git(&project, &["add", "assets.toml", "a.png", "é.png", "gone.png"]);
+        git(&project, &["commit", "-qm", "one"]);
+        // On a side branch that is merged without it.
+        git(&project, &["checkout", "-qb", "side"]);
+        git(&project, &["add", "side.png"]);
+        git(&project, &["commit", "-qm", "side"]);
+        git(&project, &["rm", "-q", "side.png"]);
+        git(&project, &["commit", "-qm", "not"]);
+        git(&project, &["checkout", "-q", "main"]);
+        git(&project, &["rm", "-q", "gone.png"]);
+        git(&project, &["commit", "-qm", "two"]);
+        git(&project, &["merge", "-q", "--no-edit", "side"]);
+        write(&project, &["new.png", "out/x.png"]);
+        std::fs::write(folder.path().join(".gitignore"), "out/\n").unwrap();
+        assert_eq!(untracked(), UntrackedFiles { files: vec![path("new.png"), path("out/x.png")], ignored: 1 });
+        let asked = ["a.png", "gone.png", "new.png", "side.png", "never.png"].map(path);
+        let never = never_committed(&manifest, &asked.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!(never, Some(BTreeSet::from([&path("new.png"), &path("never.png")])));
+        git(&project, &["add", "new.png"]);
+        let new = path("new.png");
+        let never = never_committed(&manifest, &[&new]).unwrap();
+        assert_eq!(never, Some(BTreeSet::new()), "the next commit has it");
+        let many: Vec<ProjectPath> =
+            (0..=MANY).map(|at| path(&format!("{at}.png"))).chain([path("gone.png")]).collect();
+        let never = never_committed(&manifest, &many.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!(never.map(|never| never.len()), Some(MANY + 1));
+    }
+
+    #[test]
+    fn a_history_that_is_not_whole_tells_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let origin = folder.path().join("origin");
+        write(&origin, &["assets.toml"]);
+        let gone = path("gone.png");
+        assert_eq!(never_committed(&origin.join("assets.toml"), &[&gone]), Ok(None), "no repository");
+        git(&origin, &["init", "-q", "-b", "main"]);
+        assert_eq!(never_committed(&origin.join("assets.toml"), &[&gone]), Ok(None), "no commit");
+        git(&origin, &["add", "."]);
+        git(&origin, &["commit", "-qm", "one"]);
+        assert_eq!(never_committed(&origin.join("assets.toml"), &[&gone]), Ok(Some(BTreeSet::from([&gone]))));
+        let url = format!("file://{}", origin.display());
+        git(folder.path(), &["clone", "-q", "--depth", "1", &url, "shallow"]);
+        assert_eq!(never_committed(&folder.path().join("shallow/assets.toml"), &[&gone]), Ok(None), "shallow");
+    }
+
+    #[test]
+    fn a_submodule_and_a_link_are_not_this_repositorys_matter() {
+        let places = BTreeSet::from(["game/art".to_owned()]);
+        assert!(is_below(&places, "game/art/a.png") && is_below(&places, "game/art/b/a.png"));
+        assert!(!is_below(&places, "game/art.png") && !is_below(&places, "game/artful/a.png"));
+    }
+}

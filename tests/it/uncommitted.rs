@@ -1,0 +1,192 @@
+//! Files that nobody added to git: whoever uploads one is told, and a clone that lacks it takes it
+//! for no removal.
+
+use macadam::emulator::ApiEndpoint;
+
+use super::support::git::git;
+use super::support::{Project, Remote, png};
+
+const MANIFEST: &str = "\
+[creator]
+user_id = 1
+
+[policy]
+removed = \"archive\"
+archive_after = \"0d\"
+
+[globs.ui]
+path = \"ui/*.png\"
+
+[[outputs]]
+path = \"ids.json\"
+";
+
+/// What clones share: the remote, and the repository that they push to.
+struct Shared {
+    remote: Remote,
+    origin: tempfile::TempDir,
+}
+
+impl Shared {
+    /// With a clone whose pictures `a` and `b` are committed, and whose picture `new` is only
+    /// uploaded: the lockfile that tells of it was pushed.
+    fn with_a_file_that_is_not_in_git() -> (Self, Project) {
+        let (shared, project) = Self::new();
+        project.write("ui/new.png", png(3));
+        shared.push(&project, &["assets.lock.toml", "ids.json"]);
+        (shared, project)
+    }
+
+    fn new() -> (Self, Project) {
+        let remote = Remote::start();
+        let origin = tempfile::tempdir().unwrap();
+        git(origin.path(), &["init", "--quiet", "--bare", "--initial-branch=main"]);
+        let project = Project::new(MANIFEST).at(&remote.url());
+        git(project.path(), &["init", "--quiet", "--initial-branch=main"]);
+        git(project.path(), &["remote", "add", "origin", &origin.path().to_string_lossy()]);
+        project.write("ui/a.png", png(1));
+        project.write("ui/b.png", png(2));
+        let shared = Self { remote, origin };
+        shared.push(&project, &["."]);
+        (shared, project)
+    }
+
+    /// Syncs, and pushes these files.
+    fn push(&self, project: &Project, files: &[&str]) {
+        project.sync();
+        project.git(&[&["add"], files].concat());
+        project.git(&["commit", "--quiet", "--message", "sync"]);
+        project.git(&["push", "--quiet", "origin", "main"]);
+    }
+
+    fn clone(&self, options: &[&str]) -> Project {
+        let project = Project::new("").at(&self.remote.url());
+        project.remove("assets.toml");
+        let origin = format!("file://{}", self.origin.path().display());
+        git(project.path(), &[&["clone", "--quiet"], options, &[&origin, "."]].concat());
+        project
+    }
+
+    fn archived(&self) -> usize {
+        self.remote.requests(ApiEndpoint::ArchiveAsset)
+    }
+}
+
+#[test]
+fn a_clone_without_a_file_that_was_never_committed_archives_nothing() {
+    let (shared, uploader) = Shared::with_a_file_that_is_not_in_git();
+    let clone = shared.clone(&[]);
+    let (_, plan) = clone.json(&["plan"]);
+    assert_eq!(plan["actions"][0]["code"], "never_committed", "{plan:#}");
+    assert_eq!(plan["actions"].as_array().unwrap().len(), 1, "{plan:#}");
+    for _ in 0..2 {
+        let (code, report) = clone.json(&["sync", "--once"]);
+        assert_eq!((code, &report["actions"][0]["code"]), (1, &"never_committed".into()), "{report:#}");
+    }
+    assert_eq!((shared.archived(), clone.git(&["status", "--porcelain"]).as_str()), (0, ""));
+    assert!(clone.read("ids.json").contains("ui/new.png"), "the game still gets its asset ID");
+    let status = clone.run(&["status", "ui/new.png"]).expect(0).stdout;
+    assert!(status.contains("on hold") && status.contains("`git add ui/new.png`"), "{status}");
+    // The file arrives.
+    uploader.git(&["add", "ui/new.png"]);
+    shared.push(&uploader, &["ui/new.png"]);
+    clone.git(&["pull", "--quiet"]);
+    assert_eq!(clone.sync()["actions"], serde_json::json!([]));
+}
+
+#[test]
+fn a_file_that_a_commit_removed_is_removed_in_every_clone() {
+    let (shared, uploader) = Shared::new();
+    let clone = shared.clone(&[]);
+    uploader.git(&["rm", "--quiet", "ui/b.png"]);
+    uploader.git(&["commit", "--quiet", "--message", "remove"]);
+    uploader.git(&["push", "--quiet", "origin", "main"]);
+    clone.git(&["pull", "--quiet"]);
+    clone.sync();
+    assert_eq!(shared.archived(), 1);
+}
+
+#[test]
+fn an_entry_that_was_never_committed_is_no_removal_and_one_that_a_commit_removed_is() {
+    let (shared, uploader) = Shared::new();
+    let committed = uploader.read("assets.toml");
+    let with = |name: &str| format!("{committed}\n[assets.{name}]\npath = \"{name}.png\"\n");
+    uploader.write("sword.png", png(7));
+    uploader.write("assets.toml", with("sword"));
+    shared.push(&uploader, &["assets.lock.toml", "ids.json", "sword.png"]);
+    let clone = shared.clone(&[]);
+    let (code, report) = clone.json(&["sync", "--once"]);
+    assert_eq!((code, &report["actions"][0]["code"]), (1, &"never_committed".into()), "{report:#}");
+    let hint = report["actions"][0]["hint"].as_str().unwrap();
+    assert!(hint.starts_with("commit the manifest"), "{hint}");
+    shared.push(&uploader, &["assets.toml"]);
+    clone.git(&["pull", "--quiet"]);
+    clone.sync();
+    assert_eq!(shared.archived(), 0);
+    uploader.write("assets.toml", &committed);
+    uploader.git(&["commit", "--quiet", "--all", "--message", "no sword"]);
+    uploader.git(&["push", "--quiet", "origin", "main"]);
+    clone.git(&["pull", "--quiet"]);
+    clone.sync();
+    assert_eq!(shared.archived(), 1);
+}
+
+#[test]
+fn an_asset_that_was_never_committed_can_be_archived_or_forgotten_by_hand() {
+    for command in ["archive", "forget"] {
+        let (shared, _uploader) = Shared::with_a_file_that_is_not_in_git();
+        let clone = shared.clone(&[]);
+        clone.run(&[command, "ui/new.png"]).expect(0);
+        let (code, report) = clone.json(&["sync", "--once"]);
+        assert_eq!((code, &report["actions"]), (0, &serde_json::json!([])), "{command}: {report:#}");
+        assert_eq!(shared.archived(), usize::from(command == "archive"));
+    }
+}
+
+/// Git can't tell there what was committed before.
+#[test]
+fn in_a_shallow_clone_an_absence_counts_as_a_removal() {
+    let (shared, _uploader) = Shared::with_a_file_that_is_not_in_git();
+    shared.clone(&["--depth=1"]).sync();
+    assert_eq!(shared.archived(), 1);
+}
+
+/// The machine that uploaded a file saw it.
+#[test]
+fn a_file_that_its_own_machine_removes_is_removed() {
+    let (shared, uploader) = Shared::with_a_file_that_is_not_in_git();
+    uploader.remove("ui/new.png");
+    uploader.sync();
+    assert_eq!(shared.archived(), 1);
+}
+
+#[test]
+fn every_command_warns_of_wanted_files_that_are_not_in_git() {
+    let (shared, project) = Shared::with_a_file_that_is_not_in_git();
+    let says = |args: &[&str]| project.run(args).stderr.matches("not in git").count();
+    for name in ["x1", "x2", "x3"] {
+        project.write(&format!("ui/{name}.png"), png(name.as_bytes()[1]));
+    }
+    let check = project.run(&["check"]).expect(0).stderr;
+    let wanted = "warning: 4 asset files are not in git, so other machines lack them: ui/new.png, ui/x1.png, \
+                  ui/x2.png and 1 more; `git add ui/new.png ui/x1.png ui/x2.png …`, and commit them with the lockfile\n";
+    assert_eq!(check, wanted);
+    for args in [&["plan"][..], &["status"], &["sync", "--once"], &["sync", "--once"], &["outputs"]] {
+        assert_eq!(says(args), 1, "{args:?}");
+    }
+    let doctor = project.run(&["doctor"]).stdout;
+    assert!(doctor.contains("4 asset files are not in git"), "{doctor}");
+    // Ignored ones are no better off.
+    project.write(".gitignore", "ui/x*\n");
+    let plan = project.run(&["plan"]).expect(0).stderr;
+    assert!(plan.contains(", 3 of which git is told to ignore,") && plan.contains("`git add --force"), "{plan}");
+    project.git(&["add", "--force", "ui"]);
+    assert_eq!((says(&["plan"]), says(&["status"]), says(&["check"])), (0, 0, 0));
+    // A rehearsal's lockfile is nobody else's.
+    project.write("ui/y.png", png(9));
+    assert_eq!((says(&["plan"]), says(&["plan", "--emulator"])), (1, 0));
+    // Nothing of this project is in git yet.
+    project.git(&["rm", "--quiet", "--cached", "assets.toml"]);
+    assert_eq!(says(&["plan"]), 0);
+    drop(shared);
+}
