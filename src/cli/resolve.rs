@@ -1,4 +1,4 @@
-//! `macadam resolve` and `macadam retry`: what a person decides about a create in doubt, or about a
+//! `macadam resolve` and `macadam retry`: what a person decides about an upload in doubt, or about a
 //! refusal.
 
 use std::sync::Arc;
@@ -7,25 +7,38 @@ use serde_json::json;
 
 use super::args::{Global, ResolveArgs, RetryArgs};
 use super::exit::{CommandFailure, Exit};
-use super::output::{Printer, TextStyle, paint};
+use super::output::{Printer, TextStyle, paint, plural};
 use super::selection::{AddressSelection, Candidates};
 use super::service_client::through_service;
+use super::status::unknown_address;
 use super::target::{self, ProjectTarget, address};
 use crate::engine::commands::resolve::{self, RepairError};
+use crate::engine::commands::retry::{self, RetryError};
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::progress::silent;
 use crate::engine::workspace::session::Session;
-use crate::engine::workspace::snapshot::StateSnapshot;
+use crate::engine::workspace::snapshot::{self, PlanPreview};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::request::{Request, Resolution};
+use crate::plan::PlanOptions;
+use crate::platform::clock;
 
 impl From<RepairError> for CommandFailure {
     fn from(error: RepairError) -> Self {
         match error {
             RepairError::Command(error) => error.into(),
             error => Self::of(Exit::Unreconciled, &error, error.hint()),
+        }
+    }
+}
+
+impl From<RetryError> for CommandFailure {
+    fn from(error: RetryError) -> Self {
+        match error {
+            RetryError::Command(error) => error.into(),
+            error @ RetryError::Partly { .. } => Self::of(Exit::Unreconciled, &error, error.hint()),
         }
     }
 }
@@ -75,8 +88,36 @@ async fn resolve_alone(
 ) -> Result<(), CommandFailure> {
     let mut session = Session::open(&target.project, &target.remote, "macadam resolve").await?;
     let settled = settle(global, target, &mut session, address, found).await;
+    let settled = match settled {
+        Err(SettleError::Repair(error @ RepairError::Unknown { .. })) => {
+            let wanted = session.wanted(silent()).await;
+            Err(wanted.map_or_else(CommandFailure::from, |desired| error.for_wanted(&desired).into()))
+        }
+        settled => settled.map_err(CommandFailure::from),
+    };
     session.close().await;
     settled
+}
+
+/// Why an upload was not settled.
+enum SettleError {
+    Repair(RepairError),
+    Failure(CommandFailure),
+}
+
+impl From<RepairError> for SettleError {
+    fn from(error: RepairError) -> Self {
+        Self::Repair(error)
+    }
+}
+
+impl From<SettleError> for CommandFailure {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Repair(error) => error.into(),
+            SettleError::Failure(failure) => failure,
+        }
+    }
 }
 
 async fn settle(
@@ -85,11 +126,14 @@ async fn settle(
     session: &mut Session,
     address: &Address,
     found: Resolution,
-) -> Result<(), CommandFailure> {
+) -> Result<(), SettleError> {
+    let failed = SettleError::Failure;
     match found {
         Resolution::Asset(asset_id) => {
-            let (client, embedded) = target::connect(global, target, target::credential(global, target)?).await?;
-            let context = ExecutionContext::new(session, Arc::new(client), silent(), Shutdown::default(), 1).await?;
+            let credential = target::credential(global, target).map_err(failed)?;
+            let (client, embedded) = target::connect(global, target, credential).await.map_err(failed)?;
+            let context = ExecutionContext::new(session, Arc::new(client), silent(), Shutdown::default(), 1).await;
+            let context = context.map_err(|error| failed(error.into()))?;
             let settled = resolve::resolve_with(&context, address, asset_id).await;
             if let Some(embedded) = embedded {
                 embedded.stop().await;
@@ -99,34 +143,44 @@ async fn settle(
         Resolution::Nothing => resolve::recreate(&session.state_cache, address).await?,
         Resolution::NoDuplicate => resolve::no_duplicate(&session.state_cache, address).await?,
     }
-    session.keep(Some(address)).await?;
+    session.keep(Some(address)).await.map_err(|error| failed(error.into()))?;
     Ok(())
 }
 
 /// Lets the next sync try refused assets again.
 pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
-    let resting = || -> Result<Candidates, CommandFailure> {
-        let view = StateSnapshot::open(&target.project, &target.remote)?;
-        let resting = view.recorded.assets.iter().filter(|(_, record)| record.blocked.is_some());
-        let eligible = resting.map(|(address, _)| address.clone()).collect();
-        Ok(Candidates { eligible, known: view.known(), what: "needs `macadam retry`: Roblox refused none of them" })
+    let candidates = || {
+        let look = || snapshot::preview(&target.project, &target.remote, &silent(), &PlanOptions::default());
+        let PlanPreview { gathered, recorded, .. } = tokio::task::block_in_place(look)?;
+        let eligible = retry::eligible(&gathered.desired, &recorded, clock::now()).into_iter().cloned().collect();
+        let known = recorded.assets.keys().chain(gathered.desired.assets.keys()).cloned().collect();
+        Ok(Candidates { eligible, known, what: "needs `macadam retry`: Roblox refused none of them" })
     };
-    let addresses: Vec<Address> = if args.all {
-        resting()?.eligible.into_iter().collect()
+    let addresses = if args.all {
+        let Candidates { eligible, .. } = candidates()?;
+        if eligible.is_empty() {
+            let message = "there is nothing to retry: Roblox refused no asset, and none waits for another try";
+            return Err(CommandFailure::new(Exit::Unreconciled, message)
+                .hint("`macadam status` shows what is on hold, and what helps"));
+        }
+        eligible.into_iter().collect()
     } else {
-        AddressSelection::read(&args.addresses, resting)?.addresses
+        AddressSelection::read(&args.addresses, candidates)?.addresses
     };
-    if addresses.is_empty() {
-        let nothing = "there is nothing to retry: Roblox refused no asset, and none waits for another try";
-        return Err(CommandFailure::new(Exit::Unreconciled, nothing)
-            .hint("`macadam status` shows what is on hold or failed, and why"));
-    }
     let request = Request::Retry { addresses: addresses.clone() };
     let by_service = through_service(output, global, &target, &request).await?.is_some();
     if !by_service {
-        let session = Session::open(&target.project, &target.remote, "macadam retry").await?;
-        let done = resolve::retry(&session.state_cache, &addresses).await;
+        let mut session = Session::open(&target.project, &target.remote, "macadam retry").await?;
+        let wanted = session.wanted(silent()).await;
+        let done = match wanted {
+            Ok(desired) => retry::retry(&session.state_cache, &desired, &addresses).await.map_err(|error| {
+                let known = || desired.assets.keys().map(Address::as_str);
+                let unknown = error.unknown().map(|address| unknown_address(address.as_str(), known()));
+                unknown.unwrap_or_else(|| error.into())
+            }),
+            Err(error) => Err(error.into()),
+        };
         session.close().await;
         done?;
     }
@@ -134,7 +188,11 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
         let names: Vec<&str> = addresses.iter().map(Address::as_str).collect();
         output.document(&json!({ "addresses": names, "by_service": by_service }));
     } else {
-        output.line(format!("{} {} tries again", paint(TextStyle::Good, "OK:"), next(by_service)));
+        let names = match addresses.as_slice() {
+            [address] => address.to_string(),
+            several => plural(several.len() as u64, "asset"),
+        };
+        output.line(format!("{} {} tries {names} again", paint(TextStyle::Good, "OK:"), next(by_service)));
     }
     Ok(Exit::Success)
 }

@@ -1,4 +1,4 @@
-//! The commands of a person: import, forget, archive, pin, recreate, resolve.
+//! The commands of a person: import, forget, archive, pin, recreate, resolve, retry.
 
 pub(crate) mod by_hand;
 pub(crate) mod error;
@@ -9,3 +9,4 @@ pub(crate) mod pins;
 pub(crate) mod recreate;
 pub(crate) mod request_queue;
 pub(crate) mod resolve;
+pub(crate) mod retry;

@@ -1,5 +1,5 @@
-//! `macadam resolve` and `macadam retry`: a person decides about an upload in doubt, or about a
-//! refusal that may no longer hold. The caller writes the lockfile.
+//! `macadam resolve`: a person decides about an upload in doubt. The caller writes the lockfile.
+//! Read next: [`super::retry`], for a refusal that may no longer hold.
 
 use jiff::Timestamp;
 
@@ -10,11 +10,12 @@ use crate::engine::remote::fetch::AssetQuery;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
 use crate::model::change::Change;
+use crate::model::desired::Desired;
 use crate::model::event::EventKind;
 use crate::model::ids::{AssetId, UploadId};
 use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Blocked, PossibleDuplicate, Record, Recorded};
+use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record};
 use crate::model::remote::RemoteAsset;
 use crate::plan::asset::suspect;
 use crate::plan::in_doubt::is_overdue;
@@ -41,9 +42,9 @@ pub enum RepairError {
         /// The address.
         address: Address,
     },
-    /// There is nothing to try again.
-    #[error("there is nothing to retry: Roblox did not refuse `{address}`")]
-    NotResting {
+    /// It was never uploaded.
+    #[error("there is nothing to resolve: no upload of `{address}` was sent yet")]
+    NeverSent {
         /// The address.
         address: Address,
     },
@@ -80,13 +81,22 @@ impl RepairError {
     /// Returns how to fix it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unknown { .. } | Self::NotInDoubt { .. } | Self::NoDuplicate { .. } | Self::NotResting { .. } => {
+            Self::Unknown { .. } | Self::NotInDoubt { .. } | Self::NoDuplicate { .. } | Self::NeverSent { .. } => {
                 Some("`macadam status` shows what is on hold or failed, and why".to_owned())
             }
             Self::NotTheSame { .. } | Self::Taken { .. } => {
                 Some("look for the right one at create.roblox.com; `--recreate` if it isn't there".to_owned())
             }
             Self::Command(error) => error.hint(),
+        }
+    }
+
+    /// The same for an address that the manifest wants: it isn't unknown.
+    #[must_use]
+    pub(crate) fn for_wanted(self, desired: &Desired) -> Self {
+        match self {
+            Self::Unknown { address } if desired.assets.contains_key(&address) => Self::NeverSent { address },
+            error => error,
         }
     }
 
@@ -217,36 +227,6 @@ pub(crate) async fn no_duplicate(state_cache: &StateCache, address: &Address) ->
 fn settled(address: &Address, upload: UploadId, duplicate: PossibleDuplicate) -> Change {
     let duplicate = PossibleDuplicate { settled: true, ..duplicate };
     Change::AddPossibleDuplicate { address: address.clone(), upload, duplicate }
-}
-
-/// Ends the refusal or back-off of these addresses; assets that Roblox didn't find are fetched
-/// again.
-///
-/// # Errors
-/// When an address is unknown, or neither refused nor backing off. Nothing is changed then.
-pub(crate) async fn retry(state_cache: &StateCache, addresses: &[Address]) -> Result<(), RepairError> {
-    let mut changes = Vec::new();
-    for address in addresses {
-        let known = state_cache.read(|recorded| {
-            let record = recorded.assets.get(address)?;
-            Some((record.blocked.clone(), lost(recorded, record)))
-        });
-        let Some((blocked, lost)) = known else { return Err(RepairError::Unknown { address: address.clone() }) };
-        if blocked.is_none() && lost.is_empty() {
-            return Err(RepairError::NotResting { address: address.clone() });
-        }
-        if let Some(Blocked::Refused { .. } | Blocked::Retrying { .. }) = blocked {
-            changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
-        }
-        changes.extend(lost.into_iter().map(|asset_id| Change::MarkOutdated { asset_id }));
-    }
-    Ok(state_cache.commit(changes).await?)
-}
-
-/// Returns the assets of an address that Roblox didn't find.
-fn lost(recorded: &Recorded, record: &Record) -> Vec<AssetId> {
-    let lost = |asset_id: &AssetId| record.history.is_gone(*asset_id) || recorded.not_found.contains_key(asset_id);
-    record.history.assets().into_iter().filter(lost).collect()
 }
 
 /// An upload that a person can settle.

@@ -20,7 +20,7 @@ use self::jobs::{CommandJob, key_refused, refused, unusable};
 use super::{Service, ServiceError};
 use crate::engine::commands::by_hand::Direction;
 use crate::engine::commands::pins;
-use crate::engine::commands::{forget, resolve};
+use crate::engine::commands::{forget, resolve, retry};
 use crate::engine::reconcile::reconciler::Reconciler;
 use crate::engine::reconcile::workers::JobDone;
 use crate::engine::workspace::lockfile::KeepError;
@@ -169,13 +169,18 @@ impl Service<'_> {
         // Some requests need only the state.
         let result: Result<RequestDone, RequestProblem> = match &asked.request {
             Request::Resolve { address, found: Resolution::Nothing } => {
-                resolve::recreate(state_cache, address).await.map(|()| RequestDone::default()).map_err(Into::into)
+                let settled = resolve::recreate(state_cache, address).await;
+                let settled = settled.map_err(|error| error.for_wanted(&self.reconciler.wanted.desired));
+                settled.map(|()| RequestDone::default()).map_err(Into::into)
             }
             Request::Resolve { address, found: Resolution::NoDuplicate } => {
-                resolve::no_duplicate(state_cache, address).await.map(|()| RequestDone::default()).map_err(Into::into)
+                let settled = resolve::no_duplicate(state_cache, address).await;
+                let settled = settled.map_err(|error| error.for_wanted(&self.reconciler.wanted.desired));
+                settled.map(|()| RequestDone::default()).map_err(Into::into)
             }
             Request::Retry { addresses } => {
-                resolve::retry(state_cache, addresses).await.map(|()| RequestDone::default()).map_err(Into::into)
+                let retried = retry::retry(state_cache, &self.reconciler.wanted.desired, addresses).await;
+                retried.map(|()| RequestDone::default()).map_err(Into::into)
             }
             Request::Forget { addresses } => {
                 forget::forget(session, addresses).await.map(|forgotten| answer(&forgotten)).map_err(Into::into)

@@ -10,6 +10,7 @@ use crate::engine::commands::import::{self, ImportError};
 use crate::engine::commands::pins::{self, CheckError, PinError, UnpinError};
 use crate::engine::commands::recreate::{self, RecreateError};
 use crate::engine::commands::resolve::{self, RepairError};
+use crate::engine::commands::retry::RetryError;
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::reconcile::workers::JobDone;
 use crate::engine::report::run_report::Outcome;
@@ -45,7 +46,8 @@ impl CommandJob {
     async fn until_done(&self, context: &ExecutionContext, desired: &Desired) -> Result<JobDone, RequestProblem> {
         Ok(match self {
             Self::Settle(address, asset_id) => {
-                resolve::resolve_with(context, address, *asset_id).await?;
+                let settled = resolve::resolve_with(context, address, *asset_id).await;
+                settled.map_err(|error| error.for_wanted(desired))?;
                 RequestDone { asset_id: Some(*asset_id), ..RequestDone::default() }.into()
             }
             Self::Import { address, asset_id, content_matches } => {
@@ -137,7 +139,7 @@ macro_rules! problem_from {
     )+};
 }
 
-problem_from!(RepairError, ForgetError, ImportError, ByHandError);
+problem_from!(RepairError, RetryError, ForgetError, ImportError, ByHandError);
 
 impl From<RecreateError> for RequestProblem {
     fn from(error: RecreateError) -> Self {
