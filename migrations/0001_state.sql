@@ -175,7 +175,7 @@ CREATE TABLE blocked (
     -- Of a refusal: the action that was refused, and what Roblox objected to.
     action   TEXT CHECK (action IN ('create', 'replace', 'update_content', 'update_metadata', 'rollback', 'archive',
         'restore')),
-    refusal_kind TEXT CHECK (refusal_kind IN ('display_name', 'other')),
+    refusal_kind TEXT CHECK (refusal_kind IN ('display_name', 'price', 'other') OR refusal_kind GLOB 'price [0-9]*'),
     -- Of something that may go better: how often it failed in a row.
     failures INTEGER CHECK (failures >= 0),
     -- And how many of them were creates that may have left an unknown asset.

@@ -15,6 +15,7 @@ use crate::cloud::secret::Credential;
 use crate::cloud::timeouts::Timeouts;
 use crate::engine::workspace::project::Project;
 use crate::model::address::Address;
+use crate::platform::clock;
 
 /// A project and the name of its remote, for commands that send nothing.
 #[derive(Debug, Clone)]
@@ -120,6 +121,7 @@ pub(super) async fn connect(
     let timeouts = Timeouts::default().at_most(global.patience.unwrap_or(Duration::MAX));
     let client =
         Client::new(base, credential, timeouts).map_err(|error| CommandFailure::of(Exit::Unusable, &error, None))?;
+    let client = client.timed_by(clock::elapsed);
     let client = if global.emulator { client.for_rehearsal() } else { client };
     Ok((client, embedded))
 }

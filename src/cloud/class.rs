@@ -63,6 +63,11 @@ pub enum Refusal {
     ContentModerated,
     /// The file is too large.
     TooLarge,
+    /// The upload costs more than the request allows.
+    PriceTooHigh {
+        /// The price in Robux, if the answer names it.
+        robux: Option<u64>,
+    },
     /// Anything else is wrong with the request or the content.
     Invalid,
 }
@@ -256,7 +261,14 @@ fn forbidden(body: &ErrorBody) -> Refusal {
     }
 }
 
-/// The messages are those of recorded responses.
+/// Returns the price that a refusal names: the highest of its numbers, since it is above the expected
+/// one. How Roblox spells that refusal is not recorded.
+fn price(body: &ErrorBody) -> Option<u64> {
+    let numbers = body.message.split(|c: char| !c.is_ascii_digit() && c != ',');
+    numbers.filter_map(|text| text.replace(',', "").parse().ok()).max()
+}
+
+/// The messages are those of recorded responses, but for the price's.
 fn invalid(body: &ErrorBody) -> Refusal {
     if says(body, "assetname is moderated") {
         Refusal::NameModerated
@@ -264,6 +276,8 @@ fn invalid(body: &ErrorBody) -> Refusal {
         Refusal::DescriptionModerated
     } else if says(body, "request body too large") {
         Refusal::TooLarge
+    } else if says(body, "price") && (says(body, "robux") || says(body, "expected")) {
+        Refusal::PriceTooHigh { robux: price(body) }
     } else {
         Refusal::Invalid
     }
@@ -455,6 +469,9 @@ mod tests {
             refused(Refusal::TooLarge),
         );
         check(400, r#"{"code":"INVALID_ARGUMENT","message":"\"InvalidImage\""}"#, refused(Refusal::Invalid));
+        let price = |robux| refused(Refusal::PriceTooHigh { robux });
+        check(400, r#"{"message":"The price is 2,000 Robux, more than the expected price of 5."}"#, price(Some(2000)));
+        check(400, r#"{"message":"Expected price exceeded."}"#, price(None));
         check(400, "<html><body><h1>400 Bad request</h1></body></html>", Class::InDoubt);
         check(404, r#"{"code":"NOT_FOUND","message":"AssetId 5 is not found"}"#, refused(Refusal::NotFound));
         check(404, r#"{"errors":[{"code":0,"message":"NotFound"}]}"#, refused(Refusal::NoRoute));

@@ -61,6 +61,37 @@ impl Failure {
         self.class.hint()
     }
 
+    /// Returns what Roblox answered, with its status and words; `None` where there was no answer.
+    pub fn answer(&self) -> Option<String> {
+        let mut said = format!("Roblox answered {}", self.status?);
+        if let Some(code) = &self.code {
+            said = format!("{said} {code}");
+        }
+        let message = self.message.trim_end_matches('.');
+        Some(match self.shape {
+            _ if !message.is_empty() => format!("{said}: {message}"),
+            Some(Shape::Html) => format!("{said} with a page for browsers"),
+            Some(Shape::OtherJson | Shape::Unreadable) => format!("{said} with a body that can't be understood"),
+            Some(Shape::Empty) => format!("{said} with nothing"),
+            Some(Shape::Errors | Shape::Service | Shape::Problem | Shape::JsonText | Shape::PlainText) | None => said,
+        })
+    }
+
+    /// Whether there was no connection, so that any other request would have failed alike.
+    pub const fn is_without_connection(&self) -> bool {
+        matches!(self.source, Some(TransportError::Connect { .. }))
+    }
+
+    /// Returns the failure with its causes. Where there was no connection it names no asset, since
+    /// it is none's fault.
+    pub fn cause(&self) -> String {
+        match &self.source {
+            Some(source @ TransportError::Connect { .. }) => source.to_string(),
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+
     /// Whether Roblox has no such thing.
     pub fn is_not_found(&self) -> bool {
         self.class == Class::Refused(Refusal::NotFound)
@@ -75,20 +106,12 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answer = self.answer();
+        if let (Class::Refused(Refusal::KeyRefused), Some(answer)) = (self.class, &answer) {
+            return write!(f, "Roblox doesn't accept this API key: {}", answer.replacen("Roblox", "it", 1));
+        }
         write!(f, "could not {} {}", self.endpoint.verb(), self.target)?;
-        let Some(status) = self.status else { return Ok(()) };
-        write!(f, ": Roblox answered {status}")?;
-        if let Some(code) = &self.code {
-            write!(f, " {code}")?;
-        }
-        let message = self.message.trim_end_matches('.');
-        match self.shape {
-            _ if !message.is_empty() => write!(f, ": {message}"),
-            Some(Shape::Html) => f.write_str(" with a page for browsers"),
-            Some(Shape::OtherJson | Shape::Unreadable) => f.write_str(" with a body that can't be understood"),
-            Some(Shape::Empty) => f.write_str(" with nothing"),
-            Some(Shape::Errors | Shape::Service | Shape::Problem | Shape::JsonText | Shape::PlainText) | None => Ok(()),
-        }
+        answer.map_or(Ok(()), |answer| write!(f, ": {answer}"))
     }
 }
 
@@ -245,5 +268,27 @@ mod tests {
         );
         check(Some(429), Some(Shape::Errors), None, "", "could not update asset 5: Roblox answered 429");
         check(Some(200), Some(Shape::Empty), None, "", "could not update asset 5: Roblox answered 200 with nothing");
+    }
+
+    #[test]
+    fn a_refused_key_and_a_missing_connection_are_no_assets_fault() {
+        let failure = |class, status, source| Failure {
+            class,
+            endpoint: Endpoint::CreateAsset,
+            target: "Image `a`".to_owned(),
+            status,
+            shape: None,
+            code: None,
+            message: if status.is_some() { "Invalid API Key".to_owned() } else { String::new() },
+            source,
+        };
+        let refused = failure(Class::Refused(Refusal::KeyRefused), Some(401), None);
+        assert_eq!(refused.to_string(), "Roblox doesn't accept this API key: it answered 401: Invalid API Key");
+        let connect = || TransportError::Connect { remote: "https://r".to_owned(), why: "it was reset".to_owned() };
+        let offline = failure(Class::CouldNotAsk, None, Some(connect()));
+        assert_eq!(offline.cause(), "no connection to https://r: it was reset");
+        let broken = TransportError::Connection { remote: "https://r".to_owned(), why: "it was reset".to_owned() };
+        let broken = failure(Class::InDoubt, None, Some(broken));
+        assert_eq!(broken.cause(), "could not create Image `a`: the connection to https://r broke: it was reset");
     }
 }

@@ -82,6 +82,10 @@ fn device_and_inode(journal_stream: &OsStr) -> Option<(u64, u64)> {
     Some((device.parse().ok()?, inode.parse().ok()?))
 }
 
+/// The target of lines that tell how a step ended. A command that prints these results itself
+/// doesn't log them too.
+pub(crate) const OUTCOMES: &str = "macadam::outcomes";
+
 /// Starts to log; a second call changes nothing.
 pub(crate) fn start(form: LogForm, level: Level, reader: Reader, wording: Wording) {
     // It fails only if a log was started before, by a test in the same process.
@@ -95,6 +99,8 @@ pub(crate) struct Wording {
     pub mark: &'static str,
     /// The options that a proposed command repeats.
     pub options: RepeatedOptions,
+    /// The results of steps are printed, and not logged.
+    pub prints_outcomes: bool,
     /// Breaks a line for the terminal that it is shown on, if that is given.
     pub fit: Option<fn(&str) -> String>,
 }
@@ -116,7 +122,8 @@ where
         Level::Debug => "debug",
     };
     // Only Macadam's own lines: those of the libraries may contain headers.
-    let filter = EnvFilter::new(format!("off,macadam={level}"));
+    let outcomes = if wording.prints_outcomes { ",macadam::outcomes=off" } else { "" };
+    let filter = EnvFilter::new(format!("off,macadam={level}{outcomes}"));
     let color = reader == Reader::Terminal && form == LogForm::Text;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(color);
     if form == LogForm::Text {
@@ -258,7 +265,7 @@ struct LineWriter<'a, W>(W, &'a Wording);
 impl<W: Write> Write for LineWriter<'_, W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
-        let Wording { mark, options, fit } = self.1;
+        let Wording { mark, options, fit, prints_outcomes: _ } = self.1;
         let text = options.add_to(text.trim_end_matches('\n'));
         // A priority of the journal comes first.
         let (priority, text) = match text.split_once('>') {

@@ -15,6 +15,7 @@ mod versions;
 
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
@@ -41,6 +42,8 @@ pub struct Client {
     credential: RwLock<Arc<Credential>>,
     wire: HttpTransport,
     is_rehearsal: bool,
+    /// Measures requests for the log.
+    clock: fn() -> Duration,
 }
 
 /// A client could not be made.
@@ -88,7 +91,14 @@ impl Client {
     pub fn new(base: BaseUrl, credential: Credential, timeouts: Timeouts) -> Result<Self, ClientError> {
         let wire =
             HttpTransport::new(&base, timeouts).map_err(|source| ClientError { remote: base.to_string(), source })?;
-        Ok(Self { base, credential: RwLock::new(Arc::new(credential)), wire, is_rehearsal: false })
+        let (credential, clock) = (RwLock::new(Arc::new(credential)), || Duration::ZERO);
+        Ok(Self { base, credential, wire, is_rehearsal: false, clock })
+    }
+
+    /// Measures requests for the log by this clock.
+    #[must_use]
+    pub fn timed_by(self, clock: fn() -> Duration) -> Self {
+        Self { clock, ..self }
     }
 
     /// Says that the server is the built-in emulator, which nobody has to spare.
@@ -163,7 +173,15 @@ impl Client {
         // by then.
         let credential = self.credential();
         let (url, headers) = (self.url(&path, &query), Self::headers(&credential, &outgoing));
+        let (begun, verb) = ((self.clock)(), method.clone());
         let mut exchange = self.wire.exchange(method, url, headers, outgoing, record).await;
+        let status = exchange.outcome.as_ref().ok().map(|response| response.head.status);
+        let ms = u64::try_from((self.clock)().saturating_sub(begun).as_millis()).unwrap_or(u64::MAX);
+        // The query may hold what isn't for a log, such as a page's token.
+        match status {
+            Some(status) => tracing::debug!(method = %verb, path = %format_args!("/{path}"), status, ms, "request"),
+            None => tracing::debug!(method = %verb, path = %format_args!("/{path}"), ms, "request without an answer"),
+        }
         if let Ok(response) = &mut exchange.outcome {
             response.clean(&credential);
         }

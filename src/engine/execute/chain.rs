@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::engine::report::run_report::{Outcome, StepReport};
 use crate::model::address::Address;
 use crate::plan::Step;
+use crate::telemetry::logs::OUTCOMES;
 
 /// Executes one step to its outcome.
 pub(crate) trait Runner {
@@ -125,7 +126,7 @@ pub(crate) fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
 pub(crate) async fn run_step(runner: &impl Runner, step: &Step) -> Outcome {
     let outcome = runner.run(step).await;
     if let Outcome::Done { asset_id, revision } = &outcome {
-        tracing::info!(address = %step.address, action = step.action.name(), %asset_id, revision, "done");
+        tracing::info!(target: OUTCOMES, address = %step.address, action = step.action.name(), %asset_id, revision, "done");
     }
     outcome
 }

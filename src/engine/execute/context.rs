@@ -14,6 +14,7 @@ use crate::engine::execute::executor::{Executor, Forbidden, LookedAt, Panics};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::breaker::ResultBreaker;
 use crate::engine::remote::key;
+use crate::engine::remote::outages::Outages;
 use crate::engine::remote::poller::Poller;
 use crate::engine::remote::saved_limits;
 use crate::engine::remote::throttle::{self, Throttle};
@@ -40,6 +41,7 @@ pub(crate) struct ExecutionContext {
     poller: Poller,
     uploads: Arc<Semaphore>,
     forbidden: Forbidden,
+    outages: Outages,
     results: ResultBreaker,
     pub(in crate::engine) listener: Listener,
     pub(in crate::engine) stop: Shutdown,
@@ -76,6 +78,7 @@ impl ExecutionContext {
             poller,
             uploads,
             forbidden: Forbidden::default(),
+            outages: Outages::default(),
             results: ResultBreaker::default(),
             listener,
             stop,
@@ -138,6 +141,7 @@ impl ExecutionContext {
             files: Arc::new(files),
             input_digests: Arc::new(input_digests),
             forbidden: Arc::clone(&self.forbidden),
+            outages: self.outages.clone(),
             results: self.results.clone(),
             abandoned_creates: Arc::new(abandoned_creates),
             superseded: Shutdown::default(),

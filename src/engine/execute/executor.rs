@@ -28,6 +28,7 @@ use crate::engine::execute::effects;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::breaker::ResultBreaker;
 use crate::engine::remote::observe;
+use crate::engine::remote::outages::Outages;
 use crate::engine::remote::poller::Poller;
 use crate::engine::remote::throttle::Throttle;
 use crate::engine::report::progress::{Listener, ProgressEvent};
@@ -40,6 +41,7 @@ use crate::model::checkout::Checkout;
 use crate::model::file::FileFacts;
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Creator, Revision, UploadId};
+use crate::model::minute::Minute;
 use crate::model::path::ProjectPath;
 use crate::model::phase::Intent;
 use crate::model::recorded::{Blocked, Identity, Record};
@@ -69,6 +71,8 @@ pub(crate) struct Executor {
     pub(in crate::engine) input_digests: Arc<BTreeMap<Address, Subjects>>,
     /// Creators for which the key has no permission.
     pub(in crate::engine) forbidden: Forbidden,
+    /// Failures that concern every request.
+    pub(in crate::engine) outages: Outages,
     /// Whether the results of uploads can be read.
     pub(in crate::engine) results: ResultBreaker,
     /// The changes that abandon creates in doubt, by address: recorded when the next create begins.
@@ -161,16 +165,15 @@ impl Runner for Executor {
                 // The run ended while the step waited for its next try; the reason of that wait is
                 // still reported.
                 Ok(StepResult::Ended(Outcome::NotBegun)) if let Some(message) = last => Outcome::TryLater { message },
-                Ok(StepResult::Ended(outcome)) => outcome,
+                Ok(StepResult::Ended(outcome)) => {
+                    if outcome.is_done() {
+                        self.outages.end();
+                    }
+                    outcome
+                }
                 Ok(StepResult::Again { message }) if self.stop.is_triggered() => Outcome::TryLater { message },
                 Ok(StepResult::Again { message }) => {
-                    let (address, action) = (&step.address, step.action.name());
-                    // The same reason is told once.
-                    if last.as_ref() == Some(&message) {
-                        tracing::debug!(%address, action, "{message}; it is tried again");
-                    } else {
-                        tracing::warn!(%address, action, "{message}; it is tried again");
-                    }
+                    self.tell_of_another_try(step, &message, last.as_ref() == Some(&message));
                     due = self.due(&step.address);
                     last = Some(message);
                     continue;
@@ -181,7 +184,8 @@ impl Runner for Executor {
                     Outcome::TryLater { message }
                 }
             };
-            (self.listener)(ProgressEvent::Finished { address: step.address.clone() });
+            let (step, ended) = (Box::new(step.clone()), outcome.clone());
+            (self.listener)(ProgressEvent::Finished { step, outcome: ended });
             return outcome;
         }
     }
@@ -203,6 +207,20 @@ pub(in crate::engine) fn stop_for(error: &StateCacheError) -> Stop {
 }
 
 impl Executor {
+    /// Logs that a step is tried again. The same reason is told once, and one that every request
+    /// meets once for all of them.
+    fn tell_of_another_try(&self, step: &Step, message: &str, is_told: bool) {
+        let (address, action) = (&step.address, step.action.name());
+        let until = self.stop.ends_at().map(|at| format!(" until {}", Minute(at))).unwrap_or_default();
+        if self.outages.is_news(message) {
+            tracing::warn!("{message}. Macadam tries again{until}");
+        } else if is_told || self.outages.is_one(message) {
+            tracing::debug!(%address, action, "{message}. Macadam tries again{until}");
+        } else {
+            tracing::warn!(%address, action, "{message}. Macadam tries again{until}");
+        }
+    }
+
     /// Tries the step once. A panic ends the run in order, or propagates to the caller.
     async fn caught(&self, step: &Step) -> Result<StepResult, StateCacheError> {
         let tried = match self.panics {

@@ -18,8 +18,8 @@ use crate::model::observation::Mismatch;
 use crate::model::phase::IntentKind;
 use crate::model::recorded::{Blocked, Recorded, RefusalKind};
 use crate::model::remote::RemoteAsset;
-use crate::model::shown::with_causes;
 use crate::platform::clock;
+use crate::telemetry::logs::OUTCOMES;
 
 impl Executor {
     /// Fetches an asset once, for a step of `address`, which backs off on failure.
@@ -57,7 +57,7 @@ impl Executor {
         address: &Address,
         failure: Failure,
     ) -> Result<StepResult, StepError> {
-        let message = with_causes(&failure);
+        let message = self.outages.message(&failure);
         Ok(match failure.class {
             Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated) => {
                 self.stop_for_credential(&failure);
@@ -118,7 +118,7 @@ impl Executor {
         asset: RemoteAsset,
     ) -> Result<StepResult, StepError> {
         let message = mismatch.to_string();
-        tracing::error!(%address, "{message}");
+        tracing::error!(target: OUTCOMES, %address, "{message}");
         let event = EventKind::AnotherAsset(mismatch);
         let mut changes = vec![Change::log(address, event)];
         if let Mismatch::Asset { .. } = mismatch {

@@ -26,8 +26,8 @@ use crate::model::metadata_digest;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Recorded, RefusalKind, SpentQuota};
 use crate::model::remote::RemoteAsset;
-use crate::model::shown::with_causes;
 use crate::platform::{clock, failpoint};
+use crate::telemetry::logs::OUTCOMES;
 
 /// The least time until a spent quota is tried again, unless Roblox names a longer one. The known
 /// quotas last a day (videos) and a month (sounds), and their start is unknown. So at most a few
@@ -103,7 +103,7 @@ impl Executor {
     }
 
     async fn failed(&self, id: AttemptId, failure: Failure) -> Result<StepResult, StepError> {
-        let message = with_causes(&failure);
+        let message = self.outages.message(&failure);
         match failure.class {
             // The file changed during the upload. The next scan sees new content, without a
             // back-off.
@@ -136,6 +136,8 @@ impl Executor {
             }
             Refusal::PermissionDenied => {
                 let creator = attempt.kind.creator;
+                // What Roblox said of one asset holds for all of this creator.
+                let message = failure.answer().unwrap_or(message);
                 {
                     // Before any await, so that the next step knows it.
                     let mut forbidden = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
@@ -170,6 +172,7 @@ impl Executor {
             | Refusal::DescriptionModerated
             | Refusal::ContentModerated
             | Refusal::TooLarge
+            | Refusal::PriceTooHigh { .. }
             | Refusal::Invalid => {
                 let said = if failure.message.is_empty() { message } else { failure.message.clone() };
                 self.refuse(id, &attempt, refusal_kind(refusal), &said, failure.hint().map(str::to_owned)).await
@@ -192,7 +195,7 @@ impl Executor {
                 effects::refused(id, attempt, recorded.assets.get(&attempt.address), why, said, clock::now())
             })
             .await?;
-        tracing::error!(address = %attempt.address, action = attempt.intent.name(), "Roblox refused it: {said}");
+        tracing::error!(target: OUTCOMES, address = %attempt.address, action = attempt.intent.name(), "Roblox refused it: {said}");
         Ok(StepResult::Ended(Outcome::Refused { message: format!("Roblox refused it: {said}"), hint }))
     }
 
@@ -312,6 +315,7 @@ impl Aim {
 pub(super) const fn refusal_kind(refusal: Refusal) -> RefusalKind {
     match refusal {
         Refusal::NameModerated => RefusalKind::DisplayName,
+        Refusal::PriceTooHigh { robux } => RefusalKind::Price { robux },
         _ => RefusalKind::Other,
     }
 }

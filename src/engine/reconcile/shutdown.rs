@@ -3,10 +3,11 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,8 @@ pub(crate) struct Shutdown {
     why: Arc<Mutex<Option<Stop>>>,
     /// When a signal first requested the end, even if the run was ending already.
     signalled: Arc<watch::Sender<Option<Duration>>>,
+    /// When the run ends whatever is left, if that is known.
+    ends_at: Arc<OnceLock<Timestamp>>,
 }
 
 impl Shutdown {
@@ -32,6 +35,16 @@ impl Shutdown {
         }
         self.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
         self.token.cancel();
+    }
+
+    /// Says when the run ends whatever is left.
+    pub(crate) fn will_end_at(&self, at: Timestamp) {
+        let _ = self.ends_at.set(at); // the first limit counts
+    }
+
+    /// Returns when the run ends whatever is left, if that is known.
+    pub(crate) fn ends_at(&self) -> Option<Timestamp> {
+        self.ends_at.get().copied()
     }
 
     /// Ends waits on this switch without a reason.

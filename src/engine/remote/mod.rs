@@ -5,6 +5,7 @@ pub(crate) mod fetch;
 pub(crate) mod key;
 pub(crate) mod moderation;
 pub(crate) mod observe;
+pub(crate) mod outages;
 pub(crate) mod overdue;
 pub(crate) mod poller;
 pub(crate) mod revisions;

@@ -25,7 +25,6 @@ use crate::model::observation::{Mismatch, NotFound};
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded};
 use crate::model::remote::RemoteAsset;
-use crate::model::shown::with_causes;
 use crate::plan::current::{current, last};
 
 /// The number of requests in flight at once; the limits decide how fast they go.
@@ -97,7 +96,7 @@ async fn ask(client: &Client, throttle: &Throttle, stop: &Shutdown, query: Asset
         let hint = failure.hint().unwrap_or_default().to_owned();
         stop.trigger(Stop::Credential { message: failure.to_string(), hint });
     }
-    QueryResult::Unknown { why: with_causes(&failure) }
+    QueryResult::Unknown { why: failure.cause() }
 }
 
 /// Returns the changes that follow from a result. While a change of the asset is open there are

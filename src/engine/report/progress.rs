@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::engine::report::run_report::Outcome;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
+use crate::plan::Step;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProgressEvent {
+pub(crate) enum ProgressEvent {
     /// Files are being scanned.
     Files {
         /// Files scanned so far.
@@ -38,8 +40,10 @@ pub enum ProgressEvent {
     },
     /// A step ended, successfully or not.
     Finished {
-        /// The address.
-        address: Address,
+        /// The step.
+        step: Box<Step>,
+        /// How it ended.
+        outcome: Outcome,
     },
     /// A request ended, with a response or without.
     Answered {

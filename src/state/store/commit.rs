@@ -263,8 +263,8 @@ fn set_blocked(connection: &Connection, address: &Address, blocked: Option<&Bloc
             ":input_digest": input_digest.to_string(),
             ":message": message,
             ":at": at.to_string(),
-            ":action": refused.map(|(action, _)| action),
-            ":refusal_kind": refused.map(|(_, refusal_kind)| refusal_kind),
+            ":action": refused.as_ref().map(|(action, _)| action),
+            ":refusal_kind": refused.as_ref().map(|(_, refusal_kind)| refusal_kind),
             ":failures": failures,
             ":in_doubt": doubts,
         })?;

@@ -136,7 +136,12 @@ fn blocked(number: u8) -> Option<Blocked> {
         1 => Some(Blocked::Refused {
             input_digest,
             action: IntentKind::Create,
-            refusal_kind: if number.is_multiple_of(2) { RefusalKind::DisplayName } else { RefusalKind::Other },
+            refusal_kind: match number % 4 {
+                0 => RefusalKind::DisplayName,
+                1 => RefusalKind::Price { robux: None },
+                2 => RefusalKind::Price { robux: Some(u64::from(number)) },
+                _ => RefusalKind::Other,
+            },
             message: "no\0\n".to_owned(),
             at: at(i64::from(number)),
         }),
