@@ -82,7 +82,8 @@ pub(super) struct Global {
     /// Log format
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub log_format: LogFormat,
-    /// -v shows long lists whole and logs more, -vv also logs every request
+    /// -v shows long lists whole and the rule of each action, and logs more; -vv also logs each
+    /// request with method, path, status and milliseconds
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Print only errors and results

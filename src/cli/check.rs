@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::args::Global;
+use super::document;
 use super::errors::problem;
 use super::exit::{CommandFailure, Exit, ReportedProblem, unusable_lockfile};
 use super::github::AnnotationLevel;
@@ -58,7 +59,8 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
             })
             .chain(outputs)
             .collect();
-        output.document(&json!({ "assets": desired.assets.len(), "errors": errors }));
+        let warnings = document::warnings(&gathered.notes);
+        output.document(&json!({ "assets": desired.assets.len(), "errors": errors, "warnings": warnings }));
     }
     for note in &gathered.notes {
         output.warning_at(&problem(note));

@@ -11,7 +11,8 @@ use super::args::Global;
 use super::document;
 use super::embedded::Embedded;
 use super::exit::{CommandFailure, Exit};
-use super::output::{Printer, TextStyle, paint};
+use super::output::{Printer, TextStyle, listed, paint};
+use super::plan_text;
 use super::progress::Bars;
 use super::sync::{confirm, end_after, listen_to_signals};
 use super::tally::done_word;
@@ -35,8 +36,12 @@ const TIMEOUT: Duration = Duration::from_mins(60);
 /// The default of `sync --uploads`.
 const UPLOADS: usize = 8;
 
-/// The last line of a command that other machines have to know of.
-pub(super) const COMMIT: &str = "Commit the manifest and the lockfile, or the next sync elsewhere undoes this.";
+/// The last line of a command that other machines have to know of; it also changed these outputs.
+pub(super) fn commit(outputs: impl IntoIterator<Item = String>) -> String {
+    let ours = ["the manifest".to_owned(), "the lockfile".to_owned()];
+    let all: Vec<String> = ours.into_iter().chain(outputs).collect();
+    format!("Commit {}, or the next sync elsewhere undoes this.", listed(&all))
+}
 
 /// The state and the remote, open for one command.
 pub(super) struct Hand {
@@ -162,7 +167,8 @@ pub(super) fn show(output: Printer, report: &RunReport) {
         if let Outcome::Done { asset_id, revision } = &entry.outcome {
             let revision = revision.map(|number| format!(", revision {number}")).unwrap_or_default();
             let name = paint(TextStyle::Good, format!("{:<15}", done_word(&entry.step.action)));
-            output.line(format!("{name} {} ({}{revision})", entry.step.address, asset_id.uri()));
+            let rule = plan_text::rule(&entry.step, output.is_verbose());
+            output.line(format!("{name} {} ({}{revision}){rule}", entry.step.address, asset_id.uri()));
         }
     }
     for drift in &report.drifts {

@@ -8,6 +8,7 @@ use super::outputs;
 use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Warning};
 use crate::engine::workspace::outputs::OutputFile;
 use crate::engine::workspace::snapshot::PlanPreview;
+use crate::manifest::Diagnostic;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::ids::{AssetId, Revision};
@@ -137,6 +138,7 @@ pub(super) fn plan(preview: &PlanPreview) -> Value {
         "outputs": outputs::planned_documents(&preview.outputs, &preview.plan),
         "drifts": drifts(&preview.plan.drifts),
         "notes": notes(&preview.plan.notes),
+        "warnings": warnings(&preview.gathered.notes),
     })
 }
 
@@ -149,7 +151,13 @@ pub(super) fn nothing_planned(outputs: &[OutputFile]) -> Value {
         "outputs": outputs::settled_documents(outputs),
         "drifts": [],
         "notes": [],
+        "warnings": [],
     })
+}
+
+/// Findings about manifest and files that are no errors.
+pub(super) fn warnings(notes: &[Diagnostic]) -> Value {
+    notes.iter().map(|note| json!({ "message": note.message, "hint": note.hint })).collect()
 }
 
 /// `sync --once --locked`: the plan, in the form of a run that carried out nothing.

@@ -12,10 +12,13 @@ use super::output::{Printer, TextStyle, paint};
 use super::service_client::{self, through_service};
 use super::status::guess;
 use super::target;
+use super::target::ProjectTarget;
 use crate::engine::commands::import::{self, ImportError, ImportRequest, Imported};
 use crate::engine::execute::context::ExecutionContext;
+use crate::engine::report::status::status;
 use crate::engine::workspace::gather::read_manifest;
 use crate::model::address::Address;
+use crate::model::ids::AssetId;
 use crate::model::request::Request;
 
 impl From<ImportError> for CommandFailure {
@@ -45,13 +48,19 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> 
     // Without a usable manifest nothing is attempted, and no state is made.
     read_manifest(&target.project)?;
     let content_matches = args.content_matches;
+    let before = asset_of(&target, &address);
     let announce = || {
         if content_matches || output.is_json() || output.is_quiet() {
             return;
         }
+        // Forgetting would drop the asset that it has by now too, and upload the file again.
+        let back = match &before {
+            Some((old, number)) => format!("`macadam pin {address} {number}` goes back to asset {old}"),
+            None => format!("`macadam forget {address}` takes the import back"),
+        };
         output.say(format!(
             "Macadam can't compare asset {asset_id} with the file of {address}, so the next sync uploads the file. If they are the same, use \
-             `macadam import {address} {asset_id} --content-matches`. `macadam forget {address}` takes the import back."
+             `macadam import {address} {asset_id} --content-matches`. {back}."
         ));
     };
     let request = Request::Import { address: address.clone(), asset_id, content_matches };
@@ -69,6 +78,13 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> 
     let (imported, lockfile_written) = imported?;
     tell(output, &address, &imported, lockfile_written, target::is_local(global));
     Ok(Exit::Success)
+}
+
+/// The asset that an address has by now, and the number of its revision.
+fn asset_of(target: &ProjectTarget, address: &Address) -> Option<(AssetId, u64)> {
+    let rows = status(&target.project, &target.remote).ok()?.rows;
+    let row = rows.into_iter().find(|row| row.address == *address)?;
+    row.asset_id.zip(row.revision)
 }
 
 async fn carry_out(hand: &mut Hand, wish: ImportRequest<'_>) -> Result<(Imported, bool), CommandFailure> {

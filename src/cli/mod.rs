@@ -79,7 +79,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(error, &arguments),
     };
-    let output = Printer::new(cli.global.json, cli.global.quiet);
+    let output = Printer::new(cli.global.json, cli.global.quiet, cli.global.verbose > 0);
     colour(cli.global.color);
     invocation::remember(&cli.global);
     start_log(&cli);
@@ -130,7 +130,7 @@ fn wrong_usage(mut error: clap::Error, arguments: &[OsString]) -> u8 {
     if arguments.iter().any(|argument| argument == "--json") {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        Printer::new(true, false).failure(
+        Printer::new(true, false, false).failure(
             &CommandFailure::new(Exit::Usage, message).hint(tip.unwrap_or_else(|| "see `macadam --help`".to_owned())),
         );
     } else {
@@ -173,8 +173,10 @@ fn start_log(cli: &Cli) {
         logs::Reader::Terminal if service && global.verbose == 0 => logs::Reader::Person,
         reader => reader,
     };
+    // Whoever asks for a log gets all of it.
+    let prints_outcomes = !service && !global.json && global.verbose == 0;
     let (mark, options) = (invocation::mark(), invocation::repeated());
-    logs::start(form, level, reader, logs::Wording { mark, options, fit: Some(output::fitted) });
+    logs::start(form, level, reader, logs::Wording { mark, options, fit: Some(output::fitted), prints_outcomes });
 }
 
 #[expect(clippy::disallowed_methods, reason = "systemd says in the environment where its journal listens")]

@@ -228,9 +228,7 @@ impl Told<'_> {
                     .to_owned()
             }
         });
-        for (asset_id, why) in unasked.iter().take(LISTED) {
-            output.warning(super::plan::unasked(*asset_id, why));
-        }
+        super::plan::warn_of_unasked(output, unasked);
         for (kind, subjects) in findings.iter() {
             output.line("");
             output.line(format!("{} {}", paint(TextStyle::Warning, "*"), kind.title(subjects.len())));

@@ -43,12 +43,18 @@ pub(super) enum TextStyle {
 pub(super) struct Printer {
     json: bool,
     quiet: bool,
+    verbose: bool,
 }
 
 impl Printer {
     /// Text or JSON.
-    pub(super) const fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+    pub(super) const fn new(json: bool, quiet: bool, verbose: bool) -> Self {
+        Self { json, quiet, verbose }
+    }
+
+    /// Whether details are wanted: the rules of actions, and a log.
+    pub(super) const fn is_verbose(self) -> bool {
+        self.verbose
     }
 
     /// Whether the result is one JSON document.
@@ -383,4 +389,13 @@ pub(super) fn paint(tone: TextStyle, text: impl std::fmt::Display) -> String {
 /// `1 asset`, `2 assets`.
 pub(super) fn plural(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn listed(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
 }

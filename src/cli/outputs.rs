@@ -77,10 +77,11 @@ fn show_all(output: Printer, files: &[OutputFile], rehearsal: bool) {
     let due = files.iter().filter(|file| file.state == OutputState::OutOfDate).count() as u64;
     if due > 0 {
         let verb = if due == 1 { "is" } else { "are" };
-        output.warning(format!(
-            "{} {verb} out of date: run `macadam outputs`, and commit what it writes",
-            plural(due, "output")
-        ));
+        Printer::problem(&ReportedProblem {
+            message: format!("{} {verb} out of date", plural(due, "output")),
+            hint: Some("run `macadam outputs`, and commit what it writes".to_owned()),
+            ..ReportedProblem::default()
+        });
     }
 }
 
@@ -93,6 +94,11 @@ fn show_problem(output: Printer, file: &OutputFile) {
     if let Some(hint) = &problem.hint {
         output.line(format!("                {} {hint}", paint(TextStyle::Change, "hint:")));
     }
+}
+
+/// The paths of the outputs that were written.
+pub(super) fn written(files: &[OutputFile]) -> impl Iterator<Item = String> {
+    files.iter().filter(|file| file.state == OutputState::Written).map(|file| file.path.to_string())
 }
 
 /// Prints the outputs that were written and those that could not be, after a run.

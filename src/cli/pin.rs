@@ -10,9 +10,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::args::{Global, PinArgs, UnpinArgs};
-use super::command_context::{self, COMMIT, CommandResult, Hand, Shortfall};
+use super::command_context::{self, CommandResult, Hand, Shortfall};
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
+use super::outputs;
 use super::selection::{AddressSelection, Candidates};
 use super::service_client::through_service;
 use super::status::unknown_address;
@@ -74,6 +75,8 @@ struct Edited {
     is_rehearsal: bool,
     /// The server is on this machine.
     is_local: bool,
+    /// The outputs that changed.
+    outputs: Vec<String>,
 }
 
 impl Edited {
@@ -156,6 +159,7 @@ pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Res
             undo: format!("`macadam unpin {}` removes the pin", args.addresses.join(" ")),
             is_rehearsal: global.emulator,
             is_local: target::is_local(global),
+            outputs: Vec::new(),
         }
     };
     if args.no_sync {
@@ -258,6 +262,7 @@ pub(super) async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) ->
         undo: "Macadam uses the file again".to_owned(),
         is_rehearsal: global.emulator,
         is_local: target::is_local(global),
+        outputs: Vec::new(),
     };
     let remove = || tokio::task::block_in_place(|| pins::remove(&target.project, &selection.addresses));
     if args.no_sync {
@@ -309,6 +314,7 @@ async fn finish(output: Printer, target: &ProjectTarget, mut hand: Hand, mut edi
         Err(error) => (RunReport::default(), Some(Shortfall { outcome: "failed", failure: error.into() })),
     };
     edited.look_up(target);
+    edited.outputs = outputs::written(&report.outputs).collect();
     let more = command_context::more(&report);
     if !output.is_json() {
         command_context::show(output, &report);
@@ -397,6 +403,6 @@ fn not_carried_out(target: &ProjectTarget, edited: &Edited, failure: CommandFail
 
 fn last_line(output: Printer, edited: &Edited) {
     if !edited.is_local {
-        output.line(COMMIT);
+        output.line(command_context::commit(edited.outputs.iter().cloned()));
     }
 }

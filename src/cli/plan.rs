@@ -1,5 +1,7 @@
 //! `macadam plan`: previews a sync, with reasons.
 
+use std::collections::BTreeMap;
+
 use super::args::{Global, PlanArgs};
 use super::document;
 use super::errors::problem;
@@ -78,15 +80,25 @@ pub(super) async fn preview(
     if let Some(Stop::Credential { message, hint }) = stop {
         return Err(CommandFailure::new(Exit::Credential, message).hint(hint));
     }
-    for (asset_id, why) in unasked {
-        output.warning(self::unasked(asset_id, &why));
-    }
+    warn_of_unasked(output, &unasked);
     Ok(preview)
 }
 
-/// The warning about an asset that Roblox could not be asked about.
-pub(super) fn unasked(asset_id: AssetId, why: &str) -> String {
-    format!("asset {asset_id} couldn't be checked; assuming that it hasn't changed: {why}")
+/// Warns of assets that Roblox could not be asked about, once for each reason.
+pub(super) fn warn_of_unasked(output: Printer, unasked: &[(AssetId, String)]) {
+    let mut reasons: BTreeMap<&str, Vec<AssetId>> = BTreeMap::new();
+    for (asset_id, why) in unasked {
+        reasons.entry(why).or_default().push(*asset_id);
+    }
+    for (why, assets) in reasons {
+        output.warning(match assets.as_slice() {
+            [asset_id] => format!("asset {asset_id} couldn't be checked; assuming that it hasn't changed: {why}"),
+            several => {
+                let count = several.len();
+                format!("{count} assets couldn't be checked; assuming that they haven't changed: {why}")
+            }
+        });
+    }
 }
 
 /// Prints a plan for a person.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::output::{TextStyle, paint, plural, stdout_columns};
-use super::tally::{Tally, Tense, heading, hold_word, tally};
+use super::tally::{Tally, Tense, done_word, heading, hold_word, tally};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::ids::{AssetId, Creator};
@@ -23,6 +23,9 @@ const LONG: usize = 20;
 
 /// The number of entries that a cut group shows.
 const SHOWN: usize = 10;
+
+/// The names that stand for several assets alike.
+const NAMED: usize = 3;
 
 /// Columns of a line with values, without a terminal.
 const COLUMNS: usize = 80;
@@ -82,12 +85,7 @@ impl Outline<'_> {
             lines.push(format!("{INDENT}{}", introduce(&step.address, &mut changes)));
         }
         lines.extend(table(&changes, is_new));
-        let rule = if self.all {
-            format!(" {}", paint(TextStyle::Quiet, format!("[{}]", step.reason.rule())))
-        } else {
-            String::new()
-        };
-        lines.push(format!("{INDENT}{}{rule}", step.reason));
+        lines.push(format!("{INDENT}{}{}", step.reason, rule(step, self.all)));
         if !step.after.is_empty() {
             let names: Vec<&str> = step.after.iter().map(Address::as_str).collect();
             lines.push(format!("{INDENT}{}", paint(TextStyle::Quiet, format!("after {}", names.join(", ")))));
@@ -132,6 +130,26 @@ impl Outline<'_> {
             if self.rehearsal { ("Rehearsal plan", " Nothing was sent to Roblox.") } else { ("Plan", "") };
         format!("{plan}: {counts}{drifted}{sent}")
     }
+}
+
+/// The name of the rule that led to a step, for the end of its line, where it is wanted.
+pub(super) fn rule(step: &Step, is_wanted: bool) -> String {
+    if is_wanted { format!(" {}", paint(TextStyle::Quiet, format!("[{}]", step.reason.rule()))) } else { String::new() }
+}
+
+/// One line about an action that was done, with its address and asset.
+pub(super) fn done(step: &Step, asset_id: AssetId, revision: Option<u64>, with_rule: bool) -> String {
+    let revision = revision.map(|number| format!(", revision {number}")).unwrap_or_default();
+    let about = match &step.action {
+        Action::UpdateMetadata { changes, .. } => {
+            let fields: Vec<String> = changes.iter().map(|change| change.field().name()).collect();
+            format!(": {}", fields.join(", "))
+        }
+        Action::Move { from } => format!(", from {from}"),
+        _ => String::new(),
+    };
+    let name = paint(TextStyle::Good, format!("{:<15}", done_word(&step.action)));
+    format!("{name} {} ({}{revision}){about}{}", step.address, asset_id.uri(), rule(step, with_rule))
 }
 
 /// The summary where the manifest has no asset, and nothing was left behind.
@@ -183,20 +201,60 @@ pub(super) fn holds(held: &[Hold], all: bool) -> Vec<String> {
             section(&mut lines, TextStyle::Warning, hold_word(kind), waiting(held), all);
             continue;
         }
-        let entries = held.iter().filter(|hold| hold.kind() == kind).map(|hold| {
-            let part = match hold.part {
-                HeldPart::Asset => "",
-                HeldPart::Metadata => ": its name, description, icon or previews",
-                HeldPart::Archiving => ": archiving is on hold",
-            };
-            let mut lines = vec![format!("  {}{part}", hold.address), format!("{INDENT}{}", hold.reason)];
-            lines.extend(hold.hint().as_deref().map(hint));
-            lines
-        });
+        let of_kind: Vec<&Hold> = held.iter().filter(|hold| hold.kind() == kind).collect();
+        let entries = alike(&of_kind).into_iter().map(|alike| entry(&alike, all)).collect();
         let tone = if kind == HoldKind::Held { TextStyle::Warning } else { TextStyle::Bad };
-        section(&mut lines, tone, hold_word(kind), entries.collect(), all);
+        counted_section(&mut lines, tone, (hold_word(kind), of_kind.len()), entries, all);
     }
     lines
+}
+
+/// Puts assets that Roblox refused in the same words together, at the place of the first one.
+fn alike<'a>(held: &[&'a Hold]) -> Vec<Vec<&'a Hold>> {
+    let mut groups: Vec<Vec<&Hold>> = Vec::new();
+    let mut refused: BTreeMap<(HeldPart, &HoldReason), usize> = BTreeMap::new();
+    for hold in held {
+        if !matches!(hold.reason, HoldReason::Refused { .. }) {
+            groups.push(vec![hold]);
+            continue;
+        }
+        let at = *refused.entry((hold.part, &hold.reason)).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some(group) => group.push(hold),
+            None => groups.push(vec![hold]),
+        }
+    }
+    groups
+}
+
+/// One asset that is not done, or several alike.
+fn entry(alike: &[&Hold], all: bool) -> Vec<String> {
+    let Some(first) = alike.first() else { return Vec::new() };
+    let part = match (first.part, alike.len()) {
+        (HeldPart::Asset, _) => "",
+        (HeldPart::Metadata, 1) => ": its name, description, icon or previews",
+        (HeldPart::Metadata, _) => ": their names, descriptions, icons or previews",
+        (HeldPart::Archiving, _) => ": archiving is on hold",
+    };
+    let names: Vec<&Address> = alike.iter().map(|hold| &hold.address).collect();
+    let (name, what) = match names.as_slice() {
+        [one] => (one.to_string(), first.hint()),
+        several => (together(several, all), first.reason.hint_for_several().or_else(|| first.hint())),
+    };
+    let code =
+        if all { format!(" {}", paint(TextStyle::Quiet, format!("[{}]", first.reason.code()))) } else { String::new() };
+    let mut lines = vec![format!("  {name}{part}"), format!("{INDENT}{}{code}", first.reason)];
+    lines.extend(what.as_deref().map(hint));
+    lines
+}
+
+/// `4 assets: a, b, c and 1 more`.
+pub(super) fn together(addresses: &[&Address], all: bool) -> String {
+    let shown = if all { addresses.len() } else { NAMED.min(addresses.len()) };
+    let names: Vec<&str> = addresses.iter().take(shown).map(|address| address.as_str()).collect();
+    let more = addresses.len() - shown;
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}: {}{more}", plural(addresses.len() as u64, "asset"), names.join(", "))
 }
 
 /// One entry for all assets that wait for the same thing.
@@ -233,11 +291,23 @@ pub(super) fn notes(notes: &[Note], all: bool) -> Vec<String> {
 /// A heading with a count, and the entries below it, cut where they are many.
 fn section(lines: &mut Vec<String>, tone: TextStyle, name: &str, entries: Vec<Vec<String>>, all: bool) {
     let count = entries.len();
+    counted_section(lines, tone, (name, count), entries, all);
+}
+
+/// The same where an entry may stand for several.
+fn counted_section(
+    lines: &mut Vec<String>,
+    tone: TextStyle,
+    (name, total): (&str, usize),
+    entries: Vec<Vec<String>>,
+    all: bool,
+) {
+    let count = entries.len();
     if count == 0 {
         return;
     }
     lines.extend((!lines.is_empty()).then(String::new));
-    lines.push(format!("{} ({count})", paint(tone, name)));
+    lines.push(format!("{} ({total})", paint(tone, name)));
     let shown = if all || count <= LONG { count } else { SHOWN };
     lines.extend(entries.into_iter().take(shown).flatten());
     if shown < count {
@@ -331,6 +401,8 @@ fn cut(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::phase::IntentKind;
+    use crate::model::recorded::RefusalKind;
 
     #[track_caller]
     fn check(from: Option<&str>, to: Option<&str>, is_new: bool, expected: &str) {
@@ -338,6 +410,27 @@ mod tests {
         let found = values(&Difference { what, from, to }, is_new, 40);
         assert_eq!(found, expected);
         assert!(found.chars().count() <= 40);
+    }
+
+    #[test]
+    fn refusals_in_the_same_words_stand_together() {
+        let hold = |name: &str, message: &str| Hold {
+            address: Address::new(name).unwrap(),
+            part: HeldPart::Asset,
+            reason: HoldReason::Refused {
+                action: IntentKind::Create,
+                refusal_kind: RefusalKind::Other,
+                message: message.to_owned(),
+            },
+        };
+        let held = [hold("a", "no"), hold("b", "never"), hold("c", "no"), hold("d", "no"), hold("e", "no")];
+        let shown = anstream::adapter::strip_str(&holds(&held, false).join("\n")).to_string();
+        let wanted = "failed (5)\n  4 assets: a, c, d and 1 more\n      Roblox refused the upload: no\n      \
+                      hint: change the files or their metadata, or `macadam retry --all`\n  b\n      \
+                      Roblox refused the upload: never\n      \
+                      hint: change the file or its metadata, or `macadam retry b`";
+        assert_eq!(shown, wanted);
+        assert!(holds(&held, true).iter().any(|line| line == "  4 assets: a, c, d, e"));
     }
 
     #[test]

@@ -1,16 +1,19 @@
-//! The progress display: a line that moves on a terminal, and elsewhere, such as in CI, a line now
-//! and then. Both appear only while something takes time.
+//! The progress display: a bar that moves on a terminal, and elsewhere, such as in CI, a line now and
+//! then. Both appear only while something takes time. Results are printed as they happen.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::Printer;
+use super::plan_text::done;
 use crate::engine::report::progress::{Listener, ProgressEvent, silent};
+use crate::engine::report::run_report::Outcome;
 use crate::model::address::Address;
 use crate::platform::{clock, failpoint};
 
@@ -30,6 +33,17 @@ pub(super) struct Bars {
     line: Option<Arc<Mutex<Line>>>,
     /// Ends the thread that prints lines, once it is gone.
     printing: Option<Arc<Mutex<Option<Sender<()>>>>>,
+    /// Prints results.
+    results: Option<Arc<Mutex<Option<ResultPrinter>>>>,
+    /// Names the rules too.
+    is_verbose: bool,
+}
+
+/// A thread that prints results, so that a reader who stops to read delays no upload.
+#[derive(Debug)]
+struct ResultPrinter {
+    lines: Sender<String>,
+    thread: JoinHandle<()>,
 }
 
 #[derive(Debug)]
@@ -43,6 +57,7 @@ struct Line {
     /// Why the latest delayed request waits, and until when.
     waiting: Option<(&'static str, Duration)>,
     done: u64,
+    failed: u64,
     steps: u64,
 }
 
@@ -50,23 +65,56 @@ impl Bars {
     /// A display on standard error, if people read. On a terminal it moves.
     pub(super) fn new(output: Printer) -> Self {
         if output.is_json() || output.is_quiet() {
-            return Self { line: None, printing: None };
+            return Self { line: None, printing: None, results: None, is_verbose: output.is_verbose() };
         }
-        if !std::io::stderr().is_terminal() {
+        // A log and a display that moves disturb one another.
+        if !std::io::stderr().is_terminal() || output.is_verbose() {
             return Self::printed(output);
         }
         let bar = ProgressBar::new_spinner();
         // `wide_msg` is cut at the terminal's edge: a line that wraps can't be drawn over.
         bar.set_style(style("{spinner} {wide_msg}"));
         bar.enable_steady_tick(TICK);
-        Self { line: Some(Arc::new(Mutex::new(Line::new(Some(bar))))), printing: None }
+        Self {
+            line: Some(Arc::new(Mutex::new(Line::new(Some(bar))))),
+            printing: None,
+            results: None,
+            is_verbose: output.is_verbose(),
+        }
+    }
+
+    /// The same for a command that prints each result when it is there. They are all printed once
+    /// the display is taken away.
+    pub(super) fn with_results(output: Printer) -> Self {
+        let bars = Self::new(output);
+        if output.is_json() {
+            return bars;
+        }
+        let bar = bars.line.as_ref().and_then(|line| lock(line).bar.clone());
+        let (lines, received) = channel::<String>();
+        let print = move || {
+            for text in received {
+                match &bar {
+                    Some(bar) => bar.suspend(|| output.line(&text)),
+                    None => output.line(&text),
+                }
+            }
+        };
+        let started = std::thread::Builder::new().name("results".to_owned()).spawn(print);
+        let results = started.ok().map(|thread| Arc::new(Mutex::new(Some(ResultPrinter { lines, thread }))));
+        Self { results, ..bars }
+    }
+
+    /// Whether results are printed as they happen.
+    pub(super) const fn prints_results(&self) -> bool {
+        self.results.is_some()
     }
 
     /// A display for a command that is nearly always done at once: lines where no terminal is, and
     /// nothing on one.
     pub(super) fn only_printed(output: Printer) -> Self {
         if output.is_json() || output.is_quiet() || std::io::stderr().is_terminal() {
-            return Self { line: None, printing: None };
+            return Self { line: None, printing: None, results: None, is_verbose: output.is_verbose() };
         }
         Self::printed(output)
     }
@@ -85,18 +133,27 @@ impl Bars {
         };
         // Without a thread, the lines are missing; the run goes on.
         let started = std::thread::Builder::new().name("progress".to_owned()).spawn(print);
-        Self { line: Some(line), printing: started.ok().map(|_| Arc::new(Mutex::new(Some(end)))) }
+        let printing = started.ok().map(|_| Arc::new(Mutex::new(Some(end))));
+        Self { line: Some(line), printing, results: None, is_verbose: output.is_verbose() }
     }
 
     /// Returns the listener for the engine's progress.
     pub(super) fn listener(&self) -> Listener {
-        match &self.line {
-            None => silent(),
-            Some(line) => {
-                let line = Arc::clone(line);
-                Arc::new(move |progress| lock(&line).tell(progress))
-            }
+        if self.line.is_none() && self.results.is_none() {
+            return silent();
         }
+        let (line, results, is_verbose) = (self.line.clone(), self.results.clone(), self.is_verbose);
+        Arc::new(move |progress| {
+            if let (Some(results), ProgressEvent::Finished { step, outcome }) = (&results, &progress)
+                && let Outcome::Done { asset_id, revision } = outcome
+                && let Some(printer) = lock(results).as_ref()
+            {
+                let _ = printer.lines.send(done(step, *asset_id, *revision, is_verbose)); // the thread may have died
+            }
+            if let Some(line) = &line {
+                lock(line).tell(progress);
+            }
+        })
     }
 
     /// Takes the display away while `work` talks to the person.
@@ -116,8 +173,12 @@ impl Bars {
         }
     }
 
-    /// Takes the display away for good.
+    /// Takes the display away for good, after all results were printed.
     pub(super) fn clear(&self) {
+        if let Some(ResultPrinter { lines, thread }) = self.results.as_ref().and_then(|results| lock(results).take()) {
+            drop(lines);
+            let _ = thread.join(); // a result that couldn't be printed is counted in the summary
+        }
         if let Some(bar) = self.line.as_ref().and_then(|line| lock(line).bar.clone()) {
             bar.finish_and_clear();
         }
@@ -139,7 +200,7 @@ fn style(template: &str) -> ProgressStyle {
 impl Line {
     fn new(bar: Option<ProgressBar>) -> Self {
         let (uploading, at_roblox) = (BTreeSet::new(), BTreeSet::new());
-        Self { bar, before: None, uploading, at_roblox, waiting: None, done: 0, steps: 0 }
+        Self { bar, before: None, uploading, at_roblox, waiting: None, done: 0, failed: 0, steps: 0 }
     }
 
     fn tell(&mut self, progress: ProgressEvent) {
@@ -157,9 +218,13 @@ impl Line {
             | ProgressEvent::KeyExpires { .. }
             | ProgressEvent::Polled => return,
             ProgressEvent::Planned { steps } => {
-                (self.steps, self.done, self.before) = (steps, 0, None);
+                (self.steps, self.done, self.failed, self.before) = (steps, 0, 0, None);
                 self.uploading.clear();
                 self.at_roblox.clear();
+                if let Some(bar) = self.bar.as_ref().filter(|_| steps > 1) {
+                    bar.set_length(steps);
+                    bar.set_style(style("{bar:10} {wide_msg}"));
+                }
             }
             ProgressEvent::Uploading { address, .. } => {
                 self.uploading.insert(address);
@@ -168,14 +233,16 @@ impl Line {
                 self.uploading.remove(&address);
                 self.at_roblox.insert(address);
             }
-            ProgressEvent::Finished { address } => {
-                self.done += 1;
-                self.uploading.remove(&address);
-                self.at_roblox.remove(&address);
+            ProgressEvent::Finished { step, outcome } => {
+                self.done += u64::from(outcome.is_done());
+                self.failed += u64::from(matches!(outcome, Outcome::Refused { .. } | Outcome::InDoubt { .. }));
+                self.uploading.remove(&step.address);
+                self.at_roblox.remove(&step.address);
             }
             ProgressEvent::Waiting { reason, wait } => self.waiting = Some((reason, clock::elapsed() + wait)),
         }
         if let Some(bar) = &self.bar {
+            bar.set_position(self.done);
             bar.set_message(self.message());
         }
     }
@@ -189,8 +256,11 @@ impl Line {
             return String::new();
         }
         let (uploading, at_roblox) = (self.uploading.len(), self.at_roblox.len());
-        let counts =
-            format!("{} of {} done · {uploading} uploading · {at_roblox} processing at Roblox", self.done, self.steps);
+        let failed = if self.failed > 0 { format!(" · {} failed", self.failed) } else { String::new() };
+        let counts = format!(
+            "{} of {} done{failed} · {uploading} uploading · {at_roblox} processing at Roblox",
+            self.done, self.steps
+        );
         let left = self.waiting.map(|(reason, until)| (reason, until.saturating_sub(clock::elapsed()).as_secs()));
         match left {
             Some((reason, seconds @ 1..)) => format!("{counts} · {reason} ({seconds} s)"),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::args::{Global, RecreateArgs};
-use super::command_context::{self, COMMIT, Hand, Shortfall};
+use super::command_context::{self, Hand, Shortfall};
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::question::asks;
@@ -299,7 +299,7 @@ fn tell(output: Printer, ended: &RecreateResult, table: Option<&Path>, is_local:
                 output.failure(failure);
                 output.line("Run `macadam recreate --creator` again to go on.");
             }
-            None if !choice.separated.is_empty() && !is_local => output.line(COMMIT),
+            None if !choice.separated.is_empty() && !is_local => output.line(command_context::commit([])),
             None => {}
         }
     }

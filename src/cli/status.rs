@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::args::{Global, StatusArgs};
+use super::errors::problem;
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural, stdout_columns};
 use super::selection::AddressSelection;
@@ -32,8 +33,8 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
     let named = AddressSelection::plain(&args.addresses);
     let named = named.and_then(|addresses| status_of(&target.project, &target.remote, &addresses));
     let is_named = named.is_some();
-    let Status { mut rows, lost_lockfile } = match named {
-        Some(rows) => Status { rows, lost_lockfile: None },
+    let Status { mut rows, lost_lockfile, notes } = match named {
+        Some(rows) => Status { rows, lost_lockfile: None, notes: Vec::new() },
         None => status(&target.project, &target.remote)?,
     };
     if !args.addresses.is_empty() && !is_named {
@@ -47,9 +48,10 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
     if output.is_json() {
         let lost = lost_lockfile.map(|LostLockfile { reason, hint }| json!({ "reason": reason, "hint": hint }));
         let rows: Vec<Value> = rows.iter().map(row_json).collect();
-        output.document(&json!({ "assets": rows, "lost_lockfile": lost }));
+        output.document(&json!({ "assets": rows, "lost_lockfile": lost, "warnings": document::warnings(&notes) }));
         return Ok(Exit::Success);
     }
+    notes.iter().for_each(|note| output.warning_at(&problem(note)));
     show(output, &rows, global.emulator);
     if let Some(LostLockfile { reason, hint }) = lost_lockfile {
         output.warning(format!("Macadam uploads nothing new, because {reason}"));

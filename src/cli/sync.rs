@@ -13,11 +13,11 @@ use super::document;
 use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::github::AnnotationLevel;
 use super::on_change::{self, Ran};
-use super::output::{Printer, TextStyle, annotate, annotates, paint, plural};
+use super::output::{Printer, TextStyle, annotate, annotates, listed, paint, plural};
 use super::progress::Bars;
 use super::question::asks;
 use super::status::unknown_address;
-use super::tally::{Tally, Tense, done_word, hold_word, tally};
+use super::tally::{Tally, Tense, hold_word, tally};
 use super::target::ProjectTarget;
 use super::{ci, invocation, outputs, plan, plan_text, service, target};
 use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
@@ -30,12 +30,11 @@ use crate::engine::workspace::session::Session;
 use crate::engine::workspace::settled::{self, NothingToDo};
 use crate::engine::workspace::snapshot;
 use crate::model::address::Address;
-use crate::model::ids::AssetId;
 use crate::model::shown::foreign;
 use crate::plan::reason::hold::HoldReason;
 use crate::plan::step::LOST_ANSWER_REST;
-use crate::plan::{Action, Hold, HoldKind, PlanOptions, Step};
-use crate::platform::{failpoint, signals};
+use crate::plan::{Hold, HoldKind, Plan, PlanOptions};
+use crate::platform::{clock, failpoint, signals};
 
 /// Syncs once.
 pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Result<Exit, CommandFailure> {
@@ -62,14 +61,14 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         if output.is_json() {
             ended.print_document(output, &Ran::NotDue);
         } else {
-            ended.print(output, global, false);
+            ended.print(output, global, false, false);
         }
         return Ok(Exit::Success);
     }
     on_change::may_publish(output, command, &target.project, &stop).await?;
     let mut session = Session::open(&target.project, &target.remote, "macadam sync --once").await?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
-    let bars = Bars::new(output);
+    let bars = Bars::with_results(output);
     let options = OnceOptions {
         uploads: args.uploads as usize,
         confirm: confirm(output, args.yes || global.emulator, bars.clone()),
@@ -87,7 +86,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         annotate_report(report, &target.project);
     }
     if !output.is_json() {
-        ended.print(output, global, command.is_some());
+        ended.print(output, global, command.is_some(), bars.prints_results());
     }
     // Under the lock, so that no other process changes the lockfile meanwhile.
     let outputs = ended.report.as_ref().map(|report| report.outputs.clone()).unwrap_or_default();
@@ -128,6 +127,13 @@ fn refuse_pointless(target: &target::ProjectTarget, args: &SyncArgs) -> Result<(
         if !seen.gathered.desired.assets.contains_key(address) {
             return Err(unknown_address(address.as_str(), seen.gathered.desired.assets.keys().map(Address::as_str)));
         }
+        // With `--refresh` it shows only once Roblox was asked.
+        if !args.refresh && !is_in_question(&seen.plan, address) {
+            let message =
+                format!("--overwrite: there is nothing to overwrite, as far as is known: `{address}` is up to date");
+            return Err(CommandFailure::new(Exit::Unreconciled, message)
+                .hint("`macadam plan --refresh` asks Roblox whether somebody else changed it"));
+        }
     }
     let Some(given) = &args.confirm else { return Ok(()) };
     let mut codes = seen.plan.held.iter().filter_map(|hold| match &hold.reason {
@@ -143,6 +149,13 @@ fn refuse_pointless(target: &target::ProjectTarget, args: &SyncArgs) -> Result<(
         }
         Some(_) => Ok(()),
     }
+}
+
+/// Whether something is to be done for an address, or somebody else changed it.
+fn is_in_question(plan: &Plan, address: &Address) -> bool {
+    plan.steps.iter().any(|step| step.address == *address)
+        || plan.held.iter().any(|hold| hold.address == *address)
+        || plan.drifts.iter().any(|drift| drift.address == *address)
 }
 
 /// Returns what there is to tell, if it is proved that a run has nothing to do.
@@ -174,8 +187,11 @@ impl SyncEnd {
     }
 
     /// Prints it for a person, with everything that was done before a failure.
-    fn print(&self, output: Printer, global: &Global, passed_on: bool) {
+    fn print(&self, output: Printer, global: &Global, passed_on: bool, results_are_printed: bool) {
         if let Some(report) = &self.report {
+            if !results_are_printed {
+                show_results(output, report);
+            }
             show(output, report, global, passed_on);
         }
         if let Some(failure) = &self.failure {
@@ -283,6 +299,9 @@ pub(super) fn listen_to_signals(stop: &Shutdown) -> Result<(), CommandFailure> {
 
 pub(super) fn end_after(stop: &Shutdown, timeout: Duration) {
     let stop = stop.clone();
+    if let Ok(at) = clock::now().checked_add(timeout) {
+        stop.will_end_at(at);
+    }
     tokio::spawn(async move {
         tokio::time::sleep(timeout).await;
         stop.trigger(Stop::TimedOut);
@@ -336,16 +355,21 @@ fn names(addresses: &BTreeSet<&Address>) -> String {
     }
 }
 
-/// Prints the result of a run; a command is `passed_on` the lockfile afterwards.
-fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
+/// Prints what was done, for a run that didn't print it meanwhile.
+fn show_results(output: Printer, report: &RunReport) {
     for entry in &report.steps {
         if let Outcome::Done { asset_id, revision } = &entry.outcome {
-            output.line(done(&entry.step, *asset_id, *revision));
+            output.line(plan_text::done(&entry.step, *asset_id, *revision, output.is_verbose()));
         }
     }
-    let unfinished = show_failures(output, report);
-    let mut above = report.done().values().sum::<u64>() + unfinished.iter().map(|tally| tally.count).sum::<u64>() > 0;
+}
+
+/// Prints the result of a run but for what was done; a command is `passed_on` the lockfile
+/// afterwards.
+fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
     let all = global.verbose > 0;
+    let unfinished = show_failures(output, report, all);
+    let mut above = report.done().values().sum::<u64>() + unfinished.iter().map(|tally| tally.count).sum::<u64>() > 0;
     for section in [plan_text::holds(&report.held, all), plan_text::notes(&report.notes, all)] {
         if section.is_empty() {
             continue;
@@ -362,9 +386,7 @@ fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
         let hint = drift.hint();
         output.warning(format!("{} ({}): {}; {hint}", drift.address, drift.asset_id.uri(), drift.kind));
     }
-    for (asset_id, why) in &report.unasked {
-        output.warning(plan::unasked(*asset_id, why));
-    }
+    plan::warn_of_unasked(output, &report.unasked);
     outputs::show(output, &report.outputs);
     show_summary(output, report, &unfinished, global, passed_on);
 }
@@ -391,24 +413,11 @@ fn annotate_report(report: &RunReport, project: &Project) {
     plan::annotate_holds(&report.held, project, lines);
 }
 
-/// One line about an action that was done, with its address and asset.
-fn done(step: &Step, asset_id: AssetId, revision: Option<u64>) -> String {
-    let revision = revision.map(|number| format!(", revision {number}")).unwrap_or_default();
-    let about = match &step.action {
-        Action::UpdateMetadata { changes, .. } => {
-            let fields: Vec<String> = changes.iter().map(|change| change.field().name()).collect();
-            format!(": {}", fields.join(", "))
-        }
-        Action::Move { from } => format!(", from {from}"),
-        _ => String::new(),
-    };
-    let name = paint(TextStyle::Good, format!("{:<15}", done_word(&step.action)));
-    format!("{name} {} ({}{revision}){about}", step.address, asset_id.uri())
-}
-
 /// Prints the actions that did not end well, and counts them.
-fn show_failures(output: Printer, report: &RunReport) -> [Tally; 3] {
+fn show_failures(output: Printer, report: &RunReport, all: bool) -> [Tally; 3] {
     let (mut waiting, mut not_begun, mut running) = (0, 0, 0);
+    // What several met alike is told once, at the place of the first one.
+    let mut alike: Vec<((TextStyle, &str, &String, Option<&String>), Vec<&Address>)> = Vec::new();
     for entry in report.failures() {
         let (tone, word, message, hint) = match &entry.outcome {
             // The hold says more.
@@ -429,7 +438,18 @@ fn show_failures(output: Printer, report: &RunReport) -> [Tally; 3] {
             Outcome::Done { .. } => continue,
         };
         waiting += 1;
-        output.line(format!("{} {}", paint(tone, format!("{word:<15}")), entry.step.address));
+        let (address, told) = (&entry.step.address, (tone, word, message, hint));
+        match alike.iter_mut().find(|(known, _)| *known == told) {
+            Some((_, addresses)) => addresses.push(address),
+            None => alike.push((told, vec![address])),
+        }
+    }
+    for ((tone, word, message, hint), addresses) in alike {
+        let names = match addresses.as_slice() {
+            [one] => one.to_string(),
+            several => plan_text::together(several, all),
+        };
+        output.line(format!("{} {names}", paint(tone, format!("{word:<15}"))));
         output.line(format!("                {message}"));
         if let Some(hint) = hint {
             output.line(format!("                {} {hint}", paint(TextStyle::Change, "hint:")));
@@ -485,13 +505,26 @@ fn show_summary(output: Printer, report: &RunReport, unfinished: &[Tally], globa
         _ => String::new(),
     };
     output.summary(format!("{} {rest}{again}", paint(style, head)));
-    if !report.lockfile_written || passed_on || rehearsal {
+    let mut changed: Vec<String> = report.lockfile_written.then(|| "the lockfile".to_owned()).into_iter().collect();
+    changed.extend(outputs::written(&report.outputs));
+    if changed.is_empty() || passed_on || rehearsal {
         return;
     }
+    let (has, them) = if changed.len() == 1 { ("has", "it") } else { ("have", "them") };
+    let what = capitalized(&listed(&changed));
     output.line(match invocation::named_server(global).filter(|_| target::is_local(global)) {
         Some(server) => {
-            format!("The lockfile has changed. Its asset IDs are of {server}, not of Roblox: don't publish them.")
+            let whose = if changed.len() == 1 { "Its" } else { "Their" };
+            format!("{what} {has} changed. {whose} asset IDs are of {server}, not of Roblox: don't publish them.")
         }
-        None => "The lockfile has changed: commit it.".to_owned(),
+        None => format!("{what} {has} changed: commit {them}."),
     });
+}
+
+/// The text with a capital at its start, where that is one of ours: a file keeps its name.
+fn capitalized(text: &str) -> String {
+    match text.strip_prefix("the ") {
+        Some(rest) => format!("The {rest}"),
+        None => text.to_owned(),
+    }
 }

@@ -137,8 +137,9 @@ impl TreeDigest {
 
 /// Whether everything was found and can be read.
 fn is_complete(walk: &Walk) -> bool {
-    let Walk { files: _, unreachable, problems, missing } = walk;
-    unreachable.is_empty() && problems.is_empty() && missing.is_empty()
+    // Files whose case keeps them out are worth a word each time.
+    let Walk { files: _, unreachable, problems, missing, other_case } = walk;
+    unreachable.is_empty() && problems.is_empty() && missing.is_empty() && other_case.is_empty()
 }
 
 /// The paths that the manifest names one by one, whether or not a glob finds them too.
@@ -305,14 +306,18 @@ fn list_folder(place: &Path, path: String, mut parts: Vec<PatternPart>, globs: &
             parts.pop();
             continue;
         }
-        let globs = globs.matching_in(&states, &part);
-        if globs.is_empty() {
+        let matching = globs.matching_in(&states, &part);
+        if matching.is_empty() {
+            // The walk has something to say of it.
+            if globs.match_in_other_case(&parts, &text) {
+                return None;
+            }
             continue;
         }
         if !is_name {
             return None;
         }
-        files.push(FoundEntry { name: text.into_owned(), globs, entry, is_link });
+        files.push(FoundEntry { name: text.into_owned(), globs: matching, entry, is_link });
     }
     files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     let folder: Arc<str> = path.into();

@@ -35,6 +35,9 @@ pub struct Walk {
     /// mistake: git keeps no empty folders, so deleting the last file removes its folder. But an
     /// unmounted folder looks the same, so none of its files may count as removed.
     pub missing: Vec<MissingFolder>,
+    /// Files that globs would find if their extensions were written as in the pattern, such as
+    /// `B.PNG`, in the order of their paths.
+    pub other_case: Vec<String>,
 }
 
 /// A folder that a glob names and that doesn't exist.
@@ -112,7 +115,11 @@ struct Glob {
 }
 
 /// The globs of a selection, ready to match.
-pub(super) struct Globs(Vec<Glob>);
+pub(super) struct Globs {
+    all: Vec<Glob>,
+    /// The extensions that the patterns end with, by their lower case.
+    extensions: BTreeMap<String, String>,
+}
 
 impl Globs {
     /// Parses the globs. An invalid pattern goes to `problems`, and matches nothing.
@@ -141,7 +148,24 @@ impl Globs {
             let pattern = pattern.filter(|_| exclude.iter().all(Option::is_some));
             Glob { name: glob.name.clone(), pattern, exclude: exclude.into_iter().flatten().collect() }
         });
-        Self(globs.collect())
+        let extension = |glob: &GlobPattern| {
+            let extension = extension(&glob.path).filter(|text| text.chars().all(char::is_alphanumeric))?;
+            Some((extension.to_lowercase(), extension.to_owned()))
+        };
+        Self { all: globs.collect(), extensions: written.iter().filter_map(extension).collect() }
+    }
+
+    /// Returns whether a glob matches the file `name` in these folders once its extension is written
+    /// as in the patterns.
+    pub(super) fn match_in_other_case(&self, folders: &[PatternPart], name: &str) -> bool {
+        let Some(found) = extension(name) else { return false };
+        let Some(meant) = self.extensions.get(&found.to_lowercase()).filter(|meant| *meant != found) else {
+            return false;
+        };
+        let stem = name.get(..name.len() - found.len()).unwrap_or_default();
+        let parts: Vec<PatternPart> =
+            folders.iter().cloned().chain([PatternPart::new(&format!("{stem}{meant}"))]).collect();
+        !self.matching(&parts).is_empty()
     }
 
     /// Returns the globs that match the file at `parts`.
@@ -160,7 +184,7 @@ impl Globs {
             let pattern = glob.pattern.as_ref()?;
             Some((pattern.within(parts), glob.exclude.iter().map(|out| out.within(parts)).collect()))
         };
-        GlobStates(self.0.iter().map(states).collect())
+        GlobStates(self.all.iter().map(states).collect())
     }
 
     /// Returns the globs that match the file `name` in the folder of `states`.
@@ -170,22 +194,22 @@ impl Globs {
             pattern.matches_in(found, name)
                 && !glob.exclude.iter().zip(excluded).any(|(out, states)| out.matches_in(states, name))
         };
-        self.0.iter().zip(&states.0).enumerate().filter(|(_, both)| accepted(both)).map(|(index, _)| index).collect()
+        self.all.iter().zip(&states.0).enumerate().filter(|(_, both)| accepted(both)).map(|(index, _)| index).collect()
     }
 
     fn indexes(&self, accepts: impl Fn(&Glob, &Pattern) -> bool) -> Vec<usize> {
         let accepted = |glob: &Glob| glob.pattern.as_ref().is_some_and(|pattern| accepts(glob, pattern));
-        self.0.iter().enumerate().filter(|(_, glob)| accepted(glob)).map(|(index, _)| index).collect()
+        self.all.iter().enumerate().filter(|(_, glob)| accepted(glob)).map(|(index, _)| index).collect()
     }
 
     /// Returns whether any of them can match something.
     pub(super) fn find_something(&self) -> bool {
-        self.0.iter().any(|glob| glob.pattern.is_some())
+        self.all.iter().any(|glob| glob.pattern.is_some())
     }
 
     /// Checks the folders that the globs name. A vanished folder is not the same as an empty one.
     pub(super) fn check_bases(&self, root: &Root, walk: &mut Walk) {
-        for (index, glob) in self.0.iter().enumerate() {
+        for (index, glob) in self.all.iter().enumerate() {
             for base in glob.pattern.iter().flat_map(Pattern::base_folders) {
                 let hint = "create the folder, or mend the glob's `path`";
                 let (wrong, hint) = match root.resolve(&root.join(&base)) {
@@ -237,6 +261,12 @@ enum Met {
     File(ProjectPath, Vec<usize>),
     FolderLink { place: PathBuf, path: String, parts: Vec<PatternPart>, globs: Vec<usize> },
     Problem(WalkProblem),
+    OtherCase(String),
+}
+
+/// The extension of a name or pattern, without the dot.
+fn extension(name: &str) -> Option<&str> {
+    name.rsplit_once('.').map(|(_, extension)| extension).filter(|extension| !extension.is_empty())
 }
 
 fn find(root: &Root, globs: &Globs, walk: &mut Walk) {
@@ -248,6 +278,7 @@ fn find(root: &Root, globs: &Globs, walk: &mut Walk) {
             match found {
                 Met::File(path, globs) => files.push((path, globs)),
                 Met::Problem(problem) => walk.problems.push(problem),
+                Met::OtherCase(path) => walk.other_case.push(path),
                 Met::FolderLink { place, path, parts, globs } => {
                     let wrong = match follow(root, &start.trail, &place) {
                         Ok(trail) => {
@@ -266,6 +297,7 @@ fn find(root: &Root, globs: &Globs, walk: &mut Walk) {
             }
         }
     }
+    walk.other_case.sort_unstable();
     files.sort_unstable();
     walk.files = files.into_iter().collect();
 }
@@ -335,7 +367,10 @@ fn meet(start: &WalkStart, globs: &Globs, entry: DirEntry) -> (Option<Met>, Walk
     }
     let concerned = if to_folder { globs.reaching(&parts) } else { globs.matching(&parts) };
     if concerned.is_empty() {
-        return (None, WalkState::Continue);
+        let name = entry.file_name().to_string_lossy();
+        let folders = parts.split_last().map_or(&[][..], |(_, folders)| folders);
+        let is_meant = !to_folder && globs.match_in_other_case(folders, &name);
+        return (is_meant.then_some(Met::OtherCase(path)), WalkState::Continue);
     }
     let found = match (not_a_path(&path, entry.file_name()), ProjectPath::new(&path)) {
         (Some(wrong), _) => Met::Problem(wrong.of(path, concerned, to_folder)),

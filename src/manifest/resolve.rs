@@ -324,6 +324,16 @@ fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> Error
             _ => fault.hint("check its folder and extension; case counts, and `*` doesn't cross `/`"),
         });
     }
+    if document.webhook_env.is_some() {
+        let fault = ManifestError::of_file("[notify] has no effect in this version: Macadam tells nobody of failures");
+        notes.add(fault.hint("remove it; exit code, log and metrics tell of failures"));
+    }
+    let granted = desired.assets.values().filter(|want| !want.grants.is_empty()).count();
+    if granted > 0 {
+        let assets = if granted == 1 { "1 asset".to_owned() } else { format!("{granted} assets") };
+        let fault = ManifestError::of_file(format!("`grants` has no effect in this version ({assets})"));
+        notes.add(fault.hint("remove it, and give others access at create.roblox.com"));
+    }
     for glob in &document.globs {
         if let Some(meant) = pattern::across_folders(glob.pattern.get_ref()) {
             let message = format!(

@@ -209,7 +209,9 @@ fn commit_push_does_nothing_in_the_wrong_checkout() {
     let b = hub.clone("b");
     std::fs::rename(hub.folder.path().join("hub.git"), hub.folder.path().join("gone.git")).unwrap();
     b.write("game/assets.lock.toml", "two = 2\n");
-    assert!(b.run(&["assets.lock.toml"], false).contains("took no push in 6 tries"));
+    let refused = b.run(&["assets.lock.toml"], false);
+    assert!(refused.contains("took no push in 6 tries"), "{refused}");
+    assert_eq!(refused.matches("does not appear to be a git repository").count(), 1, "told once: {refused}");
     assert_eq!(b.git(&["log", "-1", "--format=%s"]), "assets: sync\n");
     let no_remote = b;
     no_remote.git(&["remote", "remove", "origin"]);

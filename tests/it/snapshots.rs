@@ -23,7 +23,24 @@ fn typed(project: &Project, args: &[&str], transcript: &mut String) {
     let ran = at_80_columns(project, args);
     let printed = format!("{}{}", ran.stdout, ran.stderr);
     let code = if ran.code == 0 { String::new() } else { format!("[exit code {}]\n", ran.code) };
-    transcript.push_str(&format!("$ macadam {}\n{}{code}\n", args.join(" "), without_times(&stable(&printed))));
+    transcript.push_str(&format!(
+        "$ macadam {}\n{}{code}\n",
+        args.join(" "),
+        without_times(&in_order(&stable(&printed)))
+    ));
+}
+
+/// The same text with results, which are printed as they happen, in the order of their addresses.
+fn in_order(text: &str) -> String {
+    let is_result = |line: &&str| line.contains(" (rbxassetid:") && !line.contains("[rehearsal]   ");
+    let address = |line: &str| {
+        line.split(" (rbxassetid:").next().and_then(|start| start.split(' ').next_back()).map(str::to_owned)
+    };
+    let mut lines: Vec<&str> = text.lines().collect();
+    for results in lines.chunk_by_mut(|one, next| is_result(&one) && is_result(&next)) {
+        results.sort_by_key(|line| (address(line), line.contains("changed ")));
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// The same text with `WHEN` for each time.
