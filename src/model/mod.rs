@@ -37,3 +37,4 @@ pub(crate) mod remote;
 pub(crate) mod request;
 pub(crate) mod shown;
 pub(crate) mod steps;
+pub(crate) mod urgency;

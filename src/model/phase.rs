@@ -7,6 +7,7 @@ use super::digest::FieldDigest;
 use super::ids::{AssetId, ContentHash, OperationId, Revision, UploadId};
 use super::metadata::FieldDigests;
 use super::metadata_digest;
+use super::urgency::Urgency;
 
 /// The kind of an [`Intent`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +49,16 @@ impl IntentKind {
             Self::Rollback => "rollback",
             Self::Archive => "archive",
             Self::Restore => "restore",
+        }
+    }
+
+    /// How soon it has to be done.
+    pub(crate) const fn urgency(self) -> Urgency {
+        match self {
+            Self::Rollback => Urgency::Rescue,
+            Self::Replace | Self::UpdateContent | Self::Restore => Urgency::Live,
+            Self::UpdateMetadata | Self::Archive => Urgency::Metadata,
+            Self::Create => Urgency::FirstUpload,
         }
     }
 
@@ -125,6 +136,11 @@ impl Intent {
     /// The name of its kind.
     pub const fn name(&self) -> &'static str {
         self.kind().name()
+    }
+
+    /// How soon it has to be done.
+    pub(crate) const fn urgency(&self) -> Urgency {
+        self.kind().urgency()
     }
 
     /// The asset that it changes; a create has none yet.

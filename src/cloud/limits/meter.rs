@@ -19,6 +19,8 @@
 //!    and the last two are left to the others. Until the last quarter of the window Macadam spends
 //!    no more than half the limit, or what the others left over in the previous window if that is
 //!    more.
+//! 6. Where a reserve is kept, requests that are not urgent leave a tenth of the limit to urgent
+//!    ones, and a sixtieth in the last seconds of the window.
 //!
 //! It must never look at a clock, and never exceed a window for the sake of speed.
 //!
@@ -51,6 +53,11 @@ const FRESHNESS: Duration = Duration::from_secs(2);
 /// The end of the window in which everybody may spend the rest, lest it go to waste, while others
 /// spend.
 const FREE_FOR_ALL: Duration = Duration::from_secs(15);
+
+/// The part of a window's limit that is kept for urgent requests: one in this many, and in the end
+/// of the window, when the next one is near, one in that many.
+const KEPT: (u32, u32) = (10, 60);
+const KEPT_UNTIL: Duration = Duration::from_secs(4);
 
 /// The source of what is known about the windows.
 #[derive(Debug, Clone)]
@@ -125,10 +132,12 @@ impl Meter {
         }
     }
 
-    /// Grants a request now, or says how long to wait.
-    pub(super) fn acquire(&mut self, now: Moment) -> Result<Grant, Acquire> {
+    /// Grants a request now, or says how long to wait. A request that `leaves_reserve` doesn't use
+    /// what is kept for urgent ones.
+    pub(super) fn acquire(&mut self, leaves_reserve: bool, now: Moment) -> Result<Grant, Acquire> {
         self.turn_windows(now);
-        if let Some(hold) = self.held(now) {
+        let kept = if leaves_reserve { self.kept(now) } else { 0 };
+        if let Some(hold) = self.held(kept, now) {
             return Err(hold);
         }
         if let Steering::Headers(window) = &mut self.steering {
@@ -138,6 +147,11 @@ impl Meter {
         self.in_flight += 1;
         self.last_sent_at = Some(now);
         Ok(Grant { sent_at: now, serial: self.serial })
+    }
+
+    /// Returns the limit that headers reported last.
+    pub(super) const fn reported_limit(&self) -> Option<u32> {
+        self.reported_limit
     }
 
     /// Takes back the grant of a request that was never sent.
@@ -202,13 +216,23 @@ impl Meter {
         self.serial += 1;
     }
 
+    /// Returns the requests that are kept for urgent ones now.
+    fn kept(&self, now: Moment) -> u32 {
+        let limit = self.reported_limit.map_or(self.documented, |limit| limit.min(self.documented));
+        let is_near_end = match &self.steering {
+            Steering::Headers(Window { ends: Some(ends), .. }) => ends.latest - KEPT_UNTIL <= now,
+            Steering::Headers(_) | Steering::Unknown | Steering::Count => false,
+        };
+        limit / if is_near_end { KEPT.1 } else { KEPT.0 }
+    }
+
     /// Returns the reason to hold a request back now, if there is one.
-    fn held(&self, now: Moment) -> Option<Acquire> {
+    fn held(&self, kept: u32, now: Moment) -> Option<Acquire> {
         if let Some(until) = self.closed_until {
             return Some(Acquire::Wait { until: Some(until) });
         }
         // The longest wait comes first, so that no request wakes up in vain.
-        self.held_by_window(now).or_else(|| self.held_by_count()).or_else(|| self.held_by_trust(now))
+        self.held_by_window(kept, now).or_else(|| self.held_by_count(kept)).or_else(|| self.held_by_trust(now))
     }
 
     fn held_by_trust(&self, now: Moment) -> Option<Acquire> {
@@ -227,7 +251,7 @@ impl Meter {
         (now < patience).then_some(Acquire::Wait { until: Some(patience) })
     }
 
-    fn held_by_count(&self) -> Option<Acquire> {
+    fn held_by_count(&self, kept: u32) -> Option<Acquire> {
         let headers_bound = matches!(self.steering, Steering::Headers(_) | Steering::Unknown)
             && !self.hidden_limit
             && self.reported_limit.is_none_or(|limit| limit <= self.documented);
@@ -236,17 +260,21 @@ impl Meter {
         }
         let limit = self.reported_limit.map_or(self.documented, |limit| limit.min(self.documented));
         let spent = self.recent.spent().saturating_add(self.in_flight);
-        let excess = spent.checked_sub(limit)?;
+        let excess = spent.checked_sub(limit.saturating_sub(kept))?;
         Some(Acquire::Wait { until: self.recent.frees(excess.saturating_add(1)) })
     }
 
-    fn held_by_window(&self, now: Moment) -> Option<Acquire> {
+    fn held_by_window(&self, kept: u32, now: Moment) -> Option<Acquire> {
         let Steering::Headers(window) = &self.steering else { return None };
         let latest = window.ends.map(|ends| ends.latest);
         let limit = self.reported_limit.unwrap_or(self.documented);
         let reserve = if self.has_rivals() { RESERVE.min(limit / 2) } else { 0 };
         if window.remaining.saturating_sub(self.in_flight) <= reserve {
             return Some(Acquire::Wait { until: latest });
+        }
+        if window.remaining.saturating_sub(self.in_flight) <= reserve + kept {
+            let shared = latest.map(|latest| latest - KEPT_UNTIL).filter(|shared| now < *shared);
+            return Some(Acquire::Wait { until: shared.or(latest) });
         }
         // A request sent now may count in the next window. Don't send so many that too few would be
         // left there.

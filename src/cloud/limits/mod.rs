@@ -18,6 +18,7 @@ pub(in crate::cloud) mod simulation;
 mod window;
 
 use super::moment::Moment;
+use crate::model::urgency::Urgency;
 use jiff::{SignedDuration, Timestamp};
 use meter::{Grant, Meter, SavedBudget};
 pub use sample::LimitSample;
@@ -170,6 +171,8 @@ pub(crate) struct RateLimits {
     meters: BTreeMap<(Budget, LimitOwner), Meter>,
     /// The server documents no limits.
     is_undocumented: bool,
+    /// Whether a part of each budget is kept for urgent requests.
+    keeps_reserve: bool,
 }
 
 impl RateLimits {
@@ -179,9 +182,15 @@ impl RateLimits {
         Self::default()
     }
 
+    /// Keeps a part of each budget for urgent requests from now on.
+    pub(crate) fn keep_reserve(&mut self) {
+        self.keeps_reserve = true;
+    }
+
     /// Asks for a permit to send a request now.
-    pub(crate) fn acquire(&mut self, budget: Budget, owner: &LimitOwner, now: Moment) -> Acquire {
-        match self.meter(budget, owner).acquire(now) {
+    pub(crate) fn acquire(&mut self, budget: Budget, owner: &LimitOwner, urgency: Urgency, now: Moment) -> Acquire {
+        let leaves_reserve = self.keeps_reserve && !urgency.is_urgent();
+        match self.meter(budget, owner).acquire(leaves_reserve, now) {
             Ok(grant) => Acquire::Go(Permit { budget, owner: owner.clone(), grant }),
             Err(hold) => hold,
         }
@@ -234,6 +243,13 @@ impl RateLimits {
         Self { is_undocumented: true, ..Self::default() }
     }
 
+    /// Returns the requests that a budget has a minute, as far as is known; `None` without a limit.
+    pub(crate) fn a_minute(&self, budget: Budget, owner: &LimitOwner) -> Option<u32> {
+        let reported = self.meters.get(&(budget, owner.clone())).and_then(Meter::reported_limit);
+        let documented = (!self.is_undocumented).then(|| budget.documented_limit());
+        reported.into_iter().chain(documented).min()
+    }
+
     fn meter(&mut self, budget: Budget, owner: &LimitOwner) -> &mut Meter {
         let documented = if self.is_undocumented { UNDOCUMENTED } else { budget.documented_limit() };
         self.meters.entry((budget, owner.clone())).or_insert_with(|| Meter::new(documented))
@@ -272,7 +288,7 @@ mod tests {
         fn burst(&mut self, now: Moment) -> (usize, Option<u64>) {
             let before = self.out.len();
             loop {
-                match self.limits.acquire(self.budget, &LimitOwner::new("user:1"), now) {
+                match self.limits.acquire(self.budget, &LimitOwner::new("user:1"), Urgency::Live, now) {
                     Acquire::Go(permit) => self.out.push(permit),
                     Acquire::Wait { until } => {
                         let until = until.map(|until| until.since(Moment::START).as_secs());
@@ -330,6 +346,53 @@ mod tests {
         assert_eq!(run.burst(at(31)), (120, Some(92)));
     }
 
+    /// Sends all that go at `now` in a window of a minute, and returns how many were sent by then,
+    /// and the wait of the next one.
+    fn send_all(limits: &mut RateLimits, sent: &mut u32, urgency: Urgency, now: u64) -> (u32, Option<u64>) {
+        loop {
+            match limits.acquire(Budget::CreateAsset, &LimitOwner::new("user:1"), urgency, at(now)) {
+                Acquire::Go(permit) => {
+                    *sent += 1;
+                    let answer = LimitSignal::Answer(sample(120, 120 - *sent, 60 - now));
+                    limits.report(permit, answer, 0.0, at(now));
+                }
+                Acquire::Wait { until } => return (*sent, until.map(|until| until.since(Moment::START).as_secs())),
+            }
+        }
+    }
+
+    #[test]
+    fn a_reserve_is_kept_for_urgent_requests_until_the_end_of_the_window() {
+        let (mut limits, mut sent) = (RateLimits::new(), 0);
+        assert_eq!(send_all(&mut limits, &mut sent, Urgency::FirstUpload, 0), (120, Some(61)));
+        for urgency in Urgency::ALL {
+            let (mut limits, mut sent) = (RateLimits::new(), 0);
+            limits.keep_reserve();
+            assert_eq!(send_all(&mut limits, &mut sent, Urgency::FirstUpload, 0), (108, Some(57)));
+            let (all, _) = send_all(&mut limits, &mut sent, urgency, 30);
+            assert_eq!(all, if urgency.is_urgent() { 120 } else { 108 }, "{urgency:?}");
+            assert_eq!(
+                send_all(&mut limits, &mut sent, Urgency::FirstUpload, 57).0,
+                all.max(118),
+                "little goes to waste"
+            );
+        }
+    }
+
+    /// Then Macadam counts by the documented limit, from which the reserve is kept.
+    #[test]
+    fn a_reserve_leaves_room_also_where_headers_report_a_huge_limit() {
+        let (mut limits, owner) = (RateLimits::new(), LimitOwner::new("user:1"));
+        limits.keep_reserve();
+        let mut sent = 0;
+        while let Acquire::Go(permit) = limits.acquire(Budget::CreateAsset, &owner, Urgency::FirstUpload, at(0)) {
+            sent += 1;
+            let answer = LimitSignal::Answer(sample(10_000, 10_000 - sent, 60));
+            limits.report(permit, answer, 0.0, at(0));
+        }
+        assert_eq!(sent, 108);
+    }
+
     #[test]
     fn an_upload_without_a_response_holds_the_others_back_for_five_seconds_only() {
         let mut run = BudgetRun::new(Budget::CreateAsset);
@@ -382,7 +445,7 @@ mod tests {
         }
         run.out.drain(..).for_each(|permit| run.limits.release_unsent(permit));
         let Acquire::Wait { until: Some(until) } =
-            run.limits.acquire(Budget::CreateAsset, &LimitOwner::new("user:1"), at(0))
+            run.limits.acquire(Budget::CreateAsset, &LimitOwner::new("user:1"), Urgency::Live, at(0))
         else {
             panic!("not closed")
         };
@@ -467,9 +530,9 @@ mod tests {
         let mut limits = RateLimits::new();
         for budget in Budget::ALL {
             for owner in ["user:1", "group:2"] {
-                let first = limits.acquire(budget, &LimitOwner::new(owner), at(0));
+                let first = limits.acquire(budget, &LimitOwner::new(owner), Urgency::Live, at(0));
                 assert!(matches!(first, Acquire::Go(_)), "{budget:?} {owner}");
-                let again = limits.acquire(budget, &LimitOwner::new(owner), at(0));
+                let again = limits.acquire(budget, &LimitOwner::new(owner), Urgency::Live, at(0));
                 assert_eq!(again, Acquire::Wait { until: Some(at(5)) }, "{budget:?} {owner}");
             }
         }

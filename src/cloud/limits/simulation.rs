@@ -219,7 +219,7 @@ fn run(remote: &mut LimitedRemote, clients: &mut [SimulatedClient], outside: &[(
         };
         let client = &mut clients[awake];
         while client.done + client.in_flight < client.jobs && client.in_flight < client.at_once {
-            match client.limits.acquire(BUDGET, &owner, now) {
+            match client.limits.acquire(BUDGET, &owner, Urgency::FirstUpload, now) {
                 Acquire::Go(permit) => {
                     client.in_flight += 1;
                     client.latencies.rotate_left(1);

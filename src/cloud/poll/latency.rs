@@ -29,6 +29,15 @@ pub(crate) struct OperationKind {
     pub action: OperationAction,
 }
 
+/// The ages at which a kind without known latencies is scouted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ScoutAges {
+    /// The first poll of the leader.
+    pub(super) leader: Duration,
+    /// The first second opinion.
+    pub(super) second: Duration,
+}
+
 impl OperationKind {
     /// Returns the name in the state, such as `Model/create`.
     pub(crate) fn name(self) -> String {
@@ -52,18 +61,38 @@ impl OperationKind {
         Some(Self { asset_type: asset_type.parse().ok()?, action })
     }
 
-    /// Returns two ages for a kind without known latencies: that at which the leader is polled
-    /// first, and that at which the others stop waiting for it. Users of the API report 1.3 to 10 s
-    /// for .rbxm, about 3 s for small .fbx and half an hour for heavy meshes. Images and metadata
-    /// take a short pipeline; audio and video are transcoded.
-    pub(super) const fn cold(self) -> (Duration, Duration) {
-        let (ahead, others) = match (self.action, self.asset_type) {
+    /// Whether operations of the other kind probably take about as long: they change the same type
+    /// of asset, or go through the same pipeline.
+    pub(super) fn resembles(self, other: Self) -> bool {
+        let is_metadata = |kind: Self| kind.action == OperationAction::UpdateMetadata;
+        match (is_metadata(self), is_metadata(other)) {
+            (true, true) => true,
+            (false, false) => self.pipeline() == other.pipeline(),
+            (true, false) | (false, true) => false,
+        }
+    }
+
+    /// Returns a type that stands for all that Roblox processes in the same way.
+    const fn pipeline(self) -> AssetType {
+        match self.asset_type {
+            AssetType::Image | AssetType::Decal => AssetType::Image,
+            AssetType::Model | AssetType::Animation | AssetType::Mesh => AssetType::Model,
+            AssetType::Audio => AssetType::Audio,
+            AssetType::Video => AssetType::Video,
+        }
+    }
+
+    /// Returns the ages at which a kind is scouted of which nothing is known. Users of the API
+    /// report 1.3 to 10 s for .rbxm, about 3 s for small .fbx and half an hour for heavy meshes.
+    /// Images and metadata take a short pipeline; audio and video are transcoded.
+    pub(super) const fn cold(self) -> ScoutAges {
+        let (leader, second) = match (self.action, self.asset_type) {
             (OperationAction::UpdateMetadata, _) => (1, 3),
             (_, AssetType::Image | AssetType::Decal) => (1, 5),
             (_, AssetType::Model | AssetType::Animation | AssetType::Mesh | AssetType::Audio) => (1, 10),
             (_, AssetType::Video) => (5, 60),
         };
-        (Duration::from_secs(ahead), Duration::from_secs(others))
+        ScoutAges { leader: Duration::from_secs(leader), second: Duration::from_secs(second) }
     }
 }
 
@@ -100,13 +129,21 @@ pub(super) struct LatencyEstimate {
     expected: Option<Duration>,
     spacing: u32,
     polls_since_probe: u32,
+    /// The probes in a row that found their operation done, and the highest age among them.
     streak: u32,
+    streak_age: Duration,
 }
 
 impl LatencyEstimate {
     pub(super) fn new(recent: impl IntoIterator<Item = u32>) -> Self {
-        let mut latency =
-            Self { recent: VecDeque::new(), expected: None, spacing: SPACING, polls_since_probe: 0, streak: 0 };
+        let mut latency = Self {
+            recent: VecDeque::new(),
+            expected: None,
+            spacing: SPACING,
+            polls_since_probe: 0,
+            streak: 0,
+            streak_age: Duration::ZERO,
+        };
         for millis in recent {
             latency.push(millis);
         }
@@ -159,6 +196,11 @@ impl LatencyEstimate {
         self.expected = self.quantile();
     }
 
+    /// Forgets what is known: operations take longer than they did.
+    pub(super) fn forget(&mut self) {
+        *self = Self::new([]);
+    }
+
     /// Records that a probe was sent.
     pub(super) fn send_probe(&mut self) {
         self.polls_since_probe = 0;
@@ -169,13 +211,16 @@ impl LatencyEstimate {
         self.learn(None, early);
         self.spacing = (self.spacing / 2).max(SPACING.min(self.spacing));
         self.streak += 1;
+        self.streak_age = self.streak_age.max(early);
         let Some(expected) = self.expected.filter(|_| self.streak >= STREAK) else { return };
-        let lowered = expected.mul_f64(EARLY);
+        // Not the age that was planned: probes may have waited for the budget.
+        let lowered = self.streak_age;
         for value in self.recent.iter_mut().filter(|value| **value <= millis(expected)) {
             *value = (*value).min(millis(lowered));
         }
         self.expected = self.quantile();
         self.streak = 0;
+        self.streak_age = Duration::ZERO;
         // The expectation may be far off, so the next probe follows at once.
         self.spacing = 1;
     }
@@ -183,6 +228,7 @@ impl LatencyEstimate {
     /// Records that a probe found its operation running.
     pub(super) fn probe_early(&mut self) {
         self.streak = 0;
+        self.streak_age = Duration::ZERO;
         self.spacing = self.spacing.max(SPACING).saturating_mul(2).min(WIDEST_SPACING);
     }
 

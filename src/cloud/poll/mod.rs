@@ -3,21 +3,28 @@
 //! Polls have a budget of their own, 100 a minute, and a create can afford about one of them. Each
 //! operation is first polled when nearly all of its kind are done, judging by earlier ones, and
 //! then at growing intervals. Of a kind without known latencies one goes ahead, and the others wait
-//! for its result. The operation that has been due longest goes first.
+//! for its result. The operation that has been due longest goes first. Urgent operations are a lane
+//! of their own, which may have polls when the others have none left.
 //!
 //! The schedule must never give an operation up for an error, and never say that one failed: only
 //! the remote's "done" decides, and the caller reads that. Pure: it never sends, sleeps, or reads a
 //! clock.
 //!
-//! Read next: [`latency`] for the estimate of each kind, `simulation` for the benchmarks.
+//! Read next: [`kind`] for the choice among operations of one kind, [`latency`] for the estimate of
+//! each kind, `simulation` for the benchmarks.
 
+mod kind;
+pub(crate) mod lane;
 pub(crate) mod latency;
 #[cfg(test)]
 mod simulation;
 
 use super::backoff::Backoff;
 use super::moment::Moment;
-use latency::{KEPT, LatencyEstimate};
+use crate::model::urgency::Urgency;
+use kind::{GROWTH, LONGEST_GAP, LeaderPace, PollKind, PollRole, SHORTEST_GAP};
+use lane::{Lane, Lanes};
+use latency::{KEPT, ScoutAges};
 pub(crate) use latency::{OperationAction, OperationKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -35,23 +42,11 @@ const UNKNOWN_GRACE: Duration = Duration::from_secs(10);
 const UNKNOWN_BELIEVED: u32 = 3;
 const UNKNOWN_GAP: Duration = Duration::from_secs(15);
 
-/// The share of the operation's age after which the next poll comes. From one poll to the next the
-/// age grows by it.
-const GROWTH: f64 = 0.4;
-/// The same while the kind is unknown, when each poll reveals more.
-const COLD_GROWTH: f64 = 0.5;
+/// An answer is late whose poll was sent later than planned by more than this share of the
+/// operation's age, and this long: it had to wait for the budget.
+const LATE: (f64, Duration) = (0.25, Duration::from_secs(1));
 
-/// The first polls in a row that must find their operation running before operations count as
-/// slower. Then the others wait while two at a time find out how slow. By chance that happens once
-/// in 20^8.
-const SURPRISE: u32 = 8;
-const AHEAD: u32 = 2;
-
-/// The shortest gap between two polls of one operation and, within [`PATIENCE`], the longest.
-const SHORTEST_GAP: Duration = Duration::from_millis(250);
-const LONGEST_GAP: Duration = Duration::from_secs(60);
-
-/// The same beyond [`PATIENCE`].
+/// The gaps between two polls of one operation beyond [`PATIENCE`].
 const SLOW_GAPS: (Duration, Duration) = (Duration::from_secs(10 * 60), Duration::from_secs(60 * 60));
 
 /// The outcome of a poll.
@@ -106,137 +101,38 @@ pub(crate) struct LatencyRecord {
 #[derive(Debug, Clone)]
 struct PollEntry {
     kind: OperationKind,
+    lane: Lane,
     submitted_at: Moment,
     place: PollPlace,
     /// Its age at the last poll that found it running.
     pending: Option<Duration>,
+    was_polled: bool,
     unanswered: u32,
     unknown: u32,
+}
+
+impl PollEntry {
+    /// Whether its age is known. An operation that an earlier run submitted was not measured: its
+    /// age by the time of day includes the time when the machine was off, or a change of the clock.
+    /// It must not become the expectation for others of its kind.
+    fn is_measured(&self) -> bool {
+        self.submitted_at >= Moment::START
+    }
 }
 
 /// The place of an operation in the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PollPlace {
-    /// Never polled: in its kind's queue.
+    /// Never polled: in its lane's queue.
     First,
-    /// Polled before, and due again at this moment.
+    /// Polled while its kind was scouted, for the time after that: in its lane's set.
+    Early,
+    /// Leads its lane.
+    Leading,
+    /// Due at this moment, whatever is known of its kind.
     Again(Moment),
-    /// Being polled.
-    Out { sent_at: Moment, role: PollRole },
-}
-
-/// The purpose of a poll.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PollRole {
-    /// The first of its operation, which should be done.
-    First,
-    /// An early first poll, to find out whether the kind became faster.
-    Probe,
-    /// A later poll of its operation.
-    Again,
-}
-
-/// One kind of operation.
-#[derive(Debug, Clone)]
-struct PollKind {
-    latency: LatencyEstimate,
-    /// The operations that were never polled, in the order of submission.
-    waiting: BTreeSet<(Moment, u64)>,
-    /// The operations that were polled and are not settled.
-    begun: usize,
-    /// Polls in flight: probes (at most one) and other first polls.
-    probes_out: u32,
-    firsts_out: u32,
-    /// First polls in a row that found their operation running and, after too many of them, the age
-    /// at which the next operation may be polled.
-    misses: u32,
-    hold: Duration,
-}
-
-impl PollKind {
-    fn new(recent: impl IntoIterator<Item = u32>) -> Self {
-        Self {
-            latency: LatencyEstimate::new(recent),
-            waiting: BTreeSet::new(),
-            begun: 0,
-            probes_out: 0,
-            firsts_out: 0,
-            misses: 0,
-            hold: Duration::ZERO,
-        }
-    }
-
-    /// Returns the age at which the next operation is polled for the first time.
-    fn first_poll(&self, kind: OperationKind) -> Duration {
-        let (ahead, others) = kind.cold();
-        let Some(expected) = self.latency.expected() else {
-            return if self.begun == 0 { ahead } else { others };
-        };
-        if !self.latency.is_known() && self.begun >= 2 + 2 * self.latency.count() {
-            // The expectation rests on few latencies, and the first polls may show that it is too
-            // short.
-            return expected.max(others);
-        }
-        if self.misses >= SURPRISE {
-            let hold = if self.firsts_out < AHEAD { self.hold } else { self.hold.mul_f64(1.0 + GROWTH) };
-            return expected.max(hold);
-        }
-        self.latency.probe_at().filter(|_| self.probes_out == 0).unwrap_or(expected)
-    }
-
-    /// Records a first poll that goes out, and returns its purpose.
-    fn send_first(&mut self, age: Duration) -> PollRole {
-        self.begun += 1;
-        if self.latency.is_known() && self.latency.expected().is_some_and(|expected| age < expected) {
-            self.latency.send_probe();
-            self.probes_out += 1;
-            PollRole::Probe
-        } else {
-            self.latency.book_poll();
-            self.firsts_out += 1;
-            PollRole::First
-        }
-    }
-
-    /// Records that a poll is no longer in flight.
-    fn come_back(&mut self, role: PollRole) {
-        match role {
-            PollRole::First => self.firsts_out = self.firsts_out.saturating_sub(1),
-            PollRole::Probe => self.probes_out = self.probes_out.saturating_sub(1),
-            PollRole::Again => {}
-        }
-    }
-
-    /// Records that an operation was done at `age`. `pending` is the age at which it was last found
-    /// running.
-    fn learn_done(&mut self, role: PollRole, pending: Option<Duration>, age: Duration) {
-        match role {
-            PollRole::Probe => self.latency.probe_done(age),
-            PollRole::Again => self.latency.learn(pending, age),
-            PollRole::First => {
-                // After a series of misses, others of the kind were found running until shortly
-                // before.
-                let surprised = (self.misses >= SURPRISE).then(|| self.hold.div_f64(1.0 + GROWTH));
-                self.latency.learn(surprised, age);
-                self.misses = 0;
-                self.hold = Duration::ZERO;
-            }
-        }
-    }
-
-    /// Records that an operation was running at `age`.
-    fn learn_pending(&mut self, role: PollRole, age: Duration) {
-        match role {
-            PollRole::Probe => self.latency.probe_early(),
-            PollRole::First => {
-                self.misses = self.misses.saturating_add(1);
-                if self.misses >= SURPRISE {
-                    self.hold = self.hold.max(age.mul_f64(1.0 + GROWTH));
-                }
-            }
-            PollRole::Again => {}
-        }
-    }
+    /// Being polled. An answer that had to wait for the budget is late.
+    Out { sent_at: Moment, role: PollRole, is_late: bool },
 }
 
 /// The operations that wait for their result.
@@ -244,7 +140,8 @@ impl PollKind {
 pub(crate) struct PollSchedule {
     entries: HashMap<u64, PollEntry>,
     kinds: BTreeMap<OperationKind, PollKind>,
-    again: BTreeSet<(Moment, u64)>,
+    /// The operations that are due at a moment, by lane.
+    again: Lanes<BTreeSet<(Moment, u64)>>,
 }
 
 impl PollSchedule {
@@ -270,28 +167,58 @@ impl PollSchedule {
     }
 
     /// Adds an operation. The caller chooses its `key`; an operation with that key is replaced.
-    pub(crate) fn insert(&mut self, key: u64, kind: OperationKind, submitted_at: Moment) {
+    pub(crate) fn insert(&mut self, key: u64, kind: OperationKind, urgency: Urgency, submitted_at: Moment) {
         self.remove(key);
-        let entry = PollEntry { kind, submitted_at, place: PollPlace::First, pending: None, unanswered: 0, unknown: 0 };
+        let (lane, ages) = (Lane::of(urgency), self.ages(kind));
+        let mut entry = PollEntry {
+            kind,
+            lane,
+            submitted_at,
+            place: PollPlace::First,
+            pending: None,
+            was_polled: false,
+            unanswered: 0,
+            unknown: 0,
+        };
+        let pace = self.pace(lane);
+        let of_kind = self.kind(kind);
+        if entry.is_measured() {
+            of_kind.lanes.get_mut(lane).waiting.insert((submitted_at, key));
+        } else {
+            // It neither leads nor follows a leader.
+            let cold = if pace == LeaderPace::Fine { ages.leader } else { ages.second };
+            let at = submitted_at + of_kind.latency.expected().unwrap_or(cold);
+            entry.place = PollPlace::Again(at);
+            self.again.get_mut(lane).insert((at, key));
+        }
         self.entries.insert(key, entry);
-        self.kind(kind).waiting.insert((submitted_at, key));
+        self.elect(kind);
     }
 
     /// Removes an operation that was settled in another way. Later reports on it are ignored.
     pub(crate) fn remove(&mut self, key: u64) {
         let Some(entry) = self.entries.remove(&key) else { return };
+        let submission = (entry.submitted_at, key);
+        let kind = self.kinds.entry(entry.kind).or_insert_with(|| PollKind::new([]));
+        let lane = kind.lanes.get_mut(entry.lane);
         match entry.place {
             PollPlace::First => {
-                self.kind(entry.kind).waiting.remove(&(entry.submitted_at, key));
-                return;
+                lane.waiting.remove(&submission);
             }
+            PollPlace::Early => {
+                lane.early.remove(&(entry.pending.unwrap_or_default(), submission));
+            }
+            PollPlace::Leading => lane.depose(key),
             PollPlace::Again(at) => {
-                self.again.remove(&(at, key));
+                self.again.get_mut(entry.lane).remove(&(at, key));
             }
-            PollPlace::Out { role, .. } => self.kind(entry.kind).come_back(role),
+            PollPlace::Out { role, .. } => {
+                lane.depose(key);
+                kind.come_back(role);
+            }
         }
-        let kind = self.kind(entry.kind);
-        kind.begun = kind.begun.saturating_sub(1);
+        kind.begun = kind.begun.saturating_sub(usize::from(entry.was_polled));
+        self.elect(entry.kind);
     }
 
     /// Returns the number of operations that are scheduled or being polled.
@@ -306,12 +233,10 @@ impl PollSchedule {
         self.entries.is_empty()
     }
 
-    /// Returns the operation that has been due longest.
-    pub(crate) fn due(&self, now: Moment) -> PollTarget {
-        let firsts = self.kinds.iter().filter_map(|(name, kind)| {
-            kind.waiting.first().map(|(submitted_at, key)| (*submitted_at + kind.first_poll(*name), *key))
-        });
-        match firsts.chain(self.again.first().copied()).min() {
+    /// Returns the operation of a lane that has been due longest.
+    pub(crate) fn due(&self, lane: Lane, now: Moment) -> PollTarget {
+        let of_kinds = self.kinds.iter().flat_map(|(name, kind)| kind.candidates(lane, self.ages(*name)));
+        match of_kinds.chain(self.again.get(lane).first().copied()).min() {
             Some((at, key)) if at <= now => PollTarget::Now(key),
             Some((at, _)) => PollTarget::At(at),
             None => PollTarget::Nothing,
@@ -320,23 +245,41 @@ impl PollSchedule {
 
     /// Records that an operation is being polled. Its report must follow.
     pub(crate) fn begin(&mut self, key: u64, now: Moment) {
+        let Some(entry) = self.entries.get(&key) else { return };
+        let (name, lane_of, submitted_at) = (entry.kind, entry.lane, entry.submitted_at);
+        let ages = self.ages(name);
         let Some(entry) = self.entries.get_mut(&key) else { return };
-        let is_first = match entry.place {
-            PollPlace::First => true,
+        let kind = self.kinds.entry(name).or_insert_with(|| PollKind::new([]));
+        let due = kind.candidates(lane_of, ages).find(|(_, due)| *due == key).map(|(at, _)| at);
+        let submission = (submitted_at, key);
+        let lane = kind.lanes.get_mut(lane_of);
+        let (due, role) = match entry.place {
+            PollPlace::First => {
+                lane.waiting.remove(&submission);
+                let role = kind.send_first(lane_of, now.since(submitted_at));
+                (due, role)
+            }
+            PollPlace::Early => {
+                lane.early.remove(&(entry.pending.unwrap_or_default(), submission));
+                lane.ask_second(now.since(submitted_at));
+                (due, PollRole::Second)
+            }
+            PollPlace::Leading => {
+                lane.poll_leader();
+                (due, PollRole::Leader)
+            }
             PollPlace::Again(at) => {
-                self.again.remove(&(at, key));
-                false
+                self.again.get_mut(lane_of).remove(&(at, key));
+                (Some(at), PollRole::Again)
             }
             PollPlace::Out { .. } => return,
         };
-        let kind = self.kinds.entry(entry.kind).or_insert_with(|| PollKind::new([]));
-        let role = if is_first {
-            kind.waiting.remove(&(entry.submitted_at, key));
-            kind.send_first(now.since(entry.submitted_at))
-        } else {
-            PollRole::Again
-        };
-        entry.place = PollPlace::Out { sent_at: now, role };
+        let planned = due.unwrap_or(now);
+        let is_late = now.since(planned) > planned.since(submitted_at).mul_f64(LATE.0) + LATE.1
+            || kind.lanes.get(lane_of).is_bounded(now.since(submitted_at));
+        kind.begun += usize::from(!entry.was_polled);
+        entry.was_polled = true;
+        entry.place = PollPlace::Out { sent_at: now, role, is_late };
     }
 
     /// Applies the outcome of a poll. `jitter` (0 to 1) spreads polls that failed together. Returns
@@ -348,21 +291,28 @@ impl PollSchedule {
         jitter: f64,
         now: Moment,
     ) -> Option<OperationStatus> {
+        let operations = self.entries.len();
         let entry = self.entries.get_mut(&key)?;
-        let PollPlace::Out { sent_at, role } = entry.place else { return None };
+        let PollPlace::Out { sent_at, role, is_late } = entry.place else { return None };
+        let (name, lane_of, is_measured) = (entry.kind, entry.lane, entry.is_measured());
         let age = sent_at.since(entry.submitted_at);
-        // An operation that an earlier run submitted was not measured. Its age by the time of day
-        // includes the time when the machine was off, or a change of the clock. It must not become
-        // the expectation for others of its kind.
-        let measured = entry.submitted_at >= Moment::START;
-        let kind = self.kinds.entry(entry.kind).or_insert_with(|| PollKind::new([]));
+        let pace = LeaderPace::of(lane_of, operations);
+        let kind = self.kinds.entry(name).or_insert_with(|| PollKind::new([]));
         kind.come_back(role);
+        let mut is_running = false;
         let gap = match outcome {
             PollOutcome::Done | PollOutcome::Failed => {
-                if outcome == PollOutcome::Done && measured {
-                    kind.learn_done(role, entry.pending, age);
+                let was_scouted = kind.is_scouted();
+                if outcome == PollOutcome::Done && is_measured {
+                    kind.learn_done(role, entry.pending, age, is_late);
                 }
-                self.settle(key);
+                let is_known = was_scouted && !kind.is_scouted();
+                // No longer out: its role is back already.
+                entry.place = PollPlace::Leading;
+                self.remove(key);
+                if is_known {
+                    self.end_scouting(name);
+                }
                 return Some(OperationStatus::Settled);
             }
             PollOutcome::Unanswered => {
@@ -373,7 +323,8 @@ impl PollSchedule {
                 entry.unanswered = 0;
                 entry.unknown += 1;
                 if entry.unknown >= UNKNOWN_BELIEVED {
-                    self.settle(key);
+                    entry.place = PollPlace::Leading;
+                    self.remove(key);
                     return Some(OperationStatus::Gone);
                 }
                 UNKNOWN_GAP
@@ -382,25 +333,142 @@ impl PollSchedule {
                 entry.unanswered = 0;
                 entry.unknown = 0;
                 entry.pending = Some(age);
-                if measured {
-                    kind.learn_pending(role, age);
-                }
-                pending_gap(&kind.latency, age)
+                is_running = true;
+                pending_gap(kind, pace, age)
             }
         };
-        let outlived = age >= PATIENCE;
-        let gap = if outlived { age.mul_f64(GROWTH).clamp(SLOW_GAPS.0, SLOW_GAPS.1) } else { gap };
-        let at = now + gap;
-        entry.place = PollPlace::Again(at);
-        self.again.insert((at, key));
-        Some(if outlived { OperationStatus::Outlived(at) } else { OperationStatus::Waiting(at) })
+        if age >= PATIENCE {
+            let at = now + age.mul_f64(GROWTH).clamp(SLOW_GAPS.0, SLOW_GAPS.1);
+            self.again_at(key, at);
+            return Some(OperationStatus::Outlived(at));
+        }
+        if is_running && is_measured && kind.learn_pending(role) {
+            self.begin_scouting(key, name, age);
+        }
+        Some(OperationStatus::Waiting(self.put_back(key, is_running, gap, now)))
     }
 
-    fn settle(&mut self, key: u64) {
-        if let Some(entry) = self.entries.remove(&key) {
-            let kind = self.kind(entry.kind);
-            kind.begun = kind.begun.saturating_sub(1);
+    /// Puts an operation back that is not done, and returns the time of its next poll at the
+    /// earliest.
+    fn put_back(&mut self, key: u64, is_running: bool, gap: Duration, now: Moment) -> Moment {
+        let operations = self.entries.len();
+        let Some(entry) = self.entries.get_mut(&key) else { return now };
+        let (age, submission) = (entry.pending.unwrap_or_default(), (entry.submitted_at, key));
+        let kind = self.kinds.entry(entry.kind).or_insert_with(|| PollKind::new([]));
+        let leaders_gap = LeaderPace::of(entry.lane, operations).gap(age);
+        if !entry.is_measured() || !kind.is_scouted() {
+            self.again_at(key, now + gap);
+            return now + gap;
         }
+        let lane = kind.lanes.get_mut(entry.lane);
+        if lane.is_led_by(key) {
+            if is_running {
+                lane.found_running(age);
+            }
+            let at = if is_running { entry.submitted_at + age + leaders_gap } else { now + gap };
+            lane.lead(key, at);
+            entry.place = PollPlace::Leading;
+            return at;
+        }
+        if !is_running {
+            self.again_at(key, now + gap);
+            return now + gap;
+        }
+        lane.early.insert((age, submission));
+        entry.place = PollPlace::Early;
+        now + gap
+    }
+
+    fn again_at(&mut self, key: u64, at: Moment) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        self.kinds.entry(entry.kind).or_insert_with(|| PollKind::new([])).lanes.get_mut(entry.lane).depose(key);
+        entry.place = PollPlace::Again(at);
+        self.again.get_mut(entry.lane).insert((at, key));
+        let kind = entry.kind;
+        self.elect(kind);
+    }
+
+    /// Begins to scout a kind whose operation `key` was running at `age`, as were others before:
+    /// known latencies are outdated. It leads, and the others wait for it.
+    fn begin_scouting(&mut self, key: u64, name: OperationKind, age: Duration) {
+        let Some(leading) = self.entries.get(&key).map(|entry| entry.lane) else { return };
+        for lane_of in Lane::ALL {
+            let again = self.again.get_mut(lane_of);
+            let kind = self.kinds.entry(name).or_insert_with(|| PollKind::new([]));
+            let lane = kind.lanes.get_mut(lane_of);
+            lane.found_running(age);
+            again.retain(|(_, other)| {
+                let Some(entry) = self.entries.get_mut(other).filter(|entry| entry.kind == name) else { return true };
+                let Some(pending) = entry.pending.filter(|pending| {
+                    entry.is_measured() && entry.unanswered == 0 && entry.unknown == 0 && *pending < PATIENCE
+                }) else {
+                    return true;
+                };
+                entry.place = PollPlace::Early;
+                lane.early.insert((pending, (entry.submitted_at, *other)));
+                false
+            });
+            if lane_of == leading {
+                lane.lead(key, Moment::START);
+            }
+        }
+        self.elect(name);
+    }
+
+    /// Ends the scouting of a kind whose latencies are known now.
+    fn end_scouting(&mut self, name: OperationKind) {
+        for lane_of in Lane::ALL {
+            let kind = self.kind(name);
+            let found = kind.lanes.get_mut(lane_of).end_scouting();
+            let expected = kind.latency.expected().unwrap_or_default();
+            for key in found {
+                let Some(entry) = self.entries.get_mut(&key) else { continue };
+                let grown = |age: Duration| age + age.mul_f64(GROWTH).min(LONGEST_GAP);
+                let age = entry.pending.filter(|age| *age >= expected).map_or(expected, grown);
+                let at = entry.submitted_at + age;
+                entry.place = PollPlace::Again(at);
+                self.again.get_mut(lane_of).insert((at, key));
+            }
+        }
+    }
+
+    /// Gives each lane of a scouted kind a leader.
+    fn elect(&mut self, name: OperationKind) {
+        let (ages, operations) = (self.ages(name), self.entries.len());
+        let kind = self.kinds.entry(name).or_insert_with(|| PollKind::new([]));
+        if !kind.is_scouted() {
+            return;
+        }
+        for lane_of in Lane::ALL {
+            let lane = kind.lanes.get(lane_of);
+            if lane.has_leader() {
+                continue;
+            }
+            let running = lane.running();
+            let age = if running.is_zero() {
+                ages.leader
+            } else {
+                running + LeaderPace::of(lane_of, operations).gap(running)
+            };
+            let lane = kind.lanes.get_mut(lane_of);
+            let Some((since, key)) = lane.take_next_leader() else { continue };
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let after = entry.pending.map_or(Duration::ZERO, |age| age + SHORTEST_GAP);
+            entry.place = PollPlace::Leading;
+            lane.lead(key, since + age.max(after));
+        }
+    }
+
+    /// Returns the ages at which a kind is scouted: from what similar kinds taught, where they did.
+    fn ages(&self, name: OperationKind) -> ScoutAges {
+        let similar = self.kinds.iter().filter(|(other, _)| name.resembles(**other));
+        let taught = similar.filter_map(|(_, kind)| kind.latency.expected()).min();
+        let cold = name.cold();
+        taught.map_or(cold, |taught| ScoutAges { leader: taught, second: cold.second.max(taught.mul_f64(1.5)) })
+    }
+
+    fn pace(&self, lane: Lane) -> LeaderPace {
+        LeaderPace::of(lane, self.entries.len())
     }
 
     fn kind(&mut self, kind: OperationKind) -> &mut PollKind {
@@ -410,11 +478,10 @@ impl PollSchedule {
 
 /// Returns the gap until the next poll of an operation that was running at `age`. A probe waits for
 /// the expected time; otherwise the gap grows with the age.
-fn pending_gap(latency: &LatencyEstimate, age: Duration) -> Duration {
-    let growth = if latency.count() == 0 { COLD_GROWTH } else { GROWTH };
-    let grown = age.mul_f64(growth).min(LONGEST_GAP);
-    let ahead = latency.expected().and_then(|expected| expected.checked_sub(age)).filter(|ahead| !ahead.is_zero());
-    ahead.map_or(grown, |ahead| ahead.min(LONGEST_GAP)).max(SHORTEST_GAP)
+fn pending_gap(kind: &PollKind, pace: LeaderPace, age: Duration) -> Duration {
+    let grown = if pace == LeaderPace::Fine { pace.gap(age) } else { age.mul_f64(GROWTH) };
+    let ahead = kind.latency.expected().and_then(|expected| expected.checked_sub(age)).filter(|ahead| !ahead.is_zero());
+    ahead.unwrap_or(grown).min(LONGEST_GAP).max(SHORTEST_GAP)
 }
 
 #[cfg(test)]
@@ -436,8 +503,8 @@ mod tests {
 
     /// Polls the operation that is due at `millis`, and returns its new status.
     fn poll(schedule: &mut PollSchedule, millis: u64, outcome: PollOutcome) -> (u64, OperationStatus) {
-        let PollTarget::Now(key) = schedule.due(at(millis)) else {
-            panic!("nothing due at {millis}: {:?}", schedule.due(at(millis)))
+        let PollTarget::Now(key) = schedule.due(Lane::Ordinary, at(millis)) else {
+            panic!("nothing due at {millis}: {:?}", schedule.due(Lane::Ordinary, at(millis)))
         };
         schedule.begin(key, at(millis));
         (key, schedule.report(key, outcome, 1.0, at(millis)).unwrap())
@@ -446,9 +513,9 @@ mod tests {
     #[test]
     fn a_known_kind_is_polled_when_it_should_be_done() {
         let mut schedule = warm(IMAGE, 3000);
-        assert_eq!(schedule.due(at(0)), PollTarget::Nothing);
-        schedule.insert(7, IMAGE, at(500));
-        assert_eq!(schedule.due(at(0)), PollTarget::At(at(3500)));
+        assert_eq!(schedule.due(Lane::Ordinary, at(0)), PollTarget::Nothing);
+        schedule.insert(7, IMAGE, Urgency::FirstUpload, at(500));
+        assert_eq!(schedule.due(Lane::Ordinary, at(0)), PollTarget::At(at(3500)));
         assert_eq!(poll(&mut schedule, 3500, PollOutcome::Done), (7, OperationStatus::Settled));
         assert!(schedule.is_empty());
     }
@@ -458,17 +525,17 @@ mod tests {
     #[test]
     fn the_time_while_the_machine_was_off_is_no_latency() {
         let mut schedule = PollSchedule::new();
-        schedule.insert(7, IMAGE, at(500) - Duration::from_secs(3600));
+        schedule.insert(7, IMAGE, Urgency::FirstUpload, at(500) - Duration::from_secs(3600));
         assert_eq!(poll(&mut schedule, 500, PollOutcome::Done), (7, OperationStatus::Settled));
         assert_eq!(schedule.latencies(), []);
-        schedule.insert(8, IMAGE, at(500));
-        assert_eq!(schedule.due(at(500)), PollTarget::At(at(500) + IMAGE.cold().0));
+        schedule.insert(8, IMAGE, Urgency::FirstUpload, at(500));
+        assert_eq!(schedule.due(Lane::Ordinary, at(500)), PollTarget::At(at(500) + IMAGE.cold().leader));
     }
 
     #[test]
     fn intervals_grow_with_the_age_until_patience_ends() {
         let mut schedule = warm(IMAGE, 3000);
-        schedule.insert(7, IMAGE, at(0));
+        schedule.insert(7, IMAGE, Urgency::FirstUpload, at(0));
         let mut now = at(3000);
         let mut gaps = Vec::new();
         let outlived = loop {
@@ -481,9 +548,10 @@ mod tests {
                 status => break status,
             }
         };
-        assert_eq!(gaps[..4], [1200, 1680, 2352, 3292]);
+        // Somebody waits for a lone operation, and polls are plentiful.
+        assert_eq!(gaps[..4], [300, 330, 363, 399]);
         assert_eq!(gaps.last(), Some(&60_000));
-        assert!(gaps.len() < 45, "{} polls", gaps.len());
+        assert!(gaps.len() < 80, "{} polls", gaps.len());
         assert!(now.since(at(0)) >= PATIENCE);
         let OperationStatus::Outlived(next) = outlived else { panic!("{outlived:?}") };
         assert!(next.since(now) >= Duration::from_secs(600));
@@ -491,7 +559,7 @@ mod tests {
         let mut polls = 0;
         let mut now = next;
         while now < at(24 * 3_600_000) {
-            assert_eq!(schedule.due(now), PollTarget::Now(7));
+            assert_eq!(schedule.due(Lane::Ordinary, now), PollTarget::Now(7));
             schedule.begin(7, now);
             let Some(OperationStatus::Outlived(next)) = schedule.report(7, PollOutcome::Pending, 0.5, now) else {
                 panic!()
@@ -508,32 +576,32 @@ mod tests {
     #[test]
     fn an_operation_unknown_for_its_first_seconds_is_pending() {
         let mut schedule = PollSchedule::new();
-        schedule.insert(1, IMAGE, at(0));
-        assert_eq!(poll(&mut schedule, 1000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(1500))));
-        assert_eq!(poll(&mut schedule, 1500, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(2250))));
-        assert_eq!(poll(&mut schedule, 2250, PollOutcome::Done), (1, OperationStatus::Settled));
+        schedule.insert(1, IMAGE, Urgency::FirstUpload, at(0));
+        assert_eq!(poll(&mut schedule, 1000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(1200))));
+        assert_eq!(poll(&mut schedule, 1200, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(1400))));
+        assert_eq!(poll(&mut schedule, 1400, PollOutcome::Done), (1, OperationStatus::Settled));
     }
 
     #[test]
     fn an_operation_is_gone_after_three_unknown_responses_in_a_row() {
         let mut schedule = warm(IMAGE, 3000);
-        schedule.insert(1, IMAGE, Moment::START - Duration::from_secs(3600));
+        schedule.insert(1, IMAGE, Urgency::FirstUpload, Moment::START - Duration::from_secs(3600));
         assert!(matches!(poll(&mut schedule, 0, PollOutcome::Unknown), (1, OperationStatus::Outlived(_))));
-        schedule.insert(1, IMAGE, at(0));
+        schedule.insert(1, IMAGE, Urgency::FirstUpload, at(0));
         assert_eq!(poll(&mut schedule, 20_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(35_000))));
         assert_eq!(poll(&mut schedule, 35_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(50_000))));
         // A sign of life restarts the count.
-        assert_eq!(poll(&mut schedule, 50_000, PollOutcome::Pending), (1, OperationStatus::Waiting(at(70_000))));
+        assert_eq!(poll(&mut schedule, 50_000, PollOutcome::Pending), (1, OperationStatus::Waiting(at(55_000))));
+        assert_eq!(poll(&mut schedule, 55_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(70_000))));
         assert_eq!(poll(&mut schedule, 70_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(85_000))));
-        assert_eq!(poll(&mut schedule, 85_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(100_000))));
-        assert_eq!(poll(&mut schedule, 100_000, PollOutcome::Unknown), (1, OperationStatus::Gone));
+        assert_eq!(poll(&mut schedule, 85_000, PollOutcome::Unknown), (1, OperationStatus::Gone));
         assert!(schedule.is_empty());
     }
 
     #[test]
     fn errors_back_off_and_settle_nothing() {
         let mut schedule = warm(IMAGE, 3000);
-        schedule.insert(1, IMAGE, at(0));
+        schedule.insert(1, IMAGE, Urgency::FirstUpload, at(0));
         let mut now = 3000;
         for gap in [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
             assert_eq!(poll(&mut schedule, now, PollOutcome::Unanswered), (1, OperationStatus::Waiting(at(now + gap))));
@@ -544,39 +612,108 @@ mod tests {
         assert_eq!(schedule.latencies()[0].millis, vec![3000; KEPT]);
     }
 
+    /// The operations of an unknown kind that are due at `millis`, which go out.
+    fn send_due(schedule: &mut PollSchedule, millis: u64) -> Vec<u64> {
+        let mut out = Vec::new();
+        while let PollTarget::Now(key) = schedule.due(Lane::Ordinary, at(millis)) {
+            schedule.begin(key, at(millis));
+            out.push(key);
+        }
+        out
+    }
+
     #[test]
     fn one_operation_of_an_unknown_kind_goes_ahead() {
         let mut schedule = PollSchedule::new();
-        (0..50).for_each(|key| schedule.insert(key, MODEL, at(key)));
-        assert_eq!(schedule.due(at(0)), PollTarget::At(at(1000)));
-        for now in [1000, 1500, 2250] {
+        (0..50).for_each(|key| schedule.insert(key, MODEL, Urgency::FirstUpload, at(key)));
+        for now in [1000, 1400, 1960, 2744] {
+            assert_eq!(schedule.due(Lane::Ordinary, at(now - 1)), PollTarget::At(at(now)));
             assert!(matches!(poll(&mut schedule, now, PollOutcome::Pending), (0, OperationStatus::Waiting(_))));
         }
-        assert_eq!(schedule.due(at(2300)), PollTarget::At(at(3375)));
-        poll(&mut schedule, 3375, PollOutcome::Done);
+        poll(&mut schedule, 3744, PollOutcome::Done);
         // Four next, and the others only after these are found done.
-        let mut out = Vec::new();
-        while let PollTarget::Now(key) = schedule.due(at(3425)) {
-            schedule.begin(key, at(3425));
-            out.push(key);
-        }
+        let out = send_due(&mut schedule, 3800);
         assert_eq!(out, [1, 2, 3, 4]);
-        assert_eq!(schedule.due(at(3425)), PollTarget::At(at(10_005)));
-        out.drain(..).for_each(|key| {
-            schedule.report(key, PollOutcome::Done, 0.5, at(3425));
+        assert_eq!(schedule.due(Lane::Ordinary, at(3800)), PollTarget::At(at(10_005)));
+        out.into_iter().for_each(|key| {
+            schedule.report(key, PollOutcome::Done, 0.5, at(3800));
         });
-        while let PollTarget::Now(key) = schedule.due(at(3425)) {
-            schedule.begin(key, at(3425));
-            out.push(key);
+        assert_eq!(send_due(&mut schedule, 3800).len(), 12);
+    }
+
+    /// The leader may be the one that takes half an hour.
+    #[test]
+    fn the_others_wait_for_a_running_leader_but_not_for_ever() {
+        let mut schedule = PollSchedule::new();
+        (0..50).for_each(|key| schedule.insert(key, MODEL, Urgency::FirstUpload, at(0)));
+        let mut asked = Vec::new();
+        for now in 0..40_000 {
+            for key in send_due(&mut schedule, now) {
+                schedule.report(key, PollOutcome::Pending, 0.5, at(now));
+                asked.push((key, now));
+            }
         }
-        assert_eq!(out.len(), 12);
+        let others: Vec<_> = asked.iter().filter(|(key, _)| *key != 0).copied().collect();
+        assert_eq!(others, [(1, 10_000), (2, 15_000), (3, 22_500), (4, 33_750)]);
+        assert!(asked.len() < 30, "{} polls", asked.len());
+        // One of the others is done, and so all may be.
+        let (key, _) = poll(&mut schedule, 50_625, PollOutcome::Pending);
+        assert_eq!(key, 0, "the leader was due before");
+        assert_eq!(poll(&mut schedule, 50_625, PollOutcome::Done).0, 5);
+        assert_eq!(schedule.due(Lane::Ordinary, at(50_700)), PollTarget::Now(1));
+    }
+
+    /// The budget was spent, so that the first answer came after a minute. Operations take some
+    /// time up to that, and not that time.
+    #[test]
+    fn a_late_answer_is_an_upper_bound_and_no_latency() {
+        let mut schedule = PollSchedule::new();
+        (0..50).for_each(|key| schedule.insert(key, IMAGE, Urgency::FirstUpload, at(0)));
+        poll(&mut schedule, 1000, PollOutcome::Pending);
+        assert_eq!(poll(&mut schedule, 62_000, PollOutcome::Done).0, 0);
+        assert_eq!(schedule.latencies(), []);
+        // All that are older are polled; a new one leads.
+        let out = send_due(&mut schedule, 62_000);
+        assert_eq!(out.len(), 49);
+        out.into_iter().for_each(|key| {
+            schedule.report(key, PollOutcome::Done, 0.5, at(62_000));
+        });
+        schedule.insert(50, IMAGE, Urgency::FirstUpload, at(62_000));
+        schedule.insert(51, IMAGE, Urgency::FirstUpload, at(62_000));
+        assert_eq!(schedule.due(Lane::Ordinary, at(62_000)), PollTarget::At(at(63_200)));
+    }
+
+    #[test]
+    fn an_unknown_kind_begins_with_what_similar_kinds_taught() {
+        let decal = OperationKind { asset_type: AssetType::Decal, ..IMAGE };
+        let mut schedule = warm(IMAGE, 4000);
+        for (kind, first) in [(decal, 4000), (OperationKind { asset_type: AssetType::Audio, ..IMAGE }, 1000)] {
+            schedule.insert(1, kind, Urgency::FirstUpload, at(0));
+            assert_eq!(schedule.due(Lane::Ordinary, at(0)), PollTarget::At(at(first)), "{kind:?}");
+        }
+    }
+
+    /// Urgent operations wait for no other, whose polls may have no budget.
+    #[test]
+    fn an_urgent_operation_leads_its_own_lane() {
+        let mut schedule = PollSchedule::new();
+        (0..50).for_each(|key| schedule.insert(key, IMAGE, Urgency::FirstUpload, at(0)));
+        schedule.insert(99, IMAGE, Urgency::Live, at(500));
+        assert_eq!(schedule.due(Lane::Urgent, at(500)), PollTarget::At(at(1500)));
+        schedule.begin(99, at(1500));
+        schedule.report(99, PollOutcome::Pending, 0.5, at(1500));
+        assert_eq!(schedule.due(Lane::Urgent, at(1500)), PollTarget::At(at(2000)));
+        schedule.begin(99, at(2000));
+        assert_eq!(schedule.report(99, PollOutcome::Done, 0.5, at(2000)), Some(OperationStatus::Settled));
+        // It teaches the others.
+        assert_eq!(schedule.due(Lane::Ordinary, at(2000)), PollTarget::Now(0));
     }
 
     #[test]
     fn kinds_do_not_wait_for_each_other() {
         let mut schedule = warm(IMAGE, 3000);
-        schedule.insert(1, MODEL, at(0));
-        schedule.insert(2, IMAGE, at(0));
+        schedule.insert(1, MODEL, Urgency::FirstUpload, at(0));
+        schedule.insert(2, IMAGE, Urgency::FirstUpload, at(0));
         assert_eq!(poll(&mut schedule, 1000, PollOutcome::Pending).0, 1);
         assert_eq!(poll(&mut schedule, 3100, PollOutcome::Pending).0, 1);
         assert_eq!(poll(&mut schedule, 3100, PollOutcome::Done).0, 2);
@@ -585,9 +722,9 @@ mod tests {
     #[test]
     fn the_operation_due_longest_is_polled_first() {
         let mut schedule = warm(IMAGE, 3000);
-        schedule.insert(1, IMAGE, at(2000));
-        schedule.insert(2, IMAGE, Moment::START - Duration::from_secs(60));
-        schedule.insert(3, IMAGE, at(1000));
+        schedule.insert(1, IMAGE, Urgency::FirstUpload, at(2000));
+        schedule.insert(2, IMAGE, Urgency::FirstUpload, Moment::START - Duration::from_secs(60));
+        schedule.insert(3, IMAGE, Urgency::FirstUpload, at(1000));
         let order = [(); 3].map(|()| poll(&mut schedule, 9000, PollOutcome::Done).0);
         assert_eq!(order, [2, 3, 1]);
     }
@@ -595,22 +732,22 @@ mod tests {
     #[test]
     fn removed_and_unknown_keys_are_ignored() {
         let mut schedule = PollSchedule::new();
-        schedule.insert(1, MODEL, at(0));
+        schedule.insert(1, MODEL, Urgency::FirstUpload, at(0));
         assert_eq!(schedule.report(1, PollOutcome::Done, 0.5, at(0)), None);
         schedule.begin(1, at(1000));
         schedule.remove(1);
         assert_eq!(schedule.report(1, PollOutcome::Done, 0.5, at(2000)), None);
-        assert_eq!(schedule.due(at(9000)), PollTarget::Nothing);
+        assert_eq!(schedule.due(Lane::Ordinary, at(9000)), PollTarget::Nothing);
         assert_eq!(schedule.latencies(), []);
         // The next one may go ahead.
-        schedule.insert(2, MODEL, at(0));
-        assert_eq!(schedule.due(at(0)), PollTarget::At(at(1000)));
+        schedule.insert(2, MODEL, Urgency::FirstUpload, at(0));
+        assert_eq!(schedule.due(Lane::Ordinary, at(0)), PollTarget::At(at(1000)));
     }
 
     #[test]
     fn latencies_survive_a_restart() {
         let mut schedule = PollSchedule::new();
-        schedule.insert(1, MODEL, at(0));
+        schedule.insert(1, MODEL, Urgency::FirstUpload, at(0));
         poll(&mut schedule, 1000, PollOutcome::Pending);
         poll(&mut schedule, 1500, PollOutcome::Done);
         let rows = schedule.latencies();
@@ -636,7 +773,7 @@ mod tests {
                 now = now + Duration::from_millis(more);
                 match verb {
                     0..3 => {
-                        schedule.insert(key, if key % 2 == 0 { IMAGE } else { MODEL }, now);
+                        schedule.insert(key, if key % 2 == 0 { IMAGE } else { MODEL }, Urgency::FirstUpload, now);
                         alive.insert(key);
                         out.remove(&key);
                     }
@@ -645,7 +782,7 @@ mod tests {
                         alive.remove(&key);
                         out.remove(&key);
                     }
-                    4..7 => if let PollTarget::Now(key) = schedule.due(now) {
+                    4..7 => if let PollTarget::Now(key) = schedule.due(Lane::Ordinary, now) {
                         schedule.begin(key, now);
                         prop_assert!(out.insert(key));
                     },
@@ -660,7 +797,7 @@ mod tests {
                 prop_assert_eq!(schedule.len(), alive.len());
             }
             while alive.len() > out.len() {
-                let key = match schedule.due(now) {
+                let key = match schedule.due(Lane::Ordinary, now) {
                     PollTarget::Now(key) => key,
                     PollTarget::At(later) => {
                         now = later;

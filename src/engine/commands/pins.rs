@@ -16,6 +16,7 @@ use crate::model::change::Change;
 use crate::model::desired::{Desired, Pin};
 use crate::model::history::RevisionKey;
 use crate::model::recorded::{Record, Recorded};
+use crate::model::urgency::Urgency;
 use crate::plan::current::last;
 use crate::plan::pinnable::{Unusable, UsableRevisions, find, numbered};
 
@@ -156,7 +157,9 @@ async fn check_version(context: &ExecutionContext, address: &Address, key: Revis
     if head.is_some_and(|(head, _)| head == key) {
         return Ok(());
     }
-    let Some(permit) = context.stop.or(context.throttle.acquire(Endpoint::GetVersion)).await else { return Ok(()) };
+    let Some(permit) = context.stop.or(context.throttle.acquire(Endpoint::GetVersion, Urgency::Rescue)).await else {
+        return Ok(());
+    };
     let reply = context.client.get_version(key.asset_id, revision).await;
     context.throttle.release(permit, &reply);
     let why = match VersionVerdict::of(reply.result) {

@@ -4,13 +4,14 @@
 //! Steps wait for an address's asset, never for its metadata, so an image may be the icon of the
 //! asset whose bytes it shares.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::engine::report::run_report::{Outcome, StepReport};
 use crate::model::address::Address;
+use crate::model::urgency::Urgency;
 use crate::plan::Step;
 use crate::telemetry::logs::OUTCOMES;
 
@@ -105,8 +106,13 @@ pub(crate) fn asset_of(chain: &[Step]) -> Option<&Address> {
     chain.first().filter(|step| !step.action.is_metadata()).map(|step| &step.address)
 }
 
-/// Groups steps by address, metadata apart, keeping their order. Chains that wait come last, so
-/// that they never keep the others from starting: assets, those that share one, metadata.
+/// Returns the urgency of a chain: that of its most urgent step.
+pub(crate) fn urgency_of(chain: &[Step]) -> Urgency {
+    chain.iter().map(|step| step.action.urgency()).min().unwrap_or(Urgency::FirstUpload)
+}
+
+/// Groups steps by address, metadata apart, keeping their order. The urgent come first. Chains that
+/// wait for others come last, so that they never keep those from starting.
 pub(crate) fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
     let belongs = |last: &Step, step: &Step| {
         last.address == step.address && last.action.is_metadata() == step.action.is_metadata()
@@ -118,8 +124,16 @@ pub(crate) fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
             _ => chains.push(vec![step]),
         }
     }
-    chains.sort_by_key(|chain| (asset_of(chain).is_none(), chain.iter().any(|step| !step.after.is_empty())));
+    let assets: BTreeSet<Address> = chains.iter().filter_map(|chain| asset_of(chain)).cloned().collect();
+    chains.sort_by_key(|chain| (waits(chain, |address| assets.contains(address)), urgency_of(chain)));
     chains
+}
+
+/// Returns whether a chain waits for another one: for that of an address it needs, or for its own
+/// asset, if `has_chain` says that there is one.
+pub(crate) fn waits(chain: &[Step], has_chain: impl Fn(&Address) -> bool) -> bool {
+    let own = chain.first().filter(|first| first.action.is_metadata()).is_some_and(|first| has_chain(&first.address));
+    own || chain.iter().any(|step| !step.after.is_empty())
 }
 
 /// Executes one step.

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use tokio::sync::Semaphore;
-
 use crate::cloud::client::Client;
+use crate::cloud::limits::Budget;
 use crate::engine::execute::executor::{Executor, Forbidden, LookedAt, Panics};
+use crate::engine::execute::upload_slots::UploadSlots;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::breaker::ResultBreaker;
 use crate::engine::remote::key;
@@ -18,6 +18,7 @@ use crate::engine::remote::outages::Outages;
 use crate::engine::remote::poller::Poller;
 use crate::engine::remote::saved_limits;
 use crate::engine::remote::throttle::{self, Throttle};
+use crate::engine::report::estimate::Workload;
 use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
@@ -25,7 +26,8 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
 use crate::model::ids::Creator;
-use crate::plan::{Step, input_digest};
+use crate::model::urgency::Urgency;
+use crate::plan::{Action, Step, input_digest};
 use crate::platform::clock;
 
 /// The changes that abandon creates in doubt, by address: recorded when the next create begins.
@@ -39,7 +41,7 @@ pub(crate) struct ExecutionContext {
     pub(in crate::engine) client: Arc<Client>,
     pub(in crate::engine) throttle: Throttle,
     poller: Poller,
-    uploads: Arc<Semaphore>,
+    uploads: UploadSlots,
     forbidden: Forbidden,
     outages: Outages,
     results: ResultBreaker,
@@ -69,7 +71,7 @@ impl ExecutionContext {
             Throttle::new(&limits, throttle::OWNER, listener.clone())
         };
         let poller = Poller::start(Arc::clone(&client), throttle.clone(), &latencies, stop.clone());
-        let uploads = Arc::new(Semaphore::new(uploads));
+        let uploads = UploadSlots::new(uploads);
         Ok(Self {
             state_cache,
             root,
@@ -137,7 +139,9 @@ impl ExecutionContext {
             listener: self.listener.clone(),
             stop: self.stop.clone(),
             root: self.root.clone(),
-            uploads: Arc::clone(&self.uploads),
+            uploads: self.uploads.clone(),
+            // A person waits; a worker has the urgency of its steps.
+            urgency: Urgency::Rescue,
             files: Arc::new(files),
             input_digests: Arc::new(input_digests),
             forbidden: Arc::clone(&self.forbidden),
@@ -149,6 +153,23 @@ impl ExecutionContext {
             generation,
             checkout: desired.checkout.clone(),
             by_hand: false,
+        }
+    }
+
+    /// Returns what these steps ask of Roblox.
+    pub(in crate::engine) fn workload(&self, steps: &[Step]) -> Workload {
+        let count = |is_meant: fn(&Action) -> bool| steps.iter().filter(|step| is_meant(&step.action)).count() as u64;
+        Workload {
+            steps: steps.len() as u64,
+            creates: count(|action| matches!(action, Action::Create(_) | Action::Replace { .. })),
+            operations: count(|action| {
+                matches!(
+                    action,
+                    Action::Create(_) | Action::Replace { .. } | Action::UpdateContent { .. } | Action::Wait { .. }
+                )
+            }),
+            creates_a_minute: self.throttle.a_minute(Budget::CreateAsset),
+            polls_a_minute: self.throttle.a_minute(Budget::Operations),
         }
     }
 

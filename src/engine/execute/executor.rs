@@ -15,7 +15,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::cloud::backoff::Backoff;
 use crate::cloud::client::{Client, CreateRequest, UpdateRequest};
@@ -25,6 +24,7 @@ use crate::cloud::http::UploadBody;
 use crate::cloud::wire::operation::Submitted;
 use crate::engine::execute::chain::Runner;
 use crate::engine::execute::effects;
+use crate::engine::execute::upload_slots::{UploadSlot, UploadSlots};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::breaker::ResultBreaker;
 use crate::engine::remote::observe;
@@ -47,6 +47,7 @@ use crate::model::phase::Intent;
 use crate::model::recorded::{Blocked, Identity, Record};
 use crate::model::remote::RemoteAsset;
 use crate::model::shown::with_causes;
+use crate::model::urgency::Urgency;
 use crate::plan::input_digest::Subjects;
 use crate::plan::{Action, NewAsset, Step};
 use crate::platform::{clock, failpoint};
@@ -64,7 +65,9 @@ pub(crate) struct Executor {
     pub(in crate::engine) listener: Listener,
     pub(in crate::engine) stop: Shutdown,
     pub(in crate::engine) root: PathBuf,
-    pub(in crate::engine) uploads: Arc<Semaphore>,
+    pub(in crate::engine) uploads: UploadSlots,
+    /// The urgency of the steps.
+    pub(in crate::engine) urgency: Urgency,
     /// The files of this plan.
     pub(in crate::engine) files: Arc<LookedAt>,
     /// The digests of each address's desired state, against which a refusal is recorded.
@@ -149,8 +152,8 @@ pub(in crate::engine) struct Write<'a> {
     pub(in crate::engine) identity: Identity,
     pub(in crate::engine) intent: Intent,
     pub(in crate::engine) endpoint: Endpoint,
-    /// The permit to upload, and the number of bytes.
-    pub(in crate::engine) upload: Option<(SemaphorePermit<'a>, u64)>,
+    /// The slot to upload in, and the number of bytes.
+    pub(in crate::engine) upload: Option<(UploadSlot, u64)>,
 }
 
 impl Runner for Executor {
@@ -339,7 +342,7 @@ impl Executor {
         write: Write<'_>,
         send: impl AsyncFnOnce(HandOver) -> ApiReply<Submitted>,
     ) -> Result<StepResult, StepError> {
-        let permit = self.turn(self.throttle.acquire(write.endpoint)).await?;
+        let permit = self.turn(self.throttle.acquire(write.endpoint, self.urgency)).await?;
         // Both came at once.
         if self.superseded.is_triggered() {
             self.throttle.release_unsent(permit);
@@ -400,8 +403,8 @@ impl Executor {
 
     /// Waits for an upload slot. Acquire it before opening the file, so that few files are open at
     /// once.
-    pub(in crate::engine) async fn slot(&self) -> Result<SemaphorePermit<'_>, StepError> {
-        self.turn(self.uploads.acquire()).await?.map_err(|_| self.cancelled().into())
+    pub(in crate::engine) async fn slot(&self) -> Result<UploadSlot, StepError> {
+        self.turn(self.uploads.acquire(self.urgency)).await
     }
 
     /// Waits before anything is sent. A newer desired state ends the wait, and so does the end of

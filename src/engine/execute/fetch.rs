@@ -28,7 +28,7 @@ impl Executor {
         address: &Address,
         asset_id: AssetId,
     ) -> Result<Lookup, StepError> {
-        let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::GetAsset)).await else {
+        let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::GetAsset, self.urgency)).await else {
             return Err(run_ends().into());
         };
         match fetch_with(permit, &self.client, &self.throttle, AssetQuery::plain(asset_id)).await {

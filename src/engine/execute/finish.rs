@@ -56,6 +56,7 @@ impl Executor {
         let subject = Subject {
             operation: operation.clone(),
             kind: OperationKind { asset_type, action },
+            urgency: self.urgency.min(attempt.intent.urgency()),
             about: attempt.intent.asset_id(),
             since: since.unwrap_or(attempt.begun_at),
         };

@@ -195,7 +195,7 @@ impl Executor {
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
         let _slot = self.slot().await?;
         let upload = self.open(&attempt.address)?;
-        let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::UpdateAsset)).await else {
+        let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::UpdateAsset, self.urgency)).await else {
             return Ok(run_ends());
         };
         tracing::info!(address = %attempt.address, %asset_id, size, "sending the same bytes again to settle an update in doubt");

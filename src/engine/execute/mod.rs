@@ -12,3 +12,4 @@ pub(crate) mod recovery;
 pub(crate) mod response;
 pub(crate) mod rollback;
 pub(crate) mod sharing;
+mod upload_slots;

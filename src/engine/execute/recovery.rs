@@ -33,7 +33,7 @@ impl Executor {
     /// Introspects the key, where there is no asset to fetch. A token can't be introspected; then
     /// the back-off has to do.
     async fn ask_about_the_key(&self, address: &Address) -> Result<(), StepError> {
-        let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::Introspect)).await else {
+        let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::Introspect, self.urgency)).await else {
             return Err(run_ends().into());
         };
         let Some(reply) = self.client.introspect().await else {

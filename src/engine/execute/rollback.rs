@@ -62,7 +62,7 @@ impl Executor {
     /// Checks that a version can be made current, before anything is sent: it can't if Roblox
     /// doesn't have it, moderation rejected it, or it can't be fetched now.
     async fn require_version(&self, address: &Address, asset_id: AssetId, to: Revision) -> Result<(), StepError> {
-        let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::GetVersion)).await else {
+        let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::GetVersion, self.urgency)).await else {
             return Err(run_ends().into());
         };
         let reply = self.client.get_version(asset_id, to).await;

@@ -217,7 +217,7 @@ impl<'a> Reconciler<'a> {
             }
         }
         self.cancel_observation();
-        (self.context.listener)(ProgressEvent::Planned { steps: steps.len() as u64 });
+        (self.context.listener)(ProgressEvent::Planned { work: self.context.workload(&steps) });
         let with = self.context.steps(&steps, &desired, abandoned_creates, generation);
         self.workers.begin(steps, with, clock::elapsed(), span);
         Dispatch::Begun

@@ -7,7 +7,7 @@
 //! run here too, and their addresses are kept free from the start. Read next: `super`, which begins
 //! work and waits for it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tracing::Instrument as _;
 
-use crate::engine::execute::chain::{Finished, Reports, asset_of, chains, run_chain};
+use crate::engine::execute::chain::{Finished, Reports, asset_of, chains, run_chain, urgency_of, waits};
 use crate::engine::execute::executor::Executor;
 use crate::engine::reconcile::shutdown::{Shutdown, panic_message};
 use crate::engine::remote::fetch::AssetQuery;
@@ -27,6 +27,7 @@ use crate::engine::report::run_report::{Outcome, StepReport};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::request::{RequestDone, RequestProblem};
+use crate::model::urgency::Urgency;
 use crate::plan::Step;
 use crate::platform::clock;
 
@@ -36,7 +37,7 @@ use super::scan::ScannedProject;
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// The number of addresses in progress at once. Most of them wait for an operation, which can take
-/// minutes; uploads have a limit of their own.
+/// minutes; uploads have a limit of their own. Urgent ones begin beyond it.
 const ADDRESSES_AT_ONCE: usize = 4096;
 
 /// The end of a piece of work.
@@ -102,6 +103,15 @@ struct Busy {
     reports: Reports,
 }
 
+/// The place of a chain among those that wait: chains that wait for others come last, so that they
+/// never keep those from starting; then the urgent come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct WaitingPlace {
+    waits: bool,
+    urgency: Urgency,
+    count: u64,
+}
+
 /// The steps of an address that wait for a place among [`ADDRESSES_AT_ONCE`].
 struct WaitingChain {
     chain: Vec<Step>,
@@ -116,7 +126,10 @@ pub(super) struct Workers {
     work: FuturesUnordered<LocalBoxFuture<'static, End>>,
     /// By address and whether it is metadata.
     in_progress: BTreeMap<(Address, bool), Busy>,
-    waiting: VecDeque<WaitingChain>,
+    /// In the order in which they begin, see [`WaitingPlace`].
+    waiting: BTreeMap<WaitingPlace, WaitingChain>,
+    /// Counts the chains.
+    chains: u64,
     /// The number of chains in `work`.
     running: usize,
     /// Whether a request's job is in `work`.
@@ -138,7 +151,8 @@ impl Workers {
         Self {
             work: FuturesUnordered::new(),
             in_progress: BTreeMap::new(),
-            waiting: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            chains: 0,
             running: 0,
             job: false,
             kept: BTreeSet::new(),
@@ -238,23 +252,30 @@ impl Workers {
         let with = Arc::new(with);
         for chain in chains {
             let Some(first) = chain.first() else { continue };
+            let waits = waits(&chain, |address| self.finished.has(address));
+            let place = WaitingPlace { waits, urgency: urgency_of(&chain), count: self.chains };
+            self.chains += 1;
             let slot = (first.address.clone(), first.action.is_metadata());
             let span = span(&first.address);
             let (superseded, reports) = (Shutdown::default(), Reports::default());
             self.in_progress.insert(slot, Busy { superseded: superseded.clone(), reports: reports.clone() });
-            self.waiting.push_back(WaitingChain { chain, with: Arc::clone(&with), superseded, reports, span });
+            self.waiting.insert(place, WaitingChain { chain, with: Arc::clone(&with), superseded, reports, span });
         }
         self.start_waiting();
     }
 
     /// Starts waiting chains, as many as there are places.
     fn start_waiting(&mut self) {
-        while self.running < ADDRESSES_AT_ONCE
-            && let Some(WaitingChain { chain, with, superseded, reports, span }) = self.waiting.pop_front()
+        let may_begin = |running: usize, place: &WaitingPlace| {
+            running < ADDRESSES_AT_ONCE || (place.urgency.is_urgent() && !place.waits)
+        };
+        while self.waiting.first_key_value().is_some_and(|(place, _)| may_begin(self.running, place))
+            && let Some((place, waiting)) = self.waiting.pop_first()
         {
+            let WaitingChain { chain, with, superseded, reports, span } = waiting;
             let Some(first) = chain.first() else { continue };
             let (address, metadata) = (first.address.clone(), first.action.is_metadata());
-            let steps = Executor { superseded, ..(*with).clone() };
+            let steps = Executor { superseded, urgency: place.urgency, ..(*with).clone() };
             let finished = self.finished.clone();
             let work = async move {
                 let work = run_chain(&steps, chain, &finished, &reports);

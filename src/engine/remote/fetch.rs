@@ -12,6 +12,7 @@ use crate::engine::remote::throttle::{Throttle, ThrottlePermit};
 use crate::model::ids::AssetId;
 use crate::model::metadata::{Field, SocialNetwork};
 use crate::model::remote::RemoteAsset;
+use crate::model::urgency::Urgency;
 
 /// An asset to fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +35,7 @@ impl AssetQuery {
 /// # Errors
 /// When Roblox doesn't have it, or it could not be fetched.
 pub(crate) async fn fetch(client: &Client, throttle: &Throttle, query: AssetQuery) -> Result<RemoteAsset, Failure> {
-    let permit = throttle.acquire(Endpoint::GetAsset).await;
+    let permit = throttle.acquire(Endpoint::GetAsset, Urgency::Metadata).await;
     fetch_with(permit, client, throttle, query).await
 }
 
@@ -54,7 +55,7 @@ pub(crate) async fn fetch_with(
     }
     let links = SocialNetwork::ALL.into_iter().map(Field::SocialLink);
     let fields: Vec<Field> = [Field::Icon, Field::Previews].into_iter().chain(links).collect();
-    let permit = throttle.acquire(Endpoint::GetAsset).await;
+    let permit = throttle.acquire(Endpoint::GetAsset, Urgency::Metadata).await;
     let extras = get(permit, client, throttle, query.asset_id, &fields).await;
     // The asset is there, whatever this says.
     let RemoteAsset { previews, extras, .. } = extras.map_err(|failure| match failure.is_not_found() {

@@ -19,6 +19,7 @@ use crate::engine::remote::throttle::Throttle;
 use crate::engine::report::run_report::Stop;
 use crate::model::ids::Creator;
 use crate::model::shown::with_causes;
+use crate::model::urgency::Urgency;
 
 /// The longest wait for the introspection. The check only saves time, so it may not cost much;
 /// Roblox's gateway responds within a second.
@@ -53,7 +54,9 @@ pub(crate) async fn check(
     creators: &BTreeSet<Creator>,
     now: Timestamp,
 ) -> KeyVerdict {
-    let Some(permit) = stop.or(throttle.acquire(Endpoint::Introspect)).await else { return KeyVerdict::default() };
+    let Some(permit) = stop.or(throttle.acquire(Endpoint::Introspect, Urgency::Rescue)).await else {
+        return KeyVerdict::default();
+    };
     let response = stop.or(tokio::time::timeout(PATIENCE, client.introspect())).await;
     // The request counts against no limit. Another service answers it than that of the assets, so
     // its health says nothing about theirs.

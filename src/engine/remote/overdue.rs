@@ -16,6 +16,7 @@ use crate::model::ids::OperationId;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Recorded};
 use crate::model::remote::RemoteAsset;
+use crate::model::urgency::Urgency;
 use crate::platform::clock;
 
 /// The most operations polled at once: they share the limit of the operations that a run waits for.
@@ -36,7 +37,9 @@ pub(crate) struct OverdueResult {
 pub(crate) async fn poll(context: &ExecutionContext) -> Vec<OverdueResult> {
     let mut results = Vec::new();
     for (id, operation, attempt) in context.state_cache.read(overdue_operations).into_iter().take(MAX_POLLS) {
-        let Some(permit) = context.stop.or(context.throttle.acquire(Endpoint::GetOperation)).await else {
+        let Some(permit) =
+            context.stop.or(context.throttle.acquire(Endpoint::GetOperation, Urgency::FirstUpload)).await
+        else {
             return results;
         };
         let reply = context.client.get_operation(&operation, attempt.intent.asset_id()).await;

@@ -15,6 +15,7 @@ use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::Client;
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::{ApiReply, Failure};
+use crate::cloud::poll::lane::{Lane, Lanes};
 use crate::cloud::poll::{LatencyRecord, OperationKind, OperationStatus, PollOutcome, PollSchedule, PollTarget};
 use crate::cloud::wire::operation::{OperationFailure, OperationState};
 use crate::engine::reconcile::shutdown::Shutdown;
@@ -22,6 +23,7 @@ use crate::engine::remote::throttle::{Throttle, ThrottlePermit, moment};
 use crate::model::ids::{AssetId, OperationId};
 use crate::model::recorded::AttemptId;
 use crate::model::remote::RemoteAsset;
+use crate::model::urgency::Urgency;
 use crate::platform::{clock, failpoint};
 
 /// The result of following an operation.
@@ -48,6 +50,8 @@ pub(crate) struct Subject {
     pub operation: OperationId,
     /// Its kind, which selects the known latencies.
     pub kind: OperationKind,
+    /// How urgent its result is.
+    pub urgency: Urgency,
     /// The asset that it changes; `None` for a create.
     pub about: Option<AssetId>,
     /// When it was submitted.
@@ -64,7 +68,8 @@ struct PollerState {
     client: Arc<Client>,
     throttle: Throttle,
     queue: Mutex<PollQueue>,
-    changed: Notify,
+    /// Wakes the task of a lane.
+    changed: Lanes<Notify>,
     stop: Shutdown,
 }
 
@@ -80,15 +85,19 @@ struct FollowedOperation {
 }
 
 impl Poller {
-    /// Starts the polling task, which ends with the run.
+    /// Starts the polling tasks, which end with the run: one for each lane, so that urgent polls
+    /// don't stand behind others that wait for the budget.
     pub(crate) fn start(client: Arc<Client>, throttle: Throttle, latencies: &[LatencyRecord], stop: Shutdown) -> Self {
         let queue = PollQueue { schedule: PollSchedule::restore(latencies), followed: HashMap::new() };
-        let inner = Arc::new(PollerState { client, throttle, queue: Mutex::new(queue), changed: Notify::new(), stop });
-        let worker = Arc::clone(&inner);
-        tokio::spawn(async move {
-            let stop = worker.stop.clone();
-            stop.or(stop.catch(worker.run())).await
-        });
+        let inner =
+            Arc::new(PollerState { client, throttle, queue: Mutex::new(queue), changed: Lanes::default(), stop });
+        for lane in Lane::ALL {
+            let worker = Arc::clone(&inner);
+            tokio::spawn(async move {
+                let stop = worker.stop.clone();
+                stop.or(stop.catch(worker.run(lane))).await
+            });
+        }
         Self { inner }
     }
 
@@ -99,13 +108,13 @@ impl Poller {
         let age = Duration::try_from(age).unwrap_or(Duration::ZERO);
         {
             let mut queue = self.inner.queue();
-            queue.schedule.insert(id.0, subject.kind, moment() - age);
+            queue.schedule.insert(id.0, subject.kind, subject.urgency, moment() - age);
             queue
                 .followed
                 .insert(id.0, FollowedOperation { operation: subject.operation, about: subject.about, reply });
         }
         let _guard = RemoveOnDrop { inner: &self.inner, key: id.0 };
-        self.inner.changed.notify_one();
+        self.inner.wake();
         // The sender is dropped without an answer only when the poller ends; nothing is known then.
         answer.await.unwrap_or(Followed::Outlived)
     }
@@ -135,30 +144,36 @@ impl PollerState {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn run(self: Arc<Self>) {
+    /// Wakes both lanes: what one finds may make an operation of the other due.
+    fn wake(&self) {
+        Lane::ALL.into_iter().for_each(|lane| self.changed.get(lane).notify_one());
+    }
+
+    async fn run(self: Arc<Self>, lane: Lane) {
+        let changed = self.changed.get(lane);
         loop {
-            let due = self.queue().schedule.due(moment());
+            let due = self.queue().schedule.due(lane, moment());
             match due {
                 PollTarget::Now(_) => {
                     failpoint::trip("poller");
-                    let permit = self.throttle.acquire(Endpoint::GetOperation).await;
-                    self.poll_next(permit);
+                    let permit = self.throttle.acquire(Endpoint::GetOperation, lane.urgency()).await;
+                    self.poll_next(lane, permit);
                 }
                 PollTarget::At(at) => {
                     let wait = at.since(moment()).max(Duration::from_millis(1));
-                    let _ = tokio::time::timeout(wait, self.changed.notified()).await;
+                    let _ = tokio::time::timeout(wait, changed.notified()).await;
                 }
-                PollTarget::Nothing => self.changed.notified().await,
+                PollTarget::Nothing => changed.notified().await,
             }
         }
     }
 
-    /// Polls the operation that is most overdue. The wait for a permit may have changed which that
+    /// Polls the lane's operation that is most overdue. The wait for a permit may have changed which that
     /// is.
-    fn poll_next(self: &Arc<Self>, permit: ThrottlePermit) {
+    fn poll_next(self: &Arc<Self>, lane: Lane, permit: ThrottlePermit) {
         let next = {
             let mut queue = self.queue();
-            match queue.schedule.due(moment()) {
+            match queue.schedule.due(lane, moment()) {
                 PollTarget::Now(key) => {
                     queue.schedule.begin(key, moment());
                     queue.followed.get(&key).map(|of| (key, of.operation.clone(), of.about))
@@ -174,7 +189,7 @@ impl PollerState {
                 failpoint::trip("polled");
                 inner.throttle.release(permit, &reply);
                 inner.take(key, reply);
-                inner.changed.notify_one();
+                inner.wake();
             };
             inner.stop.catch(polling).await
         });

@@ -21,6 +21,7 @@ use crate::model::history::{History, RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, Revision};
 use crate::model::recorded::Record;
 use crate::model::remote::RemoteAsset;
+use crate::model::urgency::Urgency;
 
 /// The number of tries before a failure is reported: a person waits for it at a terminal.
 const TRIES: u32 = 3;
@@ -203,7 +204,7 @@ async fn in_turn<T>(
     endpoint: Endpoint,
     mut send: impl AsyncFnMut() -> ApiReply<T>,
 ) -> Result<T, Failure> {
-    let permit = throttle.acquire(endpoint).await;
+    let permit = throttle.acquire(endpoint, Urgency::Rescue).await;
     let reply = send().await;
     throttle.release(permit, &reply);
     reply.result

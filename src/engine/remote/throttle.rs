@@ -2,9 +2,9 @@
 //! remote. One per run.
 //!
 //! The rules are pure and live in `cloud`; here are their one instance, the clock, and a queue per
-//! endpoint: first come, first served.
+//! endpoint and urgency: the more urgent go first, and among equals those that came first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,10 +18,14 @@ use crate::cloud::failure::ApiReply;
 use crate::cloud::limits::{Acquire, Budget, LimitOwner, LimitRecord, LimitSample, LimitSignal, Permit, RateLimits};
 use crate::cloud::moment::Moment;
 use crate::engine::report::progress::{Listener, ProgressEvent};
+use crate::model::urgency::Urgency;
 use crate::platform::clock;
 
 /// The owner of the limits. One process has one key, so the real owner need not be known.
 pub(crate) const OWNER: &str = "key";
+
+/// Why requests wait for the limits.
+const LIMITED: &str = "waiting for Roblox's rate limit";
 
 /// A longer wait is reported to the listener.
 const WORTH_REPORTING: Duration = Duration::from_secs(2);
@@ -34,8 +38,8 @@ pub(crate) struct Throttle {
 
 struct ThrottleState {
     rules: Mutex<Rules>,
-    /// One queue per endpoint: its head waits for the rules, the others for their turn.
-    queues: BTreeMap<Endpoint, tokio::sync::Mutex<()>>,
+    /// One queue per endpoint and urgency: its head waits for the rules, the others for their turn.
+    queues: BTreeMap<(Endpoint, Urgency), tokio::sync::Mutex<()>>,
     changed: Notify,
     owner: LimitOwner,
     listener: Listener,
@@ -46,6 +50,8 @@ struct ThrottleState {
 struct Rules {
     limits: RateLimits,
     breaker: Breaker,
+    /// The queues whose head waits.
+    heads: BTreeSet<(Endpoint, Urgency)>,
 }
 
 /// The permit for one request. It is returned through [`Throttle::release`] or
@@ -70,6 +76,27 @@ impl Drop for ThrottlePermit {
     }
 }
 
+/// The head of a queue, while it waits for the rules. Heads of less urgent queues let it go first.
+struct QueueHead<'a> {
+    throttle: &'a Throttle,
+    queue: (Endpoint, Urgency),
+}
+
+impl<'a> QueueHead<'a> {
+    fn new(throttle: &'a Throttle, endpoint: Endpoint, urgency: Urgency) -> Self {
+        let queue = (endpoint, urgency);
+        throttle.rules().heads.insert(queue);
+        Self { throttle, queue }
+    }
+}
+
+impl Drop for QueueHead<'_> {
+    fn drop(&mut self) {
+        self.throttle.rules().heads.remove(&self.queue);
+        self.throttle.inner.changed.notify_waiters();
+    }
+}
+
 enum Admittance {
     Open(ThrottlePermit),
     Closed { until: Option<Moment>, reason: &'static str },
@@ -88,8 +115,9 @@ impl Throttle {
     }
 
     fn with(limits: RateLimits, owner: &str, listener: Listener) -> Self {
-        let rules = Mutex::new(Rules { limits, breaker: Breaker::new() });
-        let queues = Endpoint::ALL.into_iter().map(|endpoint| (endpoint, tokio::sync::Mutex::new(()))).collect();
+        let rules = Mutex::new(Rules { limits, breaker: Breaker::new(), heads: BTreeSet::new() });
+        let each = |endpoint| Urgency::ALL.map(|urgency| ((endpoint, urgency), tokio::sync::Mutex::new(())));
+        let queues = Endpoint::ALL.into_iter().flat_map(each).collect();
         let owner = LimitOwner::new(owner);
         Self {
             inner: Arc::new(ThrottleState {
@@ -103,18 +131,24 @@ impl Throttle {
         }
     }
 
+    /// Keeps a part of each limit for urgent requests from now on, because more may come.
+    pub(crate) fn keep_reserve(&self) {
+        self.rules().limits.keep_reserve();
+    }
+
     /// Waits until a request to `endpoint` may be sent. Cancelling is harmless.
-    pub(crate) async fn acquire(&self, endpoint: Endpoint) -> ThrottlePermit {
-        let _first = match self.inner.queues.get(&endpoint) {
+    pub(crate) async fn acquire(&self, endpoint: Endpoint, urgency: Urgency) -> ThrottlePermit {
+        let _first = match self.inner.queues.get(&(endpoint, urgency)) {
             Some(queue) => Some(queue.lock().await),
             None => None,
         };
+        let _head = QueueHead::new(self, endpoint, urgency);
         let (since, mut reported, mut waited) = (moment(), false, false);
         loop {
             let mut changed = std::pin::pin!(self.inner.changed.notified());
             // Listening before the check: a release in between is not missed.
             changed.as_mut().enable();
-            match self.try_acquire(endpoint) {
+            match self.try_acquire(endpoint, urgency) {
                 Admittance::Open(permit) => {
                     let time = moment().since(since);
                     if waited {
@@ -139,19 +173,27 @@ impl Throttle {
         }
     }
 
+    /// Returns how many requests of a budget Roblox takes a minute; `None` if it limits none.
+    pub(crate) fn a_minute(&self, budget: Budget) -> Option<u32> {
+        self.rules().limits.a_minute(budget, &self.inner.owner)
+    }
+
     fn rules(&self) -> MutexGuard<'_, Rules> {
         self.inner.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn try_acquire(&self, endpoint: Endpoint) -> Admittance {
+    fn try_acquire(&self, endpoint: Endpoint, urgency: Urgency) -> Admittance {
         let now = moment();
         let mut rules = self.rules();
+        if rules.heads.iter().any(|(other, before)| *other == endpoint && *before < urgency) {
+            return Admittance::Closed { until: None, reason: LIMITED };
+        }
         let permit = match budget(endpoint) {
             None => None,
-            Some(budget) => match rules.limits.acquire(budget, &self.inner.owner, now) {
+            Some(budget) => match rules.limits.acquire(budget, &self.inner.owner, urgency, now) {
                 Acquire::Go(permit) => Some(permit),
                 Acquire::Wait { until } => {
-                    return Admittance::Closed { until, reason: "waiting for Roblox's rate limit" };
+                    return Admittance::Closed { until, reason: LIMITED };
                 }
             },
         };

@@ -116,7 +116,7 @@ impl SyncRun<'_> {
         let Session { project, state_cache, lockfile, .. } = &mut **session;
         let WantedAssets { manifest: Some((manifest, _)), desired, inputs, .. } = wanted else { return Ok(()) };
         let Some(inputs) = inputs.take() else { return Ok(()) };
-        if self.options.only.is_some() || self.missing_lockfile.is_some() {
+        if self.options.plan_options.only.is_some() || self.missing_lockfile.is_some() {
             return Ok(());
         }
         let (options, report, lockfile) = (&self.options.plan_options, &self.report, lockfile.taken_in());

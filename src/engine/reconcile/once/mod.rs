@@ -6,7 +6,7 @@
 mod end;
 mod fetches;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,6 @@ use crate::engine::workspace::gather::{GatherError, in_progress_now};
 use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
-use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::plan::reason::note::NoteKind;
@@ -54,8 +53,6 @@ pub(crate) struct OnceOptions {
     pub listener: Listener,
     /// The options of the plan.
     pub plan_options: PlanOptions,
-    /// The addresses to sync; `None` for all.
-    pub only: Option<BTreeSet<Address>>,
     /// Whether to fetch every asset first.
     pub refresh: bool,
     /// How long to wait for moderation; `None` for not at all.
@@ -313,9 +310,9 @@ impl SyncRun<'_> {
     /// asset is fetched, or a revision of its earlier address looks like somebody else's.
     async fn record_marks(&mut self) -> Result<(), SyncError> {
         let options = self.plan_options();
-        let (report, only) = (&mut self.report, self.options.only.as_ref());
+        let report = &mut self.report;
         let judge = |plan: &mut Plan, reconciler: &Reconciler<'_>| {
-            report_plan(report, plan, only, reconciler);
+            report_plan(report, plan, reconciler);
             Verdict::Leave
         };
         self.reconciler.plan_and_dispatch(options, judge, |_| tracing::Span::none()).await?;
@@ -336,11 +333,11 @@ impl SyncRun<'_> {
             self.review_ends = self.options.wait_moderation.map(|wait| clock::elapsed().saturating_add(wait));
         }
         let options = self.plan_options();
-        let (only, stop, confirmed) = (&self.options.only, &self.options.stop, self.confirmed);
+        let (stop, confirmed) = (&self.options.stop, self.confirmed);
         let (report, round) = (&mut self.report, &mut self.round);
         let mut question = None;
         let judge = |plan: &mut Plan, reconciler: &Reconciler<'_>| {
-            report_plan(report, plan, only.as_ref(), reconciler);
+            report_plan(report, plan, reconciler);
             // A refused step is held by the new plan, or done another way. Only operations that are
             // still processing can be left.
             let hopeless = round.hopeless.take();
@@ -396,12 +393,9 @@ impl SyncRun<'_> {
     }
 }
 
-/// Reports a plan, which is restricted to the addresses of the run first.
-fn report_plan(report: &mut RunReport, plan: &mut Plan, only: Option<&BTreeSet<Address>>, reconciler: &Reconciler<'_>) {
+/// Reports a plan.
+fn report_plan(report: &mut RunReport, plan: &Plan, reconciler: &Reconciler<'_>) {
     let desired = &reconciler.wanted.desired;
-    if let Some(only) = only {
-        plan.restrict(only, desired);
-    }
     report.left = plan.steps.clone();
     report.held = plan.held.clone();
     report.drifts = plan.drifts.clone();

@@ -296,6 +296,8 @@ async fn context(
 ) -> Result<ExecutionContext, StateCacheError> {
     let (listener, stop) = (setting.listener.clone(), Shutdown::default());
     let context = ExecutionContext::new(session, Arc::clone(client), listener, stop, setting.uploads).await?;
+    // At any time somebody may save a file that players have.
+    context.throttle.keep_reserve();
     // The workers catch a panic, so that it doesn't affect other addresses.
     Ok(context.propagating_panics())
 }
