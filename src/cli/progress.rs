@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::Printer;
 use super::plan_text::done;
+use crate::engine::report::estimate::{Estimate, RoughTime};
 use crate::engine::report::progress::{Listener, ProgressEvent, silent};
 use crate::engine::report::run_report::Outcome;
 use crate::model::address::Address;
@@ -19,6 +20,9 @@ use crate::platform::{clock, failpoint};
 
 /// Macadam hashes fewer files than this before anybody could read a display.
 const WORTH_SHOWING: u64 = 64;
+
+/// The number of files that are named while they upload.
+const NAMED: usize = 2;
 
 /// How often the display moves.
 const TICK: Duration = Duration::from_millis(120);
@@ -59,6 +63,7 @@ struct Line {
     done: u64,
     failed: u64,
     steps: u64,
+    estimate: Estimate,
 }
 
 impl Bars {
@@ -200,7 +205,8 @@ fn style(template: &str) -> ProgressStyle {
 impl Line {
     fn new(bar: Option<ProgressBar>) -> Self {
         let (uploading, at_roblox) = (BTreeSet::new(), BTreeSet::new());
-        Self { bar, before: None, uploading, at_roblox, waiting: None, done: 0, failed: 0, steps: 0 }
+        let estimate = Estimate::default();
+        Self { bar, before: None, uploading, at_roblox, waiting: None, done: 0, failed: 0, steps: 0, estimate }
     }
 
     fn tell(&mut self, progress: ProgressEvent) {
@@ -217,8 +223,10 @@ impl Line {
             | ProgressEvent::Waited { .. }
             | ProgressEvent::KeyExpires { .. }
             | ProgressEvent::Polled => return,
-            ProgressEvent::Planned { steps } => {
+            ProgressEvent::Planned { work } => {
+                let steps = work.steps;
                 (self.steps, self.done, self.failed, self.before) = (steps, 0, 0, None);
+                self.estimate = Estimate::new(work, clock::elapsed());
                 self.uploading.clear();
                 self.at_roblox.clear();
                 if let Some(bar) = self.bar.as_ref().filter(|_| steps > 1) {
@@ -230,12 +238,14 @@ impl Line {
                 self.uploading.insert(address);
             }
             ProgressEvent::Accepted { address } => {
+                self.estimate.accept();
                 self.uploading.remove(&address);
                 self.at_roblox.insert(address);
             }
             ProgressEvent::Finished { step, outcome } => {
                 self.done += u64::from(outcome.is_done());
                 self.failed += u64::from(matches!(outcome, Outcome::Refused { .. } | Outcome::InDoubt { .. }));
+                self.estimate.finish();
                 self.uploading.remove(&step.address);
                 self.at_roblox.remove(&step.address);
             }
@@ -255,16 +265,35 @@ impl Line {
         if self.steps == 0 && self.waiting.is_none() {
             return String::new();
         }
-        let (uploading, at_roblox) = (self.uploading.len(), self.at_roblox.len());
         let failed = if self.failed > 0 { format!(" · {} failed", self.failed) } else { String::new() };
-        let counts = format!(
-            "{} of {} done{failed} · {uploading} uploading · {at_roblox} processing at Roblox",
-            self.done, self.steps
+        let now = clock::elapsed();
+        let at_roblox = self.at_roblox.len();
+        let mut counts = format!(
+            "{} of {} done{failed} · {} · {at_roblox} processing at Roblox",
+            self.done,
+            self.steps,
+            uploading(&self.uploading)
         );
+        if let Some(left) = self.estimate.time_left(now) {
+            if let Some(rate) = self.estimate.rate(now) {
+                counts.push_str(&format!(" · {rate} a minute"));
+            }
+            counts.push_str(&format!(" · {} left", RoughTime(left)));
+        }
         let left = self.waiting.map(|(reason, until)| (reason, until.saturating_sub(clock::elapsed()).as_secs()));
         match left {
             Some((reason, seconds @ 1..)) => format!("{counts} · {reason} ({seconds} s)"),
             Some((_, 0)) | None => counts,
         }
+    }
+}
+
+/// How many files are uploading, and the names of some.
+fn uploading(addresses: &BTreeSet<Address>) -> String {
+    let names: Vec<&str> = addresses.iter().take(NAMED).map(Address::as_str).collect();
+    match (names.as_slice(), addresses.len() - names.len()) {
+        ([], _) => "0 uploading".to_owned(),
+        (names, 0) => format!("uploading {}", names.join(", ")),
+        (names, more) => format!("uploading {} and {more} more", names.join(", ")),
     }
 }

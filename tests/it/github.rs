@@ -197,4 +197,11 @@ fn a_long_run_prints_progress_where_no_terminal_is() {
     let quiet = project.run(&["sync", "--once", "--timeout", "1s", "--quiet"]).expect(1);
     assert_eq!(lines(&quiet), 0, "{}", quiet.stderr);
     assert!(Path::new(&project.file("assets.lock.toml")).exists());
+    // The names of files on their way.
+    remote.control().clear_faults();
+    project.write("ui/b.png", png(2));
+    let slow = json!([{"match": {"endpoint": "create_asset"}, "action": {"kind": "delay", "before_reply_ms": 400}}]);
+    remote.control().add_faults(serde_json::from_value(slow).unwrap()).unwrap();
+    let ran = project.run(&["sync", "--once", "--timeout", "2s"]);
+    assert!(ran.stderr.contains("uploading ui/b.png"), "{}", ran.stderr);
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::engine::report::estimate::Workload;
 use crate::engine::report::run_report::Outcome;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
@@ -23,8 +24,8 @@ pub(crate) enum ProgressEvent {
     },
     /// Execution of a plan is about to begin.
     Planned {
-        /// The number of its steps.
-        steps: u64,
+        /// What it asks of Roblox.
+        work: Workload,
     },
     /// An upload is being sent.
     Uploading {
