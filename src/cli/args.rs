@@ -196,6 +196,10 @@ pub(super) struct InitArgs {
 /// `plan`.
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
+    /// Plan only for these assets and whatever they need: names such as `sword`, or patterns such
+    /// as 'ui/**'
+    #[arg(value_name = "ADDRESS")]
+    pub addresses: Vec<String>,
     /// Exit with 2 if anything would change: on Roblox, in the lockfile or in outputs
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -211,6 +215,10 @@ const WITHOUT_ONCE: &str = "Without --once";
 /// `sync`.
 #[derive(Debug, Args)]
 pub(super) struct SyncArgs {
+    /// With --once: sync only these assets and whatever they need: names such as `sword`, or
+    /// patterns such as 'ui/**'
+    #[arg(value_name = "ADDRESS")]
+    pub addresses: Vec<String>,
     /// Sync once, then exit; otherwise keep running and sync again whenever a file changes
     #[arg(long)]
     pub once: bool,

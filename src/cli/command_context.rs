@@ -28,7 +28,7 @@ use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::files::FilesInProgress;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::plan::{HoldKind, PlanOptions};
+use crate::plan::{HoldKind, PlanOptions, Restriction};
 
 /// The default of `sync --timeout`.
 const TIMEOUT: Duration = Duration::from_mins(60);
@@ -89,13 +89,14 @@ impl Hand {
         only: BTreeSet<Address>,
         yes: bool,
     ) -> Result<RunReport, SyncError> {
+        let uploads = only.len().clamp(1, UPLOADS);
+        let part = Restriction { addresses: only, brings_needed: false };
         let options = OnceOptions {
             // One address has one upload at a time.
-            uploads: only.len().clamp(1, UPLOADS),
+            uploads,
             confirm: confirm(output, yes || self.embedded.is_some(), self.bars.clone()),
             listener: self.bars.listener(),
-            plan_options: PlanOptions::default(),
-            only: Some(only),
+            plan_options: PlanOptions { only: Some(part), ..PlanOptions::default() },
             refresh: false,
             wait_moderation: None,
             stop: self.stop.clone(),

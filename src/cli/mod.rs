@@ -33,6 +33,7 @@ mod on_change;
 mod open;
 mod output;
 mod outputs;
+mod part;
 mod pin;
 mod plan;
 mod plan_text;

@@ -9,6 +9,7 @@ use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::github::AnnotationLevel;
 use super::output::{Printer, annotate, annotates};
 use super::outputs;
+use super::part::{self, LeftOut};
 use super::plan_text::{self, Outline};
 use super::progress::Bars;
 use super::target::{self, ProjectTarget};
@@ -27,6 +28,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Re
     let target = target::find(global)?;
     if !global.emulator
         && !args.refresh
+        && args.addresses.is_empty()
         && let Some(NothingToDo { assets, outputs }) = settled::check(&target.project, &target.remote)
     {
         if output.is_json() {
@@ -36,14 +38,25 @@ pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Re
         }
         return Ok(Exit::Success);
     }
-    let preview = preview(output, global, &target, &PlanOptions::default(), args.refresh).await?;
+    let part = part::read(&target, &args.addresses)?;
+    let options = PlanOptions { only: part.clone(), ..PlanOptions::default() };
+    let preview = preview(output, global, &target, &options, args.refresh).await?;
+    let left_out = part.as_ref().map(|part| LeftOut::look(&target, part, &preview.plan.steps)).transpose()?;
     if output.is_json() {
-        output.document(&document::plan(&preview));
+        let mut document = document::plan(&preview);
+        if let (Some(left_out), Some(fields)) = (&left_out, document.as_object_mut()) {
+            fields.insert("part".to_owned(), left_out.document());
+        }
+        output.document(&document);
     } else {
         show(output, &preview, global, &target);
+        if let Some(left_out) = &left_out {
+            left_out.print(output);
+        }
     }
     let changes = !preview.plan.steps.is_empty() || preview.lockfile_changes || preview.outputs_change();
-    if preview.gathered.desired.assets.values().any(|wanted| wanted.content.is_err()) {
+    let concerns = |address: &Address| part.as_ref().is_none_or(|part| part.addresses.contains(address));
+    if preview.gathered.desired.assets.iter().any(|(address, wanted)| wanted.content.is_err() && concerns(address)) {
         return Ok(Exit::Unreconciled);
     }
     if args.detailed_exitcode && changes {

@@ -14,12 +14,13 @@ use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::github::AnnotationLevel;
 use super::on_change::{self, Ran};
 use super::output::{Printer, TextStyle, annotate, annotates, listed, paint, plural};
+use super::part::LeftOut;
 use super::progress::Bars;
 use super::question::asks;
 use super::status::unknown_address;
 use super::tally::{Tally, Tense, hold_word, tally};
 use super::target::ProjectTarget;
-use super::{ci, invocation, outputs, plan, plan_text, service, target};
+use super::{ci, invocation, outputs, part, plan, plan_text, service, target};
 use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::progress::silent;
@@ -39,6 +40,11 @@ use crate::platform::{clock, failpoint, signals};
 /// Syncs once.
 pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Result<Exit, CommandFailure> {
     if !args.once {
+        if let Some(first) = args.addresses.first() {
+            let message = "without --once, `macadam sync` keeps the whole project up to date";
+            return Err(CommandFailure::new(Exit::Usage, message)
+                .hint(format!("`macadam sync --once {first}` syncs only what you name")));
+        }
         return service::run(output, global, args).await;
     }
     let command = on_change::on_change_command(global, args)?;
@@ -52,12 +58,13 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     // Without a manifest or a key Macadam attempts nothing, and makes no state.
     read_manifest(&target.project)?;
     refuse_pointless(&target, args)?;
+    let part = part::read(&target, &args.addresses)?;
     let credential = target::credential(global, &target)?;
     if command.is_none()
         && let Some(NothingToDo { assets, outputs }) = settled(global, args, &target)
     {
         let report = RunReport { assets, outputs, ..RunReport::default() };
-        let ended = SyncEnd { report: Some(report), failure: None };
+        let ended = SyncEnd { report: Some(report), failure: None, left_out: None };
         if output.is_json() {
             ended.print_document(output, &Ran::NotDue);
         } else {
@@ -73,8 +80,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         uploads: args.uploads as usize,
         confirm: confirm(output, args.yes || global.emulator, bars.clone()),
         listener: bars.listener(),
-        plan_options: plan_options(args)?,
-        only: None,
+        plan_options: PlanOptions { only: part.clone(), ..plan_options(args)? },
         refresh: args.refresh,
         wait_moderation: args.wait_moderation,
         stop: stop.clone(),
@@ -82,6 +88,10 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     let ended = sync_once(&mut session, Arc::new(client), options).await;
     bars.clear();
     let mut ended = SyncEnd::of(ended);
+    ended.left_out = match (&part, &ended.report) {
+        (Some(part), Some(report)) => Some(LeftOut::look(&target, part, &report.left)?),
+        _ => None,
+    };
     if let Some(report) = &ended.report {
         annotate_report(report, &target.project);
     }
@@ -162,6 +172,7 @@ fn is_in_question(plan: &Plan, address: &Address) -> bool {
 fn settled(global: &Global, args: &SyncArgs, target: &ProjectTarget) -> Option<NothingToDo> {
     let is_plain = global.verbose == 0 && !global.emulator;
     let asks_more = args.refresh
+        || !args.addresses.is_empty()
         || args.accept_new_lockfile
         || args.wait_moderation.is_some()
         || !args.overwrite.is_empty()
@@ -173,16 +184,18 @@ fn settled(global: &Global, args: &SyncArgs, target: &ProjectTarget) -> Option<N
 struct SyncEnd {
     report: Option<RunReport>,
     failure: Option<CommandFailure>,
+    /// Of a run for a part.
+    left_out: Option<LeftOut>,
 }
 
 impl SyncEnd {
     fn of(ended: Result<RunReport, SyncError>) -> Self {
         match ended {
-            Ok(report) => Self { failure: stopped(&report), report: Some(report) },
+            Ok(report) => Self { failure: stopped(&report), report: Some(report), left_out: None },
             Err(SyncError::Midway { source, report }) => {
-                Self { report: Some(*report), failure: Some(CommandFailure::from(*source)) }
+                Self { report: Some(*report), failure: Some(CommandFailure::from(*source)), left_out: None }
             }
-            Err(error) => Self { report: None, failure: Some(error.into()) },
+            Err(error) => Self { report: None, failure: Some(error.into()), left_out: None },
         }
     }
 
@@ -194,6 +207,9 @@ impl SyncEnd {
             }
             show(output, report, global, passed_on);
         }
+        if let Some(left_out) = &self.left_out {
+            left_out.print(output);
+        }
         if let Some(failure) = &self.failure {
             output.failure(failure);
         }
@@ -203,6 +219,9 @@ impl SyncEnd {
         let mut document = self.report.as_ref().map_or_else(|| json!({}), document::report);
         if let Some(fields) = document.as_object_mut() {
             fields.insert("on_change".to_owned(), ran.document());
+            if let Some(left_out) = &self.left_out {
+                fields.insert("part".to_owned(), left_out.document());
+            }
         }
         match &self.failure {
             Some(failure) => output.stopped(document, failure),
@@ -240,12 +259,22 @@ async fn locked(
     target: &ProjectTarget,
     args: &SyncArgs,
 ) -> Result<Exit, CommandFailure> {
-    let preview = plan::preview(output, global, target, &plan_options(args)?, args.refresh).await?;
+    let part = part::read(target, &args.addresses)?;
+    let options = PlanOptions { only: part.clone(), ..plan_options(args)? };
+    let preview = plan::preview(output, global, target, &options, args.refresh).await?;
+    let left_out = part.map(|part| LeftOut::look(target, &part, &preview.plan.steps)).transpose()?;
     let violated = !preview.plan.steps.is_empty() || preview.lockfile_changes || preview.outputs_change();
     if output.is_json() {
-        output.document(&document::locked(&preview, violated));
+        let mut document = document::locked(&preview, violated);
+        if let (Some(left_out), Some(fields)) = (&left_out, document.as_object_mut()) {
+            fields.insert("part".to_owned(), left_out.document());
+        }
+        output.document(&document);
     } else {
         plan::show(output, &preview, global, target);
+        if let Some(left_out) = &left_out {
+            left_out.print(output);
+        }
         if violated {
             let lockfile = target.project.lockfile_name();
             Printer::problem(&ReportedProblem {

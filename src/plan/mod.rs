@@ -31,6 +31,7 @@ pub(crate) mod part;
 mod pin;
 pub(crate) mod pinnable;
 pub(crate) mod reason;
+mod restriction;
 pub(crate) mod retirement;
 pub(crate) mod rule;
 pub(crate) mod sharing;
@@ -54,7 +55,9 @@ use reason::hold::HoldReason;
 use reason::note::NoteKind;
 use reason::step::StepReason;
 use sharing::Sharing;
-pub(crate) use step::{Action, Drift, FieldChange, HeldPart, Hold, NewAsset, Note, Plan, PlanOptions, Step};
+pub(crate) use step::{
+    Action, Drift, FieldChange, HeldPart, Hold, NewAsset, Note, Plan, PlanOptions, Restriction, Step,
+};
 
 /// Plans what makes the remote match `desired`, as far as `recorded` knows it, at the time `now`.
 pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions, now: Timestamp) -> Plan {
@@ -124,6 +127,9 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
     // Stable: the steps of an address keep their order, and metadata comes last.
     plan.steps.sort_by(|a, b| (&a.address, a.action.is_metadata()).cmp(&(&b.address, b.action.is_metadata())));
     debug_assert_eq!(lint::check(&plan, in_progress), Vec::<String>::new(), "a plan breaks its own rules");
+    if let Some(restriction) = &options.only {
+        plan.restrict(restriction, desired, recorded);
+    }
     plan
 }
 

@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use crate::model::address::Address;
 use crate::model::asset::FileFormat;
 use crate::model::change::Change;
-use crate::model::desired::Desired;
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::{
@@ -15,6 +14,7 @@ use crate::model::metadata::{
 };
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::{AttemptId, Identity, RetireReason};
+use crate::model::urgency::Urgency;
 
 use super::reason::drift::DriftKind;
 use super::reason::hold::{HoldKind, HoldReason};
@@ -34,39 +34,6 @@ pub(crate) struct Plan {
     pub notes: Vec<Note>,
     /// Changes of the state that need no request, written before the steps.
     pub marks: Vec<Change>,
-}
-
-impl Plan {
-    /// Leaves only what concerns these addresses, and what follows for the icons and previews of
-    /// others that show one of them; what waits for others goes too, which is noted.
-    pub(crate) fn restrict(&mut self, only: &BTreeSet<Address>, desired: &Desired) {
-        let mut waiting = Vec::new();
-        let shows = |step: &Step| {
-            let follows = matches!(&step.action, Action::UpdateMetadata { asset_id: Some(_), changes, .. }
-                if changes.iter().any(|change| matches!(change.field(), Field::Icon | Field::Previews)));
-            let want = desired.assets.get(&step.address);
-            follows && want.is_some_and(|want| want.metadata.references().any(|shown| only.contains(shown)))
-        };
-        self.steps.retain(|step| {
-            if !only.contains(&step.address) && shows(step) {
-                return step.after.iter().all(|after| only.contains(after));
-            }
-            let missing = step.after.iter().find(|after| !only.contains(*after));
-            match missing {
-                _ if !only.contains(&step.address) => false,
-                None => true,
-                Some(other) => {
-                    let kind = NoteKind::NeedsOther { other: other.clone() };
-                    waiting.push(Note { address: Some(step.address.clone()), kind });
-                    false
-                }
-            }
-        });
-        self.notes.extend(waiting);
-        self.held.retain(|hold| only.contains(&hold.address));
-        self.drifts.retain(|drift| only.contains(&drift.address));
-        self.notes.retain(|note| note.address.as_ref().is_none_or(|address| only.contains(address)));
-    }
 }
 
 /// One thing to do for one address.
@@ -282,6 +249,27 @@ impl Action {
         }
     }
 
+    /// How soon it has to be done.
+    pub(crate) const fn urgency(&self) -> Urgency {
+        match self {
+            Self::Rollback { .. } | Self::PointBack { .. } => Urgency::Rescue,
+            // What a change in doubt did decides what its address does next.
+            Self::UpdateContent { .. }
+            | Self::Replace { .. }
+            | Self::Share { from: Some(_), .. }
+            | Self::Restore { .. }
+            | Self::Settle { .. } => Urgency::Live,
+            Self::UpdateMetadata { asset_id: Some(_), .. } | Self::Move { .. } | Self::Archive { .. } => {
+                Urgency::Metadata
+            }
+            // The operation's own urgency counts while it is followed.
+            Self::Create(_)
+            | Self::Share { from: None, .. }
+            | Self::UpdateMetadata { asset_id: None, .. }
+            | Self::Wait { .. } => Urgency::FirstUpload,
+        }
+    }
+
     /// The asset that it concerns, where known.
     pub(crate) fn asset_id(&self) -> Option<AssetId> {
         match self {
@@ -397,6 +385,15 @@ pub(crate) const HEALINGS_A_DAY: usize = 3;
 /// over within a minute cost no copy then; it is also the length of Roblox's rate-limit windows.
 pub(crate) const LOST_ANSWER_REST: SignedDuration = SignedDuration::from_secs(60);
 
+/// The addresses to which a plan is restricted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Restriction {
+    /// The addresses that a person named.
+    pub addresses: BTreeSet<Address>,
+    /// Whether what their steps need comes along. Otherwise such a step is left, with a note.
+    pub brings_needed: bool,
+}
+
 /// The options of a run beside the manifest, and the work in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PlanOptions {
@@ -413,6 +410,8 @@ pub(crate) struct PlanOptions {
     pub missing_lockfile: Option<MissingLockfile>,
     /// A person agrees to a new lockfile in place of a missing one.
     pub accept_new_lockfile: bool,
+    /// The part of the project to plan for; `None` for all of it.
+    pub only: Option<Restriction>,
 }
 
 impl Default for PlanOptions {
@@ -424,6 +423,7 @@ impl Default for PlanOptions {
             missing_lockfile: None,
             lost_answer_rest: LOST_ANSWER_REST,
             in_progress: BTreeSet::new(),
+            only: None,
         }
     }
 }

@@ -35,7 +35,7 @@ use crate::model::metadata::{Field, FieldDigests};
 use crate::model::missing_lockfile::{Lost, MissingLockfile};
 use crate::model::recorded::{Identity, PossibleDuplicate, Record, Recorded, RetireReason};
 use crate::plan::current::{current, last};
-use crate::plan::{Plan, PlanOptions, plan};
+use crate::plan::{Plan, PlanOptions, Restriction, plan};
 use crate::platform::failpoint;
 
 /// The addresses that get assets of the new owner, and the held ones that can't.
@@ -405,9 +405,8 @@ pub(crate) fn preview(
         // It always fits: it was chosen from this state.
         let _ = after.apply(&change, now);
     }
-    let mut plan = plan(desired, &after, &PlanOptions::default(), now);
-    plan.restrict(&choice.changed().cloned().collect(), desired);
-    plan
+    let part = Restriction { addresses: choice.changed().cloned().collect(), brings_needed: false };
+    plan(desired, &after, &PlanOptions { only: Some(part), ..PlanOptions::default() }, now)
 }
 
 /// An asset of an earlier owner, with its successor.

@@ -1,0 +1,83 @@
+//! `sync --once ADDRESS…` and `plan ADDRESS…`: a part of the project, and what the part leaves out.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tokio::task::block_in_place;
+
+use super::exit::CommandFailure;
+use super::output::Printer;
+use super::selection::{AddressSelection, Candidates};
+use super::status::unknown_address;
+use super::tally::{Tally, Tense, tally};
+use super::target::ProjectTarget;
+use crate::engine::report::progress::silent;
+use crate::engine::workspace::snapshot::{self, PlanPreview};
+use crate::model::address::Address;
+use crate::plan::{PlanOptions, Restriction, Step};
+
+/// Plans for the whole project, from the files and what is known.
+fn plan_whole(target: &ProjectTarget) -> Result<PlanPreview, CommandFailure> {
+    let whole = || snapshot::preview(&target.project, &target.remote, &silent(), &PlanOptions::default());
+    Ok(block_in_place(whole)?)
+}
+
+/// Reads the addresses of a command line; `None` without any, which means the whole project.
+///
+/// # Errors
+/// When one names no asset, or a pattern matches none.
+pub(super) fn read(target: &ProjectTarget, texts: &[String]) -> Result<Option<Restriction>, CommandFailure> {
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    let whole = plan_whole(target)?;
+    let known: BTreeSet<Address> =
+        whole.gathered.desired.assets.keys().chain(whole.recorded.assets.keys()).cloned().collect();
+    let selection = AddressSelection::read(texts, || Ok(Candidates::from(known.clone())))?;
+    if let Some(unknown) = selection.addresses.iter().find(|address| !known.contains(*address)) {
+        return Err(unknown_address(unknown.as_str(), known.iter().map(Address::as_str)));
+    }
+    Ok(Some(Restriction { addresses: selection.addresses.into_iter().collect(), brings_needed: true }))
+}
+
+/// What a part leaves to be done.
+#[derive(Debug)]
+pub(super) struct LeftOut {
+    addresses: BTreeSet<Address>,
+    steps: Vec<Step>,
+}
+
+impl LeftOut {
+    /// Looks at what is left once the part is done, or would be with these `planned` steps.
+    ///
+    /// # Errors
+    /// When manifest, lockfile or state can't be used any more.
+    pub(super) fn look(target: &ProjectTarget, part: &Restriction, planned: &[Step]) -> Result<Self, CommandFailure> {
+        let of_part = |step: &Step| {
+            part.addresses.contains(&step.address) || planned.iter().any(|other| other.address == step.address)
+        };
+        let steps = plan_whole(target)?.plan.steps.into_iter().filter(|step| !of_part(step)).collect();
+        Ok(Self { addresses: part.addresses.clone(), steps })
+    }
+
+    /// Says it to a person.
+    pub(super) fn print(&self, output: Printer) {
+        let counts = Tally::list(&tally(&self.steps, Tense::ToDo), None);
+        output.line(if counts.is_empty() {
+            "This was a part of the project; nothing else is to do.".to_owned()
+        } else {
+            format!("This was a part of the project. Still to do: {counts}. `macadam sync --once` does it.")
+        });
+    }
+
+    /// The value of the key `part`.
+    pub(super) fn document(&self) -> Value {
+        json!({
+            "addresses": self.addresses.iter().map(Address::as_str).collect::<Vec<_>>(),
+            "left_out": self.steps.iter().map(|step| json!({
+                "address": step.address.as_str(),
+                "action": step.action.name(),
+            })).collect::<Vec<_>>(),
+        })
+    }
+}
