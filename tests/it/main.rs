@@ -18,6 +18,7 @@ mod branches;
 mod byhand;
 mod ci;
 mod ci_pages;
+mod circles;
 mod cli;
 mod clones;
 mod commit_push;
