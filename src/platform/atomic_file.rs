@@ -7,9 +7,10 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::access::{Access, PathRefusal};
 use super::failpoint;
-use super::folder::{Access, Folder, split};
-use super::own_file::{self, PathRefusal};
+use super::folder::{Folder, split};
+use super::own_file;
 
 /// An error that kept a file from being replaced. The old one is unchanged, unless the variant says
 /// otherwise.

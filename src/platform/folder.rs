@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::own_file::{How, PathRefusal};
+use super::access::{Access, How, PathRefusal};
 
 /// The most names to try for a temporary file. Each is random, so a second one is hardly ever
 /// needed.
@@ -20,25 +20,6 @@ pub(super) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok((folder, name))
-}
-
-/// The users that may access a new file or folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Those that the umask allows.
-    Usual,
-    /// This user alone.
-    Private,
-}
-
-impl Access {
-    /// Returns how to open a new file.
-    pub(super) const fn new_file(self) -> How {
-        match self {
-            Self::Usual => How::New,
-            Self::Private => How::NewPrivate,
-        }
-    }
 }
 
 /// An open folder.

@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows of assets. Read next: [`clock`].
 
+mod access;
 pub(crate) mod atomic_file;
 pub(crate) mod clock;
 pub(crate) mod failpoint;

@@ -18,54 +18,9 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
-pub(crate) use super::folder::Access;
+use super::access::FOLDER;
+pub(crate) use super::access::{Access, How, PathRefusal};
 use super::folder::{Folder, split};
-
-/// The reason why an existing path is not opened. It comes inside an [`io::Error`], and [`hint`]
-/// finds it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PathRefusal {
-    /// The file, or a folder on the way to it, is a link.
-    #[error("`{}` is a symbolic link, and Macadam follows none here", at.display())]
-    Link {
-        /// The first component that is a link.
-        at: PathBuf,
-    },
-    /// It is not a plain file.
-    #[error("it is {kind}, not a file")]
-    NotAFile {
-        /// The kind of the place, with its article.
-        kind: &'static str,
-    },
-    /// It is longer than any such file.
-    #[error("it has more than {limit} bytes")]
-    TooLong {
-        /// The limit in bytes.
-        limit: u64,
-    },
-}
-
-impl PathRefusal {
-    /// Returns what a person can do about it, if there is something.
-    const fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Link { .. } => Some("put the file itself there in place of the link"),
-            Self::NotAFile { .. } => Some("put a plain file there, or name another one"),
-            Self::TooLong { .. } => None,
-        }
-    }
-}
-
-impl From<PathRefusal> for io::Error {
-    fn from(refusal: PathRefusal) -> Self {
-        let kind = match &refusal {
-            PathRefusal::TooLong { .. } => io::ErrorKind::FileTooLarge,
-            PathRefusal::NotAFile { kind: FOLDER } => io::ErrorKind::IsADirectory,
-            PathRefusal::Link { .. } | PathRefusal::NotAFile { .. } => io::ErrorKind::InvalidInput,
-        };
-        Self::new(kind, refusal)
-    }
-}
 
 /// Returns the refusal that an error of this module carries.
 pub(crate) fn refusal(error: &io::Error) -> Option<&PathRefusal> {
@@ -76,9 +31,6 @@ pub(crate) fn refusal(error: &io::Error) -> Option<&PathRefusal> {
 pub(crate) fn hint(error: &io::Error) -> Option<&'static str> {
     refusal(error)?.hint()
 }
-
-/// The name of a folder in messages.
-const FOLDER: &str = "a folder";
 
 /// Returns the kind of anything but a plain file, with its article.
 pub(crate) fn kind_of(metadata: &Metadata) -> Option<&'static str> {
@@ -125,41 +77,6 @@ pub(crate) fn resolved(path: &Path) -> io::Result<PathBuf> {
     #[cfg(not(windows))]
     let real = fs::canonicalize(path);
     real
-}
-
-/// The way to open a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
-    /// To read it.
-    Read,
-    /// To overwrite an existing file.
-    Write,
-    /// To append to an existing file.
-    Append,
-    /// To read and write it; a missing file is created for this user alone.
-    Private,
-    /// To write a new file; it must not exist yet. The umask says who may read it.
-    New,
-    /// The same, for this user alone.
-    NewPrivate,
-}
-
-impl How {
-    /// Returns whether a missing file is created.
-    #[cfg(unix)]
-    pub(super) const fn creates(self) -> bool {
-        matches!(self, Self::Private | Self::New | Self::NewPrivate)
-    }
-
-    /// Returns whether the file is this user's alone.
-    pub(super) const fn is_private(self) -> bool {
-        matches!(self, Self::Private | Self::NewPrivate)
-    }
-
-    /// Returns whether the file must be missing.
-    pub(super) const fn is_new(self) -> bool {
-        matches!(self, Self::New | Self::NewPrivate)
-    }
 }
 
 /// Opens a plain file without following a link.

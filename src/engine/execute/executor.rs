@@ -194,6 +194,16 @@ impl Runner for Executor {
     }
 }
 
+/// Returns the outcome for a creator that the key has no permission for. Its assets wait for the
+/// rest of the run.
+pub(in crate::engine) fn forbidden_outcome(creator: Creator, message: String) -> Outcome {
+    let hint = format!(
+        "give the key access to {}, or set another creator: https://create.roblox.com/dashboard/credentials",
+        creator.in_words()
+    );
+    Outcome::Refused { message, hint: Some(hint) }
+}
+
 /// Returns why a run ends when its state can't be written.
 pub(in crate::engine) fn stop_for(error: &StateCacheError) -> Stop {
     let message = with_causes(error);
@@ -446,7 +456,7 @@ impl Executor {
 
     fn forbidden_to(&self, creator: Creator) -> Option<Outcome> {
         let message = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).get(&creator)?.clone();
-        Some(crate::engine::execute::response::forbidden_outcome(creator, message))
+        Some(forbidden_outcome(creator, message))
     }
 
     /// Returns why no new asset of this kind is uploaded now: the quota was spent during the wait.

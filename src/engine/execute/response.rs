@@ -13,14 +13,14 @@ use crate::cloud::failure::{ApiReply, Failure};
 use crate::cloud::wire::error::Shape;
 use crate::cloud::wire::operation::Submitted;
 use crate::engine::execute::effects;
-use crate::engine::execute::executor::{Executor, StepError, StepResult, superseded};
+use crate::engine::execute::executor::{Executor, StepError, StepResult, forbidden_outcome, superseded};
 use crate::engine::report::run_report::Outcome;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::change::Change;
 use crate::model::digest::FieldDigest;
 use crate::model::event::EventKind;
 use crate::model::history::Kind;
-use crate::model::ids::{AssetId, Creator, Revision};
+use crate::model::ids::{AssetId, Revision};
 use crate::model::metadata::FieldDigests;
 use crate::model::metadata_digest;
 use crate::model::phase::{Intent, PhaseEvent};
@@ -261,16 +261,6 @@ impl Executor {
         });
         known.unwrap_or_else(|| metadata_digest::input_digest(attempt.intent.content(), &FieldDigests::new()))
     }
-}
-
-/// Returns the outcome for a creator that the key has no permission for. Its assets wait for the
-/// rest of the run.
-pub(in crate::engine) fn forbidden_outcome(creator: Creator, message: String) -> Outcome {
-    let hint = format!(
-        "give the key access to {}, or set another creator: https://create.roblox.com/dashboard/credentials",
-        creator.in_words()
-    );
-    Outcome::Refused { message, hint: Some(hint) }
 }
 
 /// Returns how long Roblox says to wait, if it says so in seconds. The limit is a month, the
