@@ -332,8 +332,8 @@ async fn finish(output: Printer, target: &ProjectTarget, mut hand: Hand, mut edi
     tell_shortfall(output, target, &edited, (outcome, more), failure)
 }
 
-/// Has the running service edit the manifest and sync it, and prints the result. `None`: there is no
-/// service, and nothing was done.
+/// Has the running service edit the manifest and sync it, and prints the result. `None`: there is
+/// no service, and nothing was done.
 async fn by_service(
     output: Printer,
     global: &Global,

@@ -174,8 +174,8 @@ impl TransportError {
     }
 }
 
-/// The cause of a connection's failure in a person's words: the innermost one, without the layers of
-/// libraries around it.
+/// The cause of a connection's failure in a person's words: the innermost one, without the layers
+/// of libraries around it.
 pub(super) fn cause_of(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
     let mut is_name = false;

@@ -132,8 +132,8 @@ pub(crate) fn completed(
 }
 
 /// Marks an asset whose operation describes an older revision as outdated. After an old state came
-/// back, the lockfile may know a newer revision, under this name of the asset or another one, and no
-/// one else made the old one current.
+/// back, the lockfile may know a newer revision, under this name of the asset or another one, and
+/// no one else made the old one current.
 pub(crate) fn answered_late(intent: &Intent, recorded: &Recorded, made: RevisionKey) -> Option<Change> {
     let is_new = match intent {
         // Roblox made no revision of bytes that an older one has, which is current.

@@ -3,6 +3,7 @@
 mod looks;
 pub(crate) mod once;
 mod reconciler;
+mod records;
 mod scan;
 pub(crate) mod service;
 pub(crate) mod shutdown;

@@ -7,7 +7,8 @@
 //! requests or signals: those are the driver's.
 //!
 //! Read next: [`super::workers`], [`super::scan`] for manifest and files, [`super::looks`] for what
-//! is asked of Roblox, then the drivers [`super::once`] and [`super::service`].
+//! is asked of Roblox, [`super::records`] for what is written down, then the drivers
+//! [`super::once`] and [`super::service`].
 //!
 //! [`next`]: Reconciler::next
 //! [`plan_and_dispatch`]: Reconciler::plan_and_dispatch
@@ -49,6 +50,8 @@ pub(super) struct Reconciler<'a> {
     pub(super) observing: Option<Shutdown>,
     /// Whether operations that were set aside are being polled.
     pub(super) polling_overdue: bool,
+    /// When the write of the lockfile in progress began. Nothing else reads or writes it meanwhile.
+    pub(super) writing: Option<Duration>,
     prepared: Option<WaitingPlan>,
 }
 
@@ -96,8 +99,8 @@ pub(super) enum Dispatch {
     Begun,
     /// It was left.
     Left,
-    /// Its steps wait: call [`Reconciler::dispatch`] after the answer to [`Verdict::Ask`], and after
-    /// the check of the key that is in progress.
+    /// Its steps wait: call [`Reconciler::dispatch`] after the answer to [`Verdict::Ask`], and
+    /// after the check of the key that is in progress.
     Waits,
     /// The lockfile has no room for the outcomes, so nothing was begun.
     NoRoom(LockfileError),
@@ -118,6 +121,7 @@ impl<'a> Reconciler<'a> {
             key: KeyCheck::default(),
             observing: None,
             polling_overdue: false,
+            writing: None,
             prepared: None,
         }
     }
@@ -131,10 +135,21 @@ impl<'a> Reconciler<'a> {
                 End::Scan(_) => self.scanning = None,
                 End::Observation(_) => self.observing = None,
                 End::Overdue(_) => self.polling_overdue = false,
+                End::Lockfile(_) => self.writing = None,
                 _ => {}
             }
         }
         ends
+    }
+
+    /// Returns whether no steps, no job and no write of the lockfile are in progress.
+    pub(super) fn is_idle(&self) -> bool {
+        self.workers.is_idle() && self.writing.is_none()
+    }
+
+    /// Returns whether work of the disk takes longer than `limit`, as if it hung.
+    pub(super) fn hangs(&self, now: Duration, limit: Duration) -> bool {
+        [self.scanning, self.writing].into_iter().flatten().any(|since| now.saturating_sub(since) >= limit)
     }
 
     /// Checks that the state is still the one at its path. Returns whether it was written anew

@@ -7,6 +7,7 @@ use super::reconciler::Reconciler;
 use super::shutdown::panic_message;
 use super::workers::End;
 use crate::engine::workspace::gather::{GatherError, Gathered, gather_manifest, read_manifest};
+use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::settled::PlanInputs;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::files::FilesInProgress;
@@ -26,7 +27,7 @@ pub(super) struct WantedAssets {
     pub(super) manifest: Option<(Manifest, String)>,
     pub(super) desired: Arc<Desired>,
     /// The addresses of `desired`.
-    pub(super) in_manifest: BTreeSet<Address>,
+    pub(super) in_manifest: Arc<BTreeSet<Address>>,
     /// What all of this was gathered from, if that can show that nothing changed since.
     pub(super) inputs: Option<PlanInputs>,
 }
@@ -52,9 +53,19 @@ pub(super) struct WantedChanges {
 }
 
 impl Reconciler<'_> {
-    /// Begins a scan. If the manifest is not valid, the files are scanned for `otherwise`, if there
-    /// is one. For files that are `in_progress`, the known content counts.
-    pub(super) fn scan(&mut self, in_progress: FilesInProgress, otherwise: Option<(Manifest, String)>) {
+    /// Reads the lockfile, and begins a scan. If the manifest is not valid, the files are scanned for
+    /// `otherwise`, if there is one. For files that are `in_progress`, the known content counts.
+    ///
+    /// # Errors
+    /// When the lockfile can't be used, or the state can't be written. Nothing was begun then.
+    pub(super) async fn scan(
+        &mut self,
+        in_progress: FilesInProgress,
+        otherwise: Option<(Manifest, String)>,
+    ) -> Result<(), KeepError> {
+        // Before the manifest: a pull may bring both, and the manifest must not seem to name
+        // unknown assets.
+        self.session.lockfile.read(&self.session.state_cache).await?;
         let known = self.session.state_cache.read(Recorded::addresses);
         let (project, listener) = (self.session.project.clone(), self.context.listener.clone());
         let before = std::mem::take(&mut self.session.cache);
@@ -80,6 +91,7 @@ impl Reconciler<'_> {
             });
             End::Scan(scanned.map(Box::new))
         });
+        Ok(())
     }
 
     /// Takes over the result of a scan.
@@ -100,7 +112,7 @@ impl Reconciler<'_> {
         let changed = changed(&self.wanted.desired, &desired);
         self.workers.supersede(&changed);
         self.session.lockfile.wanted_by(&desired.checkout);
-        let in_manifest = desired.assets.keys().cloned().collect();
+        let in_manifest = Arc::new(desired.assets.keys().cloned().collect());
         self.wanted =
             WantedAssets { manifest: Some((manifest, text)), desired: Arc::new(desired), in_manifest, inputs };
         Ok(WantedChanges { changed, waiting })

@@ -1,5 +1,5 @@
-//! The workers: everything that takes time is a future of this set, and its end is a result that the
-//! driver takes in. The steps of each address are one worker, so that no address waits for
+//! The workers: everything that takes time is a future of this set, and its end is a result that
+//! the driver takes in. The steps of each address are one worker, so that no address waits for
 //! another's upload.
 //!
 //! Each address has one slot. A change of a busy address is planned when its worker ends; a wait
@@ -24,6 +24,7 @@ use crate::engine::remote::fetch::AssetQuery;
 use crate::engine::remote::observe::QueryResult;
 use crate::engine::remote::overdue::OverdueResult;
 use crate::engine::report::run_report::{Outcome, StepReport};
+use crate::engine::workspace::lockfile::WriteDone;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::request::{RequestDone, RequestProblem};
@@ -54,6 +55,8 @@ pub(super) enum End {
     Overdue(Vec<OverdueResult>),
     /// The check of the key that has this serial; `false` if nothing may begin.
     Key { serial: u64, may_begin: bool },
+    /// A write of the lockfile.
+    Lockfile(WriteDone),
     /// A person's answer.
     Confirmed(bool),
     /// A wait of the driver.

@@ -1,5 +1,5 @@
-//! The one way to fetch an asset. Its callers differ in what they ask for and in what a failure means
-//! to them: a step (`execute/fetch.rs`), an observation ([`super::observe`]), a command
+//! The one way to fetch an asset. Its callers differ in what they ask for and in what a failure
+//! means to them: a step (`execute/fetch.rs`), an observation ([`super::observe`]), a command
 //! (`commands/error.rs`), and a person who reads a history ([`super::revisions`]).
 //!
 //! Must never decide anything from an answer.

@@ -2,9 +2,9 @@
 //! ([`chain`](crate::engine::execute::chain)), with the fields that it sends
 //! ([`metadata`](crate::engine::execute::metadata)) and what it records of outcomes ([`effects`]).
 //!
-//! Everything of the real executor that awaits nothing is shared. What is left here are its requests
-//! themselves. It sends them through an HTTP client, and each passes a state on disk, on a thread of
-//! its own that no paused clock knows of: with both, a scenario takes seconds in place of
+//! Everything of the real executor that awaits nothing is shared. What is left here are its
+//! requests themselves. It sends them through an HTTP client, and each passes a state on disk, on a
+//! thread of its own that no paused clock knows of: with both, a scenario takes seconds in place of
 //! milliseconds, and thousands of them run. `tests/it/property` checks the real ones together.
 
 use std::cell::RefCell;

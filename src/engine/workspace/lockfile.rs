@@ -1,25 +1,29 @@
 //! Keeps lockfile and state cache in step: reads the file as a union, and writes it when its
 //! content changes.
+//!
+//! Read next: [`read`] for what is taken in, [`content`] for what it says, [`write`] for one write.
+
+mod content;
+mod read;
+mod write;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use crate::engine::workspace::gather::read_manifest;
+use self::content::{begun_in, text};
+pub(crate) use self::content::{parse, would_change};
+pub(crate) use self::write::{LockfileWrite, WriteDone};
+use self::write::{RoomLeft, WriteEnd, WriteInputs};
 use crate::engine::workspace::git;
-use crate::engine::workspace::lost_entries::{self, Compared};
-use crate::engine::workspace::missing_lockfile;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
-use crate::files;
 use crate::model::address::Address;
-use crate::model::change::Change;
-use crate::model::checkout::{Checkout, InLockfile};
-use crate::model::event::EventKind;
+use crate::model::checkout::Checkout;
 use crate::model::file::Fingerprint;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::Recorded;
 use crate::platform::atomic_file::Room;
-use crate::platform::{clock, failpoint, fingerprint};
-use crate::state::lockfile::{self, Digests, Ledger, LockfileError};
+use crate::state::lockfile::{self, Digests, LockfileError};
 
 /// The most that an upload usually adds to the lockfile, in bytes: an entry of its own, with a
 /// digest for each field of metadata.
@@ -49,7 +53,7 @@ pub struct Lockfile {
     /// The checkout of the last scan of manifest and files; unknown before the first.
     checkout: Checkout,
     /// The revisions of that file, once this process has read it.
-    digests: Option<Digests>,
+    digests: Option<Arc<Digests>>,
     /// The lockfile or an output was written, and no command of `--on-change` has succeeded since.
     unreported: bool,
     /// The evidence found by the last read, if the file was missing.
@@ -164,126 +168,6 @@ impl Lockfile {
         self.missing.as_ref()
     }
 
-    /// Records what the file says since the last read. A missing file says that nothing is known.
-    ///
-    /// # Errors
-    /// When it can't be read or used, or the state can't be written.
-    pub async fn read(&mut self, state_cache: &StateCache) -> Result<(), KeepError> {
-        let stamp = self.stamp_now();
-        let bytes = lockfile::read(&self.project.lockfile)?;
-        let fingerprint = bytes.as_deref().map(lockfile::fingerprint);
-        self.take_in(state_cache, bytes, fingerprint).await?;
-        self.stamp = stamp;
-        Ok(())
-    }
-
-    fn stamp_now(&self) -> Option<(Fingerprint, i64)> {
-        let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
-        let metadata = std::fs::symlink_metadata(&self.project.lockfile).ok().filter(std::fs::Metadata::is_file)?;
-        Some((fingerprint::at(&self.project.lockfile, &metadata), now_ns))
-    }
-
-    /// Returns whether the file is as it was last read or written. Reads it only where its metadata
-    /// can't tell.
-    pub(crate) fn is_untouched(&self) -> bool {
-        let is_same = |(state, looked_at_ns): (Fingerprint, i64)| {
-            files::is_unchanged_since(&state, looked_at_ns) && self.stamp_now().is_some_and(|(now, _)| now == state)
-        };
-        self.stamp.is_some_and(is_same) || !self.is_changed().unwrap_or(true)
-    }
-
-    async fn take_in(
-        &mut self,
-        state_cache: &StateCache,
-        bytes: Option<Vec<u8>>,
-        fingerprint: Option<String>,
-    ) -> Result<(), KeepError> {
-        self.notice_loss(state_cache, fingerprint.as_deref()).await?;
-        self.missing = if bytes.is_none() {
-            self.find_missing().await
-        } else {
-            self.is_lost.then(|| missing_lockfile::written_anew(&self.project))
-        };
-        self.length = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        match &bytes {
-            None => self.had.extend(state_cache.read(in_lockfile)),
-            Some(_) if self.known != fingerprint => self.had.clear(),
-            Some(_) => {}
-        }
-        if bytes.is_none() {
-            self.digests = Some(Digests::of(&Ledger::new(self.remote.clone())));
-        }
-        let generation = state_cache.generation();
-        let is_same = self.known == fingerprint && self.generation == generation;
-        self.head = git::head(&self.project.root);
-        let is_compared = self.known == fingerprint && self.compared.as_ref() == Some(&self.head);
-        if is_same && (is_compared || bytes.is_none()) {
-            return Ok(());
-        }
-        let mut ledger = parse(&self.project, &self.remote, bytes.as_deref())?;
-        self.digests = Some(Digests::of(&ledger));
-        let mut compared = Compared::default();
-        if let Some(bytes) = bytes {
-            (ledger, compared) = self.take_back(state_cache, bytes, ledger).await?;
-        }
-        // A state that is ahead of a file that it knows learns nothing from it.
-        self.took_back |= compared.is_changed;
-        if !is_same || compared.is_changed {
-            state_cache.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
-        }
-        self.generation = generation;
-        if self.known != fingerprint {
-            self.known = fingerprint;
-            self.remember(state_cache).await?;
-        }
-        if self.compared != compared.at {
-            self.compared = compared.at;
-            let proven = self.compared.clone().filter(|_| !compared.failed);
-            state_cache.store().set_lockfile_compared(proven).await.map_err(StateCacheError::from)?;
-        }
-        Ok(())
-    }
-
-    /// Adds to `ledger`, which the file holds as `bytes`, entries that the file lost and git still
-    /// has.
-    async fn take_back(
-        &self,
-        state_cache: &StateCache,
-        bytes: Vec<u8>,
-        mut ledger: Ledger,
-    ) -> Result<(Ledger, Compared), StateCacheError> {
-        let (project, remote, name) = (self.project.clone(), self.remote.clone(), self.project.lockfile_name());
-        let looked = tokio::task::spawn_blocking(move || {
-            let compared = lost_entries::take_back(&project, &remote, &bytes, &mut ledger);
-            (ledger, compared)
-        });
-        let (ledger, compared) = looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        for address in &compared.lost {
-            tracing::warn!(%address, "{name} had lost its entry, which git still has: it is taken from there and written again");
-        }
-        let tell = |address: Address| Change::LogEvent {
-            address: Some(address),
-            event: EventKind::EntryTakenBack { lockfile: name.clone() },
-        };
-        state_cache.commit(compared.lost.iter().cloned().map(tell).collect()).await?;
-        Ok((ledger, compared))
-    }
-
-    /// Records a loss. It stays recorded even if this process writes a new file, until someone puts
-    /// another file there or agrees to the new one.
-    async fn notice_loss(&mut self, state_cache: &StateCache, found: Option<&str>) -> Result<(), StateCacheError> {
-        let is_lost = match (found, self.known.as_deref()) {
-            _ if self.accepted => false,
-            (None, Some(_)) => true,
-            (Some(found), known) if known != Some(found) => false,
-            (None, None) | (Some(_), _) => self.is_lost,
-        };
-        if std::mem::replace(&mut self.is_lost, is_lost) != is_lost {
-            state_cache.store().set_lockfile_lost(is_lost).await?;
-        }
-        Ok(())
-    }
-
     /// Returns whether another program wrote the file since it was last read or written; usually
     /// git, with another branch.
     ///
@@ -306,13 +190,14 @@ impl Lockfile {
     /// When it can't be read or written, or the state can't be written.
     pub async fn write(
         &mut self,
-        state_cache: &StateCache,
-        in_manifest: &BTreeSet<Address>,
+        state_cache: &Arc<StateCache>,
+        in_manifest: &Arc<BTreeSet<Address>>,
     ) -> Result<bool, KeepError> {
         // Git, for example, may have changed it. Unread facts are never overwritten.
         for _ in 0..ATTEMPTS {
             self.read(state_cache).await?;
-            if let Some(written) = self.replace(state_cache, in_manifest, false).await? {
+            let write = self.prepare(state_cache, in_manifest, false);
+            if let Some(written) = self.wrote(write.run().await)? {
                 return Ok(written);
             }
         }
@@ -320,86 +205,101 @@ impl Lockfile {
         Ok(false)
     }
 
-    /// Does the same, unless the file is not as it was last read or written, or belongs to another
-    /// branch: then `None`, and nothing is written or read from it. Reads the file once.
+    /// Prepares a write that leaves a file alone which is not as it was last read or written, or
+    /// belongs to another branch. `None` if that is so now. Until [`Lockfile::wrote`] nothing else
+    /// may read or write the file.
     ///
     /// # Errors
     /// As for [`Lockfile::write`].
-    pub async fn write_unless_changed(
+    pub(crate) async fn prepare_write(
         &mut self,
-        state_cache: &StateCache,
-        in_manifest: &BTreeSet<Address>,
-    ) -> Result<Option<bool>, KeepError> {
-        let bytes = lockfile::read(&self.project.lockfile)?;
-        let fingerprint = bytes.as_deref().map(lockfile::fingerprint);
-        if self.known != fingerprint || self.is_of_another_branch() {
-            return Ok(None);
+        state_cache: &Arc<StateCache>,
+        in_manifest: &Arc<BTreeSet<Address>>,
+    ) -> Result<Option<LockfileWrite>, KeepError> {
+        if self.generation != state_cache.generation() || self.is_of_another_commit() {
+            if self.is_changed()? || self.is_of_another_branch() {
+                return Ok(None);
+            }
+            self.read(state_cache).await?;
         }
-        self.take_in(state_cache, bytes, fingerprint).await?;
-        self.replace(state_cache, in_manifest, true).await
+        Ok(Some(self.prepare(state_cache, in_manifest, true)))
     }
 
-    /// Replaces the file, which was just read, if its content would change. Makes its text once.
-    /// `None` if another program changed the file or the branch meanwhile, or, if it `waits_for_git`,
-    /// began to: the text may belong to another branch, and nothing is written.
-    async fn replace(
+    fn prepare(
         &mut self,
-        state_cache: &StateCache,
-        in_manifest: &BTreeSet<Address>,
-        waits_for_git: bool,
-    ) -> Result<Option<bool>, KeepError> {
+        state_cache: &Arc<StateCache>,
+        in_manifest: &Arc<BTreeSet<Address>>,
+        is_cautious: bool,
+    ) -> LockfileWrite {
         self.stamp = None;
-        let now = git::checkout(&self.project.root);
-        if self.is_elsewhere(&now) {
-            tracing::warn!(
-                "{} is not written: another branch was checked out in the meantime. Run `macadam sync --once` again on each branch",
-                self.project.lockfile_name()
-            );
-            return Ok(Some(false));
+        let room = self.room.take();
+        let inputs = WriteInputs { is_cautious, ..self.inputs(state_cache, in_manifest) };
+        LockfileWrite { inputs: Arc::new(inputs), room }
+    }
+
+    fn inputs(&self, state_cache: &Arc<StateCache>, in_manifest: &Arc<BTreeSet<Address>>) -> WriteInputs {
+        WriteInputs {
+            project: self.project.clone(),
+            remote: self.remote.clone(),
+            state_cache: Arc::clone(state_cache),
+            in_manifest: Arc::clone(in_manifest),
+            had: self.had.clone(),
+            checkout: self.checkout.clone(),
+            known: self.known.clone(),
+            digests: self.digests.clone(),
+            missing: self.missing.clone().filter(|_| !self.accepted),
+            is_unreported: self.unreported,
+            is_cautious: false,
         }
-        let in_manifest = &self.addresses(state_cache, in_manifest, &now);
-        let took_back = std::mem::take(&mut self.took_back);
-        let ledger = state_cache.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest));
-        let written = text(&ledger);
-        if self.missing.as_ref().is_some_and(|missing| !self.accepted && forbids(missing, &ledger)) {
-            return Ok(Some(false));
-        }
-        let fingerprint = Some(lockfile::fingerprint(&written));
-        if self.known == fingerprint || (ledger.entries.is_empty() && self.known.is_none()) {
-            return Ok(Some(false));
-        }
-        let digests = Digests::of(&ledger);
-        self.refuse_loss(&digests, &ledger)?;
-        if !self.unreported {
-            // Before the file: a change that is announced twice is better than one that never is.
-            state_cache.store().set_lockfile_unreported(true).await.map_err(StateCacheError::from)?;
-        }
-        failpoint::hit("lockfile");
-        let room = self.room.take().map(|room| room.bytes());
-        let (path, access) = (&self.project.lockfile, self.project.lockfile_access);
-        let still = || {
-            let bytes = lockfile::read(path).ok().flatten();
-            let is_same = bytes.as_deref().map(lockfile::fingerprint) == self.known;
-            let is_free = !waits_for_git || git::busy(&self.project.root).is_none();
-            Ok(is_same && is_free && git::checkout(&self.project.root) == now)
+    }
+
+    /// Takes in the end of a write. Returns whether the file was written; `None` if another program
+    /// changed it or the branch meanwhile, and nothing was.
+    ///
+    /// # Errors
+    /// When it could not be written, or no room can be kept for the next one.
+    pub(crate) fn wrote(&mut self, done: WriteDone) -> Result<Option<bool>, KeepError> {
+        let WriteDone { end, room } = done;
+        let end = match end {
+            Ok(end) => end,
+            Err(error) => {
+                if let RoomLeft::Kept(room) = room {
+                    self.room = room;
+                }
+                return Err(error);
+            }
         };
-        if !lockfile::replace_if(path, access, &written, still)? {
-            self.took_back = took_back;
-            room.map_or(Ok(()), |bytes| self.keep_room(bytes))?;
-            return Ok(None);
+        let written = match end {
+            WriteEnd::Same => {
+                self.took_back = false;
+                Some(false)
+            }
+            WriteEnd::Elsewhere => {
+                tracing::warn!(
+                    "{} is not written: another branch was checked out in the meantime. Run `macadam sync --once` again on each branch",
+                    self.project.lockfile_name()
+                );
+                Some(false)
+            }
+            WriteEnd::Changed => None,
+            WriteEnd::Written(written) => {
+                self.took_back = false;
+                self.known = Some(written.fingerprint);
+                self.digests = Some(Arc::new(written.digests));
+                self.length = written.length;
+                self.unreported = true;
+                Some(true)
+            }
+        };
+        match room {
+            RoomLeft::Kept(room) => self.room = room,
+            // The results of uploads in progress have to fit into the next file.
+            RoomLeft::Released(bytes) => {
+                let next = if written == Some(true) { self.length.saturating_add(SPARE) } else { 0 };
+                self.keep_room(bytes.max(next))?;
+            }
         }
-        self.known = fingerprint;
-        self.unreported = true;
-        self.digests = Some(digests);
-        failpoint::hit("lockfile_written");
-        state_cache.commit_with(|recorded| lockfile::locked(recorded, in_manifest)).await?;
-        self.remember(state_cache).await?;
-        self.length = written.len() as u64;
-        // The results of uploads in progress have to fit into the next file.
-        if let Some(bytes) = room {
-            self.keep_room(bytes.max(self.length.saturating_add(SPARE)))?;
-        }
-        Ok(Some(true))
+        Ok(written)
     }
 
     /// Records the checkout in which manifest and files were scanned. Their addresses go into no
@@ -428,31 +328,6 @@ impl Lockfile {
         self.checkout.is_another_branch(now)
     }
 
-    /// Returns the addresses of the lockfile for the checkout `now`. Includes those whose upload
-    /// began there and whose file is gone since.
-    fn addresses(
-        &self,
-        state_cache: &StateCache,
-        in_manifest: &BTreeSet<Address>,
-        now: &Checkout,
-    ) -> BTreeSet<Address> {
-        let mut all = self.with_absent(in_manifest);
-        all.extend(state_cache.read(|recorded| begun_in(recorded, now)));
-        all
-    }
-
-    /// Adds addresses that the lost file had and globs select, although their files are absent now:
-    /// a clone with only the new file would upload them again.
-    fn with_absent(&self, in_manifest: &BTreeSet<Address>) -> BTreeSet<Address> {
-        let mut all = in_manifest.clone();
-        if !self.had.is_empty()
-            && let Ok((manifest, _)) = read_manifest(&self.project)
-        {
-            all.append(&mut files::wanted_by_globs(&manifest.selection(), &self.had));
-        }
-        all
-    }
-
     /// Writes the file a last time, and releases the room kept for it.
     ///
     /// # Errors
@@ -460,13 +335,14 @@ impl Lockfile {
     /// names them.
     pub async fn write_last(
         &mut self,
-        state_cache: &StateCache,
-        in_manifest: &BTreeSet<Address>,
+        state_cache: &Arc<StateCache>,
+        in_manifest: &Arc<BTreeSet<Address>>,
     ) -> Result<bool, KeepError> {
         self.room = None;
         match self.write(state_cache, in_manifest).await {
             Err(KeepError::Lockfile(error)) => {
-                let all = self.addresses(state_cache, in_manifest, &git::checkout(&self.project.root));
+                let inputs = self.inputs(state_cache, in_manifest);
+                let all = inputs.addresses(&git::checkout(&self.project.root));
                 let ledger = state_cache.read(|recorded| lockfile::export(&self.remote, recorded, &all));
                 let lacks = self.digests.as_ref().map(|known| known.lacks(&ledger)).unwrap_or_default();
                 Err(KeepError::Lockfile(if lacks.is_empty() {
@@ -492,7 +368,7 @@ impl Lockfile {
     ) -> Result<(), LockfileError> {
         if self.digests.is_none() {
             let ledger = parse(&self.project, &self.remote, lockfile::read(&self.project.lockfile)?.as_deref())?;
-            self.digests = Some(Digests::of(&ledger));
+            self.digests = Some(Arc::new(Digests::of(&ledger)));
         }
         let known = match self.length {
             // The state may know many addresses of a missing lockfile.
@@ -510,86 +386,4 @@ impl Lockfile {
         }
         Ok(())
     }
-
-    /// Refuses to write a file without an asset that the current one has, unless it was forgotten.
-    fn refuse_loss(&self, digests: &Digests, ledger: &Ledger) -> Result<(), LockfileError> {
-        if self.digests.as_ref().is_some_and(|old| old.are_in(digests)) {
-            return Ok(());
-        }
-        let path = &self.project.lockfile;
-        let old = parse(&self.project, &self.remote, lockfile::read(path)?.as_deref())?;
-        match lockfile::first_lost(&old, ledger) {
-            None => Ok(()),
-            Some((address, asset_id)) => Err(LockfileError::WouldLose { path: path.clone(), address, asset_id }),
-        }
-    }
-
-    /// Runs on another thread, since it runs git.
-    async fn find_missing(&self) -> Option<MissingLockfile> {
-        let (project, remote, is_lost) = (self.project.clone(), self.remote.clone(), self.is_lost);
-        let looked = tokio::task::spawn_blocking(move || missing_lockfile::find(&project, &remote, is_lost));
-        looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-    }
-
-    async fn remember(&self, state_cache: &StateCache) -> Result<(), StateCacheError> {
-        Ok(state_cache.store().set_lockfile_fingerprint(self.known.clone()).await?)
-    }
-}
-
-/// Parses the lockfile of `project`; an empty ledger if there is none.
-///
-/// # Errors
-/// When it can't be used, or belongs to another remote.
-pub(crate) fn parse(project: &Project, remote: &str, bytes: Option<&[u8]>) -> Result<Ledger, LockfileError> {
-    let Some(bytes) = bytes else { return Ok(Ledger::new(remote.to_owned())) };
-    let ledger = lockfile::parse(bytes, &project.lockfile)?;
-    ledger.require_remote(remote, &project.lockfile)?;
-    Ok(ledger)
-}
-
-/// Returns whether `ledger` may not be written while the lockfile is missing.
-fn forbids(missing: &MissingLockfile, ledger: &Ledger) -> bool {
-    missing.forbids(ledger.entries.values().map(|entry| (&entry.identity.path, entry.identity.creator)))
-}
-
-/// Returns whether a sync without steps would still change the lockfile. A `missing` one is not
-/// always written.
-///
-/// # Errors
-/// When the lockfile can't be read.
-pub(crate) fn would_change(
-    project: &Project,
-    remote: &str,
-    recorded: &Recorded,
-    in_manifest: &BTreeSet<Address>,
-    missing: Option<&MissingLockfile>,
-) -> Result<bool, LockfileError> {
-    let mut all = begun_in(recorded, &git::checkout(&project.root));
-    all.extend(in_manifest.iter().cloned());
-    let ledger = lockfile::export(remote, recorded, &all);
-    Ok(match lockfile::read(&project.lockfile)? {
-        Some(current) => lockfile::fingerprint(&current) != lockfile::fingerprint(&text(&ledger)),
-        None => !ledger.entries.is_empty() && !missing.is_some_and(|missing| forbids(missing, &ledger)),
-    })
-}
-
-/// Returns the addresses whose upload began in `checkout` and that no lockfile has yet.
-fn begun_in(recorded: &Recorded, checkout: &Checkout) -> BTreeSet<Address> {
-    let begun = recorded.assets.iter().filter(|(_, record)| match &record.in_lockfile {
-        InLockfile::NotYet { begun_in } => begun_in == checkout,
-        InLockfile::No | InLockfile::Yes => false,
-    });
-    begun.map(|(address, _)| address.clone()).collect()
-}
-
-fn in_lockfile(recorded: &Recorded) -> BTreeSet<Address> {
-    let in_it = recorded.assets.iter().filter(|(_, record)| record.in_lockfile == InLockfile::Yes);
-    in_it.map(|(address, _)| address.clone()).collect()
-}
-
-fn text(ledger: &Ledger) -> Vec<u8> {
-    let mut text = Vec::new();
-    // Writing to memory can't fail.
-    let _ = lockfile::write(&ledger.remote, &ledger.entries, &ledger.forgotten, &mut text);
-    text
 }

@@ -117,7 +117,7 @@ impl Session {
                 .collect()
         });
         known.extend(address.cloned());
-        self.lockfile.write(&self.state_cache, &known).await
+        self.lockfile.write(&self.state_cache, &Arc::new(known)).await
     }
 
     /// Returns the current desired state, from manifest and files.

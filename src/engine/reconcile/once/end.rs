@@ -1,21 +1,18 @@
-//! The end of a run, and what is written before it in case there is none: a CI machine may disappear
-//! at any time.
+//! The end of a run, and what is written before it in case there is none: a CI machine may
+//! disappear at any time.
 
 use super::{LOCKFILE_EVERY, SyncError, SyncRun};
 use crate::engine::execute::executor::stop_for;
 use crate::engine::reconcile::reconciler::Reconciler;
 use crate::engine::reconcile::scan::WantedAssets;
-use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Stop};
+use crate::engine::reconcile::workers::End;
+use crate::engine::report::run_report::{RunReport, Stop};
 use crate::engine::workspace::lockfile::KeepError;
-use crate::engine::workspace::outputs::{self, RenderedOutput};
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::settled::{self, SettledRun};
 use crate::engine::workspace::state_cache::StateCacheError;
-use crate::model::address::Address;
-use crate::model::phase::Phase;
 use crate::model::recorded::Recorded;
 use crate::model::shown::with_causes;
-use crate::plan::Step;
 use crate::platform::clock;
 use crate::state::lockfile::LockfileError;
 
@@ -27,8 +24,48 @@ impl SyncRun<'_> {
             self.options.stop.trigger(stop_for(&error));
         }
         self.reconciler.context.save_limits().await?;
-        match self.write_lockfile().await {
-            Ok(()) => {}
+        self.begin_lockfile().await;
+        self.lockfile_at = Some(clock::elapsed() + LOCKFILE_EVERY);
+        Ok(())
+    }
+
+    /// Begins to write the lockfile, unless that is in progress.
+    pub(super) async fn begin_lockfile(&mut self) {
+        if self.reconciler.writing.is_some() {
+            return;
+        }
+        match self.reconciler.write_lockfile().await {
+            Ok(true) => {}
+            Ok(false) => {
+                // Taken in for the next time.
+                let Session { state_cache, lockfile, .. } = &mut *self.reconciler.session;
+                let read = lockfile.read(state_cache).await;
+                self.lockfile_is(read.map(|()| None));
+            }
+            Err(error) => self.lockfile_is(Err(error)),
+        }
+    }
+
+    /// Waits for the write of the lockfile in progress, which nothing breaks off.
+    pub(super) async fn lockfile_settled(&mut self) {
+        while self.reconciler.writing.is_some() {
+            for end in self.reconciler.next().await {
+                match end {
+                    End::Lockfile(done) => {
+                        let written = self.reconciler.lockfile_ended(done);
+                        self.lockfile_is(written);
+                    }
+                    End::Steps(ended) => self.round.reports.extend(ended.reports),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Reacts to whether the lockfile was written; `None` if another program changed it.
+    pub(super) fn lockfile_is(&mut self, written: Result<Option<bool>, KeepError>) {
+        match written {
+            Ok(written) => self.report.lockfile_written |= written == Some(true),
             // Steps that are not sent yet wait for another run.
             Err(KeepError::Lockfile(error @ LockfileError::NoRoom(_))) => {
                 let hint = error.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
@@ -37,26 +74,6 @@ impl SyncRun<'_> {
             // The end of the run tries again, and reports a failure.
             Err(error) => tracing::warn!("the lockfile can't be written yet: {}", with_causes(&error)),
         }
-        self.lockfile_at = Some(clock::elapsed() + LOCKFILE_EVERY);
-        Ok(())
-    }
-
-    /// Ends a run that has no time left: it doesn't wait for requests in flight. They are recorded
-    /// as after a crash, in state and lockfile.
-    pub(super) async fn break_off(&mut self) -> Result<(), SyncError> {
-        self.reconciler.recover(|_| true).await?;
-        self.report.forget_done();
-        let unanswered: Vec<Step> = self.reconciler.session.state_cache.read(|recorded| {
-            let open = |address: &Address| {
-                recorded.attempts.values().any(|attempt| attempt.address == *address && attempt.phase == Phase::InDoubt)
-            };
-            self.report.left.iter().filter(|step| open(&step.address)).cloned().collect()
-        });
-        self.report.steps.extend(unanswered.into_iter().map(|step| {
-            let message = "interrupted before Roblox answered; the next run checks the result".to_owned();
-            StepReport { step, outcome: Outcome::InDoubt { message } }
-        }));
-        Ok(())
     }
 
     /// Writes the lockfile, the learned limits and the latencies, however the run ended.
@@ -71,7 +88,10 @@ impl SyncRun<'_> {
         }
         self.report.lockfile_written |= matches!(written, Ok(true));
         let written = match written {
-            Ok(_) => self.write_outputs().await.map_err(KeepError::from),
+            Ok(_) => {
+                let outputs = self.reconciler.write_outputs().await;
+                outputs.map(|outputs| self.report.outputs = outputs).map_err(KeepError::from)
+            }
             // The game must not get an ID that no other machine can know.
             Err(error) => Err(error),
         };
@@ -96,20 +116,6 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Writes the outputs that differ, if the desired state is known.
-    async fn write_outputs(&mut self) -> Result<(), StateCacheError> {
-        let WantedAssets { manifest, desired, .. } = &self.reconciler.wanted;
-        let Some((manifest, _)) = manifest else { return Ok(()) };
-        let Session { project, state_cache, lockfile, .. } = &mut *self.reconciler.session;
-        let asset_ids = state_cache.read(|recorded| outputs::asset_ids(desired, recorded));
-        let drafts = tokio::task::block_in_place(|| outputs::draft(project, manifest, &asset_ids));
-        if drafts.iter().any(RenderedOutput::is_due) {
-            lockfile.mark_unreported(state_cache).await?;
-        }
-        self.report.outputs = tokio::task::block_in_place(|| outputs::write(project, drafts));
-        Ok(())
-    }
-
     /// Stores the proof that there was nothing to do, if that was so.
     async fn settle(&mut self) -> Result<(), StateCacheError> {
         let Reconciler { session, wanted, .. } = &mut self.reconciler;
@@ -128,12 +134,5 @@ impl SyncRun<'_> {
             Some((proof, statuses)) => Ok(state_cache.store().set_settled(proof, statuses).await?),
             None => Ok(()),
         }
-    }
-
-    pub(super) async fn write_lockfile(&mut self) -> Result<(), KeepError> {
-        let Reconciler { session, wanted, .. } = &mut self.reconciler;
-        let written = session.lockfile.write(&session.state_cache, &wanted.in_manifest).await?;
-        self.report.lockfile_written |= written;
-        Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! What a run asks of Roblox beside the steps of its plans: assets before the first plan, and reviews
-//! after the last.
+//! What a run asks of Roblox beside the steps of its plans: assets before the first plan, and
+//! reviews after the last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::model::recorded::Recorded;
 use crate::platform::clock;
 
 /// Returns queries for the reviews that are due.
-pub(super) fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<AssetQuery> {
+fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<AssetQuery> {
     let due = reviews.iter().filter(|(_, review)| review.due() <= now);
     due.map(|(asset_id, _)| AssetQuery::plain(*asset_id)).collect()
 }
@@ -54,25 +54,60 @@ impl SyncRun<'_> {
 
     /// Records what was fetched, and what follows.
     pub(super) async fn observed(&mut self, answered: AnsweredQueries) -> Result<(), SyncError> {
-        for (asset_id, answer) in answered.answers {
-            if let QueryResult::Unknown { why } = &answer {
-                self.report.unasked.push((asset_id, why.clone()));
+        for (asset_id, answer) in &answered.answers {
+            if let QueryResult::Unknown { why } = answer {
+                self.report.unasked.push((*asset_id, why.clone()));
             }
-            let follow = |recorded: &Recorded| observe::apply_observation(recorded, asset_id, &answer, clock::now());
-            self.reconciler.session.state_cache.commit_with(follow).await?;
         }
-        Ok(())
+        Ok(self.reconciler.record_observations(&answered.answers, |_, _| {}).await?)
     }
 
     /// Returns the assets under review.
-    pub(super) fn under_review(&self) -> BTreeMap<AssetId, Review> {
+    fn under_review(&self) -> BTreeMap<AssetId, Review> {
         let desired = &self.reconciler.wanted.desired;
         self.reconciler.session.state_cache.read(|recorded| moderation::under_review(desired, recorded))
     }
 
+    /// Waits for reviews, if the run is to and there are any. Returns `false` at its end.
+    pub(super) async fn wait_for_reviews(&mut self) -> Result<bool, SyncError> {
+        if self.review_ends.is_none() {
+            return Ok(false);
+        }
+        let waiting = self.under_review();
+        if !self.wait_for_review(waiting, Duration::ZERO) {
+            return Ok(false);
+        }
+        // The wait may be long, and a CI machine may disappear meanwhile.
+        self.begin_lockfile().await;
+        Ok(true)
+    }
+
+    /// Fetches the reviews that are due, and then scans again if one is over. Returns `false` at
+    /// the end of the run.
+    pub(super) async fn review(&mut self) -> Result<bool, SyncError> {
+        let Stage::Reviewing { waiting, fetched } = &mut self.stage else { return Ok(false) };
+        if self.options.stop.is_triggered() {
+            return Ok(false);
+        }
+        if !std::mem::replace(fetched, true) {
+            let due = due(waiting, clock::now());
+            self.reconciler.secure().await?;
+            self.reconciler.observe(due, None);
+            return Ok(true);
+        }
+        let before = std::mem::take(waiting);
+        // A query without a result is not repeated at once.
+        let still = self.under_review();
+        if still.keys().eq(before.keys()) {
+            Ok(self.wait_for_review(still, moderation::SOONEST.unsigned_abs()))
+        } else {
+            self.scan_again().await
+        }
+    }
+
     /// Waits until the next of these reviews is due, but at least for `least`. Returns `false` if
     /// there is nothing to wait for, or no time left.
-    pub(super) fn wait_for_review(&mut self, waiting: BTreeMap<AssetId, Review>, least: Duration) -> bool {
+    fn wait_for_review(&mut self, waiting: BTreeMap<AssetId, Review>, least: Duration) -> bool {
         let left = self.review_ends.unwrap_or_default().saturating_sub(clock::elapsed());
         if waiting.is_empty() || left.is_zero() {
             return false;

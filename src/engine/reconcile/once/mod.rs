@@ -1,34 +1,33 @@
 //! `sync --once`: drives the reconciler until a plan has nothing left to do.
 //!
 //! It goes in rounds: a scan, a plan, its steps, and then the same again. Read next:
-//! [`super::reconciler`], then [`fetches`] and [`end`].
+//! [`super::reconciler`], then [`fetches`], [`report`] and [`end`].
 
 mod end;
 mod fetches;
+mod options;
+mod report;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::fetches::due;
+pub(crate) use self::options::{Confirm, OnceOptions, SyncError};
+use self::report::{Round, report_plan};
 use super::reconciler::{Dispatch, Reconciler, Verdict};
-use super::scan::ScannedProject;
 use super::workers::End;
 use crate::cloud::client::Client;
 use crate::engine::execute::context::ExecutionContext;
-use crate::engine::reconcile::shutdown::Shutdown;
-use crate::engine::remote::moderation::{self, Review};
+use crate::engine::remote::moderation::Review;
 use crate::engine::remote::overdue;
-use crate::engine::report::progress::Listener;
-use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Stop};
-use crate::engine::workspace::gather::{GatherError, in_progress_now};
+use crate::engine::report::run_report::{RunReport, Stop};
+use crate::engine::workspace::gather::in_progress_now;
 use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
-use crate::plan::reason::note::NoteKind;
-use crate::plan::{Action, Note, Plan, PlanOptions, Step};
+use crate::plan::{Action, Plan, PlanOptions};
 use crate::platform::clock;
 
 /// The interval at which the lockfile is written during a plan: a CI machine may disappear at any
@@ -38,49 +37,6 @@ const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
 /// The number of rounds without a single completed step that ends a run: something changes faster
 /// than Macadam can follow.
 const FRUITLESS_ROUNDS: u32 = 5;
-
-/// Decides whether a plan may be carried out.
-pub(crate) type Confirm = Arc<dyn Fn(&Plan) -> bool + Send + Sync>;
-
-/// The options of a run.
-pub(crate) struct OnceOptions {
-    /// The number of files uploaded at once.
-    pub uploads: usize,
-    /// Called once, before the first plan is carried out; `false` ends the run with every step
-    /// left. May block: it may ask a person.
-    pub confirm: Confirm,
-    /// Receives the run's events.
-    pub listener: Listener,
-    /// The options of the plan.
-    pub plan_options: PlanOptions,
-    /// Whether to fetch every asset first.
-    pub refresh: bool,
-    /// How long to wait for moderation; `None` for not at all.
-    pub wait_moderation: Option<Duration>,
-    /// Ends the run.
-    pub stop: Shutdown,
-}
-
-/// Why a run could not start or continue.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SyncError {
-    /// The desired state is unknown.
-    #[error(transparent)]
-    Gather(#[from] GatherError),
-    /// Manifest, state or lockfile became unusable during the run.
-    #[error("the run had to stop")]
-    Midway {
-        source: Box<SyncError>,
-        /// The work done before it.
-        report: Box<RunReport>,
-    },
-    /// The state could not be written.
-    #[error(transparent)]
-    StateCache(#[from] StateCacheError),
-    /// The lockfile could not be kept.
-    #[error(transparent)]
-    Lockfile(#[from] KeepError),
-}
 
 /// Reconciles until the remote matches the files, or this run can do no more.
 ///
@@ -113,6 +69,7 @@ pub(crate) async fn sync_once(
         ended = run.until_idle() => Some(ended),
         () = stop.is_cut_off() => None,
     };
+    run.lockfile_settled().await;
     // Steps in progress are dropped with everything else.
     let reported = run.reconciler.workers.break_off();
     run.round.reports.extend(reported);
@@ -155,17 +112,6 @@ enum Stage {
     Reviewing { waiting: BTreeMap<AssetId, Review>, fetched: bool },
 }
 
-/// One plan that is carried out.
-#[derive(Default)]
-struct Round {
-    steps: Vec<Step>,
-    reports: Vec<StepReport>,
-    /// The steps of the last plan, if none of them can go better soon.
-    hopeless: Option<Vec<Step>>,
-    /// The number of rounds in a row without a completed step.
-    fruitless: u32,
-}
-
 impl SyncRun<'_> {
     /// Drives the reconciler until nothing is in progress and nothing is left to do.
     async fn until_idle(&mut self) -> Result<(), SyncError> {
@@ -203,6 +149,10 @@ impl SyncRun<'_> {
             End::Observation(answered) => self.observed(answered).await?,
             End::Overdue(results) => overdue::record(&self.reconciler.session.state_cache, &results).await?,
             End::Key { serial, may_begin } => self.refused |= !self.reconciler.key_checked(serial, may_begin),
+            End::Lockfile(done) => {
+                let written = self.reconciler.lockfile_ended(done);
+                self.lockfile_is(written);
+            }
             End::Confirmed(agreed) => self.confirmed = Some(agreed),
             End::Broken(message) => return Err(self.broken(message)),
             // A run serves no requests.
@@ -213,7 +163,7 @@ impl SyncRun<'_> {
 
     /// Begins what comes next, when nothing is in progress. Returns `false` at the end of the run.
     async fn go_on(&mut self) -> Result<bool, SyncError> {
-        match &mut self.stage {
+        match self.stage {
             Stage::Opening => {
                 self.stage = Stage::Planning;
                 if self.is_urgent() {
@@ -225,75 +175,24 @@ impl SyncRun<'_> {
             Stage::Planning => self.plan().await,
             Stage::Steps => {
                 self.lockfile_at = None;
-                let (steps, mut reports) =
-                    (std::mem::take(&mut self.round.steps), std::mem::take(&mut self.round.reports));
-                let useful = reports.iter().any(|report| report.outcome.is_done());
-                let hopeless = reports
-                    .iter()
-                    .all(|report| matches!(report.outcome, Outcome::Running { .. } | Outcome::Refused { .. }));
-                reports.sort_by_cached_key(|report| (report.step.address.clone(), report.step.action.is_metadata()));
-                self.report.steps.extend(reports);
-                self.round.fruitless = if useful { 0 } else { self.round.fruitless + 1 };
-                self.round.hopeless = hopeless.then_some(steps);
+                self.round.end(&mut self.report);
                 self.scan_again().await
             }
-            Stage::Reviewing { .. } if self.options.stop.is_triggered() => Ok(false),
-            Stage::Reviewing { waiting, fetched: fetched @ false } => {
-                *fetched = true;
-                let due = due(waiting, clock::now());
-                self.reconciler.secure().await?;
-                self.reconciler.observe(due, None);
-                Ok(true)
-            }
-            Stage::Reviewing { waiting, fetched: true } => {
-                let before = std::mem::take(waiting);
-                // A query without a result is not repeated at once.
-                let still = self.under_review();
-                if still.keys().eq(before.keys()) {
-                    Ok(self.wait_for_review(still, moderation::SOONEST.unsigned_abs()))
-                } else {
-                    self.scan_again().await
-                }
-            }
+            Stage::Reviewing { .. } => self.review().await,
         }
     }
 
     /// Begins a scan of manifest and files.
     async fn scan(&mut self) -> Result<(), SyncError> {
         self.reconciler.secure().await?;
-        let Session { project, state_cache, lockfile, .. } = &mut *self.reconciler.session;
-        // The lockfile is read before the manifest: a pull may bring both, and the manifest must
-        // not seem to name unknown assets.
-        lockfile.read(state_cache).await?;
-        let in_progress = in_progress_now(project);
-        self.reconciler.scan(in_progress, None);
-        Ok(())
+        let in_progress = in_progress_now(&self.reconciler.session.project);
+        Ok(self.reconciler.scan(in_progress, None).await?)
     }
 
     async fn scan_again(&mut self) -> Result<bool, SyncError> {
         self.stage = Stage::Planning;
         self.scan().await?;
         Ok(true)
-    }
-
-    async fn scanned(&mut self, scanned: Result<Box<ScannedProject>, String>) -> Result<(), SyncError> {
-        let ScannedProject { found, before, .. } = *scanned.map_err(|message| self.broken(message))?;
-        let found = found?;
-        self.report.warn_of(&found.0.notes);
-        self.reconciler.take_over(found, &before).await?;
-        let desired = &self.reconciler.wanted.desired;
-        let twins = desired.twins().into_iter().map(|twins| Note {
-            address: None,
-            kind: NoteKind::DifferOnlyByCase { first: twins.first.clone(), second: twins.second.clone() },
-        });
-        note(&mut self.report, twins.collect());
-        self.report.assets = desired.assets.len() as u64;
-        let Session { state_cache, lockfile, .. } = &mut *self.reconciler.session;
-        lockfile.read(state_cache).await?;
-        if self.missing_lockfile.is_none() {
-            self.missing_lockfile = lockfile.missing().cloned();
-        }
-        Ok(())
     }
 
     /// Ends the run because of a defect in a look or a check.
@@ -304,19 +203,6 @@ impl SyncRun<'_> {
 
     fn plan_options(&self) -> PlanOptions {
         PlanOptions { missing_lockfile: self.missing_lockfile.clone(), ..self.options.plan_options.clone() }
-    }
-
-    /// Records the marks of a plan that is not carried out. What moved has to be known before an
-    /// asset is fetched, or a revision of its earlier address looks like somebody else's.
-    async fn record_marks(&mut self) -> Result<(), SyncError> {
-        let options = self.plan_options();
-        let report = &mut self.report;
-        let judge = |plan: &mut Plan, reconciler: &Reconciler<'_>| {
-            report_plan(report, plan, reconciler);
-            Verdict::Leave
-        };
-        self.reconciler.plan_and_dispatch(options, judge, |_| tracing::Span::none()).await?;
-        Ok(())
     }
 
     /// Plans, and begins the steps or whatever must come before them. Returns `false` at the end of
@@ -373,13 +259,7 @@ impl SyncRun<'_> {
                 Ok(true)
             }
             Dispatch::NoRoom(error) => Err(KeepError::from(error).into()),
-            Dispatch::Left if self.review_ends.is_none() => Ok(false),
-            Dispatch::Left => {
-                // The wait may be long, and a CI machine may disappear meanwhile.
-                self.write_lockfile().await?;
-                let waiting = self.under_review();
-                Ok(self.wait_for_review(waiting, Duration::ZERO))
-            }
+            Dispatch::Left => self.wait_for_reviews().await,
         }
     }
 
@@ -391,24 +271,6 @@ impl SyncRun<'_> {
             End::Confirmed(stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false)))
         });
     }
-}
-
-/// Reports a plan.
-fn report_plan(report: &mut RunReport, plan: &Plan, reconciler: &Reconciler<'_>) {
-    let desired = &reconciler.wanted.desired;
-    report.left = plan.steps.clone();
-    report.held = plan.held.clone();
-    report.drifts = plan.drifts.clone();
-    // A note that was true before a step is kept after it.
-    note(report, plan.notes.clone());
-    let reviewed = reconciler.session.state_cache.read(|recorded| moderation::under_review(desired, recorded));
-    report.under_review = reviewed.len() as u64;
-}
-
-/// Adds notes that the report doesn't have yet.
-fn note(report: &mut RunReport, notes: Vec<Note>) {
-    let new: Vec<Note> = notes.into_iter().filter(|note| !report.notes.contains(note)).collect();
-    report.notes.extend(new);
 }
 
 /// Waits that long; for ever without a limit.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::scan_schedule::ScanSchedule;
 use super::{Service, ServiceError};
 use crate::engine::reconcile::workers::AnsweredQueries;
-use crate::engine::remote::observe::{self, QueryResult};
+use crate::engine::remote::observe::QueryResult;
 use crate::model::change::Change;
 use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
@@ -58,13 +58,8 @@ impl Service<'_> {
                 tracing::debug!(%asset_id, "could not be looked at: {why}");
             }
         }
-        let follow = |recorded: &Recorded| {
-            let follow = |(asset_id, answer)| observe::apply_observation(recorded, asset_id, answer, clock::now());
-            let changes: Vec<Change> = answers.iter().map(|(id, answer)| (*id, answer)).flat_map(follow).collect();
-            novelty = changes.iter().map(|change| Novelty::of(recorded, change)).max().unwrap_or(Novelty::None);
-            changes
-        };
-        state_cache.commit_with(follow).await?;
+        let take_in = |recorded: &Recorded, change: &Change| novelty = novelty.max(Novelty::of(recorded, change));
+        self.reconciler.record_observations(&answers, take_in).await?;
         match novelty {
             Novelty::None => {}
             Novelty::First => {

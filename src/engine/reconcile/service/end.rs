@@ -36,8 +36,8 @@ impl Service<'_> {
         let until = tokio::time::sleep(DRAIN);
         let mut until = pin!(until);
         self.reconciler.context.stop.trigger(Stop::Signal(0));
-        let mut running = 0_usize;
-        while !self.reconciler.workers.is_idle() {
+        let (mut running, mut written_before) = (0_usize, Ok(()));
+        while !self.reconciler.is_idle() {
             let ends = tokio::select! {
                 () = &mut until => break,
                 ends = self.reconciler.next() => ends,
@@ -45,6 +45,7 @@ impl Service<'_> {
             for end in ends {
                 match end {
                     End::Job(result) => self.job_ended(result),
+                    End::Lockfile(done) => written_before = self.lockfile_ended(done),
                     End::Steps(ended) => {
                         for report in &ended.reports {
                             match report.outcome {
@@ -75,7 +76,7 @@ impl Service<'_> {
                 self.leave_to_lockfile().await
             }
             _ if self.must_wait() => Ok(()),
-            _ => self.write_lockfile().await,
+            _ => self.write_last_lockfile().await,
         };
         if written.is_ok() && ended.is_ok() && self.may_write_outputs() && !self.must_wait() {
             self.write_outputs().await?;
@@ -94,6 +95,6 @@ impl Service<'_> {
                 .await
                 .map_err(ServiceError::from);
         }
-        ended.and(answered).and(written).and(noted)
+        ended.and(answered).and(written_before).and(written).and(noted)
     }
 }

@@ -5,12 +5,14 @@
 //! alone says *what* to do. The loop waits in one place, and never begins anything while git is
 //! busy.
 //!
-//! Read next: [`super::reconciler`], then [`pass`] for one pass, [`requests`] for requests of other
-//! commands, [`file_monitor`] and [`rescan`] for the disk, [`results`] for work that ended, [`scan_schedule`] for the order of
-//! fetches, [`outputs`] for the game's files, [`key`] for a refused key, [`end`] for the shutdown,
-//! [`observability`] for operators.
+//! Read next: [`super::reconciler`], then [`due`] for what is due when, [`pass`] for one pass,
+//! [`requests`] for requests of other commands, [`file_monitor`] and [`rescan`] for the disk,
+//! [`results`] for work that ended, [`scan_schedule`] for the order of fetches, [`outputs`] for the
+//! game's files, [`key`] for a refused key, [`end`] for the shutdown, [`observability`] for
+//! operators.
 
 mod drift_scan;
+mod due;
 mod end;
 mod file_monitor;
 mod key;
@@ -22,13 +24,12 @@ mod rescan;
 mod results;
 mod scan_schedule;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use self::drift_scan::until;
+use self::due::{Needs, Times};
 use self::file_monitor::FileMonitor;
 use self::observability::{DEADLINE, Observability};
 use self::outputs::OutputReporter;
@@ -50,9 +51,6 @@ use crate::engine::workspace::outputs::ours;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::manifest::Manifest;
-use crate::model::address::Address;
-use crate::model::path::ProjectPath;
-use crate::plan::part::Touched;
 use crate::platform::clock;
 use crate::state::StateError;
 
@@ -65,8 +63,8 @@ const GIT_AGAIN: Duration = Duration::from_secs(2);
 /// How often to scan everything while watching is degraded.
 const POLL_EVERY: Duration = Duration::from_secs(30);
 
-/// While work is in progress, the pause after a plan is this many times as long as the plan took. In
-/// a large project a plan takes a while, and many outcomes follow one another closely.
+/// While work is in progress, the pause after a plan is this many times as long as the plan took.
+/// In a large project a plan takes a while, and many outcomes follow one another closely.
 const PAUSE_PER_PLAN: u32 = 9;
 
 /// The longest sleep of the loop, so that its supervisor sees progress.
@@ -124,62 +122,6 @@ pub(crate) enum ServiceError {
         /// The failure.
         message: String,
     },
-}
-
-/// The work that is needed next.
-#[derive(Debug, Default)]
-struct Needs {
-    scan: bool,
-    /// Scan every file, since no events tell of changes.
-    all: bool,
-    plan: bool,
-    /// Files that settled, and nothing else may have changed.
-    files: BTreeSet<ProjectPath>,
-    /// Plan what this touches.
-    touched: Touched,
-    /// The addresses whose steps were done, until their outcomes are planned for together.
-    done: BTreeSet<Address>,
-    /// The outcome of other steps concerns more than their addresses.
-    undone: bool,
-    /// Begin the steps of the last plan, now that the key was checked.
-    begin: bool,
-    requests: bool,
-    /// Addresses whose worker panicked: their attempts are recovered from the journal.
-    recovery: BTreeSet<Address>,
-    /// When to write the lockfile.
-    lockfile: Option<Duration>,
-    /// Check the outputs, once the lockfile is written.
-    outputs: bool,
-}
-
-impl Needs {
-    /// Plans for the outcomes that were collected.
-    fn plan_for_outcomes(&mut self) {
-        let done = std::mem::take(&mut self.done);
-        if std::mem::take(&mut self.undone) {
-            self.plan = true;
-        } else {
-            self.touched.addresses.extend(done);
-        }
-    }
-}
-
-/// When periodic work is due.
-#[derive(Debug)]
-struct Times {
-    interval: Duration,
-    git: Option<Duration>,
-    /// The next fetch of an asset; `None` if there is none.
-    fetch: Option<Duration>,
-    /// The next plan for changes that can wait.
-    plan: Option<Duration>,
-    /// When to plan for outcomes that were collected.
-    outcomes: Option<Duration>,
-    /// Until then outcomes are collected, see [`PAUSE_PER_PLAN`].
-    plan_rest: Duration,
-    /// Until then the lockfile isn't written again at once: in a large project that takes a while.
-    lockfile_rest: Duration,
-    pulse: Duration,
 }
 
 struct Service<'a> {
@@ -256,6 +198,7 @@ pub(crate) async fn serve(
         plan: None,
         outcomes: None,
         plan_rest: now,
+        lockfile_begun: now,
         lockfile_rest: now,
         pulse: now,
     };
@@ -315,9 +258,8 @@ impl Service<'_> {
     async fn run(&mut self, mut commands: mpsc::UnboundedReceiver<ServiceCommand>) -> Result<(), ServiceError> {
         loop {
             self.act().await?;
-            // The watchdog takes a scan that hangs for a loop that hangs.
-            let now = clock::elapsed();
-            if self.reconciler.scanning.is_none_or(|since| now.saturating_sub(since) < DEADLINE) {
+            // The watchdog takes a disk that hangs for a loop that hangs.
+            if !self.reconciler.hangs(clock::elapsed(), DEADLINE) {
                 self.observability.progress(&self.health());
             }
             let wait = self.next_time().saturating_sub(clock::elapsed());
@@ -343,6 +285,11 @@ impl Service<'_> {
     /// Does the work that is needed and allowed now.
     async fn act(&mut self) -> Result<(), ServiceError> {
         self.secure().await?;
+        self.times.pulse = clock::elapsed() + PULSE;
+        // Everything else may read or write the lockfile.
+        if self.reconciler.writing.is_some() {
+            return Ok(());
+        }
         let is_announced =
             self.outputs.changed.is_empty() && self.on_change.as_ref().is_some_and(OnChange::is_up_to_date);
         let session = &mut *self.reconciler.session;
@@ -350,7 +297,6 @@ impl Service<'_> {
             session.lockfile.mark_reported(&session.state_cache).await?;
         }
         let now = clock::elapsed();
-        self.times.pulse = now + PULSE;
         let failing = self.reconciler.context.throttle.is_failing();
         match (std::mem::replace(&mut self.failing, failing), failing) {
             (false, true) => tracing::warn!("Roblox is failing: waiting for it to recover"),
@@ -471,14 +417,6 @@ impl Service<'_> {
         Ok(())
     }
 
-    fn interval(&self) -> Duration {
-        if self.file_monitor.degraded().is_some() {
-            POLL_EVERY.min(self.setting.interval)
-        } else {
-            self.setting.interval
-        }
-    }
-
     /// Returns whether git, or the checkout's branch, forbids to act now.
     fn must_wait(&mut self) -> bool {
         let root = &self.reconciler.session.project.root;
@@ -492,40 +430,6 @@ impl Service<'_> {
         });
         self.observability.waits_for(why.clone());
         why.is_some()
-    }
-
-    fn next_time(&self) -> Duration {
-        let now = clock::elapsed();
-        let may_act = self.times.git.is_none() && self.reconciler.scanning.is_none();
-        let times = [
-            Some(self.times.interval),
-            Some(self.times.pulse),
-            self.times.fetch.filter(|_| may_act),
-            self.times.plan,
-            self.times.outcomes,
-            self.scan_schedule.archiving().map(|at| now + until(at)),
-            self.times.git,
-            // Work that came up meanwhile is done at once.
-            Some(now).filter(|_| self.has_work() && may_act),
-            self.file_monitor.next(now),
-            self.needs.lockfile.filter(|_| may_act),
-            self.followed.iter().filter_map(FollowedRequest::due).min().filter(|_| may_act),
-            self.reconciler.workers.next_due(now),
-        ];
-        times.into_iter().flatten().min().unwrap_or(now + PULSE)
-    }
-
-    fn has_work(&self) -> bool {
-        let Needs { scan, plan, files, touched, begin, recovery, .. } = &self.needs;
-        *scan
-            || *plan
-            || !files.is_empty()
-            || !touched.is_empty()
-            || *begin
-            || self.may_write_outputs()
-            || !recovery.is_empty()
-            || self.request.as_ref().is_some_and(ActiveRequest::is_over)
-            || self.has_answer()
     }
 
     fn hinted(&mut self, hints: Vec<crate::files::Hint>) {

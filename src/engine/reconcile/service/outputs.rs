@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Service, ServiceError};
-use crate::engine::workspace::outputs::{
-    OutputFile, OutputProblem, OutputState, RenderedOutput, asset_ids, draft, write,
-};
+use crate::engine::workspace::outputs::{OutputFile, OutputProblem, OutputState};
 use crate::model::path::ProjectPath;
 
 /// The problems reported so far, so that none is logged twice.
@@ -47,6 +45,7 @@ impl Service<'_> {
     pub(super) const fn may_write_outputs(&self) -> bool {
         self.needs.outputs
             && self.needs.lockfile.is_none()
+            && self.reconciler.writing.is_none()
             && self.reconciler.wanted.manifest.is_some()
             && self.unreadable.is_none()
     }
@@ -58,13 +57,7 @@ impl Service<'_> {
         if manifest.outputs().is_empty() && !self.outputs.is_failing() {
             return Ok(());
         }
-        let (project, desired) = (&self.reconciler.session.project, &self.reconciler.wanted.desired);
-        let asset_ids = self.reconciler.session.state_cache.read(|recorded| asset_ids(desired, recorded));
-        let drafts = tokio::task::block_in_place(|| draft(project, manifest, &asset_ids));
-        if drafts.iter().any(RenderedOutput::is_due) {
-            self.reconciler.session.lockfile.mark_unreported(&self.reconciler.session.state_cache).await?;
-        }
-        let files = tokio::task::block_in_place(|| write(&self.reconciler.session.project, drafts));
+        let files = self.reconciler.write_outputs().await?;
         self.outputs.report(&files);
         let written = files.iter().filter(|file| file.state == OutputState::Written);
         let root = &self.reconciler.session.project.outputs;

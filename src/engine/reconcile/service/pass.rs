@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{LOCKFILE_EVERY, PAUSE_PER_PLAN, POLL_EVERY, ScanSchedule, Service, ServiceError};
 use crate::engine::reconcile::reconciler::{Dispatch, Reconciler, Verdict};
-use crate::engine::workspace::lockfile::KeepError;
+use crate::engine::reconcile::workers::End;
+use crate::engine::workspace::lockfile::{KeepError, WriteDone};
 use crate::model::address::Address;
 use crate::model::shown::with_causes;
 use crate::plan::part::{PartialPlan, Touched};
@@ -106,12 +107,27 @@ impl Service<'_> {
         }
     }
 
+    /// Begins to write the lockfile.
     pub(super) async fn write_lockfile(&mut self) -> Result<(), ServiceError> {
-        let begun = clock::elapsed();
+        self.times.lockfile_begun = clock::elapsed();
         self.needs.lockfile = None;
         self.reconciler.context.save_limits().await?;
-        let Reconciler { session, wanted, .. } = &mut self.reconciler;
-        match session.lockfile.write_unless_changed(&session.state_cache, &wanted.in_manifest).await {
+        match self.reconciler.write_lockfile().await {
+            Ok(true) => Ok(()),
+            Ok(false) => self.lockfile_is(Ok(None)),
+            Err(error) => self.lockfile_is(Err(error)),
+        }
+    }
+
+    /// Takes in the end of a write.
+    pub(super) fn lockfile_ended(&mut self, done: WriteDone) -> Result<(), ServiceError> {
+        let written = self.reconciler.lockfile_ended(done);
+        self.lockfile_is(written)
+    }
+
+    /// Reacts to whether the lockfile was written; `None` if another program changed it.
+    fn lockfile_is(&mut self, written: Result<Option<bool>, KeepError>) -> Result<(), ServiceError> {
+        match written {
             // The branch has probably changed: scan first which addresses its manifest has.
             Ok(None) => {
                 (self.needs.scan, self.needs.all) = (true, true);
@@ -126,8 +142,26 @@ impl Service<'_> {
                 self.needs.lockfile = Some(clock::elapsed() + POLL_EVERY);
             }
         }
-        self.times.lockfile_rest = rest_after(begun);
+        self.times.lockfile_rest = rest_after(self.times.lockfile_begun);
         self.needs.outputs = true;
+        Ok(())
+    }
+
+    /// Writes the lockfile, and waits for it.
+    pub(super) async fn write_last_lockfile(&mut self) -> Result<(), ServiceError> {
+        self.lockfile_settled().await?;
+        self.write_lockfile().await?;
+        self.lockfile_settled().await
+    }
+
+    async fn lockfile_settled(&mut self) -> Result<(), ServiceError> {
+        while self.reconciler.writing.is_some() {
+            for end in self.reconciler.next().await {
+                if let End::Lockfile(done) = end {
+                    self.lockfile_ended(done)?;
+                }
+            }
+        }
         Ok(())
     }
 

@@ -222,8 +222,8 @@ impl Service<'_> {
         }
     }
 
-    /// Edits the manifest for the request that is decided. If the disk has another one than the last
-    /// scan found, the request begins anew.
+    /// Edits the manifest for the request that is decided. If the disk has another one than the
+    /// last scan found, the request begins anew.
     fn edit_manifest(&mut self) {
         let is_in_force = self.manifest_is_in_force();
         let Some(asked) = &mut self.request else { return };

@@ -13,7 +13,9 @@ use crate::platform::clock;
 impl Service<'_> {
     /// Reads the lockfile, and begins to scan manifest and files.
     pub(super) async fn scan(&mut self) -> Result<(), ServiceError> {
-        match self.reconciler.session.lockfile.read(&self.reconciler.session.state_cache).await {
+        let in_progress = self.file_monitor.in_progress(self.needs.all);
+        let last = self.reconciler.wanted.manifest.clone().or_else(|| self.first.clone());
+        match self.reconciler.scan(in_progress, last).await {
             Ok(()) => self.unreadable = None,
             // It was read while git was working, which began after the loop's check.
             Err(KeepError::Lockfile(_)) if self.must_wait() => {
@@ -35,11 +37,7 @@ impl Service<'_> {
             }
             Err(error) => return Err(error.into()),
         }
-        let all = std::mem::take(&mut self.needs.all);
-        let in_progress = self.file_monitor.in_progress(all);
-        let last = self.reconciler.wanted.manifest.clone().or_else(|| self.first.clone());
-        self.scanned_all = all;
-        self.reconciler.scan(in_progress, last);
+        self.scanned_all = std::mem::take(&mut self.needs.all);
         self.requests_scan_began();
         Ok(())
     }

@@ -22,6 +22,7 @@ impl Service<'_> {
                     }
                 }
                 End::Key { serial, may_begin } => self.needs.begin |= self.reconciler.key_checked(serial, may_begin),
+                End::Lockfile(done) => self.lockfile_ended(done)?,
                 End::Confirmed(_) | End::Waited => {}
                 End::Broken(message) => return Err(ServiceError::Defect { message }),
             }

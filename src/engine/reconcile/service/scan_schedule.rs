@@ -283,7 +283,7 @@ mod tests {
             recorded.apply(&Change::MarkOutdated { asset_id }, at(1_000)).unwrap();
             recorded
         };
-        let query = vec![AssetQuery { asset_id, extras: false }];
+        let query = vec![AssetQuery::plain(asset_id)];
         assert_eq!(urgent(query.clone(), &fixture(), at(2_000)), (query.clone(), MOST_URGENT));
         assert_eq!(urgent(query.clone(), &fixture(), at(1_010)), (query.clone(), MOST_URGENT - 1));
         let mut written = fixture();

@@ -1,0 +1,87 @@
+//! What the lockfile is to say: which addresses it has, and its text.
+
+use std::collections::BTreeSet;
+
+use crate::engine::workspace::gather::read_manifest;
+use crate::engine::workspace::git;
+use crate::engine::workspace::project::Project;
+use crate::files;
+use crate::model::address::Address;
+use crate::model::checkout::{Checkout, InLockfile};
+use crate::model::missing_lockfile::MissingLockfile;
+use crate::model::recorded::Recorded;
+use crate::state::lockfile::{self, Ledger, LockfileError};
+
+/// Parses the lockfile of `project`; an empty ledger if there is none.
+///
+/// # Errors
+/// When it can't be used, or belongs to another remote.
+pub(crate) fn parse(project: &Project, remote: &str, bytes: Option<&[u8]>) -> Result<Ledger, LockfileError> {
+    let Some(bytes) = bytes else { return Ok(Ledger::new(remote.to_owned())) };
+    let ledger = lockfile::parse(bytes, &project.lockfile)?;
+    ledger.require_remote(remote, &project.lockfile)?;
+    Ok(ledger)
+}
+
+/// Returns whether `ledger` may not be written while the lockfile is missing.
+pub(super) fn forbids(missing: &MissingLockfile, ledger: &Ledger) -> bool {
+    missing.forbids(ledger.entries.values().map(|entry| (&entry.identity.path, entry.identity.creator)))
+}
+
+/// Returns whether a sync without steps would still change the lockfile. A `missing` one is not
+/// always written.
+///
+/// # Errors
+/// When the lockfile can't be read.
+pub(crate) fn would_change(
+    project: &Project,
+    remote: &str,
+    recorded: &Recorded,
+    in_manifest: &BTreeSet<Address>,
+    missing: Option<&MissingLockfile>,
+) -> Result<bool, LockfileError> {
+    let mut all = begun_in(recorded, &git::checkout(&project.root));
+    all.extend(in_manifest.iter().cloned());
+    let ledger = lockfile::export(remote, recorded, &all);
+    Ok(match lockfile::read(&project.lockfile)? {
+        Some(current) => lockfile::fingerprint(&current) != lockfile::fingerprint(&text(&ledger)),
+        None => !ledger.entries.is_empty() && !missing.is_some_and(|missing| forbids(missing, &ledger)),
+    })
+}
+
+/// Adds addresses that the lost file `had` and globs select, although their files are absent now: a
+/// clone with only the new file would upload them again.
+pub(super) fn with_absent(
+    project: &Project,
+    in_manifest: &BTreeSet<Address>,
+    had: &BTreeSet<Address>,
+) -> BTreeSet<Address> {
+    let mut all = in_manifest.clone();
+    if !had.is_empty()
+        && let Ok((manifest, _)) = read_manifest(project)
+    {
+        all.append(&mut files::wanted_by_globs(&manifest.selection(), had));
+    }
+    all
+}
+
+/// Returns the addresses whose upload began in `checkout` and that no lockfile has yet.
+pub(super) fn begun_in(recorded: &Recorded, checkout: &Checkout) -> BTreeSet<Address> {
+    let begun = recorded.assets.iter().filter(|(_, record)| match &record.in_lockfile {
+        InLockfile::NotYet { begun_in } => begun_in == checkout,
+        InLockfile::No | InLockfile::Yes => false,
+    });
+    begun.map(|(address, _)| address.clone()).collect()
+}
+
+pub(super) fn in_lockfile(recorded: &Recorded) -> BTreeSet<Address> {
+    let in_it = recorded.assets.iter().filter(|(_, record)| record.in_lockfile == InLockfile::Yes);
+    in_it.map(|(address, _)| address.clone()).collect()
+}
+
+pub(super) fn text(ledger: &Ledger) -> Vec<u8> {
+    let mut text = Vec::new();
+    // Writing to memory can't fail.
+    let _ = lockfile::write(&ledger.remote, &ledger.entries, &ledger.forgotten, &mut text);
+    text
+}

@@ -1,0 +1,151 @@
+//! Reads the lockfile: its facts are added to the state, with those that it lost and git still has.
+
+use std::sync::Arc;
+
+use super::content::{in_lockfile, parse};
+use super::{KeepError, Lockfile};
+use crate::engine::workspace::git;
+use crate::engine::workspace::lost_entries::{self, Compared};
+use crate::engine::workspace::missing_lockfile;
+use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
+use crate::files;
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::event::EventKind;
+use crate::model::file::Fingerprint;
+use crate::model::missing_lockfile::MissingLockfile;
+use crate::platform::{clock, fingerprint};
+use crate::state::lockfile::{self, Digests, Ledger};
+
+impl Lockfile {
+    /// Records what the file says since the last read. A missing file says that nothing is known.
+    ///
+    /// # Errors
+    /// When it can't be read or used, or the state can't be written.
+    pub async fn read(&mut self, state_cache: &StateCache) -> Result<(), KeepError> {
+        let stamp = self.stamp_now();
+        let bytes = lockfile::read(&self.project.lockfile)?;
+        let fingerprint = bytes.as_deref().map(lockfile::fingerprint);
+        self.take_in(state_cache, bytes, fingerprint).await?;
+        self.stamp = stamp;
+        Ok(())
+    }
+
+    fn stamp_now(&self) -> Option<(Fingerprint, i64)> {
+        let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let metadata = std::fs::symlink_metadata(&self.project.lockfile).ok().filter(std::fs::Metadata::is_file)?;
+        Some((fingerprint::at(&self.project.lockfile, &metadata), now_ns))
+    }
+
+    /// Returns whether the file is as it was last read or written. Reads it only where its metadata
+    /// can't tell.
+    pub(crate) fn is_untouched(&self) -> bool {
+        let is_same = |(state, looked_at_ns): (Fingerprint, i64)| {
+            files::is_unchanged_since(&state, looked_at_ns) && self.stamp_now().is_some_and(|(now, _)| now == state)
+        };
+        self.stamp.is_some_and(is_same) || !self.is_changed().unwrap_or(true)
+    }
+
+    async fn take_in(
+        &mut self,
+        state_cache: &StateCache,
+        bytes: Option<Vec<u8>>,
+        fingerprint: Option<String>,
+    ) -> Result<(), KeepError> {
+        self.notice_loss(state_cache, fingerprint.as_deref()).await?;
+        self.missing = if bytes.is_none() {
+            self.find_missing().await
+        } else {
+            self.is_lost.then(|| missing_lockfile::written_anew(&self.project))
+        };
+        self.length = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        match &bytes {
+            None => self.had.extend(state_cache.read(in_lockfile)),
+            Some(_) if self.known != fingerprint => self.had.clear(),
+            Some(_) => {}
+        }
+        if bytes.is_none() {
+            self.digests = Some(Arc::new(Digests::of(&Ledger::new(self.remote.clone()))));
+        }
+        let generation = state_cache.generation();
+        let is_same = self.known == fingerprint && self.generation == generation;
+        self.head = git::head(&self.project.root);
+        let is_compared = self.known == fingerprint && self.compared.as_ref() == Some(&self.head);
+        if is_same && (is_compared || bytes.is_none()) {
+            return Ok(());
+        }
+        let mut ledger = parse(&self.project, &self.remote, bytes.as_deref())?;
+        self.digests = Some(Arc::new(Digests::of(&ledger)));
+        let mut compared = Compared::default();
+        if let Some(bytes) = bytes {
+            (ledger, compared) = self.take_back(state_cache, bytes, ledger).await?;
+        }
+        // A state that is ahead of a file that it knows learns nothing from it.
+        self.took_back |= compared.is_changed;
+        if !is_same || compared.is_changed {
+            state_cache.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
+        }
+        self.generation = generation;
+        if self.known != fingerprint {
+            self.known = fingerprint;
+            self.remember(state_cache).await?;
+        }
+        if self.compared != compared.at {
+            self.compared = compared.at;
+            let proven = self.compared.clone().filter(|_| !compared.failed);
+            state_cache.store().set_lockfile_compared(proven).await.map_err(StateCacheError::from)?;
+        }
+        Ok(())
+    }
+
+    /// Adds to `ledger`, which the file holds as `bytes`, entries that the file lost and git still
+    /// has.
+    async fn take_back(
+        &self,
+        state_cache: &StateCache,
+        bytes: Vec<u8>,
+        mut ledger: Ledger,
+    ) -> Result<(Ledger, Compared), StateCacheError> {
+        let (project, remote, name) = (self.project.clone(), self.remote.clone(), self.project.lockfile_name());
+        let looked = tokio::task::spawn_blocking(move || {
+            let compared = lost_entries::take_back(&project, &remote, &bytes, &mut ledger);
+            (ledger, compared)
+        });
+        let (ledger, compared) = looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        for address in &compared.lost {
+            tracing::warn!(%address, "{name} had lost its entry, which git still has: it is taken from there and written again");
+        }
+        let tell = |address: Address| Change::LogEvent {
+            address: Some(address),
+            event: EventKind::EntryTakenBack { lockfile: name.clone() },
+        };
+        state_cache.commit(compared.lost.iter().cloned().map(tell).collect()).await?;
+        Ok((ledger, compared))
+    }
+
+    /// Records a loss. It stays recorded even if this process writes a new file, until someone puts
+    /// another file there or agrees to the new one.
+    async fn notice_loss(&mut self, state_cache: &StateCache, found: Option<&str>) -> Result<(), StateCacheError> {
+        let is_lost = match (found, self.known.as_deref()) {
+            _ if self.accepted => false,
+            (None, Some(_)) => true,
+            (Some(found), known) if known != Some(found) => false,
+            (None, None) | (Some(_), _) => self.is_lost,
+        };
+        if std::mem::replace(&mut self.is_lost, is_lost) != is_lost {
+            state_cache.store().set_lockfile_lost(is_lost).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs on another thread, since it runs git.
+    async fn find_missing(&self) -> Option<MissingLockfile> {
+        let (project, remote, is_lost) = (self.project.clone(), self.remote.clone(), self.is_lost);
+        let looked = tokio::task::spawn_blocking(move || missing_lockfile::find(&project, &remote, is_lost));
+        looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    async fn remember(&self, state_cache: &StateCache) -> Result<(), StateCacheError> {
+        Ok(state_cache.store().set_lockfile_fingerprint(self.known.clone()).await?)
+    }
+}
