@@ -144,8 +144,8 @@ fn variable_of(text: &str, name: &str) -> Result<Option<String>, EnvFileError> {
         Some(inside.map(|(inside, _)| inside.to_owned()).ok_or(EnvFileError::OpenQuote))
     };
     // Windows' editor puts a mark before the first line.
-    let values = text.trim_start_matches('\u{feff}').lines().filter_map(value);
-    match values.filter(|value| value.as_ref().map_or(true, |value| !value.is_empty())).last().transpose()? {
+    let mut values = text.trim_start_matches('\u{feff}').lines().filter_map(value);
+    match values.rfind(|value| value.as_ref().map_or(true, |value| !value.is_empty())).transpose()? {
         Some(value) if value.contains('$') => Err(EnvFileError::Expansion),
         value => Ok(value),
     }

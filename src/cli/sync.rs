@@ -446,7 +446,8 @@ fn annotate_report(report: &RunReport, project: &Project) {
 fn show_failures(output: Printer, report: &RunReport, all: bool) -> [Tally; 3] {
     let (mut waiting, mut not_begun, mut running) = (0, 0, 0);
     // What several met alike is told once, at the place of the first one.
-    let mut alike: Vec<((TextStyle, &str, &String, Option<&String>), Vec<&Address>)> = Vec::new();
+    type Told<'a> = (TextStyle, &'a str, &'a String, Option<&'a String>);
+    let mut alike: Vec<(Told<'_>, Vec<&Address>)> = Vec::new();
     for entry in report.failures() {
         let (tone, word, message, hint) = match &entry.outcome {
             // The hold says more.

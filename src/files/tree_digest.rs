@@ -97,7 +97,9 @@ impl TreeDigest {
         if !is_complete(walk) {
             return None;
         }
-        let mut folders: BTreeMap<&str, Vec<(&str, &[usize], Option<Fingerprint>)>> = BTreeMap::new();
+        // The name of each file, its globs, and what it looks like.
+        type InFolder<'a> = (&'a str, &'a [usize], Option<Fingerprint>);
+        let mut folders: BTreeMap<&str, Vec<InFolder<'_>>> = BTreeMap::new();
         for (path, globs) in walk.files.iter().filter(|(_, globs)| !globs.is_empty()) {
             let (folder, name) = path.as_str().rsplit_once('/').unwrap_or(("", path.as_str()));
             folders.entry(folder).or_default().push((name, globs, state(path)));

@@ -37,7 +37,7 @@ fn in_order(text: &str) -> String {
         line.split(" (rbxassetid:").next().and_then(|start| start.split(' ').next_back()).map(str::to_owned)
     };
     let mut lines: Vec<&str> = text.lines().collect();
-    for results in lines.chunk_by_mut(|one, next| is_result(&one) && is_result(&next)) {
+    for results in lines.chunk_by_mut(|one, next| is_result(one) && is_result(next)) {
         results.sort_by_key(|line| (address(line), line.contains("changed ")));
     }
     lines.iter().map(|line| format!("{line}\n")).collect()

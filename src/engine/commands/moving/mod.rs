@@ -311,7 +311,7 @@ impl ToolProject {
     ) -> Result<(), MoveError> {
         let (_, gathered) = tokio::task::block_in_place(|| self.settle(listener))?;
         let asked: BTreeSet<AssetId> = self.claims.assets.values().map(|claim| claim.asset_id).collect();
-        let queries = asked.into_iter().map(|asset_id| AssetQuery::plain(asset_id)).collect();
+        let queries = asked.into_iter().map(AssetQuery::plain).collect();
         let throttle = Throttle::new(&[], throttle::OWNER, listener.clone());
         let answers: BTreeMap<AssetId, QueryResult> =
             observe::fetch_assets(client, &throttle, stop, queries).await.into_iter().collect();
