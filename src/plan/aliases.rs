@@ -40,7 +40,14 @@ pub(crate) fn share_history<'a>(
             let known = sharing.iter().flat_map(|(_, other)| other.history.of_asset(*asset_id));
             let new = known.filter(|(key, _)| record.history.get(*key).is_none());
             let learn = |(key, fact)| Change::AddRevision { address: Address::clone(address), key, fact };
-            changes.extend(new.map(|(key, fact)| learn((key, RevisionFact { era: 0, ..*fact }))));
+            // Several others may know the very same.
+            let mut learned = Vec::new();
+            for (key, fact) in new.map(|(key, fact)| (key, RevisionFact { era: 0, ..*fact })) {
+                if !learned.contains(&(key, fact)) {
+                    learned.push((key, fact));
+                }
+            }
+            changes.extend(learned.into_iter().map(learn));
             if !record.retirements.contains_key(asset_id) {
                 let by_hand = |retirement: &&Retirement| {
                     retirement.why == RetireReason::ByHand && retirement.archived_at.is_some()

@@ -8,4 +8,5 @@ mod scan;
 pub(crate) mod service;
 pub(crate) mod shutdown;
 mod touched;
+mod wanted;
 mod workers;

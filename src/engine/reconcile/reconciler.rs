@@ -17,8 +17,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::scan::WantedAssets;
 use super::shutdown::Shutdown;
+use super::wanted::WantedAssets;
 use super::workers::{End, Workers};
 use crate::engine::execute::context::{AbandonedCreates, ExecutionContext};
 use crate::engine::report::progress::ProgressEvent;

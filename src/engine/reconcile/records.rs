@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::reconciler::Reconciler;
-use super::scan::WantedAssets;
+use super::wanted::WantedAssets;
 use super::workers::End;
 use crate::engine::remote::observe::{self, QueryResult};
 use crate::engine::workspace::lockfile::{KeepError, WriteDone};

@@ -32,7 +32,7 @@ use crate::model::urgency::Urgency;
 use crate::plan::Step;
 use crate::platform::clock;
 
-use super::scan::ScannedProject;
+use super::wanted::ScannedProject;
 
 /// The first and the longest back-off of an address whose worker made no progress.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));

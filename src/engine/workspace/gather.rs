@@ -15,8 +15,8 @@ use crate::platform::clock;
 use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::engine::workspace::committed;
 use crate::engine::workspace::git;
+use crate::engine::workspace::plan_inputs::{PlanInputs, head_for_proof};
 use crate::engine::workspace::project::{Project, ProjectError};
-use crate::engine::workspace::settled::PlanInputs;
 
 /// The number of characters shown of each end of a path that is too long. With three bytes each,
 /// and three times as many in Unicode's normal form, they still fit into an address.
@@ -156,13 +156,6 @@ pub(in crate::engine) fn other_case(project: &Project, walk: &files::Walk) -> Op
             project.manifest_name(),
         )
     })
-}
-
-/// Returns what git has checked out, as far as plans depend on it; `None` if files are missing or
-/// change.
-pub(in crate::engine) fn head_for_proof(project: &Project) -> Option<String> {
-    let is_whole = git::busy(&project.root).is_none() && git::partial(&project.root).is_none();
-    is_whole.then(|| format!("{:?} {}", git::checkout(&project.root), git::head(&project.root)))
 }
 
 /// Returns whether absent files count as removed. They don't where a whole folder or part of the

@@ -8,6 +8,7 @@ pub(crate) mod lockfile;
 pub(crate) mod lost_entries;
 pub(crate) mod missing_lockfile;
 pub(crate) mod outputs;
+pub(crate) mod plan_inputs;
 pub(crate) mod project;
 mod rehearsal_pins;
 pub(crate) mod session;

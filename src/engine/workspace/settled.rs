@@ -16,8 +16,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::engine::report::asset_status::AssetStatus;
 use crate::engine::report::run_report::RunReport;
 use crate::engine::report::settled_rows::{self, SettledRow};
-use crate::engine::workspace::gather::{head_for_proof, read_manifest};
+use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::outputs::{OutputFile, OutputState};
+use crate::engine::workspace::plan_inputs::{PlanInputs, checksum, head_for_proof};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot;
 use crate::files::{self, TreeDigest, is_unchanged_since};
@@ -37,32 +38,6 @@ use crate::state::store::{EventRow, SettledProof, SettledRows, Store};
 
 /// How long a proof holds, unless something changes.
 const HOLDS_FOR: SignedDuration = SignedDuration::from_hours(24);
-
-/// The program that made a proof: another version may plan differently.
-const PROGRAM: &str = env!("CARGO_PKG_VERSION");
-
-/// What manifest, files and checkout were when they were gathered.
-#[derive(Debug)]
-pub(crate) struct PlanInputs {
-    manifest: Checksum,
-    files: TreeDigest,
-}
-
-impl PlanInputs {
-    /// Creates it from the manifest's text, the files, and git's `HEAD`.
-    pub(super) fn new(manifest: &[u8], files: TreeDigest, head: &str) -> Self {
-        Self { manifest: checksum(manifest, head), files }
-    }
-}
-
-fn checksum(manifest: &[u8], head: &str) -> Checksum {
-    let mut digest = Checksum::default();
-    for part in [PROGRAM.as_bytes(), manifest, head.as_bytes()] {
-        digest.update(&(part.len() as u64).to_le_bytes());
-        digest.update(part);
-    }
-    digest
-}
 
 /// Adds the lockfile and the outputs as they are on disk; `None` if one of them is missing, or
 /// changed too recently before `now_ns` to show a change.

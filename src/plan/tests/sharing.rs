@@ -174,3 +174,14 @@ fn an_address_without_a_file_owns_no_shared_upload() {
         "update_metadata b.png 20: display_name changed\nfailed a.png: no such file",
     );
 }
+
+#[test]
+fn what_several_addresses_of_a_model_know_is_learned_once() {
+    let known = KnownBuilder::default().revision("c.fbx", 10, 1, 1);
+    let known = ["a.fbx", "b.fbx"]
+        .into_iter()
+        .fold(known, |known, path| known.revision(path, 10, 1, 1).revision(path, 10, 2, 2));
+    let plan = plan(&desired(vec![want("c.fbx", 2)]), &known.0, NOW);
+    let learned = plan.marks.iter().filter(|mark| matches!(mark, Change::AddRevision { .. }));
+    assert_eq!(learned.count(), 1, "{:?}", plan.marks);
+}

@@ -4,7 +4,7 @@
 use super::{LOCKFILE_EVERY, SyncError, SyncRun};
 use crate::engine::execute::executor::stop_for;
 use crate::engine::reconcile::reconciler::Reconciler;
-use crate::engine::reconcile::scan::WantedAssets;
+use crate::engine::reconcile::wanted::WantedAssets;
 use crate::engine::reconcile::workers::End;
 use crate::engine::report::run_report::{RunReport, Stop};
 use crate::engine::workspace::lockfile::KeepError;

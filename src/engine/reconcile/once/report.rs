@@ -2,7 +2,7 @@
 
 use super::{SyncError, SyncRun};
 use crate::engine::reconcile::reconciler::{Reconciler, Verdict};
-use crate::engine::reconcile::scan::ScannedProject;
+use crate::engine::reconcile::wanted::ScannedProject;
 use crate::engine::remote::moderation;
 use crate::engine::report::run_report::{Outcome, RunReport, StepReport};
 use crate::engine::workspace::session::Session;

@@ -2,7 +2,7 @@
 //! while the lockfile can't be used.
 
 use super::{GIT_AGAIN, LOCKFILE_EVERY, POLL_EVERY, Service, ServiceError};
-use crate::engine::reconcile::scan::{ScannedProject, WantedChanges};
+use crate::engine::reconcile::wanted::{ScannedProject, WantedChanges};
 use crate::engine::workspace::gather::{GatherError, Gathered};
 use crate::engine::workspace::lockfile::KeepError;
 use crate::manifest::Diagnostic;
