@@ -113,7 +113,7 @@ fn pages_and_completions_are_apart_and_the_sums_check_out() {
     let page = std::fs::read_to_string(folder.path().join("man/macadam-sync.1")).unwrap();
     assert!(page.contains("\\-\\-once"), "{page}");
     for (file, says) in
-        [("macadam.bash", "complete"), ("_macadam", "#compdef macadam"), ("macadam.fish", "complete -c")]
+        [("macadam.bash", "complete"), ("_macadam", "#compdef macadam"), ("macadam.fish", "complete --")]
     {
         let text = std::fs::read_to_string(folder.path().join("completions").join(file)).unwrap();
         assert!(text.contains(says), "{file}");

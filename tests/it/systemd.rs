@@ -220,7 +220,7 @@ fn the_documentation_explains_every_metric() {
     assert!(missing.is_empty(), "docs/operating.md explains no {missing:?}");
     // And none that isn't there: alerts on a name that nothing has never fire.
     let mentioned = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    for name in mentioned.filter(|word| word.starts_with("macadam_")) {
+    for name in mentioned.filter(|word| word.starts_with("macadam_") && *word != "macadam_") {
         let base = name.trim_end_matches("_bucket").trim_end_matches("_sum").trim_end_matches("_count");
         assert!(names.contains(&name) || names.contains(&base), "docs/operating.md names {name}");
     }
