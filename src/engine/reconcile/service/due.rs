@@ -31,6 +31,8 @@ pub(super) struct Needs {
     pub(super) requests: bool,
     /// Addresses whose worker panicked: their attempts are recovered from the journal.
     pub(super) recovery: BTreeSet<Address>,
+    /// The lockfile was written, perhaps by Macadam: see whether it is another one now.
+    pub(super) lockfile_hint: bool,
     /// When to write the lockfile.
     pub(super) lockfile: Option<Duration>,
     /// Check the outputs, once the lockfile is written.

@@ -30,6 +30,8 @@ pub(super) struct FileMonitor {
 pub(super) struct Wake {
     /// Scan manifest and files.
     pub(super) scan: bool,
+    /// The lockfile was written, by whomever.
+    pub(super) lockfile: bool,
     /// Events may have been lost, for this reason: scan every file.
     pub(super) rescan: Option<&'static str>,
     /// The watcher's queue was full.
@@ -96,7 +98,8 @@ impl FileMonitor {
         for hint in hints {
             match hint {
                 Hint::Changed { path, kind } => self.debouncer.note(path, kind, clock::elapsed()),
-                Hint::Manifest | Hint::Lockfile | Hint::Git => wake.scan = true,
+                Hint::Manifest | Hint::Git => wake.scan = true,
+                Hint::Lockfile => wake.lockfile = true,
                 Hint::Rescan { reason } => {
                     wake.overflow |= matches!(reason, files::Rescan::Overflow | files::Rescan::TooMany);
                     (wake.scan, wake.rescan) = (true, Some(reason.name()));

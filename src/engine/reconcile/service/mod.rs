@@ -290,6 +290,10 @@ impl Service<'_> {
         if self.reconciler.writing.is_some() {
             return Ok(());
         }
+        if std::mem::take(&mut self.needs.lockfile_hint) {
+            let is_ours = self.unreadable.is_none() && self.reconciler.session.lockfile.is_untouched();
+            self.needs.scan |= !is_ours;
+        }
         let is_announced =
             self.outputs.changed.is_empty() && self.on_change.as_ref().is_some_and(OnChange::is_up_to_date);
         let session = &mut *self.reconciler.session;
@@ -435,6 +439,7 @@ impl Service<'_> {
     fn hinted(&mut self, hints: Vec<crate::files::Hint>) {
         let wake = self.file_monitor.take(hints);
         self.needs.scan |= wake.scan;
+        self.needs.lockfile_hint |= wake.lockfile;
         if wake.overflow {
             self.observability.metrics.overflow();
         }
