@@ -4,16 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::style::STYLES;
+use super::values::{asset_id, creator, duration, name_and_value, revision, uploads};
 use crate::model::ids::{AssetId, Creator};
-
-pub(super) const STYLES: Styles = Styles::styled()
-    .header(AnsiColor::Green.on_default().bold())
-    .usage(AnsiColor::Green.on_default().bold())
-    .literal(AnsiColor::Cyan.on_default().bold())
-    .placeholder(AnsiColor::Cyan.on_default());
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -502,54 +497,6 @@ pub(super) struct ManArgs {
     /// The folder, which is created if it doesn't exist
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
-}
-
-/// Reads `user:ID` or `group:ID`.
-fn creator(text: &str) -> Result<Creator, String> {
-    text.parse().map_err(|_| "expected user:ID or group:ID, such as user:1234567".to_owned())
-}
-
-/// Reads the number of a revision.
-fn revision(text: &str) -> Result<u64, String> {
-    let number = text.parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| "a revision is a number from 1 on, as `macadam history` shows it".to_owned())
-}
-
-/// Reads an asset ID, with or without `rbxassetid://`.
-fn asset_id(text: &str) -> Result<AssetId, String> {
-    let digits = text.strip_prefix("rbxassetid://").unwrap_or(text);
-    digits.parse().map_err(|_| "an asset ID is a number from 1 on, such as 1234567890".to_owned())
-}
-
-/// Reads how many uploads may go at once.
-fn uploads(text: &str) -> Result<u32, String> {
-    let number = text.parse().ok().filter(|number| (1..=64).contains(number));
-    number.ok_or_else(|| "expected a number from 1 to 64".to_owned())
-}
-
-/// Reads `NAME=VALUE`.
-fn name_and_value(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected a name and a value, such as rollback=repoint")?;
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-/// Reads `90s`, `30m`, `2h` or `1d`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "expected a whole number and a unit (s, m, h or d), such as 30m".to_owned();
-    let unit = text.chars().next_back().ok_or_else(wrong)?;
-    let number: u64 = text.strip_suffix(unit).and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 60 * 60,
-        'd' => 24 * 60 * 60,
-        _ => return Err(wrong()),
-    };
-    number
-        .checked_mul(seconds)
-        .filter(|s| (1..=366 * 24 * 60 * 60).contains(s))
-        .map(Duration::from_secs)
-        .ok_or_else(wrong)
 }
 
 #[cfg(test)]

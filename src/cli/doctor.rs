@@ -12,7 +12,7 @@ use super::output::{Printer, TextStyle, annotate, paint, plural};
 use super::progress::Bars;
 use super::target;
 use crate::cloud::timeouts::Timeouts;
-use crate::engine::doctor::checks::{CheckOutcome, CheckResult};
+use crate::engine::doctor::check_result::{CheckOutcome, CheckResult};
 use crate::engine::doctor::facts::KeyLookup;
 use crate::engine::doctor::{self, LocalCheckup};
 

@@ -82,7 +82,8 @@ pub(super) fn asks_for_options(arguments: &[OsString]) -> bool {
 /// Returns the list of the options that every command has.
 pub(super) fn options() -> clap::builder::StyledStr {
     use clap::Args as _;
-    let options = clap::Command::new("macadam").styles(super::args::STYLES).disable_help_flag(true).max_term_width(100);
+    let options =
+        clap::Command::new("macadam").styles(super::style::STYLES).disable_help_flag(true).max_term_width(100);
     let template = "{all-args}";
     Global::augment_args(options).help_template(template).render_help()
 }

@@ -45,11 +45,14 @@ mod selection;
 mod service;
 mod service_client;
 mod status;
+mod style;
 mod sync;
+mod sync_results;
 mod table;
 mod tally;
 mod target;
 mod usage_tips;
+mod values;
 
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;

@@ -1,6 +1,5 @@
 //! `macadam sync`: uploads changes until Roblox matches the files.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,30 +10,27 @@ use super::args::{Global, SyncArgs};
 use super::consent::agreed;
 use super::document;
 use super::exit::{CommandFailure, Exit, ReportedProblem};
-use super::github::AnnotationLevel;
 use super::on_change::{self, Ran};
-use super::output::{Printer, TextStyle, annotate, annotates, listed, paint, plural};
+use super::output::Printer;
 use super::part::LeftOut;
 use super::progress::Bars;
 use super::question::asks;
 use super::status::unknown_address;
-use super::tally::{Tally, Tense, hold_word, tally};
+use super::sync_results::{annotate_report, exit, show, show_results};
 use super::target::ProjectTarget;
-use super::{ci, invocation, outputs, part, plan, plan_text, service, target};
+use super::{ci, part, plan, service, target};
 use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::progress::silent;
-use crate::engine::report::run_report::{Outcome, RunReport, Stop, Warning};
+use crate::engine::report::run_report::{RunReport, Stop, Warning};
 use crate::engine::workspace::gather::read_manifest;
-use crate::engine::workspace::project::Project;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::settled::{self, NothingToDo};
 use crate::engine::workspace::snapshot;
 use crate::model::address::Address;
-use crate::model::shown::foreign;
 use crate::plan::reason::hold::HoldReason;
 use crate::plan::step::LOST_ANSWER_REST;
-use crate::plan::{Hold, HoldKind, Plan, PlanOptions};
+use crate::plan::{Plan, PlanOptions};
 use crate::platform::{clock, failpoint, signals};
 
 /// Syncs once.
@@ -341,220 +337,4 @@ pub(super) fn end_after(stop: &Shutdown, timeout: Duration) {
 pub(super) fn confirm(output: Printer, yes: bool, bars: Bars) -> Confirm {
     let asks = asks(output, yes);
     Arc::new(move |plan| !asks || bars.pause(|| agreed(output, plan)))
-}
-
-fn exit(report: &RunReport) -> Exit {
-    match report.stop {
-        Some(Stop::Signal(code)) if !report.left.is_empty() => Exit::Signal(code),
-        _ if report.in_sync() && report.outputs_are_current() => Exit::Success,
-        _ => Exit::Unreconciled,
-    }
-}
-
-/// The most unfinished assets that a summary names.
-const MOST_NAMED: usize = 3;
-
-/// What a person does about the assets that are not finished, by name.
-fn what_is_next(report: &RunReport) -> String {
-    let needs_person = |hold: &&Hold| hold.kind() != HoldKind::Waiting;
-    let held: BTreeSet<&Address> = report.held.iter().filter(needs_person).map(|hold| &hold.address).collect();
-    let refused = report.failures().into_iter().filter(|entry| matches!(entry.outcome, Outcome::Refused { .. }));
-    let held: BTreeSet<&Address> = held.into_iter().chain(refused.map(|entry| &entry.step.address)).collect();
-    if !held.is_empty() {
-        return format!("Do what is said above about {}, then run it again.", names(&held));
-    }
-    let left: BTreeSet<&Address> = report.left.iter().map(|step| &step.address).collect();
-    match left.is_empty() {
-        true => "Run it again to go on.".to_owned(),
-        false => format!("Run it again to go on with {}.", names(&left)),
-    }
-}
-
-/// `a`, `a and b`, `a, b, c and 4 more`.
-fn names(addresses: &BTreeSet<&Address>) -> String {
-    let mut names: Vec<String> =
-        addresses.iter().take(MOST_NAMED).map(|address| foreign(address.as_str()).into_owned()).collect();
-    if addresses.len() > MOST_NAMED {
-        names.push(format!("{} more", addresses.len() - MOST_NAMED));
-    }
-    match names.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
-        None => String::new(),
-    }
-}
-
-/// Prints what was done, for a run that didn't print it meanwhile.
-fn show_results(output: Printer, report: &RunReport) {
-    for entry in &report.steps {
-        if let Outcome::Done { asset_id, revision } = &entry.outcome {
-            output.line(plan_text::done(&entry.step, *asset_id, *revision, output.is_verbose()));
-        }
-    }
-}
-
-/// Prints the result of a run but for what was done; a command is `passed_on` the lockfile
-/// afterwards.
-fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
-    let all = global.verbose > 0;
-    let unfinished = show_failures(output, report, all);
-    let mut above = report.done().values().sum::<u64>() + unfinished.iter().map(|tally| tally.count).sum::<u64>() > 0;
-    for section in [plan_text::holds(&report.held, all), plan_text::notes(&report.notes, all)] {
-        if section.is_empty() {
-            continue;
-        }
-        if std::mem::replace(&mut above, true) {
-            output.line("");
-        }
-        section.into_iter().for_each(|line| output.line(line));
-    }
-    if above {
-        output.line("");
-    }
-    for drift in &report.drifts {
-        let hint = drift.hint();
-        output.warning(format!("{} ({}): {}; {hint}", drift.address, drift.asset_id.uri(), drift.kind));
-    }
-    plan::warn_of_unasked(output, &report.unasked);
-    outputs::show(output, &report.outputs);
-    show_summary(output, report, &unfinished, global, passed_on);
-}
-
-/// Annotates what did not end well, at its line of the manifest.
-fn annotate_report(report: &RunReport, project: &Project) {
-    if !annotates() {
-        return;
-    }
-    // It may have changed since, but so does the line that a person looks at.
-    let lines = || read_manifest(project).ok().map(|(manifest, _)| manifest.lines());
-    let failures: Vec<_> = report.failures().into_iter().filter(|entry| !report.is_held(&entry.step)).collect();
-    let of_entries = if failures.is_empty() { None } else { lines() };
-    for entry in failures {
-        let (level, message, hint) = match &entry.outcome {
-            Outcome::Refused { message, hint } => (AnnotationLevel::Error, message, hint.clone()),
-            Outcome::InDoubt { message } => (AnnotationLevel::Error, message, None),
-            Outcome::TryLater { message } => (AnnotationLevel::Warning, message, None),
-            Outcome::NotBegun | Outcome::Running { .. } | Outcome::Superseded { .. } | Outcome::Done { .. } => continue,
-        };
-        let message = format!("{}: {message}", entry.step.address);
-        annotate(level, plan::at_entry(project, of_entries.as_ref(), &entry.step.address, message, hint));
-    }
-    plan::annotate_holds(&report.held, project, lines);
-}
-
-/// Prints the actions that did not end well, and counts them.
-fn show_failures(output: Printer, report: &RunReport, all: bool) -> [Tally; 3] {
-    let (mut waiting, mut not_begun, mut running) = (0, 0, 0);
-    // What several met alike is told once, at the place of the first one.
-    type Told<'a> = (TextStyle, &'a str, &'a String, Option<&'a String>);
-    let mut alike: Vec<(Told<'_>, Vec<&Address>)> = Vec::new();
-    for entry in report.failures() {
-        let (tone, word, message, hint) = match &entry.outcome {
-            // The hold says more.
-            _ if report.is_held(&entry.step) => continue,
-            Outcome::Refused { message, hint } => (TextStyle::Bad, "failed", message, hint.as_ref()),
-            // An interrupted run has many of these: their number is enough here.
-            Outcome::NotBegun => {
-                not_begun += 1;
-                continue;
-            }
-            Outcome::Running { .. } => {
-                running += 1;
-                continue;
-            }
-            Outcome::TryLater { message } => (TextStyle::Warning, "waiting", message, None),
-            Outcome::InDoubt { message } => (TextStyle::Warning, "unknown", message, None),
-            Outcome::Superseded { reason } => (TextStyle::Warning, "changed", reason, None),
-            Outcome::Done { .. } => continue,
-        };
-        waiting += 1;
-        let (address, told) = (&entry.step.address, (tone, word, message, hint));
-        match alike.iter_mut().find(|(known, _)| *known == told) {
-            Some((_, addresses)) => addresses.push(address),
-            None => alike.push((told, vec![address])),
-        }
-    }
-    for ((tone, word, message, hint), addresses) in alike {
-        let names = match addresses.as_slice() {
-            [one] => one.to_string(),
-            several => plan_text::together(several, all),
-        };
-        output.line(format!("{} {names}", paint(tone, format!("{word:<15}"))));
-        output.line(format!("                {message}"));
-        if let Some(hint) = hint {
-            output.line(format!("                {} {hint}", paint(TextStyle::Change, "hint:")));
-        }
-    }
-    [
-        Tally::assets(waiting, "not done"),
-        Tally::assets(running, "still processing at Roblox"),
-        Tally::assets(not_begun, "not started"),
-    ]
-}
-
-/// `Done. 8 assets are up to date: 8 uploaded, 1 icon set.`, with what a person has to do next.
-fn show_summary(output: Printer, report: &RunReport, unfinished: &[Tally], global: &Global, passed_on: bool) {
-    let rehearsal = global.emulator;
-    let done = report.steps.iter().filter(|entry| entry.outcome.is_done()).map(|entry| &entry.step);
-    let mut tallies = tally(done, Tense::Done);
-    for kind in [HoldKind::Failed, HoldKind::Rejected, HoldKind::Held, HoldKind::Waiting] {
-        tallies.push(Tally::assets(report.held_by(kind) as u64, hold_word(kind)));
-    }
-    tallies.extend(unfinished.iter().cloned());
-    tallies.push(Tally::assets(report.under_review, "in moderation"));
-    tallies.push(Tally::assets(report.drifts.len() as u64, "changed on Roblox"));
-    match &report.stop {
-        Some(Stop::TimedOut) => output.warning("stopped, because the time of --timeout is over. Nothing is lost"),
-        Some(Stop::Signal(_)) => output.warning("interrupted. Nothing is lost"),
-        Some(Stop::Credential { .. } | Stop::State { .. } | Stop::Taken { .. } | Stop::Defect { .. }) | None => {}
-    }
-    let in_sync = report.in_sync();
-    if in_sync && report.assets == 0 && tallies.iter().all(|tally| tally.count == 0) {
-        output.summary(plan_text::nothing_listed(rehearsal));
-        return;
-    }
-    let counts = Tally::list(&tallies, Some(report.assets).filter(|_| !in_sync));
-    let (style, head) = match (in_sync, &report.stop, rehearsal) {
-        (true, _, false) => (TextStyle::Good, "Done."),
-        (true, _, true) => (TextStyle::Good, "Rehearsal done. Nothing was sent to Roblox."),
-        (false, Some(_), false) => (TextStyle::Warning, "Stopped:"),
-        (false, Some(_), true) => (TextStyle::Warning, "Rehearsal stopped. Nothing was sent to Roblox."),
-        (false, None, false) => (TextStyle::Warning, "Not finished:"),
-        (false, None, true) => (TextStyle::Warning, "Rehearsal not finished. Nothing was sent to Roblox."),
-    };
-    let (assets, colon) = (plan_text::are(report.assets), if counts.is_empty() { ", nothing to do" } else { ": " });
-    let rest = match (in_sync, rehearsal) {
-        (true, false) => format!("{assets} up to date{colon}{counts}."),
-        (true, true) => format!("{}{colon}{counts}.", plural(report.assets, "asset")),
-        (false, _) if counts.is_empty() => format!("{assets} not up to date."),
-        (false, _) => format!("{counts}."),
-    };
-    let again = match &report.stop {
-        Some(Stop::TimedOut | Stop::Signal(_)) if !in_sync => " Run it again to go on.".to_owned(),
-        None if !in_sync => format!(" {}", what_is_next(report)),
-        _ => String::new(),
-    };
-    output.summary(format!("{} {rest}{again}", paint(style, head)));
-    let mut changed: Vec<String> = report.lockfile_written.then(|| "the lockfile".to_owned()).into_iter().collect();
-    changed.extend(outputs::written(&report.outputs));
-    if changed.is_empty() || passed_on || rehearsal {
-        return;
-    }
-    let (has, them) = if changed.len() == 1 { ("has", "it") } else { ("have", "them") };
-    let what = capitalized(&listed(&changed));
-    output.line(match invocation::named_server(global).filter(|_| target::is_local(global)) {
-        Some(server) => {
-            let whose = if changed.len() == 1 { "Its" } else { "Their" };
-            format!("{what} {has} changed. {whose} asset IDs are of {server}, not of Roblox: don't publish them.")
-        }
-        None => format!("{what} {has} changed: commit {them}."),
-    });
-}
-
-/// The text with a capital at its start, where that is one of ours: a file keeps its name.
-fn capitalized(text: &str) -> String {
-    match text.strip_prefix("the ") {
-        Some(rest) => format!("The {rest}"),
-        None => text.to_owned(),
-    }
 }

@@ -3,7 +3,7 @@
 //!
 //! The digest of the disk is made while the folders are listed: all cores take folders from one
 //! list, and no list of all files is ever made. So it is the digest of parts, each of them the
-//! files of one folder, at most [`PART`] of them. Read next: [`super::walk`], which makes the same
+//! files of one folder, at most [`PART`] of them. Read next: [`mod@super::walk`], which makes the same
 //! choice of files and says what is wrong with the others.
 
 use std::collections::{BTreeMap, BTreeSet};

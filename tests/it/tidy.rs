@@ -217,6 +217,15 @@ fn every_module_says_what_it_is() {
 }
 
 #[test]
+fn no_file_has_more_than_five_hundred_lines_before_its_tests() {
+    let length = |text: &str| text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
+    let is_of_tests = |file: &str| file.ends_with("tests.rs") || file.contains("/tests/");
+    let sources = sources().into_iter().filter(|(file, _)| !is_of_tests(file));
+    let long: Vec<_> = sources.map(|(file, text)| (length(&text), file)).filter(|(lines, _)| *lines > 500).collect();
+    assert_eq!(long, [], "split it along what it is about");
+}
+
+#[test]
 fn architecture_shows_the_same_table() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();

@@ -4,6 +4,7 @@
 //! write, take a lock or change anything at Roblox, and it needs no key for what can be said
 //! without one.
 
+pub(crate) mod check_result;
 pub(crate) mod checks;
 pub(crate) mod facts;
 #[cfg(test)]
@@ -24,7 +25,7 @@ use crate::model::ids::Creator;
 use crate::model::shown::with_causes;
 use crate::plan::PlanOptions;
 use crate::platform::{clock, mount};
-use checks::{CheckResult, CheckTopic};
+use check_result::{CheckResult, CheckTopic};
 use facts::KeyLookup;
 
 /// The longest wait for each of the two requests. A person sits before the screen.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::checks::{self, CheckOutcome, CheckResult};
+use super::check_result::{CheckOutcome, CheckResult};
+use super::checks;
 use super::facts::{ConvertedFiles, GitFacts, KeyLookup, KnownToGit, LockfileFacts, OutputFacts, StateFacts};
 use crate::cloud::client::reach::Reached;
 use crate::cloud::wire::key::{KeyFacts, read_key};

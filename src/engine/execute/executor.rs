@@ -11,7 +11,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -19,11 +18,14 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cloud::backoff::Backoff;
 use crate::cloud::client::{Client, CreateRequest, UpdateRequest};
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::{ApiReply, RecordError};
+use crate::cloud::failure::ApiReply;
 use crate::cloud::http::UploadBody;
 use crate::cloud::wire::operation::Submitted;
 use crate::engine::execute::chain::Runner;
 use crate::engine::execute::effects;
+use crate::engine::execute::step_result::{
+    HandOver, Lookup, StepError, StepResult, Write, forbidden_outcome, run_ends, stop_for, superseded,
+};
 use crate::engine::execute::upload_slots::{UploadSlot, UploadSlots};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::breaker::ResultBreaker;
@@ -32,7 +34,7 @@ use crate::engine::remote::outages::Outages;
 use crate::engine::remote::poller::Poller;
 use crate::engine::remote::throttle::Throttle;
 use crate::engine::report::progress::{Listener, ProgressEvent};
-use crate::engine::report::run_report::{Outcome, Stop};
+use crate::engine::report::run_report::Outcome;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::files;
 use crate::model::address::Address;
@@ -45,7 +47,6 @@ use crate::model::minute::Minute;
 use crate::model::path::ProjectPath;
 use crate::model::phase::Intent;
 use crate::model::recorded::{Blocked, Identity, Record};
-use crate::model::remote::RemoteAsset;
 use crate::model::shown::with_causes;
 use crate::model::urgency::Urgency;
 use crate::plan::input_digest::Subjects;
@@ -104,58 +105,6 @@ pub(in crate::engine) enum Panics {
 /// Creators for which the key has no permission, with Roblox's message. Shared by the whole run.
 pub(crate) type Forbidden = Arc<Mutex<BTreeMap<Creator, String>>>;
 
-/// The result of one try of a step.
-#[derive(Debug)]
-pub(in crate::engine) enum StepResult {
-    /// The step is over.
-    Ended(Outcome),
-    /// It may succeed later: the state says when it is due.
-    Again {
-        /// The failure.
-        message: String,
-    },
-}
-
-/// Why a try of a step went no further.
-#[derive(Debug)]
-pub(in crate::engine) enum StepError {
-    /// Its result is known already.
-    Over(StepResult),
-    /// The state could not be written.
-    StateCache(StateCacheError),
-}
-
-impl From<StepResult> for StepError {
-    fn from(result: StepResult) -> Self {
-        Self::Over(result)
-    }
-}
-
-impl From<StateCacheError> for StepError {
-    fn from(error: StateCacheError) -> Self {
-        Self::StateCache(error)
-    }
-}
-
-/// The result of fetching an asset for a step.
-pub(in crate::engine) enum Lookup {
-    Present(Box<RemoteAsset>),
-    Gone,
-}
-
-/// Records that the last byte is about to be sent. The client awaits it before that byte.
-pub(in crate::engine) type HandOver = Pin<Box<dyn Future<Output = Result<(), RecordError>> + Send>>;
-
-/// One write to the remote.
-pub(in crate::engine) struct Write<'a> {
-    pub(in crate::engine) address: &'a Address,
-    pub(in crate::engine) identity: Identity,
-    pub(in crate::engine) intent: Intent,
-    pub(in crate::engine) endpoint: Endpoint,
-    /// The slot to upload in, and the number of bytes.
-    pub(in crate::engine) upload: Option<(UploadSlot, u64)>,
-}
-
 impl Runner for Executor {
     async fn run(&self, step: &Step) -> Outcome {
         let mut due = step.not_before;
@@ -191,31 +140,6 @@ impl Runner for Executor {
             (self.listener)(ProgressEvent::Finished { step, outcome: ended });
             return outcome;
         }
-    }
-}
-
-/// Returns the outcome for a creator that the key has no permission for. Its assets wait for the
-/// rest of the run.
-pub(in crate::engine) fn forbidden_outcome(creator: Creator, message: String) -> Outcome {
-    let hint = format!(
-        "give the key access to {}, or set another creator: https://create.roblox.com/dashboard/credentials",
-        creator.in_words()
-    );
-    Outcome::Refused { message, hint: Some(hint) }
-}
-
-/// Returns why a run ends when its state can't be written.
-pub(in crate::engine) fn stop_for(error: &StateCacheError) -> Stop {
-    let message = with_causes(error);
-    match error {
-        StateCacheError::Lost(lost) if lost.is_taken() => {
-            Stop::Taken { message, hint: lost.hint().unwrap_or_default() }
-        }
-        StateCacheError::State(state) => {
-            let hint = state.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
-            Stop::State { message: format!("{message}{hint}") }
-        }
-        StateCacheError::Lost(_) | StateCacheError::Apply(_) | StateCacheError::Closed => Stop::State { message },
     }
 }
 
@@ -500,12 +424,4 @@ impl Executor {
             Some(_) | None => !self.stop.is_triggered(),
         }
     }
-}
-
-pub(in crate::engine) fn run_ends() -> StepResult {
-    StepResult::Ended(Outcome::NotBegun)
-}
-
-pub(in crate::engine) fn superseded(reason: &str) -> StepResult {
-    StepResult::Ended(Outcome::Superseded { reason: reason.to_owned() })
 }

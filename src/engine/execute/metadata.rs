@@ -5,7 +5,8 @@
 
 use crate::cloud::client::{FieldUpdate, UpdateRequest};
 use crate::cloud::endpoint::Endpoint;
-use crate::engine::execute::executor::{Executor, Lookup, StepError, StepResult, Write, superseded};
+use crate::engine::execute::executor::Executor;
+use crate::engine::execute::step_result::{Lookup, StepError, StepResult, Write, superseded};
 use crate::engine::remote::observe;
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;

@@ -12,4 +12,5 @@ pub(crate) mod recovery;
 pub(crate) mod response;
 pub(crate) mod rollback;
 pub(crate) mod sharing;
+pub(crate) mod step_result;
 mod upload_slots;

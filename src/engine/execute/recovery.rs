@@ -7,7 +7,8 @@
 use jiff::Timestamp;
 
 use crate::cloud::endpoint::Endpoint;
-use crate::engine::execute::executor::{Executor, StepError, StepResult, run_ends};
+use crate::engine::execute::executor::Executor;
+use crate::engine::execute::step_result::{StepError, StepResult, run_ends};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::phase::Phase;

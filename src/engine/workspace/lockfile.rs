@@ -1,7 +1,7 @@
 //! Keeps lockfile and state cache in step: reads the file as a union, and writes it when its
 //! content changes.
 //!
-//! Read next: [`read`] for what is taken in, [`content`] for what it says, [`write`] for one write.
+//! Read next: [`read`] for what is taken in, [`content`] for what it says, [`mod@write`] for one write.
 
 mod content;
 mod read;

@@ -15,7 +15,7 @@ use rusqlite_migration::{M, Migrations};
 use crate::state::error::{Alteration, StateError};
 
 /// The schema, step by step; append only. A second step must also decide how
-/// [`Store::open_read_only`] reads a state with only the first.
+/// [`Store::open_read_only`](super::Store::open_read_only) reads a state with only the first.
 pub(super) const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../../../migrations/0001_state.sql"))];
 
 /// The newest schema that this program knows.

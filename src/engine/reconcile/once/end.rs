@@ -2,7 +2,7 @@
 //! disappear at any time.
 
 use super::{LOCKFILE_EVERY, SyncError, SyncRun};
-use crate::engine::execute::executor::stop_for;
+use crate::engine::execute::step_result::stop_for;
 use crate::engine::reconcile::reconciler::Reconciler;
 use crate::engine::reconcile::wanted::WantedAssets;
 use crate::engine::reconcile::workers::End;
