@@ -6,24 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::style::STYLES;
+use super::style::{EXIT_CODES, STYLES};
 use super::values::{asset_id, creator, duration, name_and_value, revision, uploads};
 use crate::model::ids::{AssetId, Creator};
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0         everything is up to date, or the command did what you asked
-  1         something failed or is left to do, or `sync --locked` found changes
-  2         `plan --detailed-exitcode` found changes
-  3         the manifest, lockfile or state has an error; nothing was changed
-  4         there is no API key, or Roblox refused it
-  5         another Macadam is running in this project
-  64        the command line is wrong
-  130, 143  interrupted before it was done
-
-Macadam takes the API key from --api-key-file, the systemd credential
-`roblox-api-key`, the variable ROBLOX_API_KEY or a .env file beside the
-manifest, in this order. An OAuth 2.0 access token goes into ROBLOX_OAUTH_TOKEN.";
 
 /// The version, commit and target, which `build.rs` found out.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("MACADAM_BUILD"), ")");
