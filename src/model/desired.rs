@@ -148,14 +148,16 @@ pub enum Absences {
     },
 }
 
-/// What git never had of an asset that is absent here: another machine uploaded it, and its lockfile
-/// came here without that.
+/// What git never had of an asset that is absent here, as far as is known: another machine uploaded
+/// it, and its lockfile came here without that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NeverCommitted {
     /// The file.
     File,
     /// What names it in the manifest.
     Entry,
+    /// Git didn't say: its history can't be read.
+    Unknown,
 }
 
 /// Why the absence of an asset doesn't mean that it was removed.
@@ -205,6 +207,9 @@ impl fmt::Display for AbsenceReason {
             }
             Self::NeverCommitted { part: NeverCommitted::Entry, .. } => {
                 f.write_str("the manifest was never committed to git with it")
+            }
+            Self::NeverCommitted { path, part: NeverCommitted::Unknown } => {
+                write!(f, "git can't tell whether its file {} was ever committed", foreign(path.as_str()))
             }
         }
     }

@@ -145,6 +145,23 @@ fn an_asset_that_was_never_committed_can_be_archived_or_forgotten_by_hand() {
 
 /// Git can't tell there what was committed before.
 #[test]
+fn where_git_can_not_read_its_history_an_absence_is_no_removal() {
+    let (shared, _uploader) = Shared::with_a_file_that_is_not_in_git();
+    let clone = shared.clone(&[]);
+    let objects = clone.file(".git/objects/pack");
+    std::fs::rename(&objects, objects.with_extension("away")).unwrap();
+    let (code, report) = clone.json(&["sync", "--once"]);
+    assert_eq!((code, &report["actions"][0]["code"]), (1, &"never_committed".into()), "{report:#}");
+    let plan = clone.run(&["plan"]).stdout;
+    assert!(plan.contains("git can't tell whether its file ui/new.png was ever committed"), "{plan}");
+    assert_eq!(shared.archived(), 0);
+    // Whole again.
+    std::fs::rename(objects.with_extension("away"), &objects).unwrap();
+    let plan = clone.run(&["plan"]).stdout;
+    assert!(plan.contains("was never committed to git"), "{plan}");
+}
+
+#[test]
 fn in_a_shallow_clone_an_absence_counts_as_a_removal() {
     let (shared, _uploader) = Shared::with_a_file_that_is_not_in_git();
     shared.clone(&["--depth=1"]).sync();

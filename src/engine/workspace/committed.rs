@@ -23,8 +23,9 @@ use crate::platform::own_file::Access;
 const LISTED: usize = 3;
 
 /// Returns the files of assets that are absent here, that another machine uploaded, and of which
-/// git never had the file or its entry in the manifest. None where git can't tell, as in a shallow
-/// clone: an absence counts as ever then. Blocks: it runs git.
+/// git never had the file or its entry in the manifest; all that are absent where git fails. None
+/// where there is no whole history, as in a shallow clone: an absence counts as ever then. Blocks:
+/// it runs git.
 pub(crate) fn never_committed(
     project: &Project,
     manifest: &Manifest,
@@ -43,8 +44,9 @@ pub(crate) fn never_committed(
         return BTreeMap::new();
     }
     look(project, manifest, &absent).unwrap_or_else(|why| {
-        tracing::info!("whether git ever had the assets that are absent here is unknown: {why}");
-        BTreeMap::new()
+        // A git that fails must not make an absence a removal: archiving can't wait for an answer.
+        tracing::warn!("whether git ever had the assets that are absent here is unknown: {why}");
+        absent.values().map(|path| (ProjectPath::clone(path), NeverCommitted::Unknown)).collect()
     })
 }
 

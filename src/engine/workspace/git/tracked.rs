@@ -10,7 +10,7 @@ use std::path::Path;
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::ask::{self, CheckoutFile, FILES, why};
+use super::ask::{CheckoutFile, FILES, why};
 use super::{found, shared_folder};
 use crate::model::path::ProjectPath;
 
@@ -53,8 +53,7 @@ pub(crate) fn untracked<'a>(
 }
 
 /// Returns those of `files` that no commit which led to the checked-out one has; `None` where that
-/// can't be known: without a repository, in a shallow one, and where the checked-out commit has no
-/// `manifest`.
+/// can't be known: without a repository or a commit around `manifest`, and in a shallow one.
 ///
 /// # Errors
 /// Returns why it is unknown: lower case, no full stop.
@@ -64,7 +63,7 @@ pub(crate) fn never_committed<'a>(
 ) -> Result<Option<BTreeSet<&'a ProjectPath>>, String> {
     let Some(place) = CheckoutFile::of(manifest)? else { return Ok(None) };
     let shallow = shared_folder(&place.private).and_then(|shared| found(&shared.join("shallow")));
-    if shallow.map_err(|unread| unread.to_string())?.is_some() || !ask::head_has(manifest)? {
+    if shallow.map_err(|unread| unread.to_string())?.is_some() || !has_commit(&place)? {
         return Ok(None);
     }
     let prefix = prefix(&place);
@@ -92,6 +91,16 @@ pub(crate) fn never_committed<'a>(
         missing.remove(&composed(path));
     }
     Ok(Some(missing.into_values().collect()))
+}
+
+/// Returns whether a commit is checked out.
+fn has_commit(place: &CheckoutFile) -> Result<bool, String> {
+    let answer = place.ask(&["rev-parse", "--verify", "--quiet", "HEAD"], b"")?;
+    match answer.status.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        Some(_) | None => Err(why(&answer)),
+    }
 }
 
 /// Passes each file of the project that the index has to `has`, and returns the places that are

@@ -78,6 +78,7 @@ impl HoldReason {
                         format!("`git add {}` and commit it on the machine that has it", foreign(path.as_str()))
                     }
                     NeverCommitted::Entry => "commit the manifest on the machine that uploaded it".to_owned(),
+                    NeverCommitted::Unknown => "clone the repository anew, with its whole history".to_owned(),
                 };
                 format!(
                     "{commit}; if nobody wants it any more, `macadam archive {address}` or `macadam forget {address}`"
