@@ -353,6 +353,9 @@ pub(super) struct ForgetArgs {
     /// Names such as `sword`, or patterns such as 'ui/**'; if one can't be forgotten, none is
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
+    /// Forget also what is still in the manifest: the next sync uploads it as a new asset
+    #[arg(long, short = 'y')]
+    pub yes: bool,
 }
 
 /// `archive`.

@@ -8,20 +8,18 @@ use serde_json::json;
 use super::args::{ForgetArgs, Global};
 use super::command_context::{self, CommandResult};
 use super::exit::{CommandFailure, Exit};
-use super::output::{Printer, TextStyle, paint};
+use super::output::{Printer, TextStyle, paint, plural};
+use super::question::{ask_or, asks};
 use super::selection::AddressSelection;
 use super::service_client::{self, through_service};
 use super::status::unknown_address;
-use super::target;
+use super::target::{self, ProjectTarget};
 use crate::engine::commands::forget::{self, ForgetError, ForgetReport, ForgottenAddress};
-use crate::engine::report::progress::silent;
-use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::model::address::Address;
-use crate::model::desired::DesiredAsset;
 use crate::model::ids::AssetId;
-use crate::model::request::Request;
+use crate::model::request::{Request, RequestDone};
 
 impl From<ForgetError> for CommandFailure {
     fn from(error: ForgetError) -> Self {
@@ -38,34 +36,97 @@ impl From<ForgetError> for CommandFailure {
 /// Forgets addresses. Needs no key.
 pub(super) async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
-    let selection =
-        AddressSelection::read(&args.addresses, || Ok(StateSnapshot::open(&target.project, &target.remote)?.known()))?;
+    let view = StateSnapshot::open(&target.project, &target.remote)?;
+    let selection = AddressSelection::read(&args.addresses, || Ok(view.known()))?;
     let AddressSelection { addresses, is_single, .. } = selection;
+    let wanted = still_wanted(&target, &view);
+    let doubled = |address: &&Address| {
+        let is_known = view.recorded.assets.contains_key(*address);
+        is_known && wanted.as_ref().and_then(|wanted| wanted.get(*address)) == Some(&false)
+    };
+    let doubled: Vec<&Address> = addresses.iter().filter(doubled).collect();
+    if let [first, rest @ ..] = doubled.as_slice()
+        && !args.yes
+    {
+        let what = match rest {
+            [] => format!("{first} is still in the manifest, so the next sync uploads it as a new asset"),
+            _ => format!(
+                "{} are still in the manifest, so the next sync uploads them as new assets",
+                plural(doubled.len() as u64, "asset")
+            ),
+        };
+        if !asks(output, args.yes) {
+            let hint = "remove the entry or `exclude` the file first, or add `--yes` to have it uploaded again";
+            return Err(CommandFailure::new(Exit::Unreconciled, what).hint(hint));
+        }
+        // No lock is taken and nothing has started: a signal just ends the process.
+        if !tokio::task::block_in_place(|| ask_or(output, &[format!("{what}.")], "Nothing was forgotten.")) {
+            return Ok(Exit::Unreconciled);
+        }
+    }
+    let is_local = target::is_local(global);
     let request = Request::Forget { addresses: addresses.clone() };
     if let Some(answer) = through_service(output, global, &target, &request).await? {
-        match addresses.as_slice() {
-            [address] if is_single => {
-                service_client::tell(output, address, answer, "forgotten:", target::is_local(global))
-            }
-            several => service_client::tell_all(output, several, &answer, "forgotten:", target::is_local(global)),
-        }
+        tell_of_service(output, &addresses, is_single, answer, wanted.as_ref(), is_local);
         return Ok(Exit::Success);
     }
     let mut session = Session::open(&target.project, &target.remote, "macadam forget").await?;
     let forgotten = forget::forget(&mut session, &addresses).await;
-    // A manifest that can't be used says nothing of what the next sync does, and keeps nobody from
-    // forgetting.
-    let wanted = match (&forgotten, read_manifest(&target.project)) {
-        (Ok(_), Ok(_)) => {
-            let wanted = session.wanted(silent()).await.ok();
-            let pinned = |(address, want): (Address, DesiredAsset)| (address, want.pin.is_some());
-            wanted.map(|desired| desired.assets.into_iter().map(pinned).collect::<BTreeMap<Address, bool>>())
-        }
-        _ => None,
-    };
     session.close().await;
-    tell(output, &forgotten?, is_single, wanted.as_ref(), target::is_local(global));
+    tell(output, &forgotten?, is_single, wanted.as_ref(), is_local);
     Ok(Exit::Success)
+}
+
+/// The addresses in the manifest, and whether each is pinned. `None`: a manifest that can't be used
+/// says nothing of what the next sync does, and keeps nobody from forgetting.
+fn still_wanted(target: &ProjectTarget, view: &StateSnapshot) -> Option<BTreeMap<Address, bool>> {
+    let assets = command_context::wanted(target, view).ok()?.desired.assets;
+    Some(assets.into_iter().map(|(address, want)| (address, want.pin.is_some())).collect())
+}
+
+/// Prints the service's answer, with what the manifest makes of it.
+fn tell_of_service(
+    output: Printer,
+    addresses: &[Address],
+    is_single: bool,
+    mut answer: RequestDone,
+    wanted: Option<&BTreeMap<Address, bool>>,
+    is_local: bool,
+) {
+    if !output.is_json() {
+        answer.notes.extend(addresses.iter().filter_map(|address| in_manifest(address, wanted)));
+        match addresses {
+            [address] if is_single => service_client::tell(output, address, answer, "forgotten:", is_local),
+            several => service_client::tell_all(output, several, &answer, "forgotten:", is_local),
+        }
+        return;
+    }
+    let RequestDone { asset_id, revision, lockfile_written, notes } = answer;
+    let end = vec![("notes", json!(notes)), ("lockfile_written", json!(lockfile_written)), ("by_service", json!(true))];
+    let each = |address: &Address| {
+        let more = vec![("in_manifest", json!(wanted.map(|wanted| wanted.contains_key(address))))];
+        (address.clone(), CommandResult { asset_id, revision, outcome: "done", more })
+    };
+    let mut told: Vec<(Address, CommandResult)> = addresses.iter().map(each).collect();
+    match told.as_mut_slice() {
+        [(address, told)] if is_single => {
+            told.more.extend(end);
+            output.document(&told.document(address));
+        }
+        several => output.document(&command_context::documents(several, end)),
+    }
+}
+
+/// What the manifest makes of a forgotten address that it still has.
+fn in_manifest(address: &Address, wanted: Option<&BTreeMap<Address, bool>>) -> Option<String> {
+    Some(match wanted?.get(address)? {
+        true => format!(
+            "{address} is still pinned in the manifest, so it is on hold. `macadam unpin {address}` uploads it as a new asset"
+        ),
+        false => format!(
+            "{address} is still in the manifest, so the next sync uploads it as a new asset. Remove the entry if you don't want that"
+        ),
+    })
 }
 
 fn tell(
@@ -108,15 +169,7 @@ fn tell(
         if let Some(advice) = one.advice() {
             output.line(format!("{} {advice}", paint(TextStyle::Warning, "note")));
         }
-        if let Some(is_pinned) = wanted.and_then(|wanted| wanted.get(address)) {
-            let text = match is_pinned {
-                true => format!(
-                    "{address} is still pinned in the manifest, so it is on hold. `macadam unpin {address}` uploads it as a new asset"
-                ),
-                false => format!(
-                    "{address} is still in the manifest, so the next sync uploads it as a new asset. Remove the entry if you don't want that"
-                ),
-            };
+        if let Some(text) = in_manifest(address, wanted) {
             output.line(format!("{} {text}", paint(TextStyle::Warning, "note")));
         }
     }

@@ -289,7 +289,7 @@ fn import_says_before_it_writes_what_will_happen_and_how_to_go_back() {
         "{said}"
     );
     assert!(said.ends_with("`macadam forget ui/a.png` takes the import back.\n"), "{said}");
-    project.run(&["forget", "ui/a.png"]).expect(0);
+    project.run(&["forget", "--yes", "ui/a.png"]).expect(0);
     assert_eq!(project.sync()["summary"], json!({"create": 1}));
     // Forgetting would drop its own asset too.
     let (_, document) = project.json(&["open", "ui/a.png"]);

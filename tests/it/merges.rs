@@ -123,7 +123,7 @@ fn a_revert_of_the_commit_that_added_an_asset_forgets_nothing() {
 #[test]
 fn what_was_forgotten_is_not_found_again_in_the_history() {
     let (ci, machine) = diverged();
-    ci.run(&machine, &["forget", "ui/ours.png"]).expect(0);
+    ci.run(&machine, &["forget", "--yes", "ui/ours.png"]).expect(0);
     machine.git(&["rm", "-q", "ui/ours.png"]);
     machine.git(&["add", "--all"]);
     machine.git(&["commit", "-q", "-m", "forgotten"]);

@@ -128,7 +128,7 @@ fn every_line_of_a_rehearsal_is_marked() {
         (&["unpin", "sword"], 0),
         (&["archive", "sword"], 0),
         (&["restore", "sword"], 0),
-        (&["forget", "sword"], 0),
+        (&["forget", "--yes", "sword"], 0),
         (&["recreate", "--creator"], 0),
         (&["retry", "sword"], 1),
         (&["outputs"], 0),

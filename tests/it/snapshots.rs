@@ -202,7 +202,7 @@ fn the_json_of_every_command() {
     type_all(&project, &[&["archive", "coin", "--yes"], status, &["restore", "coin"], &["retry", "coin"]]);
     type_all(&project, &[&["resolve", "coin", "--recreate"], &["recreate"]]);
     let asset_id = asset_id(&project, "crate").to_string();
-    type_all(&project, &[&["forget", "crate"], &["import", "crate", &asset_id]]);
+    type_all(&project, &[&["forget", "--yes", "crate"], &["import", "crate", &asset_id]]);
     // A file that is no picture, and a manifest with a mistake.
     project.write("coin.png", "no picture");
     type_all(&project, &[&["check"], &["plan"], &["sync", "--once"], &["sync", "--once", "--locked"]]);

@@ -90,7 +90,7 @@ fn handle(fixture: &mut SoakFixture, Upload { address, content, .. }: &Upload, n
         // Shared uploads stay as they are; they are another matter.
         1 if !is_pinned && users < 2 => {
             let mut known = fixture.service.frozen(|| Known::state(&fixture.project));
-            let (code, document) = fixture.project.json(&[&["forget", address], patience.as_slice()].concat());
+            let (code, document) = fixture.project.json(&[&["forget", "--yes", address], patience.as_slice()].concat());
             fixture.record(format!("{address} never ends: forget it: {code} {}", document["errors"]));
             if code == 0 {
                 // A person removed the address from everything that Macadam manages.

@@ -4,6 +4,7 @@ use macadam::emulator::{ApiEndpoint, Conditions, FaultAction, FaultRule, Operati
 use serde_json::{Value, json};
 
 use super::{MANIFEST, asset_id, is_settled, refused, remote, three};
+use crate::service::Service;
 use crate::support::{Project, Ran, Remote, png};
 
 #[test]
@@ -12,7 +13,7 @@ fn an_address_is_forgotten_and_created_anew() {
     let (_, history) = project.json(&["history", "ui/a.png"]);
     let had: Vec<Value> = history["revisions"].as_array().unwrap().iter().map(|r| r["asset_id"].clone()).collect();
     let requests = remote.all_requests();
-    let mut command = project.command(&["forget", "ui/a.png", "--json"]);
+    let mut command = project.command(&["forget", "--yes", "ui/a.png", "--json"]);
     // It needs no key.
     let ran = Ran::of(command.env_remove("ROBLOX_API_KEY").output().unwrap()).expect(0);
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -60,7 +61,7 @@ fn forgetting_one_address_keeps_the_shared_asset_of_the_other() {
     project.write("ui/b.png", png(1));
     project.sync();
     let shared = asset_id(&project, "ui/b.png");
-    let (_, told) = project.json(&["forget", "ui/a.png"]);
+    let (_, told) = project.json(&["forget", "--yes", "ui/a.png"]);
     assert_eq!(told["shared_asset_ids"], json!([shared]), "{told:#}");
     project.sync();
     assert_eq!(asset_id(&project, "ui/b.png"), shared);
@@ -81,16 +82,39 @@ fn stuck(fault: FaultAction, policy: &str) -> (Remote, Project) {
 fn an_address_with_open_work_is_not_forgotten() {
     let (_remote, project) = stuck(FaultAction::Operation(OperationFault::Stuck { for_ms: None }), "");
     project.run(&["sync", "--once", "--timeout", "2s"]).expect(1);
-    let told = refused(&project, &["forget", "sword"], 1);
+    let told = refused(&project, &["forget", "--yes", "sword"], 1);
     assert!(told.0.contains("still changing") && told.1.contains("macadam sync --once"), "{told:?}");
 
     let reset = FaultAction::Reset { at: Point::AfterCommit };
     let (_remote, project) = stuck(reset, "\n[policy]\nambiguous_create = \"hold\"\n");
     project.run(&["sync", "--once"]).expect(1);
-    let told = refused(&project, &["forget", "sword"], 1);
+    let told = refused(&project, &["forget", "--yes", "sword"], 1);
     assert!(told.0.contains("still unknown whether an upload") && told.1.contains("macadam resolve sword"), "{told:?}");
     let told = refused(&project, &["forget", "swrod"], 1);
     assert_eq!(told.1, "did you mean `sword`?");
     project.run(&["resolve", "sword", "--recreate"]).expect(0);
-    project.run(&["forget", "sword"]).expect(0);
+    project.run(&["forget", "--yes", "sword"]).expect(0);
+}
+
+#[test]
+fn what_is_still_in_the_manifest_is_forgotten_only_on_purpose() {
+    let (remote, project) = three(&[]);
+    let (lockfile, made) = (project.read("assets.lock.toml"), remote.assets().len());
+    let is_refused = || {
+        let (message, hint) = refused(&project, &["forget", "ui/a.png"], 1);
+        assert_eq!(message, "ui/a.png is still in the manifest, so the next sync uploads it as a new asset");
+        assert!(hint.contains("`exclude`") && hint.contains("`--yes`"), "{hint}");
+        let (message, _) = refused(&project, &["forget", "**"], 1);
+        assert_eq!(message, "2 assets are still in the manifest, so the next sync uploads them as new assets");
+    };
+    is_refused();
+    let service = Service::start(&project, &[]);
+    service.until_synced("ui/a.png");
+    is_refused();
+    assert_eq!((project.read("assets.lock.toml"), remote.assets().len()), (lockfile, made));
+    let (code, told) = project.json(&["forget", "--yes", "ui/a.png"]);
+    assert_eq!((code, &told["by_service"], &told["in_manifest"]), (0, &json!(true), &json!(true)), "{told:#}");
+    let told = project.run(&["forget", "--yes", "sword"]).expect(0).stdout;
+    assert!(told.contains("note sword is still in the manifest, so the next sync uploads it"), "{told}");
+    service.end();
 }

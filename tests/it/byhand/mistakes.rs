@@ -68,7 +68,7 @@ fn recreate_refuses_unknown_addresses_and_a_table_that_can_not_be_written_before
 fn forget_says_how_to_take_the_asset_back() {
     let (remote, project) = shown();
     let other = asset_id(&project, "ui/other.png");
-    project.run(&["forget", "ui/other.png"]).expect(0);
+    project.run(&["forget", "--yes", "ui/other.png"]).expect(0);
     for command in ["forget", "history"] {
         let (message, hint) = refused(&project, &[command, "ui/other.png"], 1);
         assert!(message.contains("is already forgotten") && message.contains(&other.to_string()), "{message}");
@@ -82,7 +82,7 @@ fn forget_says_how_to_take_the_asset_back() {
 fn an_import_can_be_corrected_by_saying_that_the_content_matches() {
     let (remote, project) = shown();
     let other = asset_id(&project, "ui/other.png");
-    project.run(&["forget", "ui/other.png"]).expect(0);
+    project.run(&["forget", "--yes", "ui/other.png"]).expect(0);
     project.run(&["import", "ui/other.png", &other.to_string()]).expect(0);
     assert_eq!(row(&project, "ui/other.png")["content_hash"], json!(null));
     project.run(&["import", "ui/other.png", &other.to_string(), "--content-matches"]).expect(0);

@@ -63,10 +63,10 @@ fn pins_are_written_all_or_none() {
 fn addresses_are_forgotten_all_or_none() {
     let (_remote, project) = pictures();
     let before = project.read("assets.lock.toml");
-    let (message, hint) = refused(&project, &["forget", "ui/a.png", "ui/q.png"], 1);
+    let (message, hint) = refused(&project, &["forget", "--yes", "ui/a.png", "ui/q.png"], 1);
     assert!(message.contains("`ui/q.png`") && !hint.is_empty(), "{message} {hint}");
     assert_eq!(project.read("assets.lock.toml"), before);
-    let (code, document) = project.json(&["forget", "ui/x/**", "ui/a.png"]);
+    let (code, document) = project.json(&["forget", "--yes", "ui/x/**", "ui/a.png"]);
     assert_eq!(code, 0, "{document:#}");
     assert_eq!(by_address(&document, "in_manifest"), ["ui/x/c.png true", "ui/x/d.png true", "ui/a.png true"]);
     assert!(document["assets"][0]["asset_ids"].as_array().unwrap().len() == 2, "{document:#}");

@@ -42,7 +42,7 @@ fn an_asset_of_two_addresses_with_other_bytes_is_held() {
     project.remove(".macadam");
     is_held(&remote, &project, &["ui/a.png", "ui/b.png"], &format!("asset {a} has one content"));
     // The way out.
-    project.run(&["forget", "ui/b.png"]).expect(0);
+    project.run(&["forget", "--yes", "ui/b.png"]).expect(0);
     project.run(&["import", "ui/b.png", &b.to_string(), "--content-matches"]).expect(0);
     assert_eq!(project.sync()["in_sync"], true);
     assert_eq!((asset_id(&project, "ui/a.png"), asset_id(&project, "ui/b.png")), (a, b));

@@ -61,7 +61,7 @@ fn a_forgotten_asset_that_is_imported_again_is_known_everywhere() {
     let old = here.read(LOCKFILE);
     there.write(LOCKFILE, &old);
     there.sync();
-    here.run(&["forget", "ui/a.png"]).expect(0);
+    here.run(&["forget", "--yes", "ui/a.png"]).expect(0);
     there.write(LOCKFILE, here.read(LOCKFILE));
     assert_eq!(there.json(&["status", "ui/a.png"]).1["assets"][0]["asset_id"], json!(null));
     here.run(&["import", "ui/a.png", &id.to_string(), "--content-matches"]).expect(0);
@@ -73,7 +73,7 @@ fn a_forgotten_asset_that_is_imported_again_is_known_everywhere() {
     assert_eq!((asset_id(&here, "ui/a.png"), asset_id(&there, "ui/a.png")), (id, id));
     assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates);
     // A second `forget` forgets it again.
-    here.run(&["forget", "ui/a.png"]).expect(0);
+    here.run(&["forget", "--yes", "ui/a.png"]).expect(0);
     there.write(LOCKFILE, here.read(LOCKFILE));
     assert_eq!(there.json(&["status", "ui/a.png"]).1["assets"][0]["asset_id"], json!(null));
 }
@@ -92,7 +92,7 @@ fn forgetting_an_address_forgets_its_possible_duplicates_on_every_machine() {
     there.write(LOCKFILE, here.read(LOCKFILE));
     there.sync();
     assert_eq!(possible(&there), json!(1));
-    let told = here.run(&["forget", "ui/a.png"]).expect(0).stdout;
+    let told = here.run(&["forget", "--yes", "ui/a.png"]).expect(0).stdout;
     assert!(told.contains("there may be 1 more copy of it on Roblox"), "{told}");
     assert!(!here.read(LOCKFILE).contains("possible_duplicates"), "{}", here.read(LOCKFILE));
     here.sync();

@@ -105,7 +105,7 @@ fn an_endless_operation_can_be_resolved_or_forgotten() {
     trial.settle();
     assert_eq!(assets(&trial).len(), 1);
     let (trial, _) = endless();
-    let (code, document) = trial.project.json(&["forget", "ui/late.png"]);
+    let (code, document) = trial.project.json(&["forget", "--yes", "ui/late.png"]);
     assert_eq!((code, document["possible_duplicates"].as_u64()), (0, Some(1)), "{document:#}");
 }
 

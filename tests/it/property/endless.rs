@@ -39,7 +39,7 @@ impl Walk {
                 }
                 1 if is_new => {
                     self.log.push(format!("{address} never ends: forget it"));
-                    self.project.run(&["forget", address]).expect(0);
+                    self.project.run(&["forget", "--yes", address]).expect(0);
                     // Its late asset belongs to no address, by a person's own word.
                     self.left.push(content.clone());
                 }
