@@ -52,6 +52,10 @@ pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &ReadyAddress<'a>) -> Opt
         (Some((head, fact)), ContentChange::InPlace) => plan_update(plan, ready, record, head, fact),
         (Some((head, _)), ContentChange::NewAsset) => {
             let old = record.points_to.unwrap_or(head.asset_id);
+            let overwrites = inputs.options.overwrite.contains(inputs.address);
+            if !overwrites && drift::holds_archived_by_hand(plan, inputs, record, old) {
+                return None;
+            }
             plan_replace(plan, ready, old, ReplaceCause::ContentChanged(ready.asset_type))
         }
     }

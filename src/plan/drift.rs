@@ -115,6 +115,25 @@ pub(super) fn holds_archived(
     holds
 }
 
+/// Holds a changed file that would get a new asset in place of one that a person archived: that one
+/// is out of use until the person restores it.
+pub(super) fn holds_archived_by_hand(
+    plan: &mut Plan,
+    inputs: &AddressInputs<'_>,
+    record: &Record,
+    asset_id: AssetId,
+) -> bool {
+    let own = record.retirements.get(&asset_id).copied().filter(|retirement| {
+        retirement.archived_at.is_some() && !is_back(inputs.recorded, asset_id, *retirement, inputs.now)
+    });
+    let archived = own.or_else(|| for_another(inputs, asset_id));
+    let holds = archived.is_some_and(|retirement| retirement.why == RetireReason::ByHand);
+    if holds {
+        hold(plan, inputs, HoldReason::Archived { asset_id, change: BlockedChange::Content });
+    }
+    holds
+}
+
 /// Reports an asset that Roblox no longer has while its file stayed the same. Moderation may have
 /// taken it, so Macadam doesn't upload the same bytes by itself. It uses another address's asset
 /// with these bytes where there is one.

@@ -97,6 +97,35 @@ fn metadata_is_reported_or_put_back_three_times_a_day() {
 }
 
 #[test]
+fn a_picture_that_a_person_archived_gets_no_new_asset() {
+    let by_hand = |known: KnownBuilder, path: &str| {
+        known.retirements(path, 11, RetireReason::ByHand, days_ago(2), Some(days_ago(2)))
+    };
+    let two = || KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
+    let known = || by_hand(two(), "a.png");
+    let held = "held a.png: its file changed, but asset 11 is archived";
+    check(vec![want("a.png", 3)], known(), held);
+    check_desired(&repair(desired(vec![want("a.png", 3)])), known(), held);
+    // Nothing is uploaded for the file of before, and nothing is archived.
+    check(vec![want("a.png", 1)], known(), "replace a.png 10: the file is again the one of asset 10");
+    // It was archived for the other address that has it.
+    let shared = by_hand(KnownBuilder::default().revision("b.png", 11, 1, 2).points_to("b.png", 11), "b.png");
+    check(
+        vec![want("a.png", 3), want("b.png", 2)],
+        shared.sharing("a.png", 11, 2),
+        &format!("{held}\nnote b.png: it was archived by hand; `macadam restore b.png` brings it back"),
+    );
+    // Somebody restored it since; or Macadam archived it, while it was not wanted.
+    let replaced = "replace a.png 11: the file changed; Roblox can't update an Image, so it gets a new asset ID";
+    let back = known().seen(11, |seen| seen.archived = Some(false));
+    check(vec![want("a.png", 3)], back, replaced);
+    let removed = two().retirements("a.png", 11, RetireReason::Removed, days_ago(2), Some(days_ago(2)));
+    check(vec![want("a.png", 3)], removed, replaced);
+    let options = PlanOptions { overwrite: [address("a.png")].into(), ..PlanOptions::default() };
+    assert_eq!(text(&super::super::plan(&desired(vec![want("a.png", 3)]), &known().0, &options, NOW)), replaced);
+}
+
+#[test]
 fn an_archived_asset_is_reported_or_restored_three_times_a_day() {
     let known = |times: usize| {
         let known = model().points_to("b.fbx", 11).repairs("b.fbx", DriftRepair::Archived, times);

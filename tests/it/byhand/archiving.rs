@@ -189,3 +189,21 @@ fn an_older_lockfile_does_not_archive_again_what_was_restored_since() {
         is_settled(&remote, &project);
     }
 }
+
+/// Roblox can't update a picture: its changed file would get a new asset, and be in use again.
+#[test]
+fn a_changed_picture_of_an_asset_that_a_person_archived_is_held() {
+    let (remote, project) = three(&[]);
+    let id = asset_id(&project, "ui/a.png");
+    project.run(&["archive", "ui/a.png"]).expect(0);
+    let made = remote.assets().len();
+    project.write("ui/a.png", png(77));
+    let (code, report) = project.json(&["sync", "--once"]);
+    let held = &report["actions"][0];
+    assert_eq!((code, &held["outcome"], &held["code"]), (1, &json!("held"), &json!("archived")), "{report:#}");
+    assert!(held["hint"].as_str().unwrap().contains("macadam restore ui/a.png"), "{report:#}");
+    assert_eq!((remote.assets().len(), asset_id(&project, "ui/a.png")), (made, id));
+    project.run(&["restore", "ui/a.png"]).expect(0);
+    assert_eq!(project.sync()["summary"], json!({"replace": 1}));
+    is_settled(&remote, &project);
+}
