@@ -70,10 +70,8 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> 
         return Ok(Exit::Success);
     }
     let mut hand = Hand::open(output, global, &target, "macadam import").await?;
-    // Nothing is sent or written yet.
-    announce();
     let wish = ImportRequest { address: &address, asset_id, content_matches };
-    let imported = carry_out(&mut hand, wish).await;
+    let imported = carry_out(&mut hand, wish, &announce).await;
     hand.close().await;
     let (imported, lockfile_written) = imported?;
     tell(output, &address, &imported, lockfile_written, target::is_local(global));
@@ -87,11 +85,19 @@ fn asset_of(target: &ProjectTarget, address: &Address) -> Option<(AssetId, u64)>
     row.asset_id.zip(row.revision)
 }
 
-async fn carry_out(hand: &mut Hand, wish: ImportRequest<'_>) -> Result<(Imported, bool), CommandFailure> {
+async fn carry_out(
+    hand: &mut Hand,
+    wish: ImportRequest<'_>,
+    announce: &(dyn Fn() + Sync),
+) -> Result<(Imported, bool), CommandFailure> {
     let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
     let desired = hand.session.wanted(listener.clone()).await?;
     let context = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
-    let imported = import::import(&context, &desired, wish).await?;
+    let imported = import::import(&context, &desired, wish, &|| {
+        hand.bars.clear();
+        announce();
+    })
+    .await?;
     Ok((imported, hand.session.keep(Some(wish.address)).await?))
 }
 

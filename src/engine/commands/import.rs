@@ -179,7 +179,8 @@ impl ImportError {
     }
 }
 
-/// Imports an asset. The caller writes the lockfile.
+/// Imports an asset. Calls `before_writing` once it was found and may be imported. The caller writes
+/// the lockfile.
 ///
 /// # Errors
 /// When the asset differs from the manifest, is another address's, or can't be fetched.
@@ -187,6 +188,7 @@ pub(crate) async fn import(
     context: &ExecutionContext,
     desired: &Desired,
     wish: ImportRequest<'_>,
+    before_writing: &(dyn Fn() + Sync),
 ) -> Result<Imported, ImportError> {
     let ImportRequest { address, asset_id, .. } = wish;
     let (want, asset_type, content) = usable(desired, address)?;
@@ -200,6 +202,7 @@ pub(crate) async fn import(
     if let Some(why) = difference(want, asset_type, &asset) {
         return Err(ImportError::NotTheSame { address: address.clone(), asset_id, why });
     }
+    before_writing();
     let identity = Identity { asset_type, creator: want.creator, privacy: want.privacy, path: want.path.clone() };
     let content = wish.content_matches.then_some(content);
     let import = Import { wish, identity, content, fields, asset: &asset };

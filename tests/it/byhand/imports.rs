@@ -123,6 +123,9 @@ fn an_import_that_does_not_match_is_refused() {
         let told = refused(&project, &["import", address, &asset.to_string()], 1);
         assert!(told.0.contains(message) && told.1.contains(hint), "{told:?}");
     }
+    // What an import would do is said only of an asset that was found.
+    let told = project.run(&["import", "ui/a.png", "77"]).expect(1).stderr;
+    assert!(told.contains("can't check asset 77") && !told.contains("can't compare"), "{told}");
     refused(&project, &["import", "sword", "0"], 64);
     assert!(!project.file("assets.lock.toml").exists());
     project.run(&["import", "ui/a.png", &picture.to_string(), "--content-matches"]).expect(0);
