@@ -12,7 +12,7 @@ use super::github::AnnotationLevel;
 use super::output::{Printer, TextStyle, annotate, annotates, paint, plural};
 use super::plan::at_entry;
 use super::progress::Bars;
-use super::{plan_text, target};
+use super::{credential, plan_text, target};
 use crate::engine::workspace::gather::gather;
 use crate::engine::workspace::outputs::mistakes;
 use crate::engine::workspace::project::Project;
@@ -64,6 +64,9 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
     }
     for note in &gathered.notes {
         output.warning_at(&problem(note));
+    }
+    if let Some((message, remedy)) = credential::exposed_env_file(&project) {
+        output.warning(format!("{message}: {remedy}"));
     }
     for stray in &desired.stray {
         output.warning(left(stray, desired, &before));

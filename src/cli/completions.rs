@@ -108,7 +108,13 @@ fn definition(words: &[OsString]) -> clap::Command {
     let names: Vec<String> = command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
     for name in names {
         let line = Arc::clone(&line);
-        command = command.mut_subcommand(name, |below| below.mut_args(|arg| with_values(arg, &line)));
+        command = command.mut_subcommand(name, |below| {
+            // Of names that mean the same, shells are offered only one: it must be the command's own.
+            // The process ends with the answer, and clap keeps only names that live as long.
+            let aliases: Vec<&'static str> = below.get_all_aliases().map(|name| &*name.to_owned().leak()).collect();
+            let below = below.visible_alias(None::<&'static str>).aliases(aliases);
+            below.mut_args(|arg| with_values(arg, &line))
+        });
     }
     command.mut_args(|arg| with_values(arg, &line))
 }

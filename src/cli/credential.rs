@@ -21,6 +21,21 @@ const TOKEN_VARIABLE: &str = "ROBLOX_OAUTH_TOKEN";
 /// The file beside the manifest that may hold the key.
 const ENV_FILE: &str = ".env";
 
+/// What is wrong with a `.env` that holds a key, and that git neither tracks nor ignores.
+const NOT_IGNORED: &str = "git doesn't ignore .env, which holds the API key, and the next `git add .` takes it";
+
+/// The remedy.
+const IGNORE_IT: &str = "`echo .env >> .gitignore`";
+
+/// What there is to warn of a key in a `.env` that the next commit may take, whether or not the key
+/// is used: the message and what to do. `None` too where git can't be asked.
+pub(super) fn exposed_env_file(project: &Project) -> Option<(&'static str, &'static str)> {
+    let path = project.root.join(ENV_FILE);
+    let bytes = own_file::read(&path, MAX_KEY_BYTES).ok()?;
+    let has_key = !matches!(variable_of(&String::from_utf8_lossy(&bytes), KEY_VARIABLE), Ok(None));
+    (has_key && tracking(&path) == Ok(Some(Tracking::Untracked))).then_some((NOT_IGNORED, IGNORE_IT))
+}
+
 /// Finds the credential, if there is one.
 ///
 /// # Errors
@@ -33,7 +48,7 @@ pub(super) fn find_any(file: Option<&Path>, project: &Project) -> Result<Option<
     if file.is_some() || in_systemd || is_set(KEY_VARIABLE) || is_set(TOKEN_VARIABLE) {
         return find(file, project).map(Some);
     }
-    of_env_file(&project.root.join(ENV_FILE))
+    of_env_file(&project.root.join(ENV_FILE)).map(|found| found.map(|(credential, _)| credential))
 }
 
 /// Finds the credential.
@@ -60,7 +75,13 @@ pub(super) fn find(file: Option<&Path>, project: &Project) -> Result<Credential,
         from(KEY_VARIABLE, Credential::api_key).or_else(|| from(TOKEN_VARIABLE, Credential::oauth)).transpose()?;
     match in_environment {
         Some(credential) => Ok(credential),
-        None => of_env_file(&project.root.join(ENV_FILE))?.ok_or_else(missing),
+        None => {
+            let (credential, is_exposed) = of_env_file(&project.root.join(ENV_FILE))?.ok_or_else(missing)?;
+            if is_exposed {
+                tracing::warn!("{NOT_IGNORED}: {IGNORE_IT}");
+            }
+            Ok(credential)
+        }
     }
 }
 
@@ -74,8 +95,9 @@ fn missing() -> CommandFailure {
 }
 
 /// Reads the key, and no other variable, from a `.env` file. One that git tracks is refused: the
-/// key in it is known to everybody who has the repository.
-fn of_env_file(path: &Path) -> Result<Option<Credential>, CommandFailure> {
+/// key in it is known to everybody who has the repository. Also returns whether the next commit may
+/// take it.
+fn of_env_file(path: &Path) -> Result<Option<(Credential, bool)>, CommandFailure> {
     let bytes = match own_file::read(path, MAX_KEY_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -91,7 +113,7 @@ fn of_env_file(path: &Path) -> Result<Option<Credential>, CommandFailure> {
             .hint(error.hint())
     };
     let Some(key) = variable_of(&text, KEY_VARIABLE).map_err(unusable)? else { return Ok(None) };
-    match tracking(path) {
+    let is_exposed = match tracking(path) {
         Ok(Some(Tracking::Tracked)) => {
             let message = format!("{} is in git, so the API key in it is no secret", path.display());
             let hint = format!(
@@ -99,12 +121,14 @@ fn of_env_file(path: &Path) -> Result<Option<Credential>, CommandFailure> {
             );
             return Err(CommandFailure::new(Exit::Credential, message).hint(hint));
         }
-        Ok(Some(Tracking::Untracked | Tracking::Ignored) | None) => {}
+        Ok(Some(Tracking::Untracked)) => true,
+        Ok(Some(Tracking::Ignored) | None) => false,
         Err(why) => {
-            tracing::warn!("couldn't check that git doesn't have {}, which holds the API key: {why}", path.display())
+            tracing::warn!("couldn't check that git doesn't have {}, which holds the API key: {why}", path.display());
+            false
         }
-    }
-    Credential::api_key(&key).map(Some).map_err(|error| {
+    };
+    Credential::api_key(&key).map(|key| Some((key, is_exposed))).map_err(|error| {
         CommandFailure::of(Exit::Credential, &error, Some(format!("it comes from {}", path.display())))
     })
 }

@@ -12,7 +12,7 @@ use super::output::{Printer, TextStyle, annotate, paint, plural};
 use super::progress::Bars;
 use super::target;
 use crate::cloud::timeouts::Timeouts;
-use crate::engine::doctor::check_result::{CheckOutcome, CheckResult};
+use crate::engine::doctor::check_result::{CheckOutcome, CheckResult, CheckTopic};
 use crate::engine::doctor::facts::KeyLookup;
 use crate::engine::doctor::{self, LocalCheckup};
 
@@ -30,6 +30,8 @@ pub(super) async fn run(output: Printer, global: &Global) -> Result<Exit, Comman
         results.extend(reached);
         let found = key(global, &target, answers).await?;
         results.extend(doctor::key(&found, &creators));
+        let exposed = tokio::task::block_in_place(|| credential::exposed_env_file(&target.project));
+        results.extend(exposed.map(|(message, remedy)| CheckResult::warning(CheckTopic::Key, message, remedy)));
     }
     let errors = count(&results, CheckOutcome::Error);
     if output.is_json() {

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::args::InitArgs;
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, fitted, paint, plural};
+use crate::engine::workspace::git::ask::{Tracking, tracking};
 use crate::engine::workspace::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE, Project};
 use crate::engine::workspace::state_folder::StateFolder;
 use crate::files;
@@ -120,6 +121,11 @@ pub(super) fn run(
         output.line("");
         output.line("Add these lines to .gitattributes:");
         missing.iter().for_each(|line| output.line(format!("  {line}")));
+    }
+    if tracking(&root.join(".env")) == Ok(Some(Tracking::Untracked)) {
+        output.line("");
+        output.line("Before you write your API key into .env, keep that file out of git:");
+        output.to_copy("  echo .env >> .gitignore");
     }
     let is_new = written.iter().any(|path| path.ends_with(&name));
     tell_next(output, &name, is_new.then_some(&wishes));

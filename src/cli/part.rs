@@ -12,6 +12,7 @@ use super::status::unknown_address;
 use super::tally::{Tally, Tense, tally};
 use super::target::ProjectTarget;
 use crate::engine::report::progress::silent;
+use crate::engine::report::run_report::RunReport;
 use crate::engine::workspace::snapshot::{self, PlanPreview};
 use crate::model::address::Address;
 use crate::plan::{PlanOptions, Restriction, Step};
@@ -58,6 +59,12 @@ impl LeftOut {
         };
         let steps = plan_whole(target)?.plan.steps.into_iter().filter(|step| !of_part(step)).collect();
         Ok(Self { addresses: part.addresses.clone(), steps })
+    }
+
+    /// How many assets the part has, with those that a run brought along.
+    pub(super) fn assets_of_part(&self, report: &RunReport) -> u64 {
+        let touched = report.steps.iter().map(|entry| &entry.step.address);
+        self.addresses.iter().chain(touched).collect::<BTreeSet<_>>().len() as u64
     }
 
     /// Says it to a person.

@@ -21,7 +21,7 @@ use crate::engine::workspace::snapshot::{self, Asker, PlanPreview, RefreshedPrev
 use crate::manifest::EntryLines;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::plan::{Hold, HoldKind, PlanOptions};
+use crate::plan::{Hold, HoldKind, PlanOptions, Restriction};
 
 /// Shows the plan.
 pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Result<Exit, CommandFailure> {
@@ -49,14 +49,17 @@ pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Re
         }
         output.document(&document);
     } else {
-        show(output, &preview, global, &target);
+        show(output, &preview, part.as_ref(), global, &target);
         if let Some(left_out) = &left_out {
             left_out.print(output);
         }
     }
     let changes = !preview.plan.steps.is_empty() || preview.lockfile_changes || preview.outputs_change();
     let concerns = |address: &Address| part.as_ref().is_none_or(|part| part.addresses.contains(address));
-    if preview.gathered.desired.assets.iter().any(|(address, wanted)| wanted.content.is_err() && concerns(address)) {
+    // A sync needs no file for what is pinned.
+    let holds = |address: &Address| preview.plan.held.iter().any(|hold| hold.address == *address);
+    let unusable = |address: &Address| concerns(address) && holds(address);
+    if preview.gathered.desired.assets.iter().any(|(address, wanted)| wanted.content.is_err() && unusable(address)) {
         return Ok(Exit::Unreconciled);
     }
     if args.detailed_exitcode && changes {
@@ -114,15 +117,22 @@ pub(super) fn warn_of_unasked(output: Printer, unasked: &[(AssetId, String)]) {
     }
 }
 
-/// Prints a plan for a person.
-pub(super) fn show(output: Printer, preview: &PlanPreview, global: &Global, target: &ProjectTarget) {
+/// Prints a plan for a person: of the project, or of a `part`.
+pub(super) fn show(
+    output: Printer,
+    preview: &PlanPreview,
+    part: Option<&Restriction>,
+    global: &Global,
+    target: &ProjectTarget,
+) {
     for note in &preview.gathered.notes {
         output.warning_at(&problem(note));
     }
     annotate_holds(&preview.plan.held, &target.project, || Some(preview.gathered.manifest.lines()));
     let PlanPreview { gathered, recorded, plan, lockfile_changes, outputs } = preview;
     let (all, rehearsal) = (global.verbose > 0, global.emulator);
-    let outline = Outline { plan, desired: &gathered.desired, recorded, all, rehearsal };
+    let part = part.map(|part| &part.addresses);
+    let outline = Outline { plan, desired: &gathered.desired, recorded, part, all, rehearsal };
     let mut lines = outline.lines();
     let summary = lines.pop();
     lines.into_iter().for_each(|line| output.line(line));

@@ -45,6 +45,8 @@ pub(super) struct Outline<'a> {
     pub desired: &'a Desired,
     /// The recorded assets, with the plan's marks applied.
     pub recorded: &'a Recorded,
+    /// The addresses of a part of the project; `None` for all of it.
+    pub part: Option<&'a BTreeSet<Address>>,
     /// Shows every entry, and the rules (`-v`).
     pub all: bool,
     /// The plan is of a rehearsal with `--emulator`.
@@ -100,11 +102,14 @@ impl Outline<'_> {
     /// `Plan: 180 to upload, 21 waiting for Roblox, 99 unchanged.`
     fn summary(&self) -> String {
         let Plan { steps, held, drifts, .. } = self.plan;
-        let all = self.desired.assets.len() as u64;
         let touched: BTreeSet<&Address> =
             steps.iter().map(|step| &step.address).chain(held.iter().map(|hold| &hold.address)).collect();
         let touched = &touched | &drifts.iter().map(|drift| &drift.address).collect();
-        let unchanged = self.desired.assets.keys().filter(|address| !touched.contains(address)).count() as u64;
+        let concerns = |address: &Address| self.part.is_none_or(|part| part.contains(address));
+        let of_part: Vec<&Address> =
+            self.desired.assets.keys().filter(|address| touched.contains(address) || concerns(address)).collect();
+        let all = of_part.len() as u64;
+        let unchanged = of_part.iter().filter(|address| !touched.contains(*address)).count() as u64;
         let mut tallies = tally(steps, Tense::ToDo);
         tallies.extend(KINDS.map(|kind| {
             // An asset may have several reasons.
@@ -116,7 +121,7 @@ impl Outline<'_> {
             0 => String::new(),
             count => format!(" {count} changed on Roblox."),
         };
-        if all == 0 && steps.is_empty() && held.is_empty() && drifts.is_empty() {
+        if self.desired.assets.is_empty() && steps.is_empty() && held.is_empty() && drifts.is_empty() {
             return nothing_listed(self.rehearsal);
         }
         let counts = Tally::list(&tallies, None);

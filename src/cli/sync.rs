@@ -198,10 +198,16 @@ impl SyncEnd {
     /// Prints it for a person, with everything that was done before a failure.
     fn print(&self, output: Printer, global: &Global, passed_on: bool, results_are_printed: bool) {
         if let Some(report) = &self.report {
+            // The person's own answer was the last line.
+            let is_last = self.failure.is_none() && report.stop.is_none();
+            if report.is_declined && is_last && report.steps.is_empty() && !report.lockfile_written {
+                return;
+            }
             if !results_are_printed {
                 show_results(output, report);
             }
-            show(output, report, global, passed_on);
+            let assets = self.left_out.as_ref().map_or(report.assets, |left_out| left_out.assets_of_part(report));
+            show(output, report, assets, global, passed_on);
         }
         if let Some(left_out) = &self.left_out {
             left_out.print(output);
@@ -258,7 +264,7 @@ async fn locked(
     let part = part::read(target, &args.addresses)?;
     let options = PlanOptions { only: part.clone(), ..plan_options(args)? };
     let preview = plan::preview(output, global, target, &options, args.refresh).await?;
-    let left_out = part.map(|part| LeftOut::look(target, &part, &preview.plan.steps)).transpose()?;
+    let left_out = part.as_ref().map(|part| LeftOut::look(target, part, &preview.plan.steps)).transpose()?;
     let violated = !preview.plan.steps.is_empty() || preview.lockfile_changes || preview.outputs_change();
     if output.is_json() {
         let mut document = document::locked(&preview, violated);
@@ -267,7 +273,7 @@ async fn locked(
         }
         output.document(&document);
     } else {
-        plan::show(output, &preview, global, target);
+        plan::show(output, &preview, part.as_ref(), global, target);
         if let Some(left_out) = &left_out {
             left_out.print(output);
         }

@@ -13,7 +13,7 @@ use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::project::Project;
 use crate::model::address::Address;
 use crate::model::shown::foreign;
-use crate::plan::{Hold, HoldKind};
+use crate::plan::{HeldPart, Hold, HoldKind};
 
 pub(super) fn exit(report: &RunReport) -> Exit {
     match report.stop {
@@ -65,9 +65,9 @@ pub(super) fn show_results(output: Printer, report: &RunReport) {
     }
 }
 
-/// Prints the result of a run but for what was done; a command is `passed_on` the lockfile
-/// afterwards.
-pub(super) fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
+/// Prints the result of a run for so many `assets`, but for what was done; a command is `passed_on`
+/// the lockfile afterwards.
+pub(super) fn show(output: Printer, report: &RunReport, assets: u64, global: &Global, passed_on: bool) {
     let all = global.verbose > 0;
     let unfinished = show_failures(output, report, all);
     let mut above = report.done().values().sum::<u64>() + unfinished.iter().map(|tally| tally.count).sum::<u64>() > 0;
@@ -89,7 +89,7 @@ pub(super) fn show(output: Printer, report: &RunReport, global: &Global, passed_
     }
     plan::warn_of_unasked(output, &report.unasked);
     outputs::show(output, &report.outputs);
-    show_summary(output, report, &unfinished, global, passed_on);
+    show_summary(output, report, (assets, &unfinished), global, passed_on);
 }
 
 /// Annotates what did not end well, at its line of the manifest.
@@ -165,7 +165,13 @@ fn show_failures(output: Printer, report: &RunReport, all: bool) -> [Tally; 3] {
 }
 
 /// `Done. 8 assets are up to date: 8 uploaded, 1 icon set.`, with what a person has to do next.
-fn show_summary(output: Printer, report: &RunReport, unfinished: &[Tally], global: &Global, passed_on: bool) {
+fn show_summary(
+    output: Printer,
+    report: &RunReport,
+    (all, unfinished): (u64, &[Tally]),
+    global: &Global,
+    passed_on: bool,
+) {
     let rehearsal = global.emulator;
     let done = report.steps.iter().filter(|entry| entry.outcome.is_done()).map(|entry| &entry.step);
     let mut tallies = tally(done, Tense::Done);
@@ -181,12 +187,15 @@ fn show_summary(output: Printer, report: &RunReport, unfinished: &[Tally], globa
         Some(Stop::Credential { .. } | Stop::State { .. } | Stop::Taken { .. } | Stop::Defect { .. }) | None => {}
     }
     let in_sync = report.in_sync();
-    if in_sync && report.assets == 0 && tallies.iter().all(|tally| tally.count == 0) {
+    let unwritten = report.outputs.iter().filter(|output| !output.state.is_current()).count() as u64;
+    if in_sync && unwritten == 0 && report.assets == 0 && tallies.iter().all(|tally| tally.count == 0) {
         output.summary(plan_text::nothing_listed(rehearsal));
         return;
     }
-    let counts = Tally::list(&tallies, Some(report.assets).filter(|_| !in_sync));
-    let (style, head) = match (in_sync, &report.stop, rehearsal) {
+    // An asset on its way out is none of the manifest's.
+    let of_manifest = report.held.iter().all(|hold| hold.part != HeldPart::Archiving);
+    let counts = Tally::list(&tallies, Some(all).filter(|_| !in_sync && of_manifest));
+    let (style, head) = match (in_sync && unwritten == 0, report.stop.as_ref().filter(|_| !in_sync), rehearsal) {
         (true, _, false) => (TextStyle::Good, "Done."),
         (true, _, true) => (TextStyle::Good, "Rehearsal done. Nothing was sent to Roblox."),
         (false, Some(_), false) => (TextStyle::Warning, "Stopped:"),
@@ -194,12 +203,24 @@ fn show_summary(output: Printer, report: &RunReport, unfinished: &[Tally], globa
         (false, None, false) => (TextStyle::Warning, "Not finished:"),
         (false, None, true) => (TextStyle::Warning, "Rehearsal not finished. Nothing was sent to Roblox."),
     };
-    let (assets, colon) = (plan_text::are(report.assets), if counts.is_empty() { ", nothing to do" } else { ": " });
+    let colon = match (counts.is_empty(), unwritten) {
+        (false, _) => ": ",
+        (true, 0) => ", nothing to do",
+        (true, _) => "",
+    };
+    let assets = plan_text::are(all);
     let rest = match (in_sync, rehearsal) {
         (true, false) => format!("{assets} up to date{colon}{counts}."),
-        (true, true) => format!("{}{colon}{counts}.", plural(report.assets, "asset")),
+        (true, true) => format!("{}{colon}{counts}.", plural(all, "asset")),
         (false, _) if counts.is_empty() => format!("{assets} not up to date."),
         (false, _) => format!("{counts}."),
+    };
+    let rest = match (in_sync, unwritten) {
+        (true, 1..) => {
+            let was = if unwritten == 1 { "was" } else { "were" };
+            format!("{} {was} not written. {rest}", plural(unwritten, "output"))
+        }
+        _ => rest,
     };
     let again = match &report.stop {
         Some(Stop::TimedOut | Stop::Signal(_)) if !in_sync => " Run it again to go on.".to_owned(),

@@ -51,12 +51,23 @@ fn files(project: &Project) -> BTreeMap<PathBuf, (u64, SystemTime)> {
 }
 
 #[test]
+fn commands_are_offered_by_their_own_names() {
+    let project = Project::new(GLOBS);
+    let all = offered(&project, &[""]);
+    let has = |name: &str| all.iter().any(|word| word == name);
+    assert!(has("plan") && has("status") && !has("diff") && !has("list"), "{all:?}");
+    assert_eq!(offered(&project, &["dif"]), ["diff"]);
+}
+
+#[test]
 fn addresses_and_revisions_of_the_project_are_offered() {
     let remote = Remote::start();
     let project = project(&remote);
     let (before, requests) = (files(&project), remote.all_requests());
-    for command in ["pin", "status", "retry", "forget", "open", "history", "archive", "restore", "resolve", "recreate"]
-    {
+    for command in [
+        "pin", "status", "list", "diff", "retry", "forget", "open", "history", "archive", "restore", "resolve",
+        "recreate",
+    ] {
         assert_eq!(offered(&project, &[command, ""]), ["sword", "ui/close.png"], "{command}");
         assert_eq!(offered(&project, &[command, "ui"]), ["ui/close.png"], "{command}");
     }

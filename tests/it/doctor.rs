@@ -146,6 +146,43 @@ fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[test]
+fn a_deleted_and_an_unmerged_lockfile_are_not_to_be_committed() {
+    let remote = Remote::start();
+    let project = healthy(&remote);
+    let lockfile = project.read("assets.lock.toml");
+    project.remove("assets.lock.toml");
+    let found = results(&project, 1);
+    assert_eq!(found["git"].0, "ok", "{found:#?}");
+    assert!(found["lockfile"].1.contains("git checkout -- assets.lock.toml"), "{found:#?}");
+    // Git left its own version there, without markers.
+    project.write("assets.lock.toml", &lockfile);
+    let blob = git(&project, &["rev-parse", "HEAD:assets.lock.toml"]);
+    let blob = blob.trim();
+    git(&project, &["update-index", "--force-remove", "assets.lock.toml"]);
+    for stage in ["1", "2", "3"] {
+        let mut entry = std::process::Command::new("git");
+        entry.current_dir(project.path()).args(["update-index", "--index-info"]).stdin(std::process::Stdio::piped());
+        let mut child = entry.spawn().unwrap();
+        let line = format!("100644 {blob} {stage}\tassets.lock.toml\n");
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), line.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+    let (result, text) = &results(&project, 1)["git"];
+    assert!(result == "error" && text.contains("`git checkout --merge assets.lock.toml`"), "{text}");
+    for command in [&["check"][..], &["plan", "--emulator"], &["plan"]] {
+        let ran = project.run(command);
+        let warns = ran.stderr.contains("several versions of assets.lock.toml from a merge that isn't finished");
+        assert_eq!(warns, !command.contains(&"--emulator"), "{command:?}: {}", ran.stderr);
+    }
+    // What the advice says works.
+    let program = project.command(&[]).get_program().to_string_lossy().into_owned();
+    git(&project, &["config", "merge.macadam.driver", &format!("'{program}' lockfile merge %O %A %B")]);
+    git(&project, &["checkout", "--merge", "assets.lock.toml"]);
+    git(&project, &["add", "assets.lock.toml"]);
+    assert_eq!(results(&project, 0)["git"].0, "ok");
+}
+
+#[test]
 fn line_endings_that_git_changed_are_told() {
     let remote = Remote::start();
     let project = healthy(&remote);

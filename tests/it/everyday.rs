@@ -8,7 +8,7 @@ use std::process::Stdio;
 use macadam::emulator::{ApiEndpoint, CreatableType, EmulatedKey, FaultAction, FaultRule, Point, Principal};
 use serde_json::json;
 
-use super::support::{GLOBS, Project, Ran, Remote, SECRET, png, wav};
+use super::support::{GLOBS, Project, Ran, Remote, SECRET, png, rbxmx, wav};
 
 fn pictures(names: &[&str]) -> (Remote, Project) {
     let remote = Remote::start();
@@ -321,4 +321,20 @@ fn what_is_on_hold_is_counted_by_assets() {
     let status = project.run(&["status"]).expect(0).stdout;
     assert!(status.ends_with("\n2 on hold\n"), "{status}");
     assert_eq!(remote.assets().len(), ids.len());
+}
+
+#[test]
+fn a_pinned_asset_without_its_file_is_nothing_wrong_for_plan_and_sync() {
+    let remote = Remote::start();
+    let manifest = "[creator]\nuser_id = 1\n\n[assets.sword]\npath = \"sword.rbxmx\"\n";
+    let project = Project::new(manifest).at(&remote.url());
+    project.write("sword.rbxmx", rbxmx("one"));
+    project.sync();
+    project.write("assets.toml", format!("{manifest}\n[pins]\nsword = 1\n"));
+    project.sync();
+    project.remove("sword.rbxmx");
+    for command in [&["plan"][..], &["sync", "--once"], &["plan"]] {
+        project.run(command).expect(0);
+    }
+    project.run(&["check"]).expect(1);
 }

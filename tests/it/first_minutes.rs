@@ -27,7 +27,10 @@ fn init_writes_what_the_options_say_and_the_result_is_a_manifest() {
     project.write("ui/a.png", png(1));
     git(project.path(), &["init", "--quiet"]);
     let args = ["init", "--creator", "group:7", "--glob", "ui/**/*.png", "--glob", "ui/**/*.jpg"];
-    project.run(&[&args[..], &["--output", "src/ids.luau", "--merge-driver"]].concat()).expect(0);
+    let ran = project.run(&[&args[..], &["--output", "src/ids.luau", "--merge-driver"]].concat()).expect(0);
+    assert!(ran.stdout.contains("keep that file out of git:\n  echo .env >> .gitignore\n"), "{}", ran.stdout);
+    project.write(".gitignore", ".env\n");
+    assert!(!project.run(&["init"]).expect(0).stdout.contains(".gitignore"));
     let manifest = project.read("assets.toml");
     for line in ["group_id = 7", "[globs.ui-png]", "[globs.ui-jpg]", "path = \"src/ids.luau\""] {
         assert!(manifest.lines().any(|found| found == line), "{line}: {manifest}");
@@ -85,7 +88,28 @@ fn a_key_in_a_env_file_beside_the_manifest_is_used_unless_git_tracks_it() {
     sync(&[]).expect(4);
     project.write(".env", format!("# mine\nROBLOX_API_KEY=\"{SECRET}\"\n"));
     git(project.path(), &["init", "--quiet"]);
-    sync(&[]).expect(0);
+    let warning = "git doesn't ignore .env, which holds the API key";
+    let exposed = sync(&[]).expect(0);
+    assert!(
+        exposed.stderr.contains(warning) && exposed.stderr.contains("`echo .env >> .gitignore`"),
+        "{}",
+        exposed.stderr
+    );
+    assert!(project.run(&["check"]).expect(0).stderr.contains(warning));
+    let (_, checkup) = project.json(&["doctor"]);
+    assert!(
+        checkup["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|check| { check["result"] == "warning" && check["message"].as_str().unwrap().contains(warning) }),
+        "{checkup:#}"
+    );
+    // A key from elsewhere is used instead.
+    assert!(!project.run(&["sync", "--once"]).expect(0).stderr.contains(warning));
+    project.write(".gitignore", ".env\n");
+    assert!(!sync(&[]).expect(0).stderr.contains(warning));
+    assert!(!project.run(&["check"]).expect(0).stderr.contains(warning));
     git(project.path(), &["add", "--force", ".env"]);
     let refused = sync(&[]).expect(4);
     assert!(refused.stderr.contains("is in git") && refused.stderr.contains("git rm --cached"), "{}", refused.stderr);

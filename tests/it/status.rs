@@ -208,7 +208,7 @@ fn a_moved_file_is_one_row() {
 }
 
 #[test]
-fn a_held_archiving_leaves_a_removed_address_removed() {
+fn a_removed_address_whose_archiving_is_held_is_on_hold() {
     let (_remote, project) = new(&format!("{GLOBS}\n[policy]\nremoved = \"archive\"\narchive_after = \"1s\"\n"));
     project.write("models/sword.rbxmx", rbxmx("sword"));
     for (name, shade) in [("a", 1), ("b", 2), ("c", 3), ("d", 4)] {
@@ -219,7 +219,9 @@ fn a_held_archiving_leaves_a_removed_address_removed() {
         project.remove(&format!("ui/{name}.png"));
     }
     let found = sync_until(&project, "ui/a.png", |row| row["error"].is_string());
-    assert_eq!(found["state"], "removed", "{found:#}");
+    assert_eq!((&found["state"], &found["archives"]), (&json!("held"), &json!([])), "{found:#}");
     assert!(found["error"].as_str().unwrap().contains("would be archived now"), "{found:#}");
     assert!(found["hint"].as_str().unwrap().contains("--confirm"), "{found:#}");
+    let ran = project.run(&["sync", "--once"]).expect(1);
+    assert!(ran.stdout.contains("Not finished: 3 on hold."), "{}", ran.stdout);
 }

@@ -103,7 +103,7 @@ impl CheckResult {
         Self::new(topic, CheckOutcome::Unchecked, message)
     }
 
-    pub(super) fn warning(topic: CheckTopic, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn warning(topic: CheckTopic, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..Self::new(topic, CheckOutcome::Warning, message) }
     }
 

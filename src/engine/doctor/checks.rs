@@ -318,7 +318,14 @@ pub(super) fn git(found: &GitFacts, name: &str) -> Vec<CheckResult> {
             format!("{name} is not in git, so every other machine uploads everything again"),
             format!("`git add {name}`, commit and push it"),
         )),
-        Tracking::Tracked if known.is_modified => results.push(CheckResult::warning(
+        Tracking::Tracked if known.is_unmerged => results.push(CheckResult::error(
+            topic,
+            format!("git has several versions of {name} from a merge that isn't finished"),
+            Some(format!(
+                "`git checkout --merge {name}` merges them again with Macadam's merge driver; then `git add {name}` and commit it"
+            )),
+        )),
+        Tracking::Tracked if known.is_modified && known.exists => results.push(CheckResult::warning(
             topic,
             format!("{name} has changes that are not committed"),
             "commit and push it; on a machine that syncs, `--on-change macadam-commit-push` does that",

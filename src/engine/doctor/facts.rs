@@ -104,6 +104,8 @@ pub(super) struct KnownToGit {
     pub exists: bool,
     /// Whether it differs from the checked-out commit.
     pub is_modified: bool,
+    /// A merge of it is not finished.
+    pub is_unmerged: bool,
     /// Its attribute `merge`.
     pub merge: Option<String>,
     /// The command of Macadam's merge driver in this clone.
@@ -188,6 +190,7 @@ pub(super) fn git(project: &Project) -> GitFacts {
             tracking,
             exists: now.is_some(),
             is_modified,
+            is_unmerged: ask::is_unmerged(&project.lockfile)?,
             merge: attributes.into_iter().next().flatten(),
             driver: ask::setting(&project.lockfile, "merge.macadam.driver")?,
         }))

@@ -172,7 +172,10 @@ fn a_lockfile_that_is_lost_stale_or_broken_is_told() {
 fn git_must_track_and_merge_the_lockfile() {
     let known = |tracking, is_modified, merge: Option<&str>, driver: Option<&str>| {
         let (merge, driver) = (merge.map(str::to_owned), driver.map(str::to_owned));
-        checks::git(&GitFacts::Known(KnownToGit { tracking, exists: true, is_modified, merge, driver }), "a.lock.toml")
+        checks::git(
+            &GitFacts::Known(KnownToGit { tracking, exists: true, is_modified, is_unmerged: false, merge, driver }),
+            "a.lock.toml",
+        )
     };
     let (merge, driver) = (Some("macadam"), Some("macadam lockfile merge"));
     check(&known(Tracking::Tracked, false, merge, driver), "git ok", "in git");
@@ -181,6 +184,14 @@ fn git_must_track_and_merge_the_lockfile() {
     check(&known(Tracking::Untracked, true, merge, driver), "git warning", "git add a.lock.toml");
     check(&known(Tracking::Tracked, false, None, driver), "git warning", "a.lock.toml merge=macadam");
     check(&known(Tracking::Tracked, false, merge, None), "git warning", "git config merge.macadam.driver");
+    let of_merge = |exists, is_unmerged| {
+        let (merge, driver) = (merge.map(str::to_owned), driver.map(str::to_owned));
+        let (tracking, is_modified) = (Tracking::Tracked, true);
+        let known = KnownToGit { tracking, exists, is_modified, is_unmerged, merge, driver };
+        checks::git(&GitFacts::Known(known), "a.lock.toml")
+    };
+    check(&of_merge(true, true), "git error", "git checkout --merge a.lock.toml");
+    check(&of_merge(false, false), "git ok", "in git");
     check(&checks::git(&GitFacts::NoCheckout, "a"), "git unchecked", "put the project into git");
     check(&checks::git(&GitFacts::Unknown { why: "no git".to_owned() }, "a"), "git unchecked", "no git");
 }

@@ -65,12 +65,12 @@ pub(crate) async fn check(
         Some(Ok(Some(reply))) => match reply.result {
             Ok(facts) => judge(&facts, creators, now),
             Err(failure) => {
-                tracing::info!("going on without: {}", with_causes(&failure));
+                tracing::info!("Roblox couldn't be asked what the key may do: {}", with_causes(&failure));
                 KeyVerdict::default()
             }
         },
         Some(Err(_)) => {
-            tracing::info!("going on without looking at the key: no answer within {} s", PATIENCE.as_secs());
+            tracing::info!("Roblox couldn't be asked what the key may do: no answer within {} s", PATIENCE.as_secs());
             KeyVerdict::default()
         }
         Some(Ok(None)) | None => KeyVerdict::default(),

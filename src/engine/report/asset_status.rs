@@ -203,7 +203,7 @@ impl StatusInputs<'_> {
             pin,
             pinned_revision: pin.zip(record).and_then(|(pin, record)| number_of(pin, record)),
             archived_by,
-            coming: record.map(|record| retirement::coming(self.address, record, self.desired)).unwrap_or_default(),
+            coming: record.map(|record| self.coming(record)).unwrap_or_default(),
             drifts: self.drifts().cloned().collect(),
             waits: self.waits(record),
             error,
@@ -246,6 +246,18 @@ impl StatusInputs<'_> {
         holds
     }
 
+    /// Returns the dates of what is to be archived. A date that a hold let pass tells nothing.
+    fn coming(&self, record: &Record) -> Vec<ScheduledArchiving> {
+        let is_held = self.is_archiving_held();
+        let mut coming = retirement::coming(self.address, record, self.desired);
+        coming.retain(|archiving| !is_held || archiving.at > self.now);
+        coming
+    }
+
+    fn is_archiving_held(&self) -> bool {
+        self.holds().iter().any(|hold| hold.part == HeldPart::Archiving)
+    }
+
     /// Returns why the address is absent without counting as removed; `None` if it is present or
     /// was removed.
     fn uncounted(&self, record: Option<&Record>) -> Option<AbsenceReason> {
@@ -255,7 +267,7 @@ impl StatusInputs<'_> {
 
     fn state(&self, record: Option<&Record>, has_asset: bool, archived: bool) -> AssetState {
         // A held archiving concerns an asset that no address uses any more. Its reason is shown,
-        // but doesn't change the address's state.
+        // but changes only the state of an address that left the manifest.
         let kind =
             self.holds().into_iter().filter(|hold| hold.part != HeldPart::Archiving).map(|hold| hold.kind()).min();
         let is_refused = matches!(record.and_then(|record| record.blocked.as_ref()), Some(Blocked::Refused { .. }));
@@ -271,7 +283,11 @@ impl StatusInputs<'_> {
             None => {}
         }
         let Some(want) = self.want() else {
-            return if self.uncounted(record).is_some() { AssetState::Synced } else { AssetState::Removed };
+            return match self.uncounted(record) {
+                Some(_) => AssetState::Synced,
+                None if self.is_archiving_held() => AssetState::Held,
+                None => AssetState::Removed,
+            };
         };
         if self.drifts().next().is_some() {
             AssetState::Drifted

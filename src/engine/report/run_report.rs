@@ -129,6 +129,8 @@ pub(crate) struct RunReport {
     pub outputs: Vec<OutputFile>,
     /// Problems that a person should look into although the run did what it could.
     pub warnings: Vec<Warning>,
+    /// A person was asked, and didn't agree.
+    pub is_declined: bool,
     /// Why the run ended early.
     pub stop: Option<Stop>,
 }

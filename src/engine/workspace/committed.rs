@@ -99,11 +99,12 @@ fn never_named<'a>(
     Ok(absent.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Returns a note about wanted files that git doesn't track: other machines lack them. `None` where
-/// it tracks all of them, and where it can't be asked. Blocks: it runs git.
-pub(crate) fn untracked(project: &Project, desired: &Desired) -> Option<Diagnostic> {
+/// Returns notes about wanted files that git doesn't track, since other machines lack them, and
+/// about a lockfile whose merge isn't finished. None where all is well, and where git can't be
+/// asked. Blocks: it runs git.
+pub(crate) fn untracked(project: &Project, desired: &Desired) -> Vec<Diagnostic> {
     if project.lockfile_access == Access::Private {
-        return None;
+        return Vec::new();
     }
     // `status` reads no file, and a missing one is another matter.
     let is_there = |want: &&DesiredAsset| match &want.content {
@@ -111,18 +112,31 @@ pub(crate) fn untracked(project: &Project, desired: &Desired) -> Option<Diagnost
         Err(problem) => problem.kind == FileProblemKind::NotLookedAt,
     };
     let wanted = desired.assets.values().filter(is_there).map(|want| &want.path);
-    match tracked::untracked(&project.manifest, wanted) {
-        Ok(found) if found.files.is_empty() => None,
-        Ok(found) => Some(note(project, &found)),
+    match tracked::untracked(&project.manifest, &project.lockfile_name(), wanted) {
+        Ok(found) => {
+            let unmerged = found.is_lockfile_unmerged.then(|| unmerged(project));
+            unmerged.into_iter().chain((!found.files.is_empty()).then(|| note(project, &found))).collect()
+        }
         Err(why) => {
             tracing::info!("whether git tracks the asset files is unknown: {why}");
-            None
+            Vec::new()
         }
     }
 }
 
+fn unmerged(project: &Project) -> Diagnostic {
+    let name = project.lockfile_name();
+    Diagnostic::of_project(
+        format!(
+            "git has several versions of {name} from a merge that isn't finished, and the one here may lack assets"
+        ),
+        format!("`git checkout --merge {name}`, then `git add {name}` and commit it"),
+        name,
+    )
+}
+
 fn note(project: &Project, found: &UntrackedFiles) -> Diagnostic {
-    let UntrackedFiles { files, ignored } = found;
+    let UntrackedFiles { files, ignored, is_lockfile_unmerged: _ } = found;
     let (count, more) = (files.len(), files.len().saturating_sub(LISTED));
     let names: Vec<_> = files.iter().take(LISTED).map(|path| foreign(path.as_str())).collect();
     let and = if more > 0 { format!(" and {more} more") } else { String::new() };

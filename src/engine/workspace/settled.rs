@@ -224,6 +224,7 @@ fn is_quiet(report: &RunReport) -> bool {
         lockfile_written,
         outputs,
         warnings,
+        is_declined,
         stop,
     } = report;
     // A manifest without assets is worth a word.
@@ -239,6 +240,7 @@ fn is_quiet(report: &RunReport) -> bool {
         && outputs.iter().all(|output| output.state == OutputState::UpToDate)
         && warnings.is_empty()
         && stop.is_none()
+        && !is_declined
 }
 
 /// Whether a run asks nothing before its plan.

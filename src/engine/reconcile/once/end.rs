@@ -87,7 +87,11 @@ impl SyncRun<'_> {
             return Ok(self.report);
         }
         self.report.lockfile_written |= matches!(written, Ok(true));
+        self.report.is_declined = self.confirmed == Some(false);
+        let has_assets = session.state_cache.read(|recorded| !recorded.assets.is_empty());
         let written = match written {
+            // Nobody wants a file of no asset IDs from a run that was not to be.
+            Ok(_) if self.report.is_declined || (self.refused && !has_assets) => Ok(()),
             Ok(_) => {
                 let outputs = self.reconciler.write_outputs().await;
                 outputs.map(|outputs| self.report.outputs = outputs).map_err(KeepError::from)

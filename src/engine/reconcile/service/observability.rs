@@ -14,7 +14,7 @@ use crate::model::desired::Desired;
 use crate::model::phase::{Intent, Phase};
 use crate::plan::reason::drift::DriftKind;
 use crate::plan::reason::hold::HoldReason;
-use crate::plan::{Drift, Hold, Plan};
+use crate::plan::{Drift, Hold, HoldKind, Plan};
 use crate::platform::clock;
 use crate::telemetry::change::{ChangeId, ChangeIds};
 use crate::telemetry::health::Health;
@@ -223,7 +223,11 @@ impl Observability {
         let held: BTreeMap<Address, HoldReason> =
             holds.iter().map(|hold| (hold.address.clone(), hold.reason.clone())).collect();
         for hold in holds.iter().filter(|hold| self.held.get(&hold.address) != Some(&hold.reason)) {
-            tracing::warn!(address = %hold.address, hint = hold.hint(), "{}: {}", hold.kind(), hold.reason);
+            let kind = match hold.kind() {
+                HoldKind::Held => "on hold".to_owned(),
+                kind @ (HoldKind::Rejected | HoldKind::Failed | HoldKind::Waiting) => kind.to_string(),
+            };
+            tracing::warn!(address = %hold.address, hint = hold.hint(), "{kind}: {}", hold.reason);
         }
         self.held.retain(|address, _| !is_planned(address));
         self.held.extend(held);

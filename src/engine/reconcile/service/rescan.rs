@@ -154,8 +154,12 @@ impl Service<'_> {
             .map(|(known, _)| (known.selection(), known.webhook_env().map(str::to_owned)));
         let WantedChanges { changed, waiting } = self.reconciler.take_over(found, before).await?;
         self.file_monitor.wait_for(waiting);
-        if !changed.is_empty() {
+        if known.is_none() {
+            tracing::info!(assets = self.reconciler.wanted.desired.assets.len(), "manifest and files were read");
+        } else if !changed.is_empty() {
             tracing::info!(assets = changed.len(), "files or manifest changed");
+        }
+        if !changed.is_empty() {
             self.observability.changed(&changed);
         }
         if known.as_ref().is_none_or(|(selection, _)| *selection != manifest.selection()) {

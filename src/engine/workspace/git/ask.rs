@@ -212,6 +212,17 @@ pub(crate) fn tracking(file: &Path) -> Result<Option<Tracking>, String> {
     }
 }
 
+/// Returns whether git's index has several versions of `file`, from a merge that isn't finished;
+/// `false` without a repository.
+///
+/// # Errors
+/// Returns why this is unknown: lower case, no full stop.
+pub(crate) fn is_unmerged(file: &Path) -> Result<bool, String> {
+    let Some(place) = CheckoutFile::of(file)? else { return Ok(false) };
+    let listed = place.ask(&["--literal-pathspecs", "ls-files", "--unmerged", "--", &place.inside], b"")?;
+    if listed.status.success() { Ok(!listed.said.is_empty()) } else { Err(why(&listed)) }
+}
+
 /// Returns the values of git's attributes of `file`, in the order of `names`; `None` for one that
 /// no line of `.gitattributes` sets. `None` without a repository.
 ///

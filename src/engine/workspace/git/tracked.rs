@@ -25,15 +25,19 @@ pub(crate) struct UntrackedFiles {
     pub files: Vec<ProjectPath>,
     /// How many of them git is told to ignore.
     pub ignored: usize,
+    /// A merge of the lockfile is not finished.
+    pub is_lockfile_unmerged: bool,
 }
 
-/// Returns the files of the project around `manifest` that git doesn't track; none without a
-/// repository, and none where git doesn't track the manifest either: that project isn't in git yet.
+/// Returns the files of the project around `manifest` that git doesn't track, and what it says of
+/// the `lockfile` beside it; none without a repository, and none where git doesn't track the
+/// manifest either: that project isn't in git yet.
 ///
 /// # Errors
 /// Returns why they are unknown: lower case, no full stop.
 pub(crate) fn untracked<'a>(
     manifest: &Path,
+    lockfile: &str,
     files: impl Iterator<Item = &'a ProjectPath>,
 ) -> Result<UntrackedFiles, String> {
     let Some(place) = CheckoutFile::of(manifest)? else { return Ok(UntrackedFiles::default()) };
@@ -41,15 +45,18 @@ pub(crate) fn untracked<'a>(
     let mut missing: BTreeMap<String, Option<&ProjectPath>> =
         files.map(|path| (inside(&prefix, path), Some(path))).collect();
     missing.insert(composed(&place.inside), None);
-    let elsewhere = index(&place, |path| {
+    let lockfile = composed(&format!("{prefix}{lockfile}"));
+    let mut is_lockfile_unmerged = false;
+    let elsewhere = index(&place, |path, is_unmerged| {
         missing.remove(path);
+        is_lockfile_unmerged |= is_unmerged && path == lockfile;
     })?;
     if missing.contains_key(&composed(&place.inside)) {
         return Ok(UntrackedFiles::default());
     }
     missing.retain(|path, _| !is_below(&elsewhere, path));
     let ignored = if missing.is_empty() { 0 } else { ignored(&place, missing.keys())? };
-    Ok(UntrackedFiles { files: missing.into_values().flatten().cloned().collect(), ignored })
+    Ok(UntrackedFiles { files: missing.into_values().flatten().cloned().collect(), ignored, is_lockfile_unmerged })
 }
 
 /// Returns those of `files` that no commit which led to the checked-out one has; `None` where that
@@ -68,7 +75,7 @@ pub(crate) fn never_committed<'a>(
     }
     let prefix = prefix(&place);
     let mut missing: BTreeMap<String, &ProjectPath> = files.iter().map(|path| (inside(&prefix, path), *path)).collect();
-    let elsewhere = index(&place, |path| {
+    let elsewhere = index(&place, |path, _| {
         missing.remove(path);
     })?;
     missing.retain(|path, _| !is_below(&elsewhere, path));
@@ -103,9 +110,9 @@ fn has_commit(place: &CheckoutFile) -> Result<bool, String> {
     }
 }
 
-/// Passes each file of the project that the index has to `has`, and returns the places that are
-/// submodules or links.
-fn index(place: &CheckoutFile, mut has: impl FnMut(&str)) -> Result<BTreeSet<String>, String> {
+/// Passes each file of the project that the index has to `has`, with whether it is one version of
+/// several from a merge that isn't finished. Returns the places that are submodules or links.
+fn index(place: &CheckoutFile, mut has: impl FnMut(&str, bool)) -> Result<BTreeSet<String>, String> {
     let folder = place.inside.rsplit_once('/').map_or(".", |(folder, _)| folder);
     let answer = place.ask_for(&["--literal-pathspecs", "ls-files", "--stage", "-z", "--", folder], b"", FILES)?;
     if !answer.status.success() {
@@ -115,7 +122,7 @@ fn index(place: &CheckoutFile, mut has: impl FnMut(&str)) -> Result<BTreeSet<Str
     // A mode, an object and a stage, and after a tab the path.
     for (facts, path) in answer.said.split('\0').filter_map(|line| line.split_once('\t')) {
         let path = composed(path);
-        has(&path);
+        has(&path, !facts.ends_with(" 0"));
         if facts.starts_with("160000") || facts.starts_with("120000") {
             elsewhere.insert(path);
         }
@@ -184,7 +191,7 @@ mod tests {
         write(&project, &["assets.toml", "a.png", "é.png", "gone.png", "side.png"]);
         git(folder.path(), &["init", "-q", "-b", "main"]);
         let wanted = ["a.png", "é.png", "new.png", "out/x.png"].map(path);
-        let untracked = || untracked(&manifest, wanted.iter()).unwrap();
+        let untracked = || untracked(&manifest, "assets.lock.toml", wanted.iter()).unwrap();
         assert_eq!(untracked(), UntrackedFiles::default(), "the project isn't in git yet");
         git(&project, &["add", "assets.toml", "a.png", "é.png", "gone.png"]);
         git(&project, &["commit", "-qm", "one"]);
@@ -200,7 +207,10 @@ mod tests {
         git(&project, &["merge", "-q", "--no-edit", "side"]);
         write(&project, &["new.png", "out/x.png"]);
         std::fs::write(folder.path().join(".gitignore"), "out/\n").unwrap();
-        assert_eq!(untracked(), UntrackedFiles { files: vec![path("new.png"), path("out/x.png")], ignored: 1 });
+        assert_eq!(
+            untracked(),
+            UntrackedFiles { files: vec![path("new.png"), path("out/x.png")], ignored: 1, is_lockfile_unmerged: false }
+        );
         let asked = ["a.png", "gone.png", "new.png", "side.png", "never.png"].map(path);
         let never = never_committed(&manifest, &asked.iter().collect::<Vec<_>>()).unwrap();
         assert_eq!(never, Some(BTreeSet::from([&path("new.png"), &path("never.png")])));
