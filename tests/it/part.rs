@@ -39,7 +39,7 @@ fn a_sync_of_some_addresses_leaves_the_others() {
     assert!(ran.stdout.contains("nothing to do, 2 assets are up to date."), "{}", ran.stdout);
     project.write("ui/a.png", png(9));
     let ran = project.run(&["sync", "--once", "ui/a.png"]).expect(0);
-    assert!(ran.stdout.contains("Done. 1 asset is up to date: 1 updated."), "{}", ran.stdout);
+    assert!(ran.stdout.contains("Done. 1 asset is up to date: 1 replaced."), "{}", ran.stdout);
     assert!(
         ran.stdout.contains("This was a part of the project. Still to do: 1 to upload. `macadam sync --once"),
         "{}",

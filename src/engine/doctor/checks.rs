@@ -325,7 +325,12 @@ pub(super) fn git(found: &GitFacts, name: &str) -> Vec<CheckResult> {
                 "`git checkout --merge {name}` merges them again with Macadam's merge driver; then `git add {name}` and commit it"
             )),
         )),
-        Tracking::Tracked if known.is_modified && known.exists => results.push(CheckResult::warning(
+        Tracking::Tracked if !known.exists => results.push(CheckResult::warning(
+            topic,
+            format!("{name} is in git, but missing here"),
+            format!("`git checkout -- {name}` brings it back"),
+        )),
+        Tracking::Tracked if known.is_modified => results.push(CheckResult::warning(
             topic,
             format!("{name} has changes that are not committed"),
             "commit and push it; on a machine that syncs, `--on-change macadam-commit-push` does that",

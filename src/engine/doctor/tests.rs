@@ -191,7 +191,7 @@ fn git_must_track_and_merge_the_lockfile() {
         checks::git(&GitFacts::Known(known), "a.lock.toml")
     };
     check(&of_merge(true, true), "git error", "git checkout --merge a.lock.toml");
-    check(&of_merge(false, false), "git ok", "in git");
+    check(&of_merge(false, false), "git warning", "git checkout -- a.lock.toml");
     check(&checks::git(&GitFacts::NoCheckout, "a"), "git unchecked", "put the project into git");
     check(&checks::git(&GitFacts::Unknown { why: "no git".to_owned() }, "a"), "git unchecked", "no git");
 }
