@@ -113,7 +113,9 @@ impl Recorded {
     /// The addresses that are known.
     pub fn addresses(&self) -> KnownAddresses {
         let here = || self.assets.iter().filter(|(_, record)| record.in_lockfile.is_any() && !record.removed);
-        let from_elsewhere = here().filter(|(_, record)| !record.was_uploaded_here() && !record.is_archived_by_hand());
+        let from_elsewhere = here().filter(|(address, record)| {
+            !record.was_uploaded_here() && !record.is_archived_by_hand() && !self.has_nothing(address, record)
+        });
         KnownAddresses {
             all: self.assets.keys().cloned().collect(),
             here: here().map(|(address, _)| address.clone()).collect(),
@@ -121,6 +123,13 @@ impl Recorded {
                 .map(|(address, record)| (address.clone(), record.identity.path.clone()))
                 .collect(),
         }
+    }
+
+    /// Whether nothing of an address is or may be at Roblox: it has no asset, no possible duplicate
+    /// and no open upload. No lockfile has it.
+    pub fn has_nothing(&self, address: &Address, record: &Record) -> bool {
+        let is_open = || self.attempts.values().any(|attempt| attempt.address == *address);
+        record.history.is_empty() && record.possible_duplicates.is_empty() && !is_open()
     }
 
     /// The assets that Macadam archived, for any address: by hand counts most, since only a person

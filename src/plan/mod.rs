@@ -219,7 +219,13 @@ fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded, undecid
             (true, true) => plan.marks.push(mark(false)),
             (false, false) if undecided.contains(address) => {}
             (false, false) if record.in_lockfile.is_of(&desired.checkout) => {
-                match desired.is_absence_in_doubt(&record.identity.path) {
+                let doubt = desired.is_absence_in_doubt(&record.identity.path);
+                // It never got to Roblox: there is nothing to say of it.
+                if recorded.has_nothing(address, record) {
+                    plan.marks.extend(doubt.is_none().then(|| mark(true)));
+                    continue;
+                }
+                match doubt {
                     Some(AbsenceReason::NeverCommitted { path, part }) => {
                         // An operation of it may still be under way.
                         if plan.steps.iter().any(|step| step.address == *address) {

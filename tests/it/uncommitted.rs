@@ -168,6 +168,26 @@ fn in_a_shallow_clone_an_absence_counts_as_a_removal() {
     assert_eq!(shared.archived(), 1);
 }
 
+#[test]
+fn a_file_that_never_got_to_roblox_leaves_without_a_trace() {
+    let (shared, project) = Shared::new();
+    let reply = serde_json::json!({
+        "match": {"endpoint": "create_asset"},
+        "action": {"kind": "reply", "status": 400, "shape": "service", "message": "no"},
+    });
+    shared.remote.control().add_faults(vec![serde_json::from_value(reply).unwrap()]).unwrap();
+    project.write("ui/new.png", png(3));
+    project.run(&["sync", "--once"]).expect(1);
+    project.remove("ui/new.png");
+    for _ in 0..2 {
+        let (code, report) = project.json(&["sync", "--once"]);
+        let told = (code, &report["actions"], report.to_string().contains("stays on Roblox"));
+        assert_eq!(told, (0, &serde_json::json!([]), false), "{report:#}");
+    }
+    let (_, status) = project.json(&["status"]);
+    assert!(!status.to_string().contains("ui/new.png"), "{status:#}");
+}
+
 /// The machine that uploaded a file saw it.
 #[test]
 fn a_file_that_its_own_machine_removes_is_removed() {

@@ -155,7 +155,9 @@ fn by_address<'a, T>(
 
 /// The addresses of this checkout, in their order.
 pub(in crate::engine) fn addresses<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeSet<&'a Address> {
-    let ours = recorded.assets.iter().filter(|(_, record)| record.in_lockfile.is_of(&desired.checkout));
+    let ours = recorded.assets.iter().filter(|(address, record)| {
+        record.in_lockfile.is_of(&desired.checkout) && !recorded.has_nothing(address, record)
+    });
     desired.assets.keys().chain(ours.map(|(address, _)| address)).collect()
 }
 

@@ -20,7 +20,7 @@ use super::*;
 use crate::model::asset::{AssetType, FileFormat, Privacy};
 use crate::model::change::Change;
 use crate::model::checkout::{Checkout, InLockfile};
-use crate::model::desired::{AbsenceReason, Absences, DesiredAsset, Pin, Stray, StrayPlace};
+use crate::model::desired::{AbsenceReason, Absences, DesiredAsset, NeverCommitted, Pin, Stray, StrayPlace};
 use crate::model::digest::FieldDigest;
 use crate::model::file::{ContentFacts, FileFacts, FileProblem};
 use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, RevisionState};

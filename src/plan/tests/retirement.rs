@@ -56,6 +56,19 @@ fn an_absent_asset_is_not_removed_while_a_whole_folder_is_missing() {
     check(asked(&["a.png", "b.png", "c.png"]), &[back], "");
 }
 
+#[test]
+fn an_address_that_never_got_to_roblox_leaves_without_a_word() {
+    let known = || KnownBuilder::default().enrolled("a.png").locked("a.png");
+    let never = [(want("a.png", 1).path, NeverCommitted::File)].into();
+    let left = Desired { never_committed: never, ..desired(vec![]) };
+    assert!(known().0.addresses().from_elsewhere.is_empty());
+    check_desired(&left, known(), "");
+    check_desired(&desired(vec![]), known(), "");
+    // An upload of another machine may have made an asset.
+    let open = KnownBuilder::default().create_under_way("a.png", 1, false, &[PhaseEvent::HandOver]).locked("a.png");
+    assert!(open.0.addresses().from_elsewhere.contains_key(&address("a.png")));
+}
+
 fn at_once(desired: Desired) -> Desired {
     with_policy(archiving(desired), |policy| policy.archive_after = Duration::ZERO)
 }
