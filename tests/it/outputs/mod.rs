@@ -8,7 +8,7 @@ mod service;
 use macadam::emulator::{ApiEndpoint, BodyShape, FaultAction, FaultRule, ScriptedReply};
 use serde_json::Value;
 
-use super::support::{Project, Ran, Remote, png, system};
+use super::support::{Project, Remote, png, system};
 
 /// Pictures, an asset that is not managed, and three outputs.
 pub const MANIFEST: &str = "\
@@ -178,7 +178,7 @@ fn after_a_no_nothing_is_written_and_the_answer_is_the_last_line() {
     command.envs(asked.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.as_mut().unwrap().write_all(b"n\n").unwrap();
-    let ran = Ran::of(child.wait_with_output().unwrap()).expect(1);
+    let ran = super::support::Ran::of(child.wait_with_output().unwrap()).expect(1);
     assert!(ran.stdout.contains("Continue? [y/N]"), "{}", ran.stdout);
     assert!(ran.stdout.trim_end().ends_with("Cancelled. Nothing was changed on Roblox."), "{}", ran.stdout);
     assert_eq!((remote.writes(), project.file("assets.lock.toml").exists()), (0, false));
