@@ -26,8 +26,8 @@ fn a_mistyped_address_leaves_the_project_as_it_was() {
     let remote = Remote::start();
     let project = project();
     let (wrong, right) = (["--api-url", "http://127.0.0.1:9"], ["--api-url", &remote.url()]);
-    let sync = |server: &[&str]| run(&project, &[&["sync", "--once", "--timeout", "2s"], server].concat());
-    assert_ne!(sync(&wrong).code, 0);
+    let sync = |server: &[&str]| run(&project, &[&["sync", "--once"], server].concat());
+    assert_ne!(sync(&[&wrong[..], &["--timeout", "2s"]].concat()).code, 0);
     assert!(!project.file("assets.lock.toml").exists(), "nothing was uploaded, and there is a lockfile");
     sync(&right).expect(0);
     // Each has a state of its own from then on, and the lockfile tells which it belongs to.
