@@ -116,7 +116,7 @@ impl RetryError {
         }
     }
 
-    /// Returns the one address that nobody knows, if that is all that is wrong.
+    /// Returns the one unknown address, if nothing else is wrong.
     pub(crate) fn unknown(&self) -> Option<&Address> {
         match self {
             Self::Partly { done: 0, not } => match not.as_slice() {

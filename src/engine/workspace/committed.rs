@@ -92,7 +92,7 @@ fn never_named<'a>(
                     !by_glob.contains(*address) && !explicit.contains(path) && lines.of_address(address).is_none()
                 });
             }
-            // Nobody can tell what it named.
+            // What it named can't be told.
             Err(_) => return Ok(Vec::new()),
         }
     }
