@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::task::block_in_place;
 
 use super::exit::CommandFailure;
-use super::output::Printer;
+use super::output::{Printer, plural};
 use super::selection::{AddressSelection, Candidates};
 use super::status::unknown_address;
 use super::tally::{Tally, Tense, tally};
@@ -46,6 +46,8 @@ pub(super) fn read(target: &ProjectTarget, texts: &[String]) -> Result<Option<Re
 pub(super) struct LeftOut {
     addresses: BTreeSet<Address>,
     steps: Vec<Step>,
+    /// The assets that are on hold, whether or not they have steps too.
+    on_hold: BTreeSet<Address>,
 }
 
 impl LeftOut {
@@ -57,8 +59,11 @@ impl LeftOut {
         let of_part = |step: &Step| {
             part.addresses.contains(&step.address) || planned.iter().any(|other| other.address == step.address)
         };
-        let steps = plan_whole(target)?.plan.steps.into_iter().filter(|step| !of_part(step)).collect();
-        Ok(Self { addresses: part.addresses.clone(), steps })
+        let plan = plan_whole(target)?.plan;
+        let held = plan.held.into_iter().map(|hold| hold.address);
+        let on_hold = held.filter(|address| !part.addresses.contains(address)).collect();
+        let steps = plan.steps.into_iter().filter(|step| !of_part(step)).collect();
+        Ok(Self { addresses: part.addresses.clone(), steps, on_hold })
     }
 
     /// How many assets the part has, with those that a run brought along.
@@ -70,11 +75,18 @@ impl LeftOut {
     /// Says it to a person.
     pub(super) fn print(&self, output: Printer) {
         let counts = Tally::list(&tally(&self.steps, Tense::ToDo), None);
-        output.line(if counts.is_empty() {
-            "This was a part of the project; nothing else is to do.".to_owned()
-        } else {
-            format!("This was a part of the project. Still to do: {counts}. `macadam sync --once` does it.")
-        });
+        let mut text = "This was a part of the project".to_owned();
+        if counts.is_empty() && self.on_hold.is_empty() {
+            text.push_str("; nothing else is to do");
+        }
+        if !counts.is_empty() {
+            text.push_str(&format!(". Still to do: {counts}. `macadam sync --once` does it"));
+        }
+        if !self.on_hold.is_empty() {
+            let others = plural(self.on_hold.len() as u64, "other asset");
+            text.push_str(&format!(". {others} on hold: `macadam plan` says why"));
+        }
+        output.line(format!("{text}."));
     }
 
     /// The value of the key `part`.
@@ -85,6 +97,7 @@ impl LeftOut {
                 "address": step.address.as_str(),
                 "action": step.action.name(),
             })).collect::<Vec<_>>(),
+            "on_hold": self.on_hold.iter().map(Address::as_str).collect::<Vec<_>>(),
         })
     }
 }

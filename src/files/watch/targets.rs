@@ -89,7 +89,7 @@ impl Meanings {
     }
 
     /// Matches the temporary files that `platform::atomic_file` writes before it replaces a file:
-    /// `.NAME.XXXXXX.tmp` beside it.
+    /// `.NAME.RANDOM.tmp` beside it.
     fn is_temporary(&self, path: &Path) -> bool {
         let name = |path: &Path| path.file_name().and_then(OsStr::to_str).map(str::to_owned);
         let Some(own) = name(path).filter(|name| name.starts_with('.') && name.ends_with(".tmp")) else { return false };
