@@ -91,6 +91,14 @@ pub(super) fn holds_update(
     false
 }
 
+/// How Macadam archived an asset, for this address or another one, if it is archived still.
+fn archiving(inputs: &AddressInputs<'_>, record: &Record, asset_id: AssetId) -> Option<Retirement> {
+    let own = record.retirements.get(&asset_id).copied().filter(|retirement| {
+        retirement.archived_at.is_some() && !is_back(inputs.recorded, asset_id, *retirement, inputs.now)
+    });
+    own.or_else(|| for_another(inputs, asset_id))
+}
+
 /// Holds a change of an asset that is archived and not restored by the plan itself: Roblox would
 /// refuse it.
 pub(super) fn holds_archived(
@@ -100,10 +108,7 @@ pub(super) fn holds_archived(
     asset_id: AssetId,
     change: BlockedChange,
 ) -> bool {
-    let own = record.retirements.get(&asset_id).copied().filter(|retirement| {
-        retirement.archived_at.is_some() && !is_back(inputs.recorded, asset_id, *retirement, inputs.now)
-    });
-    let archived = match own.or_else(|| for_another(inputs, asset_id)) {
+    let archived = match archiving(inputs, record, asset_id) {
         // It is restored by the step before.
         Some(retirement) => retirement.why == RetireReason::ByHand,
         None => is_archived(inputs, asset_id),
@@ -123,11 +128,7 @@ pub(super) fn holds_archived_by_hand(
     record: &Record,
     asset_id: AssetId,
 ) -> bool {
-    let own = record.retirements.get(&asset_id).copied().filter(|retirement| {
-        retirement.archived_at.is_some() && !is_back(inputs.recorded, asset_id, *retirement, inputs.now)
-    });
-    let archived = own.or_else(|| for_another(inputs, asset_id));
-    let holds = archived.is_some_and(|retirement| retirement.why == RetireReason::ByHand);
+    let holds = archiving(inputs, record, asset_id).is_some_and(|retirement| retirement.why == RetireReason::ByHand);
     if holds {
         hold(plan, inputs, HoldReason::Archived { asset_id, change: BlockedChange::Content });
     }
