@@ -93,7 +93,7 @@ fn status_says_what_a_changed_manifest_means_as_the_plan_does() {
     check(&project, &["status"], &["pending sword", "to change: display_name changed"]);
     project.write("ui/a.png", png(2));
     project.run(&["check"]).expect(0);
-    check(&project, &["status"], &["its file has changed since the last sync"]);
+    check(&project, &["status"], &["its file was written since the last sync; `macadam plan` says whether it changed"]);
     project.write("assets.toml", manifest.replace("display_name", "type = \"Animation\"\ndisplay_name"));
     let told = printed(&project, &["status"]);
     let plan = printed(&project, &["plan"]);

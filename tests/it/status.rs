@@ -75,7 +75,7 @@ fn a_pinned_address_tells_its_revision_and_what_waits() {
         row(&project, "icon")["waits"]
             .as_str()
             .unwrap()
-            .contains("its file has changed; `macadam unpin icon` uploads it")
+            .contains("its file was written since the last sync; `macadam unpin icon` uploads what changed")
     );
 }
 

@@ -223,6 +223,13 @@ pub(crate) fn choose(desired: &Desired, recorded: &Recorded, only: Option<&BTree
         let comes_back = kept.filter(|name| may_keep(name, creator, record, desired, recorded)).collect();
         choice.separated.insert(address.clone(), Separation { names, creator, changes_owner, has_own, comes_back });
     }
+    // A person named it, and what its owner would be is not known here.
+    for address in only.into_iter().flatten().filter(|address| !desired.assets.contains_key(*address)) {
+        let record = recorded.assets.get(address);
+        if let Some(why) = record.and_then(|record| desired.is_absence_in_doubt(&record.identity.path)) {
+            choice.left_out.insert(address.clone(), format!("it is missing here: {why}"));
+        }
+    }
     choice
 }
 

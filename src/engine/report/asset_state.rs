@@ -66,6 +66,6 @@ impl AssetState {
 pub(in crate::engine) enum Unknown {
     /// This machine has not read it yet.
     NeverLooked,
-    /// It changed since it was read.
+    /// Its size or times changed since it was read, and perhaps its bytes.
     Changed,
 }

@@ -320,9 +320,10 @@ impl StatusInputs<'_> {
         let (number, address) = (pin.and_then(|(pin, record)| number_of(pin, record)), self.address);
         parts.extend(match (number, self.unknown) {
             (Some(number), Some(Unknown::Changed)) => Some(format!(
-                "it is pinned to revision {number}, and its file has changed; `macadam unpin {address}` uploads it"
+                "it is pinned to revision {number}, and its file was written since the last sync; `macadam unpin {address}` \
+                 uploads what changed"
             )),
-            (None, Some(Unknown::Changed)) => Some("its file has changed since the last sync".to_owned()),
+            (None, Some(Unknown::Changed)) => Some("its file was written since the last sync; `macadam plan` says whether it changed".to_owned()),
             (Some(number), None) if differs => {
                 Some(NoteKind::PinHoldsFile { address: address.clone(), number }.to_string())
             }

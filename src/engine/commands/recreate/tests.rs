@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::asset::{FileFormat, Privacy};
+use crate::model::desired::{AbsenceReason, Absences};
 use crate::model::file::{ContentFacts, FileFacts};
 use crate::model::history::{Listing, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{ContentHash, UserId};
@@ -226,4 +227,15 @@ fn an_old_asset_that_was_archived_by_hand_keeps_nobody_from_the_new_owners() {
     assert_eq!(known.0.assets[&address("a@user:1")].retirements[&id(10)], archived);
     let choice = choose(&desired, &taken_back().tell(archive(20)).0, None);
     assert!(choice.left_out.contains_key(&address("a")), "{choice:?}");
+}
+
+#[test]
+fn what_was_named_and_is_missing_here_is_told() {
+    let known = Known::default().address("a", user(1)).asset("a", 10, user(1), 1, 1);
+    let (desired, only) = (Desired::default(), [address("a")].into());
+    assert_eq!(choose(&desired, &known.0, Some(&only)).left_out, BTreeMap::new(), "it left the manifest");
+    let unread = Desired { absences: Absences::DontCount { why: AbsenceReason::SparseCheckout }, ..Desired::default() };
+    let left_out = choose(&unread, &known.0, Some(&only)).left_out;
+    assert!(left_out[&address("a")].starts_with("it is missing here: git checks out only a part"), "{left_out:?}");
+    assert_eq!(choose(&unread, &known.0, None).left_out, BTreeMap::new());
 }
