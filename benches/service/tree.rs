@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use macadam::emulator::Config;
 use serde_json::Value;
@@ -27,6 +28,9 @@ const FIRST_ID: u64 = 1_000_000;
 
 /// The files that are synced first.
 const SAMPLES: [&str; 2] = ["ui/sample.png", "models/sample.rbxmx"];
+
+/// The program that is measured where no other is named.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_macadam");
 
 /// The folders that hold the files.
 pub const FOLDERS: [&str; 2] = ["ui", "models"];
@@ -63,11 +67,11 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Makes a project with `count` files, of which one in `model_every` is a model. Commands use
-    /// the URL that `front` returns for the remote.
-    pub fn grow(count: usize, model_every: usize, front: impl FnOnce(&Remote) -> String) -> Self {
-        let sample = Sample::take();
-        let project = Project::new(GLOBS);
+    /// Makes a project of `program` with `count` files, of which one in `model_every` is a model.
+    /// Commands use the URL that `front` returns for the remote.
+    pub fn grow(program: &Path, count: usize, model_every: usize, front: impl FnOnce(&Remote) -> String) -> Self {
+        let sample = Sample::take(program);
+        let project = Project::new(GLOBS).run_by(program);
         let mut files = Vec::new();
         let mut entries = BTreeMap::new();
         let mut assets = serde_json::Map::new();
@@ -92,7 +96,7 @@ impl Tree {
 
     /// Makes a project with the mix of a game: mostly pictures.
     pub fn of_a_game(count: usize) -> Self {
-        Self::grow(count, MODEL_EVERY, Remote::url)
+        Self::grow(Path::new(PROGRAM), count, MODEL_EVERY, Remote::url)
     }
 
     /// Checks that every file is synced, and that the remote got no write.
@@ -124,12 +128,12 @@ struct Sample {
 }
 
 impl Sample {
-    fn take() -> Self {
+    fn take(program: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let world = folder.path().join("world.json");
         let remote = Remote::with(Config { world_file: Some(world.clone()), ..Config::default() });
         let url = remote.url();
-        let project = Project::new(GLOBS).at(&url);
+        let project = Project::new(GLOBS).run_by(program).at(&url);
         let contents = [Kind::Picture.bytes(0), Kind::Model.bytes(0)];
         SAMPLES.iter().zip(&contents).for_each(|(path, content)| project.write(path, content));
         project.sync();

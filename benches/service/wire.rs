@@ -20,7 +20,7 @@ use super::figures::{Section, Spread};
 use super::relay::{Relay, Write};
 use super::running::Service;
 use super::support::Project;
-use super::tree::{FOLDERS, Kind, Tree};
+use super::tree::{FOLDERS, Kind, PROGRAM, Tree};
 
 /// The files of the project. Every second one is a model.
 const FILES: usize = 200;
@@ -64,7 +64,7 @@ struct Save {
 /// Measures this many saves.
 pub fn run(saves: usize) -> Section {
     let mut relay = None;
-    let tree = Tree::grow(FILES, 2, |remote| {
+    let tree = Tree::grow(Path::new(PROGRAM), FILES, 2, |remote| {
         let address = remote.url().trim_start_matches("http://").parse().expect("an address");
         relay.insert(Relay::start(address)).url()
     });

@@ -1,13 +1,14 @@
 //! Commands that end: nothing to do, status, one edit, the first hash.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::child::{Cost, timed, watched};
 use super::relay::Relay;
 use super::rows::{Goal, Row, Table, median};
-use super::support::Project;
-use super::tree::{FOLDERS, Tree};
+use super::support::{GLOBS, Project};
+use super::tree::{FOLDERS, Kind, Tree};
 
 /// How long a time stamp must be past for git and Macadam to trust it.
 const RACY: Duration = Duration::from_millis(2100);
@@ -154,6 +155,34 @@ pub fn hash(table: &Table, tree: &Tree, runs: usize) {
         goal,
     });
     settle(project);
+}
+
+/// How often each asset is changed before the history is called long.
+const CHANGES: u32 = 10;
+
+/// `plan` after one edit among 2,000 models, before and after each was changed some times. In a
+/// rehearsal, so that no limit counts.
+pub fn history(table: &Table, program: &Path, runs: usize) {
+    const MODELS: u32 = 2_000;
+    let project = Project::new(GLOBS).run_by(program);
+    let write = |model: u32, change: u32| {
+        let content = Kind::Model.bytes(change * MODELS + model);
+        project.write(&format!("models/{:02}/{model}.rbxmx", model / 50), content);
+    };
+    for change in 0..=CHANGES {
+        (0..MODELS).for_each(|model| write(model, change));
+        let sync = timed(project.command(&["sync", "--once", "--emulator", "--yes"]).env_remove("MACADAM_REST"));
+        assert_eq!(sync.code, 0, "change {change} is synced");
+        if change == 0 || change == CHANGES {
+            write(0, CHANGES + 1);
+            let plan = || succeeded(timed(&mut project.command(&["plan", "--emulator"])));
+            plan();
+            let time = median((0..runs).map(|_| plan().wall).collect());
+            let work = if change == 0 { "`plan` of an edit, new" } else { "`plan` of an edit, each changed 10 times" };
+            let memory = Some(succeeded(watched(&mut project.command(&["plan", "--emulator"]))).memory);
+            table.row(Row { work, files: MODELS as usize, time, beside: None, memory, goal: Goal::None });
+        }
+    }
 }
 
 fn succeeded(cost: Cost) -> Cost {

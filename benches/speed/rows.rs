@@ -1,14 +1,21 @@
 //! The table: each row is printed as soon as it is measured, in the form of docs/speed.md.
 
-/// The table of a run.
-pub struct Table(());
+/// The table of a run, with the rows of one program.
+pub struct Table {
+    /// What tells its rows from those of the program that was built here; empty for that.
+    program: &'static str,
+}
 
 impl Table {
     /// Prints the head.
-    pub fn begin() -> Self {
+    pub fn begin() {
         println!("| work | files | Macadam | beside it | ratio | most memory | goal | |");
         println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
-        Self(())
+    }
+
+    /// The rows of a program.
+    pub fn of(program: &'static str) -> Self {
+        Self { program }
     }
 
     /// Prints a row.
@@ -38,7 +45,11 @@ impl Table {
             "missed"
         };
         let memory = mib.map(|mib| format!("{mib:.1} MiB")).unwrap_or_default();
-        println!("| {work} | {files} | {} | {beside} | {times} | {memory} | {goal} | {kept} |", milliseconds(time));
+        let program = self.program;
+        println!(
+            "| {work}{program} | {files} | {} | {beside} | {times} | {memory} | {goal} | {kept} |",
+            milliseconds(time)
+        );
     }
 }
 

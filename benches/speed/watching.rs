@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::child::peak;
+use super::child::{peak, timed};
 use super::commands::settle;
 use super::process::measure as usage;
 use super::relay::Relay;
@@ -24,8 +24,12 @@ const IDLE: Duration = Duration::from_secs(40);
 /// The time after which a missing request counts as a failure.
 const NEVER: Duration = Duration::from_secs(120);
 
-/// The first content number of saves.
+/// The same for a tenth of all files, at a hundred a minute.
+const NEVER_AT_ONCE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// The first content number of saves, and of files that change together.
 const FRESH: u32 = 3_000_000;
+const AT_ONCE: u32 = 4_000_000;
 
 /// Measures a service over the tree.
 pub fn measure(table: &Table, tree: &Tree, relay: &Relay) {
@@ -67,6 +71,43 @@ pub fn measure(table: &Table, tree: &Tree, relay: &Relay) {
     table.row(row("service: save to wire, median of 20", median(wires), 150.0, memory));
     table.row(row("service: save to wire, most of 20", most, 1000.0, None));
     table.row(row("service: processor time a save", a_save, 20.0, None));
+    service.end();
+    settle(&tree.project);
+}
+
+/// Changes a tenth of the files at once, once for `sync --once` and once beside the service.
+pub fn together(table: &Table, tree: &Tree) {
+    let files = tree.files.len();
+    let change = |round: u32| {
+        for (at, (path, kind)) in tree.files.iter().step_by(10).enumerate() {
+            let content = AT_ONCE + round * 1_000_000 + u32::try_from(at).expect("few files");
+            tree.project.write(path, kind.bytes(content));
+        }
+    };
+    let is_synced = || {
+        let (code, status) = tree.project.json(&["status"]);
+        let rows = status["assets"].as_array().expect("a list");
+        code == 0 && rows.iter().all(|row| row["state"] == "synced")
+    };
+    change(0);
+    let once = timed(&mut tree.project.command(&["sync", "--once", "--yes"]));
+    assert_eq!(once.code, 0, "a tenth is synced");
+    let row = |work, time, beside, goal| Row { work, files, time, beside, memory: None, goal };
+    table.row(row("a tenth at once: `sync --once`, processor time", once.cpu, None, Goal::None));
+
+    let service = Service::start(&tree.project);
+    sleep(CALM);
+    let before = cpu(service.pid());
+    change(1);
+    let began = Instant::now();
+    sleep(CALM);
+    while !is_synced() {
+        assert!(began.elapsed() < NEVER_AT_ONCE, "never synced:\n{}", service.log());
+        sleep(CALM);
+    }
+    let beside = Some(("`sync --once`", once.cpu));
+    let goal = Goal::Ratio { times: 2.0, memory: None };
+    table.row(row("a tenth at once: service, processor time", cpu(service.pid()) - before, beside, goal));
     service.end();
     settle(&tree.project);
 }

@@ -22,6 +22,7 @@ pub use self::png::chunk;
 /// A project in a temporary folder.
 pub struct Project {
     folder: tempfile::TempDir,
+    program: PathBuf,
     url: Option<String>,
     environment: Vec<(&'static str, OsString)>,
     /// How far the program's clock is ahead, in seconds.
@@ -38,9 +39,17 @@ pub struct Ran {
 impl Project {
     pub fn new(manifest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let project = Self { folder, url: None, environment: Vec::new(), ahead: AtomicI64::new(0) };
+        let program = env!("CARGO_BIN_EXE_macadam").into();
+        let project = Self { folder, program, url: None, environment: Vec::new(), ahead: AtomicI64::new(0) };
         project.write("assets.toml", manifest);
         project
+    }
+
+    /// The same project with another build of the program.
+    #[allow(dead_code, reason = "the benches compare builds")]
+    pub fn run_by(mut self, program: &Path) -> Self {
+        self.program = program.to_owned();
+        self
     }
 
     /// The same project against the remote at `url`.
@@ -123,7 +132,7 @@ impl Project {
     /// The program with a cleared environment, in the project's folder, with a key that any
     /// emulator takes.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_macadam"));
+        let mut command = Command::new(&self.program);
         command.args(args).current_dir(self.path()).env_clear().env("ROBLOX_API_KEY", SECRET);
         command.env("HOME", self.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
         system::prepare(&mut command);
