@@ -9,7 +9,9 @@ use super::history::{Listing, RevisionFact, RevisionKey};
 use super::ids::{AssetId, Creator, UploadId};
 use super::metadata::FieldDigests;
 use super::phase::{Intent, PhaseEvent};
-use super::recorded::{AttemptId, Blocked, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Retirement, SpentQuota};
+use super::recorded::{
+    AttemptId, Blocked, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Recorded, Retirement, SpentQuota,
+};
 use super::remote::RemoteAsset;
 
 /// One thing that becomes known.
@@ -219,6 +221,41 @@ pub enum Change {
 }
 
 impl Change {
+    /// Returns the addresses whose record, open attempts or forgotten assets it changes, if it is
+    /// applied to `recorded`.
+    pub(crate) fn addresses<'a>(&'a self, recorded: &'a Recorded) -> impl Iterator<Item = &'a Address> {
+        let (one, other) = match self {
+            Self::Begin { address, .. }
+            | Self::SetIdentity { address, .. }
+            | Self::AddRevision { address, .. }
+            | Self::SetMetadata { address, .. }
+            | Self::Overrule { address, .. }
+            | Self::SetRetirement { address, .. }
+            | Self::RecordRepair { address, .. }
+            | Self::AddPossibleDuplicate { address, .. }
+            | Self::SetCurrentAsset { address, .. }
+            | Self::Unpoint { address }
+            | Self::SetPinnedAt { address, .. }
+            | Self::SetRemoved { address, .. }
+            | Self::SetInLockfile { address, .. }
+            | Self::SetListing { address, .. }
+            | Self::SetBlocked { address, .. }
+            | Self::Forget { address }
+            | Self::ForgetAsset { address, .. } => (Some(address), None),
+            Self::Move { from, to } | Self::MoveAsset { from, to, .. } => (Some(from), Some(to)),
+            Self::TakeOver { attempt } | Self::Advance { attempt, .. } => {
+                (recorded.attempts.get(attempt).map(|attempt| &attempt.address), None)
+            }
+            Self::SetSpentQuota { .. }
+            | Self::RecordObservation { .. }
+            | Self::RecordNotFound { .. }
+            | Self::RecordWrite { .. }
+            | Self::MarkOutdated { .. }
+            | Self::LogEvent { .. } => (None, None),
+        };
+        one.into_iter().chain(other)
+    }
+
     /// Logs an event of an address.
     pub(crate) fn log(address: &Address, event: EventKind) -> Self {
         Self::LogEvent { address: Some(address.clone()), event }

@@ -79,7 +79,13 @@ impl Reconciler<'_> {
         let changed = changed(&self.wanted.desired, &desired);
         self.workers.supersede(&changed);
         self.session.lockfile.wanted_by(&desired.checkout);
-        let in_manifest = Arc::new(desired.assets.keys().cloned().collect());
+        // The same ones stay the same for the lockfile, which then is made anew only where it changed.
+        let is_same = self.wanted.in_manifest.iter().eq(desired.assets.keys());
+        let in_manifest = if is_same {
+            Arc::clone(&self.wanted.in_manifest)
+        } else {
+            Arc::new(desired.assets.keys().cloned().collect())
+        };
         self.wanted =
             WantedAssets { manifest: Some((manifest, text)), desired: Arc::new(desired), in_manifest, inputs };
         Ok(WantedChanges { changed, waiting })

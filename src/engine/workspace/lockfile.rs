@@ -13,13 +13,13 @@ use std::sync::Arc;
 use self::content::{begun_in, text};
 pub(crate) use self::content::{parse, would_change};
 pub(crate) use self::write::{LockfileWrite, WriteDone};
-use self::write::{RoomLeft, WriteEnd, WriteInputs};
+use self::read::Stamp;
+use self::write::{MadeFrom, RoomLeft, WriteEnd, WriteInputs};
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
 use crate::model::checkout::Checkout;
-use crate::model::file::Fingerprint;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::Recorded;
 use crate::platform::atomic_file::Room;
@@ -41,8 +41,10 @@ pub struct Lockfile {
     /// The fingerprint of the file as last read or written. While it matches, the file has nothing
     /// new.
     known: Option<String>,
-    /// What the file system said of that file before it was read, and when.
-    stamp: Option<(Fingerprint, i64)>,
+    /// What the file system said of that file before it was read.
+    stamp: Option<Stamp>,
+    /// What that file was made from, if by this process.
+    made_from: Option<MadeFrom>,
     /// The commit at which that file was compared with its history in git, as [`git::head`] gives
     /// it. A merge may leave the file as it is and still have dropped what it merged.
     compared: Option<String>,
@@ -109,6 +111,7 @@ impl Lockfile {
             remote,
             known,
             stamp: None,
+            made_from: None,
             compared,
             head: String::new(),
             took_back: false,
@@ -231,9 +234,9 @@ impl Lockfile {
         in_manifest: &Arc<BTreeSet<Address>>,
         is_cautious: bool,
     ) -> LockfileWrite {
-        self.stamp = None;
         let room = self.room.take();
-        let inputs = WriteInputs { is_cautious, ..self.inputs(state_cache, in_manifest) };
+        let (stamp, made_from) = (self.stamp.take(), self.made_from.take());
+        let inputs = WriteInputs { is_cautious, stamp, made_from, ..self.inputs(state_cache, in_manifest) };
         LockfileWrite { inputs: Arc::new(inputs), room }
     }
 
@@ -247,6 +250,8 @@ impl Lockfile {
             checkout: self.checkout.clone(),
             known: self.known.clone(),
             digests: self.digests.clone(),
+            stamp: None,
+            made_from: None,
             missing: self.missing.clone().filter(|_| !self.accepted),
             is_unreported: self.unreported,
             is_cautious: false,
@@ -270,8 +275,9 @@ impl Lockfile {
             }
         };
         let written = match end {
-            WriteEnd::Same => {
+            WriteEnd::Same(made_from) => {
                 self.took_back = false;
+                self.made_from = made_from;
                 Some(false)
             }
             WriteEnd::Elsewhere => {
@@ -287,6 +293,7 @@ impl Lockfile {
                 self.known = Some(written.fingerprint);
                 self.digests = Some(Arc::new(written.digests));
                 self.length = written.length;
+                self.made_from = Some(written.made_from);
                 self.unreported = true;
                 Some(true)
             }

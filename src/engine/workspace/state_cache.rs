@@ -7,6 +7,7 @@
 //! It also holds the right to write the state. No request begins, and none is handed over, unless
 //! lock and database are still the files at their paths ([`StateCache::secure`]).
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Mutex as Turn;
@@ -36,6 +37,8 @@ pub struct StateCache {
 #[derive(Debug)]
 struct CachedState {
     recorded: Recorded,
+    /// The addresses of which something changed since the lockfile was last made.
+    unwritten: BTreeSet<Address>,
     closed: bool,
 }
 
@@ -74,7 +77,7 @@ impl StateCache {
     /// Creates the cache with the recorded state of `remote`, for the holder of the lock.
     pub fn new(recorded: Recorded, store: StoreHandle, hold: WriteLock, remote: String) -> Self {
         Self {
-            known: Mutex::new(CachedState { recorded, closed: false }),
+            known: Mutex::new(CachedState { recorded, unwritten: BTreeSet::new(), closed: false }),
             store,
             hold,
             remote,
@@ -143,6 +146,14 @@ impl StateCache {
         look(&self.known().recorded)
     }
 
+    /// Reads the recorded state to make the lockfile, with the addresses of which something changed
+    /// since this was last called.
+    pub(super) fn read_for_lockfile<T>(&self, look: impl FnOnce(&Recorded, BTreeSet<Address>) -> T) -> T {
+        let mut known = self.known();
+        let unwritten = std::mem::take(&mut known.unwritten);
+        look(&known.recorded, unwritten)
+    }
+
     /// Records changes, all or none. They are durable on return.
     ///
     /// # Errors
@@ -164,14 +175,18 @@ impl StateCache {
     ) -> Result<Vec<Change>, StateCacheError> {
         let (changes, written) = {
             let mut known = self.known();
-            if known.closed || self.known.is_poisoned() {
+            let CachedState { recorded, unwritten, closed } = &mut *known;
+            if *closed || self.known.is_poisoned() {
                 return Err(StateCacheError::Closed);
             }
             let now = clock::now();
-            let changes = decide(&known.recorded);
-            if let Err(error) = changes.iter().try_for_each(|change| known.recorded.apply(change, now)) {
-                known.closed = true;
-                return Err(error.into());
+            let changes = decide(recorded);
+            for change in &changes {
+                unwritten.extend(change.addresses(recorded).cloned());
+                if let Err(error) = recorded.apply(change, now) {
+                    *closed = true;
+                    return Err(error.into());
+                }
             }
             let written = self.store.commit(changes.clone(), now);
             (changes, written)

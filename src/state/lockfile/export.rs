@@ -11,6 +11,7 @@ use crate::model::history::{History, Listing};
 use crate::model::ids::AssetId;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::{Attempt, Record, Recorded};
+use crate::model::steps::step;
 
 /// Returns the lockfile of this checkout: every address with facts that its manifest or its
 /// lockfile has.
@@ -27,18 +28,44 @@ pub(crate) fn exported<'a>(
     recorded: &'a Recorded,
     in_manifest: &'a BTreeSet<Address>,
 ) -> impl Iterator<Item = (&'a Address, LockfileEntry)> {
+    let mut open = all_open_work(recorded);
+    recorded.assets.iter().filter_map(move |(address, record)| {
+        let open = open.remove(address).unwrap_or_default();
+        let is_ours = record.in_lockfile == InLockfile::Yes || in_manifest.contains(address);
+        exported_entry(record, open, is_ours).map(|entry| (address, entry))
+    })
+}
+
+/// Returns the entries of [`export`] of these addresses alone; `None` where it has none.
+pub(crate) fn entries_of(
+    recorded: &Recorded,
+    addresses: &BTreeSet<Address>,
+    in_manifest: impl Fn(&Address, &Record) -> bool,
+) -> BTreeMap<Address, Option<LockfileEntry>> {
+    let mut open = all_open_work(recorded);
+    let mut entry = |address: &Address| {
+        let record = recorded.assets.get(address)?;
+        let is_ours = record.in_lockfile == InLockfile::Yes || in_manifest(address, record);
+        exported_entry(record, open.remove(address).unwrap_or_default(), is_ours)
+    };
+    addresses.iter().map(|address| (address.clone(), entry(address))).collect()
+}
+
+fn all_open_work(recorded: &Recorded) -> BTreeMap<&Address, Vec<OpenWork>> {
     let mut open: BTreeMap<&Address, Vec<OpenWork>> = BTreeMap::new();
     for attempt in recorded.attempts.values() {
         if let Some(work) = open_work(attempt, recorded.assets.get(&attempt.address)) {
             open.entry(&attempt.address).or_default().push(work);
         }
     }
-    recorded.assets.iter().filter_map(move |(address, record)| {
-        let open = open.remove(address).unwrap_or_default();
-        let ours = record.in_lockfile == InLockfile::Yes || in_manifest.contains(address);
-        let known = !(record.history.is_empty() && open.is_empty() && record.possible_duplicates.is_empty());
-        (ours && known).then(|| (address, entry(record, open)))
-    })
+    open
+}
+
+/// Returns the entry of an address with facts.
+fn exported_entry(record: &Record, open: Vec<OpenWork>, is_ours: bool) -> Option<LockfileEntry> {
+    step();
+    let is_known = !(record.history.is_empty() && open.is_empty() && record.possible_duplicates.is_empty());
+    (is_ours && is_known).then(|| entry(record, open))
 }
 
 fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
@@ -110,9 +137,20 @@ fn open_work(attempt: &Attempt, record: Option<&Record>) -> Option<OpenWork> {
 /// assets it has.
 pub(crate) fn locked(recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Vec<Change> {
     let written: BTreeMap<&Address, LockfileEntry> = exported(recorded, in_manifest).collect();
+    let all = recorded.assets.iter().map(|(address, record)| (address, record, written.get(address)));
+    locked_as(all)
+}
+
+/// Returns the changes after a lockfile was written that differs from the one before in these
+/// entries.
+pub(crate) fn locked_of(recorded: &Recorded, written: &BTreeMap<Address, Option<LockfileEntry>>) -> Vec<Change> {
+    let known = written.iter().filter_map(|(address, entry)| Some((address, recorded.assets.get(address)?, entry)));
+    locked_as(known.map(|(address, record, entry)| (address, record, entry.as_ref())))
+}
+
+fn locked_as<'a>(all: impl Iterator<Item = (&'a Address, &'a Record, Option<&'a LockfileEntry>)>) -> Vec<Change> {
     let mut changes = Vec::new();
-    for (address, record) in &recorded.assets {
-        let entry = written.get(address);
+    for (address, record, entry) in all {
         let in_lockfile = match (entry, &record.in_lockfile) {
             (Some(_), _) => InLockfile::Yes,
             (None, InLockfile::Yes) => InLockfile::No,

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::error::{LockfileError, LockfilePosition};
+use super::next::NextText;
 use super::write::write;
 use super::{Ledger, LockfileEntry};
 use crate::model::address::Address;
@@ -38,6 +39,11 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, LockfileError> {
 pub(crate) fn fingerprint(bytes: &[u8]) -> String {
     let mut checksum = Checksum::default();
     let mut rest = bytes;
+    // Most have none, and are read often.
+    if !bytes.contains(&b'\r') {
+        checksum.update(bytes);
+        return checksum.finish();
+    }
     while let Some(at) = rest.windows(2).position(|pair| pair == b"\r\n") {
         let (line, end) = rest.split_at(at);
         checksum.update(line);
@@ -71,7 +77,7 @@ where
     Ok(checksum.finish())
 }
 
-/// Replaces the file with this text of [`write()`], as [`save`] does, unless `still` finds just
+/// Replaces the file with this text, as [`save`] does, unless `still` finds just
 /// before the replacement that it may not: then this returns `false`, and the old file stays.
 ///
 /// # Errors
@@ -79,10 +85,10 @@ where
 pub(crate) fn replace_if(
     path: &Path,
     access: Access,
-    text: &[u8],
+    text: &NextText,
     still: impl FnOnce() -> io::Result<bool>,
 ) -> Result<bool, LockfileError> {
-    Ok(write_atomic_for_if(access, path, |out| out.write_all(text), still)?)
+    Ok(write_atomic_for_if(access, path, |out| text.write_to(out), still)?)
 }
 
 /// Reserves room for a lockfile of `bytes` bytes, until it is about to be saved.

@@ -44,10 +44,39 @@ impl Digests {
         ledger.entries.iter().flat_map(lacking).collect()
     }
 
+    /// Returns the digests after the entry of an address became another one, if it has all revisions
+    /// of the one before; `None` if it lacks one.
+    pub(crate) fn with(&self, changed: &[EntryChange<'_>]) -> Option<Self> {
+        let mut more = Vec::new();
+        for EntryChange { address, before, after } in changed {
+            let has = |key| after.is_some_and(|after| after.history.get(key).is_some());
+            if !before.iter().flat_map(|before| before.history.iter()).all(|(key, _)| has(key)) {
+                return None;
+            }
+            let digests = after.iter().flat_map(|after| after.history.iter()).map(|(key, _)| digest(address, key));
+            more.extend(digests.filter(|digest| self.sorted.binary_search(digest).is_err()));
+        }
+        let mut sorted = self.sorted.clone();
+        more.sort_unstable();
+        more.dedup();
+        sorted.extend(more);
+        // Nearly sorted already.
+        sorted.sort();
+        Some(Self { sorted })
+    }
+
     /// Returns whether another lockfile has all of them.
     pub(crate) fn are_in(&self, other: &Self) -> bool {
         self.sorted.iter().all(|digest| other.sorted.binary_search(digest).is_ok())
     }
+}
+
+/// The entry of an address in one lockfile and in the next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EntryChange<'a> {
+    pub(crate) address: &'a Address,
+    pub(crate) before: Option<&'a LockfileEntry>,
+    pub(crate) after: Option<&'a LockfileEntry>,
 }
 
 fn digest(address: &Address, RevisionKey { asset_id, version }: RevisionKey) -> u64 {

@@ -3,7 +3,7 @@
 //! It has facts and no goals, and no times. Reading one adds facts and never removes any. An
 //! unreadable lockfile is an error, never an empty one.
 //!
-//! Read next: `write` for the format, `parse` for what is refused, `export` and `import` for the
+//! Read next: `write` for the format, `next` for one that follows on another, `parse` for what is refused, `export` and `import` for the
 //! exchange with the state, `merge` for two branches.
 
 mod error;
@@ -13,6 +13,7 @@ mod forms;
 mod import;
 mod loss;
 mod merge;
+mod next;
 mod parse;
 mod union;
 mod write;
@@ -31,11 +32,12 @@ use crate::model::phase::Intent;
 use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, RetireReason};
 
 pub(crate) use error::LockfileError;
-pub(crate) use export::{export, locked};
+pub(crate) use export::{entries_of, export, locked, locked_of};
 pub(crate) use file::{fingerprint, read, replace_if, room, save};
 pub use import::import;
-pub(crate) use loss::{Digests, first_lost};
+pub(crate) use loss::{Digests, EntryChange, first_lost};
 pub use merge::merge;
+pub(crate) use next::{LockfileText, NextText};
 pub use parse::parse;
 pub use write::write;
 

@@ -14,7 +14,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Ledger;
+use super::{Ledger, LockfileEntry};
 use super::error::{LockfileError, LockfilePosition};
 use super::forms::{EntryText, ForgottenText};
 use super::write::{LAST_LINE, VERSION};
@@ -57,33 +57,19 @@ pub fn parse(bytes: &[u8], file: &Path) -> Result<Ledger, LockfileError> {
     let header = text.read_header(parts.next().unwrap_or(0..0))?;
     let mut ledger = Ledger::new(header.remote);
     for part in parts {
-        let LockfileTable { assets, forgotten } = text.read(part.clone())?;
-        let address = |key: &Spanned<Cow<'_, str>>| {
-            let span = part.start + key.span().start;
-            let address = Address::new(key.get_ref()).map_err(|error| text.damaged(error.to_string(), span))?;
-            Ok::<_, LockfileError>((address, span))
-        };
-        for (key, entry) in assets {
-            let (address, span) = address(&key)?;
-            let damaged = |message| text.damaged(message, span);
-            let entry = entry
-                .read(address.as_str())
-                .map_err(|(message, at)| text.damaged(message, at.map_or(span, |at| part.start + at)))?;
-            match ledger.entries.entry(address) {
-                btree_map::Entry::Vacant(free) => {
-                    free.insert(entry);
-                }
-                btree_map::Entry::Occupied(taken) => return Err(damaged(format!("`{}` is here twice", taken.key()))),
-            }
-        }
-        for (key, forgotten) in forgotten {
-            let (address, span) = address(&key)?;
-            let forgotten = forgotten.read().map_err(|message| text.damaged(message, span))?;
-            ledger.forgotten.entry(address).or_default().union(&forgotten);
-        }
+        text.read_table(part, &mut ledger)?;
     }
     complete_forgotten(&mut ledger);
     Ok(ledger)
+}
+
+/// Parses the entry of one address from its part of a text of [`super::write()`]; `None` if there is
+/// another one, or none.
+pub(super) fn parse_entry(part: &str, address: &Address) -> Option<LockfileEntry> {
+    let text = LockfileSource { text: part, file: Path::new("") };
+    let mut ledger = Ledger::new(String::new());
+    text.read_table(0..part.len(), &mut ledger).ok()?;
+    ledger.entries.remove(address).filter(|_| ledger.entries.is_empty())
 }
 
 /// Adds the forgotten assets that a revision's era implies, since a manual merge may have lost
@@ -168,6 +154,35 @@ impl<'a> LockfileSource<'a> {
             let at = error.span().map_or(start, |span| start + span.start);
             self.damaged(error.message().to_owned(), at)
         })
+    }
+
+    /// Adds one table to `ledger`.
+    fn read_table(self, part: Range<usize>, ledger: &mut Ledger) -> Result<(), LockfileError> {
+        let LockfileTable { assets, forgotten } = self.read(part.clone())?;
+        let address = |key: &Spanned<Cow<'_, str>>| {
+            let span = part.start + key.span().start;
+            let address = Address::new(key.get_ref()).map_err(|error| self.damaged(error.to_string(), span))?;
+            Ok::<_, LockfileError>((address, span))
+        };
+        for (key, entry) in assets {
+            let (address, span) = address(&key)?;
+            let damaged = |message| self.damaged(message, span);
+            let entry = entry
+                .read(address.as_str())
+                .map_err(|(message, at)| self.damaged(message, at.map_or(span, |at| part.start + at)))?;
+            match ledger.entries.entry(address) {
+                btree_map::Entry::Vacant(free) => {
+                    free.insert(entry);
+                }
+                btree_map::Entry::Occupied(taken) => return Err(damaged(format!("`{}` is here twice", taken.key()))),
+            }
+        }
+        for (key, forgotten) in forgotten {
+            let (address, span) = address(&key)?;
+            let forgotten = forgotten.read().map_err(|message| self.damaged(message, span))?;
+            ledger.forgotten.entry(address).or_default().union(&forgotten);
+        }
+        Ok(())
     }
 
     /// Reads the version first, since a newer format may have unknown keys.

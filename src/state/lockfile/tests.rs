@@ -1,6 +1,7 @@
 //! Tests of the lockfile's laws: text and ledger, state and ledger, two branches.
 
 mod cost;
+mod next;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -42,15 +42,26 @@ where
     A: Borrow<Address>,
     E: Borrow<LockfileEntry>,
 {
-    let mut text = String::from(HEADER);
-    let _ = writeln!(text, "version = {VERSION}\nremote = {}\n", Quoted(remote)); // writing to a String can't fail
+    let mut text = head(remote);
     for (address, entry) in entries {
         push_entry(&mut text, address.borrow(), entry.borrow());
         out.write_all(text.as_bytes())?;
         text.clear();
     }
+    text.push_str(&foot(forgotten));
+    out.write_all(text.as_bytes())
+}
+
+/// Returns the text before the entries.
+pub(super) fn head(remote: &str) -> String {
+    format!("{HEADER}version = {VERSION}\nremote = {}\n\n", Quoted(remote))
+}
+
+/// Returns the text after the entries.
+pub(super) fn foot(forgotten: &BTreeMap<Address, Forgotten>) -> String {
+    let mut text = String::new();
     for (address, forgotten) in forgotten.iter().filter(|(_, forgotten)| !forgotten.is_empty()) {
-        let _ = writeln!(text, "[forgotten.{}]", Quoted(address.as_str()));
+        let _ = writeln!(text, "[forgotten.{}]", Quoted(address.as_str())); // writing to a String can't fail
         for (asset_id, times) in forgotten.iter() {
             let _ = writeln!(text, "{asset_id} = {times}");
         }
@@ -58,10 +69,11 @@ where
     }
     text.push_str(LAST_LINE);
     text.push('\n');
-    out.write_all(text.as_bytes())
+    text
 }
 
-fn push_entry(text: &mut String, address: &Address, entry: &LockfileEntry) {
+/// Adds the text of one entry, which begins with the line `[assets."…"]`.
+pub(super) fn push_entry(text: &mut String, address: &Address, entry: &LockfileEntry) {
     let LockfileEntry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } =
         entry;
     let Identity { asset_type, creator, privacy, path } = identity;

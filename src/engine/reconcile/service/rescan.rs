@@ -49,8 +49,8 @@ impl Service<'_> {
         }
         let files = std::mem::take(&mut self.needs.files);
         self.observability.metrics.scanned(files.len());
-        let lockfile = &self.reconciler.session.lockfile;
-        let is_other = || !lockfile.is_untouched() || lockfile.is_of_another_commit();
+        let lockfile = &mut self.reconciler.session.lockfile;
+        let mut is_other = || !lockfile.is_untouched() || lockfile.is_of_another_commit();
         let is_usual = self.request.is_none() && self.invalid.is_none() && self.unreadable.is_none() && !self.needs.all;
         if !is_usual || is_other() {
             self.needs.scan = true;

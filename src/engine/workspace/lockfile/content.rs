@@ -9,7 +9,7 @@ use crate::files;
 use crate::model::address::Address;
 use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::missing_lockfile::MissingLockfile;
-use crate::model::recorded::Recorded;
+use crate::model::recorded::{Record, Recorded};
 use crate::state::lockfile::{self, Ledger, LockfileError};
 
 /// Parses the lockfile of `project`; an empty ledger if there is none.
@@ -67,11 +67,16 @@ pub(super) fn with_absent(
 
 /// Returns the addresses whose upload began in `checkout` and that no lockfile has yet.
 pub(super) fn begun_in(recorded: &Recorded, checkout: &Checkout) -> BTreeSet<Address> {
-    let begun = recorded.assets.iter().filter(|(_, record)| match &record.in_lockfile {
+    let begun = recorded.assets.iter().filter(|(_, record)| has_begun_in(record, checkout));
+    begun.map(|(address, _)| address.clone()).collect()
+}
+
+/// Returns whether an upload of the address began in `checkout`, and no lockfile has it yet.
+pub(super) fn has_begun_in(record: &Record, checkout: &Checkout) -> bool {
+    match &record.in_lockfile {
         InLockfile::NotYet { begun_in } => begun_in == checkout,
         InLockfile::No | InLockfile::Yes => false,
-    });
-    begun.map(|(address, _)| address.clone()).collect()
+    }
 }
 
 pub(super) fn in_lockfile(recorded: &Recorded) -> BTreeSet<Address> {

@@ -1,5 +1,6 @@
 //! Reads the lockfile: its facts are added to the state, with those that it lost and git still has.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::content::{in_lockfile, parse};
@@ -17,13 +18,35 @@ use crate::model::missing_lockfile::MissingLockfile;
 use crate::platform::{clock, fingerprint};
 use crate::state::lockfile::{self, Digests, Ledger};
 
+/// What the file system said of the lockfile before it was read, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stamp {
+    state: Fingerprint,
+    looked_at_ns: i64,
+}
+
+impl Stamp {
+    /// Returns what the file system says now; `None` if there is no such file.
+    pub(super) fn now(path: &Path) -> Option<Self> {
+        let looked_at_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let metadata = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        Some(Self { state: fingerprint::at(path, &metadata), looked_at_ns })
+    }
+
+    /// Returns whether the file is certainly the one that was read.
+    pub(super) fn holds(&self, path: &Path) -> bool {
+        files::is_unchanged_since(&self.state, self.looked_at_ns)
+            && Self::now(path).is_some_and(|now| now.state == self.state)
+    }
+}
+
 impl Lockfile {
     /// Records what the file says since the last read. A missing file says that nothing is known.
     ///
     /// # Errors
     /// When it can't be read or used, or the state can't be written.
     pub async fn read(&mut self, state_cache: &StateCache) -> Result<(), KeepError> {
-        let stamp = self.stamp_now();
+        let stamp = Stamp::now(&self.project.lockfile);
         let bytes = lockfile::read(&self.project.lockfile)?;
         let fingerprint = bytes.as_deref().map(lockfile::fingerprint);
         self.take_in(state_cache, bytes, fingerprint).await?;
@@ -31,19 +54,17 @@ impl Lockfile {
         Ok(())
     }
 
-    fn stamp_now(&self) -> Option<(Fingerprint, i64)> {
-        let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
-        let metadata = std::fs::symlink_metadata(&self.project.lockfile).ok().filter(std::fs::Metadata::is_file)?;
-        Some((fingerprint::at(&self.project.lockfile, &metadata), now_ns))
-    }
-
     /// Returns whether the file is as it was last read or written. Reads it only where its metadata
     /// can't tell.
-    pub(crate) fn is_untouched(&self) -> bool {
-        let is_same = |(state, looked_at_ns): (Fingerprint, i64)| {
-            files::is_unchanged_since(&state, looked_at_ns) && self.stamp_now().is_some_and(|(now, _)| now == state)
-        };
-        self.stamp.is_some_and(is_same) || !self.is_changed().unwrap_or(true)
+    pub(crate) fn is_untouched(&mut self) -> bool {
+        let path = &self.project.lockfile;
+        if self.stamp.is_some_and(|stamp| stamp.holds(path)) {
+            return true;
+        }
+        let stamp = Stamp::now(path);
+        let is_same = !self.is_changed().unwrap_or(true);
+        self.stamp = stamp.filter(|_| is_same);
+        is_same
     }
 
     async fn take_in(
@@ -88,6 +109,7 @@ impl Lockfile {
         self.generation = generation;
         if self.known != fingerprint {
             self.known = fingerprint;
+            self.made_from = None;
             self.remember(state_cache).await?;
         }
         if self.compared != compared.at {

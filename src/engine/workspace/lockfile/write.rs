@@ -4,20 +4,24 @@
 //!
 //! Read next: [`super::Lockfile::wrote`], which takes in its end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::KeepError;
-use super::content::{begun_in, forbids, parse, text, with_absent};
+use super::content::{begun_in, forbids, has_begun_in, parse, text, with_absent};
+use super::read::Stamp;
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
 use crate::model::checkout::Checkout;
 use crate::model::missing_lockfile::MissingLockfile;
+use crate::model::recorded::{Record, Recorded};
 use crate::platform::atomic_file::Room;
 use crate::platform::failpoint;
-use crate::state::lockfile::{self, Digests, Ledger, LockfileError};
+use crate::state::lockfile::{
+    self, Digests, EntryChange, Ledger, LockfileEntry, LockfileError, LockfileText, NextText,
+};
 
 /// A write that was prepared.
 #[derive(Debug)]
@@ -41,12 +45,26 @@ pub(super) struct WriteInputs {
     /// The fingerprint of the file as last read or written, and its revisions.
     pub(super) known: Option<String>,
     pub(super) digests: Option<Arc<Digests>>,
+    /// What the file system said of that file before it was read.
+    pub(super) stamp: Option<Stamp>,
+    /// What that file was made from, if by this process: then only entries that changed since are
+    /// made anew.
+    pub(super) made_from: Option<MadeFrom>,
     /// The evidence that forbids a new file.
     pub(super) missing: Option<MissingLockfile>,
     pub(super) is_unreported: bool,
     /// Leave the file alone if another program wrote it or git is at work. Otherwise the caller has
     /// just read it.
     pub(super) is_cautious: bool,
+}
+
+/// What a lockfile was made from beside the state. While that is the same, its entries differ only
+/// where the state changed.
+#[derive(Debug, Clone)]
+pub(super) struct MadeFrom {
+    in_manifest: Arc<BTreeSet<Address>>,
+    checkout: Checkout,
+    generation: u64,
 }
 
 /// The end of a write.
@@ -66,8 +84,9 @@ pub(super) enum RoomLeft {
 
 #[derive(Debug)]
 pub(super) enum WriteEnd {
-    /// The file says all of it, or may not be written while it is missing.
-    Same,
+    /// The file says all of it, and is what is made from this; or it may not be written while it is
+    /// missing.
+    Same(Option<MadeFrom>),
     /// Another branch is checked out than at the last scan.
     Elsewhere,
     /// Another program changed the file or the branch meanwhile, or git began to work: the text may
@@ -82,15 +101,27 @@ pub(super) struct WrittenFile {
     pub(super) fingerprint: String,
     pub(super) digests: Digests,
     pub(super) length: u64,
+    pub(super) made_from: MadeFrom,
 }
 
 /// The text for the file.
 #[derive(Debug)]
 struct NewFile {
-    text: Vec<u8>,
-    addresses: BTreeSet<Address>,
+    text: NextText,
+    entries: NewEntries,
     /// The checkout that it was made for.
     checkout: Checkout,
+    /// What the file system said of the old file before it was last found to be as known.
+    stamp: Option<Stamp>,
+}
+
+/// Which entries of a new file may differ from those of the old one.
+#[derive(Debug)]
+enum NewEntries {
+    /// All that these addresses have.
+    All(BTreeSet<Address>),
+    /// These.
+    Changed(BTreeMap<Address, Option<LockfileEntry>>),
 }
 
 /// What is to be written.
@@ -134,7 +165,11 @@ async fn replace(inputs: &Arc<WriteInputs>, room: &mut RoomLeft) -> Result<Write
         return Ok(WriteEnd::Changed);
     }
     failpoint::hit("lockfile_written");
-    inputs.state_cache.commit_with(|recorded| lockfile::locked(recorded, &file.addresses)).await?;
+    let locked = |recorded: &Recorded| match &file.entries {
+        NewEntries::All(addresses) => lockfile::locked(recorded, addresses),
+        NewEntries::Changed(entries) => lockfile::locked_of(recorded, entries),
+    };
+    inputs.state_cache.commit_with(locked).await?;
     let fingerprint = Some(written.fingerprint.clone());
     store.set_lockfile_fingerprint(fingerprint).await.map_err(StateCacheError::from)?;
     Ok(WriteEnd::Written(written))
@@ -153,29 +188,106 @@ impl WriteInputs {
     /// Makes the text, unless nothing is to be written.
     fn make(&self) -> Result<Made, LockfileError> {
         let checkout = git::checkout(&self.project.root);
-        let is_elsewhere = self.checkout.is_another_branch(&checkout);
+        if self.checkout.is_another_branch(&checkout) {
+            let end = if self.is_cautious { WriteEnd::Changed } else { WriteEnd::Elsewhere };
+            return Ok(Made::Nothing(end));
+        }
+        let made_from = MadeFrom {
+            in_manifest: Arc::clone(&self.in_manifest),
+            checkout: checkout.clone(),
+            generation: self.state_cache.generation(),
+        };
+        if self.is_made_from(&made_from)
+            && let Some(made) = self.make_changed(&made_from)?
+        {
+            return Ok(made);
+        }
+        let mut stamp = self.stamp;
         if self.is_cautious {
-            let bytes = lockfile::read(&self.project.lockfile)?;
-            if is_elsewhere || self.known != bytes.as_deref().map(lockfile::fingerprint) {
+            let now = Stamp::now(&self.project.lockfile);
+            if !self.is_as_known(stamp)? {
                 return Ok(Made::Nothing(WriteEnd::Changed));
             }
-        } else if is_elsewhere {
-            return Ok(Made::Nothing(WriteEnd::Elsewhere));
+            stamp = now;
         }
         let addresses = self.addresses(&checkout);
-        let ledger = self.state_cache.read(|recorded| lockfile::export(&self.remote, recorded, &addresses));
+        let ledger =
+            self.state_cache.read_for_lockfile(|recorded, _| lockfile::export(&self.remote, recorded, &addresses));
         if self.missing.as_ref().is_some_and(|missing| forbids(missing, &ledger)) {
-            return Ok(Made::Nothing(WriteEnd::Same));
+            return Ok(Made::Nothing(WriteEnd::Same(None)));
         }
         let text = text(&ledger);
         let fingerprint = lockfile::fingerprint(&text);
-        if self.known.as_ref() == Some(&fingerprint) || (ledger.entries.is_empty() && self.known.is_none()) {
-            return Ok(Made::Nothing(WriteEnd::Same));
+        if self.known.as_ref() == Some(&fingerprint) {
+            return Ok(Made::Nothing(WriteEnd::Same(Some(made_from))));
+        }
+        if ledger.entries.is_empty() && self.known.is_none() {
+            return Ok(Made::Nothing(WriteEnd::Same(None)));
         }
         let digests = Digests::of(&ledger);
         self.refuse_loss(&digests, &ledger)?;
-        let written = WrittenFile { fingerprint, digests, length: text.len() as u64 };
-        Ok(Made::File(NewFile { text, addresses, checkout }, written))
+        let written = WrittenFile { fingerprint, digests, length: text.len() as u64, made_from };
+        let (text, entries) = (NextText::whole(text), NewEntries::All(addresses));
+        Ok(Made::File(NewFile { text, entries, checkout, stamp }, written))
+    }
+
+    /// Returns whether the file differs from what is made from `now` only where the state changed.
+    fn is_made_from(&self, now: &MadeFrom) -> bool {
+        let MadeFrom { in_manifest, checkout, generation } = now;
+        let is_same = |before: &MadeFrom| {
+            (Arc::ptr_eq(&before.in_manifest, in_manifest) || before.in_manifest == *in_manifest)
+                && before.checkout == *checkout
+                && before.generation == *generation
+        };
+        self.made_from.as_ref().is_some_and(is_same) && self.had.is_empty() && self.missing.is_none()
+    }
+
+    /// Makes the text from that of the file, with the entries that changed; `None` if everything has
+    /// to be made, since more than entries changed or the file would lack an asset.
+    fn make_changed(&self, made_from: &MadeFrom) -> Result<Option<Made>, LockfileError> {
+        let path = &self.project.lockfile;
+        let stamp = Stamp::now(path);
+        let (Some(digests), Some(previous)) = (&self.digests, lockfile::read(path)?) else { return Ok(None) };
+        let is_known = self.stamp.is_some_and(|stamp| stamp.holds(path))
+            || self.known.as_ref() == Some(&lockfile::fingerprint(&previous));
+        if !is_known {
+            return Ok(self.is_cautious.then_some(Made::Nothing(WriteEnd::Changed)));
+        }
+        let checkout = &made_from.checkout;
+        let (entries, forgotten) = self.state_cache.read_for_lockfile(|recorded, changed| {
+            let is_ours = |address: &Address, record: &Record| {
+                self.in_manifest.contains(address) || has_begun_in(record, checkout)
+            };
+            (lockfile::entries_of(recorded, &changed, is_ours), recorded.forgotten.clone())
+        });
+        let made = || {
+            let text = LockfileText::of(&previous, &self.remote, &forgotten)?;
+            let before = entries.keys().map(|address| text.entry(address)).collect::<Option<Vec<_>>>()?;
+            let both = entries.iter().zip(&before).map(|((address, after), before)| (address, before, after));
+            let change = both.map(|(address, before, after)| EntryChange {
+                address,
+                before: before.as_ref(),
+                after: after.as_ref(),
+            });
+            let changes: Vec<EntryChange<'_>> = change.collect();
+            Some((digests.with(&changes)?, text.with(&entries)?))
+        };
+        let Some((digests, pieces)) = made() else { return Ok(None) };
+        let text = NextText::of(previous, pieces);
+        if text.is_unchanged() {
+            return Ok(Some(Made::Nothing(WriteEnd::Same(Some(made_from.clone())))));
+        }
+        let (fingerprint, length) = (text.fingerprint(), text.length());
+        let written = WrittenFile { fingerprint, digests, length, made_from: made_from.clone() };
+        let (entries, checkout) = (NewEntries::Changed(entries), checkout.clone());
+        Ok(Some(Made::File(NewFile { text, entries, checkout, stamp }, written)))
+    }
+
+    /// Returns whether the file is as it was last read or written, as `stamp` shows; reads it if that
+    /// can't show it.
+    fn is_as_known(&self, stamp: Option<Stamp>) -> Result<bool, LockfileError> {
+        let path = &self.project.lockfile;
+        Ok(stamp.is_some_and(|stamp| stamp.holds(path)) || self.known == lockfile::read(path)?.as_deref().map(lockfile::fingerprint))
     }
 
     /// Returns the addresses of the lockfile for the checkout `now`. Includes those whose upload
@@ -190,8 +302,7 @@ impl WriteInputs {
     fn replace(&self, file: &NewFile) -> Result<bool, LockfileError> {
         let (path, access) = (&self.project.lockfile, self.project.lockfile_access);
         let still = || {
-            let bytes = lockfile::read(path).ok().flatten();
-            let is_same = bytes.as_deref().map(lockfile::fingerprint) == self.known;
+            let is_same = self.is_as_known(file.stamp).unwrap_or(false);
             let is_free = !self.is_cautious || git::busy(&self.project.root).is_none();
             Ok(is_same && is_free && git::checkout(&self.project.root) == file.checkout)
         };
