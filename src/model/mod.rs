@@ -37,4 +37,5 @@ pub(crate) mod remote;
 pub(crate) mod request;
 pub(crate) mod shown;
 pub(crate) mod steps;
+pub(crate) mod ties;
 pub(crate) mod urgency;

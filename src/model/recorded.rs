@@ -6,6 +6,7 @@
 
 mod apply;
 mod record;
+mod ties;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,7 @@ use super::remote::RemoteAsset;
 
 pub(crate) use apply::ApplyError;
 pub use record::Identity;
+pub(crate) use ties::RecordedTies;
 pub(crate) use record::{
     Blocked, DriftRepair, HEALINGS_COUNT_FOR, PinnedAt, PossibleDuplicate, Record, RefusalKind, RetireReason,
     Retirement,
@@ -107,6 +109,8 @@ pub struct Recorded {
     pub quotas: BTreeMap<(Creator, AssetType), SpentQuota>,
     /// The number that the next attempt gets.
     pub next_attempt: u64,
+    /// What ties the records to one another.
+    pub ties: RecordedTies,
 }
 
 impl Recorded {

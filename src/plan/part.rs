@@ -16,8 +16,9 @@ use super::step::{Action, Plan, PlanOptions};
 use crate::model::address::Address;
 use crate::model::desired::{Desired, DesiredAsset, Pin};
 use crate::model::ids::{AssetId, ContentHash};
-use crate::model::recorded::{Attempt, Record, Recorded};
+use crate::model::recorded::{Attempt, Record, Recorded, RecordedTies};
 use crate::model::steps::step;
+use crate::model::ties::{TieIndex, TieKey};
 
 /// The most addresses of a part: with more, a plan of everything costs hardly more.
 const MOST: usize = 256;
@@ -49,9 +50,11 @@ pub(crate) struct PartialPlan {
     pub plan: Plan,
 }
 
-/// Plans what a change of `touched` can touch; `None` where only a plan of everything tells.
+/// Plans what a change of `touched` can touch; `None` where only a plan of everything tells. `index`
+/// has the ties of what is wanted, or more.
 pub(crate) fn plan_part(
     desired: &Desired,
+    index: &TieIndex,
     recorded: &Recorded,
     touched: &Touched,
     options: &PlanOptions,
@@ -61,7 +64,7 @@ pub(crate) fn plan_part(
     if !is_whole || !options.overwrite.is_empty() {
         return None;
     }
-    let ties = Ties::of(desired, recorded, touched)?;
+    let ties = Ties::of(desired, index, recorded, touched)?;
     if !ties.addresses.iter().all(|address| stays(address, desired, recorded)) {
         return None;
     }
@@ -80,6 +83,21 @@ fn stays(address: &Address, desired: &Desired, recorded: &Recorded) -> bool {
     !record.history.is_empty() && record.identity.creator == want.creator
 }
 
+/// Returns the ties of everything that is wanted.
+pub(crate) fn ties_of(desired: &Desired) -> TieIndex {
+    let mut index = TieIndex::default();
+    desired.assets.iter().for_each(|(address, want)| tie(&mut index, address, want));
+    index
+}
+
+/// Adds what ties an address that is wanted like this to others.
+pub(crate) fn tie(index: &mut TieIndex, address: &Address, want: &DesiredAsset) {
+    let contents = want.content.as_ref().ok().map(|facts| TieKey::content(facts.hash));
+    let shown = want.metadata.references().map(TieKey::shown);
+    let assets = want.metadata.asset_ids().chain(pinned(want)).map(TieKey::asset);
+    contents.into_iter().chain(shown).chain(assets).for_each(|key| index.add(key, address));
+}
+
 /// The addresses that depend on one another, and what ties them.
 #[derive(Debug, Default)]
 struct Ties {
@@ -88,57 +106,76 @@ struct Ties {
     shown: BTreeSet<Address>,
     contents: BTreeSet<ContentHash>,
     assets: BTreeSet<AssetId>,
+    /// The ties that were not followed yet.
+    open: Vec<TieKey>,
 }
 
 impl Ties {
     /// Follows all ties; `None` if they lead to too many addresses.
-    fn of(desired: &Desired, recorded: &Recorded, touched: &Touched) -> Option<Self> {
-        let mut ties = Self { contents: touched.earlier.clone(), ..Self::default() };
-        let mut found: Vec<Address> = touched.addresses.iter().cloned().collect();
+    fn of(desired: &Desired, index: &TieIndex, recorded: &Recorded, touched: &Touched) -> Option<Self> {
+        let mut ties = Self::default();
+        touched.earlier.iter().for_each(|content| ties.content(*content));
+        let mut found: BTreeSet<Address> = touched.addresses.clone();
         while !found.is_empty() {
-            for address in found.drain(..) {
+            for address in std::mem::take(&mut found) {
                 ties.add(&address, desired, recorded);
             }
             if ties.addresses.len() > MOST {
                 return None;
             }
-            let others = |address: &&Address| !ties.addresses.contains(*address);
-            let wants = desired.assets.iter().filter(|(address, want)| ties.lead_to_wanted(address, want));
-            let records = recorded.assets.iter().filter(|(_, record)| ties.lead_to(record));
+            for key in std::mem::take(&mut ties.open) {
+                let wants = index.of(key).filter_map(|address| desired.assets.get_key_value(address));
+                let wants = wants.filter(|(_, want)| ties.lead_to_wanted(want)).map(|(address, _)| address);
+                let records = recorded.tied(key).filter(|(_, record)| ties.lead_to(record));
+                found.extend(wants.chain(records.map(|(address, _)| address)).cloned());
+            }
             let attempts = recorded.attempts.values().filter(|attempt| ties.lead_to_attempt(attempt));
-            let all = wants.map(|(address, _)| address).chain(records.map(|(address, _)| address));
-            found.extend(all.chain(attempts.map(|attempt| &attempt.address)).filter(others).cloned());
+            found.extend(attempts.map(|attempt| attempt.address.clone()));
+            found.extend(ties.shown.iter().filter(|shown| desired.assets.contains_key(*shown)).cloned());
+            found.retain(|address| !ties.addresses.contains(address));
         }
         Some(ties)
+    }
+
+    fn content(&mut self, content: ContentHash) {
+        if self.contents.insert(content) {
+            self.open.push(TieKey::content(content));
+        }
+    }
+
+    fn asset(&mut self, asset_id: AssetId) {
+        if self.assets.insert(asset_id) {
+            self.open.push(TieKey::asset(asset_id));
+        }
     }
 
     fn add(&mut self, address: &Address, desired: &Desired, recorded: &Recorded) {
         if !self.addresses.insert(address.clone()) {
             return;
         }
+        self.open.push(TieKey::shown(address));
         if let Some(want) = desired.assets.get(address) {
-            self.contents.extend(want.content.as_ref().ok().map(|facts| facts.hash));
+            want.content.iter().for_each(|facts| self.content(facts.hash));
             self.shown.extend(want.metadata.references().cloned());
-            self.assets.extend(want.metadata.asset_ids().chain(pinned(want)));
+            want.metadata.asset_ids().chain(pinned(want)).for_each(|asset_id| self.asset(asset_id));
         }
         if let Some(record) = recorded.assets.get(address) {
             for (key, fact) in record.history.iter() {
-                self.assets.insert(key.asset_id);
-                self.contents.extend(fact.content);
+                self.asset(key.asset_id);
+                fact.content.iter().for_each(|content| self.content(*content));
             }
-            self.assets.extend(record.points_to);
-            self.assets.extend(record.retirements.keys());
+            record.points_to.iter().for_each(|asset_id| self.asset(*asset_id));
+            record.retirements.keys().for_each(|asset_id| self.asset(*asset_id));
         }
         for attempt in recorded.attempts.values().filter(|attempt| attempt.address == *address) {
-            self.contents.extend(attempt.intent.content());
-            self.assets.extend(attempt.intent.asset_id());
+            attempt.intent.content().iter().for_each(|content| self.content(*content));
+            attempt.intent.asset_id().iter().for_each(|asset_id| self.asset(*asset_id));
         }
     }
 
-    fn lead_to_wanted(&self, address: &Address, want: &DesiredAsset) -> bool {
+    fn lead_to_wanted(&self, want: &DesiredAsset) -> bool {
         step();
-        self.shown.contains(address)
-            || want.content.as_ref().is_ok_and(|facts| self.contents.contains(&facts.hash))
+        want.content.as_ref().is_ok_and(|facts| self.contents.contains(&facts.hash))
             || want.metadata.references().any(|shown| self.addresses.contains(shown))
             || want.metadata.asset_ids().chain(pinned(want)).any(|asset_id| self.assets.contains(&asset_id))
     }
@@ -184,6 +221,7 @@ impl Ties {
             outdated,
             quotas,
             next_attempt,
+            ties: _,
         } = recorded;
         let known = self.addresses.iter().filter_map(|address| assets.get_key_value(address));
         let ours = attempts.iter().filter(|(_, attempt)| self.addresses.contains(&attempt.address));
@@ -199,6 +237,7 @@ impl Ties {
             outdated: self.assets.iter().filter(|id| outdated.contains(*id)).copied().collect(),
             quotas: quotas.clone(),
             next_attempt: *next_attempt,
+            ties: RecordedTies::default(),
         };
         (desired, recorded)
     }

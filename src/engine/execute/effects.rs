@@ -142,7 +142,8 @@ pub(crate) fn answered_late(intent: &Intent, recorded: &Recorded, made: Revision
     };
     let is_newer = |key: RevisionKey| key.version > made.version;
     let is_late = |record: &Record| record.history.of_asset(made.asset_id).any(|(key, _)| is_newer(key));
-    (is_new && recorded.assets.values().any(is_late)).then_some(Change::MarkOutdated { asset_id: made.asset_id })
+    let is_late = |(_, record): (&Address, &Record)| is_late(record);
+    (is_new && recorded.owners(made.asset_id).any(is_late)).then_some(Change::MarkOutdated { asset_id: made.asset_id })
 }
 
 /// Returns the asset that an address already has for a created one: an upload of an old state or
@@ -255,7 +256,7 @@ fn known_key(record: &Record, asset_id: AssetId) -> RevisionKey {
 
 /// Records that an asset is in use again: no address has it archived.
 pub(crate) fn restored(recorded: &Recorded, asset_id: AssetId) -> Vec<Change> {
-    let with = recorded.assets.iter().filter(|(_, record)| record.retirements.contains_key(&asset_id));
+    let with = recorded.owners(asset_id).filter(|(_, record)| record.retirements.contains_key(&asset_id));
     with.map(|(address, _)| Change::SetRetirement { address: address.clone(), asset_id, retirement: None }).collect()
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Reconciler<'a> {
     pub(super) polling_overdue: bool,
     /// When the write of the lockfile in progress began. Nothing else reads or writes it meanwhile.
     pub(super) writing: Option<Duration>,
+    /// Whether an index tells what a change can touch: who looks at parts needs one.
+    pub(super) finds_parts: bool,
     prepared: Option<WaitingPlan>,
 }
 
@@ -122,8 +124,15 @@ impl<'a> Reconciler<'a> {
             observing: None,
             polling_overdue: false,
             writing: None,
+            finds_parts: false,
             prepared: None,
         }
+    }
+
+    /// Keeps an index of what ties assets to one another, for plans of parts.
+    pub(super) fn find_parts(&mut self) {
+        self.finds_parts = true;
+        self.session.state_cache.index_ties();
     }
 
     /// Waits until work ends, and returns everything that ended by then. Waits for ever while there

@@ -16,6 +16,7 @@ use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::file::FileCache;
 use crate::model::recorded::Recorded;
+use crate::plan::part::ties_of;
 use crate::platform::{clock, failpoint};
 use crate::state::store::FileDelta;
 
@@ -86,8 +87,10 @@ impl Reconciler<'_> {
         } else {
             Arc::new(desired.assets.keys().cloned().collect())
         };
-        self.wanted =
-            WantedAssets { manifest: Some((manifest, text)), desired: Arc::new(desired), in_manifest, inputs };
+        let is_tied = !self.finds_parts || (changed.is_empty() && self.wanted.manifest.is_some());
+        let ties = if is_tied { std::mem::take(&mut self.wanted.ties) } else { ties_of(&desired) };
+        let (manifest, desired) = (Some((manifest, text)), Arc::new(desired));
+        self.wanted = WantedAssets { manifest, desired, ties, in_manifest, inputs };
         Ok(WantedChanges { changed, waiting })
     }
 }

@@ -12,7 +12,8 @@ use crate::engine::workspace::state_cache::StateCacheError;
 use crate::files::{FilesInProgress, RescannedFile, rescan};
 use crate::model::address::Address;
 use crate::model::path::ProjectPath;
-use crate::plan::part::{PartialPlan, Touched, plan_part};
+use crate::model::recorded::Recorded;
+use crate::plan::part::{PartialPlan, Touched, plan_part, tie};
 use crate::plan::{Plan, PlanOptions};
 use crate::platform::clock;
 use crate::state::store::FileDelta;
@@ -58,6 +59,7 @@ impl Reconciler<'_> {
         }
         let mut touched = Touched::default();
         for (address, earlier, want) in changed {
+            tie(&mut self.wanted.ties, &address, &want);
             Arc::make_mut(&mut self.wanted.desired).assets.insert(address.clone(), want);
             touched.addresses.insert(address);
             touched.earlier.extend(earlier);
@@ -95,8 +97,9 @@ impl Reconciler<'_> {
         }
         let options = PlanOptions { in_progress: self.workers.in_progress(), ..options };
         let desired = Arc::clone(&self.wanted.desired);
-        let part =
-            self.session.state_cache.read(|recorded| plan_part(&desired, recorded, touched, &options, clock::now()));
+        let index = &self.wanted.ties;
+        let plan_part = |recorded: &Recorded| plan_part(&desired, index, recorded, touched, &options, clock::now());
+        let part = self.session.state_cache.read(plan_part);
         let Some(part) = part else { return Ok(None) };
         let judge = |_: &mut Plan, reconciler: &Self| judge(&part, reconciler);
         self.carry_on(part.plan.clone(), desired, judge, span).await.map(Some)

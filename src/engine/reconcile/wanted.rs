@@ -10,6 +10,7 @@ use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::file::FileCache;
 use crate::model::path::ProjectPath;
+use crate::model::ties::TieIndex;
 
 /// What manifest and files want, by the last scan.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub(super) struct WantedAssets {
     /// The manifest with its text; `None` before the first scan.
     pub(super) manifest: Option<(Manifest, String)>,
     pub(super) desired: Arc<Desired>,
+    /// What ties them to one another.
+    pub(super) ties: TieIndex,
     /// The addresses of `desired`.
     pub(super) in_manifest: Arc<BTreeSet<Address>>,
     /// What all of this was gathered from, if that can show that nothing changed since.

@@ -123,8 +123,7 @@ pub(crate) fn apply_observation(
 /// observation, with what was written since, stays until a later one.
 pub(crate) fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
     let asset_id = asset.asset_id;
-    // Found once: in a large project that takes longer than all the rest.
-    let owners: Vec<_> = recorded.assets.iter().filter(|(_, record)| has(record, asset_id)).collect();
+    let owners: Vec<_> = recorded.owners(asset_id).filter(|(_, record)| has(record, asset_id)).collect();
     let observation = Change::RecordObservation { asset: asset.clone() };
     // Macadam's writes change neither owner nor type. If these differ from the record, it is
     // another asset, and nothing else of the observation counts.
@@ -168,7 +167,7 @@ pub(crate) fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) 
     if known == Some(not_found) {
         return changes;
     }
-    for (address, record) in recorded.assets.iter().filter(|(_, record)| has(record, asset_id)) {
+    for (address, record) in recorded.owners(asset_id).filter(|(_, record)| has(record, asset_id)) {
         let gone = if not_found.is_gone() { effects::gone(address, record, asset_id) } else { Vec::new() };
         let event = if gone.is_empty() {
             EventKind::NotFound { asset_id, answers: not_found.answers }

@@ -146,6 +146,11 @@ impl StateCache {
         look(&self.known().recorded)
     }
 
+    /// Keeps an index of what ties the records to one another from now on.
+    pub(in crate::engine) fn index_ties(&self) {
+        self.known().recorded.index_ties();
+    }
+
     /// Reads the recorded state to make the lockfile, with the addresses of which something changed
     /// since this was last called.
     pub(super) fn read_for_lockfile<T>(&self, look: impl FnOnce(&Recorded, BTreeSet<Address>) -> T) -> T {

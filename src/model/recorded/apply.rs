@@ -56,6 +56,12 @@ impl Recorded {
     /// # Errors
     /// When the change does not fit what is known; nothing is changed then.
     pub fn apply(&mut self, change: &Change, now: Timestamp) -> Result<(), ApplyError> {
+        self.apply_untied(change, now)?;
+        self.tie(change);
+        Ok(())
+    }
+
+    fn apply_untied(&mut self, change: &Change, now: Timestamp) -> Result<(), ApplyError> {
         match change {
             Change::Begin { attempt, address, intent } => {
                 if attempt.0 < self.next_attempt {

@@ -8,10 +8,23 @@ use proptest::test_runner::TestRunner;
 
 use super::properties::{Fact, any_desired, any_fact, any_known, any_metadata, learn};
 use super::*;
-use crate::plan::part::{PartialPlan, Touched, plan_part};
+use crate::model::steps::steps_of;
+use crate::plan::part::{PartialPlan, Touched, plan_part, tie, ties_of};
 
 fn part(desired: &Desired, recorded: &Recorded, touched: &Touched) -> Option<PartialPlan> {
-    plan_part(desired, recorded, touched, &PlanOptions::default(), NOW)
+    plan_part(desired, &ties_of(desired), recorded, touched, &PlanOptions::default(), NOW)
+}
+
+/// Also compares the part of records with an index of their ties with the one of records without.
+fn checked_part(desired: &Desired, recorded: &Recorded, touched: &Touched) -> Result<Option<PartialPlan>, TestCaseError> {
+    let mut indexed = recorded.clone();
+    indexed.index_ties();
+    let (part, indexed) = (part(desired, recorded, touched), part(desired, &indexed, touched));
+    let all = |part: &Option<PartialPlan>| {
+        part.as_ref().map(|part| (part.desired.clone(), part.recorded.clone(), part.plan.clone()))
+    };
+    prop_assert_eq!(all(&part), all(&indexed));
+    Ok(indexed)
 }
 
 /// What a plan says of the addresses that `fits` accepts, as text: everything but what is about no
@@ -146,7 +159,7 @@ fn check(property: impl Fn(&Desired, &Recorded, &Address, u8) -> Result<bool, Te
 fn a_part_is_planned_as_everything_would_be() {
     check(|desired, recorded, address, _| {
         let touched = Touched { addresses: [address.clone()].into(), earlier: BTreeSet::new() };
-        let Some(part) = part(desired, recorded, &touched) else { return Ok(false) };
+        let Some(part) = checked_part(desired, recorded, &touched)? else { return Ok(false) };
         let inside = |address: &Address| part.desired.assets.contains_key(address);
         let whole = plan(desired, recorded, NOW);
         prop_assert_eq!(of(&part.plan, recorded, &|_| true), of(&whole, recorded, &inside));
@@ -162,7 +175,12 @@ fn a_changed_file_touches_nothing_outside_its_part() {
         let Ok(before) = want.content.clone() else { return Ok(false) };
         want.content = Ok(FileFacts { hash: hash(content), ..before });
         let touched = Touched { addresses: [address.clone()].into(), earlier: [before.hash].into() };
-        let Some(part) = part(&changed, recorded, &touched) else { return Ok(false) };
+        // The index keeps the ties of what was wanted before.
+        let mut index = ties_of(desired);
+        tie(&mut index, address, &changed.assets[address]);
+        let part = plan_part(&changed, &index, recorded, &touched, &PlanOptions::default(), NOW);
+        let Some(part) = part else { return Ok(false) };
+        prop_assert_eq!(&part.desired, &checked_part(&changed, recorded, &touched)?.unwrap().desired);
         let outside = |address: &Address| !part.desired.assets.contains_key(address);
         let (before, after) = (plan(desired, recorded, NOW), plan(&changed, recorded, NOW));
         prop_assert_eq!(of(&after, recorded, &outside), of(&before, recorded, &outside));
@@ -194,4 +212,31 @@ fn a_part_is_what_ties_lead_to() {
     assert_eq!(addresses("m.fbx").unwrap(), ["a.png", "m.fbx"], "what it shows");
     assert_eq!(addresses("c.png").unwrap(), ["c.png", "d.png"], "who shares its asset");
     assert_eq!(addresses("new.png"), None, "what may have moved");
+}
+
+#[test]
+fn the_cost_of_a_part_does_not_grow_with_the_project() {
+    let cost = |count: u64| {
+        let paths: Vec<String> = (0..count).map(|number| format!("ui/{number}.png")).collect();
+        let (mut known, mut wanted) = (KnownBuilder::default(), Vec::new());
+        for (path, number) in paths.iter().zip(1_u64..) {
+            let content = ContentHash::from_bytes([number.to_be_bytes(); 4].concat().try_into().unwrap());
+            known = known.enrolled(path).fact(path, number, 1, |fact| fact.content = Some(content));
+            let mut want = want(path, 0);
+            want.content = want.content.map(|facts| FileFacts { hash: content, ..facts });
+            wanted.push((address(path), want));
+        }
+        let (desired, mut recorded) = (desired_as(wanted), known.0);
+        recorded.index_ties();
+        let index = ties_of(&desired);
+        let touched = Touched { addresses: [address("ui/7.png")].into(), earlier: BTreeSet::new() };
+        let mut planned = 0;
+        let steps = steps_of(|| {
+            let part = plan_part(&desired, &index, &recorded, &touched, &PlanOptions::default(), NOW);
+            planned = part.map_or(0, |part| part.desired.assets.len());
+        });
+        assert_eq!(planned, 1);
+        steps
+    };
+    assert_eq!(cost(50), cost(500));
 }

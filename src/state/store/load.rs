@@ -14,8 +14,8 @@ use crate::model::ids::Creator;
 use crate::model::path::ProjectPath;
 use crate::model::phase::IntentKind;
 use crate::model::recorded::{
-    Blocked, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Record, Recorded, RefusalKind, RetireReason,
-    Retirement, SpentQuota,
+    Blocked, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Record, Recorded, RecordedTies, RefusalKind,
+    RetireReason, Retirement, SpentQuota,
 };
 use crate::state::error::StateError;
 use crate::state::spelling;
@@ -44,6 +44,7 @@ impl Store {
                 next_attempt: snapshot.query_row("SELECT next_attempt FROM meta", [], |row| {
                     u64::try_from(row.get::<_, i64>(0)?).map_err(|error| rows::wrong(0, error))
                 })?,
+                ties: RecordedTies::default(),
             })
         };
         load().map_err(|error| self.failed("read what is known", error))

@@ -264,6 +264,7 @@ proptest! {
         let (_folder, path) = fresh();
         let mut store = open(&path).unwrap();
         let mut recorded = Recorded::default();
+        recorded.index_ties();
         for (round, (kinds, what_else)) in (1..).zip(steps) {
             let (mut next, mut batch, now) = (recorded.clone(), Vec::new(), at(round));
             let mut fits = true;
@@ -292,6 +293,7 @@ proptest! {
             if fits {
                 recorded = next;
             }
+            prop_assert_eq!(recorded.missing_tie(), None);
             if what_else.is_multiple_of(5) {
                 drop(store);
                 store = open(&path).unwrap();

@@ -17,7 +17,7 @@ pub(crate) fn of_all(
     asset_id: AssetId,
     facts: fn(&Address, &Record, AssetId) -> Vec<Change>,
 ) -> Vec<Change> {
-    recorded.assets.iter().flat_map(|(address, record)| facts(address, record, asset_id)).collect()
+    recorded.owners(asset_id).flat_map(|(address, record)| facts(address, record, asset_id)).collect()
 }
 
 /// Records that Roblox no longer has an asset. Rejected revisions stay rejected, except for the

@@ -203,7 +203,8 @@ pub(crate) async fn serve(
         pulse: now,
     };
     let needs = Needs { scan: true, all: true, ..Needs::default() };
-    let reconciler = Reconciler::new(session, context, setting.interval);
+    let mut reconciler = Reconciler::new(session, context, setting.interval);
+    reconciler.find_parts();
     let mut service = Service {
         reconciler,
         setting,
