@@ -147,7 +147,7 @@ impl<'a> LockfileText<'a> {
 
     /// Finds the entry of an address, or the place where it would be; `None` if the text is no text
     /// of `write`.
-    fn find(&self, address: &Address) -> Option<Result<Range<usize>, usize>> {
+    pub(super) fn find(&self, address: &Address) -> Option<Result<Range<usize>, usize>> {
         // The entries before `from` come before the address, those from `to` come after it. Both are
         // starts of entries, or the end.
         let (mut from, mut to) = self.entries;
