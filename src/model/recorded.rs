@@ -24,11 +24,11 @@ use super::remote::RemoteAsset;
 
 pub(crate) use apply::ApplyError;
 pub use record::Identity;
-pub(crate) use ties::RecordedTies;
 pub(crate) use record::{
     Blocked, DriftRepair, HEALINGS_COUNT_FOR, PinnedAt, PossibleDuplicate, Record, RefusalKind, RetireReason,
     Retirement,
 };
+pub(crate) use ties::RecordedTies;
 
 /// The number of one change of the remote in the journal; never used twice in one state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

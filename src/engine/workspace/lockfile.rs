@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use self::content::{begun_in, text};
 pub(crate) use self::content::{parse, would_change};
-pub(crate) use self::write::{LockfileWrite, WriteDone};
 use self::read::Stamp;
+pub(crate) use self::write::{LockfileWrite, WriteDone};
 use self::write::{MadeFrom, RoomLeft, WriteEnd, WriteInputs};
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;

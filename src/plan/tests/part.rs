@@ -16,7 +16,11 @@ fn part(desired: &Desired, recorded: &Recorded, touched: &Touched) -> Option<Par
 }
 
 /// Also compares the part of records with an index of their ties with the one of records without.
-fn checked_part(desired: &Desired, recorded: &Recorded, touched: &Touched) -> Result<Option<PartialPlan>, TestCaseError> {
+fn checked_part(
+    desired: &Desired,
+    recorded: &Recorded,
+    touched: &Touched,
+) -> Result<Option<PartialPlan>, TestCaseError> {
     let mut indexed = recorded.clone();
     indexed.index_ties();
     let (part, indexed) = (part(desired, recorded, touched), part(desired, &indexed, touched));

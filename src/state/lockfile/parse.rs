@@ -14,10 +14,10 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Ledger, LockfileEntry};
 use super::error::{LockfileError, LockfilePosition};
 use super::forms::{EntryText, ForgottenText};
 use super::write::{LAST_LINE, VERSION};
+use super::{Ledger, LockfileEntry};
 use crate::model::address::Address;
 use crate::model::forgotten::Forgotten;
 

@@ -287,7 +287,8 @@ impl WriteInputs {
     /// can't show it.
     fn is_as_known(&self, stamp: Option<Stamp>) -> Result<bool, LockfileError> {
         let path = &self.project.lockfile;
-        Ok(stamp.is_some_and(|stamp| stamp.holds(path)) || self.known == lockfile::read(path)?.as_deref().map(lockfile::fingerprint))
+        Ok(stamp.is_some_and(|stamp| stamp.holds(path))
+            || self.known == lockfile::read(path)?.as_deref().map(lockfile::fingerprint))
     }
 
     /// Returns the addresses of the lockfile for the checkout `now`. Includes those whose upload
