@@ -73,11 +73,17 @@ fn start(mut shell: Command) -> io::Result<Shell> {
 }
 
 /// Starts it suspended and lets it go once it is in its job, so that nothing that it starts escapes.
+///
+/// It has a console of its own that nobody sees. In ours it would get our Ctrl-C, and end in the middle
+/// of a push instead of in its grace; where we have none, a window would open for each command.
 #[cfg(windows)]
 fn start(shell: Command) -> io::Result<Shell> {
-    use process_wrap::tokio::{CommandWrap, JobObject, KillOnDrop};
+    use process_wrap::tokio::{CommandWrap, CreationFlags, JobObject, KillOnDrop};
 
-    Ok(Shell { child: CommandWrap::from(shell).wrap(KillOnDrop).wrap(JobObject).spawn()? })
+    const CREATE_NO_WINDOW: u32 = 0x0800_0000;
+    let mut flags = CreationFlags(Default::default());
+    flags.0.0 = CREATE_NO_WINDOW;
+    Ok(Shell { child: CommandWrap::from(shell).wrap(flags).wrap(KillOnDrop).wrap(JobObject).spawn()? })
 }
 
 impl Shell {
