@@ -2,7 +2,7 @@
  *
  *   console.exe EVENTS PROGRAM ARGUMENT...
  *
- * EVENTS is a file. Each letter that is appended to it is sent: C for Ctrl-C, B for Ctrl-Break.
+ * EVENTS is a file. Each letter that is appended to it sends a Ctrl-C; Wine has no other event.
  * Ends with the exit code of the program, or with 99 where something is wrong.
  */
 #include <stdio.h>
@@ -25,19 +25,26 @@ int main(int count, char **given) {
         fprintf(stderr, "usage: console.exe EVENTS PROGRAM ARGUMENT...\n");
         return 99;
     }
-    char line[32768] = "";
+    char line[32768], *end = line;
     for (int at = 2; at < count; at++) {
-        /* The arguments of the test have no quotes. */
-        if (strlen(line) + strlen(given[at]) + 4 > sizeof line) return fail("too long");
-        strcat(line, at > 2 ? " \"" : "\"");
-        strcat(line, given[at]);
-        strcat(line, "\"");
+        if (end - line + 2 * strlen(given[at]) + 4 > sizeof line) return fail("too long");
+        end += sprintf(end, at > 2 ? " \"" : "\"");
+        /* No argument of the test has a backslash before a quote or at its end. */
+        for (const char *from = given[at]; *from; from++) {
+            if (*from == '"') *end++ = '\\';
+            *end++ = *from;
+        }
+        *end++ = '"';
+        *end = 0;
     }
-    if (!GetConsoleWindow() && !AllocConsole() && GetLastError() != ERROR_ACCESS_DENIED) return fail("no console");
+    /* A new console takes the place of the files that were given for input and output. */
     STARTUPINFOA start = {.cb = sizeof start, .dwFlags = STARTF_USESTDHANDLES};
     start.hStdInput = GetStdHandle(STD_INPUT_HANDLE);
     start.hStdOutput = GetStdHandle(STD_OUTPUT_HANDLE);
     start.hStdError = GetStdHandle(STD_ERROR_HANDLE);
+    /* Without a terminal Wine has a console that sends no events. */
+    FreeConsole();
+    if (!AllocConsole()) return fail("no console");
     PROCESS_INFORMATION child;
     if (!CreateProcessA(NULL, line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &child)) return fail("start the program");
     SetConsoleCtrlHandler(ignore, TRUE);
@@ -47,9 +54,8 @@ int main(int count, char **given) {
         if (!events) continue;
         fseek(events, sent, SEEK_SET);
         for (int letter; (letter = fgetc(events)) != EOF; sent++) {
-            DWORD event = letter == 'B' ? CTRL_BREAK_EVENT : CTRL_C_EVENT;
             /* 0: everything on this console. */
-            if (!GenerateConsoleCtrlEvent(event, 0)) fail("send the event");
+            if (!GenerateConsoleCtrlEvent(CTRL_C_EVENT, 0)) fail("send the event");
         }
         fclose(events);
     }
