@@ -38,6 +38,7 @@ mod hostile_server;
 mod hostile_text;
 mod identity;
 mod inputs;
+mod installers;
 mod key;
 mod logs;
 mod lost_entries;

@@ -7,10 +7,11 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::support::git::git;
 use super::support::{Project, Ran, system};
 
 /// The systems that a release has a program for.
-const TARGETS: [&str; 5] = [
+pub(super) const TARGETS: [&str; 5] = [
     "x86_64-pc-windows-msvc",
     "x86_64-apple-darwin",
     "aarch64-apple-darwin",
@@ -22,7 +23,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn read(path: &str) -> String {
+pub(super) fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap()
 }
 
@@ -32,7 +33,7 @@ fn workflow() -> Value {
 
 /// Runs a script of release/.
 #[track_caller]
-fn script(name: &str, args: &[&Path]) -> Ran {
+pub(super) fn script(name: &str, args: &[&Path]) -> Ran {
     let mut command = Command::new("bash");
     command.arg(root().join("release").join(name)).args(args);
     // What is uncompressed is made fast; the workflow doesn't set it.
@@ -81,25 +82,18 @@ fn entries(zip: &[u8]) -> Vec<(String, u32, u32, u32)> {
 }
 
 #[test]
-fn each_archive_holds_the_program_alone_under_the_name_that_installers_look_for() {
+fn each_archive_holds_the_program_alone() {
     let folder = tempfile::tempdir().unwrap();
     let program = stand_in(folder.path());
     let bytes = std::fs::read(&program).unwrap();
-    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
-    let binstall = &manifest["package"]["metadata"]["binstall"];
     for target in TARGETS {
         let dist = folder.path().join("dist");
         script("archive", &[Path::new(target), &program, &dist]);
-        let named = binstall["pkg-url"].as_str().unwrap().rsplit('/').next().unwrap();
-        let name = named.replace("{ name }", "macadam").replace("{ target }", target);
+        let name = format!("macadam-{target}.zip");
         let zip = std::fs::read(dist.join(&name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         let inside = if target.contains("windows") { "macadam.exe" } else { "macadam" };
         let length = u32::try_from(bytes.len()).unwrap();
         assert_eq!(entries(&zip), [(inside.to_owned(), 0o100_755, crc32(&bytes), length)], "{target}");
-        // Foreman, Rokit and Aftman tell systems apart by these words, in this order.
-        let system = ["windows", "apple-darwin", "linux"].iter().filter(|system| name.contains(**system)).count();
-        let machine = ["x86_64", "aarch64"].iter().filter(|machine| name.contains(**machine)).count();
-        assert_eq!((system, machine), (1, 1), "{name}");
         // Equal programs make equal archives.
         script("archive", &[Path::new(target), &program, &folder.path().join("again")]);
         assert_eq!(std::fs::read(folder.path().join("again").join(&name)).unwrap(), zip, "{target}");
@@ -161,10 +155,10 @@ fn the_debian_package_installs_program_units_pages_and_completions() {
     let version = Path::new("1.2.3-rc.1");
     let built = || {
         script("deb", &[version, Path::new("amd64"), &program, &extras, folder.path()]);
-        std::fs::read(folder.path().join("macadam_1.2.3~rc.1_amd64.deb")).unwrap()
+        std::fs::read(folder.path().join("macadam_1.2.3-rc.1_amd64.deb")).unwrap()
     };
     assert_eq!(built(), built(), "equal files make an equal package");
-    let package = folder.path().join("macadam_1.2.3~rc.1_amd64.deb");
+    let package = folder.path().join("macadam_1.2.3-rc.1_amd64.deb");
     let field = |name: &str| {
         let output = Command::new("dpkg-deb").arg("--field").arg(&package).arg(name).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
@@ -232,6 +226,51 @@ fn the_workflow_builds_five_targets_and_signs_what_it_publishes() {
     }
     let attests = |step: &Value| step["uses"].as_str().is_some_and(|uses| uses.contains("attest-build-provenance"));
     assert!(publish["steps"].as_array().unwrap().iter().any(attests));
+}
+
+/// The step of the workflow, as it is written there, over programs that stand in. Only lintian, which
+/// has much to say of those, is left out.
+#[test]
+fn the_workflow_makes_every_file_of_a_release() {
+    if !is_there("dpkg-deb") || !is_there("unzip") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["release", "systemd", "docs", "CHANGELOG.md", "LICENSE-MIT", "assets.toml.example"] {
+        system::symlink(root().join(name), path(name)).unwrap();
+    }
+    git(folder.path(), &["init", "--quiet"]);
+    git(folder.path(), &["commit", "--quiet", "--allow-empty", "-m", "a release"]);
+    let program = path("program");
+    std::fs::write(&program, format!("#!/bin/sh\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_macadam"))).unwrap();
+    system::make_executable(&program);
+    for target in TARGETS {
+        script("archive", &[Path::new(target), &program, &path("dist")]);
+    }
+    std::fs::create_dir(path("bin")).unwrap();
+    std::fs::write(path("bin/lintian"), "#!/bin/sh\nls \"$3\" \"$4\"\n").unwrap();
+    system::make_executable(&path("bin/lintian"));
+
+    let workflow = workflow();
+    let steps = workflow["jobs"]["publish"]["steps"].as_array().unwrap();
+    let step = steps.iter().find(|step| step["name"] == "make the packages").unwrap()["run"].as_str().unwrap();
+    let mut command = Command::new("bash");
+    // As the hosted runner starts it.
+    command.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", step]).current_dir(folder.path());
+    let tools = format!("{}:{}", path("bin").display(), std::env::var("PATH").unwrap());
+    command.env("PATH", tools).env("GITHUB_REF_NAME", "v0.1.0-rc.1").env("MAINTAINER", "A Name <a@example.org>");
+    Ran::of(command.env("DPKG_DEB_COMPRESSOR_TYPE", "none").output().unwrap()).expect(0);
+
+    let sums = std::fs::read_to_string(path("dist/SHA256SUMS")).unwrap();
+    let mut expected: Vec<String> = TARGETS.iter().map(|target| format!("macadam-{target}.zip")).collect();
+    for name in ["linux-aarch64.zip", "linux-x86_64.zip", "macos-aarch64.zip", "macos-x86_64.zip"] {
+        expected.push(format!("macadam-{name}"));
+    }
+    expected.push("macadam-man-completions.tar.gz".to_owned());
+    expected.extend(["amd64", "arm64"].map(|machine| format!("macadam_0.1.0-rc.1_{machine}.deb")));
+    expected.sort();
+    assert_eq!(sums.lines().map(|line| line.split_once("  ").unwrap().1).collect::<Vec<_>>(), expected);
 }
 
 #[test]
