@@ -62,6 +62,20 @@ fn windows_line_ends_of_manifest_and_lockfile_are_no_change() {
     assert_eq!(remote.writes(), creates, "uploaded again");
 }
 
+/// Windows' own limit is 260 characters, for programs that don't ask for more.
+#[test]
+fn a_file_with_a_long_path_is_synced() {
+    let remote = remote();
+    let project = Project::new(GLOBS).at(&remote.url());
+    let long = format!("ui/{}/deep.png", ["a-folder-with-a-name-of-more-than-forty-letters"; 7].join("/"));
+    assert!(long.len() > 300);
+    project.write(&long, png(1));
+    assert_eq!(project.sync()["summary"]["create"], 1);
+    project.write(&long, png(2));
+    assert_eq!(project.sync()["summary"]["create"], 1, "a changed image becomes a new asset");
+    assert!(project.read("assets.lock.toml").contains(&long));
+}
+
 /// Another system has such files, and works with them; Windows would lack them in each clone.
 #[test]
 #[cfg_attr(windows, ignore = "no such files can be made")]
