@@ -1,10 +1,8 @@
 //! One run of a command as a whole process: how long it took, its processor time, and the most
 //! memory that it had, out of Linux's `/proc`.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 /// The ticks per second in which `/proc` counts processor time, on every Linux.
 const TICKS: f64 = 100.0;
@@ -38,13 +36,11 @@ fn run(command: &mut Command, look: Option<Duration>) -> Cost {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let began = Instant::now();
     let mut child = command.spawn().expect("it starts");
-    let pid = Pid::from_child(&child);
     let mut memory = 0;
-    let nowait = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     match look {
-        None => drop(waitid(WaitId::Pid(pid), nowait).expect("it is our child")),
+        None => drop(has_ended(&mut child, true)),
         Some(look) => {
-            while waitid(WaitId::Pid(pid), nowait | WaitIdOptions::NOHANG).expect("it is our child").is_none() {
+            while !has_ended(&mut child, false) {
                 memory = memory.max(peak(child.id()).unwrap_or(0));
                 std::thread::sleep(look);
             }
@@ -57,6 +53,26 @@ fn run(command: &mut Command, look: Option<Duration>) -> Cost {
         .map_or(0.0, |(_, rest)| rest.split(' ').skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum());
     let code = child.wait().expect("it is our child").code().unwrap_or(-1);
     Cost { wall, cpu: ticks * 1000.0 / TICKS, memory, code }
+}
+
+/// Whether it has ended, at the latest when it has if this waits. Its status isn't taken, so that `/proc` still
+/// knows its times.
+#[cfg(unix)]
+fn has_ended(child: &mut Child, wait: bool) -> bool {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+    let how = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    let how = if wait { how } else { how | WaitIdOptions::NOHANG };
+    waitid(WaitId::Pid(Pid::from_child(child)), how).expect("it is our child").is_some()
+}
+
+/// The same where there is no `/proc`: only the time on the clock is measured.
+#[cfg(not(unix))]
+fn has_ended(child: &mut Child, wait: bool) -> bool {
+    if wait {
+        child.wait().expect("it is our child");
+    }
+    child.try_wait().expect("it is our child").is_some()
 }
 
 /// The most memory that a process had so far, in bytes.
