@@ -69,6 +69,7 @@ fn entries(zip: &[u8]) -> Vec<(String, u32, u32, u32)> {
         zip[at..at + width].iter().rev().fold(0_u32, |number, byte| (number << 8) | u32::from(*byte))
     };
     let end = zip.windows(4).rposition(|bytes| bytes == b"PK\x05\x06").expect("a zip");
+    assert_eq!(zip.len() - end, 22, "it has no comment");
     let mut at = number(end + 16, 4) as usize;
     let mut found = Vec::new();
     for _ in 0..number(end + 10, 2) {
