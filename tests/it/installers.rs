@@ -51,7 +51,8 @@ fn foreman<'a>(files: &[&'a str], machine: Machine) -> Option<&'a str> {
 /// Zip files of the system, of those the ones that the machine runs, of those x86_64 before others.
 fn aftman<'a>(files: &[&'a str], machine: Machine) -> Option<&'a str> {
     let system = |name: &str| {
-        let words = [("windows", &["windows", "win32", "win64"][..]), ("macos", &["macos", "osx"]), ("linux", &["linux"])];
+        let words =
+            [("windows", &["windows", "win32", "win64"][..]), ("macos", &["macos", "osx"]), ("linux", &["linux"])];
         words.into_iter().find(|(_, words)| has_any(name, words)).map(|(system, _)| system)
     };
     let runs = |name: &str| {
@@ -121,7 +122,13 @@ fn mise<'a>(files: &[&'a str], machine: Machine) -> Option<&'a str> {
         let format = match (file.ends_with(".zip"), machine.system) {
             (true, "windows") => 15,
             (true, _) => 5,
-            (false, _) => if file.ends_with(".tar.gz") { 10 } else { 0 },
+            (false, _) => {
+                if file.ends_with(".tar.gz") {
+                    10
+                } else {
+                    0
+                }
+            }
         };
         Some(system + processor + library + format).filter(|points| *points > 0 && !file.ends_with(".deb"))
     };
