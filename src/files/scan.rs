@@ -30,6 +30,9 @@ use crate::platform::fingerprint;
 /// The size of each core's buffer, in bytes. A file that fits is read once, for both its hash and
 /// its inspection.
 const BUFFER: usize = 1 << 20;
+/// How many files a thread reads before it passes their results on. Waking the other thread costs
+/// more than hashing a small file.
+const BATCH: usize = 64;
 /// The most threads. More don't read faster, and each needs a buffer.
 const MAX_THREADS: usize = 16;
 /// How often a file that changes during the scan is read, and the pause for its writer in between.
@@ -182,10 +185,10 @@ pub(super) fn fingerprints(root: &Root, paths: &[&ProjectPath]) -> Vec<Option<Fi
 }
 
 enum ScanMessage {
-    /// The number of bytes just hashed of the file at this index.
+    /// The number of bytes just hashed of the long file at this index.
     Hashed(usize, u64),
-    /// The file at this index is done.
-    Done(usize, ScanResult),
+    /// The files at these indexes are done.
+    Done(Vec<(usize, ScanResult)>),
 }
 
 /// The result of scanning one file.
@@ -225,25 +228,37 @@ fn read_all(
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
                 let mut buffer = vec![0; BUFFER];
+                let mut done = Vec::with_capacity(BATCH);
+                // The receiver outlives the workers.
+                let tell = |message| drop(sender.send(message));
                 while let index = next.fetch_add(1, Ordering::Relaxed)
-                    && let Some((_, path)) = todo.get(index)
+                    && let Some((size, path)) = todo.get(index)
                 {
-                    // The receiver outlives the workers.
-                    let hashed = |bytes| drop(sender.send(ScanMessage::Hashed(index, bytes)));
-                    let result = read_stable(root, path, &mut buffer, &hashed);
-                    drop(sender.send(ScanMessage::Done(index, result)));
+                    let is_long = *size > BUFFER as u64;
+                    if done.len() == BATCH || is_long {
+                        tell(ScanMessage::Done(std::mem::replace(&mut done, Vec::with_capacity(BATCH))));
+                    }
+                    let hashed = |bytes| {
+                        if is_long {
+                            tell(ScanMessage::Hashed(index, bytes));
+                        }
+                    };
+                    done.push((index, read_stable(root, path, &mut buffer, &hashed)));
                 }
+                tell(ScanMessage::Done(done));
             });
         }
         drop(sender);
         for message in receiver {
             match message {
                 ScanMessage::Hashed(index, bytes) => count(&mut now, index, bytes),
-                ScanMessage::Done(index, result) => {
-                    now.files_done += 1;
-                    count(&mut now, index, u64::MAX);
-                    if let Some((_, path)) = todo.get(index) {
-                        done(path, result);
+                ScanMessage::Done(results) => {
+                    for (index, result) in results {
+                        now.files_done += 1;
+                        count(&mut now, index, u64::MAX);
+                        if let Some((_, path)) = todo.get(index) {
+                            done(path, result);
+                        }
                     }
                 }
             }

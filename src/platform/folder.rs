@@ -22,6 +22,24 @@ pub(super) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     Ok((folder, name))
 }
 
+/// Whether the kernel opens a path in one call that follows no link, if it is new enough.
+pub(super) const HAS_OPENAT2: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// Opens a file to read it, in one call that follows no link; `None` if the kernel has no such call,
+/// or refuses.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn file_at_once(path: &Path) -> Option<File> {
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).ok().map(File::from)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) const fn file_at_once(_path: &Path) -> Option<File> {
+    None
+}
+
 /// An open folder.
 #[derive(Debug)]
 pub(crate) struct Folder {

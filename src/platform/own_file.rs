@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use super::access::FOLDER;
 pub(crate) use super::access::{Access, How, PathRefusal};
-use super::folder::{Folder, split};
+use super::folder::{self, Folder, split};
 
 /// Returns the refusal that an error of this module carries.
 pub(crate) fn refusal(error: &io::Error) -> Option<&PathRefusal> {
@@ -97,6 +97,16 @@ pub(crate) fn open(path: &Path, how: How) -> io::Result<File> {
         keep_private(&file)?;
     }
     Ok(file)
+}
+
+/// Opens a plain file to read it, in one call that follows no link; `None` where the system has no
+/// such call, or refuses: [`open`] says why.
+pub(crate) fn open_at_once(path: &Path) -> Option<(File, Metadata)> {
+    // Checked before it is opened, as in `open`.
+    let is_plain = || fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    let file = folder::HAS_OPENAT2.then(is_plain)?.then(|| folder::file_at_once(path))??;
+    let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+    Some((file, metadata))
 }
 
 /// Reads a plain file's metadata without following a link and without opening the file: closing a
@@ -252,6 +262,19 @@ mod tests {
             fs::write(real.join(name).join(file), file).unwrap();
         }
         (folder, real)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_a_plain_file_behind_no_link_is_opened_at_once() {
+        let (_folder, real) = fixture();
+        symlink(real.join("out/b"), real.join("in/file")).unwrap();
+        symlink(real.join("out"), real.join("in/folder")).unwrap();
+        let (file, metadata) = open_at_once(&real.join("in/a")).unwrap();
+        assert_eq!((limited(file, 9).unwrap(), metadata.len()), (b"a".to_vec(), 1));
+        for bad in ["in/file", "in/folder/b", "in", "in/none"] {
+            assert!(open_at_once(&real.join(bad)).is_none(), "{bad}");
+        }
     }
 
     #[test]
