@@ -2,8 +2,8 @@
 //!
 //! The call itself queues the work, not the first poll of its future, and queued work is never
 //! removed. A caller that drops the future only gives up the answer. Waiting changes are committed
-//! together, so a burst needs few waits for the disk. Each caller gets its answer after the COMMIT
-//! of its change. The queue needs no bound, since each caller waits for at most one entry.
+//! together, so a burst needs few waits for the disk; room for outcomes is made once for all that
+//! wait for it, after those changes. Each caller gets its answer after the COMMIT of its change. The queue needs no bound, since each caller waits for at most one entry.
 
 use std::future::Future;
 
@@ -37,6 +37,7 @@ type Job = Box<dyn FnOnce(&mut Store) + Send>;
 
 enum StoreWork {
     Commit(Batch, JobResult<Result<(), StateError>>),
+    MakeRoom(JobResult<Result<(), StateError>>),
     Call(Job),
     Close(JobResult<()>),
 }
@@ -69,7 +70,7 @@ impl StoreHandle {
     /// # Errors
     /// Like [`Store::make_room`], or [`StateError::Closed`].
     pub fn make_room(&self) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
-        self.call(Store::make_room)
+        self.enqueue(StoreWork::MakeRoom)
     }
 
     /// See [`Store::settle_lost_outcomes`].
@@ -283,32 +284,68 @@ fn run(mut store: Store, mut queue: mpsc::UnboundedReceiver<StoreWork>) {
     let mut waiting = None;
     while let Some(work) = waiting.take().or_else(|| queue.blocking_recv()) {
         match work {
-            StoreWork::Commit(batch, answer) => {
-                failpoint::trip("state");
-                let (mut batches, mut answers) = (vec![batch], vec![answer]);
-                while batches.len() < GROUP {
-                    match queue.try_recv() {
-                        Ok(StoreWork::Commit(batch, answer)) => {
-                            batches.push(batch);
-                            answers.push(answer);
-                        }
-                        // The order holds: work queued after the changes sees them.
-                        Ok(other) => {
-                            waiting = Some(other);
-                            break;
-                        }
-                        Err(_) => break,
-                    }
+            work @ (StoreWork::Commit(..) | StoreWork::MakeRoom(_)) => {
+                let mut group = WriteGroup::default();
+                waiting = group.add(work);
+                while waiting.is_none()
+                    && group.len() < GROUP
+                    && let Ok(next) = queue.try_recv()
+                {
+                    // The order holds: work queued after the changes sees them.
+                    waiting = group.add(next);
                 }
-                for (answer, result) in answers.into_iter().zip(store.commit_group(&batches)) {
-                    let _ = answer.send(result); // the caller may have gone; the change stays
-                }
+                group.write(&mut store);
             }
             StoreWork::Call(call) => call(&mut store),
             StoreWork::Close(answer) => {
                 drop((store, queue));
                 let _ = answer.send(());
                 return;
+            }
+        }
+    }
+}
+
+/// Work that waits for the disk once.
+#[derive(Default)]
+struct WriteGroup {
+    batches: Vec<Batch>,
+    answers: Vec<JobResult<Result<(), StateError>>>,
+    /// Those who wait for room.
+    rooms: Vec<JobResult<Result<(), StateError>>>,
+}
+
+impl WriteGroup {
+    /// Adds work, or returns it if it is of another kind.
+    fn add(&mut self, work: StoreWork) -> Option<StoreWork> {
+        match work {
+            StoreWork::Commit(batch, answer) => {
+                self.batches.push(batch);
+                self.answers.push(answer);
+            }
+            StoreWork::MakeRoom(answer) => self.rooms.push(answer),
+            other => return Some(other),
+        }
+        None
+    }
+
+    const fn len(&self) -> usize {
+        self.batches.len() + self.rooms.len()
+    }
+
+    /// Does it. The room is made last: the changes take some of it.
+    fn write(self, store: &mut Store) {
+        let Self { batches, answers, rooms } = self;
+        if !batches.is_empty() {
+            failpoint::trip("state");
+            for (answer, result) in answers.into_iter().zip(store.commit_group(&batches)) {
+                let _ = answer.send(result); // the caller may have gone; the change stays
+            }
+        }
+        if !rooms.is_empty() {
+            let made = store.make_room();
+            for answer in rooms {
+                let _ = answer.send(made.clone()); // the caller may have gone
             }
         }
     }
@@ -365,6 +402,28 @@ mod tests {
         assert_eq!(messages, (0..=100).rev().map(|n| format!("create: {n}")).collect::<Vec<_>>());
         let pages = pages_logged(folder.path()) - before;
         assert!(pages < 50, "{pages} pages for 101 changes: they were not written together");
+    }
+
+    #[tokio::test]
+    async fn room_for_outcomes_parts_no_group_of_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let handle = StoreHandle::spawn(store(folder.path())).unwrap();
+        let frames = || -> i64 {
+            let looking = rusqlite::Connection::open(folder.path().join("s.db")).unwrap();
+            looking.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).unwrap()
+        };
+        let before = frames();
+        let release = hold(&handle);
+        let waiting: Vec<_> = (0..100)
+            .map(|n| (handle.make_room(), handle.commit(event(n.to_string()), Timestamp::UNIX_EPOCH)))
+            .collect();
+        drop(release);
+        for (room, written) in waiting {
+            room.await.unwrap();
+            written.await.unwrap();
+        }
+        let written = frames() - before;
+        assert!(written < 50, "{written} pages for 100 changes: they were not written together");
     }
 
     #[tokio::test]
