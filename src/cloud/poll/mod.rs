@@ -142,6 +142,8 @@ pub(crate) struct PollSchedule {
     kinds: BTreeMap<OperationKind, PollKind>,
     /// The operations that are due at a moment, by lane.
     again: Lanes<BTreeSet<(Moment, u64)>>,
+    /// Operations end at once, and polls are free.
+    is_rehearsal: bool,
 }
 
 impl PollSchedule {
@@ -160,6 +162,11 @@ impl PollSchedule {
         Self { kinds: kinds.collect(), ..Self::default() }
     }
 
+    /// Makes a schedule for a rehearsal, whose operations end at once and whose polls are free.
+    pub(crate) fn for_rehearsal() -> Self {
+        Self { is_rehearsal: true, ..Self::default() }
+    }
+
     /// Returns the known latencies, for the next run.
     pub(crate) fn latencies(&self) -> Vec<LatencyRecord> {
         let known = self.kinds.iter().filter(|(_, kind)| kind.latency.count() > 0);
@@ -169,7 +176,7 @@ impl PollSchedule {
     /// Adds an operation. The caller chooses its `key`; an operation with that key is replaced.
     pub(crate) fn insert(&mut self, key: u64, kind: OperationKind, urgency: Urgency, submitted_at: Moment) {
         self.remove(key);
-        let (lane, ages) = (Lane::of(urgency), self.ages(kind));
+        let (lane, ages, is_rehearsal) = (Lane::of(urgency), self.ages(kind), self.is_rehearsal);
         let mut entry = PollEntry {
             kind,
             lane,
@@ -182,7 +189,10 @@ impl PollSchedule {
         };
         let pace = self.pace(lane);
         let of_kind = self.kind(kind);
-        if entry.is_measured() {
+        if is_rehearsal {
+            entry.place = PollPlace::Again(submitted_at);
+            self.again.get_mut(lane).insert((submitted_at, key));
+        } else if entry.is_measured() {
             of_kind.lanes.get_mut(lane).waiting.insert((submitted_at, key));
         } else {
             // It neither leads nor follows a leader.
@@ -495,6 +505,20 @@ mod tests {
 
     fn at(millis: u64) -> Moment {
         Moment::START + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_rehearsal_waits_for_no_operation() {
+        let mut schedule = PollSchedule::for_rehearsal();
+        for key in 0..3 {
+            schedule.insert(key, IMAGE, Urgency::FirstUpload, at(500));
+        }
+        for key in 0..3 {
+            assert_eq!(schedule.due(Lane::Ordinary, at(500)), PollTarget::Now(key));
+            schedule.begin(key, at(500));
+            assert_eq!(schedule.report(key, PollOutcome::Done, 0.5, at(501)), Some(OperationStatus::Settled));
+        }
+        assert_eq!(schedule.due(Lane::Ordinary, at(501)), PollTarget::Nothing);
     }
 
     fn warm(kind: OperationKind, millis: u32) -> PollSchedule {

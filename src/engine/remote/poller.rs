@@ -88,7 +88,9 @@ impl Poller {
     /// Starts the polling tasks, which end with the run: one for each lane, so that urgent polls
     /// don't stand behind others that wait for the budget.
     pub(crate) fn start(client: Arc<Client>, throttle: Throttle, latencies: &[LatencyRecord], stop: Shutdown) -> Self {
-        let queue = PollQueue { schedule: PollSchedule::restore(latencies), followed: HashMap::new() };
+        let schedule =
+            if client.is_rehearsal() { PollSchedule::for_rehearsal() } else { PollSchedule::restore(latencies) };
+        let queue = PollQueue { schedule, followed: HashMap::new() };
         let inner =
             Arc::new(PollerState { client, throttle, queue: Mutex::new(queue), changed: Lanes::default(), stop });
         for lane in Lane::ALL {
