@@ -7,12 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
+use futures_util::future::join_all;
+
 use crate::cloud::client::Client;
+use crate::cloud::endpoint::Endpoint;
 use crate::cloud::limits::Budget;
 use crate::engine::execute::executor::{Executor, Forbidden, LookedAt, Panics};
+use crate::engine::execute::heads::FetchedHeads;
 use crate::engine::execute::upload_slots::UploadSlots;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::breaker::ResultBreaker;
+use crate::engine::remote::fetch::{AssetQuery, fetch_with};
 use crate::engine::remote::key;
 use crate::engine::remote::outages::Outages;
 use crate::engine::remote::poller::Poller;
@@ -25,7 +30,7 @@ use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
-use crate::model::ids::Creator;
+use crate::model::ids::{AssetId, Creator};
 use crate::model::urgency::Urgency;
 use crate::plan::{Action, Step, input_digest};
 use crate::platform::clock;
@@ -45,6 +50,7 @@ pub(crate) struct ExecutionContext {
     forbidden: Forbidden,
     outages: Outages,
     results: ResultBreaker,
+    heads: FetchedHeads,
     pub(in crate::engine) listener: Listener,
     pub(in crate::engine) stop: Shutdown,
     panics: Panics,
@@ -82,6 +88,7 @@ impl ExecutionContext {
             forbidden: Forbidden::default(),
             outages: Outages::default(),
             results: ResultBreaker::default(),
+            heads: FetchedHeads::default(),
             listener,
             stop,
             panics: Panics::EndTheRun,
@@ -106,6 +113,18 @@ impl ExecutionContext {
             self.stop.trigger(stop);
         }
         !self.stop.is_triggered()
+    }
+
+    /// Fetches assets that are about to be updated. Cancelling is harmless: the update fetches its
+    /// asset itself.
+    pub(in crate::engine) async fn fetch_heads(&self, assets: Vec<AssetId>) {
+        let fetch = async |asset_id| {
+            let permit = self.throttle.acquire(Endpoint::GetAsset, Urgency::Live).await;
+            let asked = clock::elapsed();
+            let answer = fetch_with(permit, &self.client, &self.throttle, AssetQuery::plain(asset_id)).await;
+            self.heads.put(asset_id, answer, asked);
+        };
+        join_all(assets.into_iter().map(fetch)).await;
     }
 
     /// Returns why the key may not create assets for a creator, if that is known.
@@ -147,6 +166,7 @@ impl ExecutionContext {
             forbidden: Arc::clone(&self.forbidden),
             outages: self.outages.clone(),
             results: self.results.clone(),
+            heads: self.heads.clone(),
             abandoned_creates: Arc::new(abandoned_creates),
             superseded: Shutdown::default(),
             panics: self.panics,

@@ -23,6 +23,7 @@ use crate::cloud::http::UploadBody;
 use crate::cloud::wire::operation::Submitted;
 use crate::engine::execute::chain::Runner;
 use crate::engine::execute::effects;
+use crate::engine::execute::heads::FetchedHeads;
 use crate::engine::execute::step_result::{
     HandOver, Lookup, StepError, StepResult, Write, forbidden_outcome, run_ends, stop_for, superseded,
 };
@@ -79,6 +80,8 @@ pub(crate) struct Executor {
     pub(in crate::engine) outages: Outages,
     /// Whether the results of uploads can be read.
     pub(in crate::engine) results: ResultBreaker,
+    /// What was fetched just before.
+    pub(in crate::engine) heads: FetchedHeads,
     /// The changes that abandon creates in doubt, by address: recorded when the next create begins.
     pub(in crate::engine) abandoned_creates: Arc<BTreeMap<Address, Vec<Change>>>,
     /// Triggered when the desired state of the address changes: ends a wait between two tries.
@@ -239,7 +242,7 @@ impl Executor {
         let slot = self.slot().await?;
         // A newer revision may be a deploy that this checkout has not pulled. It is never
         // overwritten unseen.
-        let seen = match self.fetch_asset(address, asset_id).await? {
+        let seen = match self.fetch_head(address, asset_id).await? {
             Lookup::Present(asset) => asset,
             Lookup::Gone => return self.not_found(address, asset_id).await,
         };

@@ -32,7 +32,26 @@ impl Executor {
         let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::GetAsset, self.urgency)).await else {
             return Err(run_ends().into());
         };
-        match fetch_with(permit, &self.client, &self.throttle, AssetQuery::plain(asset_id)).await {
+        let answer = fetch_with(permit, &self.client, &self.throttle, AssetQuery::plain(asset_id)).await;
+        self.read_answer(address, asset_id, answer).await
+    }
+
+    /// Does the same for an asset that is about to be updated, which may have been fetched a moment
+    /// ago.
+    pub(super) async fn fetch_head(&self, address: &Address, asset_id: AssetId) -> Result<Lookup, StepError> {
+        match self.heads.take(asset_id, clock::elapsed()) {
+            Some(answer) => self.read_answer(address, asset_id, answer).await,
+            None => self.fetch_asset(address, asset_id).await,
+        }
+    }
+
+    async fn read_answer(
+        &self,
+        address: &Address,
+        asset_id: AssetId,
+        answer: Result<RemoteAsset, Failure>,
+    ) -> Result<Lookup, StepError> {
+        match answer {
             Ok(asset) => self.vouched(address, asset_id, asset).await,
             Err(failure) if failure.is_not_found() => Ok(Lookup::Gone),
             Err(failure) => Err(self.fetch_failed(address, failure).await?.into()),

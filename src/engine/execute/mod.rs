@@ -6,6 +6,7 @@ pub(crate) mod effects;
 pub(crate) mod executor;
 mod fetch;
 mod finish;
+pub(crate) mod heads;
 pub(crate) mod in_doubt;
 pub(crate) mod metadata;
 pub(crate) mod recovery;

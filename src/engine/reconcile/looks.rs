@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 
 use super::reconciler::{KeyStage, Reconciler};
 use super::shutdown::Shutdown;
@@ -12,8 +12,12 @@ use super::workers::{AnsweredQueries, End};
 use crate::engine::remote::fetch::AssetQuery;
 use crate::engine::remote::observe;
 use crate::engine::remote::overdue;
-use crate::model::ids::Creator;
+use crate::model::ids::{AssetId, Creator};
 use crate::model::recorded::Recorded;
+
+/// The longest wait, after the check of the key, for assets that are fetched beside it. They only
+/// save time.
+const HEADS_PATIENCE: Duration = Duration::from_millis(500);
 
 impl Reconciler<'_> {
     /// Begins to fetch assets, each for at most `limit`. Steps that begin meanwhile cancel it: an
@@ -53,8 +57,9 @@ impl Reconciler<'_> {
         self.workers.run(async move { End::Overdue(overdue::poll(&context).await) });
     }
 
-    /// Begins to check what the key may do, unless that is in progress.
-    pub(super) fn check_key(&mut self) {
+    /// Begins to check what the key may do, unless that is in progress, and fetches the assets that
+    /// are updated next.
+    pub(super) fn check_key(&mut self, heads: Vec<AssetId>) {
         if self.key.stage == KeyStage::Asked {
             return;
         }
@@ -63,7 +68,19 @@ impl Reconciler<'_> {
         let mut creators: BTreeSet<Creator> = self.session.state_cache.read(known);
         creators.extend(self.wanted.desired.assets.values().map(|want| want.creator));
         let (context, serial) = (self.context.clone(), self.key.serial);
-        self.workers.run(async move { End::Key { serial, may_begin: context.may_begin(&creators).await } });
+        self.workers.run(async move {
+            let fetching = context.fetch_heads(heads);
+            let mut fetching = std::pin::pin!(fetching);
+            let checking = context.may_begin(&creators);
+            let may_begin = match select(std::pin::pin!(checking), fetching.as_mut()).await {
+                Either::Left((may_begin, _)) => {
+                    let _ = tokio::time::timeout(HEADS_PATIENCE, fetching).await; // see HEADS_PATIENCE
+                    may_begin
+                }
+                Either::Right(((), checking)) => checking.await,
+            };
+            End::Key { serial, may_begin }
+        });
     }
 
     /// Records the end of a check of the key. Returns whether a plan may begin now.

@@ -27,6 +27,7 @@ use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
+use crate::model::ids::AssetId;
 use crate::model::phase::PhaseEvent;
 use crate::model::recorded::Recorded;
 use crate::plan::{Action, Plan, PlanOptions, Step, plan};
@@ -188,6 +189,7 @@ impl<'a> Reconciler<'a> {
         let options = PlanOptions { in_progress: self.workers.in_progress(), ..options };
         let desired = Arc::clone(&self.wanted.desired);
         let plan = self.session.state_cache.read(|recorded| plan(&desired, recorded, &options, clock::now()));
+        tracing::debug!(assets = desired.assets.len(), "everything was planned");
         self.carry_on(plan, desired, judge, span).await
     }
 
@@ -225,8 +227,9 @@ impl<'a> Reconciler<'a> {
             return Dispatch::Left;
         }
         if prepared.needs_key && self.key.stage != KeyStage::Known {
+            let heads = heads_of(&prepared.steps);
             self.prepared = Some(prepared);
-            self.check_key();
+            self.check_key(heads);
             return Dispatch::Waits;
         }
         let WaitingPlan { mut steps, abandoned_creates, desired, generation, .. } = prepared;
@@ -254,6 +257,18 @@ impl<'a> Reconciler<'a> {
     pub(super) async fn recover(&self, of: impl Fn(&Address) -> bool) -> Result<(), StateCacheError> {
         self.session.state_cache.commit_with(|recorded| recover(recorded, of)).await.map(|_| ())
     }
+}
+
+/// The most assets that are fetched while the key is checked: so many updates begin at once.
+const HEADS: usize = 8;
+
+/// Returns the assets that the first of these steps update, and which they fetch before.
+fn heads_of(steps: &[Step]) -> Vec<AssetId> {
+    let updated = steps.iter().filter_map(|step| match &step.action {
+        Action::UpdateContent { asset_id, .. } => Some(*asset_id),
+        _ => None,
+    });
+    updated.take(HEADS).collect()
 }
 
 /// Returns the number of steps that upload a file.
