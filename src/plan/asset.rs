@@ -30,14 +30,14 @@ pub(crate) fn plan_asset<'a>(plan: &mut Plan, inputs: &AddressInputs<'a>) -> Opt
     let mut open = inputs.sharing.open(inputs.address).iter();
     let wanted = inputs.want.content.as_ref().ok().map(|facts| facts.hash).filter(|_| inputs.want.pin.is_none());
     let binding = |attempt: &Attempt| {
-        in_doubt::is_binding(attempt, inputs.record(), &inputs.desired.policy)
+        in_doubt::is_binding(attempt, inputs.record, &inputs.desired.policy)
             && !in_doubt::is_overtaken(attempt, wanted, inputs.now)
     };
     if let Some((id, attempt)) = open.find(|(_, attempt)| binding(attempt)) {
         plan_binding(plan, inputs, *id, attempt);
         return None;
     }
-    let known = inputs.record().filter(|record| !record.history.is_empty());
+    let known = inputs.record.filter(|record| !record.history.is_empty());
     if let Some(record) = known {
         if identity_changed(plan, inputs, record) || has_rival(plan, inputs) || is_contradictory(plan, inputs, record) {
             return None;
@@ -86,7 +86,7 @@ fn plan_binding(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, atte
         }
         (Phase::Held, Intent::Create { .. }) => hold_for_person(plan, inputs, attempt),
         (_, Intent::Create { .. }) => {
-            hold_in_doubt(plan, inputs, attempt, in_doubt::doubts(inputs.record(), attempt).saturating_add(1))
+            hold_in_doubt(plan, inputs, attempt, in_doubt::doubts(inputs.record, attempt).saturating_add(1))
         }
         (_, _) => {
             push(plan, inputs, Action::Settle { attempt: id }, StepReason::InDoubt, None);
@@ -113,7 +113,7 @@ fn close_unbinding(plan: &mut Plan, inputs: &AddressInputs<'_>) {
                     inputs,
                     *id,
                     attempt,
-                    in_doubt::doubts(inputs.record(), attempt).saturating_add(abandoned_creates),
+                    in_doubt::doubts(inputs.record, attempt).saturating_add(abandoned_creates),
                 );
             }
             Phase::Submitted(_) | Phase::SetAside(_) | Phase::Held | Phase::Closed(_) => {}
@@ -174,7 +174,7 @@ fn abandon(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, attempt: 
     plan.marks.push(Change::log(inputs.address, event));
     plan.marks.extend(suspect(inputs.address, attempt));
     let input_digest = in_doubt::input_digest_of(attempt);
-    let blocked = match inputs.record().and_then(|record| record.blocked.clone()) {
+    let blocked = match inputs.record.and_then(|record| record.blocked.clone()) {
         Some(Blocked::Retrying { input_digest: known, failures, next_at, message, .. }) if known == input_digest => {
             Blocked::Retrying { input_digest, failures, doubts, next_at, message }
         }
@@ -189,7 +189,7 @@ fn abandon(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, attempt: 
 
 /// Holds an upload whose result could not be read or written down.
 fn hold_for_person(plan: &mut Plan, inputs: &AddressInputs<'_>, attempt: &Attempt) {
-    let said = match inputs.record().and_then(|record| record.blocked.as_ref()) {
+    let said = match inputs.record.and_then(|record| record.blocked.as_ref()) {
         Some(Blocked::Retrying { message, .. }) => Some(message.clone()),
         Some(Blocked::Refused { .. }) | None => None,
     };
@@ -316,7 +316,7 @@ fn lost_answers(inputs: &AddressInputs<'_>) -> Option<Timestamp> {
 
 fn resting(plan: &mut Plan, inputs: &AddressInputs<'_>) -> ContentBackoff {
     // A digest for each address would take longer than the rest of its plan.
-    let Some(blocked) = inputs.record().and_then(|record| record.blocked.as_ref()) else { return ContentBackoff::No };
+    let Some(blocked) = inputs.record.and_then(|record| record.blocked.as_ref()) else { return ContentBackoff::No };
     let wanted = input_digest::of(inputs.want, inputs.fields).asset;
     match Some(blocked) {
         Some(Blocked::Refused { input_digest, refusal_kind: RefusalKind::DisplayName, .. })

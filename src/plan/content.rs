@@ -20,7 +20,7 @@ use super::step::{Action, NewAsset, Plan};
 /// Plans the content. Returns the asset whose metadata is planned next.
 pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &ReadyAddress<'a>) -> Option<MetadataSubject<'a>> {
     let inputs = &ready.inputs;
-    let Some(record) = inputs.record().filter(|record| !record.history.is_empty()) else {
+    let Some(record) = inputs.record.filter(|record| !record.history.is_empty()) else {
         return plan_upload(plan, ready, None, StepReason::New);
     };
     if !record.history.has_kind(record.identity.kind()) {

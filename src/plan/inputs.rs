@@ -30,6 +30,8 @@ pub(crate) struct AddressInputs<'a> {
     pub address: &'a Address,
     /// Its entry in the manifest.
     pub want: &'a DesiredAsset,
+    /// Its record.
+    pub record: Option<&'a Record>,
     /// The wanted metadata.
     pub fields: &'a FieldDigests,
     /// The record of everything.
@@ -57,13 +59,6 @@ pub(super) struct ReadyAddress<'a> {
     pub(super) not_before: Option<Timestamp>,
     /// Roblox refused the display name, and the policy is to upload under a neutral one.
     pub(super) neutral: bool,
-}
-
-impl<'a> AddressInputs<'a> {
-    /// The record of the address.
-    pub(super) fn record(&self) -> Option<&'a Record> {
-        self.recorded.assets.get(self.address)
-    }
 }
 
 /// The time of the next try after a failure; `None`: now.

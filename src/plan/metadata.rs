@@ -51,6 +51,8 @@ pub(crate) struct MetadataTarget<'a> {
     pub address: &'a Address,
     /// Its entry in the manifest.
     pub want: &'a DesiredAsset,
+    /// Its record.
+    pub record: Option<&'a Record>,
     /// Of which asset.
     pub target: MetadataSubject<'a>,
     /// The wanted metadata as digests.
@@ -103,8 +105,8 @@ pub(crate) fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<
 
 /// Plans the metadata of one address.
 pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intention: MetadataTarget<'_>) {
-    let MetadataTarget { address, want, target, fields } = &intention;
-    let record = scene.recorded.assets.get(*address);
+    let MetadataTarget { address, want, record, target, fields } = &intention;
+    let record = *record;
     let blocked = record.and_then(|record| record.blocked.as_ref());
     // A digest for each address would take longer than the rest of its plan.
     let wanted = blocked.map(|_| input_digest::of(want, fields).metadata);

@@ -35,6 +35,7 @@ mod restriction;
 pub(crate) mod retirement;
 pub(crate) mod rule;
 pub(crate) mod sharing;
+mod side_by_side;
 pub(crate) mod step;
 mod unproven;
 
@@ -75,7 +76,7 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
     let fields: Vec<FieldDigests> = fields.collect();
     let archivings = &recorded.archivings();
     let mut intentions = Vec::new();
-    for ((address, want), fields) in desired.assets.iter().zip(&fields) {
+    for ((address, want, record), fields) in side_by_side::wanted(desired, recorded).zip(&fields) {
         if in_progress.contains(address) {
             continue;
         }
@@ -90,6 +91,7 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
         let inputs = inputs::AddressInputs {
             address,
             want,
+            record,
             fields,
             recorded,
             archivings,
@@ -100,7 +102,7 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
             now,
         };
         if let Some(target) = asset::plan_asset(&mut plan, &inputs) {
-            intentions.push(metadata::MetadataTarget { address, want, target, fields });
+            intentions.push(metadata::MetadataTarget { address, want, record, target, fields });
         }
     }
     plan.held.extend(moves.held.values().filter(|hold| !desired.assets.contains_key(&hold.address)).cloned());
@@ -212,8 +214,8 @@ fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_progres
 /// that only the state knows belongs to another branch.
 fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded, undecided: &BTreeSet<Address>) {
     let mut uncounted: BTreeMap<AbsenceReason, u64> = BTreeMap::new();
-    for (address, record) in &recorded.assets {
-        let wanted = desired.assets.contains_key(address);
+    for (address, record, want) in side_by_side::known(desired, recorded) {
+        let wanted = want.is_some();
         let mark = |removed: bool| Change::SetRemoved { address: address.clone(), removed };
         match (wanted, record.removed) {
             (true, true) => plan.marks.push(mark(false)),

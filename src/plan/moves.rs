@@ -16,6 +16,7 @@ use super::current;
 use super::pinnable::{self, Unusable};
 use super::reason::MoveEvidence;
 use super::reason::hold::HoldReason;
+use super::side_by_side;
 use super::step::{HeldPart, Hold};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
@@ -336,20 +337,21 @@ impl Moves {
 /// Addresses that the manifest wants and of which nothing is known.
 fn new<'a>(desired: &'a Desired, recorded: &Recorded) -> BTreeMap<&'a Address, &'a DesiredAsset> {
     let under_way: BTreeSet<&Address> = recorded.attempts.values().map(|attempt| &attempt.address).collect();
-    let unknown = |address: &Address| {
-        recorded.assets.get(address).is_none_or(|record| record.history.is_empty()) && !under_way.contains(address)
+    let unknown = |address: &Address, record: Option<&Record>| {
+        record.is_none_or(|record| record.history.is_empty()) && !under_way.contains(address)
     };
-    desired.assets.iter().filter(|(address, _)| unknown(address)).collect()
+    let all = side_by_side::wanted(desired, recorded);
+    all.filter(|(address, _, record)| unknown(address, *record)).map(|(address, want, _)| (address, want)).collect()
 }
 
 /// Addresses that this checkout's lockfile has, or will have, and its manifest doesn't, with assets
 /// of their own or one that is on its way.
 fn left<'a>(desired: &Desired, recorded: &'a Recorded, on_the_way: &OnTheWay<'_>) -> Vec<Left<'a>> {
     let gone = |address: &Address, record: &Record| {
-        let has_asset = !record.history.is_empty() || on_the_way.contains_key(address);
-        record.in_lockfile.is_any() && !desired.assets.contains_key(address) && has_asset
+        record.in_lockfile.is_any() && (!record.history.is_empty() || on_the_way.contains_key(address))
     };
-    recorded.assets.iter().filter(|(address, record)| gone(address, record)).collect()
+    let unwanted = side_by_side::known(desired, recorded).filter(|(_, _, want)| want.is_none());
+    unwanted.filter(|(address, record, _)| gone(address, record)).map(|(address, record, _)| (address, record)).collect()
 }
 
 /// The contents of creates and updates that may have been carried out.

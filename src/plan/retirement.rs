@@ -11,6 +11,7 @@ use super::drift;
 use super::reason::hold::HoldReason;
 use super::reason::note::NoteKind;
 use super::reason::step::StepReason;
+use super::side_by_side;
 use super::step::{Action, HeldPart, Hold, Note, Plan, PlanOptions, Step};
 use crate::model::address::Address;
 use crate::model::change::Change;
@@ -51,7 +52,7 @@ pub(crate) struct ScheduledArchiving {
 
 /// The assets of one address that are on their way out, with the dates that `policy` gives them.
 pub(crate) fn coming(address: &Address, record: &Record, desired: &Desired) -> Vec<ScheduledArchiving> {
-    let leaving = leaving(address, record, desired).into_iter();
+    let leaving = leaving(record, desired.assets.contains_key(address), desired).into_iter();
     let dated = leaving.filter_map(|(asset_id, why)| {
         let retirement = record.retirements.get(&asset_id).filter(|retirement| retirement.archived_at.is_none())?;
         Some(ScheduledArchiving { asset_id, why, at: archive_at(retirement.since, desired)? })
@@ -91,8 +92,9 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
     let under_way: BTreeSet<AssetId> =
         recorded.attempts.values().filter_map(|attempt| attempt.intent.asset_id()).collect();
     let taken_off: BTreeSet<(Address, AssetId)> = plan.marks.iter().filter_map(cleared_retirement).collect();
-    for (address, record) in recorded.assets.iter().filter(|(address, _)| !in_progress.contains(*address)) {
-        for (asset_id, why) in leaving(address, record, desired) {
+    let idle = side_by_side::known(desired, recorded).filter(|(address, ..)| !in_progress.contains(*address));
+    for (address, record, want) in idle {
+        for (asset_id, why) in leaving(record, want.is_some(), desired) {
             // Without its own lockfile Macadam can't tell this checkout's assets from another
             // branch's.
             if options.missing_lockfile.is_some() && !options.accept_new_lockfile {
@@ -145,14 +147,14 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
 /// Assets that something in the manifest still uses.
 fn needed(plan: &Plan, desired: &Desired, recorded: &Recorded) -> BTreeSet<AssetId> {
     let mut needed: BTreeSet<AssetId> = desired.existing.values().copied().collect();
-    for (address, want) in &desired.assets {
+    for (_, want, record) in side_by_side::wanted(desired, recorded) {
         let meta = &want.metadata;
         let shown = meta.icon.iter().flatten().chain(meta.previews.iter().flatten().map(|preview| &preview.asset));
         needed.extend(shown.filter_map(|reference| match reference {
             AssetRef::Id(id) => Some(*id),
             AssetRef::Address(_) => None,
         }));
-        if let Some(record) = recorded.assets.get(address) {
+        if let Some(record) = record {
             needed.extend(current(want, record).map(|(key, _)| key.asset_id));
             // As long as its steps are not done, the address is still what it was.
             needed.extend(record.points_to);
@@ -169,19 +171,18 @@ fn needed(plan: &Plan, desired: &Desired, recorded: &Recorded) -> BTreeSet<Asset
 /// Assets that some address had and doesn't let go: the policy keeps them there, or the address is
 /// another branch's.
 fn kept(desired: &Desired, recorded: &Recorded) -> BTreeSet<AssetId> {
-    let kept = recorded.assets.iter().flat_map(|(address, record)| {
-        let leaving: BTreeSet<AssetId> = leaving(address, record, desired).into_iter().map(|(id, _)| id).collect();
+    let kept = side_by_side::known(desired, recorded).flat_map(|(_, record, want)| {
+        let leaving: BTreeSet<AssetId> = leaving(record, want.is_some(), desired).into_iter().map(|(id, _)| id).collect();
         record.history.assets().into_iter().filter(move |asset_id| !leaving.contains(asset_id))
     });
     kept.collect()
 }
 
 /// The assets of one address that the policy lets go.
-fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetId, RetireReason)> {
+fn leaving(record: &Record, is_wanted: bool, desired: &Desired) -> Vec<(AssetId, RetireReason)> {
     let passed_over = record.passed_over();
     let usable = |key, fact: &RevisionFact| fact.state.is_usable() && !fact.disputed && !passed_over(key, fact);
     let usable_asset = |asset_id: &AssetId| record.history.of_asset(*asset_id).any(|(key, fact)| usable(key, fact));
-    let is_wanted = desired.assets.contains_key(address);
     let is_here = record.in_lockfile.is_of(&desired.checkout);
     let replaced = desired.policy.replaced == LeavePolicy::Archive && (is_wanted || is_here);
     let removed = desired.policy.removed == LeavePolicy::Archive
@@ -290,11 +291,9 @@ fn carry_out(
 
 /// How many assets this checkout has.
 fn ours(desired: &Desired, recorded: &Recorded) -> usize {
-    let ours = recorded
-        .assets
-        .iter()
-        .filter(|(address, r)| r.in_lockfile.is_of(&desired.checkout) || desired.assets.contains_key(*address));
-    let assets: BTreeMap<AssetId, ()> = ours.flat_map(|(_, r)| r.history.assets()).map(|id| (id, ())).collect();
+    let ours = side_by_side::known(desired, recorded)
+        .filter(|(_, record, want)| record.in_lockfile.is_of(&desired.checkout) || want.is_some());
+    let assets: BTreeMap<AssetId, ()> = ours.flat_map(|(_, record, _)| record.history.assets()).map(|id| (id, ())).collect();
     assets.len()
 }
 

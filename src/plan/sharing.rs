@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::contradiction::{Contradiction, contradictions};
 use super::current::{current, vanished};
 use super::in_doubt::is_binding;
-use super::input_digest;
+use super::{input_digest, side_by_side};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange, Privacy};
 use crate::model::desired::{Desired, DesiredAsset, Pin};
@@ -79,12 +79,11 @@ impl<'a> Sharing<'a> {
         let contradictions = contradictions(recorded);
         let mut owners = existing_owners(desired, recorded, &contradictions);
         add_uploads_under_way(&mut owners, desired, recorded);
-        let mut needs: Vec<(&Address, &DesiredAsset, ShareKey)> = desired
-            .assets
-            .iter()
-            .filter_map(|(address, want)| Some((address, want, share_key(want)?)))
-            .filter(|(address, want, key)| !binding(address) && may_upload(want, *key, recorded.assets.get(*address)))
-            .filter(|(address, _, key)| needs_asset(recorded.assets.get(*address), *key))
+        let mut needs: Vec<(&Address, &DesiredAsset, ShareKey)> = side_by_side::wanted(desired, recorded)
+            .filter_map(|(address, want, record)| Some((address, want, record, share_key(want)?)))
+            .filter(|(address, want, record, key)| !binding(address) && may_upload(want, *key, *record))
+            .filter(|(_, _, record, key)| needs_asset(*record, *key))
+            .map(|(address, want, _, key)| (address, want, key))
             .collect();
         let lost = |address: &Address, key: ShareKey| {
             recorded.assets.get(address).is_some_and(|record| vanished(key.0, key.3, record).is_some())
@@ -182,8 +181,8 @@ fn rejected(recorded: &Recorded) -> BTreeMap<ContentHash, &Address> {
 /// which of them is right, so a person does, and no address puts its file over another's.
 fn rivals<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<&'a Address, &'a Address> {
     let mut claims: BTreeMap<AssetId, Vec<&'a Address>> = BTreeMap::new();
-    for address in desired.assets.keys() {
-        let Some(record) = recorded.assets.get(address) else { continue };
+    for (address, _, record) in side_by_side::wanted(desired, recorded) {
+        let Some(record) = record else { continue };
         if record.identity.asset_type.on_content_change() == ContentChange::InPlace
             && let Some((head, _)) = record.head()
         {
@@ -224,11 +223,10 @@ fn fits(sharer: &FieldDigests, owner: &FieldDigests) -> bool {
     sharer.iter().all(|(field, digest)| owner.get(field) == Some(digest))
 }
 
-fn fields_of(address: &Address, desired: &Desired, recorded: &Recorded) -> FieldDigests {
-    match (desired.assets.get(address), recorded.assets.get(address)) {
-        (Some(want), _) => input_digest::fields(want, desired, recorded),
-        (None, Some(record)) => record.asked.clone(),
-        (None, None) => FieldDigests::new(),
+fn fields_of(want: Option<&DesiredAsset>, record: &Record, desired: &Desired, recorded: &Recorded) -> FieldDigests {
+    match want {
+        Some(want) => input_digest::fields(want, desired, recorded),
+        None => record.asked.clone(),
     }
 }
 
@@ -243,7 +241,7 @@ fn existing_owners<'a>(
     contradictions: &BTreeMap<AssetId, Contradiction>,
 ) -> BTreeMap<ShareKey, Vec<AssetOwner<'a>>> {
     let mut owners: BTreeMap<ShareKey, Vec<AssetOwner<'a>>> = BTreeMap::new();
-    for (address, record) in &recorded.assets {
+    for (address, record, want) in side_by_side::known(desired, recorded) {
         let identity = &record.identity;
         if identity.asset_type.on_content_change() == ContentChange::InPlace {
             continue;
@@ -252,7 +250,7 @@ fn existing_owners<'a>(
         let usable = |(key, fact): &(RevisionKey, &RevisionFact)| usable(fact) && !passed_over(*key, fact);
         for (key, fact) in record.history.iter().filter(usable) {
             let Some(content) = fact.content.filter(|_| !contradictions.contains_key(&key.asset_id)) else { continue };
-            let fields = fields_of(address, desired, recorded);
+            let fields = fields_of(want, record, desired, recorded);
             let share = (identity.asset_type, identity.creator, identity.privacy, content);
             owners.entry(share).or_default().push(AssetOwner { address, fields, key: Some(key) });
         }
@@ -286,9 +284,9 @@ fn add_uploads_under_way<'a>(
 /// For each asset that is current somewhere the address that decides on its metadata: the one that
 /// created it, as long as it is its asset; else the first that uses it.
 fn metadata_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<AssetId, MetadataOwner<'a>> {
-    let mut owners: BTreeMap<AssetId, (bool, bool, &'a Address)> = BTreeMap::new();
-    for (address, want) in &desired.assets {
-        let Some(record) = recorded.assets.get(address) else { continue };
+    let mut owners: BTreeMap<AssetId, ((bool, bool, &'a Address), &'a DesiredAsset)> = BTreeMap::new();
+    for (address, want, record) in side_by_side::wanted(desired, recorded) {
+        let Some(record) = record else { continue };
         let Some((key, fact)) = current(want, record) else { continue };
         // Who has no file, or wants what can't be had, only still shows it: nothing of it is
         // planned there.
@@ -300,11 +298,14 @@ fn metadata_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap
             Some(Pin::Revision(_)) => false,
             None => !want.content.as_ref().is_ok_and(has_it),
         };
-        let candidate = (shows_it, fact.shared, address);
-        owners.entry(key.asset_id).and_modify(|owner| *owner = (*owner).min(candidate)).or_insert(candidate);
+        let candidate = ((shows_it, fact.shared, address), want);
+        let owner = owners.entry(key.asset_id).or_insert(candidate);
+        if candidate.0 < owner.0 {
+            *owner = candidate;
+        }
     }
-    let with_fields = |(asset_id, (_, _, address)): (AssetId, (bool, bool, &'a Address))| {
-        (asset_id, MetadataOwner { address, fields: fields_of(address, desired, recorded) })
+    let with_fields = |(asset_id, ((_, _, address), want)): (AssetId, ((bool, bool, &'a Address), &DesiredAsset))| {
+        (asset_id, MetadataOwner { address, fields: input_digest::fields(want, desired, recorded) })
     };
     owners.into_iter().map(with_fields).collect()
 }

@@ -14,6 +14,7 @@ use crate::model::recorded::{Record, Recorded};
 use super::current::current;
 use super::reason::hold::HoldReason;
 use super::reason::note::NoteKind;
+use super::side_by_side;
 use super::step::{Action, HeldPart, Hold, Note, Plan, Step};
 
 /// Why nothing is sent to an asset.
@@ -55,8 +56,8 @@ impl Doubt {
 /// again for what follows from it.
 pub(super) fn hold(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_progress: &BTreeSet<Address>) {
     let mut foreign: BTreeMap<&Address, Doubt> = BTreeMap::new();
-    for (address, want) in desired.assets.iter().filter(|(address, _)| !in_progress.contains(*address)) {
-        let Some(record) = recorded.assets.get(address) else { continue };
+    for (address, want, record) in side_by_side::wanted(desired, recorded) {
+        let Some(record) = record.filter(|_| !in_progress.contains(address)) else { continue };
         let doubt = current(want, record).and_then(|(key, _)| Doubt::of(recorded, Some(record), key.asset_id));
         foreign.extend(doubt.filter(|doubt| matches!(doubt, Doubt::Foreign(_))).map(|doubt| (address, doubt)));
     }
@@ -104,8 +105,8 @@ pub(super) fn note(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
         return;
     }
     let held: BTreeSet<&Address> = plan.held.iter().map(|hold| &hold.address).collect();
-    for (address, want) in &desired.assets {
-        let Some(record) = recorded.assets.get(address) else { continue };
+    for (address, want, record) in side_by_side::wanted(desired, recorded) {
+        let Some(record) = record else { continue };
         let doubt = current(want, record).and_then(|(key, _)| Doubt::of(recorded, Some(record), key.asset_id));
         let Some(Doubt::NotFound(asset_id, known)) = doubt else { continue };
         if !held.contains(address) {
