@@ -41,7 +41,7 @@ pub(crate) use open::Obstacles;
 pub(crate) use rescan::{RescannedFile, rescan};
 pub use scan::scan;
 pub(crate) use scan::{ScanProgress, Scanned, fingerprint_of, is_unchanged_since};
-pub(crate) use tree_digest::TreeDigest;
+pub(crate) use tree_digest::{ScanDigest, TreeDigest};
 pub(crate) use upload::open_upload;
 pub use walk::walk;
 pub(crate) use walk::{MissingFolder, Walk, WalkProblem};

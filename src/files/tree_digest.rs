@@ -19,7 +19,7 @@ use super::pattern::PatternPart;
 use super::scan::{fingerprints, is_unchanged_since, threads};
 use super::walk::{Globs, Walk, walk};
 use crate::model::desired::FileSelection;
-use crate::model::file::{FileCache, Fingerprint};
+use crate::model::file::{CachedFile, FileCache, Fingerprint};
 use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;
 
@@ -47,14 +47,28 @@ pub(crate) struct DiskDigest {
     pub folders: u64,
 }
 
+/// The digest of what a scan saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ScanDigest {
+    /// The digest.
+    pub digest: TreeDigest,
+    /// The files that changed so recently before the scan that they may change again without a
+    /// trace: of these the digest proves nothing.
+    pub recent: BTreeSet<ProjectPath>,
+}
+
 impl TreeDigest {
-    /// Returns the digest of what a scan of `selection` saw; `None` if it proves nothing: something
-    /// could not be read, or a file changed so recently that it may change again without a trace.
-    pub(crate) fn of_scan(selection: &FileSelection, walk: &Walk, cache: &FileCache) -> Option<Self> {
-        Self::of_walk(selection, walk, |path| {
-            let cached = cache.get(path)?;
-            is_unchanged_since(&cached.fingerprint, cached.looked_at_ns).then_some(cached.fingerprint)
-        })
+    /// Returns the digest of what a scan of `selection` saw; `None` if something could not be read.
+    pub(crate) fn of_scan(selection: &FileSelection, walk: &Walk, cache: &FileCache) -> Option<ScanDigest> {
+        let mut recent = BTreeSet::new();
+        let digest = Self::of_walk(selection, walk, |path| {
+            let CachedFile { fingerprint, looked_at_ns, .. } = cache.get(path)?;
+            if !is_unchanged_since(fingerprint, *looked_at_ns) {
+                recent.insert(path.clone());
+            }
+            Some(*fingerprint)
+        })?;
+        Some(ScanDigest { digest, recent })
     }
 
     /// Returns the digest of the files of `selection` as they are now, from their names and metadata
@@ -92,7 +106,7 @@ impl TreeDigest {
     fn of_walk(
         selection: &FileSelection,
         walk: &Walk,
-        state: impl Fn(&ProjectPath) -> Option<Fingerprint>,
+        mut state: impl FnMut(&ProjectPath) -> Option<Fingerprint>,
     ) -> Option<Self> {
         if !is_complete(walk) {
             return None;
@@ -380,7 +394,8 @@ mod tests {
         let walk = walk(folder.path(), selection);
         let Scanned { cache, .. } =
             scan(folder.path(), &walk, &FileCache::new(), &FilesInProgress::default(), now_ns, &|_| {});
-        (TreeDigest::of_scan(selection, &walk, &cache), disk(folder, selection))
+        let certain = TreeDigest::of_scan(selection, &walk, &cache).filter(|seen| seen.recent.is_empty());
+        (certain.map(|seen| seen.digest), disk(folder, selection))
     }
 
     #[test]

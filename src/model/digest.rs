@@ -84,7 +84,7 @@ impl FromStr for FieldDigest {
 
 /// A checksum of a file's bytes as they pass by: tells whether a file is still the one that was
 /// read or written before.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Checksum {
     hasher: Sha256,
     length: u64,

@@ -428,6 +428,13 @@ impl Default for PlanOptions {
     }
 }
 
+impl PlanOptions {
+    /// Whether nobody asks for anything but a plan of everything.
+    pub(crate) fn is_usual(&self) -> bool {
+        *self == Self { lost_answer_rest: self.lost_answer_rest, ..Self::default() }
+    }
+}
+
 /// Something to know, about which nothing is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Note {

@@ -27,6 +27,7 @@ mod crash;
 mod desired;
 mod displaced;
 mod doctor;
+mod edit;
 mod everyday;
 mod facts;
 mod faults;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::reconciler::Reconciler;
-use super::shutdown::panic_message;
+use super::shutdown::ended_message;
 use super::wanted::{ScannedProject, WantedAssets, WantedChanges};
 use super::workers::End;
 use crate::engine::workspace::gather::{Gathered, gather_manifest, read_manifest};
@@ -53,10 +53,7 @@ impl Reconciler<'_> {
             ScannedProject { found, invalid, before }
         });
         self.workers.run(async {
-            let scanned = scanning.await.map_err(|ended| match ended.try_into_panic() {
-                Ok(panic) => panic_message(panic.as_ref()),
-                Err(ended) => ended.to_string(),
-            });
+            let scanned = scanning.await.map_err(ended_message);
             End::Scan(scanned.map(Box::new))
         });
         Ok(())
@@ -72,6 +69,7 @@ impl Reconciler<'_> {
         before: &FileCache,
     ) -> Result<WantedChanges, StateCacheError> {
         let Gathered { manifest, desired, cache, waiting, inputs, .. } = gathered;
+        tracing::debug!(files = cache.len(), "everything was scanned");
         let delta = FileDelta::between(before, &cache);
         if !delta.is_empty() {
             self.session.state_cache.store().save_files(delta).await?;

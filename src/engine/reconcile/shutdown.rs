@@ -102,6 +102,14 @@ impl Shutdown {
     }
 }
 
+/// Returns why a task has no result: the message of its panic, as a rule.
+pub(super) fn ended_message(ended: tokio::task::JoinError) -> String {
+    match ended.try_into_panic() {
+        Ok(panic) => panic_message(panic.as_ref()),
+        Err(ended) => ended.to_string(),
+    }
+}
+
 /// Returns the message of a panic.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::reconciler::{Dispatch, Reconciler, Verdict};
+use super::shutdown::ended_message;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::files::{FilesInProgress, RescannedFile, rescan};
 use crate::model::address::Address;
@@ -15,7 +16,7 @@ use crate::model::path::ProjectPath;
 use crate::model::recorded::Recorded;
 use crate::plan::part::{PartialPlan, Touched, plan_part, tie};
 use crate::plan::{Plan, PlanOptions};
-use crate::platform::clock;
+use crate::platform::{clock, failpoint};
 use crate::state::store::FileDelta;
 
 impl Reconciler<'_> {
@@ -47,6 +48,12 @@ impl Reconciler<'_> {
                 Some(_) | None => return Ok(None),
             }
         }
+        let is_known = |file: &RescannedFile| {
+            self.session.cache.get(&file.path).is_some_and(|known| known.fingerprint == file.cached.fingerprint)
+        };
+        if !changed.is_empty() || !files.iter().all(is_known) {
+            self.wanted.inputs = None;
+        }
         let mut delta = FileDelta::default();
         for RescannedFile { path, cached, .. } in files {
             if self.session.cache.get(&path) != Some(&cached) {
@@ -64,7 +71,6 @@ impl Reconciler<'_> {
             touched.addresses.insert(address);
             touched.earlier.extend(earlier);
         }
-        self.wanted.inputs = None;
         self.workers.supersede(&touched.addresses);
         Ok(Some(touched))
     }
@@ -77,6 +83,27 @@ impl Reconciler<'_> {
         }
         let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
         rescan(&project.root, &manifest.selection(), &self.session.cache, paths, in_progress, now_ns)
+    }
+
+    /// Returns the files that changed just before the last scan, if nothing else can have changed
+    /// since; `None` if only another scan tells. It takes one walk, and no list of all files.
+    ///
+    /// # Errors
+    /// The message of a panic.
+    pub(super) async fn look_again(&self) -> Result<Option<BTreeSet<ProjectPath>>, String> {
+        let (Some(inputs), Some((manifest, _))) = (self.wanted.inputs.clone(), &self.wanted.manifest) else {
+            return Ok(None);
+        };
+        let lockfile = &self.session.lockfile;
+        if !lockfile.is_untouched() || lockfile.is_of_another_commit() {
+            return Ok(None);
+        }
+        let (project, selection) = (self.session.project.clone(), manifest.selection());
+        let looking = tokio::task::spawn_blocking(move || {
+            failpoint::trip("gather");
+            inputs.still_hold(&project, &selection).then_some(inputs.recent)
+        });
+        looking.await.map_err(ended_message)
     }
 
     /// Does what [`Reconciler::plan_and_dispatch`] does, for what `touched` can touch; `None` if only
@@ -101,6 +128,7 @@ impl Reconciler<'_> {
         let plan_part = |recorded: &Recorded| plan_part(&desired, index, recorded, touched, &options, clock::now());
         let part = self.session.state_cache.read(plan_part);
         let Some(part) = part else { return Ok(None) };
+        tracing::debug!(assets = part.desired.assets.len(), "a part was planned");
         let judge = |_: &mut Plan, reconciler: &Self| judge(&part, reconciler);
         self.carry_on(part.plan.clone(), desired, judge, span).await.map(Some)
     }

@@ -22,7 +22,7 @@ pub(super) struct WantedAssets {
     pub(super) ties: TieIndex,
     /// The addresses of `desired`.
     pub(super) in_manifest: Arc<BTreeSet<Address>>,
-    /// What all of this was gathered from, if that can show that nothing changed since.
+    /// What all of this was gathered from, if that is known.
     pub(super) inputs: Option<PlanInputs>,
 }
 

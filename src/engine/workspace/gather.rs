@@ -37,7 +37,7 @@ pub(crate) struct Gathered {
     pub cache: FileCache,
     /// Changed files that were not read because they are still being written.
     pub waiting: BTreeSet<ProjectPath>,
-    /// What all of this was gathered from, if that can show that nothing changed since.
+    /// What all of this was gathered from, if that is known.
     pub inputs: Option<PlanInputs>,
 }
 
@@ -132,8 +132,7 @@ pub(crate) fn gather_manifest(
             desired.unseen = walk.problems.iter().cloned().map(unseen).collect();
             // If git switched meanwhile, the files belong to no single checkout.
             desired.checkout = Some(checkout).filter(|seen| *seen == git::checkout(&project.root)).unwrap_or_default();
-            let is_quiet = waiting.is_empty() && notes.is_empty();
-            let tree = is_quiet.then(|| TreeDigest::of_scan(&selection, &walk, &cache)).flatten();
+            let tree = waiting.is_empty().then(|| TreeDigest::of_scan(&selection, &walk, &cache)).flatten();
             let inputs = tree.zip(head).map(|(tree, head)| PlanInputs::new(text.as_bytes(), tree, &head));
             Ok(Gathered { manifest, desired, notes, cache, waiting, inputs })
         }

@@ -2,25 +2,40 @@
 //!
 //! Read next: [`super::settled`], which keeps it with a plan that had nothing to do.
 
+use std::collections::BTreeSet;
+
 use super::git;
 use super::project::Project;
-use crate::files::TreeDigest;
+use crate::files::{ScanDigest, TreeDigest};
+use crate::model::desired::FileSelection;
 use crate::model::digest::Checksum;
+use crate::model::path::ProjectPath;
 
 /// The program that made a proof: another version may plan differently.
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 /// What manifest, files and checkout were when they were gathered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct PlanInputs {
     pub(super) manifest: Checksum,
     pub(super) files: TreeDigest,
+    /// The files that changed too recently for their metadata to show another change.
+    pub(in crate::engine) recent: BTreeSet<ProjectPath>,
 }
 
 impl PlanInputs {
     /// Creates it from the manifest's text, the files, and git's `HEAD`.
-    pub(super) fn new(manifest: &[u8], files: TreeDigest, head: &str) -> Self {
-        Self { manifest: checksum(manifest, head), files }
+    pub(super) fn new(manifest: &[u8], files: ScanDigest, head: &str) -> Self {
+        let ScanDigest { digest, recent } = files;
+        Self { manifest: checksum(manifest, head), files: digest, recent }
+    }
+
+    /// Whether manifest, files and checkout are what they were, but for the content of those that are
+    /// [`recent`](Self::recent). Blocks: it reads the disk.
+    pub(in crate::engine) fn still_hold(&self, project: &Project, selection: &FileSelection) -> bool {
+        let (Ok(manifest), Some(head)) = (project.read_manifest(), head_for_proof(project)) else { return false };
+        checksum(&manifest, &head).finish() == self.manifest.clone().finish()
+            && TreeDigest::of_disk(&project.root, selection).is_some_and(|found| found.digest == self.files)
     }
 }
 

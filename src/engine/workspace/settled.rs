@@ -193,15 +193,14 @@ pub(crate) fn prove(
 ) -> Option<(SettledProof, Vec<SettledRows>)> {
     let SettledRun { project, manifest, desired, recorded, options, report, lockfile } = *run;
     let until = now.saturating_add(HOLDS_FOR).ok()?;
-    let usual = PlanOptions { lost_answer_rest: options.lost_answer_rest, ..PlanOptions::default() };
-    if !is_quiet(report) || !is_certain(recorded) || *options != usual {
+    let PlanInputs { manifest: text, files, recent } = inputs;
+    if !is_quiet(report) || !is_certain(recorded) || !options.is_usual() || !recent.is_empty() {
         return None;
     }
     if [now, until].into_iter().any(|at| plan(desired, recorded, options, at) != Plan::default()) {
         return None;
     }
     // The lockfile on disk is the one that was planned with.
-    let PlanInputs { manifest: text, files } = inputs;
     let inputs = add_own_files(text, project, manifest, now_ns(now))?;
     let bytes = lockfile::read(&project.lockfile).ok()??;
     (lockfile == Some(&*lockfile::fingerprint(&bytes))).then_some(())?;

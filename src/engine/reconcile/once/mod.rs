@@ -8,7 +8,7 @@ mod fetches;
 mod options;
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +25,10 @@ use crate::engine::workspace::gather::in_progress_now;
 use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
+use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
+use crate::plan::part::{PartialPlan, Touched};
 use crate::plan::{Action, Plan, PlanOptions};
 use crate::platform::clock;
 
@@ -62,6 +64,7 @@ pub(crate) async fn sync_once(
         missing_lockfile: None,
         review_ends: None,
         lockfile_at: None,
+        touched: None,
         round: Round::default(),
         report: RunReport::default(),
     };
@@ -96,6 +99,8 @@ struct SyncRun<'a> {
     review_ends: Option<Duration>,
     /// When to write the lockfile, while steps are in progress.
     lockfile_at: Option<Duration>,
+    /// What the next plan is about, if nothing else can have changed since the last one.
+    touched: Option<Touched>,
     round: Round,
     report: RunReport,
 }
@@ -175,8 +180,12 @@ impl SyncRun<'_> {
             Stage::Planning => self.plan().await,
             Stage::Steps => {
                 self.lockfile_at = None;
+                let done = self.done();
                 self.round.end(&mut self.report);
-                self.scan_again().await
+                match done {
+                    Some(done) => self.look_again(done).await,
+                    None => self.scan_again().await,
+                }
             }
             Stage::Reviewing { .. } => self.review().await,
         }
@@ -189,8 +198,35 @@ impl SyncRun<'_> {
         Ok(self.reconciler.scan(in_progress, None).await?)
     }
 
+    /// Returns the addresses of the round that ended, if the last plan had nothing to say but its
+    /// steps, and all of these are done.
+    fn done(&self) -> Option<BTreeSet<Address>> {
+        let Round { steps, reports, has_only_steps, .. } = &self.round;
+        let is_done = reports.len() == steps.len() && reports.iter().all(|report| report.outcome.is_done());
+        (self.options.plan_options.is_usual() && *has_only_steps && is_done)
+            .then(|| steps.iter().map(|step| step.address.clone()).collect())
+    }
+
+    /// Goes on after a round in which these addresses were `done`: without another scan and plan of
+    /// everything, if nothing else changed meanwhile.
+    async fn look_again(&mut self, done: BTreeSet<Address>) -> Result<bool, SyncError> {
+        self.reconciler.secure().await?;
+        let in_progress = in_progress_now(&self.reconciler.session.project);
+        let recent = self.reconciler.look_again().await.map_err(|message| self.broken(message))?;
+        let touched = match recent {
+            Some(recent) => self.reconciler.rescan(&recent, &in_progress).await?,
+            None => None,
+        };
+        let Some(mut touched) = touched else { return self.scan_again().await };
+        touched.addresses.extend(done);
+        self.touched = Some(touched);
+        self.stage = Stage::Planning;
+        Ok(true)
+    }
+
     async fn scan_again(&mut self) -> Result<bool, SyncError> {
         self.stage = Stage::Planning;
+        self.touched = None;
         self.scan().await?;
         Ok(true)
     }
@@ -222,7 +258,7 @@ impl SyncRun<'_> {
         let (stop, confirmed) = (&self.options.stop, self.confirmed);
         let (report, round) = (&mut self.report, &mut self.round);
         let mut question = None;
-        let judge = |plan: &mut Plan, reconciler: &Reconciler<'_>| {
+        let mut judge = |plan: &mut Plan, reconciler: &Reconciler<'_>| {
             report_plan(report, plan, reconciler);
             // A refused step is held by the new plan, or done another way. Only operations that are
             // still processing can be left.
@@ -232,6 +268,8 @@ impl SyncRun<'_> {
                 return Verdict::Leave;
             }
             round.steps.clone_from(&plan.steps);
+            let Plan { steps: _, held, drifts, notes: _, marks } = &*plan;
+            round.has_only_steps = held.is_empty() && drifts.is_empty() && marks.is_empty();
             // Waiting for operations changes nothing, so it needs no check of the key.
             let needs_key = plan.steps.iter().any(|step| !matches!(step.action, Action::Wait { .. }));
             if confirmed.is_none() {
@@ -242,7 +280,16 @@ impl SyncRun<'_> {
         };
         // A run tries again in the next round.
         self.reconciler.workers.reset_backoff();
-        let dispatched = self.reconciler.plan_and_dispatch(options, judge, |_| tracing::Span::none()).await?;
+        let span = |_: &Address| tracing::Span::none();
+        let mut dispatched = None;
+        if let Some(touched) = self.touched.take() {
+            let judge = |part: &PartialPlan, reconciler: &Reconciler<'_>| judge(&mut part.plan.clone(), reconciler);
+            dispatched = self.reconciler.plan_touched(&touched, options.clone(), judge, span).await?;
+        }
+        let dispatched = match dispatched {
+            Some(dispatched) => dispatched,
+            None => self.reconciler.plan_and_dispatch(options, judge, span).await?,
+        };
         if let Some(plan) = question {
             self.ask(plan);
         }

@@ -16,6 +16,8 @@ use crate::plan::{Note, Plan, Step};
 pub(super) struct Round {
     pub(super) steps: Vec<Step>,
     pub(super) reports: Vec<StepReport>,
+    /// The plan left nothing as it is that it speaks of, and learned nothing.
+    pub(super) has_only_steps: bool,
     /// The steps of the last plan, if none of them can go better soon.
     pub(super) hopeless: Option<Vec<Step>>,
     /// The number of rounds in a row without a completed step.

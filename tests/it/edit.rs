@@ -1,0 +1,97 @@
+//! One edit among many files, with `sync --once`: what it costs besides finding it.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use macadam::emulator::{ApiEndpoint, Config, FaultAction, FaultRule, LatencyModel};
+
+use super::support::{GLOBS, Project, Ran, Remote, png, rbxmx};
+
+/// A synced project of two pictures and two models, whose operations take this long from now on.
+fn synced(operation_ms: u64) -> (Remote, Project) {
+    let remote = Remote::with(Config { latency: LatencyModel::Fixed(operation_ms), ..Config::default() });
+    let project = Project::new(GLOBS).at(&remote.url());
+    for number in 0..2 {
+        project.write(&format!("ui/{number}.png"), png(number));
+        project.write(&format!("models/{number}.rbxmx"), rbxmx(&number.to_string()));
+    }
+    project.sync();
+    (remote, project)
+}
+
+fn start(project: &Project) -> Child {
+    let mut command = project.command(&["sync", "--once", "-vv"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// How often everything was scanned, everything was planned, and a part.
+fn looks(run: Child) -> [usize; 3] {
+    let ran = Ran::of(run.wait_with_output().unwrap()).expect(0);
+    ["everything was scanned", "everything was planned", "a part was planned"]
+        .map(|what| ran.stderr.matches(what).count())
+}
+
+/// Waits until the emulator has had so many updates.
+fn await_updates(remote: &Remote, count: usize) {
+    let begun = Instant::now();
+    while remote.requests(ApiEndpoint::UpdateAsset) < count {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no update came");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn after_an_edit_everything_was_scanned_and_planned_once() {
+    let (remote, project) = synced(0);
+    project.write("models/1.rbxmx", rbxmx("edited"));
+    assert_eq!(looks(start(&project)), [1, 1, 1]);
+    assert_eq!((remote.requests(ApiEndpoint::UpdateAsset), remote.requests(ApiEndpoint::CreateAsset)), (1, 4));
+    project.write("ui/1.png", png(9));
+    assert_eq!(looks(start(&project)), [1, 1, 1]);
+    assert_eq!((remote.requests(ApiEndpoint::UpdateAsset), remote.requests(ApiEndpoint::CreateAsset)), (1, 5));
+    assert_eq!(looks(start(&project)), [1, 1, 0], "nothing is to be done");
+}
+
+#[test]
+fn what_changes_during_an_upload_is_uploaded_in_the_same_run() {
+    let other_edit = |project: &Project| project.write("models/0.rbxmx", rbxmx("edited meanwhile"));
+    let same_edit = |project: &Project| project.write("models/1.rbxmx", rbxmx("edited again"));
+    let new_file = |project: &Project| project.write("models/2.rbxmx", rbxmx("new"));
+    let changes: [(&dyn Fn(&Project), (usize, usize)); 3] =
+        [(&other_edit, (2, 4)), (&same_edit, (2, 4)), (&new_file, (1, 5))];
+    for (change, (updates, creates)) in changes {
+        let (remote, project) = synced(0);
+        let slow = FaultAction::Delay { before_commit_ms: 0, before_reply_ms: 1_000 };
+        remote.control().add_faults(vec![FaultRule::on(ApiEndpoint::UpdateAsset, slow)]).unwrap();
+        project.write("models/1.rbxmx", rbxmx("edited"));
+        let run = start(&project);
+        await_updates(&remote, 1);
+        change(&project);
+        let [scans, ..] = looks(run);
+        assert!(scans > 1, "everything is scanned again");
+        let made = (remote.requests(ApiEndpoint::UpdateAsset), remote.requests(ApiEndpoint::CreateAsset));
+        assert_eq!(made, (updates, creates));
+    }
+}
+
+#[test]
+fn the_asset_of_an_edit_is_fetched_while_the_key_is_checked() {
+    let (remote, project) = synced(0);
+    project.write("models/1.rbxmx", rbxmx("edited"));
+    let before = remote.all_requests();
+    const ANSWER_MS: u64 = 700;
+    let slow = FaultAction::Delay { before_commit_ms: 0, before_reply_ms: ANSWER_MS };
+    remote.control().add_faults(vec![FaultRule::on(ApiEndpoint::IntrospectKey, slow)]).unwrap();
+    project.sync();
+    let sent = remote.control().requests().split_off(before);
+    let at = |endpoint| {
+        let of: Vec<u64> =
+            sent.iter().filter(|request| request.endpoint == Some(endpoint)).map(|request| request.at_ms).collect();
+        assert_eq!(of.len(), 1, "{endpoint:?}: {sent:#?}");
+        of[0]
+    };
+    let answered = at(ApiEndpoint::IntrospectKey) + ANSWER_MS;
+    assert!(at(ApiEndpoint::GetAsset) < answered, "{sent:#?}");
+    assert!(at(ApiEndpoint::UpdateAsset) >= answered, "nothing is changed before: {sent:#?}");
+    assert_eq!(sent.len(), 4, "two requests after the check: {sent:#?}");
+}
