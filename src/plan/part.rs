@@ -11,8 +11,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::reason::hold::HoldReason;
-use super::step::{Action, Plan, PlanOptions};
+use super::step::{Action, HeldPart, Plan, PlanOptions};
 use crate::model::address::Address;
 use crate::model::desired::{Desired, DesiredAsset, Pin};
 use crate::model::ids::{AssetId, ContentHash};
@@ -70,9 +69,9 @@ pub(crate) fn plan_part(
     }
     let (desired, recorded) = ties.cut(desired, recorded);
     let plan = super::plan(&desired, &recorded, options, now);
-    // How many archivings are too many depends on all assets.
+    // How many archivings are too many depends on all assets, and hides why else one is held.
     let archives = plan.steps.iter().any(|step| matches!(step.action, Action::Archive { .. }))
-        || plan.held.iter().any(|hold| matches!(hold.reason, HoldReason::ManyArchivings { .. }));
+        || plan.held.iter().any(|hold| hold.part == HeldPart::Archiving);
     (!archives).then_some(PartialPlan { desired, recorded, plan })
 }
 
