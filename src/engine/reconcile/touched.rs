@@ -90,11 +90,11 @@ impl Reconciler<'_> {
     ///
     /// # Errors
     /// The message of a panic.
-    pub(super) async fn look_again(&self) -> Result<Option<BTreeSet<ProjectPath>>, String> {
+    pub(super) async fn look_again(&mut self) -> Result<Option<BTreeSet<ProjectPath>>, String> {
         let (Some(inputs), Some((manifest, _))) = (self.wanted.inputs.clone(), &self.wanted.manifest) else {
             return Ok(None);
         };
-        let lockfile = &self.session.lockfile;
+        let lockfile = &mut self.session.lockfile;
         if !lockfile.is_untouched() || lockfile.is_of_another_commit() {
             return Ok(None);
         }
