@@ -351,7 +351,10 @@ fn left<'a>(desired: &Desired, recorded: &'a Recorded, on_the_way: &OnTheWay<'_>
         record.in_lockfile.is_any() && (!record.history.is_empty() || on_the_way.contains_key(address))
     };
     let unwanted = side_by_side::known(desired, recorded).filter(|(_, _, want)| want.is_none());
-    unwanted.filter(|(address, record, _)| gone(address, record)).map(|(address, record, _)| (address, record)).collect()
+    unwanted
+        .filter(|(address, record, _)| gone(address, record))
+        .map(|(address, record, _)| (address, record))
+        .collect()
 }
 
 /// The contents of creates and updates that may have been carried out.

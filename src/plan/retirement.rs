@@ -172,7 +172,8 @@ fn needed(plan: &Plan, desired: &Desired, recorded: &Recorded) -> BTreeSet<Asset
 /// another branch's.
 fn kept(desired: &Desired, recorded: &Recorded) -> BTreeSet<AssetId> {
     let kept = side_by_side::known(desired, recorded).flat_map(|(_, record, want)| {
-        let leaving: BTreeSet<AssetId> = leaving(record, want.is_some(), desired).into_iter().map(|(id, _)| id).collect();
+        let leaving: BTreeSet<AssetId> =
+            leaving(record, want.is_some(), desired).into_iter().map(|(id, _)| id).collect();
         record.history.assets().into_iter().filter(move |asset_id| !leaving.contains(asset_id))
     });
     kept.collect()
@@ -293,7 +294,8 @@ fn carry_out(
 fn ours(desired: &Desired, recorded: &Recorded) -> usize {
     let ours = side_by_side::known(desired, recorded)
         .filter(|(_, record, want)| record.in_lockfile.is_of(&desired.checkout) || want.is_some());
-    let assets: BTreeMap<AssetId, ()> = ours.flat_map(|(_, record, _)| record.history.assets()).map(|id| (id, ())).collect();
+    let assets: BTreeMap<AssetId, ()> =
+        ours.flat_map(|(_, record, _)| record.history.assets()).map(|id| (id, ())).collect();
     assets.len()
 }
 
