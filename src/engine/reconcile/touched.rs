@@ -14,7 +14,7 @@ use crate::files::{FilesInProgress, RescannedFile, rescan};
 use crate::model::address::Address;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::Recorded;
-use crate::plan::part::{PartialPlan, Touched, plan_part, tie};
+use crate::plan::part::{PartialPlan, Touched, plan_part, tie, ties_of};
 use crate::plan::{Plan, PlanOptions};
 use crate::platform::{clock, failpoint};
 use crate::state::store::FileDelta;
@@ -121,6 +121,10 @@ impl Reconciler<'_> {
         // The steps of a plan that waits would be lost.
         if self.has_waiting_plan() {
             return Ok(None);
+        }
+        if !self.finds_parts {
+            self.find_parts();
+            self.wanted.ties = ties_of(&self.wanted.desired);
         }
         let options = PlanOptions { in_progress: self.workers.in_progress(), ..options };
         let desired = Arc::clone(&self.wanted.desired);
