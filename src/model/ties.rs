@@ -40,6 +40,7 @@ impl TieKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Tied {
     One(Address),
+    #[expect(clippy::box_collection, reason = "the rare case must not make the usual one larger")]
     More(Box<BTreeSet<Address>>),
 }
 
