@@ -54,11 +54,11 @@ fn after_an_edit_everything_was_scanned_and_planned_once() {
 
 #[test]
 fn what_changes_during_an_upload_is_uploaded_in_the_same_run() {
+    type Change<'a> = (&'a dyn Fn(&Project), (usize, usize));
     let other_edit = |project: &Project| project.write("models/0.rbxmx", rbxmx("edited meanwhile"));
     let same_edit = |project: &Project| project.write("models/1.rbxmx", rbxmx("edited again"));
     let new_file = |project: &Project| project.write("models/2.rbxmx", rbxmx("new"));
-    let changes: [(&dyn Fn(&Project), (usize, usize)); 3] =
-        [(&other_edit, (2, 4)), (&same_edit, (2, 4)), (&new_file, (1, 5))];
+    let changes: [Change<'_>; 3] = [(&other_edit, (2, 4)), (&same_edit, (2, 4)), (&new_file, (1, 5))];
     for (change, (updates, creates)) in changes {
         let (remote, project) = synced(0);
         let slow = FaultAction::Delay { before_commit_ms: 0, before_reply_ms: 1_000 };
