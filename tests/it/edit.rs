@@ -53,6 +53,23 @@ fn after_an_edit_everything_was_scanned_and_planned_once() {
 }
 
 #[test]
+fn what_shows_an_edited_picture_follows_in_the_same_run() {
+    let remote = Remote::start();
+    let shows = "[creator]\nuser_id = 1\n[assets.icon]\npath = \"icon.png\"\n[assets.same]\npath = \"same.png\"\n\
+                 [assets.sword]\npath = \"sword.rbxmx\"\nicon = \"icon\"\n";
+    let project = Project::new(shows).at(&remote.url());
+    for (name, content) in [("icon.png", png(1)), ("same.png", png(2)), ("sword.rbxmx", rbxmx("1").into())] {
+        project.write(name, content);
+    }
+    project.sync();
+    project.write("icon.png", png(3));
+    project.sync();
+    let writes = remote.writes();
+    assert_eq!(project.sync()["actions"], serde_json::json!([]), "the icon is the new asset already");
+    assert_eq!(remote.writes(), writes);
+}
+
+#[test]
 fn what_changes_during_an_upload_is_uploaded_in_the_same_run() {
     type Change<'a> = (&'a dyn Fn(&Project), (usize, usize));
     let other_edit = |project: &Project| project.write("models/0.rbxmx", rbxmx("edited meanwhile"));
