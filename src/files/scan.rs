@@ -21,6 +21,7 @@ use super::in_progress::FilesInProgress;
 use super::inspect::{self, Unfit};
 use super::open::{OpenError, Opened, Root, open, unreadable_folder};
 use super::walk::Walk;
+use crate::model::along::along;
 use crate::model::desired::{FoundFile, FoundFiles};
 use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, FileProblemKind, Fingerprint};
 use crate::model::ids::ContentHash;
@@ -87,17 +88,18 @@ pub fn scan(
     };
     let paths: Vec<&ProjectPath> = walk.files.keys().collect();
     let states = fingerprints(&root, &paths);
-    let (mut findings, mut fresh, mut waiting) = (FoundFiles::new(), FileCache::new(), BTreeSet::new());
+    let (mut findings, mut fresh, mut waiting) = (Vec::with_capacity(paths.len()), Vec::new(), BTreeSet::new());
     let mut todo = Vec::new();
-    for (path, state) in paths.into_iter().zip(states) {
+    for ((path, globs, cached), state) in along(&walk.files, cache).zip(states) {
+        let finding = |content| (path.clone(), FoundFile { globs: globs.clone(), content });
         if let Some(problem) = walk.unreachable.get(path) {
-            findings.insert(path.clone(), finding(walk, path, Err(problem.clone())));
+            findings.push(finding(Err(problem.clone())));
             continue;
         }
-        match (cache.get(path), state) {
+        match (cached, state) {
             (Some(cached), Some(state)) if is_current(cached, &state) => {
-                findings.insert(path.clone(), finding(walk, path, cached.content.clone()));
-                fresh.insert(path.clone(), cached.clone());
+                findings.push(finding(cached.content.clone()));
+                fresh.push((path.clone(), cached.clone()));
             }
             (cached, state) if in_progress.holds(path, state.as_ref()) => {
                 // The cached content keeps its old fingerprint, so that the file is read once it is
@@ -105,7 +107,7 @@ pub fn scan(
                 waiting.insert(path.clone());
                 fresh.extend(cached.map(|cached| (path.clone(), cached.clone())));
                 let content = cached.map_or_else(|| Err(FileProblem::being_written()), |cached| cached.content.clone());
-                findings.insert(path.clone(), finding(walk, path, content));
+                findings.push(finding(content));
             }
             (cached, state)
                 if in_progress.wants_whole(path, state.as_ref()) && !completeness::is_whole_in(&root, path) =>
@@ -115,7 +117,7 @@ pub fn scan(
                 fresh.extend(cached.map(|cached| (path.clone(), cached.clone())));
                 let early = if in_progress.is_single { FileProblem::unfinished } else { FileProblem::being_written };
                 let content = cached.map_or_else(|| Err(early()), |cached| cached.content.clone());
-                findings.insert(path.clone(), finding(walk, path, content));
+                findings.push(finding(content));
             }
             (_, state) => todo.push((state.map_or(0, |state| state.size), path)),
         }
@@ -130,11 +132,12 @@ pub fn scan(
         }
         if let Some(fingerprint) = state {
             let content = content.clone();
-            fresh.insert(path.clone(), CachedFile { fingerprint, looked_at_ns: now_ns, content });
+            fresh.push((path.clone(), CachedFile { fingerprint, looked_at_ns: now_ns, content }));
         }
-        findings.insert(path.clone(), finding(walk, path, content));
+        findings.push((path.clone(), finding(walk, path, content)));
     });
-    Scanned { findings, cache: fresh, waiting }
+    // Made at once: one entry after the other would be looked up, and leave the maps half empty.
+    Scanned { findings: findings.into_iter().collect(), cache: fresh.into_iter().collect(), waiting }
 }
 
 fn unreachable_root(walk: &Walk, error: &io::Error) -> FoundFiles {

@@ -9,6 +9,7 @@
 //! [`phase`] and [`change`] for how it comes to be known.
 
 pub(crate) mod address;
+pub(crate) mod along;
 pub(crate) mod asset;
 pub(crate) mod change;
 pub(crate) mod checkout;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension as _, Result, Row, Transaction, named_params};
 
 use super::{Store, rows};
+use crate::model::along::along;
 use crate::model::asset::FileFormat;
 use crate::model::file::{
     CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, FileProblemKind, Fingerprint, ModelRoot,
@@ -28,11 +29,11 @@ pub struct FileDelta {
 impl FileDelta {
     /// Returns the changes that lead from one cache to another.
     pub fn between(before: &FileCache, after: &FileCache) -> Self {
-        let changed = after.iter().filter(|(path, file)| before.get(*path) != Some(*file));
-        let vanished = before.keys().filter(|path| !after.contains_key(*path));
+        let changed = along(after, before).filter(|(_, file, known)| *known != Some(*file));
+        let vanished = along(before, after).filter(|(_, _, still)| still.is_none());
         Self {
-            changed: changed.map(|(path, file)| (path.clone(), file.clone())).collect(),
-            vanished: vanished.cloned().collect(),
+            changed: changed.map(|(path, file, _)| (path.clone(), file.clone())).collect(),
+            vanished: vanished.map(|(path, ..)| path.clone()).collect(),
         }
     }
 

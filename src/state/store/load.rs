@@ -1,6 +1,6 @@
 //! Loads everything that is recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 
 use rusqlite::{Connection, Result, Row, params_from_iter};
 
@@ -97,18 +97,18 @@ fn address(row: &Row<'_>, column: usize) -> Result<Address> {
 }
 
 fn load_assets(query: &RecordQuery<'_>) -> Result<BTreeMap<Address, Record>> {
-    let mut records = BTreeMap::new();
+    let mut records = Vec::new();
     query.each(
         "SELECT address, asset_type, creator, privacy, path, asked, points_to, pin, pinned_asset, pinned_version,
                 removed_at IS NOT NULL, in_lockfile, stored, pinned_newest, overruled, begun_in
          FROM assets",
         "ORDER BY address",
         |row| {
-            records.insert(address(row, 0)?, record(row)?);
+            records.push((address(row, 0)?, record(row)?));
             Ok(())
         },
     )?;
-    Ok(records)
+    Ok(records.into_iter().collect())
 }
 
 fn record(row: &Row<'_>) -> Result<Record> {
@@ -154,9 +154,7 @@ pub(super) fn fact(row: &Row<'_>, first: usize) -> Result<RevisionFact> {
 
 fn load_revisions(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>) -> Result<FoundRevisions> {
     let mut revisions = FoundRevisions::default();
-    // Both come in the order of their addresses.
-    let mut records = assets.iter_mut();
-    let mut current = records.next();
+    let mut records = InOrder::new(assets);
     query.each(
         "SELECT address, asset_id, version, ordinal, content, state, round, shared, asset_type, creator, disputed, era, made_at,
                 origin
@@ -164,13 +162,7 @@ fn load_revisions(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record
         "ORDER BY address, asset_id, version",
         |row| {
             revisions.count(row, [0, 1, 2, 4])?;
-            let address = rows::text(row, 0)?;
-            while current.as_ref().is_some_and(|(at, _)| at.as_str() < address) {
-                current = records.next();
-            }
-            let Some((_, record)) = current.as_mut().filter(|(at, _)| at.as_str() == address) else {
-                return Err(rows::wrong(0, format_args!("`{address}` has a revision but no record")));
-            };
+            let record = records.of(row, "a revision")?;
             let key = RevisionKey { asset_id: rows::asset_id(row, 1)?, version: rows::revision(row, 2)? };
             record.history.add(key, fact(row, 3)?);
             Ok(())
@@ -180,9 +172,10 @@ fn load_revisions(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record
 }
 
 fn load_listed(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
-    query.each("SELECT address, asset_id, duplicate FROM listed", "", |row| {
+    let mut records = InOrder::new(assets);
+    query.each("SELECT address, asset_id, duplicate FROM listed", "ORDER BY address", |row| {
         let listing = if row.get(2)? { Listing::Duplicate } else { Listing::Listed };
-        record_of(row, assets, "a listed asset")?.history.list(rows::asset_id(row, 1)?, Some(listing));
+        records.of(row, "a listed asset")?.history.list(rows::asset_id(row, 1)?, Some(listing));
         Ok(())
     })
 }
@@ -243,9 +236,10 @@ fn load_possible_duplicates(query: &RecordQuery<'_>, assets: &mut BTreeMap<Addre
 }
 
 fn load_asked_before(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
-    query.each("SELECT address, field, digest FROM asked_before", "", |row| {
+    let mut records = InOrder::new(assets);
+    query.each("SELECT address, field, digest FROM asked_before", "ORDER BY address", |row| {
         let asked = (rows::parsed(row, 1)?, rows::parsed(row, 2)?);
-        record_of(row, assets, "metadata that was asked for")?.asked_before.insert(asked);
+        records.of(row, "metadata that was asked for")?.asked_before.insert(asked);
         Ok(())
     })
 }
@@ -265,6 +259,32 @@ fn load_repairs(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>)
         record_of(row, assets, "a repair")?.repairs.push(done);
         Ok(())
     })
+}
+
+/// The records beside rows that come in the order of their addresses too, so that none is looked up.
+struct InOrder<'a> {
+    rest: btree_map::IterMut<'a, Address, Record>,
+    current: Option<(&'a Address, &'a mut Record)>,
+}
+
+impl<'a> InOrder<'a> {
+    fn new(assets: &'a mut BTreeMap<Address, Record>) -> Self {
+        let mut rest = assets.iter_mut();
+        let current = rest.next();
+        Self { rest, current }
+    }
+
+    /// Returns the record of the address in the first column, which is no earlier one than the last.
+    fn of(&mut self, row: &Row<'_>, what: &str) -> Result<&mut Record> {
+        let address = rows::text(row, 0)?;
+        while self.current.as_ref().is_some_and(|(at, _)| at.as_str() < address) {
+            self.current = self.rest.next();
+        }
+        match self.current.as_mut().filter(|(at, _)| at.as_str() == address) {
+            Some((_, record)) => Ok(record),
+            None => Err(rows::wrong(0, format_args!("`{address}` has {what} but no record"))),
+        }
+    }
 }
 
 /// Returns the record of the address in the first column.
