@@ -293,6 +293,15 @@ CREATE TABLE events (
 
 CREATE INDEX events_of_address ON events (address, id);
 
+-- The names that assets had before they were renamed, so that a person who types an old one learns the new one; the oldest rows are pruned.
+CREATE TABLE former_names (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    former  TEXT NOT NULL UNIQUE CHECK (former <> ''),
+    address TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE
+) STRICT;
+
+CREATE INDEX former_names_of_address ON former_names (address);
+
 -- What other commands ask of a running service, which takes a request, carries it out, and answers. Arguments and answer are JSON.
 CREATE TABLE requests (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,

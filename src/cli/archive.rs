@@ -33,7 +33,13 @@ impl From<ByHandError> for CommandFailure {
             ByHandError::Unknown { address, known } => {
                 unknown_address(address.as_str(), known.iter().map(Address::as_str))
             }
-            error => Self::of(Exit::Unreconciled, &error, error.hint()),
+            error => {
+                let failure = Self::of(Exit::Unreconciled, &error, error.hint());
+                match &error {
+                    ByHandError::NoAsset { address } => failure.unknown(address.as_str()),
+                    _ => failure,
+                }
+            }
         }
     }
 }

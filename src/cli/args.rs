@@ -159,7 +159,7 @@ pub(super) enum Command {
 /// `init`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct InitArgs {
-    /// The assets' owner: user:ID or group:ID
+    /// The assets' owner: user:ID, group:ID, or the address of the profile or the group's page
     #[arg(long, value_name = "OWNER", value_parser = creator)]
     pub creator: Option<Creator>,
     /// List these files in the manifest, such as 'ui/**/*.png'; can be given several times

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::args::Global;
 use super::document;
 use super::embedded::Embedded;
+use super::errors::problem;
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, listed, paint};
 use super::plan_text;
@@ -26,6 +27,7 @@ use crate::engine::workspace::gather::{Gathered, gather};
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::files::FilesInProgress;
+use crate::manifest::Diagnostic;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::plan::{HoldKind, PlanOptions, Restriction};
@@ -54,6 +56,7 @@ pub(super) struct Hand {
     /// The progress display.
     pub bars: Bars,
     embedded: Option<Embedded>,
+    output: Printer,
 }
 
 impl Hand {
@@ -75,7 +78,7 @@ impl Hand {
         let credential = target::credential(global, target)?;
         let session = Session::open(&target.project, &target.remote, command).await?;
         let (client, embedded) = target::connect(global, target, credential).await?;
-        Ok(Self { session, client: Arc::new(client), stop, bars: Bars::new(output), embedded })
+        Ok(Self { session, client: Arc::new(client), stop, bars: Bars::new(output), embedded, output })
     }
 
     /// Reconciles these addresses, and the icons and previews that show one of them, as `sync
@@ -104,14 +107,21 @@ impl Hand {
         sync_once(&mut self.session, Arc::clone(&self.client), options).await
     }
 
-    /// Releases the lock, and stops the emulator.
+    /// Warns of what the manifest may mean otherwise than it says, releases the lock, and stops the
+    /// emulator.
     pub(super) async fn close(self) {
         self.bars.clear();
+        warn(self.output, &self.session.notes);
         self.session.close().await;
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
         }
     }
+}
+
+/// Warns of likely mistakes of manifest and files, as every command does that reads them.
+pub(super) fn warn(output: Printer, notes: &[Diagnostic]) {
+    notes.iter().for_each(|note| output.warning_at(&problem(note)));
 }
 
 /// Reads the wanted assets, for a command that holds no lock. Blocks: it reads the disk.

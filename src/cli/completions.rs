@@ -37,6 +37,9 @@ const VARIABLE: &str = "MACADAM_COMPLETE";
 /// With more addresses than this, their folders are offered first.
 const MOST_OFFERED: usize = 200;
 
+/// So many addresses are enough for an example.
+const MOST_EXAMPLES: usize = 3;
+
 /// Prints the script of a shell to standard output.
 pub(super) fn run(output: Printer, args: &CompletionsArgs) -> Result<Exit, CommandFailure> {
     let mut script = Vec::new();
@@ -101,6 +104,20 @@ pub(super) fn answer(arguments: &[OsString]) -> Option<u8> {
     }
 }
 
+/// The command of a line that was typed whole, and the words after it that are no options.
+pub(super) fn command_and_names(arguments: &[OsString]) -> (String, Vec<String>) {
+    let line = TypedLine::of_whole(arguments);
+    (line.command, line.names)
+}
+
+/// The first addresses that the command of a line could be for, as examples.
+pub(super) fn some_addresses(arguments: &[OsString]) -> Vec<String> {
+    let line = TypedLine::of_whole(arguments);
+    let Some(project) = line.project() else { return Vec::new() };
+    let known = line.addresses(&project, &check::recorded_in_lockfile(&project).0);
+    known.into_iter().filter(|name| quoted(name) == *name).take(MOST_EXAMPLES).collect()
+}
+
 /// The definition of the command line, with the values that only this project knows.
 fn definition(words: &[OsString]) -> clap::Command {
     let line = Arc::new(TypedLine::of(words));
@@ -144,7 +161,16 @@ impl TypedLine {
     fn of(words: &[OsString]) -> Self {
         let words: Vec<String> = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
         // The last one is being typed.
-        let done = words.split_last().map(|(_, done)| done).unwrap_or_default();
+        Self::of_done(words.split_last().map(|(_, done)| done).unwrap_or_default())
+    }
+
+    /// A line of which nothing is being typed any more.
+    fn of_whole(words: &[OsString]) -> Self {
+        let words: Vec<String> = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+        Self::of_done(&words)
+    }
+
+    fn of_done(done: &[String]) -> Self {
         let mut plain = Vec::new();
         let mut global = vec!["macadam".to_owned()];
         let mut rest = done.iter();

@@ -138,6 +138,8 @@ fn of_env_file(path: &Path) -> Result<Option<(Credential, bool)>, CommandFailure
 enum EnvFileError {
     #[error("the closing quote is missing")]
     OpenQuote,
+    #[error("`=` has to follow the name, not `:`")]
+    Colon,
     #[error("`$` in it isn't replaced: Macadam reads the value as it is written")]
     Expansion,
 }
@@ -145,6 +147,7 @@ enum EnvFileError {
 impl EnvFileError {
     const fn hint(self) -> &'static str {
         match self {
+            Self::Colon => "write ROBLOX_API_KEY= and the key behind it",
             Self::OpenQuote => "close the quote in the same line, or write the key without quotes",
             Self::Expansion => "write the key itself, or leave the file out and set the variable before the command",
         }
@@ -155,12 +158,17 @@ impl EnvFileError {
 /// shell.
 ///
 /// # Errors
-/// When the value has no closing quote, or names another variable. No key holds a `$`.
+/// When the value has no closing quote, names another variable, or follows a colon. No key holds a
+/// `$`.
 fn variable_of(text: &str, name: &str) -> Result<Option<String>, EnvFileError> {
     let value = |line: &str| {
         let line = line.trim();
         let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-        let value = line.strip_prefix(name)?.trim_start().strip_prefix('=')?.trim();
+        let rest = line.strip_prefix(name)?.trim_start();
+        if rest.starts_with(':') {
+            return Some(Err(EnvFileError::Colon));
+        }
+        let value = rest.strip_prefix('=')?.trim();
         let Some(quote) = value.chars().next().filter(|first| matches!(first, '"' | '\'')) else {
             return Some(Ok(value.split(" #").next().unwrap_or_default().trim().to_owned()));
         };
@@ -265,6 +273,8 @@ mod tests {
         let refused = |text: &str, wanted: EnvFileError| {
             assert_eq!(variable_of(text, KEY_VARIABLE), Err(wanted), "{text:?}");
         };
+        refused("ROBLOX_API_KEY: abc\n", EnvFileError::Colon);
+        check("ROBLOX_API_KEY: abc\nROBLOX_API_KEY=b", Some("b"));
         refused("ROBLOX_API_KEY=\"abc\n", EnvFileError::OpenQuote);
         refused("ROBLOX_API_KEY='abc\"\n", EnvFileError::OpenQuote);
         refused("ROBLOX_API_KEY=${MY_KEY}\n", EnvFileError::Expansion);

@@ -51,6 +51,7 @@ fn manifest_mistakes(diagnostics: &[Diagnostic], source: &str) -> CommandFailure
         exit: Exit::Unusable,
         problems: diagnostics.iter().map(problem).collect(),
         rendered: Some(rendered),
+        unknown: None,
     }
 }
 

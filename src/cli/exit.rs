@@ -64,13 +64,16 @@ pub(super) struct CommandFailure {
     pub problems: Vec<ReportedProblem>,
     /// Replaces the problems in text output: the errors of a manifest with their lines.
     pub rendered: Option<String>,
+    /// The name in the last problem that names no asset, or none that was uploaded: it may have
+    /// been renamed, which [`super::renamed`] says.
+    pub unknown: Option<String>,
 }
 
 impl CommandFailure {
     /// One problem.
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
         let problem = ReportedProblem { message: without_code(&message.into()), ..ReportedProblem::default() };
-        Self { exit, problems: vec![problem], rendered: None }
+        Self { exit, problems: vec![problem], rendered: None, unknown: None }
     }
 
     /// A bug in Macadam.
@@ -86,6 +89,13 @@ impl CommandFailure {
         if let Some(problem) = self.problems.last_mut() {
             problem.hint = Some(hint.into());
         }
+        self
+    }
+
+    /// Says which name it is that names no asset.
+    #[must_use]
+    pub(super) fn unknown(mut self, name: impl Into<String>) -> Self {
+        self.unknown = Some(name.into());
         self
     }
 

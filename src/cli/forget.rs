@@ -1,7 +1,7 @@
 //! `macadam forget`: addresses leave state and lockfile, all of them or none; the remote is left
 //! alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -20,6 +20,7 @@ use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::request::{Request, RequestDone};
+use crate::plan::moves::Moves;
 
 impl From<ForgetError> for CommandFailure {
     fn from(error: ForgetError) -> Self {
@@ -39,17 +40,17 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> 
     let view = StateSnapshot::open(&target.project, &target.remote)?;
     let selection = AddressSelection::read(&args.addresses, || Ok(view.known()))?;
     let AddressSelection { addresses, is_single, .. } = selection;
-    let wanted = still_wanted(&target, &view);
+    let wanted = WantedAssets::read(output, &target, &view);
     let doubled = |address: &&Address| {
         let is_known = view.recorded.assets.contains_key(*address);
-        is_known && wanted.as_ref().and_then(|wanted| wanted.get(*address)) == Some(&false)
+        is_known && matches!(wanted.get(address), Some(Wanted::Unpinned | Wanted::Renamed(_)))
     };
     let doubled: Vec<&Address> = addresses.iter().filter(doubled).collect();
     if let [first, rest @ ..] = doubled.as_slice()
         && !args.yes
     {
         let what = match rest {
-            [] => format!("{first} is still in the manifest, so the next sync uploads it as a new asset"),
+            [] => wanted.would_upload(first),
             _ => format!(
                 "{} are still in the manifest, so the next sync uploads them as new assets",
                 plural(doubled.len() as u64, "asset")
@@ -67,21 +68,61 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> 
     let is_local = target::is_local(global);
     let request = Request::Forget { addresses: addresses.clone() };
     if let Some(answer) = through_service(output, global, &target, &request).await? {
-        tell_of_service(output, &addresses, is_single, answer, wanted.as_ref(), is_local);
+        tell_of_service(output, &addresses, is_single, answer, &wanted, is_local);
         return Ok(Exit::Success);
     }
     let mut session = Session::open(&target.project, &target.remote, "macadam forget").await?;
     let forgotten = forget::forget(&mut session, &addresses).await;
     session.close().await;
-    tell(output, &forgotten?, is_single, wanted.as_ref(), is_local);
+    tell(output, &forgotten?, is_single, &wanted, is_local);
     Ok(Exit::Success)
 }
 
-/// The addresses in the manifest, and whether each is pinned. `None`: a manifest that can't be used
-/// says nothing of what the next sync does, and keeps nobody from forgetting.
-fn still_wanted(target: &ProjectTarget, view: &StateSnapshot) -> Option<BTreeMap<Address, bool>> {
-    let assets = command_context::wanted(target, view).ok()?.desired.assets;
-    Some(assets.into_iter().map(|(address, want)| (address, want.pin.is_some())).collect())
+/// What the manifest has of an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Wanted {
+    Pinned,
+    Unpinned,
+    /// Under this new name, which no sync has taken over yet.
+    Renamed(Address),
+}
+
+/// The addresses that the manifest wants. `None`: a manifest that can't be used says nothing of what
+/// the next sync does, and keeps nobody from forgetting.
+struct WantedAssets(Option<BTreeMap<Address, Wanted>>);
+
+impl WantedAssets {
+    fn read(output: Printer, target: &ProjectTarget, view: &StateSnapshot) -> Self {
+        let Ok(gathered) = command_context::wanted(target, view) else { return Self(None) };
+        command_context::warn(output, &gathered.notes);
+        let moves = Moves::of(&gathered.desired, &view.recorded, &BTreeSet::new());
+        let renamed = moves.taken.into_iter().map(|(to, moved)| (moved.from, Wanted::Renamed(to)));
+        let named = gathered
+            .desired
+            .assets
+            .into_iter()
+            .map(|(address, want)| (address, if want.pin.is_some() { Wanted::Pinned } else { Wanted::Unpinned }));
+        Self(Some(renamed.chain(named).collect()))
+    }
+
+    fn get(&self, address: &Address) -> Option<&Wanted> {
+        self.0.as_ref()?.get(address)
+    }
+
+    /// Whether the manifest still has it; `None`: it can't be read.
+    fn contains(&self, address: &Address) -> Option<bool> {
+        Some(self.0.as_ref()?.contains_key(address))
+    }
+
+    /// What the next sync does with an address that is forgotten and not pinned.
+    fn would_upload(&self, address: &Address) -> String {
+        match self.get(address) {
+            Some(Wanted::Renamed(now)) => {
+                format!("the manifest calls {address} `{now}` now, so the next sync uploads it as a new asset")
+            }
+            _ => format!("{address} is still in the manifest, so the next sync uploads it as a new asset"),
+        }
+    }
 }
 
 /// Prints the service's answer, with what the manifest makes of it.
@@ -90,7 +131,7 @@ fn tell_of_service(
     addresses: &[Address],
     is_single: bool,
     mut answer: RequestDone,
-    wanted: Option<&BTreeMap<Address, bool>>,
+    wanted: &WantedAssets,
     is_local: bool,
 ) {
     if !output.is_json() {
@@ -104,7 +145,7 @@ fn tell_of_service(
     let RequestDone { asset_id, revision, lockfile_written, notes } = answer;
     let end = vec![("notes", json!(notes)), ("lockfile_written", json!(lockfile_written)), ("by_service", json!(true))];
     let each = |address: &Address| {
-        let more = vec![("in_manifest", json!(wanted.map(|wanted| wanted.contains_key(address))))];
+        let more = vec![("in_manifest", json!(wanted.contains(address)))];
         (address.clone(), CommandResult { asset_id, revision, outcome: "done", more })
     };
     let mut told: Vec<(Address, CommandResult)> = addresses.iter().map(each).collect();
@@ -118,24 +159,18 @@ fn tell_of_service(
 }
 
 /// What the manifest makes of a forgotten address that it still has.
-fn in_manifest(address: &Address, wanted: Option<&BTreeMap<Address, bool>>) -> Option<String> {
-    Some(match wanted?.get(address)? {
-        true => format!(
+fn in_manifest(address: &Address, wanted: &WantedAssets) -> Option<String> {
+    Some(match wanted.get(address)? {
+        Wanted::Pinned => format!(
             "{address} is still pinned in the manifest, so it is on hold. `macadam unpin {address}` uploads it as a new asset"
         ),
-        false => format!(
-            "{address} is still in the manifest, so the next sync uploads it as a new asset. Remove the entry if you don't want that"
-        ),
+        Wanted::Unpinned | Wanted::Renamed(_) => {
+            format!("{}. Remove the entry if you don't want that", wanted.would_upload(address))
+        }
     })
 }
 
-fn tell(
-    output: Printer,
-    forgotten: &ForgetReport,
-    is_single: bool,
-    wanted: Option<&BTreeMap<Address, bool>>,
-    is_local: bool,
-) {
+fn tell(output: Printer, forgotten: &ForgetReport, is_single: bool, wanted: &WantedAssets, is_local: bool) {
     let ForgetReport { each, lockfile_written } = forgotten;
     if output.is_json() {
         let told = each.iter().map(|one| (one.address.clone(), told(one, wanted)));
@@ -178,14 +213,14 @@ fn tell(
     }
 }
 
-fn told(forgotten: &ForgottenAddress, wanted: Option<&BTreeMap<Address, bool>>) -> CommandResult {
+fn told(forgotten: &ForgottenAddress, wanted: &WantedAssets) -> CommandResult {
     let ForgottenAddress { address, asset_ids, shared, suspected } = forgotten;
     let numbers = |ids: &[AssetId]| ids.iter().map(|id| id.get()).collect::<Vec<_>>();
     let more = vec![
         ("asset_ids", json!(numbers(asset_ids))),
         ("shared_asset_ids", json!(numbers(shared))),
         ("possible_duplicates", json!(suspected)),
-        ("in_manifest", json!(wanted.map(|wanted| wanted.contains_key(address)))),
+        ("in_manifest", json!(wanted.contains(address))),
     ];
     CommandResult { asset_id: asset_ids.last().copied(), revision: None, outcome: "done", more }
 }

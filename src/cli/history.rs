@@ -17,8 +17,10 @@ use crate::cloud::client::Client;
 use crate::engine::commands::forget::{self, ForgetError};
 use crate::engine::remote::revisions::{self, RemoteFacts, RemoteHistory, RemoteRevision, RemoteStatus};
 use crate::engine::remote::throttle::{self, Throttle};
+use crate::engine::report::asset_state::AssetState;
 use crate::engine::report::progress::Listener;
 use crate::engine::report::status::status;
+use crate::engine::workspace::renamed::{self, Renamed};
 use crate::engine::workspace::settled::{self, SettledHistory};
 use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::model::address::Address;
@@ -51,6 +53,8 @@ struct KnownHistory {
     numbered: Option<AssetId>,
     /// Its assets that are passed over for others that this checkout's lockfile has.
     duplicates: BTreeSet<AssetId>,
+    /// What the manifest calls it now, if that is another name.
+    renamed: Option<Renamed>,
 }
 
 /// The addresses and the revision that the person asked for.
@@ -115,6 +119,7 @@ impl KnownHistory {
             if named.iter().any(|row| row.address == *wanted) {
                 let message = format!("`{wanted}` has no history: it isn't uploaded yet");
                 return Err(CommandFailure::new(Exit::Unreconciled, message)
+                    .unknown(wanted.as_str())
                     .hint("`macadam sync --once` uploads it; `macadam plan` shows what is in the way"));
             }
             return Err(unknown_address(wanted.as_str(), known));
@@ -128,7 +133,10 @@ impl KnownHistory {
         let pinned = row.and_then(|row| row.pin).and_then(|pin| Some(find(&record, pin).ok()?.0));
         let file = row.and_then(|row| row.file_hash);
         let events = StateSnapshot::events(&target.project, &target.remote, &address)?;
-        Ok(Self::of(view, events, address, record, current, pinned, file))
+        let has_left = row.is_some_and(|row| row.state == AssetState::Removed);
+        let look = || renamed::find(&target.project, &target.remote, &address).ok().flatten();
+        let renamed = if has_left { look() } else { None };
+        Ok(Self { renamed, ..Self::of(view, events, address, record, current, pinned, file) })
     }
 
     fn of(
@@ -142,7 +150,7 @@ impl KnownHistory {
     ) -> Self {
         let (numbers, numbered) = (record.history.numbers(), record.numbered());
         let duplicates = record.history.duplicates(record.identity.kind());
-        Self { view, events, address, record, current, pinned, file, numbers, numbered, duplicates }
+        Self { view, events, address, record, current, pinned, file, numbers, numbered, duplicates, renamed: None }
     }
 
     /// `None`: a revision of an asset that is not the one that counts, whose numbers it would
@@ -174,13 +182,13 @@ impl KnownHistory {
         }
     }
 
-    /// By which action it came to be; what only Roblox knows was made elsewhere.
-    fn action(&self, seen: &RemoteRevision) -> Option<&'static str> {
+    /// How it came to be; what only Roblox knows was made elsewhere.
+    fn origin(&self, seen: &RemoteRevision) -> Option<Origin> {
         match seen.fact {
-            None => Some(Origin::Elsewhere.name()),
+            None => Some(Origin::Elsewhere),
             // A lockfile doesn't tell how a revision was made, but where the last rollback led.
-            Some(RevisionFact { made: None, .. }) => self.rollback_of(seen).map(|_| Origin::Rollback.name()),
-            Some(RevisionFact { made: Some((_, origin)), .. }) => Some(origin.name()),
+            Some(RevisionFact { made: None, .. }) => self.rollback_of(seen).map(|_| Origin::Rollback),
+            Some(RevisionFact { made: Some((_, origin)), .. }) => Some(origin),
         }
     }
 }
@@ -313,7 +321,7 @@ fn entry(known: &KnownHistory, seen: &RemoteRevision) -> Value {
         "asset_id": seen.key.asset_id.get(),
         "content_hash": fact.and_then(|fact| fact.content).map(|hash| hash.to_string()),
         "created_at": fact.and_then(|fact| fact.made).map(|(at, _)| at.to_string()),
-        "action": known.action(seen),
+        "action": known.origin(seen).map(Origin::name),
         "current": known.is_current(seen),
         "pinned": known.pinned == Some(seen.key),
         "rollback_of": known.rollback_of(seen),
@@ -358,6 +366,10 @@ fn show(output: Printer, known: &KnownHistory, revisions: &[RemoteRevision], ask
     };
     table.head(columns).iter().for_each(|line| output.line(line));
     table.rows(columns).flatten().for_each(|line| output.line(line));
+    if let Some(Renamed::Becoming(now)) = &known.renamed {
+        let text = "the next `macadam sync --once` takes that over";
+        output.line(format!("{} the manifest calls it `{now}` now; {text}", paint(TextStyle::Quiet, "note")));
+    }
     for event in &known.events {
         output.line(format!("{} {}", paint(TextStyle::Quiet, Minute(event.at)), shown::foreign(&event.message)));
     }
@@ -369,7 +381,7 @@ fn table(known: &KnownHistory, revisions: &[RemoteRevision], asked: bool, form: 
         Column::left("ASSET ID"),
         Column::left("CONTENT"),
         Column::left("WHEN"),
-        Column::left("BY"),
+        Column::left("HOW"),
         Column::left(if asked { "AT ROBLOX" } else { "" }),
         Column::left(""),
     ];
@@ -382,7 +394,7 @@ fn cells(known: &KnownHistory, seen: &RemoteRevision, asked: bool, form: fn(Asse
     let content: String = hash.map_or_else(|| "unknown".to_owned(), |hash| hash.to_string().chars().take(12).collect());
     let when = fact.and_then(|fact| fact.made).map(|(at, _)| Minute(at).to_string());
     let when = when.unwrap_or_else(|| "-".to_owned());
-    let by = known.action(seen).unwrap_or("-");
+    let by = known.origin(seen).map_or("-", Origin::in_words);
     let by = if fact.is_none() { paint(TextStyle::Warning, by) } else { by.to_owned() };
     let remote = if asked { remote_column(seen.remote) } else { String::new() };
     let current = known.is_current(seen);
@@ -420,7 +432,7 @@ fn remote_column(remote: RemoteStatus) -> String {
 }
 
 fn summary(known: &KnownHistory, revisions: &[RemoteRevision]) -> String {
-    let elsewhere = |seen: &&RemoteRevision| known.action(seen) == Some(Origin::Elsewhere.name());
+    let elsewhere = |seen: &&RemoteRevision| known.origin(seen) == Some(Origin::Elsewhere);
     let elsewhere = revisions.iter().filter(elsewhere).count();
     let missing = revisions.iter().filter(|seen| seen.remote == RemoteStatus::Missing).count();
     let mut parts = vec![plural(revisions.len() as u64, "revision")];

@@ -28,6 +28,7 @@ impl From<ImportError> for CommandFailure {
             ImportError::NotInManifest { address, known } => {
                 let guess = guess(address.as_str(), known.iter().map(Address::as_str));
                 CommandFailure::new(Exit::Unreconciled, format!("`{address}` is not in the manifest"))
+                    .unknown(address.as_str())
                     .hint(guess.unwrap_or_else(|| "add it to the manifest first".to_owned()))
             }
             error => Self::of(Exit::Unreconciled, &error, error.hint()),

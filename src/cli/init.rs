@@ -11,6 +11,7 @@ use serde_json::json;
 use super::args::InitArgs;
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, fitted, paint, plural};
+use super::owner::OwnerText;
 use crate::engine::workspace::git::ask::{Tracking, tracking};
 use crate::engine::workspace::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE, Project};
 use crate::engine::workspace::state_folder::StateFolder;
@@ -199,16 +200,21 @@ fn wishes(output: Printer, root: &Path, is_new: bool, in_git: bool, args: &InitA
 
 /// Asks who owns the assets, until the answer is one or empty.
 fn ask_creator(output: Printer) -> Option<Creator> {
-    output.say("Who owns the assets? The number is in the address of your profile or of the group's page:");
+    output.say("Who owns the assets? Paste the address of your profile or of the group's page, such as");
     output.say("roblox.com/users/1234567/profile or roblox.com/communities/7654321/…");
     loop {
-        let answer = ask("user:1234567 or group:7654321 (Enter: later): ");
+        let answer = ask("The address, or user:1234567 or group:7654321 (Enter: later): ");
         if answer.is_empty() {
             return None;
         }
-        match answer.replace(' ', "").parse() {
-            Ok(creator) => return Some(creator),
-            Err(_) => output.say("That is neither: write user: or group: and the number."),
+        match OwnerText::read(&answer) {
+            OwnerText::Is(creator) => return Some(creator),
+            OwnerText::Number(number) => match ask(&format!("Is {number} a user or a group? [u/g] ")).as_str() {
+                "u" | "U" | "user" => return format!("user:{number}").parse().ok(),
+                "g" | "G" | "group" => return format!("group:{number}").parse().ok(),
+                _ => {}
+            },
+            other => output.say(format!("That isn't an owner: {}.", other.advice())),
         }
     }
 }

@@ -47,6 +47,15 @@ fn pages_of(command: &clap::Command, name: &str) -> Vec<(String, Vec<u8>)> {
     let mut page = Vec::new();
     // Writing into memory can't fail.
     let _ = clap_mangen::Man::new(command.clone()).title(name).render(&mut page);
+    let several =
+        command.get_positionals().filter(|arg| arg.get_num_args().is_some_and(|range| range.max_values() > 1));
+    for name in several.filter_map(|arg| arg.get_value_names()?.first()) {
+        // The page's own form says nothing of an argument that can be given several times.
+        let text = String::from_utf8_lossy(&page).into_owned();
+        let with_dots =
+            |text: String, end: &str| text.replace(&format!("\\fI{name}\\fR{end}"), &format!("\\fI{name}\\fR{end}..."));
+        page = with_dots(with_dots(text, ">"), "]").into_bytes();
+    }
     let mut pages = vec![(name.to_owned(), page)];
     for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help") {
         pages.extend(pages_of(below, &format!("{name}-{}", below.get_name())));

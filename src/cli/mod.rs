@@ -28,11 +28,13 @@ mod init;
 mod invocation;
 mod lockfile;
 mod man;
+mod missing;
 mod move_in;
 mod on_change;
 mod open;
 mod output;
 mod outputs;
+mod owner;
 mod part;
 mod pin;
 mod plan;
@@ -40,6 +42,7 @@ mod plan_text;
 mod progress;
 mod question;
 mod recreate;
+mod renamed;
 mod resolve;
 mod selection;
 mod service;
@@ -101,8 +104,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
     // A panic that nothing nearer caught: the hook has told where, and whoever reads the document
     // learns it too.
-    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(output, cli)))
-        .unwrap_or_else(|panic| Err(CommandFailure::defect(panic_message(panic.as_ref()))));
+    let global = cli.global.clone();
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        dispatch(output, cli).map_err(|failure| renamed::explain(&global, failure))
+    }));
+    let ended = ended.unwrap_or_else(|panic| Err(CommandFailure::defect(panic_message(panic.as_ref()))));
     let exit = ended.unwrap_or_else(|failure| {
         output.failure(&failure);
         failure.exit
@@ -130,8 +136,13 @@ fn wrong_usage(mut error: clap::Error, arguments: &[OsString]) -> u8 {
         output::help(&error.render().ansi().to_string());
         return output::exit_after_writing(Exit::Success).code();
     }
+    let is_json = arguments.iter().any(|argument| argument == "--json");
+    if let Some(failure) = missing::told(&error, arguments) {
+        Printer::new(is_json, false, false).failure(&failure);
+        return Exit::Usage.code();
+    }
     let tip = usage_tips::tip(&error, arguments);
-    if arguments.iter().any(|argument| argument == "--json") {
+    if is_json {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         Printer::new(true, false, false).failure(

@@ -33,6 +33,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &OpenArgs) -> Result<E
         };
         let Some(asset_id) = row.asset_id else {
             return Err(CommandFailure::new(Exit::Unreconciled, format!("`{address}` isn't uploaded yet"))
+                .unknown(address.as_str())
                 .hint("`macadam sync --once` uploads it; `macadam plan` shows what is in the way"));
         };
         found.push((address, asset_id));

@@ -51,7 +51,13 @@ fn settle(output: Printer, target: &ProjectTarget, args: &OutputsArgs, draft: Re
             }
             Some(_) | None => false,
         };
-    draft.write(&target.project, adopted)
+    let asked = args.adopt && !adopted;
+    let mut file = draft.write(&target.project, adopted);
+    // `--adopt` was typed already: what is missing is the answer to a question that nobody was asked.
+    if let (OutputState::Refused(problem), true) = (&mut file.state, asked && !asks(output, args.yes)) {
+        problem.hint = Some("add `--yes`: its content gets lost".to_owned());
+    }
+    file
 }
 
 fn ask_to_overwrite(output: Printer, question: &str) -> bool {

@@ -59,7 +59,15 @@ fn refusal(error: PinError, desired: &Gathered, recorded: &Recorded) -> CommandF
             let known = desired.desired.assets.keys().chain(recorded.assets.keys());
             unknown_address(address.as_str(), known.map(Address::as_str))
         }
-        error => CommandFailure::of(Exit::Unreconciled, &error, error.hint()),
+        error => {
+            let failure = CommandFailure::of(Exit::Unreconciled, &error, error.hint());
+            match &error {
+                PinError::NotInManifest { address } | PinError::NoRevisions { address } => {
+                    failure.unknown(address.as_str())
+                }
+                _ => failure,
+            }
+        }
     }
 }
 
@@ -163,6 +171,7 @@ pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Res
         }
     };
     if args.no_sync {
+        command_context::warn(output, &gathered.notes);
         let changed = tokio::task::block_in_place(|| write(&target, &chosen))?;
         return Ok(tell_written(output, &target, &Edited { changed, ..edited(&chosen) }));
     }
@@ -317,6 +326,7 @@ async fn finish(output: Printer, target: &ProjectTarget, mut hand: Hand, mut edi
     edited.outputs = outputs::written(&report.outputs).collect();
     let more = command_context::more(&report);
     if !output.is_json() {
+        report.warnings.iter().for_each(|warning| output.warning(warning.to_string()));
         command_context::show(output, &report);
     }
     let Some(Shortfall { outcome, failure }) = shortfall else {

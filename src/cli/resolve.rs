@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{Global, ResolveArgs, RetryArgs};
+use super::command_context;
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::selection::{AddressSelection, Candidates};
@@ -29,7 +30,13 @@ impl From<RepairError> for CommandFailure {
     fn from(error: RepairError) -> Self {
         match error {
             RepairError::Command(error) => error.into(),
-            error => Self::of(Exit::Unreconciled, &error, error.hint()),
+            error => {
+                let failure = Self::of(Exit::Unreconciled, &error, error.hint());
+                match &error {
+                    RepairError::Unknown { address, .. } => failure.unknown(address.as_str()),
+                    _ => failure,
+                }
+            }
         }
     }
 }
@@ -181,6 +188,7 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
             }),
             Err(error) => Err(error.into()),
         };
+        command_context::warn(output, &session.notes);
         session.close().await;
         done?;
     }

@@ -74,15 +74,17 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         let (command, project) = (command.clone(), target.project.clone());
         OnChange::start(on_change::CommandSettings { command, project, hidden: Vec::new() })
     });
+    let is_watched = !output.is_json() && !output.is_quiet() && std::io::stderr().is_terminal();
+    let manifest = target.project.manifest_name();
     if global.emulator {
+        // A person is told below what is watched.
+        let watches =
+            if is_watched { String::new() } else { format!("; watching {manifest} and the files that it names") };
         tracing::info!(
-            "this is a rehearsal: it uploads to the built-in emulator, and sends nothing to Roblox; watching {} and the files that it names",
-            target.project.manifest_name()
+            "this is a rehearsal: it uploads to the built-in emulator, and sends nothing to Roblox{watches}"
         );
     }
-    let is_watched = !output.is_json() && !output.is_quiet() && std::io::stderr().is_terminal();
     if is_watched {
-        let manifest = target.project.manifest_name();
         output.say(format!("Watching {manifest} and the files that it names. Ctrl-C to stop."));
     }
     let (again, of) = (global.clone(), target.clone());

@@ -59,7 +59,12 @@ pub(super) async fn through_service(
                 AskError::State(_) | AskError::Lock(_) => Exit::Unusable,
                 AskError::NoService | AskError::Ended { .. } | AskError::Patience { .. } => Exit::Unreconciled,
             };
-            Err(CommandFailure::of(exit, &error, error.hint()))
+            let failure = CommandFailure::of(exit, &error, error.hint());
+            // The service tells in words why it refused; a name that is an old one explains it.
+            match (exit, request.addresses()) {
+                (Exit::Unreconciled, [address]) => Err(failure.unknown(address.as_str())),
+                _ => Err(failure),
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::args::{Global, StatusArgs};
 use super::errors::problem;
 use super::exit::{CommandFailure, Exit};
-use super::output::{Printer, TextStyle, paint, plural, stdout_columns};
+use super::output::{self, Printer, TextStyle, paint, plural, stdout_columns};
 use super::selection::AddressSelection;
 use super::table::{Column, TextTable};
 use super::{document, target};
@@ -80,10 +80,14 @@ const KINDS: [&str; 14] = [
 
 /// An unknown address, with what was probably meant as hint.
 pub(super) fn unknown_address<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> CommandFailure {
-    let failure = CommandFailure::new(Exit::Unreconciled, format!("there is no asset named `{wanted}`"));
+    let failure =
+        CommandFailure::new(Exit::Unreconciled, format!("there is no asset named `{wanted}`")).unknown(wanted);
     let known: Vec<&str> = known.collect();
     let folder = wanted.trim_end_matches('/');
     let is_folder = known.iter().any(|name| name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')));
+    if let Some(name) = from_here(wanted).filter(|name| known.contains(&name.as_str())) {
+        return failure.hint(format!("names begin at the folder of assets.toml: write `{name}`"));
+    }
     failure.hint(match guess(wanted, known.into_iter()) {
         _ if is_folder => format!("for all assets in the folder write '{folder}/**', in quotes"),
         Some(guess) => guess,
@@ -93,6 +97,24 @@ pub(super) fn unknown_address<'a>(wanted: &str, known: impl Iterator<Item = &'a 
         }
         None => "`macadam status` lists all names".to_owned(),
     })
+}
+
+/// The path that a text names in the folder where the program was started, as an address of the
+/// project.
+fn from_here(text: &str) -> Option<String> {
+    let here = target::here().ok()?;
+    let inside = here.strip_prefix(output::project_folder()?).ok()?;
+    let mut parts: Vec<&str> = inside.iter().map(|part| part.to_str()).collect::<Option<_>>()?;
+    for part in text.split(['/', '\\']) {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
 }
 
 /// The known address that somebody may have meant, as a hint.

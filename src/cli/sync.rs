@@ -22,7 +22,7 @@ use super::{ci, part, plan, service, target};
 use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::progress::silent;
-use crate::engine::report::run_report::{RunReport, Stop, Warning};
+use crate::engine::report::run_report::{RunReport, Stop};
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::settled::{self, NothingToDo};
@@ -107,10 +107,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
             let warning = block_in_place(|| ci::lockfile_warning(&target.project, report));
             report.warnings.extend(warning);
         }
-        for Warning { message, hint } in &report.warnings {
-            let hint = if hint.is_empty() { String::new() } else { format!("; {hint}") };
-            output.warning(format!("{message}{hint}"));
-        }
+        report.warnings.iter().for_each(|warning| output.warning(warning.to_string()));
     }
     if output.is_json() {
         ended.print_document(output, &ran);

@@ -113,7 +113,7 @@ pub(super) fn tip(error: &clap::Error, arguments: &[OsString]) -> Option<String>
 }
 
 /// The command that was typed, if there is one.
-fn command_of(arguments: &[OsString]) -> Option<String> {
+pub(super) fn command_of(arguments: &[OsString]) -> Option<String> {
     let commands = help::command();
     let words = arguments.iter().skip(1).filter_map(|word| word.to_str());
     words.filter(|word| commands.find_subcommand(word).is_some()).map(str::to_owned).next()

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use super::owner::OwnerText;
 use crate::model::ids::{AssetId, Creator};
 
-/// Reads `user:ID` or `group:ID`.
+/// Reads `user:ID`, `group:ID` or the address of an owner's page.
 pub(super) fn creator(text: &str) -> Result<Creator, String> {
-    text.parse().map_err(|_| "expected user:ID or group:ID, such as user:1234567".to_owned())
+    match OwnerText::read(text) {
+        OwnerText::Is(creator) => Ok(creator),
+        other => Err(other.advice()),
+    }
 }
 
 /// Reads the number of a revision.

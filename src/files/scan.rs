@@ -448,7 +448,7 @@ mod tests {
         check(&folder, "empty.png", "empty");
         check(&folder, "notes.txt", "accept .txt files");
         check(&folder, "Makefile", "no extension");
-        check(&folder, "lie.png", "a JPEG picture, but the name ends in .png");
+        check(&folder, "lie.png", "a JPEG picture, but its name ends in .png");
         check(&folder, "big.mesh", "20000001 bytes; Roblox takes up to 20000000");
         check(&folder, "big.mp4", "3750000001 bytes; Roblox takes up to 3750000000");
         check(&folder, "gone.png", &FileProblem::being_written().message);

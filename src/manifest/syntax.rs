@@ -266,7 +266,7 @@ fn syntax_fault(text: &str, span: Range<usize>, error: &Error, first: Option<Ran
         }
         SyntaxErrorKind::OpenHeader => open_header(span.clone(), line),
         SyntaxErrorKind::WrongEscape => {
-            let fault = told("in \"…\" a backslash begins an escape, and this one is none");
+            let fault = told("a backslash means something else in \"…\", and can't stand here");
             match slashed_text(line) {
                 Some(path) => fault.hint(format!("write `/` between folders on every system: \"{path}\"")),
                 None => fault.hint("write `/` between folders on every system"),
@@ -486,7 +486,7 @@ mod tests {
             false,
             &[
                 "1:7 the closing quote is missing",
-                "2:7 in \"…\" a backslash begins an escape, and this one is none",
+                "2:7 a backslash means something else in \"…\", and can't stand here",
                 "3:11 invalid unquoted key, expected letters, numbers, `-`, `_`",
             ],
         );

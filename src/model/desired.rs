@@ -158,6 +158,8 @@ pub enum NeverCommitted {
     Entry,
     /// Git didn't say: its history can't be read.
     Unknown,
+    /// Git didn't say: a shallow clone has only the newest commits.
+    Shallow,
 }
 
 /// Why the absence of an asset doesn't mean that it was removed.
@@ -211,6 +213,11 @@ impl fmt::Display for AbsenceReason {
             Self::NeverCommitted { path, part: NeverCommitted::Unknown } => {
                 write!(f, "git can't tell whether its file {} was ever committed", foreign(path.as_str()))
             }
+            Self::NeverCommitted { path, part: NeverCommitted::Shallow } => write!(
+                f,
+                "this is a shallow clone, and its few commits don't say whether its file {} was removed or was never committed",
+                foreign(path.as_str())
+            ),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::address::Address;
 use super::ids::AssetId;
+use super::proposed::quoted;
 
 /// A request's number in its state; never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +27,9 @@ impl fmt::Display for RequestId {
         self.0.fmt(f)
     }
 }
+
+/// The most addresses of a command that a log names.
+const MOST_TYPED: usize = 3;
 
 /// A decision of a person, for the process that holds the state to carry out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +118,46 @@ impl Request {
             Self::Unpin { .. } => "unpin",
         }
     }
+
+    /// The command with its arguments, for a log; of many addresses the first.
+    pub fn typed(&self) -> String {
+        let mut words = vec!["macadam".to_owned(), self.command().to_owned()];
+        let addresses = self.addresses();
+        words.extend(addresses.iter().take(MOST_TYPED).map(|address| quoted(address.as_str())));
+        words.extend((addresses.len() > MOST_TYPED).then(|| "…".to_owned()));
+        match self {
+            Self::Resolve { found: Resolution::Asset(asset_id), .. } => words.push(format!("--asset-id {asset_id}")),
+            Self::Resolve { found: Resolution::Nothing, .. } => words.push("--recreate".to_owned()),
+            Self::Resolve { found: Resolution::NoDuplicate, .. } => words.push("--no-duplicate".to_owned()),
+            Self::Import { asset_id, content_matches, .. } => {
+                words.push(asset_id.to_string());
+                words.extend(content_matches.then(|| "--content-matches".to_owned()));
+            }
+            Self::Pin { revision, .. } => words.push(revision.to_string()),
+            Self::Retry { .. }
+            | Self::Forget { .. }
+            | Self::Archive { .. }
+            | Self::Restore { .. }
+            | Self::Recreate { .. }
+            | Self::Unpin { .. } => {}
+        }
+        words.join(" ")
+    }
+
+    /// The addresses that it is for.
+    pub const fn addresses(&self) -> &[Address] {
+        match self {
+            Self::Resolve { address, .. }
+            | Self::Import { address, .. }
+            | Self::Archive { address, .. }
+            | Self::Restore { address } => std::slice::from_ref(address),
+            Self::Retry { addresses }
+            | Self::Forget { addresses }
+            | Self::Recreate { addresses }
+            | Self::Pin { addresses, .. }
+            | Self::Unpin { addresses } => addresses.as_slice(),
+        }
+    }
 }
 
 /// The result of a request that was carried out, for a person.
@@ -152,4 +196,23 @@ pub struct RequestProblem {
     pub message: String,
     /// The next thing to do.
     pub hint: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_names_a_command_as_it_was_typed() {
+        let names = |names: &[&str]| names.iter().map(|name| Address::new(name).unwrap()).collect::<Vec<_>>();
+        let pin = |all: &[&str]| Request::Pin { addresses: names(all), revision: 3 }.typed();
+        assert_eq!(pin(&["sword"]), "macadam pin sword 3");
+        assert_eq!(pin(&["a b.png"]), "macadam pin 'a b.png' 3");
+        assert_eq!(pin(&["a", "b", "c", "d"]), "macadam pin a b c … 3");
+        let (address, asset_id) = (Address::new("a").unwrap(), "5".parse().unwrap());
+        let import = Request::Import { address: address.clone(), asset_id, content_matches: true };
+        assert_eq!(import.typed(), "macadam import a 5 --content-matches");
+        let resolve = Request::Resolve { address, found: Resolution::Asset(asset_id) };
+        assert_eq!(resolve.typed(), "macadam resolve a --asset-id 5");
+    }
 }

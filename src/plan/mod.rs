@@ -45,7 +45,7 @@ use jiff::Timestamp;
 
 use crate::model::address::Address;
 use crate::model::change::Change;
-use crate::model::desired::{AbsenceReason, Desired, Unseen};
+use crate::model::desired::{AbsenceReason, Desired, NeverCommitted, Unseen};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::policy::LeavePolicy;
@@ -228,6 +228,9 @@ fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded, undecid
                     continue;
                 }
                 match doubt {
+                    // Nothing is done about it, so that a pipeline with few commits goes on.
+                    Some(AbsenceReason::NeverCommitted { part: NeverCommitted::Shallow, .. })
+                        if desired.policy.removed == LeavePolicy::Keep => {}
                     Some(AbsenceReason::NeverCommitted { path, part }) => {
                         // An operation of it may still be under way.
                         if plan.steps.iter().any(|step| step.address == *address) {

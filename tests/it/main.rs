@@ -58,6 +58,8 @@ mod part;
 mod planted;
 mod profiles;
 mod property;
+#[cfg(target_os = "linux")]
+mod questions;
 mod regressions;
 mod release;
 mod remotes;

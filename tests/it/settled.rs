@@ -129,8 +129,28 @@ fn git_and_the_clock_end_the_proof() {
     check("another branch", |project| {
         git(project.path(), &["switch", "-q", "-c", "other"]);
     });
+    check("git's index", |project| {
+        git(project.path(), &["rm", "-q", "--cached", "ui/a.png"]);
+    });
     check("git at work", |project| project.write(".git/index.lock", ""));
     check("a day later", |project| project.pass(25 * 60));
+}
+
+#[test]
+fn a_file_that_leaves_git_is_told_and_git_add_costs_one_plan() {
+    let (_remote, project) = proved(MANIFEST);
+    let warns = || project.run(&["status"]).expect(0).stderr.contains("ui/a.png");
+    assert!(!warns());
+    git(project.path(), &["rm", "-q", "--cached", "ui/a.png"]);
+    assert!(warns());
+    git(project.path(), &["add", "ui/a.png"]);
+    assert!(!warns());
+    project.pass(1);
+    project.run(&["sync", "--once"]).expect(0);
+    let state = rusqlite::Connection::open(project.state()).unwrap();
+    assert_eq!(state.execute("DELETE FROM revisions", []).unwrap(), 3);
+    let ran = project.run(&["sync", "--once"]).expect(0);
+    assert_eq!(ran.stdout, "Done. 3 assets are up to date, nothing to do.\n");
 }
 
 #[test]

@@ -155,6 +155,24 @@ impl Project {
         Ran::of(self.command(args).output().unwrap())
     }
 
+    /// Runs at a terminal, where somebody types these lines. `script` of util-linux, which Linux
+    /// systems have, is the terminal; both kinds of output are one there.
+    #[cfg(target_os = "linux")]
+    pub fn at_terminal(&self, args: &[&str], typed: &str) -> Ran {
+        use std::io::Write as _;
+        use std::process::Stdio;
+
+        let asked = self.command(args);
+        let words = [asked.get_program()].into_iter().chain(asked.get_args());
+        let words: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+        let mut command = Command::new("script");
+        command.args(["-qec", &words.join(" "), "/dev/null"]).current_dir(self.path()).env_clear();
+        command.envs(asked.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
+        Ran::of(child.wait_with_output().unwrap())
+    }
+
     /// Runs with `--json` and reads the one document on standard output.
     pub fn json(&self, args: &[&str]) -> (i32, Value) {
         let ran = self.run(&[args, &["--json"]].concat());

@@ -161,11 +161,41 @@ fn where_git_can_not_read_its_history_an_absence_is_no_removal() {
     assert!(plan.contains("was never committed to git"), "{plan}");
 }
 
+/// A pipeline often has the newest commit alone.
 #[test]
-fn in_a_shallow_clone_an_absence_counts_as_a_removal() {
-    let (shared, _uploader) = Shared::with_a_file_that_is_not_in_git();
+fn a_shallow_clone_that_can_not_tell_a_removal_archives_nothing_and_says_what_to_fetch() {
+    let (shared, uploader) = Shared::with_a_file_that_is_not_in_git();
+    let clone = shared.clone(&["--depth=1"]);
+    let ran = clone.run(&["sync", "--once"]).expect(1);
+    assert!(
+        ran.stdout.contains("this is a shallow clone") && ran.stdout.contains("`fetch-depth: 0`"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(shared.archived(), 0);
+    clone.git(&["fetch", "--quiet", "--unshallow"]);
+    let plan = clone.run(&["plan"]).stdout;
+    assert!(plan.contains("was never committed to git"), "{plan}");
+    // A removal counts wherever the commits that are there show it.
+    uploader.git(&["rm", "--quiet", "ui/b.png"]);
+    uploader.git(&["commit", "--quiet", "--message", "remove"]);
+    uploader.git(&["push", "--quiet", "origin", "main"]);
+    for (depth, archived) in [("--depth=1", 0), ("--depth=2", 1)] {
+        let clone = shared.clone(&[depth]);
+        clone.run(&["sync", "--once"]).expect(1);
+        assert_eq!(shared.archived(), archived, "{depth}");
+    }
+}
+
+#[test]
+fn where_removed_assets_are_kept_a_shallow_clone_goes_on() {
+    let (shared, uploader) = Shared::new();
+    uploader.write("assets.toml", MANIFEST.replace("\"archive\"", "\"keep\""));
+    uploader.git(&["rm", "--quiet", "ui/b.png"]);
+    uploader.git(&["commit", "--quiet", "--all", "--message", "remove"]);
+    uploader.git(&["push", "--quiet", "origin", "main"]);
     shared.clone(&["--depth=1"]).sync();
-    assert_eq!(shared.archived(), 1);
+    assert_eq!(shared.archived(), 0);
 }
 
 #[test]
@@ -210,6 +240,17 @@ fn every_command_warns_of_wanted_files_that_are_not_in_git() {
     assert_eq!(check, wanted);
     for args in [&["plan"][..], &["status"], &["sync", "--once"], &["sync", "--once"], &["outputs"]] {
         assert_eq!(says(args), 1, "{args:?}");
+    }
+    for args in [
+        &["pin", "ui/a.png", "1"][..],
+        &["unpin", "ui/a.png", "--no-sync"],
+        &["archive", "--yes", "ui/b.png"],
+        &["restore", "ui/b.png"],
+        &["import", "ui/a.png", "7"],
+        &["retry", "ui/a.png"],
+        &["forget", "ui/new.png"],
+    ] {
+        assert_eq!(says(args), usize::from(args[0] != "unpin"), "{args:?}");
     }
     let doctor = project.run(&["doctor"]).stdout;
     assert!(doctor.contains("4 asset files are not in git"), "{doctor}");

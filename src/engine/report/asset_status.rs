@@ -341,9 +341,22 @@ impl StatusInputs<'_> {
         current.is_some_and(|(_, fact)| fact.state == RevisionState::Unverified)
     }
 
+    /// Returns where a person finds the new name of an asset that the manifest still calls by its
+    /// old one, where only files that were not read tell it.
+    fn new_name_hint(&self, reason: &HoldReason) -> Option<String> {
+        let HoldReason::StillNamed { old, new: None, .. } = reason else { return None };
+        let is_unread =
+            |want: &DesiredAsset| matches!(&want.content, Err(problem) if problem.kind == FileProblemKind::NotLookedAt);
+        self.desired.assets.values().any(is_unread).then(|| {
+            format!(
+                "`macadam plan` finds the new name, if `{old}` was renamed: write that there; otherwise remove the reference"
+            )
+        })
+    }
+
     fn error(&self, record: Option<&Record>) -> (Option<String>, Option<String>) {
         if let Some(hold) = self.holds().first() {
-            return (Some(hold.reason.to_string()), hold.hint());
+            return (Some(hold.reason.to_string()), self.new_name_hint(&hold.reason).or_else(|| hold.hint()));
         }
         match record.and_then(|record| record.blocked.as_ref()) {
             Some(Blocked::Refused { message, .. }) => {

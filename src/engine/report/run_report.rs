@@ -1,6 +1,7 @@
 //! The result of a run: one entry per step and hold, in the plan's order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::engine::workspace::outputs::OutputFile;
 use crate::manifest::Diagnostic;
@@ -102,6 +103,13 @@ pub(crate) struct Warning {
     pub message: String,
     /// The remedy.
     pub hint: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { message, hint } = self;
+        if hint.is_empty() { f.write_str(message) } else { write!(f, "{message}; {hint}") }
+    }
 }
 
 /// The result of a run.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::workspace::git::ask;
-use crate::engine::workspace::git::tracked::{self, UntrackedFiles};
+use crate::engine::workspace::git::tracked::{self, NeverTracked, UntrackedFiles};
 use crate::engine::workspace::project::Project;
 use crate::files;
 use crate::manifest::{self, Diagnostic, Manifest};
@@ -23,9 +23,9 @@ use crate::platform::own_file::Access;
 const LISTED: usize = 3;
 
 /// Returns the files of assets that are absent here, that another machine uploaded, and of which
-/// git never had the file or its entry in the manifest; all that are absent where git fails. None
-/// where there is no whole history, as in a shallow clone: an absence counts as ever then. Blocks:
-/// it runs git.
+/// git never had the file or its entry in the manifest, as far as this clone has its history; all
+/// that are absent where git fails. None without git: an absence counts as ever then. Blocks: it
+/// runs git.
 pub(crate) fn never_committed(
     project: &Project,
     manifest: &Manifest,
@@ -59,10 +59,13 @@ fn look(
     let selected = files::wanted_by_globs(&manifest.selection(), absent.keys().copied());
     let (of_file, of_entry): (Vec<_>, Vec<_>) = absent.iter().partition(|(address, _)| selected.contains(**address));
     let paths: Vec<&ProjectPath> = of_file.into_iter().map(|(_, path)| *path).collect();
-    let Some(files) = tracked::never_committed(&project.manifest, &paths)? else { return Ok(BTreeMap::new()) };
-    let files = files.into_iter().map(|path| (path.clone(), NeverCommitted::File));
-    let entries = never_named(project, &of_entry)?.into_iter().map(|path| (path.clone(), NeverCommitted::Entry));
-    Ok(files.chain(entries).collect())
+    let Some(NeverTracked { files, is_shallow }) = tracked::never_committed(&project.manifest, &paths)? else {
+        return Ok(BTreeMap::new());
+    };
+    let known = |part| if is_shallow { NeverCommitted::Shallow } else { part };
+    let files = files.into_iter().map(|path| (path.clone(), known(NeverCommitted::File)));
+    let entries = never_named(project, &of_entry)?.into_iter();
+    Ok(files.chain(entries.map(|path| (path.clone(), known(NeverCommitted::Entry)))).collect())
 }
 
 /// Returns the files of those assets that no committed version of the manifest names.

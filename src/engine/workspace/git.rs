@@ -92,6 +92,12 @@ pub(crate) fn own_folder(folder: &Path) -> Option<PathBuf> {
     private_folder(folder).ok().flatten()
 }
 
+/// Returns the place of git's index of the checkout that contains `folder`; `None` if there is no
+/// checkout or it is unknown.
+pub(crate) fn index(folder: &Path) -> Option<PathBuf> {
+    own_folder(folder).map(|private| private.join("index"))
+}
+
 /// A git work tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WorkTree {

@@ -11,6 +11,7 @@ pub(crate) mod outputs;
 pub(crate) mod plan_inputs;
 pub(crate) mod project;
 mod rehearsal_pins;
+pub(crate) mod renamed;
 pub(crate) mod session;
 pub(crate) mod settled;
 pub(crate) mod snapshot;

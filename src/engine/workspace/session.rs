@@ -11,6 +11,7 @@ use crate::engine::workspace::gather::{GatherError, gather, in_progress_now};
 use crate::engine::workspace::lockfile::{KeepError, Lockfile, SavedLockfile};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
+use crate::manifest::Diagnostic;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::checkout::InLockfile;
@@ -37,6 +38,8 @@ pub struct Session {
     pub lockfile: Lockfile,
     /// Cached facts about files.
     pub cache: FileCache,
+    /// Likely mistakes of manifest and files, as of the last look at them.
+    pub notes: Vec<Diagnostic>,
 }
 
 /// Why a session could not begin. Nothing was attempted.
@@ -99,7 +102,7 @@ impl Session {
         state_cache.store().settle_lost_outcomes().await?;
         let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), memory);
         lockfile.read(&state_cache).await?;
-        Ok(Self { project: project.clone(), state_cache, lockfile, cache })
+        Ok(Self { project: project.clone(), state_cache, lockfile, cache, notes: Vec::new() })
     }
 
     /// Writes the lockfile after a change of one address, and includes that address if it has
@@ -135,7 +138,7 @@ impl Session {
             Ok(gathered) => gathered?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
-        self.cache = gathered.cache;
+        (self.cache, self.notes) = (gathered.cache, gathered.notes);
         self.lockfile.wanted_by(&gathered.desired.checkout);
         Ok(gathered.desired)
     }

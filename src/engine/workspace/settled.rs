@@ -1,5 +1,5 @@
-//! Nothing to do is a proof, not a plan: while manifest, lockfile, files, outputs, checkout and state
-//! are what they were when a plan had nothing to do, no plan is made.
+//! Nothing to do is a proof, not a plan: while manifest, lockfile, files, outputs, checkout, git's
+//! index and state are what they were when a plan had nothing to do, no plan is made.
 //!
 //! The proof is a digest in the state, which every change of the state deletes. Checking it takes one
 //! walk and the metadata of each file; no file is read but the manifest. What the clock changes is
@@ -17,6 +17,7 @@ use crate::engine::report::asset_status::AssetStatus;
 use crate::engine::report::run_report::RunReport;
 use crate::engine::report::settled_rows::{self, SettledRow};
 use crate::engine::workspace::gather::read_manifest;
+use crate::engine::workspace::git;
 use crate::engine::workspace::outputs::{OutputFile, OutputState};
 use crate::engine::workspace::plan_inputs::{PlanInputs, checksum, head_for_proof};
 use crate::engine::workspace::project::Project;
@@ -31,6 +32,7 @@ use crate::model::history::RevisionState;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::{Record, Recorded};
 use crate::plan::{Plan, PlanOptions, plan};
+use crate::platform::own_file::Access;
 use crate::platform::{clock, fingerprint};
 use crate::state::lock::{self, Occupancy};
 use crate::state::lockfile;
@@ -39,12 +41,18 @@ use crate::state::store::{EventRow, SettledProof, SettledRows, Store};
 /// How long a proof holds, unless something changes.
 const HOLDS_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// Adds the lockfile and the outputs as they are on disk; `None` if one of them is missing, or
-/// changed too recently before `now_ns` to show a change.
+/// Adds the lockfile, the outputs and git's index as they are on disk; `None` if one of them is
+/// missing, or changed too recently before `now_ns` to show a change. There may be no index.
 fn add_own_files(mut digest: Checksum, project: &Project, manifest: &Manifest, now_ns: i64) -> Option<String> {
     let outputs = manifest.outputs().iter().map(|output| project.outputs.join(output.path.as_str()));
     for path in std::iter::once(project.lockfile.clone()).chain(outputs) {
         let state = state_of(&path).filter(|state| is_unchanged_since(state, now_ns))?;
+        update(&mut digest, &state);
+    }
+    // `git rm --cached` is worth a word about the file. A rehearsal's files are nobody else's.
+    let index = (project.lockfile_access != Access::Private).then(|| git::index(&project.root)).flatten();
+    if let Some(state) = index.as_deref().and_then(state_of) {
+        is_unchanged_since(&state, now_ns).then_some(())?;
         update(&mut digest, &state);
     }
     Some(digest.finish())

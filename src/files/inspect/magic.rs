@@ -119,6 +119,23 @@ pub(super) fn recognize(head: &[u8]) -> Option<&'static str> {
     recognize_text(text(head))
 }
 
+/// Returns the extension that a file with this content should have, where that is certain and
+/// Roblox accepts it.
+pub(super) fn extension_of(head: &[u8]) -> Option<&'static str> {
+    let by_start: [(&[u8], &str); 8] = [
+        (PNG, "png"),
+        (b"\xff\xd8\xff", "jpg"),
+        (b"fLaC", "flac"),
+        (b"OggS", "ogg"),
+        (b"ID3", "mp3"),
+        (RBXM, "rbxm"),
+        (b"Kaydara FBX", "fbx"),
+        (b"glTF", "glb"),
+    ];
+    let found = by_start.into_iter().find(|(start, _)| head.starts_with(start)).map(|(_, extension)| extension);
+    found.or_else(|| is_wav(head).then_some("wav"))
+}
+
 fn recognize_text(text: &[u8]) -> Option<&'static str> {
     let has = |part: &[u8]| text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part));
     if text.starts_with(b"<") {

@@ -154,10 +154,13 @@ fn mismatch(path: &ProjectPath, format: FileFormat, head: &[u8]) -> Unfit {
     }
     match magic::recognize(head) {
         Some(what) => unfit(
-            format!("the content is {what}, but the name ends in .{extension}"),
-            "rename the file, or export it in the format that its name says",
+            format!("the file holds {what}, but its name ends in .{extension}"),
+            &match magic::extension_of(head) {
+                Some(right) => format!("rename it to end in .{right}, or export it as .{extension}"),
+                None => format!("export it as .{extension}"),
+            },
         ),
-        None => damaged(&format!("the content is not what a name that ends in .{extension} promises")),
+        None => damaged(&format!("the content is not that of a .{extension} file")),
     }
 }
 

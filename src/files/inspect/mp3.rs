@@ -118,12 +118,12 @@ fn sound(source: &mut FileSource<'_>) -> Result<Mp3Sound, Unfit> {
     let alone = |first| Mp3Sound { first, frames: 0, ticks: None, header: VbrHeader::default(), ends_with_file: false };
     match found.or_else(|| single.map(alone)) {
         Some(sound) if sound.first.layer != 3 => Err(unfit(
-            format!("the content is MPEG audio of layer {}, but the name ends in .mp3", sound.first.layer),
+            format!("the file holds MPEG audio of layer {}, but its name ends in .mp3", sound.first.layer),
             "export it as MP3",
         )),
         Some(sound) => Ok(Mp3Sound { ends_with_file: adjacent && position == length, ..sound }),
         None if walk.window.at(0, 3)? == b"ID3" => Err(damaged("the content holds no MP3 frames")),
-        None => Err(damaged("the content is not what a name that ends in .mp3 promises")),
+        None => Err(damaged("the content is not that of a .mp3 file")),
     }
 }
 

@@ -64,15 +64,15 @@ fn each_format_is_taken_under_its_name_and_refused_under_every_other() {
 
 #[test]
 fn a_file_under_a_wrong_name_is_reported_by_its_content() {
-    check_problem("a.png", &jpeg(1, 1), "a JPEG picture, but the name ends in .png");
-    check_problem("a.jpeg", &blank_png(1, 1), "a PNG picture, but the name ends in .jpeg");
+    check_problem("a.png", &jpeg(1, 1), "a JPEG picture, but its name ends in .png");
+    check_problem("a.jpeg", &blank_png(1, 1), "a PNG picture, but its name ends in .jpeg");
     check_problem("a.rbxm", &rbxmx(""), "an XML Roblox model (.rbxmx)");
     check_problem("a.rbxmx", &rbxm(&[("Model", None)], Packing::Lz4), "a binary Roblox model (.rbxm)");
     check_problem("a.tga", b"GIF89a", "a GIF picture");
     check_problem("a.mp3", &wav(8000, &[0; 4]), "a WAV sound");
     check_problem("a.ogg", b"\0\0\0\x18ftypM4A \0\0\0\0", "an MPEG-4 sound (.m4a)");
     check_problem("a.mp4", &movie(b"heic", 1, 1, 1), "a picture");
-    check_problem("a.png", b"nonsense", "not what a name that ends in .png promises");
+    check_problem("a.png", b"nonsense", "the content is not that of a .png file");
     check_problem("a.fbx", b"<!doctype html><html></html>", "a web page");
 }
 

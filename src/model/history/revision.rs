@@ -38,6 +38,18 @@ impl Origin {
         }
     }
 
+    /// Returns how a revision came to be, in a word for a person.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Create => "uploaded",
+            Self::UpdateContent => "updated",
+            Self::Replace => "replaced",
+            Self::Rollback => "rolled back",
+            Self::Import => "imported",
+            Self::Elsewhere => "elsewhere",
+        }
+    }
+
     /// Reads the name that [`Origin::name`] gives.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|origin| origin.name() == name)

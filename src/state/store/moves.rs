@@ -1,15 +1,32 @@
 //! What an address takes over from another, in rows: the same as
 //! [`Recorded`](crate::model::recorded::Recorded) does in memory.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::records::{add_revision, require_record, times_forgotten, update};
-use super::{forget, load, proof, rows};
+use super::{Store, forget, load, proof, rows};
 use crate::model::address::Address;
 use crate::model::history::{RevisionFact, RevisionKey};
 use crate::model::ids::AssetId;
 use crate::model::recorded::ApplyError;
-use crate::state::error::StoreFault;
+use crate::state::error::{StateError, StoreFault};
+
+/// How many of the newest former names are kept, a few megabytes.
+const KEPT: i64 = 20_000;
+
+impl Store {
+    /// Returns what the asset is called that had this name before it was renamed; `None` if no
+    /// asset had it, as far as this machine saw.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn renamed_to(&self, former: &Address) -> Result<Option<Address>, StateError> {
+        let failed = |error| self.failed("read the former names", error);
+        let sql = "SELECT address FROM former_names WHERE former = ?1";
+        let found = self.connection.query_row(sql, [former.as_str()], |row| row.get::<_, String>(0)).optional();
+        Ok(found.map_err(failed)?.and_then(|address| Address::new(&address).ok()))
+    }
+}
 
 /// Moves everything that belongs to `from` to `to`, by the foreign keys. `to` loses its own record,
 /// which must have no revisions and no open attempts.
@@ -33,7 +50,21 @@ pub(super) fn move_record(connection: &Connection, from: &Address, to: &Address)
         from,
         "UPDATE assets SET address = ?2, removed_at = NULL WHERE address = ?1",
         (from.as_str(), to.as_str()),
-    )
+    )?;
+    remember_name(connection, from, to)
+}
+
+/// Records that `to` was called `from`. Names that `from` had before it follow by the foreign key.
+fn remember_name(connection: &Connection, from: &Address, to: &Address) -> Result<(), StoreFault> {
+    connection
+        .prepare_cached("DELETE FROM former_names WHERE former IN (?1, ?2)")?
+        .execute([from.as_str(), to.as_str()])?;
+    connection
+        .prepare_cached("INSERT INTO former_names (former, address) VALUES (?1, ?2)")?
+        .execute([from.as_str(), to.as_str()])?;
+    let oldest = connection.last_insert_rowid() - KEPT;
+    connection.prepare_cached("DELETE FROM former_names WHERE id <= ?1")?.execute([oldest])?;
+    Ok(())
 }
 
 /// Gives one asset of `from` to `to`, with all that belongs to it.

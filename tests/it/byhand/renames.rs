@@ -156,3 +156,87 @@ fn an_emptied_manifest_archives_nothing_and_says_how_to_do_it_on_purpose() {
     );
     assert_eq!((remote.requests(ApiEndpoint::ArchiveAsset), document["actions"].clone()), (0, json!([])));
 }
+
+/// Each command that takes the name of an asset, with an old name.
+const WITH_A_NAME: [&[&str]; 14] = [
+    &["status", "OLD"],
+    &["history", "OLD"],
+    &["open", "OLD"],
+    &["pin", "OLD", "1"],
+    &["unpin", "OLD"],
+    &["forget", "OLD"],
+    &["archive", "OLD"],
+    &["restore", "OLD"],
+    &["retry", "OLD"],
+    &["resolve", "OLD", "--no-duplicate"],
+    &["recreate", "--creator", "OLD"],
+    &["import", "OLD", "5"],
+    &["plan", "OLD"],
+    &["sync", "--once", "--overwrite", "OLD"],
+];
+
+#[test]
+fn whoever_types_an_old_name_is_told_the_new_one_by_every_command() {
+    let remote = remote(&[]);
+    let manifest = |name: &str| format!("[creator]\nuser_id = 1\n\n[assets.{name}]\npath = \"sword.rbxmx\"\n");
+    let project = Project::new(&manifest("sword")).at(&remote.url());
+    project.write("sword.rbxmx", rbxmx("1"));
+    project.sync();
+    let hint = |args: &[&str], name: &str| {
+        let args: Vec<&str> = args.iter().map(|word| if *word == "OLD" { name } else { *word }).collect();
+        let (code, document) = project.json(&args);
+        assert_eq!(code, 1, "{args:?} {document:#}");
+        document["errors"][0]["hint"].as_str().unwrap_or_default().to_owned()
+    };
+    // Before a sync took the name over.
+    project.write("assets.toml", manifest("blade"));
+    for args in WITH_A_NAME {
+        match args[0] {
+            "history" => {
+                let told = project.run(&["history", "sword"]).expect(0).stdout;
+                assert!(told.contains("note the manifest calls it `blade` now"), "{told}");
+            }
+            "forget" => {
+                let told = project.run(&["forget", "sword"]).expect(1).stderr;
+                assert!(told.contains("the manifest calls sword `blade` now"), "{told}");
+            }
+            _ => {
+                let hint = hint(args, "sword");
+                assert!(hint.starts_with("the manifest calls it `blade` now: run"), "{args:?}: {hint}");
+            }
+        }
+    }
+    for args in [&["open", "OLD"][..], &["pin", "OLD", "1"], &["history", "OLD"]] {
+        let hint = hint(args, "blade");
+        assert!(hint.starts_with("it was called `sword` until now"), "{args:?}: {hint}");
+    }
+    project.sync();
+    WITH_A_NAME.into_iter().for_each(|args| assert_eq!(hint(args, "sword"), "it is called `blade` now", "{args:?}"));
+    // Twice renamed.
+    project.write("assets.toml", manifest("sabre"));
+    project.sync();
+    assert_eq!(hint(&["open", "OLD"], "sword"), "it is called `sabre` now");
+    assert_eq!(hint(&["open", "OLD"], "blade"), "it is called `sabre` now");
+    // An asset that has the name again is what is meant.
+    project.write("assets.toml", manifest("sword"));
+    project.sync();
+    project.run(&["open", "sword"]).expect(0);
+    // What is forgotten has no name.
+    project.run(&["forget", "--yes", "sword"]).expect(0);
+    assert!(!hint(&["open", "OLD"], "blade").contains("called"));
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 1);
+}
+
+#[test]
+fn status_does_not_advise_to_drop_the_pin_of_an_asset_that_may_be_renamed() {
+    let (_remote, project) = model();
+    project.write("ui/a.png", png(1));
+    project.sync();
+    project.run(&["pin", "ui/a.png", "1"]).expect(0);
+    rename(&project, "ui/a.png", "ui/b.png");
+    let (_, status) = project.json(&["status", "ui/a.png"]);
+    let hint = status["assets"][0]["hint"].as_str().unwrap();
+    assert!(hint.starts_with("`macadam plan` finds the new name"), "{hint}");
+    let (_, plan) = project.json(&["plan"]);
+    assert_eq!(plan["actions"][0]["hint"], "write `ui/b.png` there", "{plan:#}");
+}

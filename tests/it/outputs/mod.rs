@@ -150,6 +150,8 @@ fn a_file_of_somebody_else_is_left_alone_until_it_is_adopted() {
     project.run(&["outputs", "--check"]).expect(1);
 
     // There is no terminal to ask at.
+    let ran = project.run(&["outputs", "--adopt"]).expect(1);
+    assert!(ran.stdout.contains("hint: add `--yes`"), "{}", ran.stdout);
     let (code, document) = project.json(&["outputs", "--adopt"]);
     assert_eq!((code, states(&document)), (1, vec!["refused", "written", "up_to_date"]));
     let (code, document) = project.json(&["outputs", "--adopt", "--yes"]);
@@ -158,27 +160,15 @@ fn a_file_of_somebody_else_is_left_alone_until_it_is_adopted() {
     project.sync();
 }
 
-/// `script` of util-linux, which Linux systems have, gives it a terminal.
 #[cfg(target_os = "linux")]
 #[test]
 fn after_a_no_nothing_is_written_and_the_answer_is_the_last_line() {
-    use std::io::Write as _;
-    use std::process::{Command, Stdio};
-
     let remote = Remote::start();
     let project = project(MANIFEST, &remote);
     for shade in 0..=60 {
         project.write(&format!("ui/many/{shade}.png"), png(100 + shade));
     }
-    let asked = project.command(&["sync", "--once"]);
-    let words = [asked.get_program()].into_iter().chain(asked.get_args());
-    let words: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
-    let mut command = Command::new("script");
-    command.args(["-qec", &words.join(" "), "/dev/null"]).current_dir(project.path()).env_clear();
-    command.envs(asked.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.as_mut().unwrap().write_all(b"n\n").unwrap();
-    let ran = super::support::Ran::of(child.wait_with_output().unwrap()).expect(1);
+    let ran = project.at_terminal(&["sync", "--once"], "n\n").expect(1);
     assert!(ran.stdout.contains("Continue? [y/N]"), "{}", ran.stdout);
     assert!(ran.stdout.trim_end().ends_with("Cancelled. Nothing was changed on Roblox."), "{}", ran.stdout);
     assert_eq!((remote.writes(), project.file("assets.lock.toml").exists()), (0, false));

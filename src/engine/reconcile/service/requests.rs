@@ -123,7 +123,7 @@ impl Service<'_> {
             return Ok(false);
         }
         let Some((id, request)) = self.queue.next().await? else { return Ok(false) };
-        tracing::info!(command = request.command(), "running a command");
+        tracing::info!("doing `{}`, which somebody typed beside this service", request.typed());
         self.reconciler.workers.keep_free(addresses(&request));
         let needs_scan = match &request {
             Request::Import { .. } | Request::Recreate { .. } | Request::Pin { .. } | Request::Unpin { .. } => true,
@@ -312,7 +312,7 @@ impl Service<'_> {
         result: Result<RequestDone, RequestProblem>,
     ) -> Result<(), ServiceError> {
         if let Err(problem) = &result {
-            tracing::warn!(command = request.command(), "a request was refused: {}", problem.message);
+            tracing::warn!("refused `{}`: {}", request.typed(), problem.message);
         }
         Ok(self.queue.answer(id, result).await?)
     }

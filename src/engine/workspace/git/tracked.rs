@@ -59,18 +59,28 @@ pub(crate) fn untracked<'a>(
     Ok(UntrackedFiles { files: missing.into_values().flatten().cloned().collect(), ignored, is_lockfile_unmerged })
 }
 
-/// Returns those of `files` that no commit which led to the checked-out one has; `None` where that
-/// can't be known: without a repository or a commit around `manifest`, and in a shallow one.
+/// Those of some files that no known commit has which led to the checked-out one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NeverTracked<'a> {
+    /// The files.
+    pub files: BTreeSet<&'a ProjectPath>,
+    /// The clone is shallow, so a commit that it lacks may have them.
+    pub is_shallow: bool,
+}
+
+/// Returns those of `files` that no commit which led to the checked-out one has; `None` without a
+/// repository or a commit around `manifest`.
 ///
 /// # Errors
 /// Returns why it is unknown: lower case, no full stop.
 pub(crate) fn never_committed<'a>(
     manifest: &Path,
     files: &[&'a ProjectPath],
-) -> Result<Option<BTreeSet<&'a ProjectPath>>, String> {
+) -> Result<Option<NeverTracked<'a>>, String> {
     let Some(place) = CheckoutFile::of(manifest)? else { return Ok(None) };
     let shallow = shared_folder(&place.private).and_then(|shared| found(&shared.join("shallow")));
-    if shallow.map_err(|unread| unread.to_string())?.is_some() || !has_commit(&place)? {
+    let is_shallow = shallow.map_err(|unread| unread.to_string())?.is_some();
+    if !has_commit(&place)? {
         return Ok(None);
     }
     let prefix = prefix(&place);
@@ -80,10 +90,10 @@ pub(crate) fn never_committed<'a>(
     })?;
     missing.retain(|path, _| !is_below(&elsewhere, path));
     if missing.is_empty() {
-        return Ok(Some(BTreeSet::new()));
+        return Ok(Some(NeverTracked { files: BTreeSet::new(), is_shallow }));
     }
     // A merge may have added a file, and `--full-history` also follows the sides of a merge that
-    // ended without it.
+    // ended without it. The first commits of a shallow clone count as having added all their files.
     let query = ["--literal-pathspecs", "log", "--full-history", "-m", "--no-renames", "--diff-filter=A"];
     let form = ["--root", "--name-only", "--format=", "-z", "HEAD", "--"];
     let whole = [if prefix.is_empty() { "." } else { prefix.as_str() }];
@@ -97,7 +107,7 @@ pub(crate) fn never_committed<'a>(
     for path in answer.said.split(['\0', '\n']).filter(|path| !path.is_empty()) {
         missing.remove(&composed(path));
     }
-    Ok(Some(missing.into_values().collect()))
+    Ok(Some(NeverTracked { files: missing.into_values().collect(), is_shallow }))
 }
 
 /// Returns whether a commit is checked out.
@@ -212,15 +222,15 @@ mod tests {
             UntrackedFiles { files: vec![path("new.png"), path("out/x.png")], ignored: 1, is_lockfile_unmerged: false }
         );
         let asked = ["a.png", "gone.png", "new.png", "side.png", "never.png"].map(path);
-        let never = never_committed(&manifest, &asked.iter().collect::<Vec<_>>()).unwrap();
+        let never = never_committed(&manifest, &asked.iter().collect::<Vec<_>>()).unwrap().map(|never| never.files);
         assert_eq!(never, Some(BTreeSet::from([&path("new.png"), &path("never.png")])));
         git(&project, &["add", "new.png"]);
         let new = path("new.png");
-        let never = never_committed(&manifest, &[&new]).unwrap();
+        let never = never_committed(&manifest, &[&new]).unwrap().map(|never| never.files);
         assert_eq!(never, Some(BTreeSet::new()), "the next commit has it");
         let many: Vec<ProjectPath> =
             (0..=MANY).map(|at| path(&format!("{at}.png"))).chain([path("gone.png")]).collect();
-        let never = never_committed(&manifest, &many.iter().collect::<Vec<_>>()).unwrap();
+        let never = never_committed(&manifest, &many.iter().collect::<Vec<_>>()).unwrap().map(|never| never.files);
         assert_eq!(never.map(|never| never.len()), Some(MANY + 1));
     }
 
@@ -235,10 +245,14 @@ mod tests {
         assert_eq!(never_committed(&origin.join("assets.toml"), &[&gone]), Ok(None), "no commit");
         git(&origin, &["add", "."]);
         git(&origin, &["commit", "-qm", "one"]);
-        assert_eq!(never_committed(&origin.join("assets.toml"), &[&gone]), Ok(Some(BTreeSet::from([&gone]))));
+        assert_eq!(
+            never_committed(&origin.join("assets.toml"), &[&gone]),
+            Ok(Some(NeverTracked { files: BTreeSet::from([&gone]), is_shallow: false }))
+        );
         let url = format!("file://{}", origin.display());
         git(folder.path(), &["clone", "-q", "--depth", "1", &url, "shallow"]);
-        assert_eq!(never_committed(&folder.path().join("shallow/assets.toml"), &[&gone]), Ok(None), "shallow");
+        let partly = NeverTracked { files: BTreeSet::from([&gone]), is_shallow: true };
+        assert_eq!(never_committed(&folder.path().join("shallow/assets.toml"), &[&gone]), Ok(Some(partly)), "shallow");
     }
 
     #[test]

@@ -79,6 +79,10 @@ impl HoldReason {
                     }
                     NeverCommitted::Entry => "commit the manifest on the machine that uploaded it".to_owned(),
                     NeverCommitted::Unknown => "clone the repository anew, with its whole history".to_owned(),
+                    NeverCommitted::Shallow => {
+                        "fetch the whole history: `git fetch --unshallow`, or `fetch-depth: 0` for actions/checkout"
+                            .to_owned()
+                    }
                 };
                 format!(
                     "{commit}; if nobody wants it any more, `macadam archive {address}` or `macadam forget {address}`"

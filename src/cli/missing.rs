@@ -1,0 +1,191 @@
+//! What a person is told who leaves out a word that a command needs: what to write, with an example
+//! of this very project where it has one.
+//!
+//! Read next: [`super::usage_tips`], for words that are wrong.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::completions;
+use super::exit::{CommandFailure, Exit};
+use super::help;
+use super::usage_tips::command_of;
+
+/// A command, what it needs, and what to write. `{}` stands for the name of an asset.
+type Need = (&'static str, &'static str, &'static str);
+
+/// In the order of `macadam --help`.
+const NEEDS: [Need; 14] = [
+    ("history", "the name of an asset", "`macadam history {}`"),
+    ("open", "the name of an asset", "`macadam open {}`"),
+    (
+        "pin",
+        "the name of an asset and the number of a revision",
+        "`macadam pin {} 1`; `macadam history {}` shows the revisions",
+    ),
+    ("unpin", "the name of a pinned asset", "`macadam unpin {}`"),
+    (
+        "import",
+        "an asset's name in the manifest and its ID on Roblox, or another tool's file",
+        "`macadam import {} 1234567890`, or `macadam import --from asphalt.toml`",
+    ),
+    ("forget", "the name of an asset", "`macadam forget {}`"),
+    ("archive", "the name of an asset", "`macadam archive {}`"),
+    ("restore", "the name of an asset", "`macadam restore {}`"),
+    (
+        "recreate",
+        "--creator, which confirms that the owner in the manifest changed",
+        "`macadam recreate --creator`; it uploads everything again for the new owner",
+    ),
+    (
+        "resolve",
+        "the name of an asset and what became of its upload",
+        "`macadam resolve {} --asset-id 1234567890` if it is on Roblox, or `macadam resolve {} --recreate` if it isn't; `macadam status` shows what waits for this",
+    ),
+    (
+        "retry",
+        "the name of an asset, or --all",
+        "`macadam retry {}`, or `macadam retry --all` for everything that Roblox refused",
+    ),
+    (
+        "lockfile",
+        "the three files that git gives a merge driver",
+        "`git config merge.macadam.driver \"macadam lockfile merge %O %A %B\"`, and git runs it",
+    ),
+    ("completions", "the name of a shell: bash, elvish, fish, powershell or zsh", "`macadam completions bash`"),
+    ("man", "the folder to write the pages into", "`macadam man share/man/man1`"),
+];
+
+/// A value of each option that takes one, as an example.
+const VALUES: [(&str, &str); 28] = [
+    ("manifest", "game/assets.toml"),
+    ("state", "game.db"),
+    ("api-url", "http://127.0.0.1:8080"),
+    ("api-key-file", "key.txt"),
+    ("format", "markdown"),
+    ("color", "never"),
+    ("log-format", "json"),
+    ("creator", "user:1234567"),
+    ("glob", "'ui/**/*.png'"),
+    ("output", "src/assets.luau"),
+    ("interval", "10m"),
+    ("require-branch", "main"),
+    ("on-change", "macadam-commit-push"),
+    ("listen", "9400"),
+    ("timeout", "30m"),
+    ("uploads", "8"),
+    ("overwrite", "sword"),
+    ("confirm", "CODE"),
+    ("wait-moderation", "30m"),
+    ("from", "asphalt.toml"),
+    ("environment", "production"),
+    ("asset-id", "1234567890"),
+    ("table", "ids.csv"),
+    ("profile", "observed"),
+    ("switch", "rollback=repoint"),
+    ("faults", "faults.json"),
+    ("world", "world.json"),
+    ("latency", "250"),
+];
+
+/// The failure for a command line that lacks a word, if that is what is wrong with it.
+pub(super) fn told(error: &clap::Error, arguments: &[OsString]) -> Option<CommandFailure> {
+    let command = command_of(arguments);
+    match error.kind() {
+        ErrorKind::MissingRequiredArgument => {
+            let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return None };
+            let command = command?;
+            let option = missing.iter().find_map(|missing| missing.strip_prefix("--"));
+            match option {
+                Some(option) if command != "recreate" => Some(belongs_to(&command, option, arguments)),
+                _ => needs(&command, arguments),
+            }
+        }
+        ErrorKind::InvalidValue => {
+            let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else { return None };
+            let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else { return None };
+            match (arg.strip_prefix("--"), value.as_str()) {
+                (Some(option), "") => without_value(option),
+                _ => None,
+            }
+        }
+        // `macadam pin sword`: the only word is taken for the revision.
+        ErrorKind::ValueValidation if command.as_deref() == Some("pin") => {
+            let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else { return None };
+            let (_, names) = completions::command_and_names(arguments);
+            match names.as_slice() {
+                [only] if only == value => Some(without_revision(value)),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// A command without what it is about.
+fn needs(command: &str, arguments: &[OsString]) -> Option<CommandFailure> {
+    let (name, needs, write) = NEEDS.into_iter().find(|(name, ..)| *name == command)?;
+    let failure = CommandFailure::new(Exit::Usage, format!("`macadam {name}` needs {needs}"));
+    if !write.contains("{}") {
+        return Some(failure.hint(format!("write {write}")));
+    }
+    // One that was typed is the best example.
+    let (_, typed) = completions::command_and_names(arguments);
+    let known = completions::some_addresses(arguments);
+    let example = typed.first().or(known.first()).map_or("sword", String::as_str);
+    let write = write.replace("{}", example);
+    Some(failure.hint(match known.as_slice() {
+        [] if command == "unpin" => "no asset is pinned".to_owned(),
+        _ => format!("write for example {write}; `macadam status` shows all names"),
+    }))
+}
+
+/// An address is there, and the revision isn't.
+fn without_revision(name: &str) -> CommandFailure {
+    CommandFailure::new(Exit::Usage, format!("`macadam pin {name}` lacks the number of a revision"))
+        .hint(format!("`macadam history {name}` shows the revisions; then write for example `macadam pin {name} 1`"))
+}
+
+/// An option that only goes along with another one.
+fn belongs_to(command: &str, needed: &str, arguments: &[OsString]) -> CommandFailure {
+    let needed = needed.split([' ', '=']).next().unwrap_or(needed);
+    let commands = help::command();
+    let own = commands.find_subcommand(command).into_iter().flat_map(clap::Command::get_arguments);
+    let own: Vec<&str> = own.filter(|arg| !arg.is_global_set()).filter_map(clap::Arg::get_long).collect();
+    let typed = arguments.iter().filter_map(|word| word.to_str()?.strip_prefix("--"));
+    let typed = typed.map(|word| word.split('=').next().unwrap_or(word)).find(|word| own.contains(word));
+    let what = typed.map_or_else(|| format!("`macadam {command}`"), |option| format!("`--{option}`"));
+    CommandFailure::new(Exit::Usage, format!("{what} works only together with `--{needed}`"))
+        .hint(format!("write `macadam {command} --{needed}{}`", typed.map(|t| format!(" --{t}")).unwrap_or_default()))
+}
+
+/// An option that ends the line, or is followed by another one.
+fn without_value(option: &str) -> Option<CommandFailure> {
+    let name = option.split([' ', '=', '[']).next()?;
+    let (_, value) = VALUES.into_iter().find(|(known, _)| *known == name)?;
+    let failure = CommandFailure::new(Exit::Usage, format!("`--{name}` needs a value"));
+    Some(failure.hint(format!("such as `--{name} {value}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_that_needs_a_word_and_every_option_with_a_value_has_an_example() {
+        let commands = help::command();
+        let all = commands.get_subcommands().chain(std::iter::once(&commands));
+        for command in all {
+            let name = command.get_name();
+            for arg in command.get_arguments().filter(|arg| arg.get_long() != Some("patience")) {
+                if arg.is_positional() && arg.is_required_set() {
+                    assert!(NEEDS.iter().any(|(known, ..)| *known == name), "{name} {arg}");
+                }
+                if let (Some(long), true) = (arg.get_long(), arg.get_action().takes_values()) {
+                    assert!(VALUES.iter().any(|(known, _)| *known == long), "{name} --{long}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Questions at a terminal: what is asked, and that a no changes nothing.
+
+use super::support::{Project, Remote, png};
+
+const USER: &str = "[creator]\nuser_id = 1\n";
+const TAIL: &str = "\n[globs.ui]\npath = \"ui/*.png\"\n";
+
+fn synced() -> (Remote, Project) {
+    let remote = Remote::start();
+    let project = Project::new(&format!("{USER}{TAIL}")).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.write("ui/b.png", png(2));
+    project.sync();
+    (remote, project)
+}
+
+#[test]
+fn forget_asks_before_it_forgets_what_the_manifest_still_has() {
+    let (_remote, project) = synced();
+    let lockfile = project.read("assets.lock.toml");
+    let ran = project.at_terminal(&["forget", "ui/a.png"], "n\n").expect(1).stdout;
+    assert!(ran.contains("ui/a.png is still in the manifest") && ran.contains("Continue? [y/N]"), "{ran}");
+    assert!(ran.trim_end().ends_with("Cancelled. Nothing was forgotten."), "{ran}");
+    assert_eq!(project.read("assets.lock.toml"), lockfile);
+    let ran = project.at_terminal(&["forget", "ui/a.png"], "y\n").expect(0).stdout;
+    assert!(ran.contains("Forgot ui/a.png"), "{ran}");
+    assert!(!project.read("assets.lock.toml").contains("[assets.\"ui/a.png\"]"));
+}
+
+#[test]
+fn forget_asks_nothing_about_what_left_the_manifest() {
+    let (_remote, project) = synced();
+    project.remove("ui/a.png");
+    let ran = project.at_terminal(&["forget", "ui/a.png"], "").expect(0).stdout;
+    assert!(ran.contains("Forgot ui/a.png") && !ran.contains("Continue?"), "{ran}");
+}
+
+#[test]
+fn recreate_asks_before_it_uploads_everything_again() {
+    let (remote, project) = synced();
+    project.write("assets.toml", format!("[creator]\ngroup_id = 7\n{TAIL}"));
+    let (writes, lockfile) = (remote.writes(), project.read("assets.lock.toml"));
+    let ran = project.at_terminal(&["recreate", "--creator"], "n\n").expect(1).stdout;
+    assert!(ran.contains("2 ") && ran.contains("group 7") && ran.contains("Continue? [y/N]"), "{ran}");
+    assert!(ran.trim_end().ends_with("Cancelled. Nothing was changed on Roblox."), "{ran}");
+    assert_eq!((remote.writes(), project.read("assets.lock.toml")), (writes, lockfile));
+    let ran = project.at_terminal(&["recreate", "--creator"], "y\n").expect(0).stdout;
+    assert_eq!(remote.writes(), writes + 2, "{ran}");
+}
+
+#[test]
+fn outputs_asks_before_it_overwrites_a_file_of_nobody_it_knows() {
+    let (_remote, project) = synced();
+    project.write("assets.toml", format!("{USER}{TAIL}\n[[outputs]]\npath = \"ids.json\"\n"));
+    project.write("ids.json", "{\"mine\": 1}\n");
+    let ran = project.at_terminal(&["outputs", "--adopt"], "n\n").expect(1).stdout;
+    assert!(ran.contains("Macadam didn't make ids.json"), "{ran}");
+    assert!(project.read("ids.json").contains("mine"));
+    project.at_terminal(&["outputs", "--adopt"], "y\n").expect(0);
+    assert!(project.read("ids.json").contains("ui/a.png"));
+}
+
+#[test]
+fn init_asks_whose_a_number_is_and_takes_a_page() {
+    for (typed, expected) in [
+        ("123\ng\n\n\n\n\n", "group_id = 123"),
+        ("123\nx\n123\nu\n\n\n\n\n", "user_id = 123"),
+        ("https://www.roblox.com/communities/456/Name\n\n\n\n\n", "group_id = 456"),
+        ("https://www.roblox.com/games/9/Name\nuser:5\n\n\n\n\n", "user_id = 5"),
+    ] {
+        let project = Project::new("");
+        project.remove("assets.toml");
+        let ran = project.at_terminal(&["init"], typed).expect(0).stdout;
+        let manifest = project.read("assets.toml");
+        assert!(manifest.lines().any(|line| line == expected), "{typed:?}\n{ran}\n{manifest}");
+    }
+}
