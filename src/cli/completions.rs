@@ -45,6 +45,9 @@ pub(super) fn run(output: Printer, args: &CompletionsArgs) -> Result<Exit, Comma
     let mut script = Vec::new();
     let registration = completer(args.shell).write_registration(VARIABLE, "macadam", "macadam", "macadam", &mut script);
     registration.map_err(|error| CommandFailure::defect(format!("write the script: {error}")))?;
+    if args.shell == Shell::Bash {
+        script = with_whole_words(&String::from_utf8_lossy(&script)).into_bytes();
+    }
     let place = place(args.shell);
     script.extend_from_slice(format!("\n# {place}\n").as_bytes());
     output::put(&mut std::io::stdout(), &String::from_utf8_lossy(&script));
@@ -52,6 +55,51 @@ pub(super) fn run(output: Printer, args: &CompletionsArgs) -> Result<Exit, Comma
         output.say(place);
     }
     Ok(Exit::Success)
+}
+
+/// Words of a line as bash splits them, and as a person means them: bash splits at colons and at
+/// `@`, which URLs and addresses have.
+const WORDS: [&str; 2] = [
+    r#"    local words=("${COMP_WORDS[@]}")
+    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+        words[COMP_CWORD]="$2"
+    fi
+"#,
+    r#"    # bash splits words at colons and at @, which URLs and addresses have.
+    local words=() word before='' at
+    for ((at = 0; at < ${#COMP_WORDS[@]}; at++)); do
+        word="${COMP_WORDS[at]}"
+        if ((at == COMP_CWORD)) && [[ "${BASH_VERSINFO[0]}" -ge 4 && "$word" != [:@]* ]]; then
+            word="$2"
+        fi
+        if ((at > 1)) && [[ "${COMP_WORDS[at]}" == [:@]* || "${words[${#words[@]} - 1]}" == *[:@] ]]; then
+            if ((at == COMP_CWORD)); then
+                before="${words[${#words[@]} - 1]}"
+                if [[ "$word" == [:@]* ]]; then before+="$word"; fi
+            fi
+            words[${#words[@]} - 1]+="$word"
+        else
+            words+=("$word")
+        fi
+        if ((at == COMP_CWORD)); then
+            _CLAP_COMPLETE_INDEX=$((${#words[@]} - 1))
+        fi
+    done
+"#,
+];
+
+/// The end of bash's function, and the same where only the end of a word is replaced.
+const REPLIES: [&str; 2] = [
+    "        compopt -o nospace\n    fi\n}\n",
+    "        compopt -o nospace\n    fi\n    if [[ -n \"$before\" ]]; then\n        \
+     COMPREPLY=(\"${COMPREPLY[@]#\"$before\"}\")\n    fi\n}\n",
+];
+
+/// Bash's script, for words as a person means them.
+fn with_whole_words(script: &str) -> String {
+    let [split, whole] = WORDS;
+    let [all, end] = REPLIES;
+    script.replace(split, whole).replace(all, end)
 }
 
 /// Where a person puts the script of a shell.
@@ -308,6 +356,16 @@ mod tests {
         assert_eq!((global.manifest.unwrap().to_str().unwrap(), global.emulator), ("game/assets.toml", true));
         assert_eq!(line(&["macadam", "st"]).command, "");
         assert_eq!(line(&[]).command, "");
+    }
+
+    #[test]
+    fn the_script_of_bash_takes_words_whole() {
+        let mut script = Vec::new();
+        completer(Shell::Bash).write_registration(VARIABLE, "macadam", "macadam", "macadam", &mut script).unwrap();
+        let script = String::from_utf8(script).unwrap();
+        assert!(script.contains(WORDS[0]) && script.contains(REPLIES[0]), "{script}");
+        let whole = with_whole_words(&script);
+        assert!(whole.contains(WORDS[1]) && whole.contains(REPLIES[1]), "{whole}");
     }
 
     #[test]

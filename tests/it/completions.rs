@@ -127,11 +127,15 @@ fn bash_completes_by_the_script() {
     let script = project.run(&["completions", "bash"]).expect(0).stdout;
     assert!(script.trim_end().lines().last().unwrap().contains("bash-completion/completions/macadam"), "{script}");
     project.write("macadam.bash", script);
+    let lockfile = project.read("assets.lock.toml");
+    project.write("assets.lock.toml", lockfile.replace("[assets.\"ui/close.png\"]", "[assets.\"close@user:1\"]"));
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_macadam")).parent().unwrap().display().to_string();
+    // As bash splits the line, and the words that it offers in place of the last one.
     let typed = |words: &str, index: usize| {
         let line = format!(
             "PATH={bin}:$PATH; source macadam.bash; COMP_WORDS=(macadam {words}); COMP_CWORD={index}; COMP_TYPE=9; \
-             _clap_complete_macadam macadam \"${{COMP_WORDS[COMP_CWORD]}}\" x; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+             last=${{COMP_WORDS[COMP_CWORD]}}; case $last in :|@) last='';; esac; \
+             _clap_complete_macadam macadam \"$last\" x; printf '%s\\n' \"${{COMPREPLY[@]}}\""
         );
         let ran = Command::new("bash").args(["--norc", "-c", &line]).current_dir(project.path()).output().unwrap();
         let words = Ran::of(ran).expect(0).stdout;
@@ -139,5 +143,16 @@ fn bash_completes_by_the_script() {
     };
     assert_eq!(typed("pin sw", 2), ["sword"]);
     assert_eq!(typed("pin sword ''", 3), ["3", "2", "1"]);
+    assert_eq!(typed("--api-url http : //127.0.0.1 : 9 pin sw", 8), ["sword"]);
+    assert_eq!(typed("--api-url http : //127.0.0.1 : 9 pin sword ''", 9), ["3", "2", "1"]);
     assert_eq!(typed("sta", 1), ["status"]);
+    for (words, index, rest) in [
+        ("clo", 2, "close@user:1"),
+        ("close @", 3, "user:1"),
+        ("close @ us", 4, "user:1"),
+        ("close @ user :", 5, "1"),
+        ("close @ user : 1", 6, "1"),
+    ] {
+        assert_eq!(typed(&format!("pin {words}"), index), [rest], "{words}");
+    }
 }

@@ -6,9 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::engine::workspace::git;
 use crate::engine::workspace::git::ask;
 use crate::engine::workspace::git::tracked::{self, NeverTracked, UntrackedFiles};
 use crate::engine::workspace::project::Project;
+use crate::engine::workspace::saved_answer::HistoryQuestion;
 use crate::files;
 use crate::manifest::{self, Diagnostic, Manifest};
 use crate::model::address::Address;
@@ -17,6 +19,7 @@ use crate::model::file::FileProblemKind;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::KnownAddresses;
 use crate::model::shown::foreign;
+use crate::platform::fingerprint;
 use crate::platform::own_file::Access;
 
 /// The names of files that a message lists.
@@ -43,7 +46,16 @@ pub(crate) fn never_committed(
     if absent.is_empty() || project.lockfile_access == Access::Private {
         return BTreeMap::new();
     }
-    look(project, manifest, &absent).unwrap_or_else(|why| {
+    let question = HistoryQuestion {
+        head: git::head(&project.root),
+        index: git::index(&project.root).and_then(|index| {
+            let metadata = std::fs::symlink_metadata(&index).ok()?;
+            Some(fingerprint::at(&index, &metadata))
+        }),
+        selection: manifest.selection(),
+        absent: absent.iter().map(|(address, path)| (Address::clone(address), ProjectPath::clone(path))).collect(),
+    };
+    project.committed.get_or_ask(question, || look(project, manifest, &absent)).unwrap_or_else(|why| {
         // A git that fails must not make an absence a removal: archiving can't wait for an answer.
         tracing::warn!("whether git ever had the assets that are absent here is unknown: {why}");
         absent.values().map(|path| (ProjectPath::clone(path), NeverCommitted::Unknown)).collect()
