@@ -40,10 +40,10 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> 
     let view = StateSnapshot::open(&target.project, &target.remote)?;
     let selection = AddressSelection::read(&args.addresses, || Ok(view.known()))?;
     let AddressSelection { addresses, is_single, .. } = selection;
-    let wanted = WantedAssets::read(output, &target, &view);
+    let wanted = ManifestEntries::read(output, &target, &view);
     let doubled = |address: &&Address| {
         let is_known = view.recorded.assets.contains_key(*address);
-        is_known && matches!(wanted.get(address), Some(Wanted::Unpinned | Wanted::Renamed(_)))
+        is_known && matches!(wanted.get(address), Some(ManifestEntry::Unpinned | ManifestEntry::Renamed(_)))
     };
     let doubled: Vec<&Address> = addresses.iter().filter(doubled).collect();
     if let [first, rest @ ..] = doubled.as_slice()
@@ -80,7 +80,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> 
 
 /// What the manifest has of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Wanted {
+enum ManifestEntry {
     Pinned,
     Unpinned,
     /// Under this new name, which no sync has taken over yet.
@@ -89,23 +89,21 @@ enum Wanted {
 
 /// The addresses that the manifest wants. `None`: a manifest that can't be used says nothing of what
 /// the next sync does, and keeps nobody from forgetting.
-struct WantedAssets(Option<BTreeMap<Address, Wanted>>);
+struct ManifestEntries(Option<BTreeMap<Address, ManifestEntry>>);
 
-impl WantedAssets {
+impl ManifestEntries {
     fn read(output: Printer, target: &ProjectTarget, view: &StateSnapshot) -> Self {
         let Ok(gathered) = command_context::wanted(target, view) else { return Self(None) };
         command_context::warn(output, &gathered.notes);
         let moves = Moves::of(&gathered.desired, &view.recorded, &BTreeSet::new());
-        let renamed = moves.taken.into_iter().map(|(to, moved)| (moved.from, Wanted::Renamed(to)));
-        let named = gathered
-            .desired
-            .assets
-            .into_iter()
-            .map(|(address, want)| (address, if want.pin.is_some() { Wanted::Pinned } else { Wanted::Unpinned }));
+        let renamed = moves.taken.into_iter().map(|(to, moved)| (moved.from, ManifestEntry::Renamed(to)));
+        let named = gathered.desired.assets.into_iter().map(|(address, want)| {
+            (address, if want.pin.is_some() { ManifestEntry::Pinned } else { ManifestEntry::Unpinned })
+        });
         Self(Some(renamed.chain(named).collect()))
     }
 
-    fn get(&self, address: &Address) -> Option<&Wanted> {
+    fn get(&self, address: &Address) -> Option<&ManifestEntry> {
         self.0.as_ref()?.get(address)
     }
 
@@ -117,7 +115,7 @@ impl WantedAssets {
     /// What the next sync does with an address that is forgotten and not pinned.
     fn would_upload(&self, address: &Address) -> String {
         match self.get(address) {
-            Some(Wanted::Renamed(now)) => {
+            Some(ManifestEntry::Renamed(now)) => {
                 format!("the manifest calls {address} `{now}` now, so the next sync uploads it as a new asset")
             }
             _ => format!("{address} is still in the manifest, so the next sync uploads it as a new asset"),
@@ -131,7 +129,7 @@ fn tell_of_service(
     addresses: &[Address],
     is_single: bool,
     mut answer: RequestDone,
-    wanted: &WantedAssets,
+    wanted: &ManifestEntries,
     is_local: bool,
 ) {
     if !output.is_json() {
@@ -159,18 +157,18 @@ fn tell_of_service(
 }
 
 /// What the manifest makes of a forgotten address that it still has.
-fn in_manifest(address: &Address, wanted: &WantedAssets) -> Option<String> {
+fn in_manifest(address: &Address, wanted: &ManifestEntries) -> Option<String> {
     Some(match wanted.get(address)? {
-        Wanted::Pinned => format!(
+        ManifestEntry::Pinned => format!(
             "{address} is still pinned in the manifest, so it is on hold. `macadam unpin {address}` uploads it as a new asset"
         ),
-        Wanted::Unpinned | Wanted::Renamed(_) => {
+        ManifestEntry::Unpinned | ManifestEntry::Renamed(_) => {
             format!("{}. Remove the entry if you don't want that", wanted.would_upload(address))
         }
     })
 }
 
-fn tell(output: Printer, forgotten: &ForgetReport, is_single: bool, wanted: &WantedAssets, is_local: bool) {
+fn tell(output: Printer, forgotten: &ForgetReport, is_single: bool, wanted: &ManifestEntries, is_local: bool) {
     let ForgetReport { each, lockfile_written } = forgotten;
     if output.is_json() {
         let told = each.iter().map(|one| (one.address.clone(), told(one, wanted)));
@@ -213,7 +211,7 @@ fn tell(output: Printer, forgotten: &ForgetReport, is_single: bool, wanted: &Wan
     }
 }
 
-fn told(forgotten: &ForgottenAddress, wanted: &WantedAssets) -> CommandResult {
+fn told(forgotten: &ForgottenAddress, wanted: &ManifestEntries) -> CommandResult {
     let ForgottenAddress { address, asset_ids, shared, suspected } = forgotten;
     let numbers = |ids: &[AssetId]| ids.iter().map(|id| id.get()).collect::<Vec<_>>();
     let more = vec![

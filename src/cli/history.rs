@@ -133,7 +133,7 @@ impl KnownHistory {
         let pinned = row.and_then(|row| row.pin).and_then(|pin| Some(find(&record, pin).ok()?.0));
         let file = row.and_then(|row| row.file_hash);
         let events = StateSnapshot::events(&target.project, &target.remote, &address)?;
-        let has_left = row.is_some_and(|row| row.state == AssetState::Removed);
+        let has_left = row.is_none_or(|row| row.state == AssetState::Removed);
         let look = || renamed::find(&target.project, &target.remote, &address).ok().flatten();
         let renamed = if has_left { look() } else { None };
         Ok(Self { renamed, ..Self::of(view, events, address, record, current, pinned, file) })

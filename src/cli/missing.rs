@@ -135,9 +135,12 @@ fn needs(command: &str, arguments: &[OsString]) -> Option<CommandFailure> {
     let known = completions::some_addresses(arguments);
     let example = typed.first().or(known.first()).map_or("sword", String::as_str);
     let write = write.replace("{}", example);
+    // Whoever typed a name knows where they stand.
+    let names =
+        if typed.is_empty() && !write.contains("`macadam status`") { "; `macadam status` shows all names" } else { "" };
     Some(failure.hint(match known.as_slice() {
         [] if command == "unpin" => "no asset is pinned".to_owned(),
-        _ => format!("write for example {write}; `macadam status` shows all names"),
+        _ => format!("write for example {write}{names}"),
     }))
 }
 

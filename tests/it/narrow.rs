@@ -78,7 +78,7 @@ fn no_line_is_cut_inside_a_word_at_40_and_at_80_columns() {
     }
     // A row of a table is one line where there is room.
     let history = at(&project, Some(80), &["history", "sword"]);
-    assert!(history.lines().any(|line| line.contains("update_content") && line.ends_with("current")), "{history}");
+    assert!(history.lines().any(|line| line.contains("updated") && line.ends_with("current")), "{history}");
     // Values are cut to fit; all other lines are as above.
     for columns in [40, 80] {
         let plan = at(&project, Some(columns), &["plan"]);

@@ -154,7 +154,7 @@ fn a_plan_shows_holds_and_drifts() {
     insta::assert_snapshot!(refreshed, @r#"
     failed (1)
       icon
-          the content is not what a name that ends in .png promises
+          the content is not that of a .png file
           hint: export it again, and see that it opens elsewhere
 
     changed on Roblox (1)
@@ -328,15 +328,15 @@ fn history_marks_what_is_pinned_current_and_made_by_a_rollback() {
         project.sync();
         if profile == Profile::Observed {
             insta::assert_snapshot!(history(&project, "sword"), @r#"
-    REV  ASSET ID                   CONTENT       WHEN                  BY
-      1  rbxassetid://ID  6fe6befac66b  WHEN  create          pinned
-      2  rbxassetid://ID  ad548b2a4fc9  WHEN  update_content  the file's bytes
-    * 3  rbxassetid://ID  6fe6befac66b  WHEN  rollback        current, back to 1
+    REV  ASSET ID                   CONTENT       WHEN                  HOW
+      1  rbxassetid://ID  6fe6befac66b  WHEN  uploaded     pinned
+      2  rbxassetid://ID  ad548b2a4fc9  WHEN  updated      the file's bytes
+    * 3  rbxassetid://ID  6fe6befac66b  WHEN  rolled back  current, back to 1
     "#);
             insta::assert_snapshot!(history(&project, "icon"), @r#"
-    REV  ASSET ID                   CONTENT       WHEN                  BY
-    * 1  rbxassetid://ID  304d322ca8bc  WHEN  create   current, pinned
-      2  rbxassetid://ID  39307ffe62c4  WHEN  replace  the file's bytes
+    REV  ASSET ID                   CONTENT       WHEN                  HOW
+    * 1  rbxassetid://ID  304d322ca8bc  WHEN  uploaded  current, pinned
+      2  rbxassetid://ID  39307ffe62c4  WHEN  replaced  the file's bytes
     "#);
         }
         for fresh in [false, true] {

@@ -36,16 +36,18 @@ fn forget_asks_nothing_about_what_left_the_manifest() {
 }
 
 #[test]
-fn recreate_asks_before_it_uploads_everything_again() {
+fn recreate_asks_before_it_uploads_many_assets_again() {
     let (remote, project) = synced();
+    (3..=51).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    project.sync();
     project.write("assets.toml", format!("[creator]\ngroup_id = 7\n{TAIL}"));
     let (writes, lockfile) = (remote.writes(), project.read("assets.lock.toml"));
     let ran = project.at_terminal(&["recreate", "--creator"], "n\n").expect(1).stdout;
-    assert!(ran.contains("2 ") && ran.contains("group 7") && ran.contains("Continue? [y/N]"), "{ran}");
+    assert!(ran.contains("This uploads 51 new assets to Roblox as group 7"), "{ran}");
     assert!(ran.trim_end().ends_with("Cancelled. Nothing was changed on Roblox."), "{ran}");
     assert_eq!((remote.writes(), project.read("assets.lock.toml")), (writes, lockfile));
     let ran = project.at_terminal(&["recreate", "--creator"], "y\n").expect(0).stdout;
-    assert_eq!(remote.writes(), writes + 2, "{ran}");
+    assert_eq!(remote.writes(), writes + 51, "{ran}");
 }
 
 #[test]

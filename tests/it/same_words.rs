@@ -43,7 +43,7 @@ fn a_file_that_can_not_be_used_is_told_in_the_same_words() {
         "there is no file `models/near.rbxmx` hint: `models/Near.rbxmx` is there; names must be exact",
         "`models/folder.rbxmx` is a folder, not a file hint: name a file, or a glob for the files of a folder",
         "the file is empty hint: export it again",
-        "the content is not what a name that ends in .rbxmx promises hint: export it again, and see that it opens elsewhere",
+        "the content is not that of a .rbxmx file hint: export it again, and see that it opens elsewhere",
         "the link `models/dead.rbxmx` leads nowhere hint: point the link at a file, or remove it",
         "leads out of the manifest's folder through a symbolic link hint: put the file itself into the project",
     ];

@@ -162,6 +162,6 @@ fn text_fbx_is_known_with_and_without_its_comment() {
         check("a.fbx", &bytes, ContentFacts::Opaque);
     }
     for text in ["Definitions are here", "; a comment\nand text", ""] {
-        check_problem("a.fbx", if text.is_empty() { b";" } else { text.as_bytes() }, "not what a name");
+        check_problem("a.fbx", if text.is_empty() { b";" } else { text.as_bytes() }, "not that of a");
     }
 }

@@ -85,6 +85,6 @@ fn a_binary_file_that_was_converted_as_text_is_reported_as_such() {
         let latin: String = whole.iter().map(|byte| char::from(*byte)).collect();
         check_problem(name, latin.as_bytes(), "was saved as text");
         check_problem(name, String::from_utf8_lossy(&whole).as_bytes(), "was saved as text");
-        check_problem(name, b"something else", "not what a name");
+        check_problem(name, b"something else", "not that of a");
     }
 }

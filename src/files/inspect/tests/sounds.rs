@@ -80,7 +80,7 @@ fn bytes_before_the_frames_of_an_mp3_are_skipped() {
         check_frames(&[&before[..], &frames(40)].concat(), 40);
     }
     check_problem("a.mp3", &[0; 5000], "the content is not that of a .mp3 file");
-    check_problem("a.mp3", &[&[0; 96][..], &frames(1)].concat(), "not what a name");
+    check_problem("a.mp3", &[&[0; 96][..], &frames(1)].concat(), "not that of a");
 }
 
 #[test]
