@@ -200,7 +200,7 @@ fn wishes(output: Printer, root: &Path, is_new: bool, in_git: bool, args: &InitA
 
 /// Asks who owns the assets, until the answer is one or empty.
 fn ask_creator(output: Printer) -> Option<Creator> {
-    output.say("Who owns the assets? Paste the address of your profile or of the group's page, such as");
+    output.say("Who owns the assets? Paste the address of your profile or of the group's page:");
     output.say("roblox.com/users/1234567/profile or roblox.com/communities/7654321/…");
     loop {
         let answer = ask("The address, or user:1234567 or group:7654321 (Enter: later): ");
