@@ -11,6 +11,7 @@ use super::completions;
 use super::exit::{CommandFailure, Exit};
 use super::help;
 use super::usage_tips::command_of;
+use crate::model::proposed::quoted;
 
 /// A command, what it needs, and what to write. `{}` stands for the name of an asset.
 type Need = (&'static str, &'static str, &'static str);
@@ -134,7 +135,7 @@ fn needs(command: &str, arguments: &[OsString]) -> Option<CommandFailure> {
     let (_, typed) = completions::command_and_names(arguments);
     let known = completions::some_addresses(arguments);
     let example = typed.first().or(known.first()).map_or("sword", String::as_str);
-    let write = write.replace("{}", example);
+    let write = write.replace("{}", &quoted(example));
     // Whoever typed a name knows where they stand.
     let names =
         if typed.is_empty() && !write.contains("`macadam status`") { "; `macadam status` shows all names" } else { "" };
@@ -146,6 +147,7 @@ fn needs(command: &str, arguments: &[OsString]) -> Option<CommandFailure> {
 
 /// An address is there, and the revision isn't.
 fn without_revision(name: &str) -> CommandFailure {
+    let name = quoted(name);
     CommandFailure::new(Exit::Usage, format!("`macadam pin {name}` lacks the number of a revision"))
         .hint(format!("`macadam history {name}` shows the revisions; then write for example `macadam pin {name} 1`"))
 }

@@ -156,3 +156,26 @@ fn bash_completes_by_the_script() {
         assert_eq!(typed(&format!("pin {words}"), index), [rest], "{words}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn fish_completes_by_the_script() {
+    if Command::new("fish").arg("--version").output().is_err() {
+        return;
+    }
+    let remote = Remote::start();
+    let project = project(&remote);
+    project.write("macadam.fish", project.run(&["completions", "fish"]).expect(0).stdout);
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_macadam")).parent().unwrap().display().to_string();
+    let typed = |line: &str| {
+        let script = format!("set -x PATH {bin} $PATH; source macadam.fish; complete -C '{line}'");
+        let mut fish = Command::new("fish");
+        fish.args(["--no-config", "-c", &script]).current_dir(project.path()).env("HOME", project.path());
+        let words = Ran::of(fish.output().unwrap()).expect(0).stdout;
+        let words = words.lines().map(|line| line.split('\t').next().unwrap().to_owned());
+        words.filter(|word| !word.starts_with('-')).collect::<Vec<_>>()
+    };
+    assert_eq!(typed("macadam pin sw"), ["sword"]);
+    assert_eq!(typed("macadam --api-url http://127.0.0.1:9 pin sword "), ["3", "2", "1"]);
+    assert_eq!(typed("macadam sta"), ["status"]);
+}
