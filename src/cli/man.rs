@@ -62,3 +62,24 @@ fn pages_of(command: &clap::Command, name: &str) -> Vec<(String, Vec<u8>)> {
     }
     pages
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_that_can_be_given_several_times_has_dots() {
+        let mut program = help::command();
+        program.build();
+        let pages = pages_of(&program, "macadam");
+        for (name, form) in [
+            ("macadam-pin", r"<\fIADDRESS\fR>... <\fIREVISION\fR>"),
+            ("macadam-plan", r"[\fIADDRESS\fR]..."),
+            ("macadam-resolve", r"<\fIADDRESS\fR> "),
+        ] {
+            let (_, page) = pages.iter().find(|(page, _)| page == name).unwrap();
+            let page = String::from_utf8_lossy(page);
+            assert!(page.contains(form), "{name}: {page}");
+        }
+    }
+}
