@@ -19,7 +19,7 @@ pub(super) struct Candidates {
     pub eligible: BTreeSet<Address>,
     /// All known addresses.
     pub known: BTreeSet<Address>,
-    /// The end of "none of the 3 assets …", for a person: "is pinned".
+    /// The end of "none of the 3 assets …" or "no asset that matches …", for a person: "is pinned".
     pub what: &'static str,
 }
 
@@ -76,7 +76,10 @@ impl AddressSelection {
                 if fitting.peek().is_none() {
                     let others = known.iter().filter(|address| pattern.fits(address)).count() as u64;
                     if others > 0 {
-                        let of_them = format!("none of the {} that match `{text}` {what}", plural(others, "asset"));
+                        let of_them = match others {
+                            1 => format!("no asset that matches `{text}` {what}"),
+                            _ => format!("none of the {} that match `{text}` {what}", plural(others, "asset")),
+                        };
                         return Err(
                             CommandFailure::new(Exit::Unreconciled, of_them).hint("`macadam status` shows them")
                         );
@@ -134,7 +137,7 @@ mod tests {
         check(&["*.png"], &["a.png", "b.png", "odd[1].png"], &["a.png", "b.png", "odd[1].png"], false);
         check(&["ui/**"], &["ui/a.png"], &["ui/a.png"], false);
         check(&["ui/x/b.png"], &["ui/x/b.png"], &[], true);
-        assert_eq!(read(&["ui/x/*"]), Err("none of the 1 asset that match `ui/x/*` is pinned".to_owned()));
+        assert_eq!(read(&["ui/x/*"]), Err("no asset that matches `ui/x/*` is pinned".to_owned()));
         check(&["b.png", "?.png"], &["b.png", "a.png"], &["a.png"], false);
         check(&["**@user:1"], &["sword@user:1"], &["sword@user:1"], false);
         // A name that looks like a glob.
