@@ -1,6 +1,7 @@
 //! Operations, and the permissions of a key.
 
 use super::{ApiRequest, Client, Unexpected};
+use crate::cloud::echo::HIDDEN;
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::{ApiReply, Failure, fit};
 use crate::cloud::http::Outgoing;
@@ -40,7 +41,9 @@ impl Client {
         let call = ApiRequest::post(Endpoint::Introspect, "the API key".to_owned(), path, Outgoing::Read(json));
         let mut reply = self.read(call, |body| read_key(body).ok_or(Unexpected::Unreadable)).await;
         if let Ok(facts) = &mut reply.result {
-            facts.name = facts.name.take().map(|name| fit(&name, &self.credential()));
+            let name = facts.name.take().map(|name| fit(&name, &self.credential()));
+            // A name with the key in it would be told with a hole.
+            facts.name = name.filter(|name| !name.contains(HIDDEN));
         }
         Some(reply)
     }

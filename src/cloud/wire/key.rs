@@ -11,7 +11,7 @@ use crate::model::ids::{Creator, UserId};
 /// The known facts about a key. Facts that the response left out are `None` or empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFacts {
-    /// The name that a person gave it.
+    /// The name that a person gave it, unless the key itself is in it.
     pub name: Option<String>,
     /// The user whose rate limits it spends.
     pub owner: Option<UserId>,
