@@ -26,6 +26,7 @@ impl Embedded {
             world_file: Some(folder.join("world.json")),
             // Nobody waits for a rehearsal as for Roblox.
             latency: LatencyModel::Fixed(0),
+            switches: vec![("operation_visible_after_ms".to_owned(), "0".to_owned())],
             limits: EndpointLimits::none(),
             first_asset_id: Some(FIRST_REHEARSED),
             ..Config::default()
