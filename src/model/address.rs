@@ -64,7 +64,13 @@ impl Address {
     /// # Errors
     /// When the path holds a control character or is too long.
     pub fn of_path(path: &ProjectPath) -> Result<Self, AddressError> {
-        Self::new(path.as_str())
+        let address = Self::new(path.as_str())?;
+        Ok(if address.as_str() == path.as_str() { Self(Arc::clone(path.text())) } else { address })
+    }
+
+    /// Returns this path, which has the text of the address if that is the same: a project has many.
+    pub(crate) fn shared(&self, path: ProjectPath) -> ProjectPath {
+        path.with_text(&self.0)
     }
 
     /// The address as text.

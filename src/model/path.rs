@@ -103,6 +103,15 @@ impl ProjectPath {
         })
     }
 
+    pub(super) const fn text(&self) -> &Arc<str> {
+        &self.0
+    }
+
+    /// The same path; its text is this one, if that is equal.
+    pub(super) fn with_text(self, text: &Arc<str>) -> Self {
+        if self.0 == *text { Self(Arc::clone(text)) } else { self }
+    }
+
     /// The path as text, relative to the manifest's folder.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -50,6 +50,24 @@ pub(crate) struct TieIndex {
     tied: BTreeMap<TieKey, Tied>,
 }
 
+impl FromIterator<(TieKey, Address)> for TieIndex {
+    fn from_iter<T: IntoIterator<Item = (TieKey, Address)>>(ties: T) -> Self {
+        let mut ties: Vec<(TieKey, Address)> = ties.into_iter().collect();
+        ties.sort_unstable();
+        ties.dedup();
+        // A tree that is made of a sorted list has full nodes.
+        let of_a_key = ties.chunk_by(|(one, _), (other, _)| one == other).filter_map(|same| match same {
+            [] => None,
+            [(key, address)] => Some((*key, Tied::One(address.clone()))),
+            [(key, _), ..] => {
+                let all = same.iter().map(|(_, address)| address.clone()).collect();
+                Some((*key, Tied::More(Box::new(all))))
+            }
+        });
+        Self { tied: of_a_key.collect() }
+    }
+}
+
 impl TieIndex {
     /// Adds a tie of an address.
     pub(crate) fn add(&mut self, key: TieKey, address: &Address) {
@@ -87,11 +105,13 @@ mod tests {
     fn every_address_of_a_key_is_found() {
         let address = |text: &str| Address::new(text).unwrap();
         let key = |number| TieKey::asset(AssetId::new(number).unwrap());
-        let mut index = TieIndex::default();
-        for (number, text) in [(1, "b"), (1, "a"), (2, "c"), (1, "a"), (2, "c"), (1, "d")] {
-            index.add(key(number), &address(text));
+        let ties = [(1, "b"), (1, "a"), (2, "c"), (1, "a"), (2, "c"), (1, "d")];
+        let ties = ties.map(|(number, text)| (key(number), address(text)));
+        let mut one_by_one = TieIndex::default();
+        ties.iter().for_each(|(key, address)| one_by_one.add(*key, address));
+        for index in [one_by_one, ties.into_iter().collect()] {
+            let of = |number| index.of(key(number)).map(Address::as_str).collect::<Vec<_>>();
+            assert_eq!((of(1), of(2), of(3)), (vec!["a", "b", "d"], vec!["c"], vec![]));
         }
-        let of = |number| index.of(key(number)).map(Address::as_str).collect::<Vec<_>>();
-        assert_eq!((of(1), of(2), of(3)), (vec!["a", "b", "d"], vec!["c"], vec![]));
     }
 }

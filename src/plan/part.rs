@@ -84,17 +84,19 @@ fn stays(address: &Address, desired: &Desired, recorded: &Recorded) -> bool {
 
 /// Returns the ties of everything that is wanted.
 pub(crate) fn ties_of(desired: &Desired) -> TieIndex {
-    let mut index = TieIndex::default();
-    desired.assets.iter().for_each(|(address, want)| tie(&mut index, address, want));
-    index
+    desired.assets.iter().flat_map(|(address, want)| keys(want).map(|key| (key, address.clone()))).collect()
 }
 
 /// Adds what ties an address that is wanted like this to others.
 pub(crate) fn tie(index: &mut TieIndex, address: &Address, want: &DesiredAsset) {
+    keys(want).for_each(|key| index.add(key, address));
+}
+
+fn keys(want: &DesiredAsset) -> impl Iterator<Item = TieKey> {
     let contents = want.content.as_ref().ok().map(|facts| TieKey::content(facts.hash));
     let shown = want.metadata.references().map(TieKey::shown);
     let assets = want.metadata.asset_ids().chain(pinned(want)).map(TieKey::asset);
-    contents.into_iter().chain(shown).chain(assets).for_each(|key| index.add(key, address));
+    contents.into_iter().chain(shown).chain(assets)
 }
 
 /// The addresses that depend on one another, and what ties them.

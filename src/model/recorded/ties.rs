@@ -32,11 +32,8 @@ fn keys(record: &Record) -> impl Iterator<Item = TieKey> {
 impl Recorded {
     /// Keeps an index of the ties from now on.
     pub(crate) fn index_ties(&mut self) {
-        let mut index = TieIndex::default();
-        for (address, record) in &self.assets {
-            keys(record).for_each(|key| index.add(key, address));
-        }
-        self.ties = RecordedTies(Some(index));
+        let all = self.assets.iter().flat_map(|(address, record)| keys(record).map(|key| (key, address.clone())));
+        self.ties = RecordedTies(Some(all.collect()));
     }
 
     /// Returns the records that may have this tie: all, without an index.

@@ -104,19 +104,22 @@ fn load_assets(query: &RecordQuery<'_>) -> Result<BTreeMap<Address, Record>> {
          FROM assets",
         "ORDER BY address",
         |row| {
-            records.push((address(row, 0)?, record(row)?));
+            let address = address(row, 0)?;
+            let record = record(row, &address)?;
+            records.push((address, record));
             Ok(())
         },
     )?;
+    // A tree that is made of a sorted list has full nodes, which are large.
     Ok(records.into_iter().collect())
 }
 
-fn record(row: &Row<'_>) -> Result<Record> {
+fn record(row: &Row<'_>, address: &Address) -> Result<Record> {
     let identity = Identity {
         asset_type: rows::parsed(row, 1)?,
         creator: rows::parsed(row, 2)?,
         privacy: rows::named(row, 3, "privacy", Privacy::from_name)?,
-        path: ProjectPath::new(rows::text(row, 4)?).map_err(|error| rows::wrong(4, error))?,
+        path: address.shared(ProjectPath::new(rows::text(row, 4)?).map_err(|error| rows::wrong(4, error))?),
     };
     let mut record = Record::new(identity);
     record.asked = rows::fields(row, 5)?;
