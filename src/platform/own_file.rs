@@ -140,7 +140,8 @@ pub(super) fn limited(file: File, limit: u64) -> io::Result<Vec<u8>> {
     if metadata.len() > limit {
         return Err(PathRefusal::TooLong { limit }.into());
     }
-    let mut content = Vec::new();
+    let length = usize::try_from(metadata.len()).unwrap_or_default();
+    let mut content = Vec::with_capacity(length.saturating_add(1));
     // The file may grow meanwhile, and some file systems report 0.
     file.take(limit.saturating_add(1)).read_to_end(&mut content)?;
     if content.len() as u64 > limit {

@@ -177,14 +177,18 @@ impl Lockfile {
     /// # Errors
     /// When it can't be read.
     pub fn is_changed(&self) -> Result<bool, KeepError> {
-        let bytes = lockfile::read(&self.project.lockfile)?;
-        Ok(self.known != bytes.as_deref().map(lockfile::fingerprint))
+        Ok(self.known != lockfile::fingerprint_at(&self.project.lockfile)?)
     }
 
     /// Returns whether another commit is checked out than at the last read. It may have changed the
     /// other files alone: a merge can bring files and drop their entries.
     pub fn is_of_another_commit(&self) -> bool {
         self.head != git::head(&self.project.root)
+    }
+
+    /// Returns the length of the file as last read or written, in bytes.
+    pub(crate) const fn length(&self) -> u64 {
+        self.length
     }
 
     /// Writes the file if its content would change. Returns whether it was written.
@@ -291,7 +295,7 @@ impl Lockfile {
             WriteEnd::Written(written) => {
                 self.took_back = false;
                 self.known = Some(written.fingerprint);
-                self.digests = Some(Arc::new(written.digests));
+                self.digests = written.digests.map(Arc::new);
                 self.length = written.length;
                 self.made_from = Some(written.made_from);
                 self.unreported = true;
@@ -350,8 +354,11 @@ impl Lockfile {
             Err(KeepError::Lockfile(error)) => {
                 let inputs = self.inputs(state_cache, in_manifest);
                 let all = inputs.addresses(&git::checkout(&self.project.root));
-                let ledger = state_cache.read(|recorded| lockfile::export(&self.remote, recorded, &all));
-                let lacks = self.digests.as_ref().map(|known| known.lacks(&ledger)).unwrap_or_default();
+                let lacks = state_cache.read(|recorded| {
+                    let ledger = lockfile::export(&self.remote, recorded, &all);
+                    let unlisted = || lockfile::unlisted(recorded, &ledger);
+                    self.digests.as_ref().map_or_else(unlisted, |known| known.lacks(&ledger))
+                });
                 Err(KeepError::Lockfile(if lacks.is_empty() {
                     error
                 } else {
@@ -366,17 +373,13 @@ impl Lockfile {
     /// the file can be written.
     ///
     /// # Errors
-    /// When it can't be written, or can't be read.
+    /// When it can't be written.
     pub fn make_room(
         &mut self,
         state_cache: &StateCache,
         in_manifest: &BTreeSet<Address>,
         uploads: usize,
     ) -> Result<(), LockfileError> {
-        if self.digests.is_none() {
-            let ledger = parse(&self.project, &self.remote, lockfile::read(&self.project.lockfile)?.as_deref())?;
-            self.digests = Some(Arc::new(Digests::of(&ledger)));
-        }
         let known = match self.length {
             // The state may know many addresses of a missing lockfile.
             0 => text(&state_cache.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest))).len() as u64,

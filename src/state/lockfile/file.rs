@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::Path;
 
 use super::error::{LockfileError, LockfilePosition};
@@ -13,7 +13,7 @@ use crate::model::address::Address;
 use crate::model::digest::Checksum;
 use crate::model::forgotten::Forgotten;
 use crate::platform::atomic_file::{Room, keep_room, write_atomic_for, write_atomic_for_if};
-use crate::platform::own_file::{self, Access, PathRefusal};
+use crate::platform::own_file::{self, Access, How, PathRefusal};
 
 /// The largest lockfile in bytes: room for a million addresses. A larger file is no lockfile, and
 /// must not fill the memory.
@@ -37,19 +37,91 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, LockfileError> {
 /// Returns a checksum that identifies an unchanged lockfile, which needs no parsing. The line ends
 /// that git makes of it on Windows (`core.autocrlf`) are no change: the text never has a `\r`.
 pub(crate) fn fingerprint(bytes: &[u8]) -> String {
+    let mut sum = FileSum::default();
+    sum.update(bytes);
+    sum.finish()
+}
+
+/// Returns the [`fingerprint`] of the file; `None` if there is none. Takes no room for its text.
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) fn fingerprint_at(path: &Path) -> Result<Option<String>, LockfileError> {
+    let failed = |source| LockfileError::Read { path: path.to_owned(), source };
+    let mut file = match own_file::open(path, How::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut sum = FileSum::default();
+    let mut part = vec![0; 64 * 1024];
+    let mut length = 0_u64;
+    loop {
+        let read = match file.read(&mut part) {
+            Ok(0) => return Ok(Some(sum.finish())),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(failed(error)),
+        };
+        sum.update(part.get(..read).unwrap_or_default());
+        length = length.saturating_add(read as u64);
+        if length > MAX_BYTES {
+            return Err(LockfileError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
+        }
+    }
+}
+
+/// Sums up a file without the `\r` of its line ends.
+#[derive(Debug, Default)]
+struct FileSum {
+    checksum: Checksum,
+    /// A `\r` ended the last part.
+    is_open: bool,
+}
+
+impl FileSum {
+    fn update(&mut self, bytes: &[u8]) {
+        let Some(first) = bytes.first() else { return };
+        if std::mem::take(&mut self.is_open) && *first != b'\n' {
+            self.checksum.update(b"\r");
+        }
+        let mut rest = bytes;
+        // Most have none, and are read often.
+        while rest.contains(&b'\r') {
+            let at = rest.iter().position(|byte| *byte == b'\r').unwrap_or(rest.len());
+            let (line, end) = rest.split_at(at);
+            self.checksum.update(line);
+            rest = end.get(1..).unwrap_or_default();
+            match rest.first() {
+                Some(b'\n') => {}
+                Some(_) => self.checksum.update(b"\r"),
+                None => self.is_open = true,
+            }
+        }
+        self.checksum.update(rest);
+    }
+
+    fn finish(mut self) -> String {
+        if self.is_open {
+            self.checksum.update(b"\r");
+        }
+        self.checksum.finish()
+    }
+}
+
+/// Returns the fingerprint of the file that [`save`] would write.
+pub(crate) fn fingerprint_of<A, E>(
+    remote: &str,
+    entries: impl IntoIterator<Item = (A, E)>,
+    forgotten: &BTreeMap<Address, Forgotten>,
+) -> String
+where
+    A: Borrow<Address>,
+    E: Borrow<LockfileEntry>,
+{
     let mut checksum = Checksum::default();
-    let mut rest = bytes;
-    // Most have none, and are read often.
-    if !bytes.contains(&b'\r') {
-        checksum.update(bytes);
-        return checksum.finish();
-    }
-    while let Some(at) = rest.windows(2).position(|pair| pair == b"\r\n") {
-        let (line, end) = rest.split_at(at);
-        checksum.update(line);
-        rest = end.get(1..).unwrap_or_default();
-    }
-    checksum.update(rest);
+    // Writing nowhere can't fail.
+    let _ = write(remote, entries, forgotten, &mut Summed { out: &mut io::sink(), checksum: &mut checksum });
     checksum.finish()
 }
 

@@ -9,6 +9,7 @@ use crate::model::digest::FieldDigest;
 use crate::model::former;
 use crate::model::history::RevisionKey;
 use crate::model::ids::AssetId;
+use crate::model::recorded::Recorded;
 
 /// Digests of a lockfile's revisions, eight bytes each, to check that none is missing from the next
 /// one.
@@ -48,11 +49,11 @@ impl Digests {
     /// of the one before; `None` if it lacks one.
     pub(crate) fn with(&self, changed: &[EntryChange<'_>]) -> Option<Self> {
         let mut more = Vec::new();
-        for EntryChange { address, before, after } in changed {
-            let has = |key| after.is_some_and(|after| after.history.get(key).is_some());
-            if !before.iter().flat_map(|before| before.history.iter()).all(|(key, _)| has(key)) {
+        for change in changed {
+            if change.loses_a_revision() {
                 return None;
             }
+            let EntryChange { address, before: _, after } = change;
             let digests = after.iter().flat_map(|after| after.history.iter()).map(|(key, _)| digest(address, key));
             more.extend(digests.filter(|digest| self.sorted.binary_search(digest).is_err()));
         }
@@ -77,6 +78,25 @@ pub(crate) struct EntryChange<'a> {
     pub(crate) address: &'a Address,
     pub(crate) before: Option<&'a LockfileEntry>,
     pub(crate) after: Option<&'a LockfileEntry>,
+}
+
+impl EntryChange<'_> {
+    /// Returns whether the next lockfile lacks a revision of this entry.
+    pub(crate) fn loses_a_revision(&self) -> bool {
+        let has = |key| self.after.is_some_and(|after| after.history.get(key).is_some());
+        self.before.is_some_and(|before| before.history.iter().any(|(key, _)| !has(key)))
+    }
+}
+
+/// Returns the assets of a ledger that the checked-out lockfile lacks as far as is recorded, with
+/// their addresses.
+pub(crate) fn unlisted(recorded: &Recorded, ledger: &Ledger) -> Vec<(Address, AssetId)> {
+    let listing = |address: &Address, asset_id| recorded.assets.get(address)?.history.listing(asset_id);
+    let unlisted = |(address, entry): (&Address, &LockfileEntry)| {
+        let assets = entry.history.assets().into_iter().filter(|asset_id| listing(address, *asset_id).is_none());
+        assets.map(|asset_id| (address.clone(), asset_id)).collect::<Vec<_>>()
+    };
+    ledger.entries.iter().flat_map(unlisted).collect()
 }
 
 fn digest(address: &Address, RevisionKey { asset_id, version }: RevisionKey) -> u64 {

@@ -32,10 +32,10 @@ use crate::model::phase::Intent;
 use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, RetireReason};
 
 pub(crate) use error::LockfileError;
-pub(crate) use export::{entries_of, export, locked, locked_of};
-pub(crate) use file::{fingerprint, read, replace_if, room, save};
+pub(crate) use export::{entries_of, export, exported, locked, locked_of};
+pub(crate) use file::{fingerprint, fingerprint_at, fingerprint_of, read, replace_if, room, save};
 pub use import::import;
-pub(crate) use loss::{Digests, EntryChange, first_lost};
+pub(crate) use loss::{Digests, EntryChange, first_lost, unlisted};
 pub use merge::merge;
 pub(crate) use next::{LockfileText, NextText};
 pub use parse::parse;

@@ -355,6 +355,28 @@ fn is_accounted(known: &BTreeMap<UploadId, PossibleDuplicate>, work: &OpenWork) 
 }
 
 /// A line that is too deep or too long is damage, and exhausts no stack.
+/// Git's line ends are no change, wherever a part of the file ends.
+#[test]
+fn the_fingerprint_of_a_file_is_that_of_its_text_whatever_its_line_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap().join("assets.lock.toml");
+    assert_eq!(fingerprint_at(&path).unwrap(), None);
+    let text = "one\ntwo \r three\n\n".repeat(9_000);
+    for (from, to) in [("\n", "\n"), ("\n", "\r\n"), ("one\n", "one\r\n"), ("\n\n", "\n\r\n")] {
+        let bytes = text.replace(from, to);
+        save_text(&path, &bytes);
+        assert_eq!(fingerprint(bytes.as_bytes()), fingerprint(text.as_bytes()), "{to:?}");
+        assert_eq!(fingerprint_at(&path).unwrap(), Some(fingerprint(text.as_bytes())), "{to:?}");
+    }
+    save_text(&path, &format!("{text}\r"));
+    assert_ne!(fingerprint_at(&path).unwrap(), Some(fingerprint(text.as_bytes())));
+}
+
+#[expect(clippy::disallowed_methods, reason = "writes a file as git would")]
+fn save_text(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+}
+
 #[test]
 fn deep_nesting_never_panics() {
     for open in ["[", "{ a = ", "a.", "[[", "[assets.", "\"", "{"] {

@@ -99,7 +99,8 @@ pub(super) enum WriteEnd {
 #[derive(Debug)]
 pub(super) struct WrittenFile {
     pub(super) fingerprint: String,
-    pub(super) digests: Digests,
+    /// `None` if those of the file before aren't known either.
+    pub(super) digests: Option<Digests>,
     pub(super) length: u64,
     pub(super) made_from: MadeFrom,
 }
@@ -211,6 +212,9 @@ impl WriteInputs {
             stamp = now;
         }
         let addresses = self.addresses(&checkout);
+        if self.is_all_in_the_file(&addresses) {
+            return Ok(Made::Nothing(WriteEnd::Same(Some(made_from))));
+        }
         let ledger =
             self.state_cache.read_for_lockfile(|recorded, _| lockfile::export(&self.remote, recorded, &addresses));
         if self.missing.as_ref().is_some_and(|missing| forbids(missing, &ledger)) {
@@ -226,9 +230,20 @@ impl WriteInputs {
         }
         let digests = Digests::of(&ledger);
         self.refuse_loss(&digests, &ledger)?;
+        let digests = Some(digests);
         let written = WrittenFile { fingerprint, digests, length: text.len() as u64, made_from };
         let (text, entries) = (NextText::whole(text), NewEntries::All(addresses));
         Ok(Made::File(NewFile { text, entries, checkout, stamp }, written))
+    }
+
+    /// Returns whether nothing changed since the file was read, and it says all of it. Takes no room
+    /// for a text.
+    fn is_all_in_the_file(&self, addresses: &BTreeSet<Address>) -> bool {
+        let made = self.state_cache.read_for_lockfile(|recorded, changed| {
+            let entries = lockfile::exported(recorded, addresses);
+            changed.is_empty().then(|| lockfile::fingerprint_of(&self.remote, entries, &recorded.forgotten))
+        });
+        self.missing.is_none() && made.is_some() && made == self.known
     }
 
     /// Returns whether the file differs from what is made from `now` only where the state changed.
@@ -247,7 +262,7 @@ impl WriteInputs {
     fn make_changed(&self, made_from: &MadeFrom) -> Result<Option<Made>, LockfileError> {
         let path = &self.project.lockfile;
         let stamp = Stamp::now(path);
-        let (Some(digests), Some(previous)) = (&self.digests, lockfile::read(path)?) else { return Ok(None) };
+        let Some(previous) = lockfile::read(path)? else { return Ok(None) };
         let is_known = self.stamp.is_some_and(|stamp| stamp.holds(path))
             || self.known.as_ref() == Some(&lockfile::fingerprint(&previous));
         if !is_known {
@@ -270,7 +285,10 @@ impl WriteInputs {
                 after: after.as_ref(),
             });
             let changes: Vec<EntryChange<'_>> = change.collect();
-            Some((digests.with(&changes)?, text.with(&entries)?))
+            if changes.iter().any(EntryChange::loses_a_revision) {
+                return None;
+            }
+            Some((self.digests.as_ref().and_then(|digests| digests.with(&changes)), text.with(&entries)?))
         };
         let Some((digests, pieces)) = made() else { return Ok(None) };
         let text = NextText::of(previous, pieces);
@@ -287,8 +305,7 @@ impl WriteInputs {
     /// can't show it.
     fn is_as_known(&self, stamp: Option<Stamp>) -> Result<bool, LockfileError> {
         let path = &self.project.lockfile;
-        Ok(stamp.is_some_and(|stamp| stamp.holds(path))
-            || self.known == lockfile::read(path)?.as_deref().map(lockfile::fingerprint))
+        Ok(stamp.is_some_and(|stamp| stamp.holds(path)) || self.known == lockfile::fingerprint_at(path)?)
     }
 
     /// Returns the addresses of the lockfile for the checkout `now`. Includes those whose upload

@@ -55,6 +55,8 @@ proptest! {
         prop_assert_eq!(made.is_unchanged(), ledger == after);
         prop_assert_eq!(made.fingerprint(), fingerprint(text_of(&after).as_bytes()));
         prop_assert_eq!(made.length(), text_of(&after).len() as u64);
+        let streamed = fingerprint_of(REMOTE, &after.entries, &after.forgotten);
+        prop_assert_eq!(streamed, made.fingerprint());
     }
 
     #[test]
