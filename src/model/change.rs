@@ -256,6 +256,16 @@ impl Change {
         one.into_iter().chain(other)
     }
 
+    /// Returns the asset that it says something about, if it is what Roblox said of one, or what makes
+    /// that worth nothing.
+    pub(crate) const fn observed(&self) -> Option<AssetId> {
+        match self {
+            Self::RecordObservation { asset } => Some(asset.asset_id),
+            Self::RecordNotFound { asset_id } | Self::MarkOutdated { asset_id } => Some(*asset_id),
+            _ => None,
+        }
+    }
+
     /// Logs an event of an address.
     pub(crate) fn log(address: &Address, event: EventKind) -> Self {
         Self::LogEvent { address: Some(address.clone()), event }

@@ -1,6 +1,7 @@
 //! Fetches assets with what is left of the limits: reviews as they fall due, then all assets for
 //! drift. See [`super::scan_schedule`] for when.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use super::scan_schedule::ScanSchedule;
 use super::{Service, ServiceError};
 use crate::engine::reconcile::workers::AnsweredQueries;
 use crate::engine::remote::observe::QueryResult;
+use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
@@ -52,22 +54,49 @@ impl Service<'_> {
                 self.scan_schedule.postpone(query.asset_id, clock::now());
             }
         }
-        let mut novelty = Novelty::None;
+        let mut observed = ObservedAddresses::default();
         for (asset_id, answer) in &answers {
             if let QueryResult::Unknown { why } = &answer {
                 tracing::debug!(%asset_id, "could not be looked at: {why}");
             }
         }
-        let take_in = |recorded: &Recorded, change: &Change| novelty = novelty.max(Novelty::of(recorded, change));
+        let take_in = |recorded: &Recorded, change: &Change| observed.take_in(recorded, change);
         self.reconciler.record_observations(&answers, take_in).await?;
-        match novelty {
-            Novelty::None => {}
-            Novelty::First => {
-                self.times.plan.get_or_insert(clock::elapsed() + FIRST_OBSERVATIONS);
-            }
-            Novelty::Other => self.needs.plan = true,
+        let ObservedAddresses { first, other, was_outdated } = observed;
+        // How many of the others may be fetched now depends on all.
+        self.needs.plan |= was_outdated;
+        if !first.is_empty() {
+            self.times.observed.get_or_insert(clock::elapsed() + FIRST_OBSERVATIONS);
         }
+        self.needs.observed.extend(first);
+        self.needs.touched.addresses.extend(other);
         Ok(())
+    }
+}
+
+/// The addresses of which something new was observed.
+#[derive(Debug, Default)]
+struct ObservedAddresses {
+    /// For the first time.
+    first: BTreeSet<Address>,
+    /// Since an earlier time.
+    other: BTreeSet<Address>,
+    /// Whether a lockfile had made what was known of an asset outdated.
+    was_outdated: bool,
+}
+
+impl ObservedAddresses {
+    fn take_in(&mut self, recorded: &Recorded, change: &Change) {
+        let addresses = match Novelty::of(recorded, change) {
+            Novelty::None => return,
+            Novelty::First => &mut self.first,
+            Novelty::Other => &mut self.other,
+        };
+        addresses.extend(change.addresses(recorded).cloned());
+        if let Some(asset_id) = change.observed() {
+            self.was_outdated |= recorded.outdated.contains(&asset_id);
+            addresses.extend(recorded.owners(asset_id).map(|(address, _)| address.clone()));
+        }
     }
 }
 
@@ -109,7 +138,46 @@ pub(super) fn until(at: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::asset::{AssetType, Privacy};
+    use crate::model::ids::{Creator, UserId};
+    use crate::model::path::ProjectPath;
+    use crate::model::recorded::Identity;
     use crate::model::remote::RemoteAsset;
+
+    #[test]
+    fn an_observation_is_planned_for_the_addresses_that_have_the_asset() {
+        let asset_id = AssetId::new(7).unwrap();
+        let mut recorded = Recorded::default();
+        recorded.index_ties();
+        for text in ["a", "b", "c"] {
+            let address = Address::new(text).unwrap();
+            let identity = Identity {
+                asset_type: AssetType::Image,
+                creator: Creator::User(UserId::new(1).unwrap()),
+                privacy: Privacy::Default,
+                path: ProjectPath::new(text).unwrap(),
+            };
+            let current = if text == "c" { AssetId::new(8).unwrap() } else { asset_id };
+            let changes = [
+                Change::SetIdentity { address: address.clone(), identity },
+                Change::SetCurrentAsset { address, asset_id: current },
+            ];
+            changes.iter().for_each(|change| recorded.apply(change, Timestamp::UNIX_EPOCH).unwrap());
+        }
+        let mut observed = ObservedAddresses::default();
+        let observe = Change::RecordObservation { asset: RemoteAsset::unknown(asset_id) };
+        observed.take_in(&recorded, &observe);
+        let texts = |addresses: &BTreeSet<Address>| addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!((texts(&observed.first), texts(&observed.other)), (vec!["a".to_owned(), "b".to_owned()], vec![]));
+        recorded.apply(&observe, Timestamp::UNIX_EPOCH).unwrap();
+        observed.take_in(&recorded, &observe);
+        assert_eq!(texts(&observed.other), Vec::<String>::new(), "as before");
+        observed.take_in(&recorded, &Change::RecordNotFound { asset_id });
+        assert_eq!((texts(&observed.other), observed.was_outdated), (vec!["a".to_owned(), "b".to_owned()], false));
+        recorded.apply(&Change::MarkOutdated { asset_id }, Timestamp::UNIX_EPOCH).unwrap();
+        observed.take_in(&recorded, &observe);
+        assert!(observed.was_outdated);
+    }
 
     #[test]
     fn an_asset_that_is_found_again_is_planned_again() {

@@ -20,6 +20,9 @@ pub(super) struct Needs {
     pub(super) plan: bool,
     /// Files that settled, and nothing else may have changed.
     pub(super) files: BTreeSet<ProjectPath>,
+    /// The addresses of which Roblox said something for the first time, until they are planned
+    /// together.
+    pub(super) observed: BTreeSet<Address>,
     /// Plan what this touches.
     pub(super) touched: Touched,
     /// The addresses whose steps were done, until their outcomes are planned for together.
@@ -60,13 +63,15 @@ pub(super) struct Times {
     pub(super) fetch: Option<Duration>,
     /// The next plan for changes that can wait.
     pub(super) plan: Option<Duration>,
+    /// When to plan for first observations that were collected.
+    pub(super) observed: Option<Duration>,
     /// When to plan for outcomes that were collected.
     pub(super) outcomes: Option<Duration>,
     /// Until then outcomes are collected, see [`super::PAUSE_PER_PLAN`].
     pub(super) plan_rest: Duration,
     /// When the last write of the lockfile began.
     pub(super) lockfile_begun: Duration,
-    /// Until then the lockfile isn't written again at once: in a large project that takes a while.
+    /// Until then the lockfile isn't written again at once: in a large project it is long.
     pub(super) lockfile_rest: Duration,
     pub(super) pulse: Duration,
 }
@@ -94,6 +99,7 @@ impl Service<'_> {
             self.times.fetch.filter(|_| may_act),
             self.times.plan,
             self.times.outcomes,
+            self.times.observed,
             self.scan_schedule.archiving().map(|at| now + until(at)),
             self.times.git,
             // Work that came up meanwhile is done at once.

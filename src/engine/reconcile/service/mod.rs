@@ -63,6 +63,10 @@ const GIT_AGAIN: Duration = Duration::from_secs(2);
 /// How often to scan everything while watching is degraded.
 const POLL_EVERY: Duration = Duration::from_secs(30);
 
+/// The most bytes of lockfile that are written a second. The file is one, however little changed, so
+/// that a large one waits for more changes.
+const LOCKFILE_BYTES_A_SECOND: u64 = 5 << 20;
+
 /// While work is in progress, the pause after a plan is this many times as long as the plan took.
 /// In a large project a plan takes a while, and many outcomes follow one another closely.
 const PAUSE_PER_PLAN: u32 = 9;
@@ -197,6 +201,7 @@ pub(crate) async fn serve(
         fetch: None,
         plan: None,
         outcomes: None,
+        observed: None,
         plan_rest: now,
         lockfile_begun: now,
         lockfile_rest: now,
@@ -329,6 +334,9 @@ impl Service<'_> {
         self.needs.plan |= self.times.plan.take_if(|at| *at <= now).is_some();
         if self.times.outcomes.take_if(|at| *at <= now).is_some() {
             self.needs.plan_for_outcomes();
+        }
+        if self.times.observed.take_if(|at| *at <= now).is_some() {
+            self.needs.touched.addresses.append(&mut self.needs.observed);
         }
         self.needs.plan |=
             self.reconciler.workers.take_expired_backoff(now) || self.scan_schedule.take_archiving(clock::now());

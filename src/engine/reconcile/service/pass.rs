@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use super::{LOCKFILE_EVERY, PAUSE_PER_PLAN, POLL_EVERY, ScanSchedule, Service, ServiceError};
+use super::{LOCKFILE_BYTES_A_SECOND, LOCKFILE_EVERY, PAUSE_PER_PLAN, POLL_EVERY, ScanSchedule, Service, ServiceError};
 use crate::engine::reconcile::reconciler::{Dispatch, Reconciler, Verdict};
 use crate::engine::reconcile::workers::End;
 use crate::engine::workspace::lockfile::{KeepError, WriteDone};
@@ -142,7 +142,10 @@ impl Service<'_> {
                 self.needs.lockfile = Some(clock::elapsed() + POLL_EVERY);
             }
         }
-        self.times.lockfile_rest = rest_after(self.times.lockfile_begun);
+        let length = self.reconciler.session.lockfile.length();
+        let pace = Duration::from_millis(length.saturating_mul(1000) / LOCKFILE_BYTES_A_SECOND);
+        let begun = self.times.lockfile_begun;
+        self.times.lockfile_rest = rest_after(begun).max(begun + pace.min(LOCKFILE_EVERY));
         self.needs.outputs = true;
         Ok(())
     }

@@ -173,7 +173,8 @@ impl Service<'_> {
             on_change.hide(variable);
         }
         let session = &*self.reconciler.session;
-        if session.lockfile.is_behind(&session.state_cache) {
+        // The first write finds what the file was made from, so that a save has no need to.
+        if self.first.is_some() || session.lockfile.is_behind(&session.state_cache) {
             self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
         }
         self.first = None;

@@ -5,7 +5,7 @@
 //! Read next: [`super::drift_scan`], which carries it out.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -47,12 +47,12 @@ const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(60);
 const OVERDUE: Duration = Duration::from_secs(5);
 
 /// A planned fetch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct ScheduledScan {
     at: Timestamp,
     query: AssetQuery,
-    /// The review, if moderation has not decided yet.
-    review: Option<Review>,
+    /// The review, if moderation has not decided yet: of few assets, and there are many.
+    review: Option<Box<Review>>,
 }
 
 impl ScheduledScan {
@@ -60,7 +60,13 @@ impl ScheduledScan {
     fn after(seen: Option<Timestamp>, query: AssetQuery, review: Option<Review>) -> Self {
         let drift = seen.map_or(Timestamp::MIN, |at| at.saturating_add(DRIFT_ROUND).unwrap_or(Timestamp::MAX));
         let review = review.map(|review| Review { fetched: seen, ..review });
-        Self { at: review.map_or(drift, |review| review.due().min(drift)), query, review }
+        let at = review.map_or(drift, |review| review.due().min(drift));
+        Self { at, query, review: review.map(Box::new) }
+    }
+
+    /// Returns the next fetch of the asset, after one at `now`.
+    fn again(self, now: Timestamp) -> Self {
+        Self::after(Some(now), self.query, self.review.map(|review| *review))
     }
 
     fn place(&self) -> impl Ord + use<> {
@@ -76,9 +82,10 @@ pub(super) struct ScanSchedule {
     /// How many of them may be fetched together.
     most_urgent: usize,
     /// The reviews, latest due first, so that the next is popped from the end.
-    reviews: Vec<ScheduledScan>,
-    /// All other assets, likewise.
-    drifts: Vec<ScheduledScan>,
+    reviews: VecDeque<ScheduledScan>,
+    /// All other assets, likewise. One that was fetched just now goes to the front, before all the
+    /// others.
+    drifts: VecDeque<ScheduledScan>,
     /// When the next scheduled archiving is due.
     archiving: Option<Timestamp>,
 }
@@ -107,7 +114,7 @@ impl ScanSchedule {
         drifts.sort_unstable_by_key(|scan| Reverse(scan.place()));
         let coming = recorded.assets.iter().flat_map(|(address, record)| retirement::coming(address, record, desired));
         let archiving = coming.map(|coming| coming.at).filter(|at| *at > now).min();
-        Self { urgent, most_urgent, reviews, drifts, archiving }
+        Self { urgent, most_urgent, reviews: reviews.into(), drifts: drifts.into(), archiving }
     }
 
     /// Replaces what is planned for some addresses, of which this is wanted and known.
@@ -128,8 +135,8 @@ impl ScanSchedule {
     /// asset. Reviews are fetched as they fall due; a drift scan takes as long as it may.
     pub(super) fn wait(&self, now: Timestamp) -> Option<Duration> {
         let pause = if self.share() < TOGETHER { TOGETHER } else { OVERDUE };
-        let until = |scans: &[ScheduledScan]| {
-            scans.last().map(|scan| Duration::try_from(scan.at.duration_since(now)).unwrap_or_default())
+        let until = |scans: &VecDeque<ScheduledScan>| {
+            scans.back().map(|scan| Duration::try_from(scan.at.duration_since(now)).unwrap_or_default())
         };
         let (review, drift) = (until(&self.reviews), until(&self.drifts));
         let urgent = (!self.urgent.is_empty() && self.most_urgent > 0).then_some(Duration::ZERO);
@@ -152,8 +159,8 @@ impl ScanSchedule {
             for scans in [&mut self.reviews, &mut self.drifts] {
                 let (taken, rest) = scans.drain(..).partition(|scan| urgent.contains(&scan.query));
                 *scans = rest;
-                let taken: Vec<ScheduledScan> = taken;
-                let again = |scan: ScheduledScan| ScheduledScan::after(Some(now), scan.query, scan.review);
+                let taken: VecDeque<ScheduledScan> = taken;
+                let again = |scan: ScheduledScan| scan.again(now);
                 taken.into_iter().map(again).for_each(|scan| insert(scans, scan));
             }
             return urgent;
@@ -169,9 +176,9 @@ impl ScanSchedule {
     pub(super) fn postpone(&mut self, asset_id: AssetId, now: Timestamp) {
         for scans in [&mut self.reviews, &mut self.drifts] {
             if let Some(at) = scans.iter().position(|scan| scan.query.asset_id == asset_id) {
-                let scan =
-                    ScheduledScan { at: now.saturating_add(RETRY_AFTER).unwrap_or(Timestamp::MAX), ..scans.remove(at) };
-                insert(scans, scan);
+                let Some(scan) = scans.remove(at) else { continue };
+                let at = now.saturating_add(RETRY_AFTER).unwrap_or(Timestamp::MAX);
+                insert(scans, ScheduledScan { at, ..scan });
             }
         }
     }
@@ -198,13 +205,14 @@ fn urgent(queries: Vec<AssetQuery>, recorded: &Recorded, now: Timestamp) -> (Vec
 }
 
 /// Takes the first fetch if it is due, and schedules the next one of that asset.
-fn take(scans: &mut Vec<ScheduledScan>, now: Timestamp) -> Option<AssetQuery> {
-    let ScheduledScan { query, review, .. } = scans.pop_if(|scan| scan.at <= now)?;
-    insert(scans, ScheduledScan::after(Some(now), query, review));
+fn take(scans: &mut VecDeque<ScheduledScan>, now: Timestamp) -> Option<AssetQuery> {
+    let scan = scans.pop_back_if(|scan| scan.at <= now)?;
+    let query = scan.query;
+    insert(scans, scan.again(now));
     Some(query)
 }
 
-fn insert(scans: &mut Vec<ScheduledScan>, scan: ScheduledScan) {
+fn insert(scans: &mut VecDeque<ScheduledScan>, scan: ScheduledScan) {
     let place = scans.partition_point(|other| other.place() > scan.place());
     scans.insert(place, scan);
 }
@@ -293,9 +301,9 @@ mod tests {
 
     #[test]
     fn a_review_comes_before_all_others_and_ever_more_rarely() {
-        let review = Some(Review { begun: Some(at(0)), fetched: None });
+        let review = Some(Box::new(Review { begun: Some(at(0)), fetched: None }));
         let overdue = (2..5_000).map(|id| scan(0, id));
-        let mut schedule = ScanSchedule { reviews: vec![ScheduledScan { review, ..scan(0, 1) }], ..drifts(overdue) };
+        let mut schedule = ScanSchedule { reviews: [ScheduledScan { review, ..scan(0, 1) }].into(), ..drifts(overdue) };
         let mut fetched = Vec::new();
         for now in 0..500 {
             let taken = ids(schedule.take(at(now)));
