@@ -177,7 +177,7 @@ fn wrong_usage_is_reported_with_a_remedy() {
         let ran = project.run(&[&["import"], args].concat()).expect(code);
         assert!(ran.stderr.contains(expected), "{}", ran.stderr);
     };
-    check(&[], 64, "ADDRESS");
+    check(&[], 64, "needs an asset's name in the manifest and its ID on Roblox");
     check(&["--from", "package.json"], 64, "name one of asphalt.toml");
     check(&["--from", "tarmac.toml"], 3, "tarmac.toml");
     check(&["--from", "asphalt.toml", "--creator", "group:7"], 64, "--creator says group 7");
