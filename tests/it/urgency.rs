@@ -2,12 +2,16 @@
 //! saves a file that players have.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use macadam::emulator::{ApiEndpoint, Config, EndpointLimits, FaultRule, Limit};
 use serde_json::json;
 
 use super::service::Service;
 use super::support::{GLOBS, Project, Remote, png, rbxmx};
+
+/// The windows of Roblox's limits, which begin with a minute at the emulator.
+const WINDOW_MS: u64 = 60_000;
 
 fn bulk(project: &Project, count: u8) {
     (0..count).for_each(|n| project.write(&format!("ui/new-{n}.png"), png(100 + n)));
@@ -43,7 +47,12 @@ fn a_change_of_a_live_asset_overtakes_first_uploads() {
 fn a_new_asset_in_place_of_a_live_one_uses_what_is_kept_of_the_limit() {
     let twenty = Limit { per_ip: 20, per_owner: 20, per_key: 20 };
     let endpoints = BTreeMap::from([(ApiEndpoint::CreateAsset, twenty)]);
-    let limits = EndpointLimits { window_ms: 60_000, endpoints };
+    let limits = EndpointLimits { window_ms: WINDOW_MS, endpoints };
+    // In the last seconds of a window nothing is kept.
+    let age = || jiff::Timestamp::now().as_millisecond() % i64::try_from(WINDOW_MS).unwrap();
+    while age() > 35_000 {
+        std::thread::sleep(Duration::from_millis(200));
+    }
     let remote = Remote::with(Config { limits, ..Config::default() });
     let project = Project::new(GLOBS).at(&remote.url());
     project.write("ui/live.png", png(1));
