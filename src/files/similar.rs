@@ -106,6 +106,8 @@ mod tests {
         assert_eq!(listings.cost(), 201, "each name is read once");
     }
 
+    // Windows and macOS have one folder of both names.
+    #[cfg(target_os = "linux")]
     #[test]
     fn an_exact_name_wins_over_a_similar_one() {
         let folder = tempfile::tempdir().unwrap();

@@ -452,7 +452,7 @@ mod tests {
         assert!(matches!(Project::find(None, None, &deep), Err(ProjectError::NotFound { .. })));
         std::fs::write(folder.path().join("assets.toml"), "").unwrap();
         let project = Project::find(None, None, &deep).unwrap();
-        assert_eq!(project.root, folder.path().canonicalize().unwrap());
+        assert_eq!(project.root, crate::platform::own_file::resolved(folder.path()).unwrap());
         assert_eq!(project.lockfile, folder.path().join("assets.lock.toml"));
         assert_eq!(project.state, folder.path().join(".macadam/assets.db"));
         let staging = Project::find(Some(Path::new("../../assets.staging.toml")), None, &deep).unwrap();

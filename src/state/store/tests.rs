@@ -597,7 +597,8 @@ fn readers_see_committed_changes_and_leave_no_files() {
 #[test]
 fn a_read_only_database_is_read_without_files_beside_it() {
     let (folder, path) = fresh();
-    let odd = folder.path().join("50%? #1.db");
+    // Signs that mean something in a URI, which SQLite gets; Windows has no `?` in a name.
+    let odd = folder.path().join(if cfg!(windows) { "50% #1.db" } else { "50%? #1.db" });
     let mut store = open(&path).unwrap();
     store.commit(&some_changes(), at(1)).unwrap();
     drop(store);
