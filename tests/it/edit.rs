@@ -96,7 +96,7 @@ fn the_asset_of_an_edit_is_fetched_while_the_key_is_checked() {
     let (remote, project) = synced(0);
     project.write("models/1.rbxmx", rbxmx("edited"));
     let before = remote.all_requests();
-    const ANSWER_MS: u64 = 700;
+    const ANSWER_MS: u64 = 400;
     let slow = FaultAction::Delay { before_commit_ms: 0, before_reply_ms: ANSWER_MS };
     remote.control().add_faults(vec![FaultRule::on(ApiEndpoint::IntrospectKey, slow)]).unwrap();
     project.sync();
