@@ -236,6 +236,24 @@ fn a_lockfile_that_only_the_state_remembers_is_written_again_and_new_assets_wait
 }
 
 #[test]
+fn a_crash_around_the_new_lockfile_is_no_consent_to_new_assets() {
+    for moment in ["lockfile", "lockfile_written"] {
+        let remote = Remote::start();
+        let mut project = Project::new(MANIFEST).at(&remote.url());
+        project.write("ui/a.png", png(1));
+        project.sync();
+        project.remove("assets.lock.toml");
+        project.write("ui/b.png", png(2));
+        project.set_env("MACADAM_FAILPOINT", format!("{moment}:1"));
+        assert_ne!(project.run(&ONCE).code, 1, "{moment}: it died");
+        project.set_env("MACADAM_FAILPOINT", "");
+        let (code, document) = project.json(&ONCE);
+        assert_eq!(held(&document, &["this machine"]), ["ui/b.png"], "{moment}: {document:#}");
+        assert_eq!((code, remote.assets().len()), (1, 1), "{moment}");
+    }
+}
+
+#[test]
 fn commands_by_hand_put_no_new_lockfile_in_place_of_a_lost_one() {
     let (ci, machine) = synced();
     delete(&machine);

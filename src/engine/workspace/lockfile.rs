@@ -257,6 +257,7 @@ impl Lockfile {
             stamp: None,
             made_from: None,
             missing: self.missing.clone().filter(|_| !self.accepted),
+            is_lost: self.is_lost,
             is_unreported: self.unreported,
             is_cautious: false,
         }

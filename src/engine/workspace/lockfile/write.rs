@@ -52,6 +52,8 @@ pub(super) struct WriteInputs {
     pub(super) made_from: Option<MadeFrom>,
     /// The evidence that forbids a new file.
     pub(super) missing: Option<MissingLockfile>,
+    /// The lockfile was lost, and nobody agreed to a new one.
+    pub(super) is_lost: bool,
     pub(super) is_unreported: bool,
     /// Leave the file alone if another program wrote it or git is at work. Otherwise the caller has
     /// just read it.
@@ -151,6 +153,12 @@ async fn replace(inputs: &Arc<WriteInputs>, room: &mut RoomLeft) -> Result<Write
     if !inputs.is_unreported {
         // Before the file: a change that is announced twice is better than one that never is.
         store.set_lockfile_unreported(true).await.map_err(StateCacheError::from)?;
+    }
+    if inputs.is_lost {
+        // Before the file: a crash after it would leave a file that nobody here wrote, and such a
+        // one ends the loss.
+        let coming = Some(written.fingerprint.clone());
+        store.set_lockfile_fingerprint(coming).await.map_err(StateCacheError::from)?;
     }
     failpoint::hit("lockfile");
     if let RoomLeft::Kept(kept) = room
