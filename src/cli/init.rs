@@ -20,6 +20,8 @@ use crate::manifest::schema;
 use crate::model::asset::FileFormat;
 use crate::model::desired::{FileSelection, GlobPattern};
 use crate::model::ids::Creator;
+use crate::model::output::Output;
+use crate::model::path::ProjectPath;
 use crate::platform::own_file::{self, How};
 use crate::platform::program;
 
@@ -75,6 +77,9 @@ pub(super) fn run(
         ));
     }
     let in_git = matches!(StateFolder::of(&root), Ok(StateFolder::OfGit(_)));
+    if args.output.as_deref().is_some_and(|path| !is_output(path)) {
+        return Err(CommandFailure::new(Exit::Usage, "--output names no file for asset IDs").hint(OUTPUT_ADVICE));
+    }
     let wishes = wishes(output, &root, !manifest.exists(), in_git, args);
     let stem = manifest.file_stem().unwrap_or_default().to_string_lossy();
     let attributes = ATTRIBUTES.replace(LOCKFILE, &format!("{stem}.lock.toml"));
@@ -183,17 +188,16 @@ fn wishes(output: Printer, root: &Path, is_new: bool, in_git: bool, args: &InitA
         if !found.is_empty() {
             output.say("Files that Roblox accepts:");
             found.iter().for_each(|(glob, count)| output.say(format!("  {glob}    {}", plural(*count, "file"))));
-            if agrees(&ask("List them in the manifest? [Y/n] ")) {
+            if agrees("List them in the manifest? [Y/n] ") {
                 wishes.globs = found.into_keys().collect();
             }
         }
     }
     if is_new && wishes.output.is_none() {
-        let answer = ask("A file with the asset IDs for your code, such as src/assets.luau (Enter: none): ");
-        wishes.output = Some(answer).filter(|answer| !answer.is_empty());
+        wishes.output = ask_output(output);
     }
     if in_git && !wishes.merge_driver {
-        wishes.merge_driver = agrees(&ask("Let git merge the lockfile by Macadam in this clone? [Y/n] "));
+        wishes.merge_driver = agrees("Let git merge the lockfile by Macadam in this clone? [Y/n] ");
     }
     wishes
 }
@@ -219,6 +223,25 @@ fn ask_creator(output: Printer) -> Option<Creator> {
     }
 }
 
+/// Asks for the output, until the answer is one or empty.
+fn ask_output(output: Printer) -> Option<String> {
+    loop {
+        let answer = ask("A file with the asset IDs for your code, such as src/assets.luau (Enter: none): ");
+        match answer.as_str() {
+            "" | "n" | "N" | "no" => return None,
+            path if is_output(path) => return Some(answer),
+            _ => output.say(format!("That isn't a file for asset IDs: {OUTPUT_ADVICE}.")),
+        }
+    }
+}
+
+const OUTPUT_ADVICE: &str = "write a path whose name ends in .luau, .lua, .ts, .d.ts or .json";
+
+/// Whether a manifest can have this output.
+fn is_output(path: &str) -> bool {
+    ProjectPath::new(path).ok().and_then(Output::new).is_some()
+}
+
 fn ask(question: &str) -> String {
     let _ = write!(std::io::stderr(), "{} ", fitted(question.trim_end()));
     let mut answer = String::new();
@@ -227,8 +250,15 @@ fn ask(question: &str) -> String {
     answer.trim().to_owned()
 }
 
-fn agrees(answer: &str) -> bool {
-    matches!(answer, "" | "y" | "Y" | "yes")
+/// Asks until the answer is yes or no. Enter is yes.
+fn agrees(question: &str) -> bool {
+    loop {
+        match ask(question).to_lowercase().as_str() {
+            "" | "y" | "yes" => return true,
+            "n" | "no" => return false,
+            _ => {}
+        }
+    }
 }
 
 /// Globs for the files that are there, one for each folder at the top and extension, with how many

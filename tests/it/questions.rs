@@ -63,6 +63,17 @@ fn outputs_asks_before_it_overwrites_a_file_of_nobody_it_knows() {
 }
 
 #[test]
+fn init_asks_again_for_an_output_that_is_none() {
+    let project = Project::new("");
+    project.remove("assets.toml");
+    project.run(&["init", "--creator", "user:1", "--output", "y"]).expect(64);
+    assert!(!project.file("assets.toml").exists());
+    let ran = project.at_terminal(&["init"], "\ny\nsrc/ids.luau\n\n").expect(0).stdout;
+    assert!(ran.contains("That isn't a file for asset IDs"), "{ran}");
+    assert!(project.read("assets.toml").contains("path = \"src/ids.luau\""), "{ran}");
+}
+
+#[test]
 fn init_asks_whose_a_number_is_and_takes_a_page() {
     for (typed, expected) in [
         ("123\ng\n\n\n\n\n", "group_id = 123"),

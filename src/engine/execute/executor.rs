@@ -152,12 +152,13 @@ impl Executor {
     fn tell_of_another_try(&self, step: &Step, message: &str, is_told: bool) {
         let (address, action) = (&step.address, step.action.name());
         let until = self.stop.ends_at().map(|at| format!(" until {}", Minute(at))).unwrap_or_default();
+        let end = if message.ends_with('?') { "" } else { "." };
         if self.outages.is_news(message) {
-            tracing::warn!("{message}. Macadam tries again{until}");
+            tracing::warn!("{message}{end} Macadam tries again{until}");
         } else if is_told || self.outages.is_one(message) {
-            tracing::debug!(%address, action, "{message}. Macadam tries again{until}");
+            tracing::debug!(%address, action, "{message}{end} Macadam tries again{until}");
         } else {
-            tracing::warn!(%address, action, "{message}. Macadam tries again{until}");
+            tracing::warn!(%address, action, "{message}{end} Macadam tries again{until}");
         }
     }
 
