@@ -411,7 +411,7 @@ fn tell(output: Printer, address: &Address, direction: Direction, done: &Archive
             return Exit::Success;
         }
         let (word, then) = match direction {
-            Direction::Archive => ("archived:", format!("; undo with `macadam restore {address}`")),
+            Direction::Archive => ("archived:", format!("; undo with `macadam restore {address:#}`")),
             Direction::Restore => ("restored:", String::new()),
         };
         output.line(format!("{} {address} ({}){then}", paint(TextStyle::Good, word), asset_id.uri()));

@@ -160,7 +160,7 @@ fn tell_of_service(
 fn in_manifest(address: &Address, wanted: &ManifestEntries) -> Option<String> {
     Some(match wanted.get(address)? {
         ManifestEntry::Pinned => format!(
-            "{address} is still pinned in the manifest, so it is on hold. `macadam unpin {address}` uploads it as a new asset"
+            "{address} is still pinned in the manifest, so it is on hold. `macadam unpin {address:#}` uploads it as a new asset"
         ),
         ManifestEntry::Unpinned | ManifestEntry::Renamed(_) => {
             format!("{}. Remove the entry if you don't want that", wanted.would_upload(address))

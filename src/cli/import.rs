@@ -56,12 +56,12 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> 
         }
         // Forgetting would drop the asset that it has by now too, and upload the file again.
         let back = match &before {
-            Some((old, number)) => format!("`macadam pin {address} {number}` goes back to asset {old}"),
-            None => format!("`macadam forget {address}` takes the import back"),
+            Some((old, number)) => format!("`macadam pin {address:#} {number}` goes back to asset {old}"),
+            None => format!("`macadam forget {address:#}` takes the import back"),
         };
         output.say(format!(
             "Macadam can't compare asset {asset_id} with the file of {address}, so the next sync uploads the file. If they are the same, use \
-             `macadam import {address} {asset_id} --content-matches`. {back}."
+             `macadam import {address:#} {asset_id} --content-matches`. {back}."
         ));
     };
     let request = Request::Import { address: address.clone(), asset_id, content_matches };

@@ -29,6 +29,7 @@ use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::manifest::EditError;
 use crate::model::address::Address;
 use crate::model::desired::Pin;
+use crate::model::proposed::quoted;
 use crate::model::recorded::Recorded;
 use crate::model::request::{Request, RequestDone};
 
@@ -159,12 +160,13 @@ pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Res
             [(_, _, key)] => format!(" ({})", key.asset_id.uri()),
             _ => String::new(),
         };
+        let typed: Vec<String> = args.addresses.iter().map(|address| quoted(address)).collect();
         Edited {
             each: each.collect(),
             is_single: selection.is_single,
             changed: false,
             what: format!("{} {verb} pinned to revision {}{asset}", names(&selection.addresses), args.revision),
-            undo: format!("`macadam unpin {}` removes the pin", args.addresses.join(" ")),
+            undo: format!("`macadam unpin {}` removes the pin", typed.join(" ")),
             is_rehearsal: global.emulator,
             is_local: target::is_local(global),
             outputs: Vec::new(),

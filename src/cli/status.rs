@@ -239,7 +239,7 @@ fn show(output: Printer, rows: &[AssetStatus], rehearsal: bool) {
     if let Some(first) = twice.first() {
         let count = plural(twice.len() as u64, "asset");
         let what = format!(
-            "{count} may have a second copy on Roblox, because the first answer got lost. `macadam history {first}` shows when; then `macadam resolve {first} --asset-id N`, or `--no-duplicate`"
+            "{count} may have a second copy on Roblox, because the first answer got lost. `macadam history {first:#}` shows when; then `macadam resolve {first:#} --asset-id N`, or `--no-duplicate`"
         );
         output.line(paint(TextStyle::Warning, what));
     }

@@ -39,7 +39,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         if let Some(first) = args.addresses.first() {
             let message = "without --once, `macadam sync` keeps the whole project up to date";
             return Err(CommandFailure::new(Exit::Usage, message)
-                .hint(format!("`macadam sync --once {first}` syncs only what you name")));
+                .hint(format!("`macadam sync --once {first:#}` syncs only what you name")));
         }
         return service::run(output, global, args).await;
     }

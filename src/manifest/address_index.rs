@@ -67,7 +67,7 @@ pub(super) fn read_pins(fields: TableReader<'_>, report: &mut ErrorSink) -> BTre
         } else {
             if let DeValue::String(_) = field.value.get_ref() {
                 let hint = format!(
-                    "`macadam history {address}` lists the revisions, and `macadam pin {address} REVISION` writes the pin for you"
+                    "`macadam history {address:#}` lists the revisions, and `macadam pin {address:#} REVISION` writes the pin for you"
                 );
                 report.add(field.wrong_kind("a number").hint(hint));
                 return None;
@@ -245,8 +245,8 @@ fn pin_fault(address: &Address, entry: &PinEntry, asset_type: AssetType) -> Opti
         ),
         (ContentChange::NewAsset, Pin::Revision(_)) => {
             Some(fault(format!("{article} {name} is pinned at an asset ID, not at a revision")).hint(format!(
-                "`macadam pin {address} REVISION` writes it for you; by hand write {{ asset_id = 123 }}, with an ID that \
-                 `macadam history {address}` lists"
+                "`macadam pin {address:#} REVISION` writes it for you; by hand write {{ asset_id = 123 }}, with an ID that \
+                 `macadam history {address:#}` lists"
             )))
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
 use super::path::ProjectPath;
+use super::proposed::quoted;
 
 /// The longest address in bytes: room for any path that Linux takes (`PATH_MAX`), and a bound for
 /// what a lockfile may hold.
@@ -79,9 +80,10 @@ impl Address {
     }
 }
 
+/// With `{:#}` as a shell takes it: for commands that a person pastes.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        if f.alternate() { f.write_str(&quoted(&self.0)) } else { f.write_str(&self.0) }
     }
 }
 
@@ -102,5 +104,13 @@ mod tests {
         assert_eq!(Address::new("a\nb"), Err(AddressError::Control { code: 10 }));
         assert_eq!(Address::new(&"x".repeat(MAX_BYTES + 1)), Err(AddressError::TooLong));
         assert_eq!(Address::new("ui/close.png").unwrap().as_str(), "ui/close.png");
+    }
+
+    #[test]
+    fn a_command_gets_an_address_as_a_shell_takes_it() {
+        let typed = |text: &str| format!("{:#}", Address::new(text).unwrap());
+        assert_eq!(typed("ui/close.png"), "ui/close.png");
+        assert_eq!(typed("my sounds/hit (1).wav"), "'my sounds/hit (1).wav'");
+        assert_eq!(typed("don't.wav"), r"'don'\''t.wav'");
     }
 }

@@ -225,6 +225,18 @@ fn no_file_has_more_than_five_hundred_lines_before_its_tests() {
     assert_eq!(long, [], "split it along what it is about");
 }
 
+/// `{address:#}` is quoted for a shell; `{address}` breaks where a name has a space.
+#[test]
+fn commands_to_paste_quote_their_addresses() {
+    for (file, text) in sources() {
+        for command in text.split("`macadam ").skip(1).filter_map(|rest| rest.split(['`', '"']).next()) {
+            for bare in ["{address}", "{owner}", "{from}"] {
+                assert!(!command.contains(bare), "{file}: `macadam {command}` has {bare} in place of its quoted form");
+            }
+        }
+    }
+}
+
 #[test]
 fn architecture_shows_the_same_table() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

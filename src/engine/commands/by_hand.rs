@@ -158,12 +158,12 @@ impl ByHandError {
                 Some("run `macadam sync --once` first; `macadam status` shows what is left to do".to_owned())
             }
             Self::InUse { .. } => Some("remove that from the manifest first".to_owned()),
-            Self::Archived { address, .. } => Some(format!("undo with `macadam restore {address}`")),
+            Self::Archived { address, .. } => Some(format!("undo with `macadam restore {address:#}`")),
             Self::NotArchived { .. } => Some("`macadam status` shows what is archived".to_owned()),
             Self::Foreign { mismatch } => Some(mismatch.hint().to_owned()),
             Self::NotFound { .. } => Some("try again in a few minutes: Roblox may have a short outage".to_owned()),
             Self::Gone { address, .. } => Some(format!(
-                "`macadam retry {address}` asks Roblox again with the next sync; after `macadam forget {address}` the next sync uploads the file as a new asset"
+                "`macadam retry {address:#}` asks Roblox again with the next sync; after `macadam forget {address:#}` the next sync uploads the file as a new asset"
             )),
             Self::Command(error) => error.hint(),
             Self::Unknown { .. } => None,

@@ -109,7 +109,7 @@ impl ForgetError {
         match self {
             Self::UnderWay { .. } => Some("run `macadam sync --once` first".to_owned()),
             Self::InDoubt { address } => Some(format!(
-                "say whether it arrived: `macadam resolve {address} --asset-id N`, or `--recreate` if it didn't"
+                "say whether it arrived: `macadam resolve {address:#} --asset-id N`, or `--recreate` if it didn't"
             )),
             Self::Already { address, asset_ids } => Some(way_back(address, asset_ids)),
             Self::Command(error) => error.hint(),
@@ -134,8 +134,8 @@ fn names(asset_ids: &[AssetId]) -> String {
 /// Returns the command that restores a forgotten address, for a person.
 pub(crate) fn way_back(address: &Address, asset_ids: &[AssetId]) -> String {
     match asset_ids {
-        [asset_id] => format!("`macadam import {address} {asset_id} --content-matches` takes it back"),
-        _ => format!("`macadam import {address} ASSET_ID --content-matches` takes one of them back"),
+        [asset_id] => format!("`macadam import {address:#} {asset_id} --content-matches` takes it back"),
+        _ => format!("`macadam import {address:#} ASSET_ID --content-matches` takes one of them back"),
     }
 }
 

@@ -66,12 +66,12 @@ impl Imported {
                 "Macadam can't compare this asset with the file of {address}, so the next sync uploads the file. If they are the same, run this again with `--content-matches`"
             )
         };
-        let archived = || format!("the asset is archived: `macadam restore {address}` restores it");
+        let archived = || format!("the asset is archived: `macadam restore {address:#}` restores it");
         let reviewing = || "moderation is still checking it".to_owned();
         let shown = self.shown_by.iter().map(|other| format!("`{other}` shows it: the next sync gives it this asset"));
         let instead = self.instead_of.map(|other| {
             format!(
-                "asset {other}, which {address} had until now, stays on Roblox, unused; `macadam history {address}` keeps its ID"
+                "asset {other}, which {address} had until now, stays on Roblox, unused; `macadam history {address:#}` keeps its ID"
             )
         });
         let notes = [(!self.content_known).then(unknown), self.archived.then(archived), self.reviewing.then(reviewing)];
@@ -158,9 +158,9 @@ impl ImportError {
             Self::UnderWay { .. } => {
                 Some("run `macadam sync --once` first; `macadam status` shows what is left to do".to_owned())
             }
-            Self::Already { address, .. } => Some(format!("`macadam history {address}` shows it")),
+            Self::Already { address, .. } => Some(format!("`macadam history {address:#}` shows it")),
             Self::Taken { owner, .. } => {
-                Some(format!("`macadam history {owner}` shows it; one asset can't have two names"))
+                Some(format!("`macadam history {owner:#}` shows it; one asset can't have two names"))
             }
             Self::NotTheSame { .. } => {
                 Some("correct the manifest, or look for the right asset at create.roblox.com".to_owned())

@@ -66,7 +66,7 @@ impl PinError {
         match self {
             Self::Unknown { .. } => None,
             Self::AtRemote { address, number, .. } => {
-                Some(format!("`macadam history {address} {number} --remote` shows what Roblox says of it"))
+                Some(format!("`macadam history {address:#} {number} --remote` shows what Roblox says of it"))
             }
             Self::NotInManifest { address } => Some(format!("add `{address}` to the manifest again, then pin it")),
             Self::NoRevisions { .. } => Some("`macadam sync --once` uploads the first".to_owned()),

@@ -242,7 +242,7 @@ fn obstacle(address: &Address, want: &DesiredAsset, record: &Record, recorded: &
         return None;
     }
     if want.pin.is_some() {
-        return Some(format!("it is pinned to a revision of the old asset: `macadam unpin {address}` first"));
+        return Some(format!("it is pinned to a revision of the old asset: `macadam unpin {address:#}` first"));
     }
     let facts = match &want.content {
         Ok(facts) => facts,

@@ -77,7 +77,7 @@ impl Executor {
             VersionVerdict::Missing => {
                 let message = missing(asset_id, to);
                 self.refuse_desired(address, IntentKind::Rollback, &message).await?;
-                let hint = format!("`macadam history {address} {to} --remote` shows what Roblox says of it");
+                let hint = format!("`macadam history {address:#} {to} --remote` shows what Roblox says of it");
                 Err(StepResult::Ended(Outcome::Refused { message, hint: Some(hint) }).into())
             }
             VersionVerdict::Unknown(failure) => Err(self.fetch_failed(address, *failure).await?.into()),

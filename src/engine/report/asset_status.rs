@@ -320,7 +320,7 @@ impl StatusInputs<'_> {
         let (number, address) = (pin.and_then(|(pin, record)| number_of(pin, record)), self.address);
         parts.extend(match (number, self.unknown) {
             (Some(number), Some(Unknown::Changed)) => Some(format!(
-                "it is pinned to revision {number}, and its file was written since the last sync; `macadam unpin {address}` \
+                "it is pinned to revision {number}, and its file was written since the last sync; `macadam unpin {address:#}` \
                  uploads what changed"
             )),
             (None, Some(Unknown::Changed)) => Some("its file was written since the last sync; `macadam plan` says whether it changed".to_owned()),
@@ -360,7 +360,7 @@ impl StatusInputs<'_> {
         }
         match record.and_then(|record| record.blocked.as_ref()) {
             Some(Blocked::Refused { message, .. }) => {
-                let hint = format!("change the file or its settings, or run `macadam retry {}`", self.address);
+                let hint = format!("change the file or its settings, or run `macadam retry {:#}`", self.address);
                 (Some(message.clone()), Some(hint))
             }
             Some(Blocked::Retrying { message, next_at, failures, .. }) => {

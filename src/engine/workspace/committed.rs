@@ -17,6 +17,7 @@ use crate::model::address::Address;
 use crate::model::desired::{Desired, DesiredAsset, NeverCommitted};
 use crate::model::file::FileProblemKind;
 use crate::model::path::ProjectPath;
+use crate::model::proposed::quoted;
 use crate::model::recorded::KnownAddresses;
 use crate::model::shown::foreign;
 use crate::platform::fingerprint;
@@ -154,6 +155,7 @@ fn note(project: &Project, found: &UntrackedFiles) -> Diagnostic {
     let UntrackedFiles { files, ignored, is_lockfile_unmerged: _ } = found;
     let (count, more) = (files.len(), files.len().saturating_sub(LISTED));
     let names: Vec<_> = files.iter().take(LISTED).map(|path| foreign(path.as_str())).collect();
+    let typed: Vec<_> = names.iter().map(|name| quoted(name)).collect();
     let and = if more > 0 { format!(" and {more} more") } else { String::new() };
     let (file, is, lack) = if count == 1 { ("1 asset file", "is", "it") } else { ("asset files", "are", "them") };
     let file = if count == 1 { file.to_owned() } else { format!("{count} {file}") };
@@ -165,7 +167,7 @@ fn note(project: &Project, found: &UntrackedFiles) -> Diagnostic {
     let (add, dots) = (if *ignored > 0 { "git add --force" } else { "git add" }, if more > 0 { " …" } else { "" });
     Diagnostic::of_project(
         format!("{file} {is} not in git{ignores}, so other machines lack {lack}: {}{and}", names.join(", ")),
-        format!("`{add} {}{dots}`, and commit {lack} with the lockfile", names.join(" ")),
+        format!("`{add} {}{dots}`, and commit {lack} with the lockfile", typed.join(" ")),
         project.manifest_name(),
     )
 }

@@ -65,7 +65,7 @@ impl DriftKind {
         match self {
             Self::MadeElsewhere { .. } | Self::RolledBackElsewhere { .. } => overwrite_hint(address),
             Self::Gone => gone_hint(address),
-            Self::Archived { .. } => format!("`macadam restore {address}`"),
+            Self::Archived { .. } => format!("`macadam restore {address:#}`"),
             Self::Metadata { .. } => {
                 "change it here as well, or set `policy.drift = \"heal\"` to have it put back".to_owned()
             }

@@ -166,17 +166,17 @@ impl fmt::Display for NoteKind {
                 "it is uploaded again because the first answer got lost; there may now be two copies of it on Roblox",
             ),
             Self::ArchivedByHand { address } => {
-                write!(f, "it was archived by hand; `macadam restore {address}` brings it back")
+                write!(f, "it was archived by hand; `macadam restore {address:#}` brings it back")
             }
             Self::PinHoldsFile { address, number } => write!(
                 f,
-                "it is pinned to revision {number}, and its file has other content; `macadam unpin {address}` goes back to it"
+                "it is pinned to revision {number}, and its file has other content; `macadam unpin {address:#}` goes back to it"
             ),
             Self::MayBeRenamed { address, from, asset_id } => {
                 let first = from.first().map_or("it", Address::as_str);
                 write!(
                     f,
-                    "it is new, and {} left in the same change; if it is `{first}`, renamed and edited, `macadam import {address} {asset_id}` gives it the old asset ID",
+                    "it is new, and {} left in the same change; if it is `{first}`, renamed and edited, `macadam import {address:#} {asset_id}` gives it the old asset ID",
                     AddressNames(from)
                 )
             }
@@ -212,7 +212,7 @@ impl fmt::Display for WayOut<'_> {
         let Self { address, creates } = self;
         match creates {
             true => write!(f, "change the file, or {}", resolve_hint(address)),
-            false => write!(f, "change the file, or send it again with `macadam resolve {address} --recreate`"),
+            false => write!(f, "change the file, or send it again with `macadam resolve {address:#} --recreate`"),
         }
     }
 }

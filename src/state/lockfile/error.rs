@@ -151,7 +151,7 @@ impl LockfileError {
             ),
             Self::ConflictMarkers { .. } => Some(
                 "merge it again by Macadam's merge driver, which keeps both sides: `git config merge.macadam.driver \"macadam lockfile merge \
-                 %O %A %B\"` sets it up for this clone, `git checkout -m -- FILE` merges; the line for it in .gitattributes comes from `macadam init`",
+                 %O %A %B\"` sets it up for this clone, `git checkout --merge FILE` merges, `git add FILE` ends it; the line for it in .gitattributes comes from `macadam init`",
             ),
             Self::TooLarge { .. } | Self::Empty { .. } | Self::CutOff { .. } | Self::Damaged { .. } => {
                 Some("restore it with `git checkout HEAD -- FILE`; the next sync adds the rest from the state")

@@ -9,6 +9,7 @@ use crate::model::ids::AssetId;
 use crate::model::minute::Minute;
 use crate::model::observation::{ANSWERS_UNTIL_GONE, NotFound};
 use crate::model::phase::IntentKind;
+use crate::model::proposed::quoted;
 use crate::model::recorded::RefusalKind;
 use crate::model::shown::foreign;
 use crate::plan::pinnable::shown;
@@ -31,7 +32,7 @@ impl HoldReason {
             Self::CreatorChanged { has_old: false, .. } => {
                 "set it back, or `macadam recreate --creator` to upload new assets for the new owner".to_owned()
             }
-            Self::TypeChanged { .. } => format!("set it back, or `macadam forget {address}` to upload a new asset"),
+            Self::TypeChanged { .. } => format!("set it back, or `macadam forget {address:#}` to upload a new asset"),
             Self::SameAsset { .. } => {
                 "`macadam forget` the one that it doesn't belong to, or remove that one from the manifest".to_owned()
             }
@@ -40,9 +41,9 @@ impl HoldReason {
             }
             Self::Refused { refusal_kind: RefusalKind::Price { robux }, .. } => price_hint(*robux),
             Self::Refused { refusal_kind: RefusalKind::Other, .. } => match part {
-                HeldPart::Metadata => format!("change its metadata, or `macadam retry {address}`"),
+                HeldPart::Metadata => format!("change its metadata, or `macadam retry {address:#}`"),
                 HeldPart::Asset | HeldPart::Archiving => {
-                    format!("change the file or its metadata, or `macadam retry {address}`")
+                    format!("change the file or its metadata, or `macadam retry {address:#}`")
                 }
             },
             Self::Rejected { .. } => "change the file: uploading the same again risks the account".to_owned(),
@@ -51,11 +52,11 @@ impl HoldReason {
             Self::MayBeRenamed { from, asset_id } => {
                 let first = from.first().map_or("it", Address::as_str);
                 format!(
-                    "`macadam import {address} {asset_id}` if it is `{first}`; `prevent_replace = false` if it is a new asset"
+                    "`macadam import {address:#} {asset_id}` if it is `{first}`; `prevent_replace = false` if it is a new asset"
                 )
             }
             Self::MadeElsewhere { .. } | Self::RolledBackElsewhere { .. } => overwrite_hint(address),
-            Self::Archived { .. } => format!("`macadam restore {address}`"),
+            Self::Archived { .. } => format!("`macadam restore {address:#}`"),
             Self::OneOfSeveralNew { from, asset_id, .. } => choice_hint(address, Some(from), *asset_id),
             Self::OneOfSeveralLeft { from, asset_id, .. } => choice_hint(address, from.first(), *asset_id),
             Self::MayHaveMoved { .. } => "fix that first, so that nothing is uploaded twice".to_owned(),
@@ -71,11 +72,14 @@ impl HoldReason {
                 };
                 format!("write `{address}` there if it is `{named}`; {then} if it is another asset")
             }
-            Self::SharedUpload { owner } => format!("see `macadam status {owner}`"),
+            Self::SharedUpload { owner } => format!("see `macadam status {owner:#}`"),
             Self::NeverCommitted { path, part } => {
                 let commit = match part {
                     NeverCommitted::File => {
-                        format!("`git add {}` and commit it on the machine that has it", foreign(path.as_str()))
+                        format!(
+                            "`git add {}` and commit it on the machine that has it",
+                            quoted(&foreign(path.as_str()))
+                        )
                     }
                     NeverCommitted::Entry => "commit the manifest on the machine that uploaded it".to_owned(),
                     NeverCommitted::Unknown => "clone the repository anew, with its whole history".to_owned(),
@@ -85,7 +89,7 @@ impl HoldReason {
                     }
                 };
                 format!(
-                    "{commit}; if nobody wants it any more, `macadam archive {address}` or `macadam forget {address}`"
+                    "{commit}; if nobody wants it any more, `macadam archive {address:#}` or `macadam forget {address:#}`"
                 )
             }
             Self::LockfileLost(lost) => lost.hint(),
@@ -96,11 +100,11 @@ impl HoldReason {
                 let asset_id = contradiction.asset_id();
                 format!(
                     "look at https://create.roblox.com/store/asset/{asset_id}, then `macadam forget` the address that is wrong; where that is `{address}` itself, \
-                     `macadam import {address} ASSET_ID` gives it the right asset"
+                     `macadam import {address:#} ASSET_ID` gives it the right asset"
                 )
             }
             Self::PinUnusable { usable, .. } => usable.to_string(),
-            Self::PinnedTooEarly { .. } => format!("`macadam unpin {address}`"),
+            Self::PinnedTooEarly { .. } => format!("`macadam unpin {address:#}`"),
             Self::ManyArchivings { code, .. } => format!("if that is right: `macadam sync --once --confirm {code}`"),
         })
     }
@@ -279,14 +283,14 @@ pub(in crate::plan::reason) fn asked_again(known: NotFound) -> String {
 /// The two ways on after an upload that got no clear answer.
 pub(in crate::plan::reason) fn resolve_hint(address: &Address) -> String {
     format!(
-        "look for it at create.roblox.com: if it is there, `macadam resolve {address} --asset-id N`; if not, `macadam resolve {address} --recreate`"
+        "look for it at create.roblox.com: if it is there, `macadam resolve {address:#} --asset-id N`; if not, `macadam resolve {address:#} --recreate`"
     )
 }
 
 /// The ways on for an asset that Roblox no longer has.
 pub(in crate::plan::reason) fn gone_hint(address: &Address) -> String {
     format!(
-        "`macadam retry {address}` has the next sync ask Roblox again; after `macadam forget {address}` the next sync uploads the file as a new asset, \
+        "`macadam retry {address:#}` has the next sync ask Roblox again; after `macadam forget {address:#}` the next sync uploads the file as a new asset, \
          with a new ID"
     )
 }
@@ -294,12 +298,12 @@ pub(in crate::plan::reason) fn gone_hint(address: &Address) -> String {
 /// The ways on where a revision was made outside of Macadam.
 pub(in crate::plan::reason) fn overwrite_hint(address: &Address) -> String {
     format!(
-        "if it is a deploy that this checkout hasn't pulled, pull it; `macadam sync --once --overwrite {address}` puts the file over it"
+        "if it is a deploy that this checkout hasn't pulled, pull it; `macadam sync --once --overwrite {address:#}` puts the file over it"
     )
 }
 
 fn choice_hint(address: &Address, from: Option<&Address>, asset_id: Option<AssetId>) -> String {
     let asset = asset_id.map_or_else(|| "ASSET_ID".to_owned(), |asset_id| asset_id.to_string());
-    let from = from.map_or("it", Address::as_str);
-    format!("`macadam import {address} {asset}` if it is `{from}`; `macadam forget {from}` if it is none of them")
+    let (from, typed) = from.map_or(("it", "it".to_owned()), |from| (from.as_str(), format!("{from:#}")));
+    format!("`macadam import {address:#} {asset}` if it is `{from}`; `macadam forget {typed}` if it is none of them")
 }
