@@ -136,6 +136,25 @@ impl StoreHandle {
         self.call(move |store| store.set_lockfile_fingerprint(fingerprint.as_deref()))
     }
 
+    /// See [`Store::lockfile_coming`].
+    ///
+    /// # Errors
+    /// Like [`Store::lockfile_coming`], or [`StateError::Closed`].
+    pub fn lockfile_coming(&self) -> impl Future<Output = Result<Option<String>, StateError>> + Send + 'static {
+        self.call(|store| store.lockfile_coming())
+    }
+
+    /// See [`Store::set_lockfile_coming`].
+    ///
+    /// # Errors
+    /// Like [`Store::set_lockfile_coming`], or [`StateError::Closed`].
+    pub fn set_lockfile_coming(
+        &self,
+        fingerprint: String,
+    ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.set_lockfile_coming(&fingerprint))
+    }
+
     /// See [`Store::set_lockfile_compared`].
     ///
     /// # Errors

@@ -235,22 +235,64 @@ fn a_lockfile_that_only_the_state_remembers_is_written_again_and_new_assets_wait
     assert_eq!(remote.assets().len(), 4);
 }
 
+/// Runs a sync that is killed when it gets to `moment`.
+#[track_caller]
+fn dies(project: &mut Project, moment: &str) {
+    project.set_env("MACADAM_FAILPOINT", format!("{moment}:1"));
+    let ran = project.run(&ONCE);
+    assert_eq!(ran.code, -1, "{moment}: it was killed\n{}{}", ran.stdout, ran.stderr);
+    project.set_env("MACADAM_FAILPOINT", "");
+}
+
 #[test]
 fn a_crash_around_the_new_lockfile_is_no_consent_to_new_assets() {
     for moment in ["lockfile", "lockfile_written"] {
         let remote = Remote::start();
         let mut project = Project::new(MANIFEST).at(&remote.url());
-        project.write("ui/a.png", png(1));
+        for n in [0, 1] {
+            project.write(&format!("ui/{n}.png"), png(n));
+        }
         project.sync();
         project.remove("assets.lock.toml");
-        project.write("ui/b.png", png(2));
-        project.set_env("MACADAM_FAILPOINT", format!("{moment}:1"));
-        assert_ne!(project.run(&ONCE).code, 1, "{moment}: it died");
-        project.set_env("MACADAM_FAILPOINT", "");
+        project.write("ui/2.png", png(2));
+        dies(&mut project, moment);
+        let words = ["this machine"];
+        let (_, planned) = project.json(&["plan"]);
+        assert_eq!(held(&planned, &words), ["ui/2.png"], "{moment}: {planned:#}");
         let (code, document) = project.json(&ONCE);
-        assert_eq!(held(&document, &["this machine"]), ["ui/b.png"], "{moment}: {document:#}");
-        assert_eq!((code, remote.assets().len()), (1, 1), "{moment}");
+        assert_eq!((code, held(&document, &words)), (1, vec!["ui/2.png".to_owned()]), "{moment}: {document:#}");
+        // What the new lockfile says is known: a moved file keeps its asset.
+        std::fs::rename(project.file("ui/0.png"), project.file("ui/9.png")).unwrap();
+        dies(&mut project, moment);
+        let (code, document) = project.json(&ONCE);
+        assert_eq!((code, held(&document, &words)), (1, vec!["ui/2.png".to_owned()]), "{moment}: {document:#}");
+        assert_eq!(remote.assets().len(), 2, "{moment}");
+        project.run(&ACCEPT).expect(0);
+        project.sync();
+        assert_eq!(remote.assets().len(), 3, "{moment}");
+        let lockfile = project.read("assets.lock.toml");
+        let has = |name: &str| lockfile.contains(&format!("ui/{name}.png\"]"));
+        assert_eq!(["0", "1", "2", "9"].map(has), [false, true, true, true], "{moment}: {lockfile}");
     }
+}
+
+/// The state remembers the lockfile that it was about to write. Somebody else's file in its place
+/// still is one.
+#[test]
+fn another_file_in_place_of_the_one_that_was_coming_ends_the_loss() {
+    let remote = Remote::start();
+    let mut project = Project::new(MANIFEST).at(&remote.url());
+    project.write("ui/0.png", png(0));
+    project.sync();
+    let whole = project.read("assets.lock.toml");
+    project.remove("assets.lock.toml");
+    project.write("ui/1.png", png(1));
+    dies(&mut project, "lockfile");
+    let more = whole.replace("[assets.\"ui/0.png\"]", "[forgotten.\"ui/z.png\"]\n77 = 1\n\n[assets.\"ui/0.png\"]");
+    assert_ne!(more, whole);
+    project.write("assets.lock.toml", more);
+    project.sync();
+    assert_eq!(remote.assets().len(), 2);
 }
 
 #[test]

@@ -76,12 +76,13 @@ impl StateSnapshot {
     /// When one of them can't be used, or belongs to another remote.
     pub(crate) fn open(project: &Project, remote: &str) -> Result<Self, ViewError> {
         let mut view = Self::default();
-        let (mut fingerprint, mut compared, mut is_lost) = (None, None, false);
+        let (mut fingerprint, mut coming, mut compared, mut is_lost) = (None, None, None, false);
         if let Some(store) = Store::open_read_only(&project.state, remote)? {
             let limits = saved_limits::budgets(store.load_limits()?);
             let (recorded, cache) = (store.load()?, store.load_files()?);
             view = Self { recorded, cache, limits, missing_lockfile: None };
             fingerprint = store.lockfile_fingerprint()?;
+            coming = store.lockfile_coming()?;
             compared = store.lockfile_compared()?;
             is_lost = store.is_lockfile_lost()?;
             if store.has_lost_outcomes()? {
@@ -93,7 +94,7 @@ impl StateSnapshot {
         let read = bytes.as_deref().map(crate::state::lockfile::fingerprint);
         if bytes.is_none() {
             view.missing_lockfile = missing_lockfile::find(project, remote, is_lost || fingerprint.is_some());
-        } else if is_lost && read == fingerprint {
+        } else if is_lost && (read == fingerprint || read == coming) {
             view.missing_lockfile = Some(missing_lockfile::written_anew(project));
         }
         let is_same = read.is_some() && read == fingerprint;

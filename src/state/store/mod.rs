@@ -79,12 +79,33 @@ impl Store {
     }
 
     /// Stores the fingerprint of the lockfile that was just read or written; `None` if there is no
-    /// lockfile any more.
+    /// lockfile any more. None is coming then.
     ///
     /// # Errors
     /// When the database can't be written.
     pub fn set_lockfile_fingerprint(&mut self, fingerprint: Option<&str>) -> Result<(), StateError> {
-        self.update_meta("UPDATE meta SET lockfile_fingerprint = ?1", fingerprint, "write the lockfile's fingerprint")
+        let statement = "UPDATE meta SET lockfile_fingerprint = ?1, lockfile_coming = NULL";
+        self.update_meta(statement, fingerprint, "write the lockfile's fingerprint")
+    }
+
+    /// Returns the fingerprint of the lockfile that was about to be put in place of a lost one;
+    /// `None` if that ended.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn lockfile_coming(&self) -> Result<Option<String>, StateError> {
+        self.connection
+            .query_row("SELECT lockfile_coming FROM meta", [], |row| row.get(0))
+            .map_err(|error| self.failed("read which lockfile was about to be written", error))
+    }
+
+    /// Stores the fingerprint of the lockfile that is about to be put in place of a lost one.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub fn set_lockfile_coming(&mut self, fingerprint: &str) -> Result<(), StateError> {
+        let statement = "UPDATE meta SET lockfile_coming = ?1";
+        self.update_meta(statement, fingerprint, "write which lockfile is about to be written")
     }
 
     /// Returns the commit at which the lockfile was last compared with its history in git, as

@@ -450,6 +450,11 @@ fn limits_and_latencies_read_back() {
     assert!(store.is_lockfile_unreported().unwrap());
     store.set_lockfile_fingerprint(Some("12-abc")).unwrap();
     assert_eq!(store.lockfile_fingerprint().unwrap().as_deref(), Some("12-abc"));
+    store.set_lockfile_coming("13-def").unwrap();
+    assert_eq!(store.lockfile_fingerprint().unwrap().as_deref(), Some("12-abc"));
+    assert_eq!(store.lockfile_coming().unwrap().as_deref(), Some("13-def"));
+    store.set_lockfile_fingerprint(Some("13-def")).unwrap();
+    assert_eq!(store.lockfile_coming().unwrap(), None);
 }
 
 #[cfg(unix)]

@@ -151,7 +151,9 @@ impl Lockfile {
         let is_lost = match (found, self.known.as_deref()) {
             _ if self.accepted => false,
             (None, Some(_)) => true,
-            (Some(found), known) if known != Some(found) => false,
+            (Some(found), known) if known != Some(found) => {
+                self.is_lost && state_cache.store().lockfile_coming().await?.as_deref() == Some(found)
+            }
             (None, None) | (Some(_), _) => self.is_lost,
         };
         if std::mem::replace(&mut self.is_lost, is_lost) != is_lost {

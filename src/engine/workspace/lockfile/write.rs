@@ -155,10 +155,10 @@ async fn replace(inputs: &Arc<WriteInputs>, room: &mut RoomLeft) -> Result<Write
         store.set_lockfile_unreported(true).await.map_err(StateCacheError::from)?;
     }
     if inputs.is_lost {
-        // Before the file: a crash after it would leave a file that nobody here wrote, and such a
-        // one ends the loss.
-        let coming = Some(written.fingerprint.clone());
-        store.set_lockfile_fingerprint(coming).await.map_err(StateCacheError::from)?;
+        // Before the file: after a crash it would seem to be somebody else's, which ends the loss.
+        // What was read last stays known, so that the next run takes in what the file says.
+        let coming = written.fingerprint.clone();
+        store.set_lockfile_coming(coming).await.map_err(StateCacheError::from)?;
     }
     failpoint::hit("lockfile");
     if let RoomLeft::Kept(kept) = room
