@@ -39,9 +39,13 @@ const MAX_THREADS: usize = 16;
 /// How often a file that changes during the scan is read, and the pause for its writer in between.
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(50);
-/// The coarsest clock of a file system in use (FAT counts two seconds). A file that changed less
-/// than this before its scan may have changed again without a trace (git's "racy" rule).
-const GRANULARITY_NS: i64 = 2_000_000_000;
+/// How coarse the clock of a file system can be that keeps whole seconds (FAT counts two). A file
+/// that changed less than this before its scan may have changed again without a trace (git's "racy"
+/// rule).
+const COARSE_CLOCK_NS: i64 = 2_000_000_000;
+/// The same of one that keeps fractions of a second, with room to spare. It stamps files with a
+/// clock of the system that ticks every 10 milliseconds or faster (16 on Windows).
+const FINE_CLOCK_NS: i64 = 100_000_000;
 
 /// The progress of [`scan`] through the files that it has to read. Cached files don't count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -157,7 +161,9 @@ fn is_current(cached: &CachedFile, state: &Fingerprint) -> bool {
 
 /// Returns whether every change after `looked_at_ns` changes this fingerprint.
 pub(crate) fn is_unchanged_since(state: &Fingerprint, looked_at_ns: i64) -> bool {
-    state.last_change_ns().saturating_add(GRANULARITY_NS) < looked_at_ns
+    let changed = state.last_change_ns();
+    let clock = if changed % 1_000_000_000 == 0 { COARSE_CLOCK_NS } else { FINE_CLOCK_NS };
+    changed.saturating_add(clock) < looked_at_ns
 }
 
 /// Returns how many threads to use for so many items.
@@ -489,8 +495,7 @@ mod tests {
         let (first, cache) = scan(folder.path(), &walk, &FileCache::new(), LATER, QUIET);
         let changed = cache[&path("a.mesh")].fingerprint.changed_ns.max(cache[&path("a.mesh")].fingerprint.modified_ns);
         for (looked_at, read) in [
-            (changed + GRANULARITY_NS + 1, false),
-            (changed + GRANULARITY_NS, true),
+            (changed + COARSE_CLOCK_NS + 1, false),
             (changed, true),
             // The clock was set back after the scan, or the file comes from the future.
             (changed - 1_000_000_000_000, true),
@@ -498,6 +503,21 @@ mod tests {
             let (second, fresh) = scan(folder.path(), &walk, &poisoned(&cache, looked_at), LATER, QUIET);
             assert_eq!(second == first, read, "looked at {}", looked_at - changed);
             assert_eq!(fresh[&path("a.mesh")].looked_at_ns, if read { LATER } else { looked_at });
+        }
+    }
+
+    /// A time in whole seconds is that of a coarse clock, on which a later change may leave no trace
+    /// for two seconds.
+    #[test]
+    fn the_time_after_which_a_change_shows_depends_on_the_clock_of_the_file_system() {
+        let second = 1_000_000_000;
+        for (changed, after) in [(second * 7, COARSE_CLOCK_NS), (second * 7 + 10_000_000, FINE_CLOCK_NS)] {
+            for (changed_ns, modified_ns) in [(changed, 0), (0, changed)] {
+                let state = Fingerprint { size: 1, modified_ns, changed_ns, inode: 0, device: 0 };
+                assert!(is_unchanged_since(&state, changed + after + 1), "{state:?}");
+                assert!(!is_unchanged_since(&state, changed + after), "{state:?}");
+                assert!(!is_unchanged_since(&state, changed - second), "{state:?}");
+            }
         }
     }
 
