@@ -9,7 +9,7 @@
 //!
 //! The system doesn't report these, and only the next recheck finds them:
 //! - a file system that is unmounted, or mounted over the project;
-//! - a renamed folder above the project;
+//! - a renamed folder above the project; on Windows and macOS, a renamed folder of the project;
 //! - a new target of a link in the middle of the project's own path.
 //!
 //! The watch must never read a file's content, decide when a file is stable (`debounce`), or decide

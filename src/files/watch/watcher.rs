@@ -1,9 +1,12 @@
 //! The thread behind the watch: it keeps every folder armed that the manifest needs, and turns the
 //! system's events into hints.
 //!
-//! The watcher arms folders one by one, never recursively through the system's library. So it knows
-//! which ones are armed, excluded folders cost nothing, and a new folder is armed before its hints.
-//! It doesn't trust events about folders: whatever happens to one, it surveys the disk again.
+//! Linux watches folders one by one, and the watcher arms them itself, never through the system's
+//! library. So it knows which ones are armed, excluded folders cost nothing, and a new folder is
+//! armed before its hints. Windows and macOS watch a whole tree at once, so there one watch of the
+//! project covers its folders: on Windows a watch of a folder keeps everyone from renaming the
+//! folders above it. The watcher doesn't trust events about folders: whatever happens to one, it
+//! surveys the disk again.
 //!
 //! It must never read a file's content, and never wait for a timer.
 
@@ -23,11 +26,20 @@ use crate::files::open::{Root, is_guarded};
 use crate::model::file::Fingerprint;
 use crate::platform::{fingerprint, mount};
 
+/// Whether the system can watch a folder with all that is below it.
+const WATCHES_TREES: bool = cfg!(any(windows, target_os = "macos"));
+
+/// Whether the system tells all that happened to a path at once and in no order: that it appeared
+/// and left, or that it has one of the two names of a rename.
+const COALESCES: bool = cfg!(target_os = "macos");
+
 /// A watch on a folder.
 struct Watch {
     /// The folder's device and inode. Another folder of the same name has others.
     identity: (u64, u64),
     stale: bool,
+    /// Whether the watch of the project's folder reports its events.
+    is_covered: bool,
 }
 
 pub(super) struct WatchLoop {
@@ -137,11 +149,12 @@ impl WatchLoop {
     /// Arms exactly the needed folders. Returns what keeps the watch from being complete.
     fn survey(&mut self) -> Option<Degraded> {
         let watches = &mut self.watches;
-        watches.begin();
+        let root = Root::new(&self.targets.root);
+        watches.begin(root.as_ref().ok().map(|root| root.join("").components().collect()));
         for folder in self.meanings.folders() {
             watches.arm(folder);
         }
-        match Root::new(&self.targets.root) {
+        match root {
             Ok(root) => {
                 self.rootless = false;
                 self.map = survey(&root, &self.wanted, &mut |folder| watches.arm(folder));
@@ -167,6 +180,7 @@ impl WatchLoop {
 
     fn note(&mut self, event: Raw, findings: &mut EventFindings) {
         let Raw { path, kind } = event;
+        let kind = if COALESCES { as_found(kind, path.symlink_metadata().is_ok()) } else { kind };
         match self.meanings.of_path(&path) {
             Some(Meaning::Own) => return,
             // A close follows where the system reports one.
@@ -228,6 +242,8 @@ struct Watches {
     armed: BTreeMap<PathBuf, Watch>,
     /// The folders that the current survey wants.
     wanted: BTreeSet<PathBuf>,
+    /// The project's folder, where the system watches it with all that is below it.
+    tree: Option<PathBuf>,
     /// The network file system of each device, looked up once for each survey.
     devices: BTreeMap<u64, Option<&'static str>>,
     blocked: Option<Degraded>,
@@ -238,7 +254,8 @@ impl Watches {
         let callback = move |event| queue.push(event);
         let config = notify::Config::default().with_follow_symlinks(false);
         let system = RecommendedWatcher::new(callback, config).map_err(|error| Degraded::of(&error));
-        Self { system, armed: BTreeMap::new(), wanted: BTreeSet::new(), devices: BTreeMap::new(), blocked: None }
+        let (armed, wanted, devices) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Self { system, armed, wanted, tree: None, devices, blocked: None }
     }
 
     fn is_armed(&self, folder: &Path) -> bool {
@@ -253,17 +270,30 @@ impl Watches {
     }
 
     fn disarm(&mut self, folder: &Path) {
-        self.armed.remove(folder);
-        if let Ok(system) = &mut self.system {
+        let has_own = self.armed.remove(folder).is_some_and(|watch| !watch.is_covered);
+        if let Ok(system) = &mut self.system
+            && has_own
+        {
             // The watch ends by itself when the folder is gone.
             drop(system.unwatch(folder));
         }
     }
 
-    fn begin(&mut self) {
+    /// Begins a survey of the project's folder, if there is one.
+    fn begin(&mut self, root: Option<PathBuf>) {
         self.wanted.clear();
         self.devices.clear();
         self.blocked = None;
+        self.tree = root.filter(|_| WATCHES_TREES);
+        if let Some(tree) = self.tree.clone() {
+            // Before all that it covers.
+            self.arm(&tree);
+        }
+    }
+
+    /// Returns whether the watch of the project's folder reports what happens in this one.
+    fn is_covered(&self, folder: &Path) -> bool {
+        self.tree.as_ref().is_some_and(|tree| folder != tree && folder.starts_with(tree) && self.is_armed(tree))
     }
 
     fn arm(&mut self, folder: &Path) -> Armed {
@@ -276,11 +306,22 @@ impl Watches {
             self.blocked.get_or_insert_with(|| Degraded::Network { folder: folder(), kind });
         }
         let identity = (device, inode);
+        let (is_tree, is_covered) = (self.tree.as_deref() == Some(folder), self.is_covered(folder));
         match self.armed.get(folder) {
-            Some(watch) if watch.identity != identity => self.disarm(folder),
-            Some(watch) if !watch.stale => return Armed::Before,
+            Some(watch) if watch.identity != identity => {
+                if is_tree {
+                    self.mark_stale(folder);
+                }
+                self.disarm(folder);
+            }
+            Some(watch) if !watch.stale && watch.is_covered == is_covered => return Armed::Before,
             // Armed again without a gap where the watch still exists.
             Some(_) | None => {}
+        }
+        if is_covered {
+            self.disarm(folder);
+            self.armed.insert(folder.to_owned(), Watch { identity, stale: false, is_covered });
+            return Armed::Now;
         }
         // Each further attempt would fail in the same way.
         let full = matches!(self.blocked, Some(Degraded::Limit));
@@ -288,9 +329,10 @@ impl Watches {
         if full {
             return Armed::Not;
         }
-        match system.watch(folder, RecursiveMode::NonRecursive) {
+        let mode = if is_tree { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        match system.watch(folder, mode) {
             Ok(()) => {
-                self.armed.insert(folder.to_owned(), Watch { identity, stale: false });
+                self.armed.insert(folder.to_owned(), Watch { identity, stale: false, is_covered });
                 Armed::Now
             }
             Err(error) => {
@@ -311,6 +353,16 @@ impl Watches {
     }
 }
 
+/// Returns what an event means whose path is there now, or isn't.
+const fn as_found(kind: ChangeKind, is_there: bool) -> ChangeKind {
+    match (kind, is_there) {
+        (_, false) => ChangeKind::Removed,
+        // A program may still write it.
+        (ChangeKind::Removed, true) => ChangeKind::Created,
+        (_, true) => kind,
+    }
+}
+
 /// Returns whether the folder just vanished or must not be read. The walk reports that.
 fn is_harmless(error: &notify::Error) -> bool {
     match &error.kind {
@@ -319,5 +371,51 @@ fn is_harmless(error: &notify::Error) -> bool {
             matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied)
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_in_no_order_is_what_the_disk_has() {
+        use ChangeKind::{Closed, Created, Removed, Touched, Written};
+
+        for kind in [Created, Written, Closed, Touched, Removed] {
+            assert_eq!(as_found(kind, false), Removed);
+        }
+        for (kind, expected) in [(Created, Created), (Written, Written), (Touched, Touched), (Removed, Created)] {
+            assert_eq!(as_found(kind, true), expected);
+        }
+    }
+
+    /// On Windows nobody could rename a folder above one with a watch of its own.
+    #[test]
+    #[cfg(any(windows, target_os = "macos"))]
+    fn only_the_projects_folder_has_a_watch_of_its_own() {
+        use crate::files::tests_support::Folder;
+        use crate::model::desired::{FileSelection, GlobPattern};
+
+        let folder = Folder::with(&[("assets.toml", b""), (".git/HEAD", b""), ("ui/deep/a.png", b"")]);
+        let root = folder.path().to_owned();
+        let globs = vec![GlobPattern { name: "g".into(), path: "ui/**/*.png".into(), exclude: Vec::new() }];
+        let targets = WatchTargets {
+            manifest: root.join("assets.toml"),
+            rehearsal_pins: None,
+            lockfile: root.join("assets.lock.toml"),
+            selection: FileSelection { explicit: Vec::new(), globs },
+            git: Some(root.join(".git")),
+            own: Vec::new(),
+            root: root.clone(),
+        };
+        let watch_loop = WatchLoop::new(Arc::new(Queue::new(100)), super::super::hints().0, targets);
+        let root = root.canonicalize().unwrap();
+        let armed: Vec<(&Path, bool)> =
+            watch_loop.watches.armed.iter().map(|(path, watch)| (path.as_path(), watch.is_covered)).collect();
+        let below = [".git", "ui", "ui/deep"].map(|name| root.join(name));
+        let mut expected = vec![(root.as_path(), false)];
+        expected.extend(below.iter().map(|path| (path.as_path(), true)));
+        assert_eq!(armed, expected);
     }
 }
