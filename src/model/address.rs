@@ -110,7 +110,11 @@ mod tests {
     fn a_command_gets_an_address_as_a_shell_takes_it() {
         let typed = |text: &str| format!("{:#}", Address::new(text).unwrap());
         assert_eq!(typed("ui/close.png"), "ui/close.png");
-        assert_eq!(typed("my sounds/hit (1).wav"), "'my sounds/hit (1).wav'");
-        assert_eq!(typed("don't.wav"), r"'don'\''t.wav'");
+        let (with_spaces, with_quote) = match cfg!(windows) {
+            true => (r#""my sounds/hit (1).wav""#, r#""don't.wav""#),
+            false => ("'my sounds/hit (1).wav'", r"'don'\''t.wav'"),
+        };
+        assert_eq!(typed("my sounds/hit (1).wav"), with_spaces);
+        assert_eq!(typed("don't.wav"), with_quote);
     }
 }

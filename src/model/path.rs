@@ -94,9 +94,11 @@ impl ProjectPath {
             let stem = part.split('.').next().unwrap_or(part).trim_end_matches(' ').to_ascii_uppercase();
             let numbered = || {
                 let digit = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
-                digit.is_some_and(|digit| matches!(digit, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9"))
+                let mut digit = digit.into_iter().flat_map(str::chars);
+                // The three raised digits of Latin-1 count too.
+                digit.next().is_some_and(|c| c.is_ascii_digit() || "¹²³".contains(c)) && digit.next().is_none()
             };
-            matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL")
+            matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$")
                 || numbered()
                 || part.ends_with(['.', ' '])
                 || part.contains(|c: char| matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*') || c < ' ')
@@ -188,9 +190,20 @@ mod tests {
         for good in ["ui/icon.png", "console.png", "com.png", "com10.png", "lpt.png", "a.con", "my aux.png", ".nul"] {
             check(good, None);
         }
-        for bad in
-            ["con.png", "AUX", "Nul.tar.gz", "com1.png", "LPT9.x", "prn .png", "a?.png", "ab:c.png", "end.", "end "]
-        {
+        for bad in [
+            "con.png",
+            "AUX",
+            "Nul.tar.gz",
+            "com1.png",
+            "LPT9.x",
+            "prn .png",
+            "COM².png",
+            "conin$",
+            "a?.png",
+            "ab:c.png",
+            "end.",
+            "end ",
+        ] {
             check(bad, Some(bad));
             check(&format!("ui/{bad}/x.png"), Some(bad));
         }

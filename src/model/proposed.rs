@@ -74,13 +74,47 @@ impl RepeatedOptions {
     }
 }
 
-/// A value as a shell takes it.
+/// A value as a shell takes it: on Windows as cmd, PowerShell and Git's bash all do, where there is
+/// such a form.
 pub(crate) fn quoted(value: &str) -> String {
+    if cfg!(windows) { quoted_for_windows(value) } else { quoted_for_unix(value) }
+}
+
+fn quoted_for_unix(value: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,".contains(c);
     if !value.is_empty() && value.chars().all(is_plain) {
         return value.to_owned();
     }
     format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// cmd knows only double quotes, in which PowerShell and bash put in variables. A value that holds
+/// one is quoted for these two, since cmd then takes it as a name that there is none of.
+fn quoted_for_windows(value: &str) -> String {
+    /// What ends a quoted text in PowerShell, as a typesetter writes it.
+    const DOUBLE: [char; 3] = ['\u{201c}', '\u{201d}', '\u{201e}'];
+    // `@` and `,` mean something in PowerShell.
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./:%+=".contains(c);
+    if !value.is_empty() && value.chars().all(is_plain) {
+        return value.to_owned();
+    }
+    if value.contains(['$', '`']) || value.contains(DOUBLE) {
+        return format!("'{}'", value.replace('\'', "''"));
+    }
+    // A program's start reads a backslash before a quote as part of the quote.
+    let mut text = String::with_capacity(value.len() + 2);
+    let mut backslashes = 0;
+    text.push('"');
+    for c in value.chars() {
+        if c == '"' {
+            text.extend(std::iter::repeat_n('\\', backslashes + 1));
+        }
+        backslashes = if c == '\\' { backslashes + 1 } else { 0 };
+        text.push(c);
+    }
+    text.extend(std::iter::repeat_n('\\', backslashes));
+    text.push('"');
+    text
 }
 
 #[cfg(test)]
@@ -92,7 +126,10 @@ mod tests {
         let mut options = RepeatedOptions::default();
         options.option("--manifest", "my game/assets.toml");
         options.flag("--emulator");
-        let check = |text: &str, wanted: &str| assert_eq!(options.add_to(text), wanted);
+        let typed = quoted("my game/assets.toml");
+        let check = |text: &str, wanted: &str| {
+            assert_eq!(options.add_to(text), wanted.replace("'my game/assets.toml'", &typed));
+        };
         check("no command", "no command");
         check("run `macadam sync --once`.", "run `macadam sync --once --manifest 'my game/assets.toml' --emulator`.");
         check(
@@ -109,7 +146,29 @@ mod tests {
     #[test]
     fn a_value_is_quoted_where_a_shell_needs_that() {
         for (value, wanted) in [("a/b.toml", "a/b.toml"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")] {
-            assert_eq!(quoted(value), wanted);
+            assert_eq!(quoted_for_unix(value), wanted);
+        }
+    }
+
+    #[test]
+    fn a_value_is_quoted_for_each_shell_of_windows() {
+        for (value, wanted) in [
+            ("a/b.toml", "a/b.toml"),
+            ("my sounds/hit (1).wav", r#""my sounds/hit (1).wav""#),
+            ("it's", r#""it's""#),
+            ("a&b", r#""a&b""#),
+            ("@2x.png", r#""@2x.png""#),
+            ("a,b", r#""a,b""#),
+            ("", r#""""#),
+            (r"C:\game\assets.toml", r#""C:\game\assets.toml""#),
+            (r"C:\my game\", r#""C:\my game\\""#),
+            (r#"say "hi""#, r#""say \"hi\"""#),
+            (r#"a\"b"#, r#""a\\\"b""#),
+            ("$5.png", "'$5.png'"),
+            ("it's $5", "'it''s $5'"),
+            ("\u{201c}hi\u{201d}.png", "'\u{201c}hi\u{201d}.png'"),
+        ] {
+            assert_eq!(quoted_for_windows(value), wanted);
         }
     }
 }

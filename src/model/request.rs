@@ -207,7 +207,7 @@ mod tests {
         let names = |names: &[&str]| names.iter().map(|name| Address::new(name).unwrap()).collect::<Vec<_>>();
         let pin = |all: &[&str]| Request::Pin { addresses: names(all), revision: 3 }.typed();
         assert_eq!(pin(&["sword"]), "macadam pin sword 3");
-        assert_eq!(pin(&["a b.png"]), "macadam pin 'a b.png' 3");
+        assert_eq!(pin(&["a b.png"]), format!("macadam pin {} 3", quoted("a b.png")));
         assert_eq!(pin(&["a", "b", "c", "d"]), "macadam pin a b c … 3");
         let (address, asset_id) = (Address::new("a").unwrap(), "5".parse().unwrap());
         let import = Request::Import { address: address.clone(), asset_id, content_matches: true };
