@@ -5,6 +5,7 @@
 //! as links. But nothing is waited for, so a FIFO is refused, `<(…)` of a shell included.
 #![expect(clippy::disallowed_methods, reason = "this module reads the environment")]
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use super::exit::{CommandFailure, Exit};
@@ -24,15 +25,16 @@ const ENV_FILE: &str = ".env";
 /// What is wrong with a `.env` that holds a key, and that git neither tracks nor ignores.
 const NOT_IGNORED: &str = "git doesn't ignore .env, which holds the API key, and the next `git add .` takes it";
 
-/// The remedy.
-const IGNORE_IT: &str = "`echo .env >> .gitignore`";
+/// The remedy. Windows has no such command that each of its shells takes: PowerShell's `>>` writes
+/// UTF-16, which git doesn't read.
+const IGNORE_IT: &str = if cfg!(windows) { "add the line `.env` to .gitignore" } else { "`echo .env >> .gitignore`" };
 
 /// What there is to warn of a key in a `.env` that the next commit may take, whether or not the key
 /// is used: the message and what to do. `None` too where git can't be asked.
 pub(super) fn exposed_env_file(project: &Project) -> Option<(&'static str, &'static str)> {
     let path = project.root.join(ENV_FILE);
     let bytes = own_file::read(&path, MAX_KEY_BYTES).ok()?;
-    let has_key = !matches!(variable_of(&String::from_utf8_lossy(&bytes), KEY_VARIABLE), Ok(None));
+    let has_key = !matches!(variable_of(&text_of(&bytes), KEY_VARIABLE), Ok(None));
     (has_key && tracking(&path) == Ok(Some(Tracking::Untracked))).then_some((NOT_IGNORED, IGNORE_IT))
 }
 
@@ -107,7 +109,7 @@ fn of_env_file(path: &Path) -> Result<Option<(Credential, bool)>, CommandFailure
             return Ok(None);
         }
     };
-    let text = String::from_utf8_lossy(&bytes);
+    let text = text_of(&bytes);
     let unusable = |error: EnvFileError| {
         CommandFailure::new(Exit::Credential, format!("{KEY_VARIABLE} in {}: {error}", path.display()))
             .hint(error.hint())
@@ -175,11 +177,27 @@ fn variable_of(text: &str, name: &str) -> Result<Option<String>, EnvFileError> {
         let inside = value.get(1..).and_then(|rest| rest.split_once(quote));
         Some(inside.map(|(inside, _)| inside.to_owned()).ok_or(EnvFileError::OpenQuote))
     };
-    // Windows' editor puts a mark before the first line.
-    let mut values = text.trim_start_matches('\u{feff}').lines().filter_map(value);
+    let mut values = text.lines().filter_map(value);
     match values.rfind(|value| value.as_ref().map_or(true, |value| !value.is_empty())).transpose()? {
         Some(value) if value.contains('$') => Err(EnvFileError::Expansion),
         value => Ok(value),
+    }
+}
+
+/// Returns the text of a file that a person wrote. PowerShell's `>` writes UTF-16, and Windows'
+/// editor puts a mark before the first line. What is no text becomes a replacement character.
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    let utf_16 = |rest: &[u8], number: fn([u8; 2]) -> u16| {
+        let (pairs, left) = rest.as_chunks::<2>();
+        let read = char::decode_utf16(pairs.iter().copied().map(number));
+        let half = (!left.is_empty()).then_some(char::REPLACEMENT_CHARACTER);
+        read.map(|read| read.unwrap_or(char::REPLACEMENT_CHARACTER)).chain(half).collect()
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => Cow::Owned(utf_16(rest, u16::from_le_bytes)),
+        [0xfe, 0xff, rest @ ..] => Cow::Owned(utf_16(rest, u16::from_be_bytes)),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
+        _ => String::from_utf8_lossy(bytes),
     }
 }
 
@@ -213,7 +231,10 @@ fn read(path: &Path) -> Result<Credential, CommandFailure> {
         }
         failure
     })?;
-    let text = String::from_utf8(bytes).map_err(|_| wrong(&NoText))?;
+    let text = text_of(&bytes);
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(wrong(&NoText));
+    }
     let credential = Credential::api_key(&text).map_err(|error| wrong(&error))?;
     if others_can_read(path) {
         let path = path.display();
@@ -280,5 +301,19 @@ mod tests {
         refused("ROBLOX_API_KEY=${MY_KEY}\n", EnvFileError::Expansion);
         refused("ROBLOX_API_KEY=\"$MY_KEY\"\n", EnvFileError::Expansion);
         check("ROBLOX_API_KEY=\"abc\nROBLOX_API_KEY=b", Some("b"));
+    }
+
+    #[test]
+    fn a_file_written_by_a_program_of_windows_is_read() {
+        let line = "ROBLOX_API_KEY=abc é";
+        let units = || std::iter::once(0xfeff).chain(line.encode_utf16());
+        let little: Vec<u8> = units().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = units().flat_map(u16::to_be_bytes).collect();
+        let marked = format!("\u{feff}{line}");
+        for bytes in [line.as_bytes(), marked.as_bytes(), &little, &big] {
+            assert_eq!(text_of(bytes), line);
+        }
+        assert_eq!(text_of(&[0xff, 0xfe, b'a', 0, b'b']), "a\u{fffd}");
+        assert_eq!(text_of(b"a\xff"), "a\u{fffd}");
     }
 }

@@ -77,6 +77,11 @@ pub(super) fn run(
         ));
     }
     let in_git = matches!(StateFolder::of(&root), Ok(StateFolder::OfGit(_)));
+    let args = &InitArgs {
+        globs: args.globs.iter().map(|glob| with_slashes(glob)).collect(),
+        output: args.output.as_deref().map(with_slashes),
+        ..args.clone()
+    };
     if args.output.as_deref().is_some_and(|path| !is_output(path)) {
         return Err(CommandFailure::new(Exit::Usage, "--output names no file for asset IDs").hint(OUTPUT_ADVICE));
     }
@@ -130,8 +135,13 @@ pub(super) fn run(
     }
     if tracking(&root.join(".env")) == Ok(Some(Tracking::Untracked)) {
         output.line("");
-        output.line("Before you write your API key into .env, keep that file out of git:");
-        output.to_copy("  echo .env >> .gitignore");
+        // PowerShell's `>>` would write UTF-16, which git doesn't read.
+        if cfg!(windows) {
+            output.line("Before you write your API key into .env, keep that file out of git: add the line `.env` to .gitignore.");
+        } else {
+            output.line("Before you write your API key into .env, keep that file out of git:");
+            output.to_copy("  echo .env >> .gitignore");
+        }
     }
     let is_new = written.iter().any(|path| path.ends_with(&name));
     tell_next(output, &name, is_new.then_some(&wishes));
@@ -155,10 +165,15 @@ fn tell_next(output: Printer, name: &str, wishes: Option<&Wishes>) {
         (false, false) => Some(format!("Put your user or group ID into {name}, and list your assets there.")),
     };
     let option = if name == DEFAULT_MANIFEST { String::new() } else { format!(" --manifest {name}") };
+    // The shells of Windows set a variable in different ways, and none of them before a command.
+    let (upload, variable) = match cfg!(windows) {
+        true => ("Upload, with your API key as `ROBLOX_API_KEY=…` in .env:", ""),
+        false => ("Upload, with your API key:", "ROBLOX_API_KEY=… "),
+    };
     let commands = [
         ("Check everything, offline:", format!("macadam check{option}")),
         ("Rehearse. This sends nothing to Roblox:", format!("macadam sync --once --emulator{option}")),
-        ("Upload, with your API key:", format!("ROBLOX_API_KEY=… macadam sync --once{option}")),
+        (upload, format!("{variable}macadam sync --once{option}")),
     ];
     let steps = first.map(|text| (text, None)).into_iter();
     let steps = steps.chain(commands.map(|(text, command)| (text.to_owned(), Some(command))));
@@ -226,7 +241,8 @@ fn ask_creator(output: Printer) -> Option<Creator> {
 /// Asks for the output, until the answer is one or empty.
 fn ask_output(output: Printer) -> Option<String> {
     loop {
-        let answer = ask("A file with the asset IDs for your code, such as src/assets.luau (Enter: none): ");
+        let answer =
+            with_slashes(&ask("A file with the asset IDs for your code, such as src/assets.luau (Enter: none): "));
         match answer.as_str() {
             "" | "n" | "N" | "no" => return None,
             path if is_output(path) => return Some(answer),
@@ -236,6 +252,11 @@ fn ask_output(output: Printer) -> Option<String> {
 }
 
 const OUTPUT_ADVICE: &str = "write a path whose name ends in .luau, .lua, .ts, .d.ts or .json";
+
+/// Returns a path as the manifest has it: on Windows a person types backslashes.
+fn with_slashes(path: &str) -> String {
+    if cfg!(windows) { path.replace('\\', "/") } else { path.to_owned() }
+}
 
 /// Whether a manifest can have this output.
 fn is_output(path: &str) -> bool {
@@ -345,7 +366,8 @@ fn missing_attributes(path: &Path, wanted: &str) -> Vec<String> {
 fn set_driver(output: Printer, root: &Path) -> bool {
     let [key, command] = DRIVER;
     let arguments = ["-C".as_ref(), root.as_os_str(), "config".as_ref(), key.as_ref(), command.as_ref()];
-    let asked = program::ask("git", arguments, &[], &["PATH", "HOME", "SystemRoot"], b"", (PATIENCE, 1 << 16));
+    let asked =
+        program::ask("git", arguments, &[], &["PATH", "HOME", "SystemRoot", "USERPROFILE"], b"", (PATIENCE, 1 << 16));
     match asked {
         Ok(answer) if answer.status.success() => true,
         Ok(answer) => {

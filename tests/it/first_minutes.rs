@@ -28,7 +28,8 @@ fn init_writes_what_the_options_say_and_the_result_is_a_manifest() {
     git(project.path(), &["init", "--quiet"]);
     let args = ["init", "--creator", "group:7", "--glob", "ui/**/*.png", "--glob", "ui/**/*.jpg"];
     let ran = project.run(&[&args[..], &["--output", "src/ids.luau", "--merge-driver"]].concat()).expect(0);
-    assert!(ran.stdout.contains("keep that file out of git:\n  echo .env >> .gitignore\n"), "{}", ran.stdout);
+    let advice = if cfg!(windows) { " add the line `.env` to .gitignore." } else { "\n  echo .env >> .gitignore\n" };
+    assert!(ran.stdout.contains(&format!("keep that file out of git:{advice}")), "{}", ran.stdout);
     project.write(".gitignore", ".env\n");
     assert!(!project.run(&["init"]).expect(0).stdout.contains(".gitignore"));
     let manifest = project.read("assets.toml");
@@ -90,11 +91,8 @@ fn a_key_in_a_env_file_beside_the_manifest_is_used_unless_git_tracks_it() {
     git(project.path(), &["init", "--quiet"]);
     let warning = "git doesn't ignore .env, which holds the API key";
     let exposed = sync(&[]).expect(0);
-    assert!(
-        exposed.stderr.contains(warning) && exposed.stderr.contains("`echo .env >> .gitignore`"),
-        "{}",
-        exposed.stderr
-    );
+    let advice = if cfg!(windows) { "add the line `.env` to .gitignore" } else { "`echo .env >> .gitignore`" };
+    assert!(exposed.stderr.contains(warning) && exposed.stderr.contains(advice), "{}", exposed.stderr);
     assert!(project.run(&["check"]).expect(0).stderr.contains(warning));
     let (_, checkup) = project.json(&["doctor"]);
     assert!(
