@@ -21,13 +21,14 @@ pub(crate) use revision::{Kind, Listing, Origin, RevisionFact, RevisionKey, Revi
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
     facts: RevisionFacts,
-    listing: BTreeMap<AssetId, Listing>,
+    /// By asset; most addresses have one, for which a map would keep room for eleven.
+    listing: Vec<(AssetId, Listing)>,
 }
 
 impl History {
     /// A history of nothing.
     pub const fn new() -> Self {
-        Self { facts: RevisionFacts::new(), listing: BTreeMap::new() }
+        Self { facts: RevisionFacts::new(), listing: Vec::new() }
     }
 
     /// Adds what is known of a revision to what was known of it.
@@ -38,27 +39,43 @@ impl History {
     /// Adds all that another history knows.
     pub fn union(&mut self, other: &Self) {
         other.facts.iter().for_each(|(key, fact)| self.add(key, *fact));
-        for (asset_id, listing) in &other.listing {
-            self.listing.entry(*asset_id).and_modify(|known| *known = (*known).max(*listing)).or_insert(*listing);
+        for (asset_id, listing) in other.listings() {
+            self.list(asset_id, self.listing(asset_id).max(Some(listing)));
         }
     }
 
     /// Notes how the checked-out lockfile has an asset; `None`: it doesn't.
     pub fn list(&mut self, asset_id: AssetId, listing: Option<Listing>) {
-        match listing {
-            Some(listing) => self.listing.insert(asset_id, listing),
-            None => self.listing.remove(&asset_id),
-        };
+        match (self.place(asset_id), listing) {
+            (Ok(at), Some(listing)) => {
+                if let Some((_, known)) = self.listing.get_mut(at) {
+                    *known = listing;
+                }
+            }
+            (Ok(at), None) => drop(self.listing.remove(at)),
+            (Err(at), Some(listing)) => {
+                if self.listing.is_empty() {
+                    self.listing.reserve_exact(1);
+                }
+                self.listing.insert(at, (asset_id, listing));
+            }
+            (Err(_), None) => {}
+        }
     }
 
     /// How the checked-out lockfile has an asset.
     pub fn listing(&self, asset_id: AssetId) -> Option<Listing> {
-        self.listing.get(&asset_id).copied()
+        self.place(asset_id).ok().and_then(|at| self.listing.get(at)).map(|(_, listing)| *listing)
+    }
+
+    /// Where an asset is in the listing, or would be.
+    fn place(&self, asset_id: AssetId) -> Result<usize, usize> {
+        self.listing.binary_search_by_key(&asset_id, |(asset_id, _)| *asset_id)
     }
 
     /// Every asset that the checked-out lockfile has, and how.
     pub fn listings(&self) -> impl Iterator<Item = (AssetId, Listing)> {
-        self.listing.iter().map(|(asset_id, listing)| (*asset_id, *listing))
+        self.listing.iter().copied()
     }
 
     /// Drops every revision that is forgotten. Returns whether there was one.

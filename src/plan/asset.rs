@@ -174,7 +174,7 @@ fn abandon(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, attempt: 
     plan.marks.push(Change::log(inputs.address, event));
     plan.marks.extend(suspect(inputs.address, attempt));
     let input_digest = in_doubt::input_digest_of(attempt);
-    let blocked = match inputs.record.and_then(|record| record.blocked.clone()) {
+    let blocked = match inputs.record.and_then(|record| record.blocked.as_deref().cloned()) {
         Some(Blocked::Retrying { input_digest: known, failures, next_at, message, .. }) if known == input_digest => {
             Blocked::Retrying { input_digest, failures, doubts, next_at, message }
         }
@@ -189,7 +189,7 @@ fn abandon(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, attempt: 
 
 /// Holds an upload whose result could not be read or written down.
 fn hold_for_person(plan: &mut Plan, inputs: &AddressInputs<'_>, attempt: &Attempt) {
-    let said = match inputs.record.and_then(|record| record.blocked.as_ref()) {
+    let said = match inputs.record.and_then(|record| record.blocked.as_deref()) {
         Some(Blocked::Retrying { message, .. }) => Some(message.clone()),
         Some(Blocked::Refused { .. }) | None => None,
     };
@@ -316,7 +316,7 @@ fn lost_answers(inputs: &AddressInputs<'_>) -> Option<Timestamp> {
 
 fn resting(plan: &mut Plan, inputs: &AddressInputs<'_>) -> ContentBackoff {
     // A digest for each address would take longer than the rest of its plan.
-    let Some(blocked) = inputs.record.and_then(|record| record.blocked.as_ref()) else { return ContentBackoff::No };
+    let Some(blocked) = inputs.record.and_then(|record| record.blocked.as_deref()) else { return ContentBackoff::No };
     let wanted = input_digest::of(inputs.want, inputs.fields).asset;
     match Some(blocked) {
         Some(Blocked::Refused { input_digest, refusal_kind: RefusalKind::DisplayName, .. })

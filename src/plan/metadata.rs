@@ -107,7 +107,7 @@ pub(crate) fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<
 pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intention: MetadataTarget<'_>) {
     let MetadataTarget { address, want, record, target, fields } = &intention;
     let record = *record;
-    let blocked = record.and_then(|record| record.blocked.as_ref());
+    let blocked = record.and_then(|record| record.blocked.as_deref());
     // A digest for each address would take longer than the rest of its plan.
     let wanted = blocked.map(|_| input_digest::of(want, fields).metadata);
     let mut name_refused = false;

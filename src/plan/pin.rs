@@ -30,13 +30,13 @@ pub(super) fn plan_pin<'a>(
         }
     };
     let wanted = input_digest::of(inputs.want, inputs.fields).asset;
-    if let Some(Blocked::Refused { input_digest, action, refusal_kind, message, .. }) = &record.blocked
+    if let Some(Blocked::Refused { input_digest, action, refusal_kind, message, .. }) = record.blocked.as_deref()
         && *input_digest == wanted
     {
         hold_refused(plan, inputs, HeldPart::Asset, *action, *refusal_kind, message);
         return None;
     }
-    let not_before = due(record.blocked.as_ref(), wanted, inputs.now);
+    let not_before = due(record.blocked.as_deref(), wanted, inputs.now);
     let goes = match key.version {
         Some(to) => roll_back(plan, inputs, record, (key, fact), to, not_before)?,
         None => point_back(plan, inputs, record, key, not_before),

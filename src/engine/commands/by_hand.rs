@@ -374,7 +374,7 @@ async fn journalled(
     let before = context.state_cache.read(|recorded| {
         let record = recorded.assets.get(address);
         let retirement = record.and_then(|record| record.retirements.get(&asset_id)).copied();
-        (retirement, record.and_then(|record| record.blocked.clone()))
+        (retirement, record.and_then(|record| record.blocked.as_deref().cloned()))
     });
     let retire = |retirement| Change::SetRetirement { address: address.clone(), asset_id, retirement };
     let action = match direction {

@@ -210,7 +210,7 @@ fn judge(address: &Address, desired: &Desired, recorded: &Recorded, plan: &Plan)
 /// Returns the changes that have an address tried again.
 fn again(address: &Address, recorded: &Recorded) -> Vec<Change> {
     let Some(record) = recorded.assets.get(address) else { return Vec::new() };
-    let unblocked = record.blocked.as_ref().map(|_| Change::SetBlocked { address: address.clone(), blocked: None });
+    let unblocked = record.blocked.as_deref().map(|_| Change::SetBlocked { address: address.clone(), blocked: None });
     let lost = lost(recorded, record).into_iter().map(|asset_id| Change::MarkOutdated { asset_id });
     unblocked.into_iter().chain(lost).collect()
 }

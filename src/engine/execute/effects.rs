@@ -410,7 +410,7 @@ pub(crate) fn refused(
     message: &str,
     now: Timestamp,
 ) -> Vec<Change> {
-    let before = record.and_then(|record| record.blocked.as_ref());
+    let before = record.and_then(|record| record.blocked.as_deref());
     let again = matches!(before, Some(Blocked::Refused { input_digest: known, refusal_kind: RefusalKind::DisplayName, .. }) if *known == input_digest);
     // A refusal after a neutral name was not for the name.
     let refusal_kind = if again { RefusalKind::Other } else { refusal_kind };
@@ -431,7 +431,7 @@ pub(crate) fn failed(
     jitter: f64,
     now: Timestamp,
 ) -> Blocked {
-    let (failures, doubts) = match record.and_then(|record| record.blocked.as_ref()) {
+    let (failures, doubts) = match record.and_then(|record| record.blocked.as_deref()) {
         Some(Blocked::Retrying { input_digest: known, failures, doubts, .. }) if *known == input_digest => {
             (*failures, *doubts)
         }
@@ -461,7 +461,7 @@ mod tests {
     }
 
     fn record(blocked: Option<Blocked>) -> Record {
-        Record { blocked, ..Record::new(identity()) }
+        Record { blocked: blocked.map(Box::new), ..Record::new(identity()) }
     }
 
     #[test]

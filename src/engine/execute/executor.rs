@@ -409,7 +409,7 @@ impl Executor {
 
     /// Returns when the address is due again, according to the state.
     fn due(&self, address: &Address) -> Option<Timestamp> {
-        match self.record(address)?.blocked? {
+        match *self.record(address)?.blocked? {
             Blocked::Retrying { next_at, .. } => Some(next_at),
             Blocked::Refused { .. } => None,
         }

@@ -139,7 +139,7 @@ impl Executor {
         if let Some(size) = self.bytes_at_hand(attempt) {
             return self.send_again(id, attempt, size).await;
         }
-        let blocked = self.record(&attempt.address).and_then(|record| record.blocked);
+        let blocked = self.record(&attempt.address).and_then(|record| record.blocked).map(|blocked| *blocked);
         let looks = blocked.map_or(0, |blocked| match blocked {
             Blocked::Retrying { failures, .. } => failures,
             Blocked::Refused { .. } => 0,

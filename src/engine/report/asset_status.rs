@@ -272,7 +272,7 @@ impl StatusInputs<'_> {
         // but changes only the state of an address that left the manifest.
         let kind =
             self.holds().into_iter().filter(|hold| hold.part != HeldPart::Archiving).map(|hold| hold.kind()).min();
-        let is_refused = matches!(record.and_then(|record| record.blocked.as_ref()), Some(Blocked::Refused { .. }));
+        let is_refused = matches!(record.and_then(|record| record.blocked.as_deref()), Some(Blocked::Refused { .. }));
         match kind {
             Some(HoldKind::Held) => return AssetState::Held,
             Some(HoldKind::Rejected) => return AssetState::Rejected,
@@ -358,7 +358,7 @@ impl StatusInputs<'_> {
         if let Some(hold) = self.holds().first() {
             return (Some(hold.reason.to_string()), self.new_name_hint(&hold.reason).or_else(|| hold.hint()));
         }
-        match record.and_then(|record| record.blocked.as_ref()) {
+        match record.and_then(|record| record.blocked.as_deref()) {
             Some(Blocked::Refused { message, .. }) => {
                 let hint = format!("change the file or its settings, or run `macadam retry {:#}`", self.address);
                 (Some(message.clone()), Some(hint))

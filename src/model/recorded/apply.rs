@@ -130,7 +130,7 @@ impl Recorded {
             Change::SetListing { address, asset_id, listing } => {
                 self.record(address)?.history.list(*asset_id, *listing)
             }
-            Change::SetBlocked { address, blocked } => self.record(address)?.blocked = blocked.clone(),
+            Change::SetBlocked { address, blocked } => self.record(address)?.blocked = blocked.clone().map(Box::new),
             Change::Forget { address } => {
                 let forgotten = self.record(address)?.history.to_forget();
                 self.assets.remove(address);

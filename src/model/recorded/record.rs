@@ -236,8 +236,8 @@ pub struct Record {
     pub removed: bool,
     /// Whether this checkout's lockfile has it.
     pub in_lockfile: InLockfile,
-    /// The reason why it waits, if it does.
-    pub blocked: Option<Blocked>,
+    /// The reason why it waits, if it does; apart, since few do.
+    pub blocked: Option<Box<Blocked>>,
 }
 
 impl Record {
@@ -352,7 +352,7 @@ impl Record {
     /// How many creates of the same were given up in a row without knowing whether they happened,
     /// before `intent`.
     pub fn doubts(&self, intent: &Intent) -> u32 {
-        match &self.blocked {
+        match self.blocked.as_deref() {
             Some(Blocked::Retrying { input_digest, doubts, .. }) if *input_digest == intent.input_digest() => *doubts,
             Some(Blocked::Retrying { .. } | Blocked::Refused { .. }) | None => 0,
         }

@@ -30,7 +30,7 @@ fn a_create_that_is_never_answered_is_not_fed_copies_without_end() {
         let mut recorded = known.0;
         let plan = plan(&desired(vec![want("a.png", 1)]), &recorded, NOW);
         plan.marks.iter().for_each(|mark| recorded.apply(mark, NOW).unwrap());
-        match &recorded.assets[&address("a.png")].blocked {
+        match &recorded.assets[&address("a.png")].blocked.as_deref() {
             Some(Blocked::Retrying { doubts, .. }) => *doubts,
             other => panic!("{other:?}"),
         }
@@ -137,6 +137,6 @@ fn two_creates_in_doubt_count_as_two() {
     for mark in &plan(&desired(vec![want("a.png", 1)]), &recorded, NOW).marks {
         recorded.apply(mark, NOW).unwrap();
     }
-    let blocked = &recorded.assets[&address("a.png")].blocked;
+    let blocked = recorded.assets[&address("a.png")].blocked.as_deref();
     assert!(matches!(blocked, Some(Blocked::Retrying { doubts: 2, .. })), "{blocked:?}");
 }

@@ -198,7 +198,7 @@ fn load_blocked(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>)
     query.each(select, "", |row| {
         let record = record_of(row, assets, "a blocked address")?;
         let (input_digest, message, at) = (rows::parsed(row, 1)?, row.get(2)?, rows::time(row, 3)?);
-        record.blocked = Some(match rows::text_or_null(row, 4)? {
+        record.blocked = Some(Box::new(match rows::text_or_null(row, 4)? {
             Some(_) => {
                 let action = rows::named(row, 4, "change", IntentKind::from_name)?;
                 let refusal_kind = rows::named(row, 7, "refusal kind", RefusalKind::from_name)?;
@@ -208,7 +208,7 @@ fn load_blocked(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>)
                 let (failures, doubts) = (row.get(5)?, row.get(6)?);
                 Blocked::Retrying { input_digest, failures, doubts, next_at: at, message }
             }
-        });
+        }));
         Ok(())
     })
 }

@@ -117,7 +117,7 @@ impl AddressImport<'_> {
         // more.
         let most = open.iter().rev().max_by_key(|work| work.doubts)?;
         let input_digest = most.intent.input_digest();
-        let blocked = self.known.and_then(|known| known.blocked.as_ref());
+        let blocked = self.known.and_then(|known| known.blocked.as_deref());
         let (counted, (failures, next_at, message)) = match blocked {
             Some(Blocked::Retrying { input_digest: same, failures, doubts, next_at, message })
                 if *same == input_digest =>
