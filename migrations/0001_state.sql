@@ -44,7 +44,11 @@ CREATE TABLE settled (
     assets INTEGER NOT NULL CHECK (assets >= 0),
     -- The times between which the clock alone makes no plan.
     since  TEXT NOT NULL,
-    until  TEXT NOT NULL
+    until  TEXT NOT NULL,
+    -- What is kept of each part of the digest of all files, by which it is known which of them changed.
+    parts  BLOB NOT NULL,
+    -- ["<path>", …]: the lockfile and these files changed too recently for their times to show another change. NULL: nothing did.
+    recent TEXT CHECK (recent IS NULL OR json_valid(recent))
 ) STRICT;
 
 -- The status of each address of that project, some hundred a row. Without the proof these rows mean nothing, and the next one replaces them.

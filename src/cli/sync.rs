@@ -25,7 +25,7 @@ use crate::engine::report::progress::silent;
 use crate::engine::report::run_report::{RunReport, Stop};
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::session::Session;
-use crate::engine::workspace::settled::{self, NothingToDo};
+use crate::engine::workspace::settled::{self, Look, NothingToDo};
 use crate::engine::workspace::snapshot;
 use crate::model::address::Address;
 use crate::plan::reason::hold::HoldReason;
@@ -56,20 +56,26 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     refuse_pointless(&target, args)?;
     let part = part::read(&target, &args.addresses)?;
     let credential = target::credential(global, &target)?;
-    if command.is_none()
-        && let Some(NothingToDo { assets, outputs }) = settled(global, args, &target)
-    {
-        let report = RunReport { assets, outputs, ..RunReport::default() };
-        let ended = SyncEnd { report: Some(report), failure: None, left_out: None };
-        if output.is_json() {
-            ended.print_document(output, &Ran::NotDue);
-        } else {
-            ended.print(output, global, false, false);
+    let mut change = None;
+    if command.is_none() {
+        match settled(global, args, &target) {
+            Look::NothingToDo(NothingToDo { assets, outputs }) => {
+                let report = RunReport { assets, outputs, ..RunReport::default() };
+                let ended = SyncEnd { report: Some(report), failure: None, left_out: None };
+                if output.is_json() {
+                    ended.print_document(output, &Ran::NotDue);
+                } else {
+                    ended.print(output, global, false, false);
+                }
+                return Ok(Exit::Success);
+            }
+            Look::Changed(files) => change = Some(files),
+            Look::Unknown => {}
         }
-        return Ok(Exit::Success);
     }
     on_change::may_publish(output, command, &target.project, &stop).await?;
-    let mut session = Session::open(&target.project, &target.remote, "macadam sync --once").await?;
+    let command_line = "macadam sync --once";
+    let mut session = Session::open_changed(&target.project, &target.remote, command_line, change).await?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
     let bars = Bars::with_results(output);
     let options = OnceOptions {
@@ -161,16 +167,22 @@ fn is_in_question(plan: &Plan, address: &Address) -> bool {
         || plan.drifts.iter().any(|drift| drift.address == *address)
 }
 
-/// Returns what there is to tell, if it is proved that a run has nothing to do.
-fn settled(global: &Global, args: &SyncArgs, target: &ProjectTarget) -> Option<NothingToDo> {
-    let is_plain = global.verbose == 0 && !global.emulator;
+/// Looks whether it is proved that a run has nothing to do, or what changed since it was.
+fn settled(global: &Global, args: &SyncArgs, target: &ProjectTarget) -> Look {
     let asks_more = args.refresh
         || !args.addresses.is_empty()
         || args.accept_new_lockfile
         || args.wait_moderation.is_some()
         || !args.overwrite.is_empty()
         || args.confirm.is_some();
-    (is_plain && !asks_more).then(|| block_in_place(|| settled::check(&target.project, &target.remote))).flatten()
+    if global.emulator || asks_more {
+        return Look::Unknown;
+    }
+    match block_in_place(|| settled::look(&target.project, &target.remote)) {
+        // Who wants to know more is told of a scan.
+        Look::NothingToDo(_) if global.verbose > 0 => Look::Unknown,
+        found => found,
+    }
 }
 
 /// How a run ended: with a report, with why it ended early, or with both.

@@ -17,14 +17,12 @@ use sha2::{Digest as _, Sha256};
 use super::open::{Root, is_guarded};
 use super::pattern::PatternPart;
 use super::scan::{fingerprints, is_unchanged_since, threads};
+use super::tree_parts::{InFolder, PART, Part, PartName, PartPlace, TreeParts, folder_and_name, named_part, parts_of};
 use super::walk::{Globs, Walk, walk};
 use crate::model::desired::FileSelection;
 use crate::model::file::{CachedFile, FileCache, Fingerprint};
 use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;
-
-/// The most files of one part. A folder with more has several parts, on which all cores work.
-const PART: usize = 1024;
 
 /// The digest of a walk and of the fingerprint of each file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +35,12 @@ impl fmt::Display for TreeDigest {
 }
 
 /// A digest of the disk, and what it cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DiskDigest {
     /// The digest.
     pub digest: TreeDigest,
+    /// What it was made of.
+    pub parts: TreeParts,
     /// The number of files whose metadata was read.
     pub files: u64,
     /// The number of folders that were listed.
@@ -52,6 +52,8 @@ pub(crate) struct DiskDigest {
 pub(crate) struct ScanDigest {
     /// The digest.
     pub digest: TreeDigest,
+    /// What it was made of.
+    pub parts: TreeParts,
     /// The files that changed so recently before the scan that they may change again without a
     /// trace: of these the digest proves nothing.
     pub recent: BTreeSet<ProjectPath>,
@@ -61,14 +63,14 @@ impl TreeDigest {
     /// Returns the digest of what a scan of `selection` saw; `None` if something could not be read.
     pub(crate) fn of_scan(selection: &FileSelection, walk: &Walk, cache: &FileCache) -> Option<ScanDigest> {
         let mut recent = BTreeSet::new();
-        let digest = Self::of_walk(selection, walk, |path| {
+        let (digest, parts) = Self::of_walk(selection, walk, |path| {
             let CachedFile { fingerprint, looked_at_ns, .. } = cache.get(path)?;
             if !is_unchanged_since(fingerprint, *looked_at_ns) {
                 recent.insert(path.clone());
             }
             Some(*fingerprint)
         })?;
-        Some(ScanDigest { digest, recent })
+        Some(ScanDigest { digest, parts, recent })
     }
 
     /// Returns the digest of the files of `selection` as they are now, from their names and metadata
@@ -89,8 +91,8 @@ impl TreeDigest {
         let explicit: Vec<&ProjectPath> = explicit(selection).into_iter().collect();
         let states = fingerprints(&named, &explicit);
         let files = parts.values().map(|part| part.files).sum::<u64>() + explicit.len() as u64;
-        let digest = Self::of(parts, explicit.into_iter().zip(states))?;
-        Some(DiskDigest { digest, files, folders })
+        let (digest, parts) = Self::of(parts, explicit.into_iter().zip(states))?;
+        Some(DiskDigest { digest, parts, files, folders })
     }
 
     fn of_walked(root: &Path, selection: &FileSelection) -> Option<DiskDigest> {
@@ -99,33 +101,26 @@ impl TreeDigest {
         let paths: Vec<&ProjectPath> = walk.files.keys().collect();
         let states = fingerprints(&named, &paths);
         let states: BTreeMap<&ProjectPath, Option<Fingerprint>> = paths.into_iter().zip(states).collect();
-        let digest = Self::of_walk(selection, &walk, |path| states.get(path).copied().flatten())?;
-        Some(DiskDigest { digest, files: walk.files.len() as u64, folders: 0 })
+        let (digest, parts) = Self::of_walk(selection, &walk, |path| states.get(path).copied().flatten())?;
+        Some(DiskDigest { digest, parts, files: walk.files.len() as u64, folders: 0 })
     }
 
     fn of_walk(
         selection: &FileSelection,
         walk: &Walk,
         mut state: impl FnMut(&ProjectPath) -> Option<Fingerprint>,
-    ) -> Option<Self> {
+    ) -> Option<(Self, TreeParts)> {
         if !is_complete(walk) {
             return None;
         }
-        // The name of each file, its globs, and what it looks like.
-        type InFolder<'a> = (&'a str, &'a [usize], Option<Fingerprint>);
         let mut folders: BTreeMap<&str, Vec<InFolder<'_>>> = BTreeMap::new();
         for (path, globs) in walk.files.iter().filter(|(_, globs)| !globs.is_empty()) {
-            let (folder, name) = path.as_str().rsplit_once('/').unwrap_or(("", path.as_str()));
+            let (folder, name) = folder_and_name(path);
             folders.entry(folder).or_default().push((name, globs, state(path)));
         }
         let mut parts = BTreeMap::new();
-        for (folder, mut files) in folders {
-            files.sort_unstable_by_key(|(name, ..)| *name);
-            for (index, files) in files.chunks(PART).enumerate() {
-                let mut part = Part::default();
-                files.iter().try_for_each(|(name, globs, state)| part.add(name, globs, (*state)?))?;
-                parts.insert((Arc::from(folder), index), part);
-            }
+        for (folder, files) in folders {
+            parts.extend(parts_of(folder, files)?);
         }
         Self::of(parts, explicit(selection).into_iter().map(|path| (path, state(path))))
     }
@@ -133,21 +128,23 @@ impl TreeDigest {
     fn of<'a>(
         parts: BTreeMap<PartName, Part>,
         explicit: impl IntoIterator<Item = (&'a ProjectPath, Option<Fingerprint>)>,
-    ) -> Option<Self> {
-        let mut digest = Sha256::new();
+    ) -> Option<(Self, TreeParts)> {
+        let (mut digest, mut found) = (Sha256::new(), TreeParts::default());
         for ((folder, index), part) in parts {
+            let part = part.finish();
             digest.update((folder.len() as u64).to_le_bytes());
             digest.update(folder.as_bytes());
             digest.update((index as u64).to_le_bytes());
-            digest.update(part.digest.finalize());
+            digest.update(part);
+            found.push(PartPlace::Folder(folder, index), &part);
         }
         digest.update(u64::MAX.to_le_bytes());
         for (path, state) in explicit {
-            let mut part = Part::default();
-            part.add(path.as_str(), &[], state?)?;
-            digest.update(part.digest.finalize());
+            let part = named_part(path, state?)?.finish();
+            digest.update(part);
+            found.push(PartPlace::Named(path.clone()), &part);
         }
-        Some(Self(digest.finalize().into()))
+        Some((Self(digest.finalize().into()), found))
     }
 }
 
@@ -161,32 +158,6 @@ fn is_complete(walk: &Walk) -> bool {
 /// The paths that the manifest names one by one, whether or not a glob finds them too.
 fn explicit(selection: &FileSelection) -> BTreeSet<&ProjectPath> {
     selection.explicit.iter().collect()
-}
-
-/// A folder and the number of the part.
-type PartName = (Arc<str>, usize);
-
-/// Some files of one folder.
-#[derive(Default)]
-struct Part {
-    digest: Sha256,
-    files: u64,
-}
-
-impl Part {
-    /// Adds the next file by name. Always `Some`, so that a file without a state ends the digest.
-    fn add(&mut self, name: &str, globs: &[usize], state: Fingerprint) -> Option<()> {
-        let Fingerprint { size, modified_ns, changed_ns, inode, device } = state;
-        self.digest.update((name.len() as u64).to_le_bytes());
-        self.digest.update(name.as_bytes());
-        self.digest.update((globs.len() as u64).to_le_bytes());
-        globs.iter().for_each(|glob| self.digest.update((*glob as u64).to_le_bytes()));
-        for number in [size, inode, device, modified_ns.cast_unsigned(), changed_ns.cast_unsigned()] {
-            self.digest.update(number.to_le_bytes());
-        }
-        self.files += 1;
-        Some(())
-    }
 }
 
 /// All parts below a folder.

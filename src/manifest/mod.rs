@@ -43,15 +43,18 @@ pub(crate) use resolve::Resolved;
 pub(crate) use schema::schema;
 pub(crate) use syntax::MAX_BYTES;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use asset::AssetKeys;
 use diagnostic::{ErrorSink, ManifestSource};
 use document::ManifestDocument;
 
 use crate::model::address::Address;
-use crate::model::desired::{DesiredAsset, FileSelection, FoundFiles, GlobPattern};
+use crate::model::checkout::Checkout;
+use crate::model::desired::{Desired, DesiredAsset, FileSelection, FoundFiles, GlobPattern};
 use crate::model::file::{FileFacts, FileProblem};
 use crate::model::ids::Creator;
+use crate::model::metadata::Metadata;
 use crate::model::output::Output;
 use crate::model::path::ProjectPath;
 use crate::model::policy::Policy;
@@ -137,6 +140,20 @@ impl Manifest {
         content: Result<FileFacts, FileProblem>,
     ) -> Option<(Address, DesiredAsset)> {
         resolve::resolve_file(self, path, globs, content)
+    }
+
+    /// Whether no asset is wanted otherwise because of another one: nothing is pinned, and no icon or
+    /// preview is set.
+    pub(crate) fn wants_each_alone(&self) -> bool {
+        let ManifestDocument { assets, globs, pins, .. } = &self.document;
+        let keys = assets.iter().map(|entry| &entry.keys).chain(globs.iter().map(|glob| &glob.keys));
+        let shows = |metadata: &Metadata| metadata.references().next().is_some() || metadata.asset_ids().next().is_some();
+        pins.is_empty() && !keys.map(AssetKeys::metadata).any(|metadata| shows(&metadata))
+    }
+
+    /// Returns the desired state of these assets alone, which were resolved one by one, in `checkout`.
+    pub(crate) fn desired_of(&self, assets: BTreeMap<Address, DesiredAsset>, checkout: Checkout) -> Desired {
+        Desired { assets, existing: resolve::existing(self), policy: self.document.policy, checkout, ..Desired::default() }
     }
 
     /// The addresses under `[assets]`.

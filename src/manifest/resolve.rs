@@ -18,6 +18,7 @@ use crate::model::address::Address;
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::desired::{Desired, DesiredAsset, FoundFile, FoundFiles, Stray};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem, FileProblemKind, ModelRoot};
+use crate::model::ids::AssetId;
 use crate::model::path::ProjectPath;
 
 /// A manifest combined with its files.
@@ -66,11 +67,16 @@ pub(super) fn resolve(
     }
     let assets: BTreeMap<Address, DesiredAsset> =
         assets.into_iter().map(|(address, (asset, _))| (address, asset)).collect();
-    let existing = document.existing.iter().map(|(address, entry)| (address.clone(), entry.id)).collect();
+    let existing = existing(manifest);
     let fileless = fileless(document, known, &assets);
     let desired = Desired { assets, existing, policy: document.policy, stray, fileless, ..Desired::default() };
     let notes = notes(document, &desired, &used).into_notes(&manifest.source);
     Ok(Resolved { desired, notes })
+}
+
+/// Returns what `[existing]` says.
+pub(super) fn existing(manifest: &Manifest) -> BTreeMap<Address, AssetId> {
+    manifest.document.existing.iter().map(|(address, entry)| (address.clone(), entry.id)).collect()
 }
 
 /// See [`Manifest::resolve_file`].

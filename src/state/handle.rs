@@ -117,6 +117,29 @@ impl StoreHandle {
         self.call(move |store| store.set_settled(&proof, &statuses))
     }
 
+    /// See [`Store::set_settled_again`].
+    ///
+    /// # Errors
+    /// Like [`Store::set_settled_again`], or [`StateError::Closed`].
+    pub fn set_settled_again(
+        &self,
+        proof: SettledProof,
+        statuses: Vec<SettledRows>,
+    ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.set_settled_again(&proof, &statuses))
+    }
+
+    /// See [`Store::settled_rows_with`].
+    ///
+    /// # Errors
+    /// Like [`Store::settled_rows_with`], or [`StateError::Closed`].
+    pub fn settled_rows_with(
+        &self,
+        address: Address,
+    ) -> impl Future<Output = Result<Option<SettledRows>, StateError>> + Send + 'static {
+        self.call(move |store| store.settled_rows_with(&address))
+    }
+
     /// See [`Store::lockfile_fingerprint`].
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod arguments;
 mod beside;
 mod branches;
 mod byhand;
+mod changed;
 mod ci;
 mod ci_pages;
 mod circles;

@@ -88,7 +88,7 @@ impl Reconciler<'_> {
         let is_tied = !self.finds_parts || (changed.is_empty() && self.wanted.manifest.is_some());
         let ties = if is_tied { std::mem::take(&mut self.wanted.ties) } else { ties_of(&desired) };
         let (manifest, desired) = (Some((manifest, text)), Arc::new(desired));
-        self.wanted = WantedAssets { manifest, desired, ties, in_manifest, inputs };
+        self.wanted = WantedAssets { manifest, desired, ties, in_manifest, inputs, change: None };
         Ok(WantedChanges { changed, waiting })
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::workspace::gather::{GatherError, Gathered};
 use crate::engine::workspace::plan_inputs::PlanInputs;
+use crate::engine::workspace::settled::ChangedFiles;
 use crate::manifest::Manifest;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
@@ -24,6 +25,8 @@ pub(super) struct WantedAssets {
     pub(super) in_manifest: Arc<BTreeSet<Address>>,
     /// What all of this was gathered from, if that is known.
     pub(super) inputs: Option<PlanInputs>,
+    /// What changed since there was nothing to do, if all of this is about that alone.
+    pub(super) change: Option<Box<ChangedFiles>>,
 }
 
 /// The result of a scan, which is in force once it is taken over.

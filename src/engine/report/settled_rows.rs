@@ -67,6 +67,19 @@ pub(in crate::engine) fn decode(mut bytes: &[u8]) -> Option<Vec<SettledRow>> {
     Some(rows)
 }
 
+/// Returns `rows` with these `others` in place of those of their addresses; `None` if it lacks one of
+/// them.
+pub(in crate::engine) fn replace(rows: &[u8], others: Vec<SettledRow>) -> Option<Vec<u8>> {
+    let mut rows = decode(rows)?;
+    for other in others {
+        let place = rows.iter_mut().find(|row| row.status.address == other.status.address)?;
+        *place = other;
+    }
+    let mut bytes = Vec::new();
+    rows.iter().try_for_each(|row| write(row, &mut bytes))?;
+    Some(bytes)
+}
+
 /// The values that a row has, in the order in which they follow.
 mod has {
     pub(super) const OTHER_PATH: u64 = 1;

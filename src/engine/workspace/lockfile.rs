@@ -70,6 +70,8 @@ pub struct Lockfile {
     /// The file's length, and the room kept for the next one during uploads.
     length: u64,
     room: Option<Room>,
+    /// Only entries of what is loaded may be made anew: the file says all of the others.
+    only_changes: bool,
     /// The state's generation at the last read: a state that was written anew may hold more facts
     /// since.
     generation: u64,
@@ -124,7 +126,49 @@ impl Lockfile {
             had: BTreeSet::new(),
             length: 0,
             room: None,
+            only_changes: false,
             generation: 0,
+        }
+    }
+
+    /// Begins with a file that says all of the state, of which only a part is loaded, and that is not
+    /// read. Returns `false`, and does nothing, if it has to be read.
+    pub(super) fn begin_with_changes(&mut self) -> bool {
+        let head = git::head(&self.project.root);
+        let length = std::fs::symlink_metadata(&self.project.lockfile).map(|metadata| metadata.len());
+        if self.is_lost || self.known.is_none() || self.compared.as_ref() != Some(&head) {
+            return false;
+        }
+        let Ok(length) = length else { return false };
+        (self.only_changes, self.head, self.length) = (true, head, length);
+        true
+    }
+
+    /// Records what the file was made from, beside the state: the addresses of the part that is loaded.
+    pub(in crate::engine) fn says_all(&mut self, in_manifest: &Arc<BTreeSet<Address>>, checkout: &Checkout) {
+        let (in_manifest, checkout) = (Arc::clone(in_manifest), checkout.clone());
+        self.made_from = Some(MadeFrom { in_manifest, checkout, generation: self.generation });
+    }
+
+    /// Ends that: everything is loaded.
+    pub(super) fn ends_with_changes(&mut self) {
+        (self.only_changes, self.made_from, self.stamp) = (false, None, None);
+    }
+
+    /// Writes the entries that changed, and releases the room kept for them. Returns whether the file
+    /// was written; `None` if that isn't enough, and nothing was.
+    ///
+    /// # Errors
+    /// As for [`Lockfile::write`].
+    pub(super) async fn write_changes(
+        &mut self,
+        state_cache: &Arc<StateCache>,
+        in_manifest: &Arc<BTreeSet<Address>>,
+    ) -> Result<Option<bool>, KeepError> {
+        self.room = None;
+        match self.prepare_write(state_cache, in_manifest).await? {
+            Some(write) => self.wrote(write.run().await),
+            None => Ok(None),
         }
     }
 
@@ -224,7 +268,7 @@ impl Lockfile {
         in_manifest: &Arc<BTreeSet<Address>>,
     ) -> Result<Option<LockfileWrite>, KeepError> {
         if self.generation != state_cache.generation() || self.is_of_another_commit() {
-            if self.is_changed()? || self.is_of_another_branch() {
+            if self.only_changes || self.is_changed()? || self.is_of_another_branch() {
                 return Ok(None);
             }
             self.read(state_cache).await?;
@@ -260,6 +304,7 @@ impl Lockfile {
             is_lost: self.is_lost,
             is_unreported: self.unreported,
             is_cautious: false,
+            only_changes: self.only_changes,
         }
     }
 

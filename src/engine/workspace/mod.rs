@@ -1,11 +1,13 @@
 //! The local workspace: the project, its checkout, manifest, lockfile and state, and the desired
 //! and recorded state that follow from them.
 
+pub(crate) mod changed_part;
 pub(crate) mod committed;
 pub(crate) mod gather;
 pub(crate) mod git;
 pub(crate) mod lockfile;
 pub(crate) mod lost_entries;
+mod lost_outcomes;
 pub(crate) mod missing_lockfile;
 pub(crate) mod outputs;
 pub(crate) mod plan_inputs;

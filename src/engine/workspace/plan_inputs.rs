@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::git;
 use super::project::Project;
-use crate::files::{ScanDigest, TreeDigest};
+use crate::files::{ScanDigest, TreeDigest, TreeParts};
 use crate::model::desired::FileSelection;
 use crate::model::digest::Checksum;
 use crate::model::path::ProjectPath;
@@ -19,6 +19,7 @@ const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 pub(crate) struct PlanInputs {
     pub(super) manifest: Checksum,
     pub(super) files: TreeDigest,
+    pub(super) parts: TreeParts,
     /// The files that changed too recently for their metadata to show another change.
     pub(in crate::engine) recent: BTreeSet<ProjectPath>,
 }
@@ -26,8 +27,8 @@ pub(crate) struct PlanInputs {
 impl PlanInputs {
     /// Creates it from the manifest's text, the files, and git's `HEAD`.
     pub(super) fn new(manifest: &[u8], files: ScanDigest, head: &str) -> Self {
-        let ScanDigest { digest, recent } = files;
-        Self { manifest: checksum(manifest, head), files: digest, recent }
+        let ScanDigest { digest, parts, recent } = files;
+        Self { manifest: checksum(manifest, head), files: digest, parts, recent }
     }
 
     /// Whether manifest, files and checkout are what they were, but for the content of those that are

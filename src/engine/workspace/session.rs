@@ -3,22 +3,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
-use crate::engine::execute::effects;
 use crate::engine::report::progress::Listener;
+use crate::engine::workspace::changed_part::{self, LoadedPart, WantedPart};
 use crate::engine::workspace::gather::{GatherError, gather, in_progress_now};
 use crate::engine::workspace::lockfile::{KeepError, Lockfile, SavedLockfile};
+use crate::engine::workspace::lost_outcomes::hold_lost;
 use crate::engine::workspace::project::Project;
+use crate::engine::workspace::settled::ChangedFiles;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::manifest::Diagnostic;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::checkout::InLockfile;
 use crate::model::desired::Desired;
-use crate::model::event::EventKind;
 use crate::model::file::FileCache;
-use crate::model::phase::{Phase, PhaseEvent};
+use crate::model::phase::PhaseEvent;
 use crate::model::recorded::Recorded;
 use crate::model::shown::with_causes;
 use crate::platform::clock;
@@ -40,6 +39,8 @@ pub struct Session {
     pub cache: FileCache,
     /// Likely mistakes of manifest and files, as of the last look at them.
     pub notes: Vec<Diagnostic>,
+    /// What is wanted of the only part that was loaded, until a run takes it.
+    pub(in crate::engine) part: Option<WantedPart>,
 }
 
 /// Why a session could not begin. Nothing was attempted.
@@ -69,6 +70,20 @@ impl Session {
     /// # Errors
     /// When another process holds the state, or state or lockfile can't be used.
     pub async fn open(project: &Project, remote: &str, command: &str) -> Result<Self, SessionError> {
+        Self::open_changed(project, remote, command, None).await
+    }
+
+    /// Does what [`Session::open`] does. If nothing but a `change` of some files is to be looked at,
+    /// only what that can touch is loaded.
+    ///
+    /// # Errors
+    /// As for [`Session::open`].
+    pub(crate) async fn open_changed(
+        project: &Project,
+        remote: &str,
+        command: &str,
+        change: Option<Box<ChangedFiles>>,
+    ) -> Result<Self, SessionError> {
         if let Some(before) = project.state_before_git()
             // An unreadable path there is not Macadam's.
             && let Ok(Occupancy::Held { by }) = lock::holder(&before)
@@ -81,8 +96,6 @@ impl Session {
         // A service that is gone left these requests. It may have begun them, so they are not begun
         // again.
         store.end_requests(clock::now())?;
-        let recorded = store.load()?;
-        let cache = store.load_files()?;
         let lost = store.has_lost_outcomes()?;
         let memory = SavedLockfile {
             fingerprint: store.lockfile_fingerprint()?,
@@ -90,19 +103,69 @@ impl Session {
             is_unreported: store.is_lockfile_unreported()?,
             is_lost: store.is_lockfile_lost()?,
         };
+        let part = match change.filter(|_| !lost) {
+            Some(change) => changed_part::load(&store, project, change)?,
+            None => None,
+        };
+        let (recorded, cache, part) = match part {
+            Some(LoadedPart { recorded, cache, wanted }) => (recorded, cache, Some(wanted)),
+            None => (store.load()?, store.load_files()?, None),
+        };
         let (command, place) = (command.to_owned(), project.clone());
         let place = Box::new(move || place.state_now().map_err(|error| with_causes(&error)));
         let hold = WriteLock::new(lock, &store, &command, place)?;
         let store = StoreHandle::spawn(store).map_err(SessionError::Thread)?;
-        let state_cache = Arc::new(StateCache::new(recorded, store, hold, remote.to_owned()));
+        let state_cache = Arc::new(StateCache::new(recorded, part.is_some(), store, hold, remote.to_owned()));
+        let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), memory);
+        let (project, notes) = (project.clone(), Vec::new());
+        if part.is_some() && lockfile.begin_with_changes() {
+            return Ok(Self { project, state_cache, lockfile, cache, notes, part });
+        }
+        let mut session = Self { project, state_cache, lockfile, cache, notes, part: None };
+        session.load_everything().await?;
+        let Self { state_cache, lockfile, .. } = &mut session;
         if lost {
             state_cache.commit_with(|recorded| hold_lost(recorded, clock::now())).await?;
         }
         state_cache.commit_with(|recorded| recover(recorded, |_| true)).await?;
         state_cache.store().settle_lost_outcomes().await?;
-        let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), memory);
-        lockfile.read(&state_cache).await?;
-        Ok(Self { project: project.clone(), state_cache, lockfile, cache, notes: Vec::new() })
+        lockfile.read(state_cache).await?;
+        Ok(session)
+    }
+
+    /// Loads everything, if only a part was loaded. Call it while nothing is in progress.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub(in crate::engine) async fn load_everything(&mut self) -> Result<(), StateCacheError> {
+        self.part = None;
+        if !self.state_cache.is_part() {
+            return Ok(());
+        }
+        tracing::debug!("everything was loaded after a part");
+        self.state_cache.load_everything().await?;
+        self.cache = self.state_cache.store().load_files().await?;
+        self.lockfile.ends_with_changes();
+        Ok(())
+    }
+
+    /// Writes the lockfile a last time, and releases the room kept for it. If only a part is loaded,
+    /// its entries alone are made anew where that is enough.
+    ///
+    /// # Errors
+    /// As for [`Lockfile::write_last`].
+    pub(in crate::engine) async fn write_last(&mut self, in_manifest: &Arc<BTreeSet<Address>>) -> Result<bool, KeepError> {
+        if !self.state_cache.is_part() {
+            return self.lockfile.write_last(&self.state_cache, in_manifest).await;
+        }
+        if let Ok(Some(written)) = self.lockfile.write_changes(&self.state_cache, in_manifest).await {
+            return Ok(written);
+        }
+        self.load_everything().await?;
+        let mut known = self.state_cache.read(in_lockfile);
+        known.extend(in_manifest.iter().cloned());
+        self.lockfile.read(&self.state_cache).await?;
+        self.lockfile.write_last(&self.state_cache, &Arc::new(known)).await
     }
 
     /// Writes the lockfile after a change of one address, and includes that address if it has
@@ -111,14 +174,7 @@ impl Session {
     /// # Errors
     /// When the lockfile can't be written.
     pub async fn keep(&mut self, address: Option<&Address>) -> Result<bool, KeepError> {
-        let mut known: BTreeSet<Address> = self.state_cache.read(|recorded| {
-            recorded
-                .assets
-                .iter()
-                .filter(|(_, record)| record.in_lockfile == InLockfile::Yes)
-                .map(|(address, _)| address.clone())
-                .collect()
-        });
+        let mut known = self.state_cache.read(in_lockfile);
         known.extend(address.cloned());
         self.lockfile.write(&self.state_cache, &Arc::new(known)).await
     }
@@ -154,31 +210,17 @@ impl Session {
     }
 }
 
+/// Returns the addresses that the lockfile has.
+fn in_lockfile(recorded: &Recorded) -> BTreeSet<Address> {
+    let known = recorded.assets.iter().filter(|(_, record)| record.in_lockfile == InLockfile::Yes);
+    known.map(|(address, _)| address.clone()).collect()
+}
+
 /// Returns the changes that recover the open attempts of these addresses after the end of their
 /// worker: the last process, or a task that panicked.
 pub(in crate::engine) fn recover(recorded: &Recorded, of: impl Fn(&Address) -> bool) -> Vec<Change> {
     let open = recorded.attempts.iter().filter(|(_, attempt)| of(&attempt.address));
     open.filter(|(_, attempt)| attempt.phase.next(&PhaseEvent::Recover).is_ok_and(|next| next != attempt.phase))
         .map(|(id, _)| Change::Advance { attempt: *id, event: PhaseEvent::Recover })
-        .collect()
-}
-
-/// Returns the changes that hold handed-over uploads of new assets, if the last process could not
-/// record all outcomes. Sent again, they would probably be duplicates. Changes of known assets are
-/// settled by fetching the asset, as after a crash.
-pub(in crate::engine) fn hold_lost(recorded: &Recorded, now: Timestamp) -> Vec<Change> {
-    let open = recorded.attempts.iter().filter(|(_, attempt)| attempt.phase == Phase::HandedOver);
-    open.filter(|(_, attempt)| attempt.intent.upload().is_some())
-        .flat_map(|(id, attempt)| {
-            let message = "the state could not be written when its answer came";
-            let (record, input_digest) = (recorded.assets.get(&attempt.address), attempt.intent.input_digest());
-            let blocked = effects::failed(record, input_digest, message, fastrand::f64(), now);
-            let event = EventKind::InDoubt { action: attempt.intent.kind(), message: message.to_owned() };
-            [
-                Change::Advance { attempt: *id, event: PhaseEvent::Hold },
-                Change::SetBlocked { address: attempt.address.clone(), blocked: Some(blocked) },
-                Change::log(&attempt.address, event),
-            ]
-        })
         .collect()
 }

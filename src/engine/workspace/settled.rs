@@ -9,6 +9,7 @@
 //! Times that are too recent to show a change (git's "racy" rule) prove nothing. Read next:
 //! [`crate::files::TreeDigest`].
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
@@ -22,12 +23,12 @@ use crate::engine::workspace::outputs::{OutputFile, OutputState};
 use crate::engine::workspace::plan_inputs::{PlanInputs, checksum, head_for_proof};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot;
-use crate::files::{self, TreeDigest, is_unchanged_since};
+use crate::files::{self, DiskDigest, TreeDigest, TreeParts, is_unchanged_since};
 use crate::manifest::Manifest;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::digest::Checksum;
-use crate::model::file::Fingerprint;
+use crate::model::file::{FileCache, Fingerprint};
 use crate::model::history::RevisionState;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::{Record, Recorded};
@@ -41,21 +42,39 @@ use crate::state::store::{EventRow, SettledProof, SettledRows, Store};
 /// How long a proof holds, unless something changes.
 const HOLDS_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// Adds the lockfile, the outputs and git's index as they are on disk; `None` if one of them is
-/// missing, or changed too recently before `now_ns` to show a change. There may be no index.
-fn add_own_files(mut digest: Checksum, project: &Project, manifest: &Manifest, now_ns: i64) -> Option<String> {
-    let outputs = manifest.outputs().iter().map(|output| project.outputs.join(output.path.as_str()));
-    for path in std::iter::once(project.lockfile.clone()).chain(outputs) {
-        let state = state_of(&path).filter(|state| is_unchanged_since(state, now_ns))?;
-        update(&mut digest, &state);
+/// What the proof depends on beside the files, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct OwnFiles {
+    /// A digest of manifest, checkout, outputs and git's index.
+    rest: String,
+    /// What the file system says of the lockfile.
+    lockfile: Fingerprint,
+}
+
+impl OwnFiles {
+    /// Adds lockfile, outputs and git's index, as they are on disk, to the digest of manifest and
+    /// checkout; `None` if one of them is missing, or one beside the lockfile changed too recently
+    /// before `now_ns` to show a change. There may be no index.
+    fn look(mut digest: Checksum, project: &Project, manifest: &Manifest, now_ns: i64) -> Option<Self> {
+        for output in manifest.outputs() {
+            let path = project.outputs.join(output.path.as_str());
+            update(&mut digest, &state_of(&path).filter(|state| is_unchanged_since(state, now_ns))?);
+        }
+        // `git rm --cached` is worth a word about the file. A rehearsal's files are nobody else's.
+        let index = (project.lockfile_access != Access::Private).then(|| git::index(&project.root)).flatten();
+        if let Some(state) = index.as_deref().and_then(state_of) {
+            is_unchanged_since(&state, now_ns).then_some(())?;
+            update(&mut digest, &state);
+        }
+        Some(Self { rest: digest.finish(), lockfile: state_of(&project.lockfile)? })
     }
-    // `git rm --cached` is worth a word about the file. A rehearsal's files are nobody else's.
-    let index = (project.lockfile_access != Access::Private).then(|| git::index(&project.root)).flatten();
-    if let Some(state) = index.as_deref().and_then(state_of) {
-        is_unchanged_since(&state, now_ns).then_some(())?;
-        update(&mut digest, &state);
+
+    fn digest(&self) -> String {
+        let mut digest = Checksum::default();
+        digest.update(self.rest.as_bytes());
+        update(&mut digest, &self.lockfile);
+        digest.finish()
     }
-    Some(digest.finish())
 }
 
 fn update(digest: &mut Checksum, state: &Fingerprint) {
@@ -80,8 +99,50 @@ fn now_ns(now: Timestamp) -> i64 {
 pub(crate) struct OpenProof<'a> {
     project: &'a Project,
     manifest: Manifest,
+    text: String,
+    own: OwnFiles,
     store: Store,
     proof: SettledProof,
+}
+
+/// What a look at the proof says.
+pub(crate) enum Look {
+    /// It holds.
+    NothingToDo(NothingToDo),
+    /// It holds for all but some files.
+    Changed(Box<ChangedFiles>),
+    /// There is none, or more changed.
+    Unknown,
+}
+
+/// A project in which nothing but some files changed since there was nothing to do.
+#[derive(Debug)]
+pub(crate) struct ChangedFiles {
+    /// The proof of that.
+    pub(super) proof: SettledProof,
+    pub(super) manifest: Manifest,
+    pub(super) text: String,
+    /// What the proof depends on beside them.
+    own: OwnFiles,
+    /// What all files look like now.
+    pub(super) digest: TreeDigest,
+    pub(super) parts: TreeParts,
+    /// Those that changed, and those whose metadata can't tell.
+    pub(super) files: BTreeSet<ProjectPath>,
+}
+
+/// The most files that count as some.
+const SOME: usize = 32;
+
+impl ChangedFiles {
+    /// Whether everything but the files is as it was at the look. Blocks: it reads the disk.
+    pub(super) fn still_hold(&self, project: &Project) -> bool {
+        let own = || {
+            let digest = checksum(self.text.as_bytes(), &head_for_proof(project)?);
+            OwnFiles::look(digest, project, &self.manifest, now_ns(clock::now()))
+        };
+        own().as_ref() == Some(&self.own)
+    }
 }
 
 /// A project in which there is nothing to do.
@@ -96,10 +157,26 @@ pub(crate) struct NothingToDo {
 /// Returns what there is to tell of the project, if it is proved that there is nothing to do.
 /// Writes nothing, and takes no lock. Blocks: it reads the disk.
 pub(crate) fn check(project: &Project, remote: &str) -> Option<NothingToDo> {
-    let open = open(project, remote).filter(OpenProof::covers_files)?;
-    let up_to_date = |path: &ProjectPath| OutputFile { path: path.clone(), state: OutputState::UpToDate };
-    let outputs = open.manifest.outputs().iter().map(|output| up_to_date(&output.path)).collect();
-    Some(NothingToDo { assets: open.proof.assets, outputs })
+    open(project, remote).filter(OpenProof::covers_files).map(|open| open.nothing_to_do())
+}
+
+/// Looks whether it is proved that there is nothing to do, or what changed since. Writes nothing, and
+/// takes no lock. Blocks: it reads the disk.
+pub(crate) fn look(project: &Project, remote: &str) -> Look {
+    let look = || {
+        let open = open_for_change(project, remote)?;
+        let selection = open.manifest.selection();
+        let DiskDigest { digest, parts, .. } = TreeDigest::of_disk(&project.root, &selection)?;
+        if open.proof.recent.is_none() && digest.to_string() == open.proof.files {
+            return Some(Look::NothingToDo(open.nothing_to_do()));
+        }
+        let known = |folder: &str| open.store.load_files_in(folder).ok();
+        let mut files = parts.changed_since(&open.proof.parts, &project.root, &selection, SOME, known)?;
+        files.extend(open.proof.recent.iter().flatten().cloned());
+        let OpenProof { manifest, text, own, proof, .. } = open;
+        Some(Look::Changed(Box::new(ChangedFiles { proof, manifest, text, own, digest, parts, files })))
+    };
+    look().unwrap_or(Look::Unknown)
 }
 
 /// Returns the status of every address, if it is proved that there is nothing to do. Blocks: it
@@ -120,6 +197,12 @@ pub(crate) fn statuses(project: &Project, remote: &str) -> Option<Vec<AssetStatu
 
 /// Returns the proof, if it holds but for the project's files. Blocks: it reads the disk.
 pub(crate) fn open<'a>(project: &'a Project, remote: &str) -> Option<OpenProof<'a>> {
+    open_for_change(project, remote).filter(|open| open.proof.recent.is_none())
+}
+
+/// Does the same; where metadata can't tell, the lockfile must be the known one by what it holds, and
+/// some files have to be read.
+fn open_for_change<'a>(project: &'a Project, remote: &str) -> Option<OpenProof<'a>> {
     // In CI every file was just written.
     if project.in_ci || !matches!(lock::holder(&project.state), Ok(Occupancy::Free)) {
         return None;
@@ -132,11 +215,24 @@ pub(crate) fn open<'a>(project: &'a Project, remote: &str) -> Option<OpenProof<'
     }
     let (manifest, text) = read_manifest(project).ok()?;
     let head = head_for_proof(project)?;
-    let inputs = add_own_files(checksum(text.as_bytes(), &head), project, &manifest, now_ns(now))?;
-    (inputs == proof.inputs).then_some(OpenProof { project, manifest, store, proof })
+    let own = OwnFiles::look(checksum(text.as_bytes(), &head), project, &manifest, now_ns(now))?;
+    if own.digest() != proof.inputs {
+        return None;
+    }
+    if proof.recent.is_some() {
+        let known = store.lockfile_fingerprint().ok()??;
+        (lockfile::fingerprint_at(&project.lockfile).ok()?? == known).then_some(())?;
+    }
+    Some(OpenProof { project, manifest, text, own, store, proof })
 }
 
 impl OpenProof<'_> {
+    fn nothing_to_do(&self) -> NothingToDo {
+        let up_to_date = |path: &ProjectPath| OutputFile { path: path.clone(), state: OutputState::UpToDate };
+        let outputs = self.manifest.outputs().iter().map(|output| up_to_date(&output.path)).collect();
+        NothingToDo { assets: self.proof.assets, outputs }
+    }
+
     fn covers_files(&self) -> bool {
         let found = TreeDigest::of_disk(&self.project.root, &self.manifest.selection());
         found.is_some_and(|found| found.digest.to_string() == self.proof.files)
@@ -145,7 +241,7 @@ impl OpenProof<'_> {
     /// Returns the status of an address, if its own file decides on it alone and is as it was.
     /// Blocks: it reads the disk.
     pub(crate) fn status(&self, address: &Address) -> Option<AssetStatus> {
-        let rows = settled_rows::decode(&self.store.settled_rows_with(address).ok()??)?;
+        let rows = settled_rows::decode(&self.store.settled_rows_with(address).ok()??.rows)?;
         let SettledRow { status, shows_others } = rows.into_iter().find(|row| row.status.address == *address)?;
         let known = self.store.load_file(&status.path).ok()??;
         let is_same = files::fingerprint_of(&self.project.root, &status.path) == Some(known.fingerprint)
@@ -201,7 +297,7 @@ pub(crate) fn prove(
 ) -> Option<(SettledProof, Vec<SettledRows>)> {
     let SettledRun { project, manifest, desired, recorded, options, report, lockfile } = *run;
     let until = now.saturating_add(HOLDS_FOR).ok()?;
-    let PlanInputs { manifest: text, files, recent } = inputs;
+    let PlanInputs { manifest: text, files, parts, recent } = inputs;
     if !is_quiet(report) || !is_certain(recorded) || !options.is_usual() || !recent.is_empty() {
         return None;
     }
@@ -209,12 +305,65 @@ pub(crate) fn prove(
         return None;
     }
     // The lockfile on disk is the one that was planned with.
-    let inputs = add_own_files(text, project, manifest, now_ns(now))?;
+    let own = OwnFiles::look(text, project, manifest, now_ns(now))?;
+    is_unchanged_since(&own.lockfile, now_ns(now)).then_some(())?;
     let bytes = lockfile::read(&project.lockfile).ok()??;
     (lockfile == Some(&*lockfile::fingerprint(&bytes))).then_some(())?;
-    let proof = SettledProof { inputs, files: files.to_string(), assets: report.assets, since: now, until };
+    let (inputs, files, parts) = (own.digest(), files.to_string(), parts.to_bytes());
+    let proof = SettledProof { inputs, files, assets: report.assets, since: now, until, parts, recent: None };
     // Without statuses `status` plans.
     Some((proof, settled_rows::encode(desired, recorded, now).unwrap_or_default()))
+}
+
+/// The end of a run that began with [`ChangedFiles`] and looked at nothing else.
+pub(crate) struct ChangedRun<'a> {
+    pub project: &'a Project,
+    pub change: &'a ChangedFiles,
+    /// What manifest and files were at the last look at all of them.
+    pub inputs: &'a PlanInputs,
+    /// What is known of the files that the run read.
+    pub cache: &'a FileCache,
+    pub report: &'a RunReport,
+}
+
+/// Returns the proof that there is nothing to do any more, from that of before; `None` if there may
+/// be. `has_nothing` says whether the plan of what changed is empty at a time. Blocks: it reads the
+/// disk.
+pub(crate) fn prove_again(
+    run: &ChangedRun<'_>,
+    now: Timestamp,
+    has_nothing: impl Fn(Timestamp) -> bool,
+) -> Option<SettledProof> {
+    let ChangedRun { project, change, inputs, cache, report } = *run;
+    let ChangedFiles { proof, manifest, own, .. } = change;
+    let is_open = !report.held.is_empty()
+        || !report.drifts.is_empty()
+        || !report.left.is_empty()
+        || report.under_review > 0
+        || report.stop.is_some()
+        || report.is_declined;
+    if is_open || now >= proof.until || ![now, proof.until].into_iter().all(has_nothing) {
+        return None;
+    }
+    let now_own = OwnFiles::look(inputs.manifest.clone(), project, manifest, now_ns(now))?;
+    (now_own.rest == own.rest).then_some(())?;
+    let is_recent = |path: &&ProjectPath| {
+        cache.get(path).is_none_or(|file| !is_unchanged_since(&file.fingerprint, file.looked_at_ns))
+    };
+    let recent: BTreeSet<ProjectPath> = change.files.iter().filter(is_recent).cloned().collect();
+    // Only what the lockfile holds tells whether this one is the one that was written.
+    let is_certain = recent.is_empty()
+        && now_own.lockfile == own.lockfile
+        && is_unchanged_since(&own.lockfile, now_ns(now));
+    Some(SettledProof {
+        inputs: now_own.digest(),
+        files: inputs.files.to_string(),
+        assets: proof.assets,
+        since: now,
+        until: proof.until,
+        parts: inputs.parts.to_bytes(),
+        recent: (!is_certain).then_some(recent),
+    })
 }
 
 /// Whether a run has nothing to tell but the number of its assets.

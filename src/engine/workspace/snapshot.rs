@@ -15,10 +15,10 @@ use crate::engine::workspace::gather::{GatherError, Gathered, gather, in_progres
 use crate::engine::workspace::git;
 use crate::engine::workspace::lockfile;
 use crate::engine::workspace::lost_entries;
+use crate::engine::workspace::lost_outcomes::hold_lost;
 use crate::engine::workspace::missing_lockfile;
 use crate::engine::workspace::outputs::{self, RenderedOutput};
 use crate::engine::workspace::project::Project;
-use crate::engine::workspace::session;
 use crate::files::FilesInProgress;
 use crate::manifest::Diagnostic;
 use crate::model::address::Address;
@@ -86,7 +86,7 @@ impl StateSnapshot {
             compared = store.lockfile_compared()?;
             is_lost = store.is_lockfile_lost()?;
             if store.has_lost_outcomes()? {
-                let held = session::hold_lost(&view.recorded, clock::now());
+                let held = hold_lost(&view.recorded, clock::now());
                 view.apply(&held)?;
             }
         }

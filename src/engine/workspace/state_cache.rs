@@ -20,7 +20,7 @@ use crate::model::recorded::{ApplyError, AttemptId, Identity, Recorded};
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
-use crate::state::lockfile;
+use crate::state::lockfile::{self, Ledger};
 use crate::state::write_lock::{Displaced, RegainError, Regained, WriteLock};
 
 /// The recorded state, and the store behind it.
@@ -39,6 +39,10 @@ struct CachedState {
     recorded: Recorded,
     /// The addresses of which something changed since the lockfile was last made.
     unwritten: BTreeSet<Address>,
+    /// Only a part of the state is in memory.
+    is_part: bool,
+    /// Facts of a file that was in the state's place, for when all of the state is in memory.
+    found: Vec<Ledger>,
     closed: bool,
 }
 
@@ -74,10 +78,12 @@ pub enum HandOverError {
 }
 
 impl StateCache {
-    /// Creates the cache with the recorded state of `remote`, for the holder of the lock.
-    pub fn new(recorded: Recorded, store: StoreHandle, hold: WriteLock, remote: String) -> Self {
+    /// Creates the cache with the recorded state of `remote`, for the holder of the lock. If it
+    /// `is_part`, more has to be loaded before anything is done about other addresses.
+    pub fn new(recorded: Recorded, is_part: bool, store: StoreHandle, hold: WriteLock, remote: String) -> Self {
+        let (unwritten, found) = (BTreeSet::new(), Vec::new());
         Self {
-            known: Mutex::new(CachedState { recorded, unwritten: BTreeSet::new(), closed: false }),
+            known: Mutex::new(CachedState { recorded, unwritten, is_part, found, closed: false }),
             store,
             hold,
             remote,
@@ -118,6 +124,37 @@ impl StateCache {
         if let Some(found) = found {
             let all = found.assets.keys().cloned().collect();
             let ledger = lockfile::export(&self.remote, &found, &all);
+            if self.is_part() {
+                self.known().found.push(ledger);
+                return Ok(());
+            }
+            self.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether only a part of the state is in memory.
+    pub(in crate::engine) fn is_part(&self) -> bool {
+        self.known().is_part
+    }
+
+    /// Loads all of the state, if only a part is in memory. Call it while nothing changes the state.
+    ///
+    /// # Errors
+    /// When it can't be read, or what was found in its place can't be recorded.
+    pub(super) async fn load_everything(&self) -> Result<(), StateCacheError> {
+        if !self.is_part() {
+            return Ok(());
+        }
+        let all = self.store.load().await?;
+        let found = {
+            let mut known = self.known();
+            known.recorded = all;
+            known.recorded.index_ties();
+            known.is_part = false;
+            std::mem::take(&mut known.found)
+        };
+        for ledger in found {
             self.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
         }
         Ok(())
@@ -180,7 +217,7 @@ impl StateCache {
     ) -> Result<Vec<Change>, StateCacheError> {
         let (changes, written) = {
             let mut known = self.known();
-            let CachedState { recorded, unwritten, closed } = &mut *known;
+            let CachedState { recorded, unwritten, closed, .. } = &mut *known;
             if *closed || self.known.is_poisoned() {
                 return Err(StateCacheError::Closed);
             }

@@ -1,8 +1,9 @@
 //! The file cache. It only saves time, so a power loss may take the newest entries.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension as _, Result, Row, Transaction, named_params};
+use rusqlite::{Connection, OptionalExtension as _, Result, Row, Transaction, named_params};
 
 use super::{Store, rows};
 use crate::model::along::along;
@@ -10,6 +11,7 @@ use crate::model::asset::FileFormat;
 use crate::model::file::{
     CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, FileProblemKind, Fingerprint, ModelRoot,
 };
+use crate::model::ids::ContentHash;
 use crate::model::path::ProjectPath;
 use crate::state::error::StateError;
 
@@ -51,11 +53,7 @@ impl Store {
     pub fn load_files(&self) -> Result<FileCache, StateError> {
         let read = || -> Result<FileCache> {
             let mut all = self.connection.prepare_cached(&format!("SELECT {COLUMNS} FROM files ORDER BY path"))?;
-            all.query_map([], |row| {
-                let path = ProjectPath::new(rows::text(row, 0)?).map_err(|error| rows::wrong(0, error))?;
-                Ok((path, file(row)?))
-            })?
-            .collect()
+            all.query_map([], |row| Ok((path(row)?, file(row)?)))?.collect()
         };
         read().map_err(|error| self.failed("read the file cache", error))
     }
@@ -82,6 +80,41 @@ impl Store {
         };
         read().map_err(|error| self.failed("read the file cache", error))
     }
+}
+
+/// Returns the entries of the files in a folder, without those of the folders in it.
+pub(super) fn in_folder(connection: &Connection, folder: &str) -> Result<FileCache> {
+    // Whatever begins with the folder's name and a slash, which only a zero follows.
+    let (from, to) = match folder {
+        "" => (String::new(), char::MAX.to_string()),
+        folder => (format!("{folder}/"), format!("{folder}0")),
+    };
+    let rest = i64::try_from(from.chars().count()).unwrap_or(i64::MAX) + 1;
+    let select = format!(
+        "SELECT {COLUMNS} FROM files WHERE path >= ?1 AND path < ?2 AND instr(substr(path, ?3), '/') = 0 ORDER BY path"
+    );
+    let mut all = connection.prepare_cached(&select)?;
+    all.query_map((from, to, rest), |row| Ok((path(row)?, file(row)?)))?.collect()
+}
+
+/// Returns the files whose content is one of these.
+pub(super) fn with_content(
+    connection: &Connection,
+    contents: &BTreeSet<ContentHash>,
+) -> Result<BTreeSet<ProjectPath>> {
+    let mut all = connection.prepare_cached("SELECT path, content FROM files WHERE content IS NOT NULL")?;
+    let mut found = all.query([])?;
+    let mut paths = BTreeSet::new();
+    while let Some(row) = found.next()? {
+        if contents.contains(&rows::content(row, 1)?) {
+            paths.insert(path(row)?);
+        }
+    }
+    Ok(paths)
+}
+
+fn path(row: &Row<'_>) -> Result<ProjectPath> {
+    ProjectPath::new(rows::text(row, 0)?).map_err(|error| rows::wrong(0, error))
 }
 
 fn save(transaction: &Transaction<'_>, delta: &FileDelta) -> Result<()> {

@@ -41,9 +41,7 @@ impl Store {
                 restored: observations::load_restored(&snapshot)?,
                 outdated: observations::load_outdated(&snapshot)?,
                 quotas: load_quotas(&snapshot)?,
-                next_attempt: snapshot.query_row("SELECT next_attempt FROM meta", [], |row| {
-                    u64::try_from(row.get::<_, i64>(0)?).map_err(|error| rows::wrong(0, error))
-                })?,
+                next_attempt: load_next_attempt(&snapshot)?,
                 ties: RecordedTies::default(),
             })
         };
@@ -55,10 +53,21 @@ impl Store {
     /// # Errors
     /// As for [`Store::load`].
     pub fn load_record(&self, address: &Address) -> Result<Option<Record>, StateError> {
-        let query = RecordQuery { connection: &self.connection, address: Some(address) };
-        let (mut records, _) = load_records(&query).map_err(|error| self.failed("read what is known", error))?;
-        Ok(records.remove(address))
+        load_record(&self.connection, address).map_err(|error| self.failed("read what is known", error))
     }
+}
+
+/// Loads the record of one address.
+pub(super) fn load_record(connection: &Connection, address: &Address) -> Result<Option<Record>> {
+    let (mut records, _) = load_records(&RecordQuery { connection, address: Some(address) })?;
+    Ok(records.remove(address))
+}
+
+/// Loads the number that the next attempt gets.
+pub(super) fn load_next_attempt(connection: &Connection) -> Result<u64> {
+    connection.query_row("SELECT next_attempt FROM meta", [], |row| {
+        u64::try_from(row.get::<_, i64>(0)?).map_err(|error| rows::wrong(0, error))
+    })
 }
 
 /// Whose rows are read: those of one address, or all.
@@ -183,7 +192,7 @@ fn load_listed(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>) 
     })
 }
 
-fn load_forgotten(connection: &Connection) -> Result<BTreeMap<Address, Forgotten>> {
+pub(super) fn load_forgotten(connection: &Connection) -> Result<BTreeMap<Address, Forgotten>> {
     let mut all = connection.prepare_cached("SELECT address, asset_id, times FROM forgotten")?;
     let mut found = all.query([])?;
     let mut forgotten: BTreeMap<Address, Forgotten> = BTreeMap::new();
@@ -247,7 +256,7 @@ fn load_asked_before(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Rec
     })
 }
 
-fn load_quotas(connection: &Connection) -> Result<BTreeMap<(Creator, AssetType), SpentQuota>> {
+pub(super) fn load_quotas(connection: &Connection) -> Result<BTreeMap<(Creator, AssetType), SpentQuota>> {
     let mut all = connection.prepare_cached("SELECT creator, asset_type, until, message FROM quotas")?;
     all.query_map([], |row| {
         let spent = SpentQuota { until: rows::time(row, 2)?, message: row.get(3)? };

@@ -17,6 +17,7 @@ mod load;
 mod moves;
 mod observations;
 mod open;
+mod part;
 mod proof;
 mod records;
 mod request_form;
@@ -42,6 +43,7 @@ pub(crate) use events::EventRow;
 pub(crate) use files::FileDelta;
 pub(crate) use learned::{LatencyRow, LimitRow};
 pub(super) use open::create_folder;
+pub(crate) use part::{Tied, TiedBy};
 pub(crate) use requests::{RequestClient, RequestProgress};
 pub(crate) use settled::{SettledProof, SettledRows};
 

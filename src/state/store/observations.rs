@@ -135,17 +135,44 @@ pub(super) fn load_outdated(connection: &Connection) -> Result<BTreeSet<AssetId>
     all.query_map([], |row| rows::asset_id(row, 0))?.collect()
 }
 
+/// What an observation is read from, in order.
+const COLUMNS: &str = "asset_id, at, revision, asset_type, creator, display_name, description, moderation, archived, \
+     icon, previews, social_links, revision_created_at";
+
 pub(super) fn load(connection: &Connection) -> Result<BTreeMap<AssetId, Observation>> {
-    let mut all = connection.prepare_cached(
-        "SELECT asset_id, at, revision, asset_type, creator, display_name, description, moderation, archived, icon,
-                previews, social_links, revision_created_at
-         FROM observations ORDER BY asset_id",
-    )?;
-    all.query_map([], |row| {
-        let asset = asset(row)?;
-        Ok((asset.asset_id, Observation { asset, at: rows::time(row, 1)? }))
-    })?
-    .collect()
+    let mut all = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM observations ORDER BY asset_id"))?;
+    all.query_map([], |row| Ok((rows::asset_id(row, 0)?, observation(row)?)))?.collect()
+}
+
+fn observation(row: &Row<'_>) -> Result<Observation> {
+    Ok(Observation { asset: asset(row)?, at: rows::time(row, 1)? })
+}
+
+/// What is known of some assets beside their revisions.
+#[derive(Default)]
+pub(super) struct AboutAssets {
+    /// Roblox's last descriptions.
+    pub seen: BTreeMap<AssetId, Observation>,
+    /// When Macadam last changed them.
+    pub written: BTreeMap<AssetId, Timestamp>,
+    /// When Macadam last restored them.
+    pub restored: BTreeMap<AssetId, Timestamp>,
+}
+
+/// Loads what is known of these assets.
+pub(super) fn about(connection: &Connection, assets: &BTreeSet<AssetId>) -> Result<AboutAssets> {
+    let mut about = AboutAssets::default();
+    let mut seen = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM observations WHERE asset_id = ?1"))?;
+    let mut written = connection.prepare_cached("SELECT at, restored_at FROM own_writes WHERE asset_id = ?1")?;
+    for asset_id in assets {
+        let number = rows::number(asset_id.get());
+        about.seen.extend(seen.query_row([number], observation).optional()?.map(|seen| (*asset_id, seen)));
+        let times = |row: &Row<'_>| Ok((rows::time(row, 0)?, rows::parsed_or_null(row, 1)?));
+        let Some((at, restored)) = written.query_row([number], times).optional()? else { continue };
+        about.written.insert(*asset_id, at);
+        about.restored.extend(restored.map(|restored| (*asset_id, restored)));
+    }
+    Ok(about)
 }
 
 fn asset(row: &Row<'_>) -> Result<RemoteAsset> {

@@ -1,11 +1,14 @@
 //! The proof that there is nothing to do. It holds while its inputs are the same and nothing was
 //! written since: every change of the state deletes it.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Result};
+use rusqlite::{Connection, OptionalExtension as _, Result, Row, Transaction};
 
 use super::{Store, rows};
 use crate::model::address::Address;
+use crate::model::path::ProjectPath;
 use crate::state::error::StateError;
 
 /// What a plan was made from, when it had nothing to do.
@@ -21,6 +24,11 @@ pub struct SettledProof {
     pub since: Timestamp,
     /// Until when time alone gives a plan nothing to do.
     pub until: Timestamp,
+    /// What is kept of the parts of the digest of all files.
+    pub parts: Vec<u8>,
+    /// The files that changed too recently for their metadata to show another change, if the lockfile
+    /// or files did: only what they hold tells.
+    pub recent: Option<BTreeSet<ProjectPath>>,
 }
 
 /// The statuses of some addresses that follow one another.
@@ -42,16 +50,31 @@ impl Store {
             if self.connection.is_autocommit() {
                 self.connection.execute_batch("BEGIN")?;
             }
-            let mut all = self.connection.prepare_cached("SELECT inputs, files, assets, since, until FROM settled")?;
-            all.query_row([], |row| {
-                let (since, until) = (rows::time(row, 3)?, rows::time(row, 4)?);
-                let (inputs, files) = (rows::text(row, 0)?.to_owned(), rows::text(row, 1)?.to_owned());
-                let assets = row.get::<_, i64>(2)?.unsigned_abs();
-                Ok(SettledProof { inputs, files, assets, since, until })
-            })
-            .optional()
+            self.proof()
         };
         read().map_err(|error| self.failed("read whether there is anything to do", error))
+    }
+
+    /// Returns whether this is the proof, which nothing was written since.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn is_settled_by(&self, proof: &SettledProof) -> std::result::Result<bool, StateError> {
+        let found = self.proof().map_err(|error| self.failed("read whether there is anything to do", error))?;
+        Ok(found.as_ref() == Some(proof))
+    }
+
+    fn proof(&self) -> Result<Option<SettledProof>> {
+        let mut all =
+            self.connection.prepare_cached("SELECT inputs, files, assets, since, until, parts, recent FROM settled")?;
+        all.query_row([], |row| {
+            let (since, until) = (rows::time(row, 3)?, rows::time(row, 4)?);
+            let (inputs, files) = (rows::text(row, 0)?.to_owned(), rows::text(row, 1)?.to_owned());
+            let assets = row.get::<_, i64>(2)?.unsigned_abs();
+            let recent = rows::text_or_null(row, 6)?.map(recent_files).transpose()?;
+            Ok(SettledProof { inputs, files, assets, since, until, parts: row.get(5)?, recent })
+        })
+        .optional()
     }
 
     /// Passes all statuses that were stored with the proof to `take`, in the order of their
@@ -78,12 +101,16 @@ impl Store {
     ///
     /// # Errors
     /// When the database can't be read.
-    pub fn settled_rows_with(&self, address: &Address) -> std::result::Result<Option<Vec<u8>>, StateError> {
+    pub fn settled_rows_with(&self, address: &Address) -> std::result::Result<Option<SettledRows>, StateError> {
         let read = || {
             let mut one = self
                 .connection
-                .prepare_cached("SELECT rows FROM settled_rows WHERE first <= ?1 ORDER BY first DESC LIMIT 1")?;
-            one.query_row([address.as_str()], |row| row.get(0)).optional()
+                .prepare_cached("SELECT first, rows FROM settled_rows WHERE first <= ?1 ORDER BY first DESC LIMIT 1")?;
+            let found = |row: &Row<'_>| {
+                let first = Address::new(rows::text(row, 0)?).map_err(|error| rows::wrong(0, error))?;
+                Ok(SettledRows { first, rows: row.get(1)? })
+            };
+            one.query_row([address.as_str()], found).optional()
         };
         read().map_err(|error| self.failed("read what is settled", error))
     }
@@ -99,18 +126,51 @@ impl Store {
         statuses: &[SettledRows],
     ) -> std::result::Result<(), StateError> {
         self.without_waiting("write that there is nothing to do", |transaction| {
-            let SettledProof { inputs, files, assets, since, until } = proof;
-            let assets = i64::try_from(*assets).unwrap_or(i64::MAX);
-            let row = (inputs, files, assets, since.to_string(), until.to_string());
             transaction.execute("DELETE FROM settled_rows", [])?;
-            let mut insert = transaction.prepare_cached("INSERT INTO settled_rows (first, rows) VALUES (?1, ?2)")?;
-            for SettledRows { first, rows } in statuses {
-                insert.execute((first.as_str(), rows))?;
-            }
-            drop(insert);
-            transaction.execute("INSERT OR REPLACE INTO settled VALUES (1, ?1, ?2, ?3, ?4, ?5)", row).map(drop)
+            put_rows(transaction, statuses)?;
+            put_proof(transaction, proof)
         })
     }
+
+    /// Stores the proof, with statuses in place of those that were stored with the same first
+    /// address. The others stay what they are.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub fn set_settled_again(
+        &mut self,
+        proof: &SettledProof,
+        changed: &[SettledRows],
+    ) -> std::result::Result<(), StateError> {
+        self.without_waiting("write that there is nothing to do", |transaction| {
+            put_rows(transaction, changed)?;
+            put_proof(transaction, proof)
+        })
+    }
+}
+
+fn put_rows(transaction: &Transaction<'_>, statuses: &[SettledRows]) -> Result<()> {
+    let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO settled_rows (first, rows) VALUES (?1, ?2)")?;
+    for SettledRows { first, rows } in statuses {
+        insert.execute((first.as_str(), rows))?;
+    }
+    Ok(())
+}
+
+fn put_proof(transaction: &Transaction<'_>, proof: &SettledProof) -> Result<()> {
+    let SettledProof { inputs, files, assets, since, until, parts, recent } = proof;
+    let assets = i64::try_from(*assets).unwrap_or(i64::MAX);
+    let recent = recent.as_ref().map(|paths| {
+        let paths: Vec<&str> = paths.iter().map(ProjectPath::as_str).collect();
+        serde_json::to_string(&paths).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+    });
+    let row = (inputs, files, assets, since.to_string(), until.to_string(), parts, recent.transpose()?);
+    transaction.execute("INSERT OR REPLACE INTO settled VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)", row).map(drop)
+}
+
+fn recent_files(text: &str) -> Result<BTreeSet<ProjectPath>> {
+    let paths: Vec<String> = serde_json::from_str(text).map_err(|error| rows::wrong(6, error))?;
+    paths.iter().map(|path| ProjectPath::new(path).map_err(|error| rows::wrong(6, error))).collect()
 }
 
 /// Deletes the proof, as part of every change.

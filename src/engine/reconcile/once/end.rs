@@ -36,6 +36,8 @@ impl SyncRun<'_> {
         }
         match self.reconciler.write_lockfile().await {
             Ok(true) => {}
+            // What it holds is taken in with everything else.
+            Ok(false) if self.is_part() => {}
             Ok(false) => {
                 // Taken in for the next time.
                 let Session { state_cache, lockfile, .. } = &mut *self.reconciler.session;
@@ -79,7 +81,7 @@ impl SyncRun<'_> {
     /// Writes the lockfile, the learned limits and the latencies, however the run ended.
     pub(super) async fn end(mut self, ended: Result<(), SyncError>) -> Result<RunReport, SyncError> {
         let Reconciler { session, wanted, context, .. } = &mut self.reconciler;
-        let written = session.lockfile.write_last(&session.state_cache, &wanted.in_manifest).await;
+        let written = session.write_last(&wanted.in_manifest).await;
         let learned = context.save_limits().await;
         self.report.stop = self.options.stop.why();
         if let Some(Stop::Defect { .. }) = self.report.stop {
@@ -92,6 +94,11 @@ impl SyncRun<'_> {
         let written = match written {
             // Nobody wants a file of no asset IDs from a run that was not to be.
             Ok(_) if self.report.is_declined || (self.refused && !has_assets) => Ok(()),
+            // If they are out of date by now, the next run writes them.
+            Ok(_) if self.is_part() => {
+                self.report.outputs = self.outputs_of_part().unwrap_or_default();
+                Ok(())
+            }
             Ok(_) => {
                 let outputs = self.reconciler.write_outputs().await;
                 outputs.map(|outputs| self.report.outputs = outputs).map_err(KeepError::from)
@@ -108,7 +115,11 @@ impl SyncRun<'_> {
         let ended = ended.and(learned.map_err(SyncError::from));
         match ended {
             Ok(()) => {
-                self.settle().await?;
+                if self.is_part() {
+                    self.settle_part().await?;
+                } else {
+                    self.settle().await?;
+                }
                 Ok(self.report)
             }
             // The report of completed steps is never dropped.

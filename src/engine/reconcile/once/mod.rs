@@ -3,6 +3,7 @@
 //! It goes in rounds: a scan, a plan, its steps, and then the same again. Read next:
 //! [`super::reconciler`], then [`fetches`], [`report`] and [`end`].
 
+mod changed;
 mod end;
 mod fetches;
 mod options;
@@ -28,6 +29,7 @@ use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
+use crate::outputs::AssetIds;
 use crate::plan::part::{PartialPlan, Touched};
 use crate::plan::{Action, Plan, PlanOptions};
 use crate::platform::clock;
@@ -65,6 +67,7 @@ pub(crate) async fn sync_once(
         review_ends: None,
         lockfile_at: None,
         touched: None,
+        ids_before: AssetIds::default(),
         round: Round::default(),
         report: RunReport::default(),
     };
@@ -101,6 +104,8 @@ struct SyncRun<'a> {
     lockfile_at: Option<Duration>,
     /// What the next plan is about, if nothing else can have changed since the last one.
     touched: Option<Touched>,
+    /// The asset IDs of the part with which the run began.
+    ids_before: AssetIds,
     round: Round,
     report: RunReport,
 }
@@ -120,8 +125,13 @@ enum Stage {
 impl SyncRun<'_> {
     /// Drives the reconciler until nothing is in progress and nothing is left to do.
     async fn until_idle(&mut self) -> Result<(), SyncError> {
-        self.reconciler.poll_overdue();
-        self.scan().await?;
+        match self.reconciler.session.part.take() {
+            Some(part) => self.begin_with(part).await?,
+            None => {
+                self.reconciler.poll_overdue();
+                self.scan().await?;
+            }
+        }
         loop {
             while !self.reconciler.workers.is_empty() {
                 let wait = self.lockfile_at.map(|at| at.saturating_sub(clock::elapsed()));
@@ -191,8 +201,9 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Begins a scan of manifest and files.
+    /// Begins a scan of manifest and files. Nothing else is in progress.
     async fn scan(&mut self) -> Result<(), SyncError> {
+        self.reconciler.session.load_everything().await?;
         self.reconciler.secure().await?;
         let in_progress = in_progress_now(&self.reconciler.session.project);
         Ok(self.reconciler.scan(in_progress, None).await?)
@@ -254,7 +265,7 @@ impl SyncRun<'_> {
         if self.review_ends.is_none() {
             self.review_ends = self.options.wait_moderation.map(|wait| clock::elapsed().saturating_add(wait));
         }
-        let options = self.plan_options();
+        let (options, is_part) = (self.plan_options(), self.is_part());
         let (stop, confirmed) = (&self.options.stop, self.confirmed);
         let (report, round) = (&mut self.report, &mut self.round);
         let mut question = None;
@@ -288,6 +299,7 @@ impl SyncRun<'_> {
         }
         let dispatched = match dispatched {
             Some(dispatched) => dispatched,
+            None if is_part => return self.scan_again().await,
             None => self.reconciler.plan_and_dispatch(options, judge, span).await?,
         };
         if let Some(plan) = question {
@@ -306,6 +318,7 @@ impl SyncRun<'_> {
                 Ok(true)
             }
             Dispatch::NoRoom(error) => Err(KeepError::from(error).into()),
+            Dispatch::Left if self.needs_everything_at_the_end() => self.scan_again().await,
             Dispatch::Left => self.wait_for_reviews().await,
         }
     }

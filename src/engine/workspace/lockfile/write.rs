@@ -58,15 +58,17 @@ pub(super) struct WriteInputs {
     /// Leave the file alone if another program wrote it or git is at work. Otherwise the caller has
     /// just read it.
     pub(super) is_cautious: bool,
+    /// Leave the file alone, too, if more than entries has to be made anew.
+    pub(super) only_changes: bool,
 }
 
 /// What a lockfile was made from beside the state. While that is the same, its entries differ only
 /// where the state changed.
 #[derive(Debug, Clone)]
 pub(super) struct MadeFrom {
-    in_manifest: Arc<BTreeSet<Address>>,
-    checkout: Checkout,
-    generation: u64,
+    pub(super) in_manifest: Arc<BTreeSet<Address>>,
+    pub(super) checkout: Checkout,
+    pub(super) generation: u64,
 }
 
 /// The end of a write.
@@ -210,6 +212,9 @@ impl WriteInputs {
             && let Some(made) = self.make_changed(&made_from)?
         {
             return Ok(made);
+        }
+        if self.only_changes {
+            return Ok(Made::Nothing(WriteEnd::Changed));
         }
         let mut stamp = self.stamp;
         if self.is_cautious {
