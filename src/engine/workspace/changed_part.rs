@@ -13,10 +13,10 @@ use super::plan_inputs::{PlanInputs, checksum, head_for_proof};
 use super::project::Project;
 use super::settled::ChangedFiles;
 use crate::files::{RescannedFile, is_unchanged_since, rescan};
+use crate::manifest::Manifest;
 use crate::model::address::Address;
 use crate::model::desired::{Desired, DesiredAsset};
-use crate::model::file::FileCache;
-use crate::model::ids::ContentHash;
+use crate::model::file::{FileCache, FileFacts, FileProblem};
 use crate::model::path::ProjectPath;
 use crate::model::recorded::{Record, Recorded};
 use crate::platform::clock;
@@ -46,9 +46,14 @@ pub(crate) struct WantedPart {
     pub inputs: PlanInputs,
     /// The addresses of the files that changed.
     pub touched: BTreeSet<Address>,
-    /// What was learned of their files.
+    /// What these files had when there was nothing to do; `None` if that isn't certain.
+    pub earlier: Option<BTreeMap<Address, FileContent>>,
+    /// What was learned of them.
     pub delta: FileDelta,
 }
+
+/// The facts of a file, or why it can't be used.
+pub(crate) type FileContent = Result<FileFacts, FileProblem>;
 
 impl WantedPart {
     /// The manifest's text.
@@ -57,7 +62,7 @@ impl WantedPart {
     }
 
     /// The manifest.
-    pub(crate) fn manifest(&self) -> &crate::manifest::Manifest {
+    pub(crate) fn manifest(&self) -> &Manifest {
         &self.change.manifest
     }
 
@@ -92,10 +97,11 @@ pub(super) fn load(
         cache: FileCache::new(),
         delta: FileDelta::default(),
     };
-    let Some(touched) = loading.add_files(&change.files)? else { return Ok(None) };
+    let Some(earlier) = loading.add_files(&change.files)? else { return Ok(None) };
     let Some(tied_by) = loading.follow()? else { return Ok(None) };
     let Loading { assets, cache, delta, records, .. } = loading;
-    let is_same = |(address, want): (&Address, &DesiredAsset)| records.get(address).is_some_and(|record| is_like(want, record));
+    let is_same =
+        |(address, want): (&Address, &DesiredAsset)| records.get(address).is_some_and(|record| is_like(want, record));
     if !assets.iter().all(is_same) {
         return Ok(None);
     }
@@ -109,7 +115,10 @@ pub(super) fn load(
     let manifest = checksum(change.text.as_bytes(), &head);
     let inputs = PlanInputs { manifest, files: change.digest, parts: change.parts.clone(), recent };
     let desired = change.manifest.desired_of(assets, git::checkout(&project.root));
-    let wanted = WantedPart { change, desired, inputs, touched, delta };
+    let touched = earlier.keys().cloned().collect();
+    // Of a file that was recent then, another command may have seen something else since.
+    let is_certain = change.proof.recent.iter().all(BTreeSet::is_empty);
+    let wanted = WantedPart { change, desired, inputs, touched, earlier: is_certain.then_some(earlier), delta };
     Ok(Some(LoadedPart { recorded, cache, wanted }))
 }
 
@@ -133,8 +142,11 @@ struct Loading<'a> {
 
 impl Loading<'_> {
     /// Reads these files again as far as they changed, and adds what is wanted of them. Returns their
-    /// addresses; `None` if that isn't enough to know it.
-    fn add_files(&mut self, paths: &BTreeSet<ProjectPath>) -> Result<Option<BTreeSet<Address>>, StateError> {
+    /// addresses with what was known of the files; `None` if that isn't enough.
+    fn add_files(
+        &mut self,
+        paths: &BTreeSet<ProjectPath>,
+    ) -> Result<Option<BTreeMap<Address, FileContent>>, StateError> {
         let mut known = FileCache::new();
         for path in paths {
             let Some(file) = self.store.load_file(path)? else { return Ok(None) };
@@ -144,20 +156,21 @@ impl Loading<'_> {
         let (selection, in_progress) = (self.change.manifest.selection(), in_progress_now(self.project));
         let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
         let Some(found) = rescan(root, &selection, &known, paths, &in_progress, now_ns) else { return Ok(None) };
-        let mut addresses = BTreeSet::new();
+        let mut earlier = BTreeMap::new();
         for RescannedFile { path, found, cached } in found {
             let resolved = self.change.manifest.resolve_file(&path, &found.globs, found.content);
             let Some((address, want)) = resolved else { return Ok(None) };
-            if known.get(&path) != Some(&cached) {
+            let Some(before) = known.remove(&path) else { return Ok(None) };
+            if before != cached {
                 self.delta.changed.push((path.clone(), cached.clone()));
             }
             self.cache.insert(path, cached);
             if self.assets.insert(address.clone(), want).is_some() {
                 return Ok(None);
             }
-            addresses.insert(address);
+            earlier.insert(address, before.content);
         }
-        Ok(Some(addresses))
+        Ok(Some(earlier))
     }
 
     /// Adds everything that is tied to what was added. Returns what ties them; `None` if that isn't
@@ -172,7 +185,7 @@ impl Loading<'_> {
                 }
                 let Some(record) = self.store.load_record(address)? else { return Ok(None) };
                 by.add(&record);
-                by.contents.extend(want.content.iter().map(|facts| -> ContentHash { facts.hash }));
+                by.contents.extend(want.content.iter().map(|facts| facts.hash));
                 self.records.insert(address.clone(), record);
             }
             if by == before {

@@ -323,6 +323,8 @@ pub(crate) struct ChangedRun<'a> {
     pub inputs: &'a PlanInputs,
     /// What is known of the files that the run read.
     pub cache: &'a FileCache,
+    /// What is known of the part.
+    pub recorded: &'a Recorded,
     pub report: &'a RunReport,
 }
 
@@ -334,7 +336,7 @@ pub(crate) fn prove_again(
     now: Timestamp,
     has_nothing: impl Fn(Timestamp) -> bool,
 ) -> Option<SettledProof> {
-    let ChangedRun { project, change, inputs, cache, report } = *run;
+    let ChangedRun { project, change, inputs, cache, recorded, report } = *run;
     let ChangedFiles { proof, manifest, own, .. } = change;
     let is_open = !report.held.is_empty()
         || !report.drifts.is_empty()
@@ -342,7 +344,7 @@ pub(crate) fn prove_again(
         || report.under_review > 0
         || report.stop.is_some()
         || report.is_declined;
-    if is_open || now >= proof.until || ![now, proof.until].into_iter().all(has_nothing) {
+    if is_open || !is_certain(recorded) || now >= proof.until || ![now, proof.until].into_iter().all(has_nothing) {
         return None;
     }
     let now_own = OwnFiles::look(inputs.manifest.clone(), project, manifest, now_ns(now))?;
@@ -352,7 +354,7 @@ pub(crate) fn prove_again(
     };
     let recent: BTreeSet<ProjectPath> = change.files.iter().filter(is_recent).cloned().collect();
     // Only what the lockfile holds tells whether this one is the one that was written.
-    let is_certain = recent.is_empty()
+    let is_firm = recent.is_empty()
         && now_own.lockfile == own.lockfile
         && is_unchanged_since(&own.lockfile, now_ns(now));
     Some(SettledProof {
@@ -362,7 +364,7 @@ pub(crate) fn prove_again(
         since: now,
         until: proof.until,
         parts: inputs.parts.to_bytes(),
-        recent: (!is_certain).then_some(recent),
+        recent: (!is_firm).then_some(recent),
     })
 }
 

@@ -24,7 +24,7 @@ use crate::model::metadata::{Field, FieldDigests, SocialLink, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, IntentKind, PhaseEvent};
 use crate::model::recorded::{
-    AttemptId, Blocked, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Recorded, RefusalKind, RetireReason,
+    AttemptId, Blocked, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Record, Recorded, RefusalKind, RetireReason,
     Retirement, SpentQuota,
 };
 use crate::model::remote::{Extras, RemoteAsset};
@@ -253,6 +253,34 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
     }
 }
 
+/// Checks that everything that is tied to an address is found, and that a part of the state is what
+/// memory has of it.
+fn check_parts(store: &Store, recorded: &Recorded) {
+    let ties = |record: &Record| {
+        let mut by = TiedBy::default();
+        by.add(record);
+        by
+    };
+    for (address, record) in &recorded.assets {
+        let by = ties(record);
+        let is_tied = |other: &TiedBy| !other.assets.is_disjoint(&by.assets) || !other.contents.is_disjoint(&by.contents);
+        let tied = recorded.assets.iter().filter(|(_, other)| is_tied(&ties(other)));
+        assert_eq!(store.tied(&by).unwrap().addresses, tied.map(|(address, _)| address.clone()).collect());
+        let is_certain =
+            recorded.attempts.is_empty() && recorded.not_found.is_empty() && recorded.outdated.is_empty();
+        let part = store.load_part(&[address.clone()].into(), &by.assets).unwrap();
+        let of_assets = |id: &AssetId| by.assets.contains(id);
+        let expected = Recorded {
+            assets: [(address.clone(), record.clone())].into(),
+            seen: recorded.seen.clone().into_iter().filter(|(id, _)| of_assets(id)).collect(),
+            written: recorded.written.clone().into_iter().filter(|(id, _)| of_assets(id)).collect(),
+            restored: recorded.restored.clone().into_iter().filter(|(id, _)| of_assets(id)).collect(),
+            ..recorded.clone()
+        };
+        assert_eq!(part, is_certain.then_some(expected));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -300,6 +328,7 @@ proptest! {
             }
             prop_assert_eq!(&store.load().unwrap(), &recorded);
         }
+        check_parts(&store, &recorded);
         store.integrity_check().unwrap();
         let reader = Store::open_read_only(&path, REMOTE).unwrap().unwrap();
         prop_assert_eq!(&reader.load().unwrap(), &recorded);

@@ -17,6 +17,7 @@ use crate::engine::workspace::settled::{self, ChangedRun};
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
+use crate::model::output::Output;
 use crate::model::recorded::Recorded;
 use crate::outputs::AssetIds;
 use crate::plan::part::{Touched, plan_part, ties_of};
@@ -29,7 +30,7 @@ impl SyncRun<'_> {
     pub(super) async fn begin_with(&mut self, part: WantedPart) -> Result<(), SyncError> {
         self.report.assets = part.assets();
         let manifest = Some((part.manifest().clone(), part.text().to_owned()));
-        let WantedPart { change, desired, inputs, touched, delta } = part;
+        let WantedPart { change, desired, inputs, touched, earlier, delta } = part;
         let reconciler = &mut self.reconciler;
         reconciler.find_parts();
         let Session { state_cache, lockfile, .. } = &mut *reconciler.session;
@@ -39,7 +40,13 @@ impl SyncRun<'_> {
         let in_manifest: Arc<BTreeSet<Address>> = Arc::new(desired.assets.keys().cloned().collect());
         lockfile.wanted_by(&desired.checkout);
         lockfile.says_all(&in_manifest, &desired.checkout);
-        self.ids_before = state_cache.read(|recorded| outputs::asset_ids(&desired, recorded));
+        self.ids_before = earlier.map(|earlier| {
+            let mut before = desired.clone();
+            for (address, content) in earlier {
+                before.assets.entry(address).and_modify(|want| want.content = content);
+            }
+            state_cache.read(|recorded| outputs::asset_ids(&before, recorded))
+        });
         let (ties, desired, inputs) = (ties_of(&desired), Arc::new(desired), Some(inputs));
         reconciler.wanted = WantedAssets { manifest, desired, ties, in_manifest, inputs, change: Some(change) };
         self.touched = Some(Touched { addresses: touched, earlier: BTreeSet::new() });
@@ -65,8 +72,9 @@ impl SyncRun<'_> {
         let (manifest, _) = wanted.manifest.as_ref()?;
         let ids: AssetIds = session.state_cache.read(|recorded| outputs::asset_ids(&wanted.desired, recorded));
         let all = manifest.outputs().iter();
-        let is_same = manifest.outputs().is_empty() || ids == self.ids_before;
-        is_same.then(|| all.map(|output| OutputFile { path: output.path.clone(), state: OutputState::UpToDate }).collect())
+        let is_same = manifest.outputs().is_empty() || self.ids_before.as_ref() == Some(&ids);
+        let up_to_date = |output: &Output| OutputFile { path: output.path.clone(), state: OutputState::UpToDate };
+        is_same.then(|| all.map(up_to_date).collect())
     }
 
     /// Stores the proof that there is nothing to do any more, if that is so.
@@ -81,7 +89,7 @@ impl SyncRun<'_> {
         let (desired, options, report) = (&wanted.desired, &self.options.plan_options, &self.report);
         let all = Touched { addresses: desired.assets.keys().cloned().collect(), earlier: BTreeSet::new() };
         let prove = |recorded: &Recorded| {
-            let run = ChangedRun { project, change: &change, inputs: &inputs, cache, report };
+            let run = ChangedRun { project, change: &change, inputs: &inputs, cache, recorded, report };
             settled::prove_again(&run, clock::now(), |at| {
                 let part = plan_part(desired, &wanted.ties, recorded, &all, options, at);
                 part.is_some_and(|part| part.plan == Plan::default())

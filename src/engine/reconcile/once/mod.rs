@@ -67,7 +67,7 @@ pub(crate) async fn sync_once(
         review_ends: None,
         lockfile_at: None,
         touched: None,
-        ids_before: AssetIds::default(),
+        ids_before: None,
         round: Round::default(),
         report: RunReport::default(),
     };
@@ -104,8 +104,8 @@ struct SyncRun<'a> {
     lockfile_at: Option<Duration>,
     /// What the next plan is about, if nothing else can have changed since the last one.
     touched: Option<Touched>,
-    /// The asset IDs of the part with which the run began.
-    ids_before: AssetIds,
+    /// The asset IDs that the game has of the part with which the run began, if they are known.
+    ids_before: Option<AssetIds>,
     round: Round,
     report: RunReport,
 }
