@@ -163,7 +163,7 @@ impl TreeParts {
             if !seen.insert(folder) {
                 continue;
             }
-            let files = Folder::of(&root, selection, folder, known(folder)?);
+            let files = FolderFiles::of(&root, selection, folder, known(folder)?);
             let of_folder = |place: &PartPlace| match place {
                 PartPlace::Folder(of, _) => **of == *folder,
                 PartPlace::Named(path) => folder_and_name(path).0 == folder,
@@ -185,7 +185,7 @@ impl TreeParts {
 }
 
 /// The known files of a folder.
-struct Folder {
+struct FolderFiles {
     files: Vec<FolderFile>,
 }
 
@@ -197,14 +197,17 @@ struct FolderFile {
     now: Option<Fingerprint>,
 }
 
-impl Folder {
+impl FolderFiles {
     fn of(root: &Root, selection: &FileSelection, folder: &str, known: FileCache) -> Self {
         let known: FileCache = known.into_iter().filter(|(path, _)| folder_and_name(path).0 == folder).collect();
         let paths: Vec<&ProjectPath> = known.keys().collect();
         let (found, now) = (matching(selection, &paths), fingerprints(root, &paths));
         let files = found.into_iter().zip(now).zip(known.values());
-        let file = |(((path, globs), now), known): (((ProjectPath, Vec<usize>), _), &CachedFile)| {
-            FolderFile { path, globs, before: known.fingerprint, now }
+        let file = |(((path, globs), now), known): (((ProjectPath, Vec<usize>), _), &CachedFile)| FolderFile {
+            path,
+            globs,
+            before: known.fingerprint,
+            now,
         };
         Self { files: files.map(file).collect() }
     }
@@ -218,9 +221,7 @@ impl Folder {
                     found.map(|file| (folder_and_name(&file.path).1, &*file.globs, state(file))).collect();
                 parts_of(folder, files)?.into_iter().find(|((_, at), _)| at == index)?.1
             }
-            PartPlace::Named(path) => {
-                named_part(path, state(self.files.iter().find(|file| file.path == *path)?)?)?
-            }
+            PartPlace::Named(path) => named_part(path, state(self.files.iter().find(|file| file.path == *path)?)?)?,
         };
         Some(kept(&part.finish()))
     }

@@ -147,13 +147,20 @@ impl Manifest {
     pub(crate) fn wants_each_alone(&self) -> bool {
         let ManifestDocument { assets, globs, pins, .. } = &self.document;
         let keys = assets.iter().map(|entry| &entry.keys).chain(globs.iter().map(|glob| &glob.keys));
-        let shows = |metadata: &Metadata| metadata.references().next().is_some() || metadata.asset_ids().next().is_some();
+        let shows =
+            |metadata: &Metadata| metadata.references().next().is_some() || metadata.asset_ids().next().is_some();
         pins.is_empty() && !keys.map(AssetKeys::metadata).any(|metadata| shows(&metadata))
     }
 
     /// Returns the desired state of these assets alone, which were resolved one by one, in `checkout`.
     pub(crate) fn desired_of(&self, assets: BTreeMap<Address, DesiredAsset>, checkout: Checkout) -> Desired {
-        Desired { assets, existing: resolve::existing(self), policy: self.document.policy, checkout, ..Desired::default() }
+        Desired {
+            assets,
+            existing: resolve::existing(self),
+            policy: self.document.policy,
+            checkout,
+            ..Desired::default()
+        }
     }
 
     /// The addresses under `[assets]`.

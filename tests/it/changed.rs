@@ -93,7 +93,10 @@ fn a_file_whose_time_can_not_show_an_edit_is_read_again() {
     for content in 7..10 {
         write(content);
         assert_eq!(looks(&sync(&project)), ONLY_WHAT_CHANGED);
-        assert_eq!(project.run(&["sync", "--once"]).expect(0).stdout, "Done. 6 assets are up to date, nothing to do.\n");
+        assert_eq!(
+            project.run(&["sync", "--once"]).expect(0).stdout,
+            "Done. 6 assets are up to date, nothing to do.\n"
+        );
     }
     assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 9);
 }
@@ -193,7 +196,8 @@ fn an_edit_whose_answer_is_lost_or_that_is_not_sent_is_uploaded_once() {
             }
             assert_eq!(project.sync()["actions"], serde_json::json!([]), "{path}, {at:?}");
             // A create that was carried out without an answer can't be told from one that was not.
-            let new = usize::from(path.ends_with("png")) + usize::from(path.ends_with("png") && at == Point::AfterCommit);
+            let new =
+                usize::from(path.ends_with("png")) + usize::from(path.ends_with("png") && at == Point::AfterCommit);
             assert_eq!(remote.assets().len() - assets, new, "{path}, {at:?}");
         }
     }
@@ -277,7 +281,8 @@ fn a_run_for_what_changed_does_what_a_whole_run_does() {
             assert_eq!(text(&project, &remote), text(&whole, &other_remote), "{what}");
             assert_eq!(state(&project), state(&whole), "{what}");
             assert_eq!(written(&remote), written(&other_remote), "{what}");
-            let status = |project: &Project| -> Vec<Value> { project.json(&["status"]).1["assets"].as_array().unwrap().clone() };
+            let status =
+                |project: &Project| -> Vec<Value> { project.json(&["status"]).1["assets"].as_array().unwrap().clone() };
             assert_eq!(status(&project), status(&whole), "{what}");
         }
     }

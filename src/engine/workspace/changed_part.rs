@@ -21,7 +21,7 @@ use crate::model::path::ProjectPath;
 use crate::model::recorded::{Record, Recorded};
 use crate::platform::clock;
 use crate::state::StateError;
-use crate::state::store::{FileDelta, Store, Tied, TiedBy};
+use crate::state::store::{FileDelta, Store, TiedBy, TiedNames};
 
 /// The most addresses that are loaded.
 const MOST: usize = 64;
@@ -191,7 +191,7 @@ impl Loading<'_> {
             if by == before {
                 return Ok(Some(by));
             }
-            let Tied { addresses, files } = self.store.tied(&by)?;
+            let TiedNames { addresses, files } = self.store.tied(&by)?;
             let mut paths: BTreeSet<ProjectPath> = files;
             for address in addresses.iter().filter(|address| !self.records.contains_key(*address)) {
                 let Some(record) = self.store.load_record(address)? else { return Ok(None) };

@@ -154,7 +154,10 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Lockfile::write_last`].
-    pub(in crate::engine) async fn write_last(&mut self, in_manifest: &Arc<BTreeSet<Address>>) -> Result<bool, KeepError> {
+    pub(in crate::engine) async fn write_last(
+        &mut self,
+        in_manifest: &Arc<BTreeSet<Address>>,
+    ) -> Result<bool, KeepError> {
         if !self.state_cache.is_part() {
             return self.lockfile.write_last(&self.state_cache, in_manifest).await;
         }

@@ -354,9 +354,8 @@ pub(crate) fn prove_again(
     };
     let recent: BTreeSet<ProjectPath> = change.files.iter().filter(is_recent).cloned().collect();
     // Only what the lockfile holds tells whether this one is the one that was written.
-    let is_firm = recent.is_empty()
-        && now_own.lockfile == own.lockfile
-        && is_unchanged_since(&own.lockfile, now_ns(now));
+    let is_firm =
+        recent.is_empty() && now_own.lockfile == own.lockfile && is_unchanged_since(&own.lockfile, now_ns(now));
     Some(SettledProof {
         inputs: now_own.digest(),
         files: inputs.files.to_string(),

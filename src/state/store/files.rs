@@ -98,10 +98,7 @@ pub(super) fn in_folder(connection: &Connection, folder: &str) -> Result<FileCac
 }
 
 /// Returns the files whose content is one of these.
-pub(super) fn with_content(
-    connection: &Connection,
-    contents: &BTreeSet<ContentHash>,
-) -> Result<BTreeSet<ProjectPath>> {
+pub(super) fn with_content(connection: &Connection, contents: &BTreeSet<ContentHash>) -> Result<BTreeSet<ProjectPath>> {
     let mut all = connection.prepare_cached("SELECT path, content FROM files WHERE content IS NOT NULL")?;
     let mut found = all.query([])?;
     let mut paths = BTreeSet::new();

@@ -43,7 +43,7 @@ pub(crate) use events::EventRow;
 pub(crate) use files::FileDelta;
 pub(crate) use learned::{LatencyRow, LimitRow};
 pub(super) use open::create_folder;
-pub(crate) use part::{Tied, TiedBy};
+pub(crate) use part::{TiedBy, TiedNames};
 pub(crate) use requests::{RequestClient, RequestProgress};
 pub(crate) use settled::{SettledProof, SettledRows};
 

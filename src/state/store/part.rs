@@ -39,7 +39,7 @@ impl TiedBy {
 
 /// Who is tied to something.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tied {
+pub struct TiedNames {
     /// The addresses whose records are.
     pub addresses: BTreeSet<Address>,
     /// The files whose content is, as far as they were looked at.
@@ -52,12 +52,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database can't be read, or lost a revision.
-    pub fn tied(&self, by: &TiedBy) -> std::result::Result<Tied, StateError> {
-        let read = || -> Result<Tied> {
+    pub fn tied(&self, by: &TiedBy) -> std::result::Result<TiedNames, StateError> {
+        let read = || -> Result<TiedNames> {
             let snapshot = self.connection.unchecked_transaction()?;
             let mut addresses = tied_by_revisions(&snapshot, by)?;
             addresses.extend(tied_by_assets(&snapshot, by)?);
-            Ok(Tied { addresses, files: files::with_content(&snapshot, &by.contents)? })
+            Ok(TiedNames { addresses, files: files::with_content(&snapshot, &by.contents)? })
         };
         read().map_err(|error| self.failed("read what is known", error))
     }

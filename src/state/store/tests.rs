@@ -24,8 +24,8 @@ use crate::model::metadata::{Field, FieldDigests, SocialLink, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, IntentKind, PhaseEvent};
 use crate::model::recorded::{
-    AttemptId, Blocked, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Record, Recorded, RefusalKind, RetireReason,
-    Retirement, SpentQuota,
+    AttemptId, Blocked, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Record, Recorded, RefusalKind,
+    RetireReason, Retirement, SpentQuota,
 };
 use crate::model::remote::{Extras, RemoteAsset};
 use crate::state::StateError;
@@ -263,11 +263,11 @@ fn check_parts(store: &Store, recorded: &Recorded) {
     };
     for (address, record) in &recorded.assets {
         let by = ties(record);
-        let is_tied = |other: &TiedBy| !other.assets.is_disjoint(&by.assets) || !other.contents.is_disjoint(&by.contents);
+        let is_tied =
+            |other: &TiedBy| !other.assets.is_disjoint(&by.assets) || !other.contents.is_disjoint(&by.contents);
         let tied = recorded.assets.iter().filter(|(_, other)| is_tied(&ties(other)));
         assert_eq!(store.tied(&by).unwrap().addresses, tied.map(|(address, _)| address.clone()).collect());
-        let is_certain =
-            recorded.attempts.is_empty() && recorded.not_found.is_empty() && recorded.outdated.is_empty();
+        let is_certain = recorded.attempts.is_empty() && recorded.not_found.is_empty() && recorded.outdated.is_empty();
         let part = store.load_part(&[address.clone()].into(), &by.assets).unwrap();
         let of_assets = |id: &AssetId| by.assets.contains(id);
         let expected = Recorded {

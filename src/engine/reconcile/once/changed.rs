@@ -20,8 +20,8 @@ use crate::model::desired::Desired;
 use crate::model::output::Output;
 use crate::model::recorded::Recorded;
 use crate::outputs::AssetIds;
-use crate::plan::part::{Touched, plan_part, ties_of};
 use crate::plan::Plan;
+use crate::plan::part::{Touched, plan_part, ties_of};
 use crate::platform::clock;
 use crate::state::store::SettledRows;
 
