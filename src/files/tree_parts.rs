@@ -228,6 +228,7 @@ impl FolderFiles {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test renames a file by hand")]
 mod tests {
     use super::*;
     use crate::files::tests_support::{Folder as Disk, mesh, path};
