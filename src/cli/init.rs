@@ -12,7 +12,7 @@ use super::args::InitArgs;
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, fitted, paint, plural};
 use super::owner::OwnerText;
-use crate::engine::workspace::git::ask::{Tracking, tracking};
+use crate::engine::workspace::git::ask::{INHERITED, Tracking, tracking};
 use crate::engine::workspace::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE, Project};
 use crate::engine::workspace::state_folder::StateFolder;
 use crate::files;
@@ -366,8 +366,7 @@ fn missing_attributes(path: &Path, wanted: &str) -> Vec<String> {
 fn set_driver(output: Printer, root: &Path) -> bool {
     let [key, command] = DRIVER;
     let arguments = ["-C".as_ref(), root.as_os_str(), "config".as_ref(), key.as_ref(), command.as_ref()];
-    let asked =
-        program::ask("git", arguments, &[], &["PATH", "HOME", "SystemRoot", "USERPROFILE"], b"", (PATIENCE, 1 << 16));
+    let asked = program::ask("git", arguments, &[], INHERITED, b"", (PATIENCE, 1 << 16));
     match asked {
         Ok(answer) if answer.status.success() => true,
         Ok(answer) => {

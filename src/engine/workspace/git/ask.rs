@@ -37,8 +37,20 @@ const VERSIONS: usize = 512;
 const HISTORY: u64 = 64 << 20;
 
 /// The variables that git inherits: the paths of programs and of the user's configuration (which
-/// may ignore files). None of them leads git to another repository.
-const INHERITED: &[&str] = &["PATH", "HOME", "XDG_CONFIG_HOME", "SystemRoot", "USERPROFILE", "TMPDIR"];
+/// may ignore files), which Git for Windows finds by `HOMEDRIVE` and `HOMEPATH` first. None of them
+/// leads git to another repository.
+pub(crate) const INHERITED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "SystemRoot",
+    "HOMEDRIVE",
+    "HOMEPATH",
+    "USERPROFILE",
+    "PROGRAMDATA",
+    "TMPDIR",
+    "TEMP",
+];
 
 /// Git fetches nothing, prompts for nothing, takes no lock, and its output is never translated.
 const ENVIRONMENT: &[(&str, &str)] = &[
