@@ -90,6 +90,25 @@ fn updating_a_models_content() {
     sweep(MODELS, base, |stage, point| stage.write("models/a.rbxmx", rbxmx(&format!("m{point}"))));
 }
 
+/// The run begins with what changed: it loads and plans nothing else.
+#[test]
+fn an_edit_after_nothing_was_to_do() {
+    let base = |stage: &mut Stage| {
+        stage.write("models/a.rbxmx", rbxmx("base"));
+        stage.write("ui/a.png", png(0));
+    };
+    sweep(&format!("{IMAGES}[globs.models]\npath = \"models/*.rbxmx\"\n"), base, |stage, point| {
+        // Times that are too recent prove nothing.
+        stage.project.pass(1);
+        stage.project.sync();
+        let state = rusqlite::Connection::open(stage.project.state()).unwrap();
+        let proofs: i64 = state.query_row("SELECT count(*) FROM settled", [], |row| row.get(0)).unwrap();
+        assert_eq!(proofs, 1, "point {point}");
+        stage.write("models/a.rbxmx", rbxmx(&format!("e{point}")));
+        stage.write("ui/a.png", png(shade(point)));
+    });
+}
+
 #[test]
 fn replacing_an_image() {
     let base = |stage: &mut Stage| stage.write("ui/a.png", png(0));
