@@ -99,11 +99,12 @@ fn an_edit_after_nothing_was_to_do() {
     };
     sweep(&format!("{IMAGES}[globs.models]\npath = \"models/*.rbxmx\"\n"), base, |stage, point| {
         // Times that are too recent prove nothing.
-        stage.project.pass(1);
-        stage.project.sync();
-        let state = rusqlite::Connection::open(stage.project.state()).unwrap();
-        let proofs: i64 = state.query_row("SELECT count(*) FROM settled", [], |row| row.get(0)).unwrap();
-        assert_eq!(proofs, 1, "point {point}");
+        let is_proved = |_| {
+            stage.project.sync();
+            let state = rusqlite::Connection::open(stage.project.state()).unwrap();
+            state.query_row("SELECT count(*) FROM settled WHERE recent IS NULL", [], |row| row.get(0)) == Ok(1)
+        };
+        assert!((0..100).any(is_proved), "point {point}");
         stage.write("models/a.rbxmx", rbxmx(&format!("e{point}")));
         stage.write("ui/a.png", png(shade(point)));
     });
