@@ -5,9 +5,9 @@
 //! as links. But nothing is waited for, so a FIFO is refused, `<(…)` of a shell included.
 #![expect(clippy::disallowed_methods, reason = "this module reads the environment")]
 
-use std::borrow::Cow;
 use std::path::Path;
 
+use super::env_file::{self, ENV_FILE, EnvFileError, KEY_VARIABLE, MAX_KEY_BYTES, NearMiss, TOKEN_VARIABLE};
 use super::exit::{CommandFailure, Exit};
 use crate::cloud::secret::{Credential, CredentialError};
 use crate::engine::workspace::git::ask::{Tracking, tracking};
@@ -16,11 +16,6 @@ use crate::platform::own_file::{self, PathRefusal};
 use crate::platform::plain_file;
 
 const CREDENTIAL_NAME: &str = "roblox-api-key";
-const KEY_VARIABLE: &str = "ROBLOX_API_KEY";
-const TOKEN_VARIABLE: &str = "ROBLOX_OAUTH_TOKEN";
-
-/// The file beside the manifest that may hold the key.
-const ENV_FILE: &str = ".env";
 
 /// What is wrong with a `.env` that holds a key, and that git neither tracks nor ignores.
 const NOT_IGNORED: &str = "git doesn't ignore .env, which holds the API key, and the next `git add .` takes it";
@@ -34,7 +29,7 @@ const IGNORE_IT: &str = if cfg!(windows) { "add the line `.env` to .gitignore" }
 pub(super) fn exposed_env_file(project: &Project) -> Option<(&'static str, &'static str)> {
     let path = project.root.join(ENV_FILE);
     let bytes = own_file::read(&path, MAX_KEY_BYTES).ok()?;
-    let has_key = !matches!(variable_of(&text_of(&bytes), KEY_VARIABLE), Ok(None));
+    let has_key = !matches!(env_file::key_in(&bytes), Ok(None));
     (has_key && tracking(&path) == Ok(Some(Tracking::Untracked))).then_some((NOT_IGNORED, IGNORE_IT))
 }
 
@@ -78,7 +73,8 @@ pub(super) fn find(file: Option<&Path>, project: &Project) -> Result<Credential,
     match in_environment {
         Some(credential) => Ok(credential),
         None => {
-            let (credential, is_exposed) = of_env_file(&project.root.join(ENV_FILE))?.ok_or_else(missing)?;
+            let (credential, is_exposed) =
+                of_env_file(&project.root.join(ENV_FILE))?.ok_or_else(|| missing(project))?;
             if is_exposed {
                 tracing::warn!("{NOT_IGNORED}: {IGNORE_IT}");
             }
@@ -87,9 +83,18 @@ pub(super) fn find(file: Option<&Path>, project: &Project) -> Result<Credential,
     }
 }
 
-/// There is no key: names every place for one.
-fn missing() -> CommandFailure {
-    CommandFailure::new(Exit::Credential, "no API key").hint(format!(
+/// There is no key. Names the mistake that kept one from being found, or else every place for one.
+fn missing(project: &Project) -> CommandFailure {
+    if let Some(NearMiss { fault, remedy }) = env_file::near_miss(&project.root) {
+        return CommandFailure::new(Exit::Credential, format!("no API key: {fault}")).hint(remedy);
+    }
+    // In CI, a secret that doesn't exist makes an empty variable.
+    let message = if std::env::var_os(KEY_VARIABLE).is_some() {
+        format!("no API key: the variable {KEY_VARIABLE} is set, but empty")
+    } else {
+        "no API key".to_owned()
+    };
+    CommandFailure::new(Exit::Credential, message).hint(format!(
         "set the variable {KEY_VARIABLE}, write `{KEY_VARIABLE}=…` into {ENV_FILE} beside the manifest, or name a file with \
          --api-key-file; in CI, pass a secret of the repository as {KEY_VARIABLE}. Make a key with asset:read and \
          asset:write at create.roblox.com/dashboard/credentials. A rehearsal needs none: `--emulator`"
@@ -103,18 +108,17 @@ fn of_env_file(path: &Path) -> Result<Option<(Credential, bool)>, CommandFailure
     let bytes = match own_file::read(path, MAX_KEY_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        // It may be of another program, and hold no key.
+        // It may be of another program, and hold no key: `missing` tells of it.
         Err(error) => {
             tracing::debug!("{} can't be read: {error}", path.display());
             return Ok(None);
         }
     };
-    let text = text_of(&bytes);
     let unusable = |error: EnvFileError| {
         CommandFailure::new(Exit::Credential, format!("{KEY_VARIABLE} in {}: {error}", path.display()))
             .hint(error.hint())
     };
-    let Some(key) = variable_of(&text, KEY_VARIABLE).map_err(unusable)? else { return Ok(None) };
+    let Some(key) = env_file::key_in(&bytes).map_err(unusable)? else { return Ok(None) };
     let is_exposed = match tracking(path) {
         Ok(Some(Tracking::Tracked)) => {
             let message = format!("{} is in git, so the API key in it is no secret", path.display());
@@ -134,75 +138,6 @@ fn of_env_file(path: &Path) -> Result<Option<(Credential, bool)>, CommandFailure
         CommandFailure::of(Exit::Credential, &error, Some(format!("it comes from {}", path.display())))
     })
 }
-
-/// Why a variable of a `.env` file has no value that could be meant. Says nothing of the value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum EnvFileError {
-    #[error("the closing quote is missing")]
-    OpenQuote,
-    #[error("`=` has to follow the name, not `:`")]
-    Colon,
-    #[error("`$` in it isn't replaced: Macadam reads the value as it is written")]
-    Expansion,
-}
-
-impl EnvFileError {
-    const fn hint(self) -> &'static str {
-        match self {
-            Self::Colon => "write ROBLOX_API_KEY= and the key behind it",
-            Self::OpenQuote => "close the quote in the same line, or write the key without quotes",
-            Self::Expansion => "write the key itself, or leave the file out and set the variable before the command",
-        }
-    }
-}
-
-/// The value of a variable in the text of a `.env` file, if it has one. The last one counts, as in a
-/// shell.
-///
-/// # Errors
-/// When the value has no closing quote, names another variable, or follows a colon. No key holds a
-/// `$`.
-fn variable_of(text: &str, name: &str) -> Result<Option<String>, EnvFileError> {
-    let value = |line: &str| {
-        let line = line.trim();
-        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-        let rest = line.strip_prefix(name)?.trim_start();
-        if rest.starts_with(':') {
-            return Some(Err(EnvFileError::Colon));
-        }
-        let value = rest.strip_prefix('=')?.trim();
-        let Some(quote) = value.chars().next().filter(|first| matches!(first, '"' | '\'')) else {
-            return Some(Ok(value.split(" #").next().unwrap_or_default().trim().to_owned()));
-        };
-        let inside = value.get(1..).and_then(|rest| rest.split_once(quote));
-        Some(inside.map(|(inside, _)| inside.to_owned()).ok_or(EnvFileError::OpenQuote))
-    };
-    let mut values = text.lines().filter_map(value);
-    match values.rfind(|value| value.as_ref().map_or(true, |value| !value.is_empty())).transpose()? {
-        Some(value) if value.contains('$') => Err(EnvFileError::Expansion),
-        value => Ok(value),
-    }
-}
-
-/// Returns the text of a file that a person wrote. PowerShell's `>` writes UTF-16, and Windows'
-/// editor puts a mark before the first line. What is no text becomes a replacement character.
-fn text_of(bytes: &[u8]) -> Cow<'_, str> {
-    let utf_16 = |rest: &[u8], number: fn([u8; 2]) -> u16| {
-        let (pairs, left) = rest.as_chunks::<2>();
-        let read = char::decode_utf16(pairs.iter().copied().map(number));
-        let half = (!left.is_empty()).then_some(char::REPLACEMENT_CHARACTER);
-        read.map(|read| read.unwrap_or(char::REPLACEMENT_CHARACTER)).chain(half).collect()
-    };
-    match bytes {
-        [0xff, 0xfe, rest @ ..] => Cow::Owned(utf_16(rest, u16::from_le_bytes)),
-        [0xfe, 0xff, rest @ ..] => Cow::Owned(utf_16(rest, u16::from_be_bytes)),
-        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
-        _ => String::from_utf8_lossy(bytes),
-    }
-}
-
-/// The most that is read of the key's file. A key has about 900 bytes, a token a few thousand.
-const MAX_KEY_BYTES: u64 = 64 << 10;
 
 /// The file holds something else than a key. Says nothing of what.
 #[derive(Debug, thiserror::Error)]
@@ -229,9 +164,17 @@ fn read(path: &Path) -> Result<Credential, CommandFailure> {
         {
             problem.hint = Some(format!("name a plain file that holds the key, or set {KEY_VARIABLE}"));
         }
+        if let (true, Some(problem)) = (error.kind() == std::io::ErrorKind::NotFound, failure.problems.last_mut()) {
+            problem.hint.get_or_insert_with(|| {
+                format!(
+                    "name a file that holds just the key; its path begins at the folder in which you run the command. Or \
+                     set {KEY_VARIABLE}"
+                )
+            });
+        }
         failure
     })?;
-    let text = text_of(&bytes);
+    let text = env_file::text_of(&bytes);
     if text.contains(char::REPLACEMENT_CHARACTER) {
         return Err(wrong(&NoText));
     }
@@ -273,47 +216,4 @@ const fn others_can_read(_path: &Path) -> bool {
 /// The embedded emulator takes any key.
 pub(super) fn for_emulator() -> Result<Credential, CommandFailure> {
     Credential::api_key("emulator").map_err(|error| CommandFailure::of(Exit::Credential, &error, None))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_variable_is_found_in_a_file_of_variables() {
-        let check = |text: &str, wanted: Option<&str>| {
-            assert_eq!(variable_of(text, KEY_VARIABLE), Ok(wanted.map(str::to_owned)), "{text:?}");
-        };
-        check("ROBLOX_API_KEY=abc", Some("abc"));
-        check("# ROBLOX_API_KEY=old\r\nexport ROBLOX_API_KEY = 'a b'\r\n", Some("a b"));
-        check("A=1\nROBLOX_API_KEY=\"abc\" # mine\nB=2", Some("abc"));
-        check("ROBLOX_API_KEY=abc # mine", Some("abc"));
-        check("ROBLOX_API_KEY=a\nROBLOX_API_KEY=b", Some("b"));
-        check("ROBLOX_API_KEY_OLD=a\nMY_ROBLOX_API_KEY=b\nROBLOX_API_KEY=\n", None);
-        check("", None);
-        let refused = |text: &str, wanted: EnvFileError| {
-            assert_eq!(variable_of(text, KEY_VARIABLE), Err(wanted), "{text:?}");
-        };
-        refused("ROBLOX_API_KEY: abc\n", EnvFileError::Colon);
-        check("ROBLOX_API_KEY: abc\nROBLOX_API_KEY=b", Some("b"));
-        refused("ROBLOX_API_KEY=\"abc\n", EnvFileError::OpenQuote);
-        refused("ROBLOX_API_KEY='abc\"\n", EnvFileError::OpenQuote);
-        refused("ROBLOX_API_KEY=${MY_KEY}\n", EnvFileError::Expansion);
-        refused("ROBLOX_API_KEY=\"$MY_KEY\"\n", EnvFileError::Expansion);
-        check("ROBLOX_API_KEY=\"abc\nROBLOX_API_KEY=b", Some("b"));
-    }
-
-    #[test]
-    fn a_file_written_by_a_program_of_windows_is_read() {
-        let line = "ROBLOX_API_KEY=abc é";
-        let units = || std::iter::once(0xfeff).chain(line.encode_utf16());
-        let little: Vec<u8> = units().flat_map(u16::to_le_bytes).collect();
-        let big: Vec<u8> = units().flat_map(u16::to_be_bytes).collect();
-        let marked = format!("\u{feff}{line}");
-        for bytes in [line.as_bytes(), marked.as_bytes(), &little, &big] {
-            assert_eq!(text_of(bytes), line);
-        }
-        assert_eq!(text_of(&[0xff, 0xfe, b'a', 0, b'b']), "a\u{fffd}");
-        assert_eq!(text_of(b"a\xff"), "a\u{fffd}");
-    }
 }

@@ -16,6 +16,7 @@ mod doctor;
 mod document;
 mod embedded;
 mod emulator;
+mod env_file;
 mod errors;
 mod exit;
 mod fit;

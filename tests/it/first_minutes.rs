@@ -117,6 +117,70 @@ fn a_key_in_a_env_file_beside_the_manifest_is_used_unless_git_tracks_it() {
 }
 
 #[test]
+fn a_env_file_without_a_usable_key_says_what_is_wrong_with_it() {
+    let remote = Remote::start();
+    let project = Project::new("[creator]\nuser_id = 1\n\n[assets.a]\npath = \"a.rbxmx\"\n").at(&remote.url());
+    project.write("a.rbxmx", rbxmx("a"));
+    let run = |args: &[&str]| Ran::of(project.command(args).env_remove("ROBLOX_API_KEY").output().unwrap());
+    let check = |words: [&str; 2]| {
+        let ran = run(&["sync", "--once"]).expect(4);
+        let checkup = run(&["doctor"]).expect(0);
+        for told in [&ran.stderr, &checkup.stdout] {
+            assert!(words.iter().all(|word| told.contains(word)), "{words:?}: {told}");
+            assert!(!told.contains(SECRET), "{told}");
+        }
+        assert!(checkup.stdout.contains("warning   key"), "{}", checkup.stdout);
+    };
+    for (text, words) in [
+        ("ROBLOX_KEY=SECRET", ["has `ROBLOX_KEY`", "write ROBLOX_API_KEY in place"]),
+        ("RBX_API_KEY=SECRET", ["has `RBX_API_KEY`", "write ROBLOX_API_KEY in place"]),
+        ("ROBLOX_API_KEY", ["no line that begins with `ROBLOX_API_KEY=`", "write ROBLOX_API_KEY= and the key"]),
+        ("ROBLOX_API_KEY=", ["is empty", "write ROBLOX_API_KEY= and the key"]),
+        ("", ["is empty", "write ROBLOX_API_KEY= and the key"]),
+    ] {
+        project.write(".env", text.replace("SECRET", SECRET));
+        check(words);
+    }
+    project.remove(".env");
+    project.write(".env/x", "");
+    check([".env beside the manifest is a folder", "--api-key-file key.txt"]);
+    std::fs::remove_dir_all(project.file(".env")).unwrap();
+    project.write(".env.txt", format!("ROBLOX_API_KEY={SECRET}"));
+    check(["is called .env.txt", "rename .env.txt to .env"]);
+    project.remove(".env.txt");
+    // A variable with a similar name, and one that CI fills with a secret that doesn't exist.
+    let with = |name: &str, value: &str| {
+        let mut command = project.command(&["sync", "--once"]);
+        Ran::of(command.env_remove("ROBLOX_API_KEY").env(name, value).output().unwrap()).expect(4).stderr
+    };
+    let near = with("ROBLOX_APIKEY", SECRET);
+    assert!(near.contains("the variable `ROBLOX_APIKEY` is set") && !near.contains(SECRET), "{near}");
+    assert!(with("ROBLOX_API_KEY", "").contains("the variable ROBLOX_API_KEY is set, but empty"));
+    assert!(remote.assets().is_empty());
+    // As Windows' PowerShell writes it.
+    let wide: Vec<u8> =
+        format!("\u{feff}ROBLOX_API_KEY={SECRET}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    project.write(".env", wide);
+    run(&["sync", "--once"]).expect(0);
+    assert_eq!(remote.assets().len(), 1);
+}
+
+#[test]
+fn a_key_in_the_env_file_of_a_folder_above_is_found_but_not_used() {
+    let remote = Remote::start();
+    let project = Project::new("").at(&remote.url());
+    project.write("game/assets.toml", "[creator]\nuser_id = 1\n");
+    project.write(".env", format!("ROBLOX_API_KEY={SECRET}"));
+    let doctor = || {
+        let mut command = project.command(&["doctor", "--manifest", "game/assets.toml"]);
+        Ran::of(command.env_remove("ROBLOX_API_KEY").output().unwrap()).stdout
+    };
+    assert!(!doctor().contains("../.env"), "outside of git a folder above is somebody else's");
+    git(project.path(), &["init", "--quiet"]);
+    assert!(doctor().contains("ROBLOX_API_KEY is in ../.env, seen from the manifest"), "{}", doctor());
+}
+
+#[test]
 fn errors_of_the_system_have_words_and_no_numbers() {
     let project = Project::new("[creator]\nuser_id = 1\n");
     let ran = project.run(&["sync", "--once", "--api-key-file", "no-key"]).expect(4);
