@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::args::Global;
 use super::credential;
+use super::env_file::{self, NearMiss};
 use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::github::AnnotationLevel;
 use super::output::{Printer, TextStyle, annotate, paint, plural};
@@ -47,7 +48,10 @@ pub(super) async fn run(output: Printer, global: &Global) -> Result<Exit, Comman
 async fn key(global: &Global, target: &target::ProjectTarget, answers: bool) -> Result<KeyLookup, CommandFailure> {
     let credential = match credential::find_any(global.api_key_file.as_deref(), &target.project) {
         Ok(Some(credential)) => credential,
-        Ok(None) => return Ok(KeyLookup::Missing),
+        Ok(None) => {
+            let near = tokio::task::block_in_place(|| env_file::near_miss(&target.project.root));
+            return Ok(KeyLookup::Missing { near: near.map(|NearMiss { fault, remedy }| (fault, remedy)) });
+        }
         Err(failure) => {
             let problem = failure.problems.into_iter().next().unwrap_or_default();
             return Ok(KeyLookup::Unusable { message: problem.message, hint: problem.hint });

@@ -200,6 +200,34 @@ fn line_endings_that_git_changed_are_told() {
 }
 
 #[test]
+fn a_shallow_clone_says_what_follows_and_a_foreign_lockfile_is_an_error() {
+    let remote = Remote::start();
+    let project = healthy(&remote);
+    commit(&project);
+    let url = format!("file://{}", project.path().display());
+    let clone = Project::new("").at(&remote.url());
+    clone.git(&["init", "-q", "-b", "main"]);
+    clone.git(&["fetch", "-q", "--depth", "1", &url, "main"]);
+    clone.git(&["reset", "-q", "--hard", "FETCH_HEAD"]);
+    clone.git(&["config", "merge.macadam.driver", "macadam lockfile merge %O %A %B"]);
+    let (_, kept) = project.json(&["doctor"]);
+    assert!(!kept.to_string().contains("shallow"), "{kept:#}");
+    let (_, kept) = clone.json(&["doctor"]);
+    assert!(kept.to_string().contains("shallow clone, which does no harm"), "{kept:#}");
+    clone.write("assets.toml", format!("{}\n[policy]\nremoved = \"archive\"\n", project.read("assets.toml")));
+    let found = results(&clone, 0);
+    let (result, text) = &found["git"];
+    assert!(result == "warning" && text.contains("`git fetch --unshallow`"), "{found:#?}");
+
+    let elsewhere = Remote::start();
+    let (_, document) = clone.at(&elsewhere.url()).json(&["doctor"]);
+    let checks = document["checks"].as_array().unwrap();
+    let lockfile = checks.iter().find(|check| check["check"] == "lockfile").unwrap();
+    assert_eq!(lockfile["result"], "error", "{document:#}");
+    assert!(lockfile["message"].as_str().unwrap().contains("belongs to"), "{lockfile:#}");
+}
+
+#[test]
 fn a_key_that_roblox_says_is_expired_is_an_error_and_no_key_is_none() {
     let remote = Remote::start();
     let mut project = healthy(&remote);

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::check_result::{CheckResult, CheckTopic};
-use super::facts::{ConvertedFiles, GitFacts, KeyLookup, LockfileFacts, OutputFacts, StateFacts};
+use super::facts::{ConvertedFiles, GitFacts, KeyLookup, KnownToGit, LockfileFacts, OutputFacts, StateFacts};
 use crate::cloud::client::reach::Reached;
 use crate::engine::remote::key::{self, KeyVerdict};
 use crate::engine::report::run_report::Stop;
@@ -154,22 +154,26 @@ pub(super) fn key(found: &KeyLookup, creators: &BTreeSet<Creator>, now: Timestam
     let topic = CheckTopic::Key;
     let unchecked = |why: &str| creators_unchecked(creators, why);
     match found {
-        KeyLookup::Missing => {
+        KeyLookup::Missing { near: Some((fault, remedy)) } => {
+            let none = CheckResult::warning(topic, format!("there is no API key here: {}", foreign(fault)), remedy);
+            std::iter::once(none).chain(unchecked("there is no API key")).collect()
+        }
+        KeyLookup::Missing { near: None } => {
             let hint = "only commands that talk to Roblox need one: set ROBLOX_API_KEY, or name a file with \
                         --api-key-file";
             let none = CheckResult {
                 hint: Some(hint.to_owned()),
                 ..CheckResult::unchecked(topic, "there is no API key here")
             };
-            std::iter::once(none).chain(unchecked("without a key")).collect()
+            std::iter::once(none).chain(unchecked("there is no API key")).collect()
         }
         KeyLookup::Unusable { message, hint } => {
             let unusable = CheckResult::error(topic, message, hint.clone());
-            std::iter::once(unusable).chain(unchecked("without a key")).collect()
+            std::iter::once(unusable).chain(unchecked("the API key can't be used")).collect()
         }
         KeyLookup::Token => {
-            let token = CheckResult::unchecked(topic, "Roblox says nothing about OAuth tokens");
-            std::iter::once(token).chain(unchecked("an OAuth token")).collect()
+            let token = CheckResult::unchecked(topic, "an OAuth token is used, and Roblox says nothing about those");
+            std::iter::once(token).chain(unchecked("Roblox says nothing about OAuth tokens")).collect()
         }
         KeyLookup::Unasked { why } => {
             let unknown = CheckResult::unchecked(topic, foreign(why));
@@ -200,8 +204,8 @@ pub(super) fn key(found: &KeyLookup, creators: &BTreeSet<Creator>, now: Timestam
             scopes.sort_unstable();
             scopes.dedup();
             let scopes =
-                if scopes.is_empty() { String::new() } else { format!("has {}, and ", foreign(&scopes.join(" "))) };
-            let good = CheckResult::fine(topic, format!("{name}{owner} {scopes}{expiry}"));
+                if scopes.is_empty() { String::new() } else { format!("; it has {}", foreign(&scopes.join(" and "))) };
+            let good = CheckResult::fine(topic, format!("{name}{owner} {expiry}{scopes}"));
             let soon = warning.map(|message| {
                 CheckResult::warning(
                     topic,
@@ -234,8 +238,12 @@ pub(super) fn key(found: &KeyLookup, creators: &BTreeSet<Creator>, now: Timestam
 }
 
 fn creators_unchecked(creators: &BTreeSet<Creator>, why: &str) -> Vec<CheckResult> {
-    let of_creator =
-        |creator: &Creator| CheckResult::unchecked(CheckTopic::Creator, format!("{}: {why}", creator.in_words()));
+    let of_creator = |creator: &Creator| {
+        CheckResult::unchecked(
+            CheckTopic::Creator,
+            format!("access to the assets of {} wasn't checked: {why}", creator.in_words()),
+        )
+    };
     creators.iter().map(of_creator).collect()
 }
 
@@ -354,6 +362,26 @@ pub(super) fn git(found: &GitFacts, name: &str) -> Vec<CheckResult> {
         results.push(CheckResult::fine(topic, format!("{name} is in git, and merged by Macadam's merge driver")));
     }
     results
+}
+
+/// A clone without its whole history. `archives` says whether assets are archived that left the
+/// manifest: only these need to know that a file was there once.
+pub(super) fn shallow_clone(found: &GitFacts, archives: bool) -> Option<CheckResult> {
+    let GitFacts::Known(KnownToGit { is_shallow: true, .. }) = found else { return None };
+    Some(if archives {
+        CheckResult::warning(
+            CheckTopic::Git,
+            "this is a shallow clone: its few commits can't tell a file that was removed from one that was never \
+             committed, so Macadam archives nothing here that it isn't sure of",
+            "fetch the whole history: `git fetch --unshallow`, or `fetch-depth: 0` for actions/checkout",
+        )
+    } else {
+        CheckResult::fine(
+            CheckTopic::Git,
+            "this is a shallow clone, which does no harm unless the manifest says `removed = \"archive\"`; `git fetch \
+             --unshallow` makes it whole",
+        )
+    })
 }
 
 /// The outputs.

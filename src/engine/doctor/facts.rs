@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::cloud::wire::key::KeyFacts;
 use crate::engine::workspace::git::ask::{self, Tracking};
+use crate::engine::workspace::git::tracked;
 use crate::engine::workspace::git::work_tree;
 use crate::engine::workspace::outputs::OutputState;
 use crate::engine::workspace::project::Project;
@@ -29,7 +30,10 @@ type MessageAndHint = (String, Option<String>);
 #[derive(Debug)]
 pub(crate) enum KeyLookup {
     /// There is none.
-    Missing,
+    Missing {
+        /// The mistake that kept one from being found, and what to do.
+        near: Option<(String, String)>,
+    },
     /// There is one, but its form is wrong, or its file can't be read.
     Unusable {
         /// Why.
@@ -106,6 +110,8 @@ pub(super) struct KnownToGit {
     pub is_modified: bool,
     /// A merge of it is not finished.
     pub is_unmerged: bool,
+    /// The clone has only the newest commits.
+    pub is_shallow: bool,
     /// Its attribute `merge`.
     pub merge: Option<String>,
     /// The command of Macadam's merge driver in this clone.
@@ -158,12 +164,13 @@ pub(super) fn state(project: &Project, remote: &str) -> StateFacts {
 }
 
 /// Looks at the lockfile, and with a preview of the next sync at what the state knows more. Blocks.
-pub(super) fn lockfile(project: &Project, preview: Option<&PlanPreview>) -> LockfileFacts {
+pub(super) fn lockfile(project: &Project, remote: &str, preview: Option<&PlanPreview>) -> LockfileFacts {
     let told = |error: lockfile::LockfileError| (with_causes(&error), error.hint());
     let bytes = lockfile::read(&project.lockfile);
     let has_crlf = matches!(&bytes, Ok(Some(bytes)) if bytes.windows(2).any(|pair| pair == b"\r\n"));
     let read = bytes.and_then(|bytes| {
-        bytes.map(|bytes| lockfile::parse(&bytes, &project.lockfile)).transpose().map(|ledger| ledger.is_some())
+        let ledger = bytes.map(|bytes| lockfile::parse(&bytes, &project.lockfile)).transpose()?;
+        ledger.map_or(Ok(false), |ledger| ledger.require_remote(remote, &project.lockfile).map(|()| true))
     });
     let lost = preview.and_then(|preview| {
         let hold = preview.plan.held.iter().find(|hold| matches!(hold.reason, HoldReason::LockfileLost(_)))?;
@@ -191,6 +198,7 @@ pub(super) fn git(project: &Project) -> GitFacts {
             exists: now.is_some(),
             is_modified,
             is_unmerged: ask::is_unmerged(&project.lockfile)?,
+            is_shallow: tracked::is_in_shallow_clone(&project.lockfile)?,
             merge: attributes.into_iter().next().flatten(),
             driver: ask::setting(&project.lockfile, "merge.macadam.driver")?,
         }))

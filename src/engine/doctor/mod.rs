@@ -22,6 +22,7 @@ use crate::engine::workspace::gather::{GatherError, read_manifest};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot::{self, PlanPreview, ViewError};
 use crate::model::ids::Creator;
+use crate::model::policy::LeavePolicy;
 use crate::model::shown::with_causes;
 use crate::plan::PlanOptions;
 use crate::platform::{clock, mount};
@@ -79,10 +80,13 @@ pub(crate) fn local(project: &Project, remote: &str, listener: &Listener) -> Loc
         results.push(checks::line_endings(&facts::converted(project, preview)));
     }
     results.extend(checks::state(&facts::state(project, remote)));
-    let lockfile = facts::lockfile(project, preview);
+    let lockfile = facts::lockfile(project, remote, preview);
     results.extend(checks::lockfile(&lockfile));
-    results.extend(checks::git(&facts::git(project), &lockfile.name));
+    let git = facts::git(project);
+    results.extend(checks::git(&git, &lockfile.name));
     if let Some(preview) = preview {
+        let archives = preview.gathered.desired.policy.removed == LeavePolicy::Archive;
+        results.extend(checks::shallow_clone(&git, archives));
         results.extend(checks::outputs(&facts::outputs(preview)));
         results.push(checks::watching(facts::folders(preview), facts::watch_limit()));
     }

@@ -99,7 +99,7 @@ fn a_key_is_told_with_owner_scopes_and_expiry() {
     check(
         &key(&KeyLookup::Known(good)),
         "key ok, creator ok, creator ok",
-        "the key `ci` of user 156 has asset:read asset:write, and expires at 2027-12-31 23:59 UTC",
+        "the key `ci` of user 156 expires at 2027-12-31 23:59 UTC; it has asset:read and asset:write",
     );
     let soon = facts(&format!(r#"{{"name":"ci",{scopes},"expirationTimeUtc":"2026-12-01T00:00:00Z"}}"#));
     check(&key(&KeyLookup::Known(soon)), "key warning, key ok, creator ok, creator ok", "make a new key in time");
@@ -124,7 +124,9 @@ fn scopes_of(users: &str, groups: &str) -> String {
 #[test]
 fn without_a_key_that_is_said_and_nothing_is_wrong() {
     let rest = "creator unchecked, creator unchecked";
-    check(&key(&KeyLookup::Missing), &format!("key unchecked, {rest}"), "ROBLOX_API_KEY");
+    check(&key(&KeyLookup::Missing { near: None }), &format!("key unchecked, {rest}"), "ROBLOX_API_KEY");
+    let near = Some(("it is called `ROBLOX_KEY`".to_owned(), "write ROBLOX_API_KEY".to_owned()));
+    check(&key(&KeyLookup::Missing { near }), &format!("key warning, {rest}"), "it is called `ROBLOX_KEY`");
     check(&key(&KeyLookup::Token), &format!("key unchecked, {rest}"), "OAuth");
     check(&key(&KeyLookup::Unasked { why: "x".to_owned() }), &format!("key unchecked, {rest}"), "x");
     let hint = Some("make another".to_owned());
@@ -173,7 +175,15 @@ fn git_must_track_and_merge_the_lockfile() {
     let known = |tracking, is_modified, merge: Option<&str>, driver: Option<&str>| {
         let (merge, driver) = (merge.map(str::to_owned), driver.map(str::to_owned));
         checks::git(
-            &GitFacts::Known(KnownToGit { tracking, exists: true, is_modified, is_unmerged: false, merge, driver }),
+            &GitFacts::Known(KnownToGit {
+                tracking,
+                exists: true,
+                is_modified,
+                is_unmerged: false,
+                is_shallow: false,
+                merge,
+                driver,
+            }),
             "a.lock.toml",
         )
     };
@@ -187,9 +197,17 @@ fn git_must_track_and_merge_the_lockfile() {
     let of_merge = |exists, is_unmerged| {
         let (merge, driver) = (merge.map(str::to_owned), driver.map(str::to_owned));
         let (tracking, is_modified) = (Tracking::Tracked, true);
-        let known = KnownToGit { tracking, exists, is_modified, is_unmerged, merge, driver };
+        let known = KnownToGit { tracking, exists, is_modified, is_unmerged, is_shallow: false, merge, driver };
         checks::git(&GitFacts::Known(known), "a.lock.toml")
     };
+    let clone = |is_shallow, archives| {
+        let (tracking, is_modified, merge, driver) = (Tracking::Tracked, false, None, None);
+        let known = KnownToGit { tracking, exists: true, is_modified, is_unmerged: false, is_shallow, merge, driver };
+        Vec::from_iter(checks::shallow_clone(&GitFacts::Known(known), archives))
+    };
+    check(&clone(true, true), "git warning", "git fetch --unshallow");
+    check(&clone(true, false), "git ok", "git fetch --unshallow");
+    check(&clone(false, true), "", "");
     check(&of_merge(true, true), "git error", "git checkout --merge a.lock.toml");
     check(&of_merge(false, false), "git warning", "git checkout -- a.lock.toml");
     check(&checks::git(&GitFacts::NoCheckout, "a"), "git unchecked", "put the project into git");

@@ -68,6 +68,19 @@ pub(crate) struct NeverTracked<'a> {
     pub is_shallow: bool,
 }
 
+/// Returns whether the clone around `file` has only the newest commits; `false` without a repository.
+///
+/// # Errors
+/// Returns why it is unknown: lower case, no full stop.
+pub(crate) fn is_in_shallow_clone(file: &Path) -> Result<bool, String> {
+    CheckoutFile::of(file)?.map_or(Ok(false), |place| is_shallow(&place))
+}
+
+fn is_shallow(place: &CheckoutFile) -> Result<bool, String> {
+    let ends = shared_folder(&place.private).and_then(|shared| found(&shared.join("shallow")));
+    Ok(ends.map_err(|unread| unread.to_string())?.is_some())
+}
+
 /// Returns those of `files` that no commit which led to the checked-out one has; `None` without a
 /// repository or a commit around `manifest`.
 ///
@@ -78,8 +91,7 @@ pub(crate) fn never_committed<'a>(
     files: &[&'a ProjectPath],
 ) -> Result<Option<NeverTracked<'a>>, String> {
     let Some(place) = CheckoutFile::of(manifest)? else { return Ok(None) };
-    let shallow = shared_folder(&place.private).and_then(|shared| found(&shared.join("shallow")));
-    let is_shallow = shallow.map_err(|unread| unread.to_string())?.is_some();
+    let is_shallow = is_shallow(&place)?;
     if !has_commit(&place)? {
         return Ok(None);
     }
