@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::{SignedDuration, Timestamp};
 
 use super::output::Printer;
 use super::plan_text::done;
@@ -16,6 +17,7 @@ use crate::engine::report::estimate::{Estimate, RoughTime};
 use crate::engine::report::progress::{Listener, ProgressEvent, silent};
 use crate::engine::report::run_report::Outcome;
 use crate::model::address::Address;
+use crate::model::minute::Minute;
 use crate::platform::{clock, failpoint};
 
 /// Macadam hashes fewer files than this before anybody could read a display.
@@ -60,6 +62,10 @@ struct Line {
     at_roblox: BTreeSet<Address>,
     /// Why the latest delayed request waits, and until when.
     waiting: Option<(&'static str, Duration)>,
+    /// Since when there is no connection.
+    unconnected_since: Option<Timestamp>,
+    /// When the run ends whatever is left.
+    ends_at: Option<Timestamp>,
     done: u64,
     failed: u64,
     steps: u64,
@@ -204,9 +210,19 @@ fn style(template: &str) -> ProgressStyle {
 
 impl Line {
     fn new(bar: Option<ProgressBar>) -> Self {
-        let (uploading, at_roblox) = (BTreeSet::new(), BTreeSet::new());
-        let estimate = Estimate::default();
-        Self { bar, before: None, uploading, at_roblox, waiting: None, done: 0, failed: 0, steps: 0, estimate }
+        Self {
+            bar,
+            before: None,
+            uploading: BTreeSet::new(),
+            at_roblox: BTreeSet::new(),
+            waiting: None,
+            unconnected_since: None,
+            ends_at: None,
+            done: 0,
+            failed: 0,
+            steps: 0,
+            estimate: Estimate::default(),
+        }
     }
 
     fn tell(&mut self, progress: ProgressEvent) {
@@ -219,12 +235,20 @@ impl Line {
                 self.before = Some(so_far);
             }
             ProgressEvent::Files { .. }
-            | ProgressEvent::Answered { .. }
             | ProgressEvent::Waited { .. }
             | ProgressEvent::KeyExpires { .. }
             | ProgressEvent::Polled => return,
-            ProgressEvent::Planned { work } => {
+            ProgressEvent::Answered { unconnected: Some(at), .. } => {
+                self.unconnected_since.get_or_insert(at);
+            }
+            ProgressEvent::Answered { unconnected: None, .. } => {
+                if self.unconnected_since.take().is_none() {
+                    return;
+                }
+            }
+            ProgressEvent::Planned { work, ends_at } => {
                 let steps = work.steps;
+                self.ends_at = ends_at;
                 (self.steps, self.done, self.failed, self.before) = (steps, 0, 0, None);
                 self.estimate = Estimate::new(work, clock::elapsed());
                 self.uploading.clear();
@@ -242,6 +266,9 @@ impl Line {
                 self.uploading.remove(&address);
                 self.at_roblox.insert(address);
             }
+            ProgressEvent::Delayed { address } => {
+                self.uploading.remove(&address);
+            }
             ProgressEvent::Finished { step, outcome } => {
                 self.done += u64::from(outcome.is_done());
                 self.failed += u64::from(matches!(outcome, Outcome::Refused { .. } | Outcome::InDoubt { .. }));
@@ -257,10 +284,27 @@ impl Line {
         }
     }
 
+    /// The line while nothing answers: until when the run waits is what a person decides by.
+    fn offline(&self, since: Timestamp) -> String {
+        let gives_up = match self.ends_at {
+            Some(end) if end.duration_since(since) < WITHIN_A_DAY => {
+                format!(", gives up at {}", end.strftime("%H:%M:%S UTC"))
+            }
+            Some(end) => format!(", gives up at {}", Minute(end)),
+            None => String::new(),
+        };
+        let zone = if gives_up.is_empty() { " UTC" } else { "" };
+        let counts = if self.steps > 0 { format!(" · {} of {} done", self.done, self.steps) } else { String::new() };
+        format!("waiting for the network since {}{zone}{gives_up}{counts}", since.strftime("%H:%M:%S"))
+    }
+
     /// The progress in one line; empty while there is nothing to tell.
     fn message(&self) -> String {
         if let Some(before) = &self.before {
             return before.clone();
+        }
+        if let Some(since) = self.unconnected_since {
+            return self.offline(since);
         }
         if self.steps == 0 && self.waiting.is_none() {
             return String::new();
@@ -288,6 +332,9 @@ impl Line {
     }
 }
 
+/// The longest time for which the hour says which day is meant.
+const WITHIN_A_DAY: SignedDuration = SignedDuration::from_hours(24);
+
 /// How many files are uploading, and the names of some.
 fn uploading(addresses: &BTreeSet<Address>) -> String {
     let names: Vec<&str> = addresses.iter().take(NAMED).map(Address::as_str).collect();
@@ -295,5 +342,35 @@ fn uploading(addresses: &BTreeSet<Address>) -> String {
         ([], _) => "0 uploading".to_owned(),
         (names, 0) => format!("uploading {}", names.join(", ")),
         (names, more) => format!("uploading {} and {more} more", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::report::estimate::Workload;
+
+    #[test]
+    fn without_a_connection_the_line_says_since_when_and_until_when_it_waits() {
+        let mut line = Line::new(None);
+        let address = Address::new("ui/a.png").unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let answered = |unconnected| ProgressEvent::Answered { endpoint: "create_asset", status: None, unconnected };
+        let planned = |ends_at| ProgressEvent::Planned { work: Workload { steps: 4, ..Workload::default() }, ends_at };
+        line.tell(planned(Some(at("2026-11-29T15:19:36Z"))));
+        line.tell(ProgressEvent::Uploading { address: address.clone(), bytes: 1 });
+        assert!(line.message().contains("uploading ui/a.png"), "{}", line.message());
+        line.tell(answered(Some(at("2026-11-29T14:19:36Z"))));
+        line.tell(ProgressEvent::Delayed { address });
+        line.tell(answered(Some(at("2026-11-29T14:20:07Z"))));
+        let waits = "waiting for the network since 14:19:36, gives up at 15:19:36 UTC · 0 of 4 done";
+        assert_eq!(line.message(), waits);
+        line.tell(planned(Some(at("2026-12-01T15:19:36Z"))));
+        let days = "waiting for the network since 14:19:36, gives up at 2026-12-01 15:19 UTC · 0 of 4 done";
+        assert_eq!(line.message(), days);
+        line.tell(planned(None));
+        assert_eq!(line.message(), "waiting for the network since 14:19:36 UTC · 0 of 4 done");
+        line.tell(answered(None));
+        assert!(line.message().starts_with("0 of 4 done · 0 uploading"), "{}", line.message());
     }
 }

@@ -157,7 +157,7 @@ async fn listen(
 /// Counts requests for the metrics.
 fn listener(metrics: Arc<Metrics>) -> Listener {
     Arc::new(move |progress| match progress {
-        ProgressEvent::Answered { endpoint, status } => metrics.request(endpoint, status),
+        ProgressEvent::Answered { endpoint, status, unconnected: _ } => metrics.request(endpoint, status),
         ProgressEvent::Waited { endpoint, time } => metrics.waited(endpoint, time),
         ProgressEvent::Accepted { .. } => metrics.operation(),
         ProgressEvent::Polled => metrics.poll(),
@@ -168,6 +168,7 @@ fn listener(metrics: Arc<Metrics>) -> Listener {
         | ProgressEvent::Listed { .. }
         | ProgressEvent::Planned { .. }
         | ProgressEvent::Uploading { .. }
+        | ProgressEvent::Delayed { .. }
         | ProgressEvent::Finished { .. }
         | ProgressEvent::Waiting { .. } => {}
     })

@@ -178,6 +178,19 @@ fn a_missing_connection_is_one_line_for_all_assets_with_until_when_it_is_tried()
 }
 
 #[test]
+fn a_run_without_a_connection_shows_since_when_it_waits_and_when_it_gives_up() {
+    let (remote, mut project) = pictures(&["a", "b", "c"]);
+    drop(remote);
+    project.set_env("MACADAM_PROGRESS", "200");
+    let ran = project.run(&["sync", "--once", "--timeout", "2s"]).expect(1);
+    let lines: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("macadam: ")).collect();
+    let waits =
+        |line: &&&str| line.starts_with("macadam: waiting for the network since ") && line.contains(", gives up at ");
+    assert!(lines.iter().filter(waits).count() > 3, "{}", ran.stderr);
+    assert!(!lines.iter().skip(1).any(|line| line.contains("uploading")), "{}", ran.stderr);
+}
+
+#[test]
 fn vv_logs_each_request_with_its_status_and_time_and_never_the_key() {
     let (_remote, project) = pictures(&["a"]);
     let said = project.run(&["sync", "--once", "-vv"]).expect(0).stderr;

@@ -129,6 +129,7 @@ impl Runner for Executor {
                 Ok(StepResult::Again { message }) if self.stop.is_triggered() => Outcome::TryLater { message },
                 Ok(StepResult::Again { message }) => {
                     self.tell_of_another_try(step, &message, last.as_ref() == Some(&message));
+                    (self.listener)(ProgressEvent::Delayed { address: step.address.clone() });
                     due = self.due(&step.address);
                     last = Some(message);
                     continue;

@@ -27,6 +27,12 @@ pub(crate) const OWNER: &str = "key";
 /// Why requests wait for the limits.
 const LIMITED: &str = "waiting for Roblox's rate limit";
 
+/// Why requests wait while Roblox's answers are failures.
+const FAILING: &str = "Roblox fails: waiting for it to recover";
+
+/// Why requests wait while nothing answers.
+const UNCONNECTED: &str = "waiting for the network";
+
 /// A longer wait is reported to the listener.
 const WORTH_REPORTING: Duration = Duration::from_secs(2);
 
@@ -50,6 +56,8 @@ struct ThrottleState {
 struct Rules {
     limits: RateLimits,
     breaker: Breaker,
+    /// The last request found no connection.
+    is_unconnected: bool,
     /// The queues whose head waits.
     heads: BTreeSet<(Endpoint, Urgency)>,
 }
@@ -115,7 +123,8 @@ impl Throttle {
     }
 
     fn with(limits: RateLimits, owner: &str, listener: Listener) -> Self {
-        let rules = Mutex::new(Rules { limits, breaker: Breaker::new(), heads: BTreeSet::new() });
+        let rules =
+            Mutex::new(Rules { limits, breaker: Breaker::new(), is_unconnected: false, heads: BTreeSet::new() });
         let each = |endpoint| Urgency::ALL.map(|urgency| ((endpoint, urgency), tokio::sync::Mutex::new(())));
         let queues = Endpoint::ALL.into_iter().flat_map(each).collect();
         let owner = LimitOwner::new(owner);
@@ -207,7 +216,8 @@ impl Throttle {
                 if let Some(permit) = permit {
                     rules.limits.release_unsent(permit);
                 }
-                Admittance::Closed { until: Some(until), reason: "Roblox fails: waiting for it to recover" }
+                let reason = if rules.is_unconnected { UNCONNECTED } else { FAILING };
+                Admittance::Closed { until: Some(until), reason }
             }
         }
     }
@@ -233,7 +243,9 @@ impl Throttle {
             *self.inner.last_good.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
         }
         let status = reply.head.as_ref().map(|head| head.status);
-        (self.inner.listener)(ProgressEvent::Answered { endpoint: permit.endpoint.name(), status });
+        let unconnected = matches!(&reply.result, Err(failure) if failure.is_without_connection()).then(clock::now);
+        self.rules().is_unconnected = unconnected.is_some();
+        (self.inner.listener)(ProgressEvent::Answered { endpoint: permit.endpoint.name(), status, unconnected });
         if permit.endpoint == Endpoint::GetOperation {
             (self.inner.listener)(ProgressEvent::Polled);
         }

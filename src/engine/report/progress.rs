@@ -26,6 +26,8 @@ pub(crate) enum ProgressEvent {
     Planned {
         /// What it asks of Roblox.
         work: Workload,
+        /// When the run ends whatever is left, where it has a limit.
+        ends_at: Option<Timestamp>,
     },
     /// An upload is being sent.
     Uploading {
@@ -36,6 +38,11 @@ pub(crate) enum ProgressEvent {
     },
     /// Roblox accepted the upload and processes it.
     Accepted {
+        /// The address.
+        address: Address,
+    },
+    /// A try of a step failed, and the next one waits.
+    Delayed {
         /// The address.
         address: Address,
     },
@@ -52,6 +59,8 @@ pub(crate) enum ProgressEvent {
         endpoint: &'static str,
         /// The status of the response.
         status: Option<u16>,
+        /// There was no connection, at this time.
+        unconnected: Option<Timestamp>,
     },
     /// A request was sent after a wait.
     Waited {
