@@ -14,8 +14,13 @@ use crate::platform::own_file::{self, How};
 /// Writes the pages, over earlier ones.
 pub(super) fn run(output: Printer, here: &Path, args: &ManArgs) -> Result<Exit, CommandFailure> {
     let folder = own_file::named(&here.join(&args.folder));
-    let failed = |path: &Path, error: &std::io::Error| {
-        CommandFailure::new(Exit::Unusable, format!("can't write {}: {error}", path.display()))
+    let failed = |path: &Path, error: &std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => {
+            let message = format!("can't write the manual pages into {}: a file is in the way", path.display());
+            CommandFailure::new(Exit::Unusable, message)
+                .hint("name a folder, which Macadam makes if it isn't there: `macadam man share/man/man1`")
+        }
+        _ => CommandFailure::new(Exit::Unusable, format!("can't write {}: {error}", path.display())),
     };
     own_file::create_usual_folder(&folder).map_err(|error| failed(&folder, &error))?;
     let mut program = help::command();

@@ -18,7 +18,7 @@ use super::question::asks;
 use super::status::unknown_address;
 use super::sync_results::{annotate_report, exit, show, show_results};
 use super::target::ProjectTarget;
-use super::{ci, part, plan, service, target};
+use super::{ci, part, plan, service, target, values};
 use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::progress::silent;
@@ -54,7 +54,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     // Without a manifest or a key Macadam attempts nothing, and makes no state.
     read_manifest(&target.project)?;
     refuse_pointless(&target, args)?;
-    let part = part::read(&target, &args.addresses)?;
+    let part = part::read(&target, &args.addresses).map_err(|failure| about_equals(failure, args))?;
     let credential = target::credential(global, &target)?;
     let mut change = None;
     if command.is_none() {
@@ -313,6 +313,16 @@ const WIRE: Duration = Duration::from_millis(4500);
 /// The longest time from the first signal to the end of the process, even if a disk hangs. The
 /// next run recovers from the state's journal.
 const END: Duration = Duration::from_millis(5700);
+
+/// A failure that may come from a time behind `--wait-moderation`, which is taken for a name: the
+/// option can stand alone, so its value needs a `=`.
+fn about_equals(failure: CommandFailure, args: &SyncArgs) -> CommandFailure {
+    let time = failure.unknown.clone().filter(|name| args.wait_moderation.is_some() && values::duration(name).is_ok());
+    match time {
+        Some(time) => failure.hint(format!("for a time, write `--wait-moderation={time}`, with a `=`")),
+        None => failure,
+    }
+}
 
 /// Ends the run in order at the first signal, within [`END`], and the process at the second.
 pub(super) fn listen_to_signals(stop: &Shutdown) -> Result<(), CommandFailure> {

@@ -24,6 +24,15 @@ pub enum BaseUrlError {
     /// Not a URL.
     #[error("`--api-url` must start with https:// ({0})")]
     NoUrl(String),
+    /// Nothing but white space.
+    #[error("`--api-url` is empty")]
+    Empty,
+    /// The address of a server without its scheme.
+    #[error("`--api-url` needs the whole address: write `--api-url {meant}`")]
+    NoScheme {
+        /// The address with the scheme that it needs.
+        meant: String,
+    },
     /// Neither https nor http to this machine.
     #[error("`--api-url` must start with https://, or with http:// for this machine (127.0.0.1, [::1], localhost)")]
     Insecure,
@@ -77,6 +86,19 @@ impl FromStr for BaseUrl {
         let text = text.trim();
         if text.contains(char::is_control) {
             return Err(BaseUrlError::Control);
+        }
+        if text.is_empty() {
+            return Err(BaseUrlError::Empty);
+        }
+        // `localhost:8787` is a URL of the scheme `localhost`.
+        if !text.contains("://") && text.starts_with(|first: char| first.is_alphanumeric() || first == '[') {
+            let completed = ["http", "https"].map(|scheme| format!("{scheme}://{text}"));
+            let meant = completed.iter().map(|whole| whole.parse::<Self>());
+            return Err(match meant.into_iter().reduce(Result::or) {
+                Some(Ok(Self { text: meant, .. })) => BaseUrlError::NoScheme { meant },
+                Some(Err(error)) => error,
+                None => BaseUrlError::Insecure,
+            });
         }
         let url = Url::parse(text).map_err(|error| BaseUrlError::NoUrl(error.to_string()))?;
         // Checked first, so that no other message repeats a password.
@@ -135,7 +157,20 @@ mod tests {
         for dropped in ["https://apis.\nroblox.com", "https://apis.roblox.com/a\tb", "\u{7f}https://apis.roblox.com"] {
             check(dropped, Err(BaseUrlError::Control));
         }
-        assert!(matches!("apis.roblox.com".parse::<BaseUrl>(), Err(BaseUrlError::NoUrl(_))));
+        for (short, meant) in [
+            ("127.0.0.1:8787", "http://127.0.0.1:8787"),
+            ("localhost:8787", "http://localhost:8787"),
+            ("localhost", "http://localhost"),
+            ("[::1]:8787/", "http://[::1]:8787"),
+            ("apis.roblox.com", "https://apis.roblox.com"),
+            ("gateway.example:8443/roblox", "https://gateway.example:8443/roblox"),
+        ] {
+            check(short, Err(BaseUrlError::NoScheme { meant: meant.to_owned() }));
+        }
+        check("user:pw@localhost:1", Err(BaseUrlError::UserInfo));
+        check(" ", Err(BaseUrlError::Empty));
+        assert!(matches!("/tmp/socket".parse::<BaseUrl>(), Err(BaseUrlError::NoUrl(_))));
+        assert!(matches!("127.0.0.1:99999".parse::<BaseUrl>(), Err(BaseUrlError::NoUrl(_))));
         assert_eq!(BaseUrl::ROBLOX.parse::<BaseUrl>().unwrap(), BaseUrl::default());
     }
 }

@@ -61,9 +61,24 @@ fn a_lockfile_of_a_server_on_this_machine_names_the_way_back_to_roblox() {
     assert!(!synced.stdout.contains("commit it"), "{}", synced.stdout);
     assert!(synced.stdout.contains(&format!("of {}, not of Roblox", remote.url())), "{}", synced.stdout);
     let refused = run(&project, &["plan"]).expect(3);
+    let way_on = format!("to go on with that server, add `--api-url {}`", remote.url());
+    assert!(refused.stderr.contains(&way_on), "{}", refused.stderr);
     assert!(refused.stderr.contains("git checkout HEAD -- "), "{}", refused.stderr);
     project.remove("assets.lock.toml");
     run(&project, &["plan"]).expect(0);
+}
+
+#[test]
+fn an_address_without_its_scheme_is_completed_in_the_message() {
+    let project = project();
+    for (short, whole) in [
+        ("127.0.0.1:8787", "`--api-url http://127.0.0.1:8787`"),
+        ("localhost:8787", "`--api-url http://localhost:8787`"),
+        ("gateway.example", "`--api-url https://gateway.example`"),
+    ] {
+        let ran = run(&project, &["plan", "--api-url", short]).expect(64);
+        assert!(ran.stderr.contains(whole), "{}", ran.stderr);
+    }
 }
 
 #[test]

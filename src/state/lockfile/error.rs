@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
+use crate::model::proposed::quoted;
 use crate::platform::atomic_file::AtomicWriteError;
 use crate::platform::own_file;
 
@@ -176,7 +177,8 @@ fn own_server(found: &str, wanted: &str, lockfile: &std::path::Path) -> String {
     let lockfile = lockfile.display();
     if found.starts_with("http://") && wanted.starts_with("https://") {
         return format!(
-            "its asset IDs are of a server on a machine of your own and don't exist on Roblox: move {lockfile} away, or restore the real one with `git checkout HEAD -- {lockfile}`"
+            "to go on with that server, add `--api-url {}`: it runs on a machine of your own, and its asset IDs don't exist on Roblox. To go on with Roblox, move {lockfile} away, or restore the real one with `git checkout HEAD -- {lockfile}`",
+            quoted(found)
         );
     }
     if wanted.starts_with("http://") {
