@@ -142,7 +142,7 @@ where
     }
 }
 
-/// A format for a person: `uploaded     sword (asset 123, revision 1)`.
+/// A format for a person: `uploaded     sword (rbxassetid://123, revision 1)`.
 struct InWords;
 
 /// The fields of an event, sorted for a sentence.
@@ -170,8 +170,10 @@ impl EventWords {
             "message" => self.message = value,
             "address" => self.address = Some(value),
             "action" => self.action = Some(value),
-            "asset_id" => self.details.push(format!("asset {value}")),
+            "asset_id" => self.details.push(format!("rbxassetid://{value}")),
             "revision" => self.details.push(format!("revision {value}")),
+            "assets" if value == "1" => self.details.push("1 asset".to_owned()),
+            "assets" => self.details.push(format!("{value} assets")),
             name => self.details.push(format!("{}: {value}", name.replace('_', " "))),
         }
     }
@@ -179,13 +181,13 @@ impl EventWords {
     fn sentence(self) -> String {
         let Self { message, address, action, details } = self;
         // What is done has its own words; the action's name is for programs.
-        let start = match action.as_deref().map(done_word) {
-            Some(word) if message == "done" => format!("{word:<12}"),
-            Some(_) | None => message,
+        let start = match (action.as_deref().map(done_word), address) {
+            (Some(word), Some(address)) if message == "done" => format!("{word:<12} {address}"),
+            (_, Some(address)) => format!("{address}: {message}"),
+            (_, None) => message,
         };
-        let address = address.map(|address| format!(" {address}")).unwrap_or_default();
         let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
-        format!("{start}{address}{details}")
+        format!("{start}{details}")
     }
 }
 
@@ -335,7 +337,7 @@ mod tests {
             tracing::info!(target: "macadam::x", assets = 6, "files or manifest changed");
         });
         let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
-        let wanted = "uploaded     sword (asset 5, revision 1)\nwarning: it is refused sword\nfiles or manifest changed (assets: 6)\n";
+        let wanted = "uploaded     sword (rbxassetid://5, revision 1)\nwarning: sword: it is refused\nfiles or manifest changed (6 assets)\n";
         assert_eq!(text, wanted);
     }
 

@@ -58,7 +58,7 @@ pub(crate) fn never_committed(
     };
     project.committed.get_or_ask(question, || look(project, manifest, &absent)).unwrap_or_else(|why| {
         // A git that fails must not make an absence a removal: archiving can't wait for an answer.
-        tracing::warn!("whether git ever had the assets that are absent here is unknown: {why}");
+        tracing::warn!("can't tell whether git ever had the assets that are missing here: {why}");
         absent.values().map(|path| (ProjectPath::clone(path), NeverCommitted::Unknown)).collect()
     })
 }
@@ -134,7 +134,7 @@ pub(crate) fn untracked(project: &Project, desired: &Desired) -> Vec<Diagnostic>
             unmerged.into_iter().chain((!found.files.is_empty()).then(|| note(project, &found))).collect()
         }
         Err(why) => {
-            tracing::info!("whether git tracks the asset files is unknown: {why}");
+            tracing::info!("can't tell whether git tracks the asset files: {why}");
             Vec::new()
         }
     }

@@ -252,7 +252,7 @@ impl Lockfile {
                 return Ok(written);
             }
         }
-        tracing::warn!("{} is not written: another program changes it all the time", self.project.lockfile_name());
+        tracing::warn!("couldn't write {}: another program keeps changing it", self.project.lockfile_name());
         Ok(false)
     }
 

@@ -61,7 +61,7 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
         Ok(Some(looked)) => looked,
         Ok(None) => return Compared::default(),
         Err(why) => {
-            tracing::warn!("whether {} lost entries is unknown: {why}", project.lockfile_name());
+            tracing::warn!("can't tell whether {} lost entries: {why}", project.lockfile_name());
             return Compared { at: Some(at), failed: true, ..Compared::default() };
         }
     };

@@ -14,7 +14,7 @@ fn the_service_writes_them_and_does_not_answer_to_them() {
     service.until("its output", || project.file(LUAU).exists() && project.read(LUAU).contains("ui/a.png"));
     let looks = |log: &str| log.matches("files or manifest changed").count();
     let at_start = looks(&service.log());
-    service.says("manifest and files were read");
+    service.says("read the manifest and all files");
     project.write("ui/c.png", png(3));
     service.until_synced("ui/c.png");
     let has_it = |name: &str, text: &str| project.file(name).exists() && project.read(name).contains(text);
@@ -45,12 +45,12 @@ fn an_unwritable_output_is_reported_once_and_stops_nothing() {
     project.write(LUAU, "return {}\n");
     let service = Service::start(&project, &[]);
     service.until_synced("ui/a.png");
-    service.says("an output is not written");
+    service.says("couldn't write an output");
     service.until("the others", || project.file("ui/assets.json").exists());
     project.write("ui/c.png", png(3));
     service.until_synced("ui/c.png");
     service.until("it goes on", || project.read("ui/assets.json").contains("\"c\":"));
     let log = service.end();
-    assert_eq!(log.matches("an output is not written").count(), 1, "{log}");
+    assert_eq!(log.matches("couldn't write an output").count(), 1, "{log}");
     assert_eq!(project.read(LUAU), "return {}\n");
 }

@@ -55,7 +55,7 @@ impl Service {
 
     /// Whether it has read manifest and files in this life.
     pub fn has_scanned(&self) -> bool {
-        self.child.is_some() && self.log.text().contains("manifest and files were read")
+        self.child.is_some() && self.log.text().contains("read the manifest and all files")
     }
 
     /// Returns the exit status, if it ended by itself.

@@ -136,7 +136,7 @@ impl Observability {
         if why != self.waits_for {
             match &why {
                 Some(why) => tracing::info!("waiting: {why}"),
-                None => tracing::info!("going on"),
+                None => tracing::info!("continuing"),
             }
             self.waits_for = why;
         }

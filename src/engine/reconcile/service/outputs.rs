@@ -29,11 +29,11 @@ impl OutputReporter {
         for (path, problem) in &problems {
             if self.problems.get(path) != Some(problem) {
                 let hint = problem.hint.as_deref().unwrap_or_default();
-                tracing::error!(output = %path, hint, "an output is not written: {}", problem.message);
+                tracing::error!(output = %path, hint, "couldn't write an output: {}", problem.message);
             }
         }
         for file in files.iter().filter(|file| file.state == OutputState::Written) {
-            tracing::info!(output = %file.path, "an output was written");
+            tracing::info!(output = %file.path, "wrote an output");
         }
         self.problems = problems;
     }

@@ -172,7 +172,7 @@ impl Service<'_> {
         let path = self.reconciler.session.project.lockfile.clone();
         self.needs.plan |= std::mem::take(&mut self.lockfile_was_missing);
         self.file_monitor.wrote(&path);
-        tracing::info!("the lockfile was written");
+        tracing::info!("wrote the lockfile");
         self.outputs.changed.push(path);
     }
 }

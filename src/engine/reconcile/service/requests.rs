@@ -123,7 +123,7 @@ impl Service<'_> {
             return Ok(false);
         }
         let Some((id, request)) = self.queue.next().await? else { return Ok(false) };
-        tracing::info!("doing `{}`, which somebody typed beside this service", request.typed());
+        tracing::info!("running `{}`, typed in another terminal", request.typed());
         self.reconciler.workers.keep_free(addresses(&request));
         let needs_scan = match &request {
             Request::Import { .. } | Request::Recreate { .. } | Request::Pin { .. } | Request::Unpin { .. } => true,

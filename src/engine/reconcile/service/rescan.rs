@@ -26,7 +26,7 @@ impl Service<'_> {
             Err(KeepError::Lockfile(error)) if self.is_running() => {
                 let problem = with_causes(&error);
                 if self.unreadable.as_ref() != Some(&problem) {
-                    tracing::error!("nothing is done until the lockfile can be used: {problem}");
+                    tracing::error!("waiting until the lockfile can be used: {problem}");
                 }
                 self.unreadable = Some(problem);
                 self.needs.plan = false;
@@ -155,7 +155,7 @@ impl Service<'_> {
         let WantedChanges { changed, waiting } = self.reconciler.take_over(found, before).await?;
         self.file_monitor.wait_for(waiting);
         if known.is_none() {
-            tracing::info!(assets = self.reconciler.wanted.desired.assets.len(), "manifest and files were read");
+            tracing::info!(assets = self.reconciler.wanted.desired.assets.len(), "read the manifest and all files");
         } else if !changed.is_empty() {
             tracing::info!(assets = changed.len(), "files or manifest changed");
         }
