@@ -13,6 +13,7 @@
 //! Read next: [`kind`] for the choice among operations of one kind, [`latency`] for the estimate of
 //! each kind, `simulation` for the benchmarks.
 
+mod entry;
 mod kind;
 pub(crate) mod lane;
 pub(crate) mod latency;
@@ -22,6 +23,7 @@ mod simulation;
 use super::backoff::Backoff;
 use super::moment::Moment;
 use crate::model::urgency::Urgency;
+use entry::{PollEntry, PollPlace};
 use kind::{GROWTH, LONGEST_GAP, LeaderPace, PollKind, PollRole, SHORTEST_GAP};
 use lane::{Lane, Lanes};
 use latency::{KEPT, ScoutAges};
@@ -97,44 +99,6 @@ pub(crate) struct LatencyRecord {
     pub millis: Vec<u32>,
 }
 
-/// One operation.
-#[derive(Debug, Clone)]
-struct PollEntry {
-    kind: OperationKind,
-    lane: Lane,
-    submitted_at: Moment,
-    place: PollPlace,
-    /// Its age at the last poll that found it running.
-    pending: Option<Duration>,
-    was_polled: bool,
-    unanswered: u32,
-    unknown: u32,
-}
-
-impl PollEntry {
-    /// Whether its age is known. An operation that an earlier run submitted was not measured: its
-    /// age by the time of day includes the time when the machine was off, or a change of the clock.
-    /// It must not become the expectation for others of its kind.
-    fn is_measured(&self) -> bool {
-        self.submitted_at >= Moment::START
-    }
-}
-
-/// The place of an operation in the schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PollPlace {
-    /// Never polled: in its lane's queue.
-    First,
-    /// Polled while its kind was scouted, for the time after that: in its lane's set.
-    Early,
-    /// Leads its lane.
-    Leading,
-    /// Due at this moment, whatever is known of its kind.
-    Again(Moment),
-    /// Being polled. An answer that had to wait for the budget is late.
-    Out { sent_at: Moment, role: PollRole, is_late: bool },
-}
-
 /// The operations that wait for their result.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PollSchedule {
@@ -175,12 +139,32 @@ impl PollSchedule {
 
     /// Adds an operation. The caller chooses its `key`; an operation with that key is replaced.
     pub(crate) fn insert(&mut self, key: u64, kind: OperationKind, urgency: Urgency, submitted_at: Moment) {
+        self.add(key, kind, urgency, submitted_at, false);
+    }
+
+    /// Adds an operation that another machine submitted, nobody knows when: before `heard_at`, and
+    /// probably so long ago that it is done. So it is polled as soon as the budget allows.
+    pub(crate) fn insert_taken_over(
+        &mut self,
+        key: u64,
+        kind: OperationKind,
+        urgency: Urgency,
+        heard_at: Moment,
+        now: Moment,
+    ) {
+        let expected = self.kinds.get(&kind).and_then(|kind| kind.latency.expected());
+        let typical = expected.unwrap_or_else(|| self.ages(kind).second);
+        self.add(key, kind, urgency, heard_at.min(now - typical), true);
+    }
+
+    fn add(&mut self, key: u64, kind: OperationKind, urgency: Urgency, submitted_at: Moment, is_guessed: bool) {
         self.remove(key);
         let (lane, ages, is_rehearsal) = (Lane::of(urgency), self.ages(kind), self.is_rehearsal);
         let mut entry = PollEntry {
             kind,
             lane,
             submitted_at,
+            is_guessed,
             place: PollPlace::First,
             pending: None,
             was_polled: false,
@@ -554,6 +538,25 @@ mod tests {
         assert_eq!(schedule.latencies(), []);
         schedule.insert(8, IMAGE, Urgency::FirstUpload, at(500));
         assert_eq!(schedule.due(Lane::Ordinary, at(500)), PollTarget::At(at(500) + IMAGE.cold().leader));
+    }
+
+    #[test]
+    fn an_operation_of_another_machine_is_polled_at_once_and_teaches_nothing() {
+        for mut schedule in [PollSchedule::new(), warm(IMAGE, 25_000)] {
+            let known = schedule.latencies();
+            for key in 0..10 {
+                schedule.insert_taken_over(key, IMAGE, Urgency::FirstUpload, at(40_000), at(40_000));
+            }
+            for _ in 0..10 {
+                let (_, status) = poll(&mut schedule, 40_000, PollOutcome::Done);
+                assert_eq!(status, OperationStatus::Settled);
+            }
+            assert_eq!(schedule.latencies(), known);
+            // One that is running is polled at growing gaps.
+            schedule.insert_taken_over(7, IMAGE, Urgency::FirstUpload, at(40_000), at(40_000));
+            let (_, status) = poll(&mut schedule, 40_000, PollOutcome::Pending);
+            assert!(matches!(status, OperationStatus::Waiting(next) if next > at(40_000)), "{status:?}");
+        }
     }
 
     #[test]

@@ -60,6 +60,7 @@ impl Executor {
             urgency: self.urgency.min(attempt.intent.urgency()),
             about: attempt.intent.asset_id(),
             since: since.unwrap_or(attempt.begun_at),
+            is_taken_over: attempt.taken_over,
         };
         // Once the operation takes longer than any that succeeds, a newer desired state of the
         // address ends the wait.

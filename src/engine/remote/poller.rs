@@ -54,8 +54,10 @@ pub(crate) struct Subject {
     pub urgency: Urgency,
     /// The asset that it changes; `None` for a create.
     pub about: Option<AssetId>,
-    /// When it was submitted.
+    /// When it was submitted, or when this machine heard of it.
     pub since: Timestamp,
+    /// Another machine submitted it.
+    pub is_taken_over: bool,
 }
 
 /// Follows operations to their end.
@@ -110,7 +112,13 @@ impl Poller {
         let age = Duration::try_from(age).unwrap_or(Duration::ZERO);
         {
             let mut queue = self.inner.queue();
-            queue.schedule.insert(id.0, subject.kind, subject.urgency, moment() - age);
+            let Subject { kind, urgency, .. } = subject;
+            let (now, schedule) = (moment(), &mut queue.schedule);
+            if subject.is_taken_over {
+                schedule.insert_taken_over(id.0, kind, urgency, now - age, now);
+            } else {
+                schedule.insert(id.0, kind, urgency, now - age);
+            }
             queue
                 .followed
                 .insert(id.0, FollowedOperation { operation: subject.operation, about: subject.about, reply });
