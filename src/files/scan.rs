@@ -93,7 +93,7 @@ pub fn scan(
     let paths: Vec<&ProjectPath> = walk.files.keys().collect();
     let states = fingerprints(&root, &paths);
     let (mut findings, mut fresh, mut waiting) = (Vec::with_capacity(paths.len()), Vec::new(), BTreeSet::new());
-    let mut todo = Vec::new();
+    let (mut todo, mut unfinished) = (Vec::new(), BTreeSet::new());
     for ((path, globs, cached), state) in along(&walk.files, cache).zip(states) {
         let finding = |content| (path.clone(), FoundFile { globs: globs.clone(), content });
         if let Some(problem) = walk.unreachable.get(path) {
@@ -116,11 +116,15 @@ pub fn scan(
             (cached, state)
                 if in_progress.wants_whole(path, state.as_ref()) && !completeness::is_whole_in(&root, path) =>
             {
-                let cached = cached.filter(|_| !in_progress.is_single);
+                if in_progress.is_single {
+                    // Read all the same: what is wrong with it in any case reads as `check` says it.
+                    unfinished.insert(path);
+                    todo.push((state.map_or(0, |state| state.size), path));
+                    continue;
+                }
                 waiting.insert(path.clone());
                 fresh.extend(cached.map(|cached| (path.clone(), cached.clone())));
-                let early = if in_progress.is_single { FileProblem::unfinished } else { FileProblem::being_written };
-                let content = cached.map_or_else(|| Err(early()), |cached| cached.content.clone());
+                let content = cached.map_or_else(|| Err(FileProblem::being_written()), |cached| cached.content.clone());
                 findings.push(finding(content));
             }
             (_, state) => todo.push((state.map_or(0, |state| state.size), path)),
@@ -134,9 +138,18 @@ pub fn scan(
         if left && walk.files.get(path).is_some_and(|globs| !globs.is_empty()) {
             content = Err(FileProblem::being_written());
         }
+        let is_unfinished = unfinished.contains(path);
+        if is_unfinished && content.is_ok() {
+            waiting.insert(path.clone());
+            findings.push((path.clone(), finding(walk, path, Err(FileProblem::unfinished()))));
+            return;
+        }
         if let Some(fingerprint) = state {
             let content = content.clone();
             fresh.push((path.clone(), CachedFile { fingerprint, looked_at_ns: now_ns, content }));
+        }
+        if is_unfinished {
+            content = content.map_err(FileProblem::of_unfinished);
         }
         findings.push((path.clone(), finding(walk, path, content)));
     });

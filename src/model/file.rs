@@ -190,6 +190,14 @@ impl FileProblem {
         Self::new(FileProblemKind::Unfinished, "it has just changed and isn't complete by its own format", Some(hint))
     }
 
+    /// The same problem of a file that changed just now: a program may not be done with it.
+    #[must_use]
+    pub fn of_unfinished(self) -> Self {
+        let wait = "if a program is still writing it, run the same command again when that is done";
+        let hint = self.hint.map_or_else(|| wait.to_owned(), |hint| format!("{hint}; {wait}"));
+        Self { hint: Some(hint), ..self }
+    }
+
     /// Whether this is [`FileProblem::being_written`].
     pub fn is_being_written(&self) -> bool {
         self.kind == FileProblemKind::BeingWritten
