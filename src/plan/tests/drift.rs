@@ -161,6 +161,21 @@ fn an_archived_asset_is_reported_for_every_address_that_has_it() {
     check_desired(&repair(wanted()), known(), "restore a.png 10: it was archived on Roblox, outside of Macadam");
 }
 
+/// A Model's update would change the very asset that somebody archived, and Roblox refuses that. A
+/// picture's new asset leaves the archived one alone.
+#[test]
+fn a_changed_picture_that_somebody_else_archived_gets_a_new_asset_and_a_changed_model_waits() {
+    let picture = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
+    let known = picture.seen(10, |seen| seen.archived = Some(true));
+    check(
+        vec![want("a.png", 2)],
+        known,
+        "replace a.png 10: the file changed; Roblox can't update an Image, so it gets a new asset ID",
+    );
+    let known = model().points_to("b.fbx", 11).seen(11, |seen| seen.archived = Some(true));
+    check(vec![want("b.fbx", 2)], known, "held b.fbx: its file changed, but asset 11 is archived");
+}
+
 /// A copy of a file whose asset was archived by hand was reported as archived outside of Macadam.
 #[test]
 fn an_archiving_counts_for_every_address_of_the_asset() {
