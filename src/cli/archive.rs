@@ -21,6 +21,7 @@ use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
+use crate::model::ids::AssetId;
 use crate::model::recorded::Record;
 use crate::model::request::{Request, RequestDone};
 use crate::model::shown::with_causes;
@@ -36,7 +37,7 @@ impl From<ByHandError> for CommandFailure {
             error => {
                 let failure = Self::of(Exit::Unreconciled, &error, error.hint());
                 match &error {
-                    ByHandError::NoAsset { address } => failure.unknown(address.as_str()),
+                    ByHandError::NoAsset { address, .. } => failure.unknown(address.as_str()),
                     _ => failure,
                 }
             }
@@ -164,6 +165,7 @@ async fn run_all(
     yes: bool,
 ) -> Result<Exit, CommandFailure> {
     let (mut hand, mut each, mut wanted) = (None, Vec::new(), None);
+    let mut changed = BTreeSet::new();
     let together: BTreeSet<Address> = selection.addresses.iter().cloned().collect();
     if direction == Direction::Archive && asks(output, yes) {
         let question = match selection.addresses.as_slice() {
@@ -214,7 +216,10 @@ async fn run_all(
                 break;
             }
         };
-        let ended = alone(output, hand, desired, address, direction, selection).await;
+        let ended = alone(output, hand, desired, address, direction, selection, &changed).await;
+        if let Each::Done { told: CommandResult { asset_id: Some(asset_id), .. }, .. } = &ended {
+            changed.insert(*asset_id);
+        }
         each.push((address.clone(), ended));
         if hand.stop.is_triggered() {
             break;
@@ -226,6 +231,7 @@ async fn run_all(
     Ok(tell_all(output, direction, &each, selection, target::is_local(global)))
 }
 
+/// Does it for one address. `changed` holds the assets for which it is done already.
 async fn alone(
     output: Printer,
     hand: &mut Hand,
@@ -233,6 +239,7 @@ async fn alone(
     address: &Address,
     direction: Direction,
     selection: &AddressSelection,
+    changed: &BTreeSet<AssetId>,
 ) -> Each {
     let together = selection.addresses.iter().cloned().collect();
     let failed = |outcome, failure| Each::Failed(CommandResult { outcome, ..CommandResult::default() }, failure);
@@ -250,6 +257,11 @@ async fn alone(
             }
         }
         Ok(None) => failed("waiting", CommandFailure::new(Exit::Unreconciled, "it was not started")),
+        // It came back with another address that shares it.
+        Err(CarryOutError::ByHand(ByHandError::NotArchived { asset_id, .. })) if changed.contains(&asset_id) => {
+            let told = CommandResult { asset_id: Some(asset_id), outcome: "done", ..CommandResult::default() };
+            Each::Done { told, lockfile_written: false }
+        }
         Err(CarryOutError::ByHand(error @ (ByHandError::Archived { .. } | ByHandError::NotArchived { .. })))
             if selection.by_glob.contains(address) =>
         {

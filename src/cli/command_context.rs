@@ -12,7 +12,7 @@ use super::document;
 use super::embedded::Embedded;
 use super::errors::problem;
 use super::exit::{CommandFailure, Exit};
-use super::output::{Printer, TextStyle, listed, paint};
+use super::output::{Printer, TextStyle, listed, paint, plural};
 use super::plan_text;
 use super::progress::Bars;
 use super::sync::{confirm, end_after, listen_to_signals};
@@ -232,12 +232,28 @@ impl Shortfall {
                 HoldKind::Waiting => "waiting",
                 HoldKind::Rejected | HoldKind::Failed => "failed",
             };
-            return Some(Self::new(outcome, Exit::Unreconciled, &hold.reason.to_string(), hold.hint().as_ref()));
+            let others = match report.held.len() - 1 {
+                0 => String::new(),
+                others => format!("; {} on hold or failed, too", plural(others as u64, "other asset")),
+            };
+            let message = format!("{}: {}{others}", hold.address, hold.reason);
+            return Some(Self::new(outcome, Exit::Unreconciled, &message, hold.hint().as_ref()));
         }
         match report.failures().first() {
-            Some(entry) => Self::of_step(&entry.outcome, report.stop.as_ref()),
+            Some(entry) => {
+                let shortfall = Self::of_step(&entry.outcome, report.stop.as_ref())?;
+                Some(if report.stop.is_none() { shortfall.of_address(&entry.step.address) } else { shortfall })
+            }
             None => Self::of_step(&Outcome::NotBegun, report.stop.as_ref()),
         }
+    }
+
+    /// The same with the name of the address before it.
+    pub(super) fn of_address(mut self, address: &Address) -> Self {
+        for problem in &mut self.failure.problems {
+            problem.message = format!("{address}: {}", problem.message);
+        }
+        self
     }
 
     /// The failure that ends everything, whatever was done before.

@@ -10,7 +10,7 @@ use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural, stdout_columns};
 use super::progress::Bars;
 use super::selection::AddressSelection;
-use super::status::unknown_address;
+use super::status::{not_uploaded, unknown_address};
 use super::table::{Column, TextTable};
 use super::target::{self, ProjectTarget};
 use crate::cloud::client::Client;
@@ -116,11 +116,8 @@ impl KnownHistory {
             }
             let known = view.recorded.assets.keys().map(|address| address.as_str());
             let named = status(&target.project, &target.remote).map(|status| status.rows).unwrap_or_default();
-            if named.iter().any(|row| row.address == *wanted) {
-                let message = format!("`{wanted}` has no history: it isn't uploaded yet");
-                return Err(CommandFailure::new(Exit::Unreconciled, message)
-                    .unknown(wanted.as_str())
-                    .hint("`macadam sync --once` uploads it; `macadam plan` shows what is in the way"));
+            if let Some(row) = named.iter().find(|row| row.address == *wanted) {
+                return Err(not_uploaded(row, format!("`{wanted}` has no history: it isn't uploaded yet")));
             }
             return Err(unknown_address(wanted.as_str(), known));
         };

@@ -9,7 +9,7 @@ use super::args::{Global, OpenArgs};
 use super::exit::{CommandFailure, Exit};
 use super::output::Printer;
 use super::selection::AddressSelection;
-use super::status::unknown_address;
+use super::status::{not_uploaded, unknown_address};
 use super::target;
 use crate::engine::report::status::{status, status_of};
 use crate::model::address::Address;
@@ -32,9 +32,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &OpenArgs) -> Result<E
             return Err(unknown_address(address.as_str(), known.iter().map(Address::as_str)));
         };
         let Some(asset_id) = row.asset_id else {
-            return Err(CommandFailure::new(Exit::Unreconciled, format!("`{address}` isn't uploaded yet"))
-                .unknown(address.as_str())
-                .hint("`macadam sync --once` uploads it; `macadam plan` shows what is in the way"));
+            return Err(not_uploaded(row, format!("`{address}` isn't uploaded yet")));
         };
         found.push((address, asset_id));
     }

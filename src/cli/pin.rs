@@ -63,7 +63,7 @@ fn refusal(error: PinError, desired: &Gathered, recorded: &Recorded) -> CommandF
         error => {
             let failure = CommandFailure::of(Exit::Unreconciled, &error, error.hint());
             match &error {
-                PinError::NotInManifest { address } | PinError::NoRevisions { address } => {
+                PinError::NotInManifest { address } | PinError::NoRevisions { address, .. } => {
                     failure.unknown(address.as_str())
                 }
                 _ => failure,

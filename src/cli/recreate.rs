@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -233,8 +234,9 @@ fn old_assets(ended: &RecreateResult) -> Option<String> {
     let kept = match ended.policy.removed {
         LeavePolicy::Keep => "the old assets are kept".to_owned(),
         LeavePolicy::Archive => {
-            let days = ended.policy.archive_after.as_secs() / 86_400;
-            format!("`policy.removed` archives the old assets after {}", plural(days, "day"))
+            let after = ended.policy.archive_after;
+            let when = if after.is_zero() { "with the next sync".to_owned() } else { format!("after {}", span(after)) };
+            format!("`policy.removed` archives the old assets {when}")
         }
     };
     // `*` doesn't cross `/`, and an owner's number may begin like another's.
@@ -246,6 +248,14 @@ fn old_assets(ended: &RecreateResult) -> Option<String> {
     Some(format!(
         "{kept}; only a key that may act for {owners} can archive them: `macadam archive {globs}` does it at once, and `macadam forget {globs}` leaves them alone for good"
     ))
+}
+
+/// A length of time in the largest unit that it is a whole number of, as the manifest has it.
+fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let unit = units.into_iter().find(|(length, _)| seconds % length == 0);
+    unit.map_or_else(|| plural(seconds, "second"), |(length, noun)| plural(seconds / length, noun))
 }
 
 fn row_json(row: &RecreatedAsset) -> Value {
@@ -297,7 +307,11 @@ fn tell(output: Printer, ended: &RecreateResult, table: Option<&Path>, is_local:
         match failure {
             Some(failure) => {
                 output.failure(failure);
-                output.line("Run `macadam recreate --creator` again to go on.");
+                if shortfall.as_ref().is_some_and(|shortfall| shortfall.outcome == "waiting") {
+                    output.line("Run `macadam recreate --creator` again to go on.");
+                } else {
+                    output.line("The other assets have the new owner. `macadam sync --once` goes on with the rest.");
+                }
             }
             None if !choice.separated.is_empty() && !is_local => output.line(command_context::commit([])),
             None => {}

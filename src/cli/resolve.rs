@@ -162,10 +162,17 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
         let PlanPreview { gathered, recorded, .. } = tokio::task::block_in_place(look)?;
         let eligible = retry::eligible(&gathered.desired, &recorded, clock::now()).into_iter().cloned().collect();
         let known = recorded.assets.keys().chain(gathered.desired.assets.keys()).cloned().collect();
-        Ok(Candidates { eligible, known, what: "needs `macadam retry`: Roblox refused none of them" })
+        Ok(Candidates { eligible, known, what: "can be helped by `macadam retry`" })
     };
     let addresses = if args.all {
         let Candidates { eligible, .. } = candidates()?;
+        let look = || snapshot::preview(&target.project, &target.remote, &silent(), &PlanOptions::default());
+        if eligible.is_empty()
+            && let PlanPreview { gathered, recorded, .. } = tokio::task::block_in_place(look)?
+            && let not @ [_, ..] = retry::helpless(&gathered.desired, &recorded, clock::now()).as_slice()
+        {
+            return Err(RetryError::Partly { done: 0, not: not.to_vec() }.into());
+        }
         if eligible.is_empty() {
             let message = "there is nothing to retry: Roblox refused no asset, and none waits for another try";
             return Err(CommandFailure::new(Exit::Unreconciled, message)

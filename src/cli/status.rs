@@ -78,6 +78,18 @@ const KINDS: [&str; 14] = [
     "videos",
 ];
 
+/// A command about an asset that isn't uploaded, with what is in the way where a sync alone doesn't
+/// get past it.
+pub(super) fn not_uploaded(row: &AssetStatus, message: String) -> CommandFailure {
+    let address = row.address.as_str();
+    let (Some(error), Some(hint)) = (&row.error, &row.hint) else {
+        return CommandFailure::new(Exit::Unreconciled, message)
+            .unknown(address)
+            .hint("`macadam sync --once` uploads it; `macadam plan` shows what is in the way");
+    };
+    CommandFailure::new(Exit::Unreconciled, format!("{message}: {error}")).unknown(address).hint(hint.clone())
+}
+
 /// An unknown address, with what was probably meant as hint.
 pub(super) fn unknown_address<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> CommandFailure {
     let failure =

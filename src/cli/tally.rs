@@ -80,14 +80,15 @@ impl Tally {
         Self { count, what: what.into(), is_of_assets: true }
     }
 
-    /// The counts in one line, without those that are zero; the first says of how many assets it
-    /// is, where `total` is given.
+    /// The counts in one line, without those that are zero; the first one of assets says of how many
+    /// it is, where `total` is given.
     pub(super) fn list(tallies: &[Self], total: Option<u64>) -> String {
         let shown = tallies.iter().filter(|tally| tally.count > 0);
+        let first = shown.clone().position(|tally| tally.is_of_assets);
         let texts: Vec<String> = shown
             .enumerate()
-            .map(|(at, Self { count, what, is_of_assets })| match total {
-                Some(total) if at == 0 && *is_of_assets => format!("{count} of {total} {what}"),
+            .map(|(at, Self { count, what, is_of_assets: _ })| match total {
+                Some(total) if Some(at) == first => format!("{count} of {total} {what}"),
                 Some(_) | None => format!("{count} {what}"),
             })
             .collect();
@@ -109,7 +110,10 @@ pub(super) fn tally<'a>(steps: impl IntoIterator<Item = &'a Step>, tense: Tense)
             action => *actions.entry(phrase(action, tense)).or_default() += 1,
         }
     }
-    let of_assets = actions.into_iter().map(|((_, what), count)| Tally::assets(count, what));
+    // An asset that is archived is one that the manifest no longer has.
+    let of_assets = actions
+        .into_iter()
+        .map(|((place, what), count)| Tally { is_of_assets: place != ARCHIVED, ..Tally::assets(count, what) });
     let verb = match tense {
         Tense::ToDo => "to set",
         Tense::Done => "set",
@@ -122,6 +126,9 @@ pub(super) fn tally<'a>(steps: impl IntoIterator<Item = &'a Step>, tense: Tense)
     of_assets.chain(of_fields).collect()
 }
 
+/// The place of the archivings.
+const ARCHIVED: u8 = 8;
+
 /// The place of an action in a summary, and the words after the number.
 const fn phrase(action: &Action, tense: Tense) -> (u8, &'static str) {
     let (place, done) = match action {
@@ -133,7 +140,7 @@ const fn phrase(action: &Action, tense: Tense) -> (u8, &'static str) {
         Action::PointBack { pinned: true, .. } | Action::Rollback { .. } => (5, "rolled back"),
         Action::Move { .. } => (6, "moved"),
         Action::Restore { .. } => (7, "restored"),
-        Action::Archive { .. } => (8, "archived"),
+        Action::Archive { .. } => (ARCHIVED, "archived"),
         Action::UpdateMetadata { .. } => (9, "changed"),
         Action::Settle { .. } | Action::Wait { .. } => (10, "finished processing"),
     };
@@ -168,5 +175,8 @@ mod tests {
         assert_eq!(Tally::list(&tallies, None), "99 updated, 2 failed");
         let fields = [Tally { count: 1, what: "icon set".to_owned(), is_of_assets: false }];
         assert_eq!(Tally::list(&fields, Some(300)), "1 icon set");
+        let archived = Tally { is_of_assets: false, ..Tally::assets(3, "archived") };
+        let tallies = [archived, Tally::assets(1, "rejected by moderation")];
+        assert_eq!(Tally::list(&tallies, Some(3)), "3 archived, 1 of 3 rejected by moderation");
     }
 }

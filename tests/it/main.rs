@@ -81,4 +81,5 @@ mod underway;
 mod unreported;
 mod urgency;
 mod version;
+mod way_on;
 mod windows;

@@ -11,6 +11,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::commands::error::{self, CommandError};
+use crate::engine::commands::obstacle::Obstacle;
 use crate::engine::execute::chain::run_step;
 use crate::engine::execute::context::{AbandonedCreates, ExecutionContext};
 use crate::engine::execute::effects;
@@ -22,7 +23,7 @@ use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
-use crate::model::history::RevisionKey;
+use crate::model::history::{RevisionKey, RevisionState};
 use crate::model::ids::AssetId;
 use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase};
@@ -80,16 +81,20 @@ pub enum ByHandError {
         known: Vec<Address>,
     },
     /// The address has no asset.
-    #[error("`{address}` has no asset yet")]
+    #[error("`{address}` has no asset yet{}", Obstacle::ending(.obstacle.as_ref()))]
     NoAsset {
         /// The address.
         address: Address,
+        /// What keeps the next sync from uploading it.
+        obstacle: Option<Obstacle>,
     },
     /// A change of the address is open.
-    #[error("Macadam is still changing `{address}`")]
+    #[error("Macadam is still changing `{address}`{}", Obstacle::ending(.obstacle.as_ref()))]
     UnderWay {
         /// The address.
         address: Address,
+        /// What keeps the next sync from ending that.
+        obstacle: Option<Obstacle>,
     },
     /// Another entry of the manifest needs the asset.
     #[error("asset {asset_id} of `{address}` is also used by {by}")]
@@ -154,9 +159,10 @@ impl ByHandError {
     /// Returns how to fix it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoAsset { .. } | Self::UnderWay { .. } => {
-                Some("run `macadam sync --once` first; `macadam status` shows what is left to do".to_owned())
-            }
+            Self::NoAsset { obstacle, .. } | Self::UnderWay { obstacle, .. } => Obstacle::hint_or(
+                obstacle.as_ref(),
+                "run `macadam sync --once` first; `macadam status` shows what is left to do",
+            ),
             Self::InUse { .. } => Some("remove that from the manifest first".to_owned()),
             Self::Archived { address, .. } => Some(format!("undo with `macadam restore {address:#}`")),
             Self::NotArchived { .. } => Some("`macadam status` shows what is archived".to_owned()),
@@ -254,14 +260,18 @@ fn find(
 ) -> Result<(RevisionKey, u64), ByHandError> {
     let known = || recorded.assets.keys().chain(desired.assets.keys()).cloned().collect();
     let want = desired.assets.get(address);
+    let no_asset = || {
+        let obstacle = Obstacle::of(address, desired, recorded, clock::now());
+        ByHandError::NoAsset { address: address.clone(), obstacle }
+    };
     let Some(record) = recorded.assets.get(address) else {
         return Err(match want {
-            Some(_) => ByHandError::NoAsset { address: address.clone() },
+            Some(_) => no_asset(),
             None => ByHandError::Unknown { address: address.clone(), known: known() },
         });
     };
     let found = want.map_or_else(|| last(record), |want| current(want, record));
-    let Some((key, _)) = found else { return Err(ByHandError::NoAsset { address: address.clone() }) };
+    let Some((key, _)) = found else { return Err(no_asset()) };
     if direction == Direction::Archive
         && let Some(by) = user(recorded, desired, address, key.asset_id, together)
     {
@@ -308,16 +318,20 @@ async fn settle_open(
         let of_it = recorded.attempts.iter().filter(|(_, attempt)| attempt.address == *address);
         of_it.map(|(id, attempt)| (*id, attempt.clone())).collect::<Vec<_>>()
     });
+    let under_way = || {
+        let obstacle = context.state_cache.read(|recorded| Obstacle::of(address, desired, recorded, clock::now()));
+        ByHandError::UnderWay { address: address.clone(), obstacle }
+    };
     for (id, attempt) in open {
         let is_it = match (&attempt.intent, &attempt.phase) {
             (Intent::Archive { .. }, Phase::InDoubt) => direction == Direction::Archive,
             (Intent::Restore { .. }, Phase::InDoubt) => direction == Direction::Restore,
-            _ => return Err(ByHandError::UnderWay { address: address.clone() }),
+            _ => return Err(under_way()),
         };
         match run(context, desired, step(address, Action::Settle { attempt: id }, StepReason::InDoubt)).await {
             Outcome::Done { .. } => settled |= is_it,
             Outcome::Superseded { .. } => {}
-            _ => return Err(ByHandError::UnderWay { address: address.clone() }),
+            _ => return Err(under_way()),
         }
     }
     Ok(settled)
@@ -385,7 +399,17 @@ async fn journalled(
         }
         Direction::Restore => Action::Restore { asset_id, repairs: false },
     };
-    let outcome = until_known(context, desired, step(address, action, StepReason::ByHand)).await;
+    let mut outcome = until_known(context, desired, step(address, action, StepReason::ByHand)).await;
+    let is_rejected = |recorded: &Recorded| {
+        let record = recorded.assets.get(address);
+        record.and_then(|record| record.history.get(*key)).is_some_and(|fact| fact.state == RevisionState::Rejected)
+    };
+    if let Outcome::Refused { message, hint } = &mut outcome {
+        *message = format!("{address}: {message}");
+        if hint.is_none() && context.state_cache.read(is_rejected) {
+            *hint = Some("moderation rejected this asset, so no game can use it: nothing has to be done".to_owned());
+        }
+    }
     let (retirement, blocked) = before;
     let is_open = in_doubt(context, address).is_some();
     let mut changes = Vec::new();

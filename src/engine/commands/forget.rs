@@ -16,6 +16,7 @@ use crate::model::ids::AssetId;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::Recorded;
 use crate::plan::in_doubt::is_overdue;
+use crate::plan::reason::hold::resolve_hint;
 use crate::platform::clock;
 
 /// The result of the command.
@@ -108,9 +109,7 @@ impl ForgetError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::UnderWay { .. } => Some("run `macadam sync --once` first".to_owned()),
-            Self::InDoubt { address } => Some(format!(
-                "say whether it arrived: `macadam resolve {address:#} --asset-id N`, or `--recreate` if it didn't"
-            )),
+            Self::InDoubt { address } => Some(resolve_hint(address)),
             Self::Already { address, asset_ids } => Some(way_back(address, asset_ids)),
             Self::Command(error) => error.hint(),
             Self::Unknown { .. } => None,

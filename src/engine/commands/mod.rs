@@ -5,6 +5,7 @@ pub(crate) mod error;
 pub(crate) mod forget;
 pub(crate) mod import;
 pub(crate) mod moving;
+pub(crate) mod obstacle;
 pub(crate) mod pins;
 pub(crate) mod recreate;
 pub(crate) mod request_queue;

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::cloud::endpoint::Endpoint;
+use crate::engine::commands::obstacle::Obstacle;
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::execute::rollback::{self, VersionVerdict};
 use crate::engine::workspace::project::{EditManifestError, Project};
@@ -19,6 +20,7 @@ use crate::model::recorded::{Record, Recorded};
 use crate::model::urgency::Urgency;
 use crate::plan::current::last;
 use crate::plan::pinnable::{Unusable, UsableRevisions, find, numbered};
+use crate::platform::clock;
 
 /// Why an address can't be pinned. The manifest is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,8 +35,12 @@ pub(crate) enum PinError {
     #[error("`{address}` is not in the manifest")]
     NotInManifest { address: Address },
     /// The address has no revision yet.
-    #[error("`{address}` has no revisions yet")]
-    NoRevisions { address: Address },
+    #[error("`{address}` has no revisions yet{}", Obstacle::ending(.obstacle.as_ref()))]
+    NoRevisions {
+        address: Address,
+        /// What keeps the next sync from uploading it.
+        obstacle: Option<Obstacle>,
+    },
     /// Roblox doesn't have the version, or moderation rejected it.
     #[error("`{address}` can't be pinned to revision {number}: {why}")]
     AtRemote {
@@ -69,7 +75,9 @@ impl PinError {
                 Some(format!("`macadam history {address:#} {number} --remote` shows what Roblox says of it"))
             }
             Self::NotInManifest { address } => Some(format!("add `{address}` to the manifest again, then pin it")),
-            Self::NoRevisions { .. } => Some("`macadam sync --once` uploads the first".to_owned()),
+            Self::NoRevisions { obstacle, .. } => {
+                Obstacle::hint_or(obstacle.as_ref(), "`macadam sync --once` uploads the first")
+            }
             Self::Unusable { usable, .. } => Some(usable.to_string()),
         }
     }
@@ -129,7 +137,10 @@ fn choose_one(
         });
     }
     let record = record.filter(|record| !record.history.is_empty());
-    let record = record.ok_or_else(|| PinError::NoRevisions { address: address() })?;
+    let record = record.ok_or_else(|| {
+        let obstacle = Obstacle::of(&address(), desired, recorded, clock::now());
+        PinError::NoRevisions { address: address(), obstacle }
+    })?;
     let pin = numbered(record, number).ok_or(Unusable::NeverHad);
     let found = pin.and_then(|pin| find(record, pin).map(|(key, _)| (pin, key)));
     found.map_err(|why| {

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map};
 use jiff::Timestamp;
 
 use crate::engine::commands::error::CommandError;
+use crate::engine::commands::obstacle::Obstacle;
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::state_cache::StateCacheError;
@@ -36,6 +37,7 @@ use crate::model::missing_lockfile::{Lost, MissingLockfile};
 use crate::model::recorded::{Identity, PossibleDuplicate, Record, Recorded, RetireReason};
 use crate::plan::current::{current, last};
 use crate::plan::{Plan, PlanOptions, Restriction, plan};
+use crate::platform::clock;
 use crate::platform::failpoint;
 
 /// The addresses that get assets of the new owner, and the held ones that can't.
@@ -207,7 +209,7 @@ pub(crate) fn choose(desired: &Desired, recorded: &Recorded, only: Option<&BTree
         if owners.is_empty() && !changes_owner {
             continue;
         }
-        if let Some(why) = obstacle(address, want, record, recorded) {
+        if let Some(why) = obstacle(address, desired, want, record, recorded) {
             if changes_owner {
                 choice.left_out.insert(address.clone(), why);
             }
@@ -234,9 +236,17 @@ pub(crate) fn choose(desired: &Desired, recorded: &Recorded, only: Option<&BTree
 }
 
 /// Returns the obstacle to a change of owner for an address.
-fn obstacle(address: &Address, want: &DesiredAsset, record: &Record, recorded: &Recorded) -> Option<String> {
+fn obstacle(
+    address: &Address,
+    desired: &Desired,
+    want: &DesiredAsset,
+    record: &Record,
+    recorded: &Recorded,
+) -> Option<String> {
     if recorded.attempts.values().any(|attempt| attempt.address == *address) {
-        return Some("Macadam is still changing it: run `macadam sync --once` first".to_owned());
+        let way_on = Obstacle::of(address, desired, recorded, clock::now());
+        let way_on = way_on.map_or_else(|| "run `macadam sync --once` first".to_owned(), |way_on| way_on.to_string());
+        return Some(format!("Macadam is still changing it: {way_on}"));
     }
     if record.identity.creator == want.creator {
         return None;
@@ -249,7 +259,7 @@ fn obstacle(address: &Address, want: &DesiredAsset, record: &Record, recorded: &
         Err(problem) => return Some(format!("its file can't be used: {}", problem.message)),
     };
     if want.asset_type != Some(record.identity.asset_type) {
-        return Some("its type changed, too: `macadam forget` it".to_owned());
+        return Some(format!("its type changed, too: `macadam forget {address:#}` first"));
     }
     // The address's record after the change: with the new owner's assets, if there are any.
     let own = record.history.of_owner(want.creator);
@@ -260,13 +270,15 @@ fn obstacle(address: &Address, want: &DesiredAsset, record: &Record, recorded: &
         Record { identity, history: own, points_to: None, ..record.clone() }
     };
     if record.history.rejected(facts.hash, after.identity.kind()).is_some() {
-        return Some("moderation rejected this content: change the file first".to_owned());
+        return Some(
+            "moderation rejected this content: change the file, then run `macadam recreate --creator` again".to_owned(),
+        );
     }
     let (key, _) = current(want, &after)?;
     let by_hand = |why, archived| why == RetireReason::ByHand && archived;
     let retirement = record.retirements.get(&key.asset_id);
     let archived = retirement.is_some_and(|retirement| by_hand(retirement.why, retirement.archived_at.is_some()));
-    archived.then(|| "it was archived by hand: take it out of the manifest, or `macadam forget` it".to_owned())
+    archived.then(|| format!("it was archived by hand: take it out of the manifest, or `macadam forget {address:#}`"))
 }
 
 /// Returns the name for the assets that `address`, recorded as `record`, has under `owner`: that of

@@ -4,6 +4,7 @@
 //! What a repetition can't help is refused, with what would help; of several addresses it does what
 //! it can. Read next: [`super::resolve`], for uploads whose outcome is unknown.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -172,6 +173,17 @@ pub(crate) async fn retry(
 pub(crate) fn eligible<'a>(desired: &Desired, recorded: &'a Recorded, now: Timestamp) -> Vec<&'a Address> {
     let plan = plan(desired, recorded, &PlanOptions::default(), now);
     recorded.assets.keys().filter(|address| judge(address, desired, recorded, &plan).is_ok()).collect()
+}
+
+/// Returns the addresses that something holds and that no retry helps, with what would.
+pub(crate) fn helpless(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Vec<NotRetried> {
+    let plan = plan(desired, recorded, &PlanOptions::default(), now);
+    let held: BTreeSet<&Address> = plan.held.iter().map(|hold| &hold.address).collect();
+    let not_retried = |address: &Address| match judge(address, desired, recorded, &plan) {
+        Err(why @ NoUse::Held { .. }) => Some(NotRetried { address: address.clone(), why }),
+        Ok(()) | Err(_) => None,
+    };
+    held.into_iter().filter_map(not_retried).collect()
 }
 
 fn judge(address: &Address, desired: &Desired, recorded: &Recorded, plan: &Plan) -> Result<(), NoUse> {

@@ -23,7 +23,8 @@ use crate::plan::contradiction::Contradiction;
 use crate::plan::pinnable::{Unusable, UsableRevisions};
 
 pub(crate) use facts::HoldFacts;
-pub(super) use text::{NotFoundYet, asked_again, gone_hint, overwrite_hint, resolve_hint};
+pub(crate) use text::resolve_hint;
+pub(super) use text::{NotFoundYet, asked_again, gone_hint, overwrite_hint};
 
 /// The kind of obstacle that holds an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

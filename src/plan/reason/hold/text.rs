@@ -281,7 +281,7 @@ pub(in crate::plan::reason) fn asked_again(known: NotFound) -> String {
 }
 
 /// The two ways on after an upload that got no clear answer.
-pub(in crate::plan::reason) fn resolve_hint(address: &Address) -> String {
+pub(crate) fn resolve_hint(address: &Address) -> String {
     format!(
         "look for it at create.roblox.com: if it is there, `macadam resolve {address:#} --asset-id N`; if not, `macadam resolve {address:#} --recreate`"
     )

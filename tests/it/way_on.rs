@@ -1,0 +1,180 @@
+//! The way on that a refused command names: for an upload whose outcome is unknown, for content
+//! that moderation rejected, for a file that can't be used.
+
+use macadam::emulator::{ApiEndpoint, FaultAction, FaultRule, ModerationRule, ModerationVerdict, Point, VerdictStep};
+
+use super::support::{GLOBS, Project, Remote, png, rbxmx};
+
+fn pictures(names: &[&str]) -> (Remote, Project) {
+    let remote = Remote::start();
+    let project = Project::new(GLOBS).at(&remote.url());
+    for (shade, name) in (1..).zip(names) {
+        project.write(&format!("ui/{name}.png"), png(shade));
+    }
+    (remote, project)
+}
+
+/// Moderation rejects what is uploaded as `name` from now on.
+fn reject(remote: &Remote, name: &str) {
+    remote.control().moderate(ModerationRule {
+        content_hash: None,
+        name: Some(name.to_owned()),
+        asset_id: None,
+        verdicts: vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Rejected }],
+        fail_operation: false,
+    });
+}
+
+#[test]
+fn every_command_about_an_upload_whose_outcome_is_unknown_names_both_ways_to_resolve_it() {
+    let (remote, project) = pictures(&["a"]);
+    let hold = format!("{GLOBS}\n[policy]\nambiguous_create = \"hold\"\n");
+    project.write("assets.toml", &hold);
+    let reset = FaultRule::on(ApiEndpoint::CreateAsset, FaultAction::Reset { at: Point::AfterCommit });
+    remote.control().add_faults(vec![reset.times(1)]).unwrap();
+    project.run(&["sync", "--once"]).expect(1);
+    let both = ["`macadam resolve ui/a.png --asset-id N`", "`macadam resolve ui/a.png --recreate`"];
+    let check = |args: &[&str]| {
+        let ran = project.run(args).expect(1);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(both.iter().all(|way| said.contains(way)), "{args:?}: {said}");
+        assert!(!said.contains("sync --once` uploads"), "{args:?}: {said}");
+    };
+    for args in [
+        &["archive", "ui/a.png", "--yes"][..],
+        &["restore", "ui/a.png"],
+        &["pin", "ui/a.png", "1"],
+        &["open", "ui/a.png"],
+        &["retry", "ui/a.png"],
+        &["retry", "--all"],
+        &["forget", "ui/a.png"],
+    ] {
+        check(args);
+    }
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 1);
+}
+
+#[test]
+fn a_retry_of_everything_says_what_helps_where_no_retry_does() {
+    let (remote, project) = pictures(&["a", "b"]);
+    reject(&remote, "b");
+    project.run(&["sync", "--once"]).expect(1);
+    let said = project.run(&["retry", "--all"]).expect(1).stderr;
+    assert!(said.contains("a retry doesn't help `ui/b.png`") && said.contains("change the file"), "{said}");
+    assert!(!said.contains("refused no asset"), "{said}");
+}
+
+#[test]
+fn archivings_are_not_counted_among_the_assets_of_the_manifest() {
+    let (remote, project) = pictures(&["a", "b", "c", "d"]);
+    project.sync();
+    let removed = "\n[policy]\nremoved = \"archive\"\narchive_after = \"0d\"\n";
+    project.write("assets.toml", format!("{GLOBS}{removed}"));
+    project.remove("ui/a.png");
+    reject(&remote, "e");
+    project.write("ui/e.png", png(99));
+    let ran = project.run(&["sync", "--once"]).expect(1);
+    assert!(ran.stdout.contains("Not finished: 1 archived, 1 of 4 rejected by moderation."), "{}", ran.stdout);
+}
+
+#[test]
+fn a_refused_archiving_names_its_asset_among_several() {
+    let (remote, project) = pictures(&["a", "b"]);
+    reject(&remote, "b");
+    project.run(&["sync", "--once"]).expect(1);
+    for args in [&["archive", "ui/*", "--yes"][..], &["archive", "ui/b.png", "--yes"]] {
+        let ran = project.run(args).expect(1);
+        assert!(ran.stderr.starts_with("error: ui/b.png: Roblox refused it"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("moderation rejected this asset"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_new_owners_picture_that_moderation_rejects_is_named_with_what_helps() {
+    let (remote, project) = pictures(&["a", "b"]);
+    let policy = "\n[policy]\nremoved = \"archive\"\narchive_after = \"12h\"\n";
+    project.write("assets.toml", format!("{GLOBS}{policy}"));
+    project.sync();
+    reject(&remote, "b");
+    project.write("assets.toml", format!("{GLOBS}{policy}").replace("user_id = 1", "group_id = 7"));
+    let ran = project.run(&["recreate", "--creator", "--yes"]).expect(1);
+    assert!(ran.stderr.contains("error: ui/b.png: Roblox's moderation rejected this content"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("change the file"), "{}", ran.stderr);
+    assert!(!ran.stdout.contains("recreate --creator` again"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("after 12 hours"), "{}", ran.stdout);
+    project.write("ui/b.png", png(77));
+    remote.control().clear_moderation();
+    project.sync();
+}
+
+#[test]
+fn a_file_that_can_not_be_used_reads_the_same_in_check_plan_and_sync() {
+    let remote = Remote::start();
+    let project = Project::new("[creator]\nuser_id = 1\n\n[globs.f]\npath = \"f/*\"\n").at(&remote.url());
+    project.write("f/empty.ogg", "");
+    project.write("f/empty.png", "");
+    project.write("f/text.mp3", "this is a text");
+    project.write("f/text.png", "this is a text");
+    let told = |args: &[&str]| {
+        let ran = project.run(args);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        for message in
+            ["the file is empty", "the content is not that of a .mp3 file", "the content is not that of a .png file"]
+        {
+            assert!(said.contains(message), "{args:?} {message}: {said}");
+        }
+        assert!(!said.contains("isn't complete"), "{args:?}: {said}");
+    };
+    [&["check"][..], &["plan"], &["sync", "--once"], &["status"]].into_iter().for_each(told);
+    assert!(remote.assets().is_empty());
+}
+
+#[test]
+fn addresses_of_one_asset_are_restored_together() {
+    let (_remote, project) = pictures(&["a", "c"]);
+    project.write("ui/b.png", png(1));
+    project.sync();
+    project.run(&["archive", "ui/*", "--yes"]).expect(0);
+    let ran = project.run(&["restore", "ui/*"]).expect(0);
+    assert_eq!(ran.stdout.matches("restored: ui/").count(), 3, "{}", ran.stdout);
+    assert!(!ran.stdout.contains("is not archived"), "{}", ran.stdout);
+    project.run(&["archive", "ui/*", "--yes"]).expect(0);
+    project.run(&["restore", "ui/b.png", "ui/a.png"]).expect(0);
+    let said = project.run(&["restore", "ui/a.png"]).expect(1).stderr;
+    assert!(said.contains("is not archived"), "{said}");
+}
+
+#[test]
+fn a_value_in_the_wrong_place_says_what_to_write() {
+    let (_remote, project) = pictures(&["a"]);
+    for (args, code, words) in [
+        (&["sync", "--once", "--wait-moderation", "5m"][..], 1, "write `--wait-moderation=5m`"),
+        (&["man", "assets.toml"], 3, "`macadam man share/man/man1`"),
+        (&["man", "ui/a.png/pages"], 3, "a file is in the way"),
+        (&["sync", "--once", "--api-key-file", "nope"], 4, "name a file that holds just the key"),
+    ] {
+        let said = project.run(args).expect(code).stderr;
+        assert!(said.contains(words), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_machine_that_takes_over_uploads_from_the_lockfile_asks_for_their_results_at_once() {
+    let (remote, project) = pictures(&[]);
+    let models = "[creator]\nuser_id = 1\n\n[globs.m]\npath = \"m/*.rbxmx\"\n";
+    project.write("assets.toml", models);
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        project.write(&format!("m/{name}.rbxmx"), rbxmx(name));
+    }
+    let stuck =
+        r#"{"match": {"endpoint": "get_operation"}, "action": {"kind": "reply", "status": 503, "shape": "service"}}"#;
+    remote.control().add_faults(vec![serde_json::from_str(stuck).unwrap()]).unwrap();
+    project.run(&["sync", "--once", "--timeout", "3s"]).expect(1);
+    remote.control().clear_faults();
+    // A clone without the state, such as the next run in CI.
+    project.remove_state();
+    let begun = std::time::Instant::now();
+    project.sync();
+    assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 6);
+}
