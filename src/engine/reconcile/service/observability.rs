@@ -165,7 +165,7 @@ impl Observability {
             // The executor logged it.
             Outcome::Done { .. } => "done",
             Outcome::Refused { message, hint } => {
-                tracing::error!(%address, action, hint, "refused: {message}");
+                tracing::error!(%address, action, hint, "{message}");
                 "refused"
             }
             Outcome::InDoubt { message } => {
@@ -173,7 +173,7 @@ impl Observability {
                 "in_doubt"
             }
             Outcome::TryLater { message } => {
-                tracing::warn!(%address, action, "tried again later: {message}");
+                tracing::warn!(%address, action, "trying again later: {message}");
                 "later"
             }
             Outcome::Running { reason } => {
