@@ -6,6 +6,7 @@
 
 use crate::cloud::failure::Failure;
 use crate::engine::commands::error::{self, CommandError};
+use crate::engine::commands::obstacle::Obstacle;
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::execute::effects;
 use crate::engine::remote::fetch::AssetQuery;
@@ -99,10 +100,12 @@ pub enum ImportError {
         why: String,
     },
     /// A change of the address is open.
-    #[error("Macadam is still changing `{address}`")]
+    #[error("Macadam is still changing `{address}`{}", Obstacle::ending(.obstacle.as_ref()))]
     UnderWay {
         /// The address.
         address: Address,
+        /// What keeps the next sync from ending that.
+        obstacle: Option<Obstacle>,
     },
     /// The asset is this address's already.
     #[error("asset {asset_id} already belongs to `{address}`, and nothing is left to do")]
@@ -155,9 +158,10 @@ impl ImportError {
         match self {
             Self::NotInManifest { .. } => Some("add it to the manifest first".to_owned()),
             Self::File { .. } => Some("`macadam check` shows what is wrong with it".to_owned()),
-            Self::UnderWay { .. } => {
-                Some("run `macadam sync --once` first; `macadam status` shows what is left to do".to_owned())
-            }
+            Self::UnderWay { obstacle, .. } => Obstacle::hint_or(
+                obstacle.as_ref(),
+                "run `macadam sync --once` first; `macadam status` shows what is left to do",
+            ),
             Self::Already { address, .. } => Some(format!("`macadam history {address:#}` shows it")),
             Self::Taken { owner, .. } => {
                 Some(format!("`macadam history {owner:#}` shows it; one asset can't have two names"))
@@ -258,7 +262,8 @@ fn has(record: &Record, asset_id: AssetId) -> bool {
 fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) -> Result<(), ImportError> {
     let ImportRequest { address, asset_id, .. } = wish;
     if recorded.attempts.values().any(|attempt| attempt.address == *address) {
-        return Err(ImportError::UnderWay { address: address.clone() });
+        let obstacle = Obstacle::of(address, desired, recorded, clock::now());
+        return Err(ImportError::UnderWay { address: address.clone(), obstacle });
     }
     // An asset of this address that was gone may be found again, and one with unknown content may
     // become known: neither is another's.

@@ -36,7 +36,9 @@ fn status_takes_globs_and_names_the_nearest_address() {
 #[test]
 fn a_glob_that_fits_assets_with_nothing_to_do_says_so() {
     let (_remote, project) = shown();
-    for (command, what) in [("retry", "needs `macadam retry`"), ("unpin", "is pinned"), ("restore", "is archived")] {
+    for (command, what) in
+        [("retry", "can be helped by `macadam retry`"), ("unpin", "is pinned"), ("restore", "is archived")]
+    {
         let (message, _) = refused(&project, &[command, "ui/*"], 1);
         assert!(message.starts_with("none of the 3 assets that match `ui/*`") && message.contains(what), "{message}");
     }
