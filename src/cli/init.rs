@@ -105,7 +105,7 @@ pub(super) fn run(
     }
     let (mut written, mut kept) = (Vec::new(), Vec::new());
     for (path, content, how) in files {
-        let shown = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+        let shown = with_slashes(&path.strip_prefix(folder).unwrap_or(&path).to_string_lossy());
         if create(&path, &content, how)? { written.push(shown) } else { kept.push(shown) }
     }
     let asks = args.creator.is_some() || !args.globs.is_empty() || args.output.is_some();
