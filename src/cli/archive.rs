@@ -35,11 +35,8 @@ impl From<ByHandError> for CommandFailure {
                 unknown_address(address.as_str(), known.iter().map(Address::as_str))
             }
             error => {
-                let failure = Self::of(Exit::Unreconciled, &error, error.hint());
-                match &error {
-                    ByHandError::NoAsset { address, .. } => failure.unknown(address.as_str()),
-                    _ => failure,
-                }
+                let unknown = error.unknown().map(ToString::to_string);
+                Self { unknown, ..Self::of(Exit::Unreconciled, &error, error.hint()) }
             }
         }
     }

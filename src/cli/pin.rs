@@ -61,13 +61,8 @@ fn refusal(error: PinError, desired: &Gathered, recorded: &Recorded) -> CommandF
             unknown_address(address.as_str(), known.map(Address::as_str))
         }
         error => {
-            let failure = CommandFailure::of(Exit::Unreconciled, &error, error.hint());
-            match &error {
-                PinError::NotInManifest { address } | PinError::NoRevisions { address, .. } => {
-                    failure.unknown(address.as_str())
-                }
-                _ => failure,
-            }
+            let unknown = error.unknown().map(ToString::to_string);
+            CommandFailure { unknown, ..CommandFailure::of(Exit::Unreconciled, &error, error.hint()) }
         }
     }
 }

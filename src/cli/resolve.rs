@@ -31,11 +31,8 @@ impl From<RepairError> for CommandFailure {
         match error {
             RepairError::Command(error) => error.into(),
             error => {
-                let failure = Self::of(Exit::Unreconciled, &error, error.hint());
-                match &error {
-                    RepairError::Unknown { address, .. } => failure.unknown(address.as_str()),
-                    _ => failure,
-                }
+                let unknown = error.unknown().map(ToString::to_string);
+                Self { unknown, ..Self::of(Exit::Unreconciled, &error, error.hint()) }
             }
         }
     }

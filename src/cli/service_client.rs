@@ -49,22 +49,20 @@ pub(super) async fn through_service(
         // The service certainly never does it.
         Err(AskError::NoService | AskError::Ended { begun: false }) => Ok(None),
         Err(error) => {
-            let exit = match &error {
-                AskError::Problem(problem) => match problem.kind {
-                    ProblemKind::Refused | ProblemKind::Interrupted => Exit::Unreconciled,
-                    ProblemKind::Unusable => Exit::Unusable,
-                    ProblemKind::Credential => Exit::Credential,
-                },
-                AskError::Patience { begun: false, .. } => Exit::Busy,
-                AskError::State(_) | AskError::Lock(_) => Exit::Unusable,
-                AskError::NoService | AskError::Ended { .. } | AskError::Patience { .. } => Exit::Unreconciled,
+            let (exit, unknown) = match &error {
+                AskError::Problem(problem) => {
+                    let exit = match problem.kind {
+                        ProblemKind::Refused | ProblemKind::Interrupted => Exit::Unreconciled,
+                        ProblemKind::Unusable => Exit::Unusable,
+                        ProblemKind::Credential => Exit::Credential,
+                    };
+                    (exit, problem.unknown.as_ref().map(ToString::to_string))
+                }
+                AskError::Patience { begun: false, .. } => (Exit::Busy, None),
+                AskError::State(_) | AskError::Lock(_) => (Exit::Unusable, None),
+                AskError::NoService | AskError::Ended { .. } | AskError::Patience { .. } => (Exit::Unreconciled, None),
             };
-            let failure = CommandFailure::of(exit, &error, error.hint());
-            // The service tells in words why it refused; a name that is an old one explains it.
-            match (exit, request.addresses()) {
-                (Exit::Unreconciled, [address]) => Err(failure.unknown(address.as_str())),
-                _ => Err(failure),
-            }
+            Err(CommandFailure { unknown, ..CommandFailure::of(exit, &error, error.hint()) })
         }
     }
 }

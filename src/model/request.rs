@@ -196,6 +196,15 @@ pub struct RequestProblem {
     pub message: String,
     /// The next thing to do.
     pub hint: Option<String>,
+    /// The address that was asked for and names no asset, or none that was uploaded.
+    pub unknown: Option<Address>,
+}
+
+impl RequestProblem {
+    /// Creates the problem of a request that concerns known assets, or none.
+    pub const fn new(kind: ProblemKind, message: String, hint: Option<String>) -> Self {
+        Self { kind, message, hint, unknown: None }
+    }
 }
 
 #[cfg(test)]

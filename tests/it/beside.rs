@@ -108,7 +108,7 @@ fn two_commands_at_once_each_get_their_own_answer() {
             Request::Resolve { found: Resolution::Nothing, .. } => ("to the resolve".to_owned(), ProblemKind::Unusable),
             other => panic!("{other:?}"),
         };
-        service.answer(id, Err(RequestProblem { kind, message, hint }));
+        service.answer(id, Err(RequestProblem::new(kind, message, hint)));
     }
     let told = asking.map(ended);
     assert_eq!((told[0].0, message(&told[0].1)), (4, "to the retry"));

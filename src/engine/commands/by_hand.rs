@@ -183,6 +183,14 @@ impl ByHandError {
             _ => None,
         }
     }
+
+    /// Returns the address that was asked for and names no asset, or none that was uploaded.
+    pub(crate) const fn unknown(&self) -> Option<&Address> {
+        match self {
+            Self::Unknown { address, .. } | Self::NoAsset { address, .. } => Some(address),
+            _ => None,
+        }
+    }
 }
 
 /// Checks whether the command is possible, locally and at Roblox. An earlier command that is in

@@ -123,6 +123,14 @@ impl ForgetError {
             _ => None,
         }
     }
+
+    /// Returns the address that was asked for and names no asset.
+    pub(crate) const fn unknown(&self) -> Option<&Address> {
+        match self {
+            Self::Unknown { address, .. } => Some(address),
+            _ => None,
+        }
+    }
 }
 
 fn names(asset_ids: &[AssetId]) -> String {

@@ -181,6 +181,14 @@ impl ImportError {
             _ => None,
         }
     }
+
+    /// Returns the address that was asked for and the manifest doesn't have.
+    pub(crate) const fn unknown(&self) -> Option<&Address> {
+        match self {
+            Self::NotInManifest { address, .. } => Some(address),
+            _ => None,
+        }
+    }
 }
 
 /// Imports an asset. Calls `before_writing` once it was found and may be imported. The caller writes

@@ -81,6 +81,16 @@ impl PinError {
             Self::Unusable { usable, .. } => Some(usable.to_string()),
         }
     }
+
+    /// Returns the address that was asked for and names no asset, or none that was uploaded.
+    pub(crate) const fn unknown(&self) -> Option<&Address> {
+        match self {
+            Self::Unknown { address } | Self::NotInManifest { address } | Self::NoRevisions { address, .. } => {
+                Some(address)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The revision that each address is to be pinned to.

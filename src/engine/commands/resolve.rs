@@ -107,6 +107,14 @@ impl RepairError {
             _ => None,
         }
     }
+
+    /// Returns the address that was asked for and names no asset.
+    pub(crate) const fn unknown(&self) -> Option<&Address> {
+        match self {
+            Self::Unknown { address } => Some(address),
+            _ => None,
+        }
+    }
 }
 
 /// Records that an upload of `address` made `asset_id`, after checking the asset's creator, type

@@ -7,7 +7,7 @@ use super::project::Project;
 use super::snapshot::{self, ViewError};
 use crate::engine::report::progress::silent;
 use crate::model::address::Address;
-use crate::plan::{Action, Plan, PlanOptions};
+use crate::plan::{Action, PlanOptions};
 use crate::state::store::Store;
 
 /// What became of a name.
@@ -38,24 +38,27 @@ impl Renamed {
     }
 }
 
-/// Looks for what became of a name; `None` if nothing says that an asset was renamed. Blocks: it
-/// reads the disk.
+/// Looks for what became of a name; `None` if nothing says that an asset was renamed, or if the
+/// manifest has the name for another asset since. Blocks: it reads the disk.
 ///
 /// # Errors
 /// When the state can't be used.
 pub(crate) fn find(project: &Project, remote: &str, name: &Address) -> Result<Option<Renamed>, ViewError> {
     let store = Store::open_read_only(&project.state, remote)?;
     let stored = store.map(|store| store.renamed_to(name)).transpose()?.flatten();
-    // A manifest with a mistake says nothing of names.
-    let preview = snapshot::preview(project, remote, &silent(), &PlanOptions::default()).ok();
-    Ok(preview.and_then(|preview| in_plan(&preview.plan, stored.as_ref().unwrap_or(name))).or(stored.map(Renamed::To)))
-}
-
-/// Returns what a plan is about to do with a name.
-fn in_plan(plan: &Plan, name: &Address) -> Option<Renamed> {
-    plan.steps.iter().find_map(|step| match &step.action {
-        Action::Move { from } if from == name => Some(Renamed::Becoming(step.address.clone())),
-        Action::Move { from } if step.address == *name => Some(Renamed::From(from.clone())),
-        _ => None,
-    })
+    // A manifest with a mistake doesn't say whose name it is now.
+    let Ok(preview) = snapshot::preview(project, remote, &silent(), &PlanOptions::default()) else { return Ok(None) };
+    let moves = || {
+        preview.plan.steps.iter().filter_map(|step| match &step.action {
+            Action::Move { from } => Some((from, &step.address)),
+            _ => None,
+        })
+    };
+    if preview.gathered.desired.assets.contains_key(name) {
+        let before = moves().find(|(_, to)| *to == name);
+        return Ok(before.map(|(from, _)| Renamed::From(from.clone())));
+    }
+    let last = stored.as_ref().unwrap_or(name);
+    let next = moves().find(|(from, _)| *from == last);
+    Ok(next.map(|(_, to)| Renamed::Becoming(to.clone())).or(stored.map(Renamed::To)))
 }

@@ -207,7 +207,7 @@ fn set_identity(connection: &Connection, address: &Address, identity: &Identity)
             ":privacy": privacy.name(),
             ":path": path.as_str(),
         })?;
-    Ok(())
+    moves::reuse_name(connection, address)
 }
 
 fn list(

@@ -16,7 +16,7 @@ const KEPT: i64 = 20_000;
 
 impl Store {
     /// Returns what the asset is called that had this name before it was renamed; `None` if no
-    /// asset had it, as far as this machine saw.
+    /// asset had it, as far as this machine saw, or if another asset has had it since.
     ///
     /// # Errors
     /// When the database can't be read.
@@ -64,6 +64,12 @@ fn remember_name(connection: &Connection, from: &Address, to: &Address) -> Resul
         .execute([from.as_str(), to.as_str()])?;
     let oldest = connection.last_insert_rowid() - KEPT;
     connection.prepare_cached("DELETE FROM former_names WHERE id <= ?1")?.execute([oldest])?;
+    Ok(())
+}
+
+/// Records that an asset has this name, whichever one had it before.
+pub(super) fn reuse_name(connection: &Connection, name: &Address) -> Result<(), StoreFault> {
+    connection.prepare_cached("DELETE FROM former_names WHERE former = ?1")?.execute([name.as_str()])?;
     Ok(())
 }
 

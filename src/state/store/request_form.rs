@@ -46,6 +46,8 @@ struct ProblemText {
     message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unknown: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -136,14 +138,15 @@ pub(super) fn answer(result: &Result<RequestDone, RequestProblem>) -> serde_json
             notes: notes.clone(),
             problem: None,
         },
-        Err(RequestProblem { kind, message, hint }) => {
+        Err(RequestProblem { kind, message, hint, unknown }) => {
             let kind = match kind {
                 ProblemKind::Refused => KindText::Refused,
                 ProblemKind::Unusable => KindText::Unusable,
                 ProblemKind::Credential => KindText::Credential,
                 ProblemKind::Interrupted => KindText::Interrupted,
             };
-            let problem = ProblemText { kind, message: message.clone(), hint: hint.clone() };
+            let unknown = unknown.as_ref().map(ToString::to_string);
+            let problem = ProblemText { kind, message: message.clone(), hint: hint.clone(), unknown };
             AnswerText { problem: Some(problem), ..AnswerText::default() }
         }
     })
@@ -153,14 +156,16 @@ pub(super) fn answer(result: &Result<RequestDone, RequestProblem>) -> serde_json
 pub(super) fn parse_answer(text: &str) -> Result<Result<RequestDone, RequestProblem>, String> {
     let AnswerText { asset_id, revision, lockfile_written, notes, problem } =
         serde_json::from_str(text).map_err(|error| format!("an answer: {error}"))?;
-    if let Some(ProblemText { kind, message, hint }) = problem {
+    if let Some(ProblemText { kind, message, hint, unknown }) = problem {
         let kind = match kind {
             KindText::Refused => ProblemKind::Refused,
             KindText::Unusable => ProblemKind::Unusable,
             KindText::Credential => ProblemKind::Credential,
             KindText::Interrupted => ProblemKind::Interrupted,
         };
-        return Ok(Err(RequestProblem { kind, message, hint }));
+        let unknown =
+            unknown.as_deref().map(Address::new).transpose().map_err(|error| format!("an answer: {error}"))?;
+        return Ok(Err(RequestProblem { kind, message, hint, unknown }));
     }
     let asset_id = asset_id.map(AssetId::new).transpose().map_err(|error| format!("an answer: {error}"))?;
     Ok(Ok(RequestDone { asset_id, revision, lockfile_written, notes }))
@@ -210,7 +215,8 @@ mod tests {
         );
         check(Request::Restore { address: address() }, one);
 
-        let problem = |kind| Err(RequestProblem { kind, message: "m".to_owned(), hint: Some("h".to_owned()) });
+        let problem = |kind| Err(RequestProblem::new(kind, "m".to_owned(), Some("h".to_owned())));
+        let unknown = RequestProblem::new(ProblemKind::Refused, "m".to_owned(), None);
         for result in [
             Ok(RequestDone::default()),
             Ok(RequestDone {
@@ -223,6 +229,7 @@ mod tests {
             problem(ProblemKind::Unusable),
             problem(ProblemKind::Credential),
             problem(ProblemKind::Interrupted),
+            Err(RequestProblem { unknown: Some(address()), ..unknown }),
         ] {
             assert_eq!(parse_answer(&answer(&result).unwrap()), Ok(result));
         }

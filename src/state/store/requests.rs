@@ -54,11 +54,11 @@ impl Store {
             match request_form::request(&command, &arguments) {
                 Ok(request) => return Ok(Some((id, request))),
                 Err(why) => {
-                    let problem = RequestProblem {
-                        kind: ProblemKind::Refused,
-                        message: format!("the running `macadam sync` doesn't understand this command: {why}"),
-                        hint: Some("stop it, and start it again with this version of Macadam".to_owned()),
-                    };
+                    let problem = RequestProblem::new(
+                        ProblemKind::Refused,
+                        format!("the running `macadam sync` doesn't understand this command: {why}"),
+                        Some("stop it, and start it again with this version of Macadam".to_owned()),
+                    );
                     self.answer_request(id, &Err(problem), now)?;
                 }
             }
@@ -102,15 +102,15 @@ impl Store {
 }
 
 fn interrupted(begun: bool) -> RequestProblem {
-    RequestProblem {
-        kind: ProblemKind::Interrupted,
-        message: if begun {
+    RequestProblem::new(
+        ProblemKind::Interrupted,
+        if begun {
             "the running `macadam sync` ended while it was doing this: interrupted, try again".to_owned()
         } else {
             "the running `macadam sync` ended before it started this: interrupted, try again".to_owned()
         },
-        hint: Some("`macadam status` shows what is known now".to_owned()),
-    }
+        Some("`macadam status` shows what is known now".to_owned()),
+    )
 }
 
 fn answer(

@@ -4,8 +4,9 @@
 use macadam::emulator::ApiEndpoint;
 use serde_json::{Value, json};
 
-use super::{asset_id, content, is_settled, remote, row};
+use super::{asset_id, content, is_settled, refused, remote, row};
 use crate::crash::stage::hash;
+use crate::service::Service;
 use crate::support::{Project, Remote, png, rbxmx};
 
 /// One Model of its own name, found by a glob, with two revisions.
@@ -227,6 +228,49 @@ fn whoever_types_an_old_name_is_told_the_new_one_by_every_command() {
     project.run(&["forget", "--yes", "sword"]).expect(0);
     assert!(!hint(&["open", "OLD"], "blade").contains("called"));
     assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 1);
+}
+
+#[test]
+fn a_name_that_a_new_asset_has_is_no_old_name() {
+    let remote = remote(&[]);
+    let entry = |name: &str| format!("[assets.{name}]\npath = \"{name}.rbxmx\"\n\n");
+    let manifest = |names: &[&str]| {
+        let entries: String = names.iter().map(|name| entry(name)).collect();
+        format!("[creator]\nuser_id = 1\n\n{entries}")
+    };
+    let project = Project::new(&manifest(&["sword"])).at(&remote.url());
+    project.write("sword.rbxmx", rbxmx("1"));
+    project.sync();
+    rename(&project, "sword.rbxmx", "old.rbxmx");
+    project.write("assets.toml", manifest(&["old"]));
+    project.sync();
+    let hint = |args: &[&str]| refused(&project, args, 1).1;
+    {
+        let service = Service::start(&project, &[]);
+        service.until_synced("old");
+        assert_eq!(hint(&["archive", "sword"]), "it is called `old` now");
+        assert_eq!(hint(&["import", "sword", "5"]), "it is called `old` now");
+        service.end();
+    }
+    // A new asset gets the name; no sync has seen it yet.
+    project.write("sword.rbxmx", rbxmx("2"));
+    project.write("assets.toml", manifest(&["old", "sword"]));
+    for args in [&["archive", "sword"][..], &["open", "sword"], &["pin", "sword", "1"], &["history", "sword"]] {
+        let hint = hint(args);
+        assert!(hint.contains("`macadam sync --once`") && !hint.contains("old"), "{args:?}: {hint}");
+    }
+    // Roblox doesn't have the asset, which is no question of names.
+    let is_not_found = || assert!(hint(&["import", "sword", "5"]).starts_with("its ID is in the address of its page"));
+    is_not_found();
+    let service = Service::start(&project, &[]);
+    service.until_synced("sword");
+    is_not_found();
+    service.end();
+    // It had the name last, so it is the one that is missing.
+    project.write("assets.toml", manifest(&["old"]));
+    project.sync();
+    project.run(&["forget", "--yes", "sword"]).expect(0);
+    assert!(!hint(&["open", "sword"]).contains("`old` now"));
 }
 
 #[test]

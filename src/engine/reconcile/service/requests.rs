@@ -241,7 +241,7 @@ impl Service<'_> {
                 Request::Pin { addresses, revision } => {
                     if let Some(problem) = &self.invalid {
                         let message = format!("the manifest has an error: {problem}");
-                        return Err(RequestProblem { kind: ProblemKind::Unusable, message, hint: None });
+                        return Err(RequestProblem::new(ProblemKind::Unusable, message, None));
                     }
                     let choose = |recorded: &_| pins::choose(&wanted.desired, recorded, addresses, *revision);
                     let chosen = session.state_cache.read(choose)?;
@@ -370,7 +370,7 @@ impl Service<'_> {
         let followed = std::mem::take(&mut self.followed).into_iter().map(|followed| (followed.id, rest));
         for (id, (message, hint)) in active.into_iter().chain(followed) {
             let (message, hint) = (message.to_owned(), Some(hint.to_owned()));
-            self.queue.answer(id, Err(RequestProblem { kind: ProblemKind::Interrupted, message, hint })).await?;
+            self.queue.answer(id, Err(RequestProblem::new(ProblemKind::Interrupted, message, hint))).await?;
         }
         Ok(())
     }

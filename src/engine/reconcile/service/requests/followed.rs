@@ -89,7 +89,7 @@ impl FollowedRequest {
             Standing::Acts => None,
             Standing::Held { hold, .. } if self.due().is_none() => {
                 let (message, hint) = (hold.reason.to_string(), hold.hint().filter(|hint| !hint.is_empty()));
-                Some(Err(RequestProblem { kind: ProblemKind::Refused, message, hint }))
+                Some(Err(RequestProblem::new(ProblemKind::Refused, message, hint)))
             }
             Standing::Held { .. } => None,
             Standing::Done => Some(match self.pins.iter().find(|(address, pin)| !is_wanted(desired, address, *pin)) {
@@ -143,7 +143,7 @@ impl Service<'_> {
             .or_else(|| self.unreadable.clone())
             .filter(|_| followed.scan == RequestScan::Over);
         match why {
-            Some(message) => Some(Err(RequestProblem { kind: ProblemKind::Unusable, message, hint: None })),
+            Some(message) => Some(Err(RequestProblem::new(ProblemKind::Unusable, message, None))),
             None => followed.ended(&self.reconciler.wanted.desired),
         }
     }

@@ -93,7 +93,7 @@ async fn by_hand(
         Outcome::Done { asset_id, revision } => {
             Ok(RequestDone { asset_id: Some(asset_id), revision, ..RequestDone::default() })
         }
-        Outcome::Refused { message, hint } => Err(RequestProblem { kind: ProblemKind::Refused, message, hint }),
+        Outcome::Refused { message, hint } => Err(RequestProblem::new(ProblemKind::Refused, message, hint)),
         Outcome::NotBegun => Err(refused("the running `macadam sync` could not start it")),
         Outcome::Running { reason: message }
         | Outcome::TryLater { message }
@@ -103,28 +103,28 @@ async fn by_hand(
 }
 
 fn unanswered() -> RequestProblem {
-    RequestProblem {
-        kind: ProblemKind::Interrupted,
-        message: format!("Roblox has not answered within {} minutes", PATIENCE.as_secs() / 60),
-        hint: Some("`macadam status` shows what is done; run the same command again for the rest".to_owned()),
-    }
+    RequestProblem::new(
+        ProblemKind::Interrupted,
+        format!("Roblox has not answered within {} minutes", PATIENCE.as_secs() / 60),
+        Some("`macadam status` shows what is done; run the same command again for the rest".to_owned()),
+    )
 }
 
 pub(super) fn refused(message: &str) -> RequestProblem {
-    RequestProblem { kind: ProblemKind::Refused, message: message.to_owned(), hint: None }
+    RequestProblem::new(ProblemKind::Refused, message.to_owned(), None)
 }
 
 pub(super) fn unusable(error: &dyn std::error::Error) -> RequestProblem {
-    RequestProblem { kind: ProblemKind::Unusable, message: with_causes(error), hint: None }
+    RequestProblem::new(ProblemKind::Unusable, with_causes(error), None)
 }
 
 /// The service's key was refused, with this message.
 pub(super) fn key_refused(message: &str) -> RequestProblem {
-    RequestProblem {
-        kind: ProblemKind::Credential,
-        message: format!("Roblox refused the key of the service: {message}"),
-        hint: Some("give the service another key, and reload it".to_owned()),
-    }
+    RequestProblem::new(
+        ProblemKind::Credential,
+        format!("Roblox refused the key of the service: {message}"),
+        Some("give the service another key, and reload it".to_owned()),
+    )
 }
 
 /// Converts the errors of commands.
@@ -133,7 +133,8 @@ macro_rules! problem_from {
         impl From<$error> for RequestProblem {
             fn from(error: $error) -> Self {
                 let kind = error.shared().map_or(ProblemKind::Refused, CommandError::kind);
-                Self { kind, message: with_causes(&error), hint: error.hint() }
+                let unknown = error.unknown().cloned();
+                Self { unknown, ..Self::new(kind, with_causes(&error), error.hint()) }
             }
         }
     )+};
@@ -147,13 +148,14 @@ impl From<RecreateError> for RequestProblem {
             RecreateError::Stopped { is_credential: true, .. } => ProblemKind::Credential,
             error => error.shared().map_or(ProblemKind::Refused, CommandError::kind),
         };
-        Self { kind, message: with_causes(&error), hint: error.hint() }
+        Self::new(kind, with_causes(&error), error.hint())
     }
 }
 
 impl From<PinError> for RequestProblem {
     fn from(error: PinError) -> Self {
-        Self { kind: ProblemKind::Refused, message: with_causes(&error), hint: error.hint() }
+        let unknown = error.unknown().cloned();
+        Self { unknown, ..Self::new(ProblemKind::Refused, with_causes(&error), error.hint()) }
     }
 }
 
@@ -172,7 +174,7 @@ impl From<UnpinError> for RequestProblem {
             UnpinError::NotPinned { .. } => ProblemKind::Refused,
             UnpinError::Edit(_) => ProblemKind::Unusable,
         };
-        Self { kind, message: with_causes(&error), hint: Some(error.hint()) }
+        Self::new(kind, with_causes(&error), Some(error.hint()))
     }
 }
 
@@ -182,6 +184,6 @@ impl From<EditManifestError<EditError>> for RequestProblem {
             EditManifestError::Busy { .. } => ProblemKind::Refused,
             _ => ProblemKind::Unusable,
         };
-        Self { kind, message: with_causes(&error), hint: pins::edit_hint(&error) }
+        Self::new(kind, with_causes(&error), pins::edit_hint(&error))
     }
 }
