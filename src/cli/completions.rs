@@ -37,9 +37,6 @@ const VARIABLE: &str = "MACADAM_COMPLETE";
 /// With more addresses than this, their folders are offered first.
 const MOST_OFFERED: usize = 200;
 
-/// So many addresses are enough for an example.
-const MOST_EXAMPLES: usize = 3;
-
 /// Prints the script of a shell to standard output.
 pub(super) fn run(output: Printer, args: &CompletionsArgs) -> Result<Exit, CommandFailure> {
     let mut script = Vec::new();
@@ -152,20 +149,6 @@ pub(super) fn answer(arguments: &[OsString]) -> Option<u8> {
     }
 }
 
-/// The command of a line that was typed whole, and the words after it that are no options.
-pub(super) fn command_and_names(arguments: &[OsString]) -> (String, Vec<String>) {
-    let line = TypedLine::of_whole(arguments);
-    (line.command, line.names)
-}
-
-/// The first addresses that the command of a line could be for, as examples.
-pub(super) fn some_addresses(arguments: &[OsString]) -> Vec<String> {
-    let line = TypedLine::of_whole(arguments);
-    let Some(project) = line.project() else { return Vec::new() };
-    let known = line.addresses(&project, &check::recorded_in_lockfile(&project).0);
-    known.into_iter().filter(|name| quoted(name) == *name).take(MOST_EXAMPLES).collect()
-}
-
 /// The definition of the command line, with the values that only this project knows.
 fn definition(words: &[OsString]) -> clap::Command {
     let line = Arc::new(TypedLine::of(words));
@@ -198,11 +181,14 @@ fn with_values(arg: clap::Arg, line: &Arc<TypedLine>) -> clap::Arg {
 
 /// The words that were typed so far.
 #[derive(Debug)]
-struct TypedLine {
+pub(super) struct TypedLine {
     command: String,
     /// Words after the command that are no options.
-    names: Vec<String>,
-    global: Option<Global>,
+    pub names: Vec<String>,
+    /// Options of the command, each followed by its value.
+    pub options: Vec<String>,
+    /// The options that say which project and server it is about.
+    pub global: Option<Global>,
 }
 
 impl TypedLine {
@@ -213,34 +199,40 @@ impl TypedLine {
     }
 
     /// A line of which nothing is being typed any more.
-    fn of_whole(words: &[OsString]) -> Self {
+    pub(super) fn of_whole(words: &[OsString]) -> Self {
         let words: Vec<String> = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
         Self::of_done(&words)
     }
 
     fn of_done(done: &[String]) -> Self {
-        let mut plain = Vec::new();
+        let known = KnownOptions::read();
+        let (mut plain, mut options) = (Vec::new(), Vec::new());
         let mut global = vec!["macadam".to_owned()];
-        let mut rest = done.iter();
+        let mut rest = done.iter().peekable();
         while let Some(word) = rest.next() {
             let name = word.split('=').next().unwrap_or_default();
+            let takes_next = name == word && known.with_value.contains(name);
+            let value = if takes_next { rest.next_if(|next| !next.starts_with('-')) } else { None };
+            let both = std::iter::once(word).chain(value).cloned();
             match name {
-                "--emulator" => global.push(word.clone()),
-                "--manifest" | "--state" | "--api-url" => {
-                    global.push(word.clone());
-                    if name == word {
-                        global.extend(rest.next().cloned());
-                    }
-                }
-                "--" => {}
-                name if name.starts_with('-') => {}
+                "--emulator" | "--manifest" | "--state" | "--api-url" | "--api-key-file" => global.extend(both),
+                "--" => plain.extend(rest.by_ref().cloned()),
+                name if known.global.contains(name) => {}
+                name if name.starts_with('-') => options.extend(both),
                 _ => plain.push(word.clone()),
             }
         }
         global.push("check".to_owned());
         let mut plain = plain.into_iter();
         let command = plain.next().unwrap_or_default();
-        Self { command, names: plain.collect(), global: Cli::try_parse_from(global).ok().map(|cli| cli.global) }
+        let global = Cli::try_parse_from(global).ok().map(|cli| cli.global);
+        Self { command, names: plain.collect(), options, global }
+    }
+
+    /// The addresses that the command could be for; `None` if no manifest and no lockfile tells.
+    pub(super) fn known_addresses(&self) -> Option<BTreeSet<String>> {
+        let project = self.project()?;
+        self.addresses(&project, &check::recorded_in_lockfile(&project).0)
     }
 
     /// The project, found without a look at its state.
@@ -265,19 +257,19 @@ impl TypedLine {
             }
         }
         let typed = |address: &str| self.names.iter().any(|name| name == address);
-        let known = self.addresses(&project, &recorded);
+        let known = self.addresses(&project, &recorded).unwrap_or_default();
         offered(known.iter().map(String::as_str).filter(|address| !typed(address)), current)
     }
 
-    /// The addresses that the command can be for.
-    fn addresses(&self, project: &Project, recorded: &Recorded) -> BTreeSet<String> {
+    /// The addresses that the command can be for; `None` if what it needs for them can't be read.
+    fn addresses(&self, project: &Project, recorded: &Recorded) -> Option<BTreeSet<String>> {
         let manifest = read_manifest(project).ok().map(|(manifest, _)| manifest);
         let shown = |address: &Address| address.to_string();
         if self.command == "unpin" {
-            return manifest.map(|manifest| manifest.pinned().map(shown).collect()).unwrap_or_default();
+            return manifest.map(|manifest| manifest.pinned().map(shown).collect());
         }
         let explicit = manifest.iter().flat_map(|manifest| manifest.named()).map(shown);
-        recorded.assets.keys().map(shown).chain(explicit).collect()
+        Some(recorded.assets.keys().map(shown).chain(explicit).collect())
     }
 
     /// The code that the plan asks for.
@@ -289,6 +281,34 @@ impl TypedLine {
             _ => None,
         });
         codes.collect::<BTreeSet<String>>().into_iter().map(CompletionCandidate::new).collect()
+    }
+}
+
+/// The names of options, with their dashes.
+struct KnownOptions {
+    /// Those that take the next word as their value.
+    with_value: BTreeSet<String>,
+    /// Those of every command.
+    global: BTreeSet<String>,
+}
+
+impl KnownOptions {
+    fn read() -> Self {
+        let whole = help::command();
+        let (mut with_value, mut global) = (BTreeSet::new(), BTreeSet::new());
+        for arg in std::iter::once(&whole).chain(whole.get_subcommands()).flat_map(clap::Command::get_arguments) {
+            let long = arg.get_long().map(|long| format!("--{long}"));
+            let short = arg.get_short().map(|short| format!("-{short}"));
+            for name in long.into_iter().chain(short) {
+                if arg.get_action().takes_values() {
+                    with_value.insert(name.clone());
+                }
+                if arg.is_global_set() {
+                    global.insert(name);
+                }
+            }
+        }
+        Self { with_value, global }
     }
 }
 

@@ -3,21 +3,23 @@
 //!
 //! Read next: [`super::usage_tips`], for words that are wrong.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::completions;
+use super::completions::TypedLine;
 use super::exit::{CommandFailure, Exit};
 use super::help;
 use super::usage_tips::command_of;
+use crate::manifest::AddressPattern;
 use crate::model::proposed::quoted;
 
 /// A command, what it needs, and what to write. `{}` stands for the name of an asset.
 type Need = (&'static str, &'static str, &'static str);
 
 /// In the order of `macadam --help`.
-const NEEDS: [Need; 14] = [
+const NEEDS: [Need; 13] = [
     ("history", "the name of an asset", "`macadam history {}`"),
     ("open", "the name of an asset", "`macadam open {}`"),
     (
@@ -34,11 +36,6 @@ const NEEDS: [Need; 14] = [
     ("forget", "the name of an asset", "`macadam forget {}`"),
     ("archive", "the name of an asset", "`macadam archive {}`"),
     ("restore", "the name of an asset", "`macadam restore {}`"),
-    (
-        "recreate",
-        "--creator, which confirms that the owner in the manifest changed",
-        "`macadam recreate --creator`; it uploads everything again for the new owner",
-    ),
     (
         "resolve",
         "the name of an asset and what became of its upload",
@@ -99,8 +96,9 @@ pub(super) fn told(error: &clap::Error, arguments: &[OsString]) -> Option<Comman
             let command = command?;
             let option = missing.iter().find_map(|missing| missing.strip_prefix("--"));
             match option {
-                Some(option) if command != "recreate" => Some(belongs_to(&command, option, arguments)),
-                _ => needs(&command, arguments),
+                Some(_) if command == "recreate" => Some(without_creator(arguments)),
+                Some(option) => Some(belongs_to(&command, option, arguments)),
+                None => needs(&command, arguments),
             }
         }
         ErrorKind::InvalidValue => {
@@ -114,8 +112,7 @@ pub(super) fn told(error: &clap::Error, arguments: &[OsString]) -> Option<Comman
         // `macadam pin sword`: the only word is taken for the revision.
         ErrorKind::ValueValidation if command.as_deref() == Some("pin") => {
             let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else { return None };
-            let (_, names) = completions::command_and_names(arguments);
-            match names.as_slice() {
+            match TypedLine::of_whole(arguments).names.as_slice() {
                 [only] if only == value => Some(without_revision(value)),
                 _ => None,
             }
@@ -132,15 +129,19 @@ fn needs(command: &str, arguments: &[OsString]) -> Option<CommandFailure> {
         return Some(failure.hint(format!("write {write}")));
     }
     // One that was typed is the best example.
-    let (_, typed) = completions::command_and_names(arguments);
-    let known = completions::some_addresses(arguments);
-    let example = typed.first().or(known.first()).map_or("sword", String::as_str);
+    let line = TypedLine::of_whole(arguments);
+    let (typed, known) = (&line.names, line.known_addresses());
+    // One that needs no quotes shows best what a name is.
+    let is_plain = |name: &&String| quoted(name) == **name;
+    let plain = || known.iter().flatten().find(is_plain).or(known.iter().flatten().next());
+    let example = typed.first().or_else(plain).map_or("sword", String::as_str);
     let write = write.replace("{}", &quoted(example));
     // Whoever typed a name knows where they stand.
     let names =
         if typed.is_empty() && !write.contains("`macadam status`") { "; `macadam status` shows all names" } else { "" };
-    Some(failure.hint(match known.as_slice() {
-        [] if command == "unpin" => "no asset is pinned".to_owned(),
+    let has_none = known.as_ref().is_some_and(BTreeSet::is_empty);
+    Some(failure.hint(match command {
+        "unpin" if has_none => "no asset is pinned".to_owned(),
         _ => format!("write for example {write}{names}"),
     }))
 }
@@ -152,17 +153,45 @@ fn without_revision(name: &str) -> CommandFailure {
         .hint(format!("`macadam history {name}` shows the revisions; then write for example `macadam pin {name} 1`"))
 }
 
+/// A new start for every asset, or for those that were typed, that nobody confirmed.
+fn without_creator(arguments: &[OsString]) -> CommandFailure {
+    let line = TypedLine::of_whole(arguments);
+    let again = match line.names.as_slice() {
+        [] => "everything",
+        [name] if !AddressPattern::is_meant(name) => "only this asset",
+        _ => "only these assets",
+    };
+    let message = "`macadam recreate` needs --creator, which confirms that the owner in the manifest changed";
+    CommandFailure::new(Exit::Usage, message).hint(format!(
+        "write `{}`; it uploads {again} again for the new owner",
+        with_option("recreate", "creator", &line)
+    ))
+}
+
 /// An option that only goes along with another one.
 fn belongs_to(command: &str, needed: &str, arguments: &[OsString]) -> CommandFailure {
     let needed = needed.split([' ', '=']).next().unwrap_or(needed);
-    let commands = help::command();
-    let own = commands.find_subcommand(command).into_iter().flat_map(clap::Command::get_arguments);
-    let own: Vec<&str> = own.filter(|arg| !arg.is_global_set()).filter_map(clap::Arg::get_long).collect();
-    let typed = arguments.iter().filter_map(|word| word.to_str()?.strip_prefix("--"));
-    let typed = typed.map(|word| word.split('=').next().unwrap_or(word)).find(|word| own.contains(word));
+    let line = TypedLine::of_whole(arguments);
+    let typed = line.options.iter().find_map(|word| word.strip_prefix("--"));
+    let typed = typed.map(|word| word.split('=').next().unwrap_or(word));
     let what = typed.map_or_else(|| format!("`macadam {command}`"), |option| format!("`--{option}`"));
     CommandFailure::new(Exit::Usage, format!("{what} works only together with `--{needed}`"))
-        .hint(format!("write `macadam {command} --{needed}{}`", typed.map(|t| format!(" --{t}")).unwrap_or_default()))
+        .hint(format!("write `{}`", with_option(command, needed, &line)))
+}
+
+/// The line that was typed, with one more option; the options of every command are added where it
+/// is printed.
+fn with_option(command: &str, option: &str, line: &TypedLine) -> String {
+    let commands = help::command();
+    let mut known = commands.find_subcommand(command).into_iter().flat_map(clap::Command::get_arguments);
+    let takes_value = known.any(|arg| arg.get_long() == Some(option) && arg.get_action().takes_values());
+    let example = VALUES.into_iter().find(|(name, _)| takes_value && *name == option);
+    // A name that begins like an option.
+    let names_begin = line.names.iter().any(|name| name.starts_with('-')).then(|| "--".to_owned());
+    let typed = line.options.iter().chain(&names_begin).chain(&line.names).map(|word| quoted(word));
+    let words = [command.to_owned(), format!("--{option}")].into_iter();
+    let words = words.chain(example.map(|(_, value)| value.to_owned())).chain(typed);
+    format!("macadam {}", words.collect::<Vec<_>>().join(" "))
 }
 
 /// An option that ends the line, or is followed by another one.

@@ -68,6 +68,7 @@ use crate::manifest;
 use crate::platform::secrecy;
 use crate::telemetry::logs;
 use args::{Cli, Color, Command, Format, LogFormat};
+use completions::TypedLine;
 use exit::{CommandFailure, Exit};
 use output::Printer;
 
@@ -139,6 +140,9 @@ fn wrong_usage(mut error: clap::Error, arguments: &[OsString]) -> u8 {
     }
     let is_json = arguments.iter().any(|argument| argument == "--json");
     if let Some(failure) = missing::told(&error, arguments) {
+        if let Some(global) = TypedLine::of_whole(arguments).global {
+            invocation::remember(&global);
+        }
         Printer::new(is_json, false, false).failure(&failure);
         return Exit::Usage.code();
     }

@@ -119,6 +119,7 @@ const TYPED: &[Mistake] = &[
     ("archive of nothing", "", &["archive"]),
     ("restore of nothing", "", &["restore"]),
     ("recreate without --creator", "", &["recreate", "sword"]),
+    ("recreate of everything without --creator", "", &["recreate"]),
     ("resolve of nothing", "", &["resolve"]),
     ("retry without a name", "", &["retry"]),
     ("import of nothing", "", &["import"]),
@@ -194,6 +195,52 @@ fn a_mistake_of_a_beginner_is_told_with_what_to_write() {
     }
     assert!(told >= 40, "{told}");
     insta::assert_snapshot!("mistakes", transcript);
+}
+
+#[test]
+fn the_line_to_write_has_every_word_that_was_typed() {
+    let project = Project::new(&format!("{OWNER}[assets.sword]\npath = \"models/sword.rbxmx\"\n"));
+    let check = |args: &[&str], wanted: &str| {
+        let (code, document) = project.json(args);
+        let hint = document["errors"][0]["hint"].as_str().unwrap_or_default();
+        assert!(code == 64 && hint.starts_with(wanted), "{args:?}: {code} {document:#}");
+    };
+    check(&["recreate", "sword"], "write `macadam recreate --creator sword`; it uploads only this asset again");
+    check(
+        &["recreate", "--table", "old ids.csv", "-y", "sword", "ui/**"],
+        "write `macadam recreate --creator --table 'old ids.csv' -y sword 'ui/**'`; it uploads only these assets again",
+    );
+    check(
+        &["recreate", "--table=ids.csv"],
+        "write `macadam recreate --creator --table=ids.csv`; it uploads everything",
+    );
+    // A hint of a rehearsal stays one.
+    check(&["--emulator", "recreate", "sword"], "write `macadam recreate --creator sword --emulator`");
+    check(&["archive", "--emulator"], "write for example `macadam archive sword --emulator`");
+    // The key in a word is never shown.
+    check(&["recreate", "--api-key-file", "rbx-secret", "sword"], "write `macadam recreate --creator sword`;");
+    check(&["sync", "--overwrite", "a b"], "write `macadam sync --once --overwrite 'a b'`");
+    check(
+        &["import", "--environment", "production"],
+        "write `macadam import --from asphalt.toml --environment production`",
+    );
+    // The value of an option is no name.
+    check(&["resolve", "--asset-id", "5"], "write for example `macadam resolve sword --asset-id 1234567890`");
+}
+
+#[test]
+fn an_asset_is_an_example_whatever_its_name() {
+    let project = Project::new(&format!("{OWNER}[globs.m]\npath = \"m/*.png\"\n\n[pins]\n\"m/a b.png\" = 1\n"));
+    let hint = || project.json(&["unpin"]).1["errors"][0]["hint"].as_str().unwrap_or_default().to_owned();
+    let begins = |hint: &str, with: &str| assert!(hint.starts_with(with), "{hint}");
+    begins(&hint(), "write for example `macadam unpin 'm/a b.png'`");
+    // Only a manifest that was read has no pins.
+    project.write("assets.toml", "[creator\n");
+    begins(&hint(), "write for example `macadam unpin sword`");
+    project.remove("assets.toml");
+    begins(&hint(), "write for example `macadam unpin sword`");
+    project.write("assets.toml", OWNER);
+    assert_eq!(hint(), "no asset is pinned");
 }
 
 /// A `.env` file whose key can't be meant: the message says so, and never what stands there.
