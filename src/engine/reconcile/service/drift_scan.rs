@@ -62,9 +62,7 @@ impl Service<'_> {
         }
         let take_in = |recorded: &Recorded, change: &Change| observed.take_in(recorded, change);
         self.reconciler.record_observations(&answers, take_in).await?;
-        let ObservedAddresses { first, other, was_outdated } = observed;
-        // How many of the others may be fetched now depends on all.
-        self.needs.plan |= was_outdated;
+        let ObservedAddresses { first, other } = observed;
         if !first.is_empty() {
             self.times.observed.get_or_insert(clock::elapsed() + FIRST_OBSERVATIONS);
         }
@@ -81,8 +79,6 @@ struct ObservedAddresses {
     first: BTreeSet<Address>,
     /// Since an earlier time.
     other: BTreeSet<Address>,
-    /// Whether a lockfile had made what was known of an asset outdated.
-    was_outdated: bool,
 }
 
 impl ObservedAddresses {
@@ -94,7 +90,6 @@ impl ObservedAddresses {
         };
         addresses.extend(change.addresses(recorded).cloned());
         if let Some(asset_id) = change.observed() {
-            self.was_outdated |= recorded.outdated.contains(&asset_id);
             addresses.extend(recorded.owners(asset_id).map(|(address, _)| address.clone()));
         }
     }
@@ -173,10 +168,7 @@ mod tests {
         observed.take_in(&recorded, &observe);
         assert_eq!(texts(&observed.other), Vec::<String>::new(), "as before");
         observed.take_in(&recorded, &Change::RecordNotFound { asset_id });
-        assert_eq!((texts(&observed.other), observed.was_outdated), (vec!["a".to_owned(), "b".to_owned()], false));
-        recorded.apply(&Change::MarkOutdated { asset_id }, Timestamp::UNIX_EPOCH).unwrap();
-        observed.take_in(&recorded, &observe);
-        assert!(observed.was_outdated);
+        assert_eq!(texts(&observed.other), ["a", "b"]);
     }
 
     #[test]

@@ -79,8 +79,8 @@ impl ScheduledScan {
 pub(super) struct ScanSchedule {
     /// The assets whose last observation proves nothing, since the lockfile says something else.
     urgent: Vec<AssetQuery>,
-    /// How many of them may be fetched together.
-    most_urgent: usize,
+    /// The times of the last fetches of all assets, oldest first, at most [`MOST_URGENT`].
+    lately: VecDeque<Timestamp>,
     /// The reviews, latest due first, so that the next is popped from the end.
     reviews: VecDeque<ScheduledScan>,
     /// All other assets, likewise. One that was fetched just now goes to the front, before all the
@@ -106,7 +106,7 @@ impl ScanSchedule {
             }
         };
         let queries = observe::queries(desired, recorded);
-        let (urgent, most_urgent) = urgent(queries.clone(), recorded, now);
+        let (urgent, lately) = (urgent(queries.clone(), recorded, now), lately(recorded, now));
         let scans = queries.into_iter().map(scan);
         let (mut reviews, mut drifts): (Vec<ScheduledScan>, Vec<ScheduledScan>) =
             scans.partition(|scan| scan.review.is_some());
@@ -114,13 +114,13 @@ impl ScanSchedule {
         drifts.sort_unstable_by_key(|scan| Reverse(scan.place()));
         let coming = recorded.assets.iter().flat_map(|(address, record)| retirement::coming(address, record, desired));
         let archiving = coming.map(|coming| coming.at).filter(|at| *at > now).min();
-        Self { urgent, most_urgent, reviews: reviews.into(), drifts: drifts.into(), archiving }
+        Self { urgent, lately, reviews: reviews.into(), drifts: drifts.into(), archiving }
     }
 
     /// Replaces what is planned for some addresses, of which this is wanted and known.
     pub(super) fn update(&mut self, desired: &Desired, recorded: &Recorded, now: Timestamp) {
-        // How many may be fetched together depends on what was fetched of all.
-        let Self { urgent, most_urgent: _, reviews, drifts, archiving } = Self::new(desired, recorded, now);
+        // What was fetched of all is known already.
+        let Self { urgent, lately: _, reviews, drifts, archiving } = Self::new(desired, recorded, now);
         let theirs: BTreeSet<AssetId> = recorded.assets.values().flat_map(|record| record.history.assets()).collect();
         self.urgent.retain(|query| !theirs.contains(&query.asset_id));
         self.urgent.extend(urgent);
@@ -139,9 +139,23 @@ impl ScanSchedule {
             scans.back().map(|scan| Duration::try_from(scan.at.duration_since(now)).unwrap_or_default())
         };
         let (review, drift) = (until(&self.reviews), until(&self.drifts));
-        let urgent = (!self.urgent.is_empty() && self.most_urgent > 0).then_some(Duration::ZERO);
+        let urgent = if self.urgent.is_empty() { None } else { self.next_urgent(now) };
         let soon = review.into_iter().chain(urgent).map(|wait| wait.max(SHORTEST_PAUSE));
         soon.chain(drift.map(|wait| wait.max(pause))).min()
+    }
+
+    /// Returns how many urgent assets may be fetched now.
+    fn most_urgent(&self, now: Timestamp) -> usize {
+        MOST_URGENT.saturating_sub(self.lately.iter().filter(|at| is_lately(**at, now)).count())
+    }
+
+    /// Returns how long to wait until an urgent asset may be fetched.
+    fn next_urgent(&self, now: Timestamp) -> Option<Duration> {
+        if self.most_urgent(now) > 0 {
+            return Some(Duration::ZERO);
+        }
+        let free = self.lately.front()?.saturating_add(URGENT_SPAN).unwrap_or(Timestamp::MAX);
+        Some(Duration::try_from(free.duration_since(now)).unwrap_or_default())
     }
 
     /// Returns the part of a round's time that one asset has.
@@ -153,9 +167,11 @@ impl ScanSchedule {
     /// Takes the fetches that are due and may go together: urgent ones, then a review, then the
     /// others.
     pub(super) fn take(&mut self, now: Timestamp) -> Vec<AssetQuery> {
-        let urgent: Vec<AssetQuery> = self.urgent.drain(..self.most_urgent.min(self.urgent.len())).collect();
+        let most = self.most_urgent(now).min(self.urgent.len());
+        let urgent: Vec<AssetQuery> = self.urgent.drain(..most).collect();
         if !urgent.is_empty() {
-            self.most_urgent -= urgent.len();
+            self.lately.extend(urgent.iter().map(|_| now));
+            self.lately.drain(..self.lately.len().saturating_sub(MOST_URGENT));
             for scans in [&mut self.reviews, &mut self.drifts] {
                 let (taken, rest) = scans.drain(..).partition(|scan| urgent.contains(&scan.query));
                 *scans = rest;
@@ -194,14 +210,25 @@ impl ScanSchedule {
     }
 }
 
-/// Returns the urgent ones of `queries`, and how many may be fetched now.
-fn urgent(queries: Vec<AssetQuery>, recorded: &Recorded, now: Timestamp) -> (Vec<AssetQuery>, usize) {
+/// Returns the urgent ones of `queries`.
+fn urgent(queries: Vec<AssetQuery>, recorded: &Recorded, now: Timestamp) -> Vec<AssetQuery> {
     let mut urgent = observe::outdated(queries, recorded);
     // A read that may lag would decide nothing.
     urgent.retain(|query| !recorded.may_lag(query.asset_id, now));
-    let is_lately = |at: Timestamp| now.duration_since(at).unsigned_abs() < URGENT_SPAN;
-    let lately = recorded.seen.values().filter(|seen| is_lately(seen.at)).count();
-    (urgent, MOST_URGENT.saturating_sub(lately))
+    urgent
+}
+
+/// Returns the times of the last observations, oldest first.
+fn lately(recorded: &Recorded, now: Timestamp) -> VecDeque<Timestamp> {
+    let mut lately: Vec<Timestamp> =
+        recorded.seen.values().map(|seen| seen.at).filter(|at| is_lately(*at, now)).collect();
+    lately.sort_unstable();
+    lately.drain(..lately.len().saturating_sub(MOST_URGENT));
+    lately.into()
+}
+
+fn is_lately(at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(at).unsigned_abs() < URGENT_SPAN
 }
 
 /// Takes the first fetch if it is due, and schedules the next one of that asset.
@@ -269,16 +296,21 @@ mod tests {
     /// After an older lockfile was put back, outdated assets were fetched one every five seconds.
     #[test]
     fn outdated_assets_are_fetched_together_within_half_of_the_limit() {
-        let scans: Vec<ScheduledScan> = (1..=70).rev().map(|id| scan(9_000, id)).collect();
+        let scans: Vec<ScheduledScan> = (1..=130).rev().map(|id| scan(9_000, id)).collect();
         let urgent = scans.iter().map(|scan| scan.query).collect();
-        let mut schedule = ScanSchedule { urgent, most_urgent: MOST_URGENT, ..drifts(scans) };
+        let mut schedule = ScanSchedule { urgent, lately: [at(-50)].into(), ..drifts(scans) };
         assert_eq!(schedule.wait(at(0)), Some(SHORTEST_PAUSE));
-        assert_eq!(schedule.take(at(1)).len(), MOST_URGENT);
-        assert_eq!(schedule.wait(at(1)), Some(Duration::from_secs(8_999)), "the others of this minute wait");
-        assert_eq!(schedule.drifts.len(), 70, "nothing is lost");
-        schedule.most_urgent = MOST_URGENT;
-        assert_eq!(schedule.take(at(61)).len(), 10);
-        assert_eq!(ids(schedule.take(at(61))), Vec::<u64>::new());
+        assert_eq!(schedule.take(at(1)).len(), MOST_URGENT - 1, "one was fetched just before");
+        assert_eq!(schedule.wait(at(1)), Some(Duration::from_secs(9)), "the others of this minute wait");
+        assert_eq!(ids(schedule.take(at(9))), Vec::<u64>::new());
+        assert_eq!(schedule.drifts.len(), 130, "nothing is lost");
+        assert_eq!(schedule.take(at(10)).len(), 1);
+        assert_eq!(schedule.wait(at(10)), Some(Duration::from_secs(51)));
+        // A plan of a part leaves the others as they are.
+        schedule.update(&Desired::default(), &Recorded::default(), at(10));
+        assert_eq!(schedule.take(at(61)).len(), MOST_URGENT - 1, "no plan of everything is needed for them");
+        assert_eq!(schedule.take(at(121)).len(), 11);
+        assert_eq!(schedule.wait(at(121)), Some(Duration::from_secs(21_480)), "none is left");
     }
 
     #[test]
@@ -292,11 +324,17 @@ mod tests {
             recorded
         };
         let query = vec![AssetQuery::plain(asset_id)];
-        assert_eq!(urgent(query.clone(), &fixture(), at(2_000)), (query.clone(), MOST_URGENT));
-        assert_eq!(urgent(query.clone(), &fixture(), at(1_010)), (query.clone(), MOST_URGENT - 1));
+        assert_eq!(
+            (urgent(query.clone(), &fixture(), at(2_000)), lately(&fixture(), at(2_000)).len()),
+            (query.clone(), 0)
+        );
+        assert_eq!(
+            (urgent(query.clone(), &fixture(), at(1_010)), lately(&fixture(), at(1_010)).len()),
+            (query.clone(), 1)
+        );
         let mut written = fixture();
         written.apply(&Change::RecordWrite { asset_id, restores: false }, at(1_990)).unwrap();
-        assert_eq!(urgent(query, &written, at(2_000)), (Vec::new(), MOST_URGENT));
+        assert_eq!(urgent(query, &written, at(2_000)), Vec::new());
     }
 
     #[test]
