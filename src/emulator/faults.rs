@@ -108,7 +108,7 @@ pub enum FaultAction {
         /// The point from which it is silent.
         at: Point,
     },
-    /// Takes longer.
+    /// Takes longer, until all rules are removed at the latest.
     Delay {
         /// Milliseconds between reading and carrying out.
         #[serde(default)]
@@ -407,6 +407,11 @@ impl FaultRules {
     /// Ends all rules. Their counters stay.
     pub(super) fn clear(&mut self) {
         self.rules.iter_mut().for_each(|rule| rule.active = false);
+    }
+
+    /// Returns whether a rule is still in force.
+    pub(super) fn is_active(&self, id: u64) -> bool {
+        self.rules.iter().any(|report| report.id == id && report.active)
     }
 
     pub(super) fn reports(&self) -> &[FaultReport] {

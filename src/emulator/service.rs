@@ -28,6 +28,9 @@ use super::wire::{Reply, error, query};
 use super::world::account::EmulatedKey;
 use super::world::{Effects, UpdateReply};
 
+/// How often a delay looks whether its rule is still there.
+const DELAY_STEP: Duration = Duration::from_millis(5);
+
 /// The effect of a request.
 struct HandledRequest {
     reply: Reply,
@@ -138,8 +141,8 @@ async fn handle(
     if let Some(cut) = action.and_then(|action| cut_at(action, Point::AfterBody)) {
         return Err(cut);
     }
-    if let Some(FaultAction::Delay { before_commit_ms, .. }) = action {
-        tokio::time::sleep(Duration::from_millis(*before_commit_ms)).await;
+    if let Some((rule, FaultAction::Delay { before_commit_ms, .. })) = &fault {
+        delay(call.shared, *rule, *before_commit_ms).await;
     }
     let script = if let Some(FaultAction::Reply(script)) = action { Some(script) } else { None };
     let mut reply = match script {
@@ -165,14 +168,25 @@ async fn handle(
         Some(FaultAction::Drip { interval_ms }) => Delivery::Dripping(Duration::from_millis(*interval_ms)),
         _ => Delivery::Whole,
     };
-    match action {
-        Some(FaultAction::Delay { before_reply_ms, .. }) => {
-            tokio::time::sleep(Duration::from_millis(*before_reply_ms)).await;
+    match &fault {
+        Some((rule, FaultAction::Delay { before_reply_ms, .. })) => {
+            delay(call.shared, *rule, *before_reply_ms).await;
         }
-        Some(FaultAction::Merge { fields }) => merge_into(&mut reply, fields),
+        Some((_, FaultAction::Merge { fields })) => merge_into(&mut reply, fields),
         _ => {}
     }
     Ok((reply, delivery))
+}
+
+/// Waits for so many milliseconds, or until the rule that asks for it is removed.
+async fn delay(shared: &Shared, rule: u64, ms: u64) {
+    let removed = async {
+        while shared.lock().faults.is_active(rule) {
+            tokio::time::sleep(DELAY_STEP).await;
+        }
+    };
+    // It has waited long enough, or the rule is gone: both end the wait.
+    let _ = tokio::time::timeout(Duration::from_millis(ms), removed).await;
 }
 
 /// Carries a request out in the world, logs its effect, and encodes the response.

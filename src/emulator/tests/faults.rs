@@ -100,6 +100,21 @@ async fn delays_come_before_the_commit_or_before_the_reply() {
 }
 
 #[tokio::test]
+async fn a_delay_ends_when_its_rule_is_removed() {
+    for field in ["before_commit_ms", "before_reply_ms"] {
+        let emulator = quick().await;
+        script(&emulator, json!({ "action": { "kind": "delay", field: 600_000 } }));
+        let file = model("a");
+        let (outcome, ()) = tokio::join!(create(&emulator, &file), async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert_eq!(emulator.control().requests()[0].status, None, "{field}");
+            emulator.control().clear_faults();
+        });
+        assert_eq!(outcome.status(), 200, "{field}");
+    }
+}
+
+#[tokio::test]
 async fn truncate_breaks_off_after_the_commit() {
     let emulator = quick().await;
     let rule = script(&emulator, json!({ "action": { "kind": "truncate" } }));
