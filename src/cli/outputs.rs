@@ -47,7 +47,7 @@ fn settle(output: Printer, target: &ProjectTarget, args: &OutputsArgs, draft: Re
             Some(Maker::Unknown | Maker::Macadam) if args.yes => true,
             Some(Maker::Unknown | Maker::Macadam) if asks(output, args.yes) => {
                 let path = &draft.path;
-                ask_to_overwrite(output, &format!("Macadam didn't make {path}. Its content gets lost."))
+                ask_to_overwrite(output, &format!("Macadam didn't make {path}. This overwrites its content."))
             }
             Some(_) | None => false,
         };
@@ -55,7 +55,7 @@ fn settle(output: Printer, target: &ProjectTarget, args: &OutputsArgs, draft: Re
     let mut file = draft.write(&target.project, adopted);
     // `--adopt` was typed already: what is missing is the answer to a question that nobody was asked.
     if let (OutputState::Refused(problem), true) = (&mut file.state, asked && !asks(output, args.yes)) {
-        problem.hint = Some("add `--yes`: its content gets lost".to_owned());
+        problem.hint = Some("add `--yes`: this overwrites its content".to_owned());
     }
     file
 }

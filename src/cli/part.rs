@@ -84,7 +84,8 @@ impl LeftOut {
         }
         if !self.on_hold.is_empty() {
             let others = plural(self.on_hold.len() as u64, "other asset");
-            text.push_str(&format!(". {others} on hold: `macadam plan` says why"));
+            let are = if self.on_hold.len() == 1 { "is" } else { "are" };
+            text.push_str(&format!(". {others} {are} on hold: `macadam plan` says why"));
         }
         output.line(format!("{text}."));
     }

@@ -3,7 +3,8 @@
 //! The call itself queues the work, not the first poll of its future, and queued work is never
 //! removed. A caller that drops the future only gives up the answer. Waiting changes are committed
 //! together, so a burst needs few waits for the disk; room for outcomes is made once for all that
-//! wait for it, after those changes. Each caller gets its answer after the COMMIT of its change. The queue needs no bound, since each caller waits for at most one entry.
+//! wait for it, after those changes. Each caller gets its answer after the COMMIT of its change. The
+//! queue needs no bound, since each caller waits for at most one entry.
 
 use std::future::Future;
 

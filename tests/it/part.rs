@@ -52,7 +52,7 @@ fn a_sync_of_some_addresses_leaves_the_others() {
     // What can't go on elsewhere isn't passed over.
     project.write("ui/b.png", "no picture");
     let ran = project.run(&["sync", "--once", "ui/a.png"]).expect(0);
-    assert!(ran.stdout.contains("1 other asset on hold: `macadam plan` says why."), "{}", ran.stdout);
+    assert!(ran.stdout.contains("1 other asset is on hold: `macadam plan` says why."), "{}", ran.stdout);
     let (_, document) = project.json(&["plan", "ui/a.png"]);
     assert_eq!(document["part"]["on_hold"], json!(["ui/b.png"]));
 }

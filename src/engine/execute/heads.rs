@@ -13,8 +13,9 @@ use crate::cloud::failure::Failure;
 use crate::model::ids::AssetId;
 use crate::model::remote::RemoteAsset;
 
-/// How long an answer is used after it was asked for. An update waits longer than that for the
-/// limits.
+/// How long an answer is used after it was asked for: about as long as the answers to the fetch and
+/// to the key's check take, so that the window in which somebody else may change the asset unseen
+/// stays that of a fetch just before the update. An update that waits for the limits asks again.
 const FRESH: Duration = Duration::from_secs(1);
 
 type Answer = Result<RemoteAsset, Failure>;

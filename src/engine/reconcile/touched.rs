@@ -20,8 +20,9 @@ use crate::platform::{clock, failpoint};
 use crate::state::store::FileDelta;
 
 impl Reconciler<'_> {
-    /// Reads these files again, none of which is `in_progress`, and takes over what they want. Returns what that touched, or `None`
-    /// if only a scan of everything tells; then nothing was taken over. Blocks: it reads the files.
+    /// Reads these files again, none of which is `in_progress`, and takes over what they want.
+    /// Returns what that touched, or `None` if only a scan of everything tells; then nothing was
+    /// taken over. Blocks: it reads the files.
     ///
     /// # Errors
     /// When the state can't be written.

@@ -56,7 +56,7 @@ impl Recorded {
         })
     }
 
-    /// Adds the ties that a change made, which was applied just now.
+    /// Adds the ties that an applied change makes.
     pub(super) fn tie(&mut self, change: &Change) {
         let Self { ties: RecordedTies(Some(index)), assets, .. } = self else { return };
         match change {

@@ -45,8 +45,8 @@ impl Digests {
         ledger.entries.iter().flat_map(lacking).collect()
     }
 
-    /// Returns the digests after the entry of an address became another one, if it has all revisions
-    /// of the one before; `None` if it lacks one.
+    /// Returns the digests after these changes of entries; `None` if one of the new entries lacks a
+    /// revision that the old one has.
     pub(crate) fn with(&self, changed: &[EntryChange<'_>]) -> Option<Self> {
         let mut more = Vec::new();
         for change in changed {

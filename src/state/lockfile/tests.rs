@@ -354,7 +354,6 @@ fn is_accounted(known: &BTreeMap<UploadId, PossibleDuplicate>, work: &OpenWork) 
     work.intent.upload().and_then(|upload| known.get(&upload)).is_some_and(|duplicate| duplicate.settled)
 }
 
-/// A line that is too deep or too long is damage, and exhausts no stack.
 /// Git's line ends are no change, wherever a part of the file ends.
 #[test]
 fn the_fingerprint_of_a_file_is_that_of_its_text_whatever_its_line_ends() {
@@ -377,6 +376,7 @@ fn save_text(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
+/// A line that is too deep or too long is damage, and exhausts no stack.
 #[test]
 fn deep_nesting_never_panics() {
     for open in ["[", "{ a = ", "a.", "[[", "[assets.", "\"", "{"] {
