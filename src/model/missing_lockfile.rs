@@ -13,6 +13,7 @@ use super::checkout::InLockfile;
 use super::desired::Desired;
 use super::ids::Creator;
 use super::path::ProjectPath;
+use super::proposed::quoted;
 use super::recorded::{Record, Recorded};
 
 /// The findings in place of a missing lockfile.
@@ -190,7 +191,8 @@ impl Lost {
         const ACCEPT: &str = "`macadam sync --once --accept-new-lockfile` starts a new one";
         match self {
             Self::InHead { name, sparse: false } => {
-                format!("`git checkout -- {name}` brings it back; if you removed it on purpose, {ACCEPT}")
+                let file = quoted(name);
+                format!("`git checkout -- {file}` brings it back; if you removed it on purpose, {ACCEPT}")
             }
             Self::InHead { name, sparse: true } => {
                 format!(
@@ -201,8 +203,9 @@ impl Lost {
                 format!("fix that, or put {name} back; if there never was one, {ACCEPT}")
             }
             Self::OfAnotherManifest { name, other, has_manifest: false, .. } => {
+                let (from, to) = (quoted(other), quoted(name));
                 format!(
-                    "if the manifest was renamed, rename the lockfile too: `git mv {other} {name}`; if these should be assets of their own, {ACCEPT}"
+                    "if the manifest was renamed, rename the lockfile too: `git mv {from} {to}`; if these should be assets of their own, {ACCEPT}"
                 )
             }
             Self::OfAnotherManifest { name, other, has_manifest: true, .. } => {
