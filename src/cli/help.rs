@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::args::{Cli, Global};
+use crate::state::lockfile::driver;
 
 /// An example for each command.
 const EXAMPLES: [(&str, &str); 23] = [
@@ -26,7 +27,7 @@ const EXAMPLES: [(&str, &str); 23] = [
     ("recreate", "macadam recreate --creator --table ids.csv"),
     ("resolve", "macadam resolve sword --asset-id 1234567890\n  macadam resolve sword --recreate"),
     ("retry", "macadam retry --all"),
-    ("lockfile", "git config merge.macadam.driver \"macadam lockfile merge %O %A %B\""),
+    ("lockfile", driver::SET_UP),
     ("emulator", "macadam emulator --latency 250"),
     (
         "completions",

@@ -24,6 +24,7 @@ use crate::model::output::Output;
 use crate::model::path::ProjectPath;
 use crate::platform::own_file::{self, How};
 use crate::platform::program;
+use crate::state::lockfile::driver;
 
 const MANIFEST: &str = include_str!("init/assets.toml");
 const ATTRIBUTES: &str = include_str!("init/gitattributes");
@@ -39,9 +40,6 @@ const OWNERS: &str = "# user_id = 1234567\n# group_id = 7654321\n";
 
 /// The example of a glob in [`MANIFEST`], which real ones follow.
 const GLOB_EXAMPLE: &str = "# exclude = [\"ui/wip/**\"]\n";
-
-/// The name under which git knows the merge driver, and its command.
-const DRIVER: [&str; 2] = ["merge.macadam.driver", "macadam lockfile merge %O %A %B"];
 
 /// The most globs that are proposed: with more, a person chooses better alone.
 const MAX_PROPOSED: usize = 12;
@@ -146,10 +144,12 @@ pub(super) fn run(
     let is_new = written.iter().any(|path| path.ends_with(&name));
     tell_next(output, &name, is_new.then_some(&wishes));
     if !has_driver {
-        let [key, command] = DRIVER;
         output.line("");
-        output.line("Run this once in each clone, so that git can merge the lockfile:");
-        output.to_copy(format!("  git config {key} \"{command}\""));
+        output.line(match in_git {
+            true => "Run this once in each clone, so that git can merge the lockfile:",
+            false => "After `git init`, and once in each clone, so that git can merge the lockfile:",
+        });
+        output.to_copy(format!("  {}", driver::SET_UP));
     }
     Ok(Exit::Success)
 }
@@ -364,8 +364,8 @@ fn missing_attributes(path: &Path, wanted: &str) -> Vec<String> {
 
 /// Tells git of the merge driver, in this clone.
 fn set_driver(output: Printer, root: &Path) -> bool {
-    let [key, command] = DRIVER;
-    let arguments = ["-C".as_ref(), root.as_os_str(), "config".as_ref(), key.as_ref(), command.as_ref()];
+    let set = ["config", driver::SETTING, driver::COMMAND].map(AsRef::as_ref);
+    let arguments = ["-C".as_ref(), root.as_os_str()].into_iter().chain(set);
     let asked = program::ask("git", arguments, &[], INHERITED, b"", (PATIENCE, 1 << 16));
     match asked {
         Ok(answer) if answer.status.success() => true,

@@ -6,13 +6,13 @@ use macadam::emulator::ApiEndpoint;
 use super::support::{GLOBS, Project, Remote, png, rbxmx};
 
 /// A project in a git repository with a first commit: two pictures and a model, synced.
-struct Repository {
-    project: Project,
-    remote: Remote,
+pub struct Repository {
+    pub project: Project,
+    pub remote: Remote,
 }
 
 impl Repository {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let remote = Remote::start();
         remote.control().set_switch("operation_visible_after_ms", "0").unwrap();
         let project = Project::new(GLOBS).at(&remote.url());
@@ -28,11 +28,11 @@ impl Repository {
     }
 
     #[track_caller]
-    fn git(&self, args: &[&str]) -> String {
+    pub fn git(&self, args: &[&str]) -> String {
         self.project.git(args)
     }
 
-    fn commit(&self, message: &str) {
+    pub fn commit(&self, message: &str) {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--message", message]);
     }
@@ -44,7 +44,7 @@ impl Repository {
     }
 
     /// Writes files on a new branch off main, syncs and commits them.
-    fn branch(&self, name: &str, files: &[(&str, Vec<u8>)]) {
+    pub fn branch(&self, name: &str, files: &[(&str, Vec<u8>)]) {
         self.git(&["checkout", "--quiet", "-b", name, "main"]);
         files.iter().for_each(|(path, content)| self.project.write(path, content));
         self.project.sync();
@@ -59,7 +59,7 @@ impl Repository {
     /// Syncs without uploading anything. What the state knows from other branches may be added to
     /// the lockfile; nothing may leave it.
     #[track_caller]
-    fn syncs_without_an_upload(&self) {
+    pub fn syncs_without_an_upload(&self) {
         let before = self.uploads();
         let document = self.project.sync();
         assert_eq!(self.uploads(), before, "{document:#}");
@@ -240,15 +240,6 @@ fn a_lockfile_with_conflict_markers_is_left_alone() {
     }
     assert_eq!(repository.project.read("assets.lock.toml"), conflict);
     assert_eq!(repository.remote.all_requests(), before);
-    // The remedy: the union of both sides by hand.
-    for (side, name) in [("1", "base"), ("2", "ours"), ("3", "theirs")] {
-        repository.project.write(name, repository.git(&["show", &format!(":{side}:assets.lock.toml")]));
-    }
-    repository.project.run(&["lockfile", "merge", "base", "ours", "theirs"]).expect(0);
-    repository.project.write("assets.lock.toml", repository.project.read("ours"));
-    ["base", "ours", "theirs"].iter().for_each(|name| repository.project.remove(name));
-    repository.commit("merged");
-    repository.syncs_without_an_upload();
 }
 
 /// A folder that is not mounted, a manifest that was emptied, a checkout that leaves files out:

@@ -45,6 +45,7 @@ mod key;
 mod logs;
 mod lost_entries;
 mod lost_lockfile;
+mod merge_advice;
 mod merges;
 mod mistakes;
 mod moving;

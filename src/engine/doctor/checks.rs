@@ -13,10 +13,12 @@ use crate::cloud::client::reach::Reached;
 use crate::engine::remote::key::{self, KeyVerdict};
 use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::git::ask::Tracking;
+use crate::engine::workspace::unfinished_merge::UnfinishedMerge;
 use crate::manifest::Diagnostic;
 use crate::model::ids::Creator;
 use crate::model::minute::Minute;
 use crate::model::shown::foreign;
+use crate::state::lockfile::driver;
 
 /// A clock that is off by more than this is worth a word: certificates, expiry of keys and the
 /// times in a lockfile go by it.
@@ -67,9 +69,9 @@ pub(super) fn files(all: usize, unusable: &[String], pointers: &[String]) -> Vec
 }
 
 /// Likely mistakes of the manifest that are no errors.
-pub(super) fn notes(found: &[Diagnostic]) -> Vec<CheckResult> {
+pub(super) fn notes<'a>(found: impl Iterator<Item = &'a Diagnostic>) -> Vec<CheckResult> {
     let hint = |note: &Diagnostic| note.hint.clone().unwrap_or_else(|| "`macadam check` lists all of these".to_owned());
-    found.iter().map(|note| CheckResult::warning(CheckTopic::Manifest, &note.message, hint(note))).collect()
+    found.map(|note| CheckResult::warning(CheckTopic::Manifest, &note.message, hint(note))).collect()
 }
 
 /// Asset files that git converted here: another machine has other bytes, and uploads them again.
@@ -294,10 +296,40 @@ pub(super) fn lockfile(found: &LockfileFacts) -> Vec<CheckResult> {
         results.push(CheckResult::warning(
             topic,
             format!("{name} has Windows line endings here, which git takes for a change of every line"),
-            format!("write `{name} merge=macadam text eol=lf` into .gitattributes"),
+            format!("write `{}` into .gitattributes", driver::attribute(name)),
         ));
     }
     results
+}
+
+/// Whether git has the lockfile `name`, as it is here.
+fn tracking(known: &KnownToGit, name: &str) -> Option<CheckResult> {
+    let topic = CheckTopic::Git;
+    match known.tracking {
+        Tracking::Ignored => Some(CheckResult::error(
+            topic,
+            format!("{name} is ignored by git, so every other machine uploads everything again"),
+            Some(format!(
+                "`git check-ignore -v {name}` names the line that ignores it: take that out, and commit {name}"
+            )),
+        )),
+        Tracking::Untracked if known.exists => Some(CheckResult::warning(
+            topic,
+            format!("{name} is not in git, so every other machine uploads everything again"),
+            format!("`git add {name}`, commit and push it"),
+        )),
+        Tracking::Tracked if !known.exists => Some(CheckResult::warning(
+            topic,
+            format!("{name} is in git, but missing here"),
+            format!("`git checkout -- {name}` brings it back"),
+        )),
+        Tracking::Tracked if known.is_modified => Some(CheckResult::warning(
+            topic,
+            format!("{name} has changes that are not committed"),
+            "commit and push it; on a machine that syncs, `--on-change macadam-commit-push` does that",
+        )),
+        Tracking::Tracked | Tracking::Untracked => None,
+    }
 }
 
 /// Git's part in the lockfile `name`.
@@ -313,49 +345,26 @@ pub(super) fn git(found: &GitFacts, name: &str) -> Vec<CheckResult> {
         GitFacts::Known(known) => known,
     };
     let mut results = Vec::new();
-    match known.tracking {
-        Tracking::Ignored => results.push(CheckResult::error(
-            topic,
-            format!("{name} is ignored by git, so every other machine uploads everything again"),
-            Some(format!(
-                "`git check-ignore -v {name}` names the line that ignores it: take that out, and commit {name}"
-            )),
-        )),
-        Tracking::Untracked if known.exists => results.push(CheckResult::warning(
-            topic,
-            format!("{name} is not in git, so every other machine uploads everything again"),
-            format!("`git add {name}`, commit and push it"),
-        )),
-        Tracking::Tracked if known.is_unmerged => results.push(CheckResult::error(
-            topic,
-            format!("git has several versions of {name} from a merge that isn't finished"),
-            Some(format!(
-                "`git checkout --merge {name}` merges them again with Macadam's merge driver; then `git add {name}` and commit it"
-            )),
-        )),
-        Tracking::Tracked if !known.exists => results.push(CheckResult::warning(
-            topic,
-            format!("{name} is in git, but missing here"),
-            format!("`git checkout -- {name}` brings it back"),
-        )),
-        Tracking::Tracked if known.is_modified => results.push(CheckResult::warning(
-            topic,
-            format!("{name} has changes that are not committed"),
-            "commit and push it; on a machine that syncs, `--on-change macadam-commit-push` does that",
-        )),
-        Tracking::Tracked | Tracking::Untracked => {}
+    match known.unfinished_merge {
+        // The lockfile's own result says what is wrong with it.
+        Some(UnfinishedMerge::Unreadable) => {
+            let message = format!("git has several versions of {name} from a merge that isn't finished");
+            results.push(CheckResult::unchecked(topic, message));
+        }
+        Some(merge) => results.push(CheckResult::error(topic, merge.message(name), Some(merge.hint(name)))),
+        None => results.extend(tracking(known, name)),
     }
     if known.merge.as_deref() != Some("macadam") {
         results.push(CheckResult::warning(
             topic,
             format!("git doesn't merge {name} with Macadam's merge driver, so branches conflict in it"),
-            format!("write `{name} merge=macadam text eol=lf` into .gitattributes, and commit it"),
+            format!("write `{}` into .gitattributes, and commit it", driver::attribute(name)),
         ));
     } else if known.driver.is_none() {
         results.push(CheckResult::warning(
             topic,
             format!(".gitattributes names a merge driver for {name} that this clone doesn't have"),
-            "git config merge.macadam.driver \"macadam lockfile merge %O %A %B\"",
+            format!("`{}` sets it up", driver::SET_UP),
         ));
     }
     if results.is_empty() {

@@ -13,6 +13,7 @@ use crate::engine::workspace::git::work_tree;
 use crate::engine::workspace::outputs::OutputState;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot::PlanPreview;
+use crate::engine::workspace::unfinished_merge::{self, UnfinishedMerge};
 use crate::files;
 use crate::model::path::ProjectPath;
 use crate::model::shown::with_causes;
@@ -20,7 +21,7 @@ use crate::plan::reason::hold::HoldReason;
 use crate::platform::own_file::Access;
 use crate::platform::plain_file;
 use crate::state::lock::{self, Occupancy};
-use crate::state::lockfile;
+use crate::state::lockfile::{self, driver};
 use crate::state::store::Store;
 
 /// A message and what to do.
@@ -108,8 +109,8 @@ pub(super) struct KnownToGit {
     pub exists: bool,
     /// Whether it differs from the checked-out commit.
     pub is_modified: bool,
-    /// A merge of it is not finished.
-    pub is_unmerged: bool,
+    /// The merge of it that isn't finished.
+    pub unfinished_merge: Option<UnfinishedMerge>,
     /// The clone has only the newest commits.
     pub is_shallow: bool,
     /// Its attribute `merge`.
@@ -197,10 +198,10 @@ pub(super) fn git(project: &Project) -> GitFacts {
             tracking,
             exists: now.is_some(),
             is_modified,
-            is_unmerged: ask::is_unmerged(&project.lockfile)?,
+            unfinished_merge: unfinished_merge::look(project)?,
             is_shallow: tracked::is_in_shallow_clone(&project.lockfile)?,
             merge: attributes.into_iter().next().flatten(),
-            driver: ask::setting(&project.lockfile, "merge.macadam.driver")?,
+            driver: ask::setting(&project.lockfile, driver::SETTING)?,
         }))
     };
     look().unwrap_or_else(|why| GitFacts::Unknown { why })

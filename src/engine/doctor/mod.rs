@@ -72,7 +72,9 @@ pub(crate) fn local(project: &Project, remote: &str, listener: &Listener) -> Loc
     });
     let preview: Option<&PlanPreview> = preview.as_ref().ok();
     if let Some(preview) = preview {
-        results.extend(checks::notes(&preview.gathered.notes));
+        // A note about the lockfile is git's matter, below.
+        let lockfile = project.lockfile_name();
+        results.extend(checks::notes(preview.gathered.notes.iter().filter(|note| note.file != lockfile)));
         let assets = &preview.gathered.desired.assets;
         creators = assets.values().map(|want| want.creator).chain(creators).collect();
         let (unusable, pointers) = facts::unusable(project, preview);

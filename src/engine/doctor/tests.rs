@@ -8,6 +8,7 @@ use super::facts::{ConvertedFiles, GitFacts, KeyLookup, KnownToGit, LockfileFact
 use crate::cloud::client::reach::Reached;
 use crate::cloud::wire::key::{KeyFacts, read_key};
 use crate::engine::workspace::git::ask::Tracking;
+use crate::engine::workspace::unfinished_merge::UnfinishedMerge;
 use crate::model::ids::Creator;
 
 /// The outcomes in one line; everything that is wrong says what to do.
@@ -179,7 +180,7 @@ fn git_must_track_and_merge_the_lockfile() {
                 tracking,
                 exists: true,
                 is_modified,
-                is_unmerged: false,
+                unfinished_merge: None,
                 is_shallow: false,
                 merge,
                 driver,
@@ -194,22 +195,24 @@ fn git_must_track_and_merge_the_lockfile() {
     check(&known(Tracking::Untracked, true, merge, driver), "git warning", "git add a.lock.toml");
     check(&known(Tracking::Tracked, false, None, driver), "git warning", "a.lock.toml merge=macadam");
     check(&known(Tracking::Tracked, false, merge, None), "git warning", "git config merge.macadam.driver");
-    let of_merge = |exists, is_unmerged| {
+    let of_merge = |exists, unfinished_merge| {
         let (merge, driver) = (merge.map(str::to_owned), driver.map(str::to_owned));
         let (tracking, is_modified) = (Tracking::Tracked, true);
-        let known = KnownToGit { tracking, exists, is_modified, is_unmerged, is_shallow: false, merge, driver };
+        let known = KnownToGit { tracking, exists, is_modified, unfinished_merge, is_shallow: false, merge, driver };
         checks::git(&GitFacts::Known(known), "a.lock.toml")
     };
     let clone = |is_shallow, archives| {
         let (tracking, is_modified, merge, driver) = (Tracking::Tracked, false, None, None);
-        let known = KnownToGit { tracking, exists: true, is_modified, is_unmerged: false, is_shallow, merge, driver };
+        let known = KnownToGit { tracking, exists: true, is_modified, unfinished_merge: None, is_shallow, merge, driver };
         Vec::from_iter(checks::shallow_clone(&GitFacts::Known(known), archives))
     };
     check(&clone(true, true), "git warning", "git fetch --unshallow");
     check(&clone(true, false), "git ok", "git fetch --unshallow");
     check(&clone(false, true), "", "");
-    check(&of_merge(true, true), "git error", "git checkout --merge a.lock.toml");
-    check(&of_merge(false, false), "git warning", "git checkout -- a.lock.toml");
+    check(&of_merge(true, Some(UnfinishedMerge::Incomplete)), "git error", "`git checkout --merge -- a.lock.toml`");
+    check(&of_merge(true, Some(UnfinishedMerge::Complete)), "git error", "`git add a.lock.toml`");
+    check(&of_merge(true, Some(UnfinishedMerge::Unreadable)), "git unchecked", "isn't finished");
+    check(&of_merge(false, None), "git warning", "git checkout -- a.lock.toml");
     check(&checks::git(&GitFacts::NoCheckout, "a"), "git unchecked", "put the project into git");
     check(&checks::git(&GitFacts::Unknown { why: "no git".to_owned() }, "a"), "git unchecked", "no git");
 }

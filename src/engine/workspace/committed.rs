@@ -11,6 +11,7 @@ use crate::engine::workspace::git::ask;
 use crate::engine::workspace::git::tracked::{self, NeverTracked, UntrackedFiles};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::saved_answer::HistoryQuestion;
+use crate::engine::workspace::unfinished_merge;
 use crate::files;
 use crate::manifest::{self, Diagnostic, Manifest};
 use crate::model::address::Address;
@@ -130,7 +131,7 @@ pub(crate) fn untracked(project: &Project, desired: &Desired) -> Vec<Diagnostic>
     let wanted = desired.assets.values().filter(is_there).map(|want| &want.path);
     match tracked::untracked(&project.manifest, &project.lockfile_name(), wanted) {
         Ok(found) => {
-            let unmerged = found.is_lockfile_unmerged.then(|| unmerged(project));
+            let unmerged = if found.is_lockfile_unmerged { unmerged(project) } else { None };
             unmerged.into_iter().chain((!found.files.is_empty()).then(|| note(project, &found))).collect()
         }
         Err(why) => {
@@ -140,15 +141,16 @@ pub(crate) fn untracked(project: &Project, desired: &Desired) -> Vec<Diagnostic>
     }
 }
 
-fn unmerged(project: &Project) -> Diagnostic {
+/// A note about a merge of the lockfile that isn't finished.
+fn unmerged(project: &Project) -> Option<Diagnostic> {
     let name = project.lockfile_name();
-    Diagnostic::of_project(
-        format!(
-            "git has several versions of {name} from a merge that isn't finished, and the one here may lack assets"
-        ),
-        format!("`git checkout --merge {name}`, then `git add {name}` and commit it"),
-        name,
-    )
+    match unfinished_merge::look(project) {
+        Ok(found) => found.map(|merge| Diagnostic::of_project(merge.message(&name), merge.hint(&name), name)),
+        Err(why) => {
+            tracing::info!("whether the lockfile is merged is unknown: {why}");
+            None
+        }
+    }
 }
 
 fn note(project: &Project, found: &UntrackedFiles) -> Diagnostic {

@@ -20,3 +20,4 @@ pub(crate) mod settled;
 pub(crate) mod snapshot;
 pub(crate) mod state_cache;
 pub(crate) mod state_folder;
+pub(crate) mod unfinished_merge;

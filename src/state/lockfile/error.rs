@@ -1,9 +1,11 @@
 //! The errors of a lockfile.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::driver;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::proposed::quoted;
@@ -150,10 +152,7 @@ impl LockfileError {
             Self::WouldLose { .. } => Some(
                 "please report this; moved aside, the state is rebuilt from the lockfile by the next `macadam sync --once`",
             ),
-            Self::ConflictMarkers { .. } => Some(
-                "merge it again by Macadam's merge driver, which keeps both sides: `git config merge.macadam.driver \"macadam lockfile merge \
-                 %O %A %B\"` sets it up for this clone, `git checkout --merge FILE` merges, `git add FILE` ends it; the line for it in .gitattributes comes from `macadam init`",
-            ),
+            Self::ConflictMarkers { place } => return Some(driver::merge_again(&file_name(&place.file))),
             Self::TooLarge { .. } | Self::Empty { .. } | Self::CutOff { .. } | Self::Damaged { .. } => {
                 Some("restore it with `git checkout HEAD -- FILE`; the next sync adds the rest from the state")
             }
@@ -166,14 +165,19 @@ impl LockfileError {
             (None, _) => None,
         };
         // Named as a person would in the manifest's folder.
-        let name = file.and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();
+        let name = file.map(|path| file_name(path)).unwrap_or_default();
         hint.map(|hint| hint.replace("FILE", &name))
     }
 }
 
+/// The name of a file in its folder.
+fn file_name(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
 /// The one way on where a lockfile belongs to another server. Only this machine's servers have an
 /// address without encryption.
-fn own_server(found: &str, wanted: &str, lockfile: &std::path::Path) -> String {
+fn own_server(found: &str, wanted: &str, lockfile: &Path) -> String {
     let lockfile = lockfile.display();
     if found.starts_with("http://") && wanted.starts_with("https://") {
         return format!(

@@ -4,8 +4,9 @@
 //! unreadable lockfile is an error, never an empty one.
 //!
 //! Read next: `write` for the format, `next` for one that follows on another, `parse` for what is refused, `export` and `import` for the
-//! exchange with the state, `merge` for two branches.
+//! exchange with the state, `merge` for two branches and `driver` for what git has to be told.
 
+pub(crate) mod driver;
 mod error;
 mod export;
 mod file;

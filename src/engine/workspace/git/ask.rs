@@ -224,15 +224,33 @@ pub(crate) fn tracking(file: &Path) -> Result<Option<Tracking>, String> {
     }
 }
 
-/// Returns whether git's index has several versions of `file`, from a merge that isn't finished;
-/// `false` without a repository.
+/// The versions of a file that an unfinished merge left in git's index. One that a side or their
+/// common ancestor doesn't have is `None`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MergeSides {
+    /// The version that both sides come from.
+    pub base: Option<Vec<u8>>,
+    /// The checked-out side's version.
+    pub ours: Option<Vec<u8>>,
+    /// The other side's version.
+    pub theirs: Option<Vec<u8>>,
+}
+
+/// Returns the sides of an unfinished merge of `file`; `None` if there is none, or no repository.
 ///
 /// # Errors
 /// Returns why this is unknown: lower case, no full stop.
-pub(crate) fn is_unmerged(file: &Path) -> Result<bool, String> {
-    let Some(place) = CheckoutFile::of(file)? else { return Ok(false) };
-    let listed = place.ask(&["--literal-pathspecs", "ls-files", "--unmerged", "--", &place.inside], b"")?;
-    if listed.status.success() { Ok(!listed.said.is_empty()) } else { Err(why(&listed)) }
+pub(crate) fn merge_sides(file: &Path) -> Result<Option<MergeSides>, String> {
+    let Some(place) = CheckoutFile::of(file)? else { return Ok(None) };
+    let queries: String = (1..=3).map(|stage| format!(":{stage}:{}\n", place.inside)).collect();
+    let answer = place.ask_for(&["cat-file", "--batch"], queries.as_bytes(), FILES)?;
+    if !answer.status.success() {
+        return Err(why(&answer));
+    }
+    let mut found = contents(&answer.raw).into_iter();
+    let (base, ours, theirs) = (found.next().flatten(), found.next().flatten(), found.next().flatten());
+    let is_unmerged = base.is_some() || ours.is_some() || theirs.is_some();
+    Ok(is_unmerged.then_some(MergeSides { base, ours, theirs }))
 }
 
 /// Returns the values of git's attributes of `file`, in the order of `names`; `None` for one that
