@@ -91,6 +91,12 @@ pub enum LockfileError {
         /// Its end.
         place: LockfilePosition,
     },
+    /// Text follows its last line.
+    #[error("the lockfile goes on after its last line, `{}`", super::write::LAST_LINE)]
+    GoesOn {
+        /// The start of that text.
+        place: LockfilePosition,
+    },
     /// A later version of Macadam wrote it.
     #[error("the lockfile was written by a newer Macadam (version {found}; this one knows {known})")]
     Newer {
@@ -132,6 +138,7 @@ impl LockfileError {
             Self::Empty { place }
             | Self::ConflictMarkers { place }
             | Self::CutOff { place }
+            | Self::GoesOn { place }
             | Self::Newer { place, .. }
             | Self::Damaged { place, .. }
             | Self::OtherRemote { place, .. } => Some(place),
@@ -156,6 +163,10 @@ impl LockfileError {
             Self::TooLarge { .. } | Self::Empty { .. } | Self::CutOff { .. } | Self::Damaged { .. } => {
                 Some("restore it with `git checkout HEAD -- FILE`; the next sync adds the rest from the state")
             }
+            Self::GoesOn { .. } => Some(
+                "delete that text; if you can't tell what it is, restore the lockfile with `git checkout HEAD -- FILE`: the next sync adds \
+                 the rest from the state",
+            ),
             Self::Newer { .. } => Some("update Macadam"),
             Self::OtherRemote { found, wanted, place } => return Some(own_server(found, wanted, &place.file)),
         };

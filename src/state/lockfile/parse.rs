@@ -123,10 +123,14 @@ impl<'a> LockfileSource<'a> {
                 return Err(LockfileError::ConflictMarkers { place: self.place(start) });
             }
         }
-        if self.text.trim_end().lines().next_back().map(str::trim) != Some(LAST_LINE) {
-            return Err(LockfileError::CutOff { place: self.place(self.text.len()) });
+        if self.text.trim_end().lines().next_back().map(str::trim) == Some(LAST_LINE) {
+            return Ok(());
         }
-        Ok(())
+        let mut after = self.lines().skip_while(|(_, line)| line.trim() != LAST_LINE).skip(1);
+        match after.find(|(_, line)| !line.trim().is_empty()) {
+            Some((start, _)) => Err(LockfileError::GoesOn { place: self.place(start) }),
+            None => Err(LockfileError::CutOff { place: self.place(self.text.len()) }),
+        }
     }
 
     fn lines(self) -> impl Iterator<Item = (usize, &'a str)> {

@@ -493,6 +493,7 @@ fn an_invalid_lockfile_is_never_an_empty_one() {
     };
     check(b"", "is empty", 1);
     check(b" \n\n", "is empty", 1);
+    check(b"version = 1\nremote = \"r\"\n# end of lockfile\n\n[assets.a]\n", "goes on after its last line", 5);
     check(b"version = 1\nremote = \"r\"\n", "is cut off", 3);
     check(b"# end of lockfile\n", "it has no `version`", 1);
     check(b"version = 1\n# end of lockfile\n", "missing field `remote`", 1);
