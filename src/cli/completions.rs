@@ -42,12 +42,14 @@ pub(super) fn run(output: Printer, args: &CompletionsArgs) -> Result<Exit, Comma
     let mut script = Vec::new();
     let registration = completer(args.shell).write_registration(VARIABLE, "macadam", "macadam", "macadam", &mut script);
     registration.map_err(|error| CommandFailure::defect(format!("write the script: {error}")))?;
-    if args.shell == Shell::Bash {
-        script = with_whole_words(&String::from_utf8_lossy(&script)).into_bytes();
-    }
+    let script = String::from_utf8_lossy(&script);
+    let script = match args.shell {
+        Shell::Bash => with_whole_words(&script),
+        Shell::Zsh => with_first_answer(&script),
+        _ => script.into_owned(),
+    };
     let place = place(args.shell);
-    script.extend_from_slice(format!("\n# {place}\n").as_bytes());
-    output::put(&mut std::io::stdout(), &String::from_utf8_lossy(&script));
+    output::put(&mut std::io::stdout(), &format!("{script}\n# {place}\n"));
     if std::io::stdout().is_terminal() {
         output.say(place);
     }
@@ -97,6 +99,20 @@ fn with_whole_words(script: &str) -> String {
     let [split, whole] = WORDS;
     let [all, end] = REPLIES;
     script.replace(split, whole).replace(all, end)
+}
+
+/// The end of zsh's script, and the same where zsh reads the file only for the first line that it
+/// completes: it then wants an answer too.
+const ZSH_END: [&str; 2] = [
+    "compdef _clap_dynamic_completer_macadam macadam\n",
+    "compdef _clap_dynamic_completer_macadam macadam\nif [[ $funcstack[1] == _macadam ]]; then\n    \
+     _clap_dynamic_completer_macadam \"$@\"\nfi\n",
+];
+
+/// Zsh's script, for a file from which zsh loads it by itself.
+fn with_first_answer(script: &str) -> String {
+    let [registers, answers] = ZSH_END;
+    script.replace(registers, answers)
 }
 
 /// Where a person puts the script of a shell.
@@ -319,8 +335,10 @@ fn revisions(recorded: &Recorded, name: &str) -> Option<Vec<CompletionCandidate>
     let numbers = record.history.numbers();
     let all = record.history.in_order().into_iter().rev().map(|(key, _)| {
         let is_newest = if Some(key) == newest { ", the newest" } else { "" };
-        let help = format!("{}{is_newest}", key.asset_id.uri());
-        CompletionCandidate::new(numbers.of(key).to_string()).help(Some(help.into()))
+        // Each has words of its own: zsh puts those with the same words after all others.
+        let number = numbers.of(key);
+        let help = format!("revision {number}{is_newest}: {}", key.asset_id.uri());
+        CompletionCandidate::new(number.to_string()).help(Some(help.into()))
     });
     Some(all.collect())
 }
@@ -386,6 +404,14 @@ mod tests {
         assert!(script.contains(WORDS[0]) && script.contains(REPLIES[0]), "{script}");
         let whole = with_whole_words(&script);
         assert!(whole.contains(WORDS[1]) && whole.contains(REPLIES[1]), "{whole}");
+    }
+
+    #[test]
+    fn the_script_of_zsh_answers_the_first_time_too() {
+        let mut script = Vec::new();
+        completer(Shell::Zsh).write_registration(VARIABLE, "macadam", "macadam", "macadam", &mut script).unwrap();
+        let script = with_first_answer(&String::from_utf8(script).unwrap());
+        assert!(script.contains(ZSH_END[1]), "{script}");
     }
 
     #[test]

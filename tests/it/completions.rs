@@ -179,3 +179,46 @@ fn fish_completes_by_the_script() {
     assert_eq!(typed("macadam --api-url http://127.0.0.1:9 pin sword "), ["3", "2", "1"]);
     assert_eq!(typed("macadam sta"), ["status"]);
 }
+
+/// An interactive zsh with nothing but the script, as the place that the script names loads it.
+#[cfg(unix)]
+const ZSHRC: &str = "TMOUT=30\nPS1='ready> '\nfpath=($ZDOTDIR $fpath)\nautoload -U compinit && compinit -u -D\n\
+    show() { print -r -- \"<<$BUFFER>>\"; exit }\nzle -N show\nbindkey '^X' show\nbindkey '^I' menu-complete\n";
+
+/// Types a line and a tab into it, and prints what the line is then.
+#[cfg(unix)]
+const TYPE: &str = "zmodload zsh/zpty || exit 77\nzpty shell \"env ZDOTDIR=$PWD TERM=vt100 zsh -d -i\"\n\
+    zpty -r shell seen '*ready> *' || exit 1\nzpty -w -n shell \"$1\"$'\\t\\x18'\n\
+    zpty -r shell seen '*<<*>>*' || exit 1\nprint -r -- ${${seen##*<<}%%>>*}\n";
+
+#[cfg(unix)]
+#[test]
+fn zsh_completes_by_the_script() {
+    if Command::new("zsh").args(["-f", "-c", "zmodload zsh/zpty"]).output().is_err() {
+        eprintln!("skipped: there is no zsh here");
+        return;
+    }
+    let remote = Remote::start();
+    let project = project(&remote);
+    let script = project.run(&["completions", "zsh"]).expect(0).stdout;
+    assert!(script.trim_end().lines().last().unwrap().contains("~/.zfunc/_macadam"), "{script}");
+    for (name, content) in [("_macadam", script.as_str()), (".zshrc", ZSHRC), ("type.zsh", TYPE)] {
+        project.write(name, content);
+    }
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_macadam")).parent().unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths(std::iter::once(bin.to_owned()).chain(std::env::split_paths(&path))).unwrap();
+    // Each in a shell of its own, so that each is the first one.
+    let typed = |line: &str| {
+        let mut zsh = Command::new("zsh");
+        zsh.args(["-f", "type.zsh", line]).current_dir(project.path()).env("PATH", &path).env("HOME", project.path());
+        let line = Ran::of(zsh.output().unwrap()).expect(0).stdout;
+        line.trim_end_matches('\n').to_owned()
+    };
+    assert_eq!(typed("macadam pin sw").trim_end(), "macadam pin sword");
+    assert_eq!(
+        typed("macadam --api-url http://127.0.0.1:9 pin sword ").trim_end(),
+        "macadam --api-url http://127.0.0.1:9 pin sword 3"
+    );
+    assert_eq!(typed("macadam sta").trim_end(), "macadam status");
+}
