@@ -11,7 +11,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 
-use super::output::Printer;
+use super::fit;
+use super::output::{Printer, stderr_columns};
 use super::plan_text::done;
 use crate::engine::report::estimate::{Estimate, RoughTime};
 use crate::engine::report::progress::{Listener, ProgressEvent, silent};
@@ -25,6 +26,12 @@ const WORTH_SHOWING: u64 = 64;
 
 /// The number of files that are named while they upload.
 const NAMED: usize = 2;
+
+/// Below this many columns there is no room for a bar beside the words.
+const WIDE: usize = 60;
+
+/// The columns of the bar.
+const BAR: usize = 10;
 
 /// How often the display moves.
 const TICK: Duration = Duration::from_millis(120);
@@ -231,7 +238,7 @@ impl Line {
                 self.before = Some(format!("checking files: {done} of {total}, {} MB read", bytes / 1_000_000));
             }
             ProgressEvent::Listed { asset_id, versions } => {
-                let so_far = format!("reading the versions of asset {asset_id} on Roblox: {versions} so far");
+                let so_far = format!("{versions} versions of asset {asset_id} read");
                 self.before = Some(so_far);
             }
             ProgressEvent::Files { .. }
@@ -255,7 +262,9 @@ impl Line {
                 self.at_roblox.clear();
                 if let Some(bar) = self.bar.as_ref().filter(|_| steps > 1) {
                     bar.set_length(steps);
-                    bar.set_style(style("{bar:10} {wide_msg}"));
+                    if stderr_columns().is_none_or(|columns| columns >= WIDE) {
+                        bar.set_style(style("{bar:10} {wide_msg}"));
+                    }
                 }
             }
             ProgressEvent::Uploading { address, .. } => {
@@ -279,8 +288,12 @@ impl Line {
             ProgressEvent::Waiting { reason, wait } => self.waiting = Some((reason, clock::elapsed() + wait)),
         }
         if let Some(bar) = &self.bar {
+            let columns = stderr_columns().unwrap_or(WIDE);
+            let has_bar = self.steps > 1 && columns >= WIDE;
+            // The bar or the spinner, and a space.
+            let taken = if has_bar { BAR + 1 } else { 2 };
             bar.set_position(self.done);
-            bar.set_message(self.message());
+            bar.set_message(fitting(&self.parts(), columns.saturating_sub(taken)));
         }
     }
 
@@ -300,40 +313,57 @@ impl Line {
 
     /// The progress in one line; empty while there is nothing to tell.
     fn message(&self) -> String {
+        self.parts().join(BETWEEN)
+    }
+
+    /// The progress, the most important first, so that a narrow terminal has that whole.
+    fn parts(&self) -> Vec<String> {
         if let Some(before) = &self.before {
-            return before.clone();
+            return vec![before.clone()];
         }
         if let Some(since) = self.unconnected_since {
-            return self.offline(since);
+            return vec![self.offline(since)];
         }
         if self.steps == 0 && self.waiting.is_none() {
-            return String::new();
+            return Vec::new();
         }
-        let failed = if self.failed > 0 { format!(" · {} failed", self.failed) } else { String::new() };
         let now = clock::elapsed();
-        let at_roblox = self.at_roblox.len();
-        let mut counts = format!(
-            "{} of {} done{failed} · {} · {at_roblox} processing at Roblox",
-            self.done,
-            self.steps,
-            uploading(&self.uploading)
-        );
-        if let Some(left) = self.estimate.time_left(now) {
-            if let Some(rate) = self.estimate.rate(now) {
-                counts.push_str(&format!(" · {rate} a minute"));
-            }
-            counts.push_str(&format!(" · {} left", RoughTime(left)));
+        let mut parts = vec![format!("{} of {} done", self.done, self.steps)];
+        if self.failed > 0 {
+            parts.push(format!("{} failed", self.failed));
         }
-        let left = self.waiting.map(|(reason, until)| (reason, until.saturating_sub(clock::elapsed()).as_secs()));
-        match left {
-            Some((reason, seconds @ 1..)) => format!("{counts} · {reason} ({seconds} s)"),
-            Some((_, 0)) | None => counts,
+        let left = self.estimate.time_left(now);
+        parts.extend(left.map(|left| format!("{} left", RoughTime(left))));
+        let waiting = self.waiting.map(|(reason, until)| (reason, until.saturating_sub(now).as_secs()));
+        if let Some((reason, seconds @ 1..)) = waiting {
+            parts.push(format!("{reason} ({seconds} s)"));
         }
+        parts.push(uploading(&self.uploading));
+        parts.push(format!("{} processing at Roblox", self.at_roblox.len()));
+        parts.extend(left.and_then(|_| self.estimate.rate(now)).map(|rate| format!("{rate} a minute")));
+        parts
     }
 }
 
 /// The longest time for which the hour says which day is meant.
 const WITHIN_A_DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// Stands between the parts of a line.
+const BETWEEN: &str = " · ";
+
+/// The first of these parts that fit into this many columns, in one line. A first one that is wider
+/// is cut by the display.
+fn fitting(parts: &[String], columns: usize) -> String {
+    let mut line = String::new();
+    for part in parts {
+        let longer = if line.is_empty() { part.clone() } else { format!("{line}{BETWEEN}{part}") };
+        if fit::width(&longer) > columns && !line.is_empty() {
+            break;
+        }
+        line = longer;
+    }
+    line
+}
 
 /// How many files are uploading, and the names of some.
 fn uploading(addresses: &BTreeSet<Address>) -> String {
@@ -371,6 +401,22 @@ mod tests {
         line.tell(planned(None));
         assert_eq!(line.message(), "waiting for the network since 14:19:36 UTC · 0 of 4 done");
         line.tell(answered(None));
-        assert!(line.message().starts_with("0 of 4 done · 0 uploading"), "{}", line.message());
+        assert!(line.message().starts_with("0 of 4 done") && line.message().contains(" · 0 uploading"), "{}", line.message());
+    }
+
+    #[test]
+    fn a_narrow_terminal_has_the_most_important_parts_whole() {
+        let mut line = Line::new(None);
+        (line.steps, line.done, line.failed) = (60, 12, 2);
+        line.uploading.insert(Address::new("ui/a-long-name.png").unwrap());
+        let parts = line.parts();
+        assert_eq!(fitting(&parts, 38), "12 of 60 done · 2 failed");
+        assert_eq!(fitting(&parts, 69), "12 of 60 done · 2 failed · uploading ui/a-long-name.png");
+        assert_eq!(fitting(&parts, 200), line.message());
+        assert!(line.message().ends_with(" · 0 processing at Roblox"), "{}", line.message());
+        line.waiting = Some(("Roblox allows 120 uploads a minute", clock::elapsed() + Duration::from_secs(41)));
+        assert!(
+            fitting(&line.parts(), 80).starts_with("12 of 60 done · 2 failed · Roblox allows 120 uploads a minute (")
+        );
     }
 }
