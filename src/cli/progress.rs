@@ -401,7 +401,11 @@ mod tests {
         line.tell(planned(None));
         assert_eq!(line.message(), "waiting for the network since 14:19:36 UTC · 0 of 4 done");
         line.tell(answered(None));
-        assert!(line.message().starts_with("0 of 4 done") && line.message().contains(" · 0 uploading"), "{}", line.message());
+        assert!(
+            line.message().starts_with("0 of 4 done") && line.message().contains(" · 0 uploading"),
+            "{}",
+            line.message()
+        );
     }
 
     #[test]

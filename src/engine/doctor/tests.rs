@@ -203,7 +203,8 @@ fn git_must_track_and_merge_the_lockfile() {
     };
     let clone = |is_shallow, archives| {
         let (tracking, is_modified, merge, driver) = (Tracking::Tracked, false, None, None);
-        let known = KnownToGit { tracking, exists: true, is_modified, unfinished_merge: None, is_shallow, merge, driver };
+        let known =
+            KnownToGit { tracking, exists: true, is_modified, unfinished_merge: None, is_shallow, merge, driver };
         Vec::from_iter(checks::shallow_clone(&GitFacts::Known(known), archives))
     };
     check(&clone(true, true), "git warning", "git fetch --unshallow");
