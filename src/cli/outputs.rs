@@ -110,7 +110,7 @@ pub(super) fn written(files: &[OutputFile]) -> impl Iterator<Item = String> {
 /// Prints the outputs that were written and those that could not be, after a run.
 pub(super) fn show(output: Printer, files: &[OutputFile]) {
     for file in files.iter().filter(|file| file.state == OutputState::Written) {
-        output.line(format!("{} {}", paint(TextStyle::Good, format!("{:<15}", "output")), file.path));
+        output.line(format!("{} {}", paint(TextStyle::Good, format!("{:<15}", "wrote")), file.path));
     }
     for file in files.iter().filter(|file| !file.state.is_current()) {
         output.line(format!("{} {}", paint(TextStyle::Bad, format!("{:<15}", "not written")), file.path));
@@ -127,11 +127,13 @@ pub(super) fn show_planned(output: Printer, drafts: &[RenderedOutput], plan: &Pl
         let what = if new > 0 { format!(": {} to come", plural(new, "asset ID")) } else { String::new() };
         match file.state.problem() {
             Some(_) => {
-                output.line(format!("{} {}", paint(TextStyle::Bad, format!("{:<15}", "not written")), file.path))
+                output.line(format!("{} {}", paint(TextStyle::Bad, format!("{:<15}", "can't write")), file.path))
             }
-            None => {
-                output.line(format!("{} {}{what}", paint(TextStyle::Change, format!("{:<15}", "output")), file.path))
-            }
+            None => output.line(format!(
+                "{} {}{what}",
+                paint(TextStyle::Change, format!("{:<15}", "would write")),
+                file.path
+            )),
         }
         show_problem(output, &file);
     }

@@ -33,7 +33,7 @@ pub(super) fn what_is_next(report: &RunReport) -> String {
     let refused = report.failures().into_iter().filter(|entry| matches!(entry.outcome, Outcome::Refused { .. }));
     let held: BTreeSet<&Address> = held.into_iter().chain(refused.map(|entry| &entry.step.address)).collect();
     if !held.is_empty() {
-        return format!("Do what is said above about {}, then run it again.", names(&held));
+        return format!("See above how to fix {}, then run it again.", names(&held));
     }
     let left: BTreeSet<&Address> = report.left.iter().map(|step| &step.address).collect();
     match left.is_empty() {

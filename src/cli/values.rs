@@ -16,13 +16,13 @@ pub(super) fn creator(text: &str) -> Result<Creator, String> {
 /// Reads the number of a revision.
 pub(super) fn revision(text: &str) -> Result<u64, String> {
     let number = text.parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| "a revision is a number from 1 on, as `macadam history` shows it".to_owned())
+    number.ok_or_else(|| "a revision is a number such as 1; `macadam history` lists them".to_owned())
 }
 
 /// Reads an asset ID, with or without `rbxassetid://`.
 pub(super) fn asset_id(text: &str) -> Result<AssetId, String> {
     let digits = text.strip_prefix("rbxassetid://").unwrap_or(text);
-    digits.parse().map_err(|_| "an asset ID is a number from 1 on, such as 1234567890".to_owned())
+    digits.parse().map_err(|_| "an asset ID is a number, such as 1234567890".to_owned())
 }
 
 /// Reads how many uploads may go at once.

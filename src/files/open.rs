@@ -60,7 +60,7 @@ pub(crate) enum OpenError {
     },
     /// The file system ignores case, and the name on disk has another case: other machines would
     /// not find the file.
-    #[error("`{path}` is named `{actual}` on disk, and case counts")]
+    #[error("`{path}` is named `{actual}` on disk; upper and lower case differ")]
     Case {
         /// The path that was tried.
         path: ProjectPath,
@@ -99,6 +99,9 @@ impl OpenError {
                 Some(format!("`{similar}` is there; names must be exact"))
             }
             Self::Missing { similar: Some(similar), .. } => Some(format!("did you mean `{similar}`?")),
+            Self::Missing { path, similar: None } if path.as_str().contains(['*', '?', '[', '{']) => {
+                Some(format!("for a pattern write a glob: [globs.NAME] with path = \"{path}\""))
+            }
             Self::Missing { similar: None, .. } | Self::Read { .. } => None,
             Self::DeadLink { .. } => Some("point the link at a file, or remove it".to_owned()),
             Self::LeadsOut { .. } => Some("put the file itself into the project".to_owned()),

@@ -214,9 +214,10 @@ impl Globs {
                 let hint = "create the folder, or mend the glob's `path`";
                 let (wrong, hint) = match root.resolve(&root.join(&base)) {
                     Ok(Ok(real)) => match root.other_case(&base, &real) {
-                        Some(actual) => {
-                            (format!("the folder `{base}` is named `{actual}` on disk, and case counts"), hint)
-                        }
+                        Some(actual) => (
+                            format!("the folder `{base}` is named `{actual}` on disk; upper and lower case differ"),
+                            hint,
+                        ),
                         None if real.is_dir() => continue,
                         None => (format!("`{base}` is no folder"), hint),
                     },
@@ -410,7 +411,7 @@ fn not_a_path(path: &str, name: &OsStr) -> Option<BadName> {
     match name.to_str() {
         None => Some(BadName(format!("the name of `{path}` is not UTF-8"))),
         Some(name) if name.contains('\\') => {
-            Some(BadName(format!("the name of `{path}` holds a backslash, which separates folders on Windows")))
+            Some(BadName(format!("the name of `{path}` contains a backslash, which separates folders on Windows")))
         }
         Some(_) => None,
     }

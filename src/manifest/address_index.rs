@@ -244,7 +244,7 @@ fn pin_fault(address: &Address, entry: &PinEntry, asset_type: AssetType) -> Opti
                 .hint("write the revision's number alone; `macadam history` lists them"),
         ),
         (ContentChange::NewAsset, Pin::Revision(_)) => {
-            Some(fault(format!("{article} {name} is pinned at an asset ID, not at a revision")).hint(format!(
+            Some(fault(format!("{article} {name} is pinned to an asset ID, not to a revision")).hint(format!(
                 "`macadam pin {address:#} REVISION` writes it for you; by hand write {{ asset_id = 123 }}, with an ID that \
                  `macadam history {address:#}` lists"
             )))

@@ -52,7 +52,7 @@ pub(super) fn read_document(
     report: &mut ErrorSink,
     absent: &mut ErrorSink,
 ) -> Option<ManifestDocument> {
-    let mut root = TableReader::new(table, "a manifest", 0..0);
+    let mut root = TableReader::new(table, "the manifest", 0..0);
     let creator = root.take("creator");
     let policy = root.take("policy");
     let defaults = root.take("defaults");
@@ -97,7 +97,7 @@ fn entry_at_the_top(field: &KeyValue<'_>) -> ManifestError {
     let table = if is_glob { "globs" } else { "assets" };
     let is_plain = field.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     let name = if is_plain { field.name.to_owned() } else { "NAME".to_owned() };
-    ManifestError::new(field.key.clone(), format!("unknown key {} in a manifest", shown(field.name)))
+    ManifestError::new(field.key.clone(), format!("unknown key {} in the manifest", shown(field.name)))
         .hint(format!("write [{table}.{name}] in place of [{name}]"))
 }
 

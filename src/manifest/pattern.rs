@@ -156,7 +156,10 @@ mod tests {
         check("", Err("a pattern can't be empty".replace("a pattern", "a path").as_str()));
         check("/ui/*.png", Err("the pattern `/ui/*.png` is absolute; paths are relative to the manifest's folder"));
         check("../*.png", Err("the pattern `../*.png` leaves the manifest's folder with `..`"));
-        check("ui\\*.png", Err("the pattern `ui\\*.png` holds a backslash; write `/` between folders on every system"));
+        check(
+            "ui\\*.png",
+            Err("the pattern `ui\\*.png` contains a backslash; write `/` between folders on every system"),
+        );
         check("ui/", Err("the pattern `ui/` ends with `/`, so it names a folder"));
         check("ui//*.png", Err("the pattern `ui//*.png` has two `/` in a row"));
         check("ui/[a.png", Err("`ui/[a.png` is not a valid pattern: unclosed character class; missing ']'"));

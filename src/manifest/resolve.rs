@@ -201,7 +201,7 @@ impl<'m> Gathering<'m> {
             None => Err(FileProblem::new(
                 FileProblemKind::Missing,
                 format!("no file {}", shown(path.as_str())),
-                Some("the path is relative to the manifest's folder, and its case counts"),
+                Some("the path is relative to the manifest's folder, and upper and lower case differ"),
             )),
         };
         let inferred = match &content {
@@ -327,7 +327,7 @@ fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> Error
             false if !text.contains('.') => {
                 fault.hint(format!("for all pictures in a folder write \"{text}/**/*.png\""))
             }
-            _ => fault.hint("check its folder and extension; case counts, and `*` doesn't cross `/`"),
+            _ => fault.hint("check its folder and extension; upper and lower case differ, and `*` doesn't cross `/`"),
         });
     }
     if document.webhook_env.is_some() {

@@ -266,7 +266,7 @@ fn syntax_fault(text: &str, span: Range<usize>, error: &Error, first: Option<Ran
         }
         SyntaxErrorKind::OpenHeader => open_header(span.clone(), line),
         SyntaxErrorKind::WrongEscape => {
-            let fault = told("a backslash means something else in \"…\", and can't stand here");
+            let fault = told("a backslash has a special meaning in \"…\", and can't be used here");
             match slashed_text(line) {
                 Some(path) => fault.hint(format!("write `/` between folders on every system: \"{path}\"")),
                 None => fault.hint("write `/` between folders on every system"),
@@ -291,7 +291,7 @@ fn other_languages(text: &str, place: Range<usize>) -> Option<ManifestError> {
     let sign = part.chars().next().filter(|sign| matches!(sign, ';' | ','))?;
     let rest = part.trim_start_matches([';', ',']).trim_start();
     let is_last = (rest.is_empty() || rest.starts_with('#')) && !before.is_empty();
-    let fault = ManifestError::new(place.start..place.start + 1, format!("a line has no `{sign}` at its end here"));
+    let fault = ManifestError::new(place.start..place.start + 1, format!("a line doesn't end with `{sign}` here"));
     is_last.then(|| fault.hint(format!("remove the `{sign}`")))
 }
 
@@ -347,7 +347,7 @@ fn unquoted(text: &str, at: usize, word: &str) -> ManifestError {
     let fault = |message: &str| ManifestError::new(at..at + word.len(), message);
     if after.starts_with(CURLY) {
         let inside = after.trim().trim_matches(|c| CURLY.contains(&c) || c == '»');
-        let fault = ManifestError::new(at..at + after.trim_end().len(), "curly quotes are no quotes here");
+        let fault = ManifestError::new(at..at + after.trim_end().len(), "curly quotes don't work here");
         let is_plain = inside.len() <= MAX_HINTED && !inside.contains(['"', '\\', '#']);
         return if is_plain { fault.hint(format!("write \"{inside}\"")) } else { fault.hint("write \" on both sides") };
     }
@@ -450,9 +450,9 @@ mod tests {
 
     #[test]
     fn comments_and_ends_of_lines_of_other_languages_are_told() {
-        check("a = \"x\";\n", false, &["1:8 a line has no `;` at its end here"]);
-        check("a = \"x\"; # why\n", false, &["1:8 a line has no `;` at its end here"]);
-        check("a = 1,\r\n", false, &["1:6 a line has no `,` at its end here"]);
+        check("a = \"x\";\n", false, &["1:8 a line doesn't end with `;` here"]);
+        check("a = \"x\"; # why\n", false, &["1:8 a line doesn't end with `;` here"]);
+        check("a = 1,\r\n", false, &["1:6 a line doesn't end with `,` here"]);
         check("a = \"x\" // why\n", false, &["1:9 a comment begins with `#` here"]);
         check("a = 1 // why\n", true, &["1:7 a comment begins with `#` here"]);
         check("// why\na = 1\n", false, &["1:1 a comment begins with `#` here"]);
@@ -486,7 +486,7 @@ mod tests {
             false,
             &[
                 "1:7 the closing quote is missing",
-                "2:7 a backslash means something else in \"…\", and can't stand here",
+                "2:7 a backslash has a special meaning in \"…\", and can't be used here",
                 "3:11 invalid unquoted key, expected letters, numbers, `-`, `_`",
             ],
         );

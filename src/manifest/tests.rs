@@ -125,7 +125,7 @@ path = "ui/[.png"
     let all = parse(text.as_bytes(), "assets.toml").unwrap_err();
     let expected = [
         "2:11 `user_id` must be a number, not a string | write it without quotes: 123",
-        "4:2 unknown key `polcy` in a manifest | did you mean `policy`?",
+        "4:2 unknown key `polcy` in the manifest | did you mean `policy`?",
         "8:11 `removed` can't be `archived` | did you mean `archive`?",
         "11:8 the path `../sword.fbx` leaves the manifest's folder with `..` | move the file into the manifest's folder, or the manifest into a folder above both",
         "12:1 unknown key `typ` in `[assets.sword]` | did you mean `type`?",
@@ -350,7 +350,7 @@ fn a_manifest_names_one_owner() {
     check("creator = 5\n", &["1:11 `creator` must be a table, not a number"]);
     check(
         "user_id = 1\n[creator]\nuser_id = 1\n",
-        &["1:1 unknown key `user_id` in a manifest | it belongs under [creator]"],
+        &["1:1 unknown key `user_id` in the manifest | it belongs under [creator]"],
     );
 }
 
@@ -429,7 +429,9 @@ fn assets_are_checked_key_by_key() {
     );
     check(
         "[assets.a]\npath = 'ui\\a.png'\n",
-        &["2:8 the path `ui\\a.png` holds a backslash; write `/` between folders on every system | write \"ui/a.png\""],
+        &[
+            "2:8 the path `ui\\a.png` contains a backslash; write `/` between folders on every system | write \"ui/a.png\"",
+        ],
     );
 }
 
@@ -700,7 +702,7 @@ fn existing_and_pins_are_checked() {
         "[assets.m]\npath = \"m.fbx\"\n[assets.i]\npath = \"i.png\"\n[pins]\nm = { asset_id = 1 }\ni = 2\n\"i.png\" = 3\nn = 4\n",
         &[
             "6:5 a Model is pinned at a revision, not at an asset ID | write the revision's number alone; `macadam history` lists them",
-            "7:5 an Image is pinned at an asset ID, not at a revision | `macadam pin i REVISION` writes it for you; by hand write { asset_id = 123 }, with an ID that `macadam history i` lists",
+            "7:5 an Image is pinned to an asset ID, not to a revision | `macadam pin i REVISION` writes it for you; by hand write { asset_id = 123 }, with an ID that `macadam history i` lists",
             "8:1 there is no asset named `i.png` | that is the path of `i`: pin that address",
             "9:1 there is no asset named `n` | did you mean `i`?",
         ],
@@ -826,7 +828,7 @@ fn references_are_checked_against_what_the_globs_find() {
         findings([("m.fbx", fbx()), ("a/x2.png", png(&[0])), ("a/y.rbxm", animation())]),
         &[
             "7:8 there is no asset named `a/x.png` | did you mean `a/x2.png`?",
-            "9:14 an Animation is pinned at an asset ID, not at a revision | `macadam pin a/y.rbxm REVISION` writes it for you; by hand write { asset_id = 123 }, with an ID that `macadam history a/y.rbxm` lists",
+            "9:14 an Animation is pinned to an asset ID, not to a revision | `macadam pin a/y.rbxm REVISION` writes it for you; by hand write { asset_id = 123 }, with an ID that `macadam history a/y.rbxm` lists",
         ],
     );
     let wide = found(&[0], FileFormat::Png, ContentFacts::Image { width: 64, height: 32 });
@@ -977,7 +979,7 @@ fn a_glob_or_pattern_without_matches_is_a_note() {
     assert_eq!(
         told(&notes, &text, 2),
         [
-            "4:8 the glob `b` finds no file | check its folder and extension; case counts, and `*` doesn't cross `/`",
+            "4:8 the glob `b` finds no file | check its folder and extension; upper and lower case differ, and `*` doesn't cross `/`",
             "7:20 the pattern `sowrd` fits no address"
         ]
     );

@@ -29,7 +29,7 @@ pub enum PathError {
         path: String,
     },
     /// It has a backslash, which is a separator on one system and a name's character on another.
-    #[error("the path `{path}` holds a backslash; write `/` between folders on every system")]
+    #[error("the path `{path}` contains a backslash; write `/` between folders on every system")]
     Backslash {
         /// The path as written.
         path: String,

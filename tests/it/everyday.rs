@@ -226,7 +226,7 @@ fn a_file_that_only_its_case_keeps_out_is_a_warning_of_every_command() {
         let said = project.run(args).expect(0).stderr;
         let has_outputs = args != ["outputs"];
         assert_eq!(
-            said.matches("left out because case counts: ui/B.PNG").count(),
+            said.matches("left out because upper and lower case differ: ui/B.PNG").count(),
             usize::from(has_outputs),
             "{args:?}: {said}"
         );

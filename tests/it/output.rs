@@ -155,7 +155,7 @@ fn a_plan_shows_holds_and_drifts() {
     failed (1)
       icon
           the content is not that of a .png file
-          hint: export it again, and see that it opens elsewhere
+          hint: export it again, and check that other programs can open it
 
     changed on Roblox (1)
       sword (rbxassetid://ID)

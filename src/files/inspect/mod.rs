@@ -59,7 +59,7 @@ fn unfit(message: impl Into<String>, hint: &str) -> Unfit {
 }
 
 fn damaged(message: &str) -> Unfit {
-    unfit(message, "export it again, and see that it opens elsewhere")
+    unfit(message, "export it again, and check that other programs can open it")
 }
 
 fn cut_off() -> Unfit {

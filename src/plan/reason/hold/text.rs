@@ -27,12 +27,12 @@ impl HoldReason {
             Self::TypeUnknown => "set `type`".to_owned(),
             Self::NoAnswer { .. } | Self::AnswerLost { .. } => resolve_hint(address),
             Self::CreatorChanged { has_old: true, .. } => {
-                "`macadam recreate --creator` takes back the asset that it had for this owner".to_owned()
+                "`macadam recreate --creator` goes back to the asset that it had for this owner".to_owned()
             }
             Self::CreatorChanged { has_old: false, .. } => {
-                "set it back, or `macadam recreate --creator` to upload new assets for the new owner".to_owned()
+                "to keep the asset, change the owner back in the manifest; to upload new assets for the new owner, run `macadam recreate --creator`".to_owned()
             }
-            Self::TypeChanged { .. } => format!("set it back, or `macadam forget {address:#}` to upload a new asset"),
+            Self::TypeChanged { .. } => format!("to keep the asset, change the type back; to upload a new one, run `macadam forget {address:#}`"),
             Self::SameAsset { .. } => {
                 "`macadam forget` the one that it doesn't belong to, or remove that one from the manifest".to_owned()
             }
@@ -41,12 +41,12 @@ impl HoldReason {
             }
             Self::Refused { refusal_kind: RefusalKind::Price { robux }, .. } => price_hint(*robux),
             Self::Refused { refusal_kind: RefusalKind::Other, .. } => match part {
-                HeldPart::Metadata => format!("change its metadata, or `macadam retry {address:#}`"),
+                HeldPart::Metadata => format!("change its settings in the manifest, or run `macadam retry {address:#}`"),
                 HeldPart::Asset | HeldPart::Archiving => {
-                    format!("change the file or its metadata, or `macadam retry {address:#}`")
+                    format!("change the file or its settings, or run `macadam retry {address:#}`")
                 }
             },
-            Self::Rejected { .. } => "change the file: uploading the same again risks the account".to_owned(),
+            Self::Rejected { .. } => "change the file; uploading the same content again puts the account at risk".to_owned(),
             Self::AssetGone | Self::ContentGone { .. } => gone_hint(address),
             Self::ReplaceForbidden(_) => "set `prevent_replace = false`, or undo the change".to_owned(),
             Self::MayBeRenamed { from, asset_id } => {
@@ -59,7 +59,7 @@ impl HoldReason {
             Self::Archived { .. } => format!("`macadam restore {address:#}`"),
             Self::OneOfSeveralNew { from, asset_id, .. } => choice_hint(address, Some(from), *asset_id),
             Self::OneOfSeveralLeft { from, asset_id, .. } => choice_hint(address, from.first(), *asset_id),
-            Self::MayHaveMoved { .. } => "fix that first, so that nothing is uploaded twice".to_owned(),
+            Self::MayHaveMoved { .. } => "correct that first, so that nothing is uploaded twice".to_owned(),
             Self::StillNamed { new: Some(new), .. } => format!("write `{new}` there"),
             Self::StillNamed { new: None, .. } => {
                 "remove the reference, or put the asset back into the manifest".to_owned()
@@ -115,7 +115,7 @@ impl HoldReason {
     pub(crate) fn hint_for_several(&self) -> Option<String> {
         match self {
             Self::Refused { refusal_kind: RefusalKind::Other, .. } => {
-                Some("change the files or their metadata, or `macadam retry --all`".to_owned())
+                Some("change the files or their settings, or run `macadam retry --all`".to_owned())
             }
             _ => None,
         }
