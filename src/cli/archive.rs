@@ -11,10 +11,11 @@ use super::command_context::{CommandResult, Hand, Shortfall, documents};
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural, problems_json};
 use super::question::{ask, asks};
+use super::renamed;
 use super::selection::{AddressSelection, Candidates};
 use super::service_client::{self, is_served, through_service};
-use super::status::unknown_address;
 use super::target::{self, ProjectTarget};
+use super::unknown::unknown_address;
 use crate::engine::commands::by_hand::{self, ByHandError, CommandEnd, Direction, Prepared};
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::workspace::gather::read_manifest;
@@ -71,10 +72,14 @@ async fn run(
         };
         Ok(Candidates { eligible: fits.map(|(address, _)| address.clone()).collect(), known: view.known(), what })
     })?;
-    match selection.addresses.as_slice() {
-        [address] if selection.is_single => run_one(output, global, &target, address, direction, yes).await,
-        _ => run_all(output, global, &target, &selection, direction, yes).await,
+    let exit = match selection.addresses.as_slice() {
+        [address] if selection.is_single => run_one(output, global, &target, address, direction, yes).await?,
+        _ => run_all(output, global, &target, &selection, direction, yes).await?,
+    };
+    if exit == Exit::Success && !output.is_json() {
+        renamed::tell(output, &target, &selection.addresses);
     }
+    Ok(exit)
 }
 
 /// Whether a glob means an address: it has an asset, which is archived or not as far as is known

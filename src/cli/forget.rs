@@ -12,8 +12,8 @@ use super::output::{Printer, TextStyle, paint, plural};
 use super::question::{ask_or, asks};
 use super::selection::AddressSelection;
 use super::service_client::{self, through_service};
-use super::status::unknown_address;
 use super::target::{self, ProjectTarget};
+use super::unknown::unknown_address;
 use crate::engine::commands::forget::{self, ForgetError, ForgetReport, ForgottenAddress};
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::snapshot::StateSnapshot;
@@ -57,7 +57,11 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> 
             ),
         };
         if !asks(output, args.yes) {
-            let hint = "remove the entry or `exclude` the file first, or add `--yes` to have it uploaded again";
+            let hint = format!(
+                "to prevent that, first {}; or add `--yes` to have {} uploaded again",
+                wanted.way_out(&doubled),
+                if rest.is_empty() { "it" } else { "them" }
+            );
             return Err(CommandFailure::new(Exit::Unreconciled, what).hint(hint));
         }
         // No lock is taken and nothing has started: a signal just ends the process.
@@ -89,27 +93,52 @@ enum ManifestEntry {
 
 /// The addresses that the manifest wants. `None`: a manifest that can't be used says nothing of what
 /// the next sync does, and keeps nobody from forgetting.
-struct ManifestEntries(Option<BTreeMap<Address, ManifestEntry>>);
+struct ManifestEntries(Option<WantedAddresses>);
+
+/// What the manifest wants.
+struct WantedAddresses {
+    entries: BTreeMap<Address, ManifestEntry>,
+    /// Those with an entry of their own. A glob finds the others.
+    named: BTreeSet<Address>,
+}
 
 impl ManifestEntries {
     fn read(output: Printer, target: &ProjectTarget, view: &StateSnapshot) -> Self {
         let Ok(gathered) = command_context::wanted(target, view) else { return Self(None) };
         command_context::warn(output, &gathered.notes);
         let moves = Moves::of(&gathered.desired, &view.recorded, &BTreeSet::new());
+        let by_key = gathered.manifest.named().cloned().collect();
         let renamed = moves.taken.into_iter().map(|(to, moved)| (moved.from, ManifestEntry::Renamed(to)));
         let named = gathered.desired.assets.into_iter().map(|(address, want)| {
             (address, if want.pin.is_some() { ManifestEntry::Pinned } else { ManifestEntry::Unpinned })
         });
-        Self(Some(renamed.chain(named).collect()))
+        Self(Some(WantedAddresses { entries: renamed.chain(named).collect(), named: by_key }))
     }
 
     fn get(&self, address: &Address) -> Option<&ManifestEntry> {
-        self.0.as_ref()?.get(address)
+        self.0.as_ref()?.entries.get(address)
     }
 
     /// Whether the manifest still has it; `None`: it can't be read.
     fn contains(&self, address: &Address) -> Option<bool> {
-        Some(self.0.as_ref()?.contains_key(address))
+        Some(self.0.as_ref()?.entries.contains_key(address))
+    }
+
+    /// How a person keeps the next sync from uploading these addresses.
+    fn way_out(&self, addresses: &[&Address]) -> &'static str {
+        let now = |address: &&Address| match self.get(address) {
+            Some(ManifestEntry::Renamed(now)) => now.clone(),
+            Some(ManifestEntry::Pinned | ManifestEntry::Unpinned) | None => (*address).clone(),
+        };
+        let is_named = |address: Address| self.0.as_ref().is_some_and(|wanted| wanted.named.contains(&address));
+        let by_key = addresses.iter().filter(|address| is_named(now(address))).count();
+        match (by_key, addresses.len()) {
+            (1, 1) => "remove its entry from the manifest",
+            (0, 1) => "move the file away, or `exclude` it in its glob",
+            (0, _) => "move the files away, or `exclude` them in their globs",
+            (all, of) if all == of => "remove their entries from the manifest",
+            _ => "remove their entries from the manifest, and move the files that a glob finds away or `exclude` them",
+        }
     }
 
     /// What the next sync does with an address that is forgotten and not pinned.
@@ -163,7 +192,7 @@ fn in_manifest(address: &Address, wanted: &ManifestEntries) -> Option<String> {
             "{address} is still pinned in the manifest, so it is on hold. `macadam unpin {address:#}` uploads it as a new asset"
         ),
         ManifestEntry::Unpinned | ManifestEntry::Renamed(_) => {
-            format!("{}. Remove the entry if you don't want that", wanted.would_upload(address))
+            format!("{}. To prevent that, {}", wanted.would_upload(address), wanted.way_out(&[address]))
         }
     })
 }

@@ -10,9 +10,10 @@ use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural, stdout_columns};
 use super::progress::Bars;
 use super::selection::AddressSelection;
-use super::status::{not_uploaded, unknown_address};
+use super::status::not_uploaded;
 use super::table::{Column, TextTable};
 use super::target::{self, ProjectTarget};
+use super::unknown::unknown_address;
 use crate::cloud::client::Client;
 use crate::engine::commands::forget::{self, ForgetError};
 use crate::engine::remote::revisions::{self, RemoteFacts, RemoteHistory, RemoteRevision, RemoteStatus};
@@ -114,12 +115,12 @@ impl KnownHistory {
                 let why = ForgetError::Already { address: wanted.clone(), asset_ids: forgotten };
                 return Err(why.into());
             }
-            let known = view.recorded.assets.keys().map(|address| address.as_str());
             let named = status(&target.project, &target.remote).map(|status| status.rows).unwrap_or_default();
             if let Some(row) = named.iter().find(|row| row.address == *wanted) {
                 return Err(not_uploaded(row, format!("`{wanted}` has no history: it isn't uploaded yet")));
             }
-            return Err(unknown_address(wanted.as_str(), known));
+            let known = view.recorded.assets.keys().chain(named.iter().map(|row| &row.address));
+            return Err(unknown_address(wanted.as_str(), known.map(Address::as_str)));
         };
         // The manifest decides which asset is current; without a usable manifest it is the last
         // one.
@@ -364,8 +365,7 @@ fn show(output: Printer, known: &KnownHistory, revisions: &[RemoteRevision], ask
     table.head(columns).iter().for_each(|line| output.line(line));
     table.rows(columns).flatten().for_each(|line| output.line(line));
     if let Some(Renamed::Becoming(now)) = &known.renamed {
-        let text = "the next `macadam sync --once` takes that over";
-        output.line(format!("{} the manifest calls it `{now}` now; {text}", paint(TextStyle::Quiet, "note")));
+        output.line(format!("{} {}", paint(TextStyle::Quiet, "note"), renamed::note(&known.address, now)));
     }
     for event in &known.events {
         output.line(format!("{} {}", paint(TextStyle::Quiet, Minute(event.at)), shown::foreign(&event.message)));

@@ -10,9 +10,9 @@ use super::exit::{CommandFailure, Exit};
 use super::move_in;
 use super::output::{Printer, TextStyle, paint};
 use super::service_client::{self, through_service};
-use super::status::guess;
 use super::target;
 use super::target::ProjectTarget;
+use super::unknown::guess;
 use crate::engine::commands::import::{self, ImportError, ImportRequest, Imported};
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::report::status::status;
@@ -26,7 +26,8 @@ impl From<ImportError> for CommandFailure {
         match error {
             ImportError::Command(error) => error.into(),
             ImportError::NotInManifest { address, known } => {
-                let guess = guess(address.as_str(), known.iter().map(Address::as_str));
+                let known: Vec<&str> = known.iter().map(Address::as_str).collect();
+                let guess = guess(address.as_str(), &known);
                 CommandFailure::new(Exit::Unreconciled, format!("`{address}` is not in the manifest"))
                     .unknown(address.as_str())
                     .hint(guess.unwrap_or_else(|| "add it to the manifest first".to_owned()))

@@ -39,7 +39,7 @@ const NEEDS: [Need; 13] = [
     (
         "resolve",
         "the name of an asset and what became of its upload",
-        "`macadam resolve {} --asset-id 1234567890` if it is on Roblox, or `macadam resolve {} --recreate` if it isn't; `macadam status` shows what waits for this",
+        "`macadam resolve {} --asset-id 1234567890` if it is on Roblox, or `macadam resolve {} --recreate` if it isn't; `macadam status` shows which uploads need it",
     ),
     (
         "retry",
@@ -114,6 +114,9 @@ pub(super) fn told(error: &clap::Error, arguments: &[OsString]) -> Option<Comman
             let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else { return None };
             match TypedLine::of_whole(arguments).names.as_slice() {
                 [only] if only == value => Some(without_revision(value)),
+                [first, names @ ..] if first.parse::<u64>().is_ok() && names.last() == Some(value) => {
+                    Some(revision_first(first, names))
+                }
                 _ => None,
             }
         }
@@ -142,15 +145,22 @@ fn needs(command: &str, arguments: &[OsString]) -> Option<CommandFailure> {
     let has_none = known.as_ref().is_some_and(BTreeSet::is_empty);
     Some(failure.hint(match command {
         "unpin" if has_none => "no asset is pinned".to_owned(),
-        _ => format!("write for example {write}{names}"),
+        _ => format!("for example {write}{names}"),
     }))
 }
 
 /// An address is there, and the revision isn't.
 fn without_revision(name: &str) -> CommandFailure {
     let name = quoted(name);
-    CommandFailure::new(Exit::Usage, format!("`macadam pin {name}` lacks the number of a revision"))
-        .hint(format!("`macadam history {name}` shows the revisions; then write for example `macadam pin {name} 1`"))
+    CommandFailure::new(Exit::Usage, format!("`macadam pin {name}` needs the number of a revision"))
+        .hint(format!("`macadam history {name}` shows the revisions; then, for example, `macadam pin {name} 1`"))
+}
+
+/// The revision stands before the addresses.
+fn revision_first(revision: &str, names: &[String]) -> CommandFailure {
+    let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
+    CommandFailure::new(Exit::Usage, "the number of the revision comes last")
+        .hint(format!("write `macadam pin {} {revision}`", names.join(" ")))
 }
 
 /// A new start for every asset, or for those that were typed, that nobody confirmed.

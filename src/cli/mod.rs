@@ -55,6 +55,7 @@ mod sync_results;
 mod table;
 mod tally;
 mod target;
+mod unknown;
 mod usage_tips;
 mod values;
 
@@ -161,9 +162,18 @@ fn wrong_usage(mut error: clap::Error, arguments: &[OsString]) -> u8 {
             }
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
         }
-        output::usage(&error.render().ansi().to_string());
+        output::usage(&with_hints(&error.render().ansi().to_string()));
     }
     Exit::Usage.code()
+}
+
+/// Clap's text, in which its tips are called as everywhere else.
+fn with_hints(text: &str) -> String {
+    let line = |line: &str| {
+        let is_tip = anstream::adapter::strip_str(line).to_string().trim_start().starts_with("tip:");
+        if is_tip { line.replacen("tip:", "hint:", 1) } else { line.to_owned() }
+    };
+    text.split_inclusive('\n').map(line).collect()
 }
 
 fn colour(color: Color) {

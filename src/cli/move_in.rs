@@ -15,9 +15,11 @@ use super::target::{self, ProjectTarget};
 use crate::engine::commands::moving::{self, MoveError, PreparedImport, ToolProject};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::progress::silent;
+use crate::engine::workspace::git::ask;
 use crate::engine::workspace::project::{DEFAULT_MANIFEST, Project};
 use crate::engine::workspace::snapshot::PlanPreview;
 use crate::model::ids::Creator;
+use crate::model::proposed::quoted;
 use crate::moving::{Source, SourceOptions, Tool};
 use crate::plan::{Action, PlanOptions};
 
@@ -251,9 +253,38 @@ impl Told<'_> {
         };
         output.line(format!("{} {planned}", paint(TextStyle::Good, "plan:")));
         output.line("");
+        self.next(output);
+    }
+
+    /// Prints the steps that follow.
+    fn next(&self, output: Printer) {
+        let ProjectTarget { project, .. } = self.target;
+        let (manifest, lockfile) = (project.manifest_name(), project.lockfile_name());
+        let option =
+            if manifest == DEFAULT_MANIFEST { String::new() } else { format!(" --manifest {}", quoted(&manifest)) };
+        let driver = if ask::tracking(&project.lockfile).is_ok_and(|tracking| tracking.is_some()) {
+            " --merge-driver"
+        } else {
+            ""
+        };
+        let codes: Vec<String> = self.preview.outputs.iter().map(|output| output.path.to_string()).collect();
+        let mut steps = vec![("See for yourself:", format!("macadam plan{option}"))];
+        if !codes.is_empty() {
+            steps
+                .push(("Take over the code files that the game requires:", format!("macadam outputs --adopt{option}")));
+        }
+        steps.push((
+            "Have git merge the lockfile, by .gitattributes and a merge driver:",
+            format!("macadam init{driver}{option}"),
+        ));
         output.line("Next:");
-        output.line("  1. macadam plan                   # see for yourself");
-        output.line("  2. macadam outputs --adopt        # take over the code files that the game requires");
-        output.line(format!("  3. commit {manifest} and {lockfile}, and stop running {}", self.tool.name()));
+        let last = steps.len() + 1;
+        for (number, (text, command)) in (1..).zip(steps) {
+            output.line(format!("  {number}. {text}"));
+            output.to_copy(format!("     {command}"));
+        }
+        let files: Vec<String> = [manifest, lockfile, ".gitattributes".to_owned()].into_iter().chain(codes).collect();
+        let tool = self.tool.name();
+        output.line(format!("  {last}. Commit {}, and stop running {tool}.", files.join(", ")));
     }
 }

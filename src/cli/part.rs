@@ -8,12 +8,12 @@ use tokio::task::block_in_place;
 use super::exit::CommandFailure;
 use super::output::{Printer, plural};
 use super::selection::{AddressSelection, Candidates};
-use super::status::unknown_address;
 use super::tally::{Tally, Tense, tally};
 use super::target::ProjectTarget;
+use super::unknown::unknown_address;
 use crate::engine::report::progress::silent;
 use crate::engine::report::run_report::RunReport;
-use crate::engine::workspace::snapshot::{self, PlanPreview};
+use crate::engine::workspace::snapshot::{self, NamedAddresses, PlanPreview};
 use crate::model::address::Address;
 use crate::plan::{PlanOptions, Restriction, Step};
 
@@ -31,14 +31,28 @@ pub(super) fn read(target: &ProjectTarget, texts: &[String]) -> Result<Option<Re
     if texts.is_empty() {
         return Ok(None);
     }
-    let whole = plan_whole(target)?;
-    let known: BTreeSet<Address> =
-        whole.gathered.desired.assets.keys().chain(whole.recorded.assets.keys()).cloned().collect();
-    let selection = AddressSelection::read(texts, || Ok(Candidates::from(known.clone())))?;
-    if let Some(unknown) = selection.addresses.iter().find(|address| !known.contains(*address)) {
-        return Err(unknown_address(unknown.as_str(), known.iter().map(Address::as_str)));
-    }
+    // A mistake is found before the files are read, which may take minutes the first time.
+    let NamedAddresses { wanted, recorded } = block_in_place(|| snapshot::addresses(&target.project, &target.remote))?;
+    let selection = select(texts, &(&wanted | &recorded))?;
+    let is_plain = AddressSelection::plain(texts).is_some();
+    let selection = if is_plain && selection.addresses.iter().all(|address| wanted.contains(address)) {
+        selection
+    } else {
+        // What is recorded may have another name by now.
+        let whole = plan_whole(target)?;
+        let known = whole.gathered.desired.assets.keys().chain(whole.recorded.assets.keys());
+        select(texts, &known.cloned().collect())?
+    };
     Ok(Some(Restriction { addresses: selection.addresses.into_iter().collect(), brings_needed: true }))
+}
+
+/// The addresses that the texts mean, all of which are known.
+fn select(texts: &[String], known: &BTreeSet<Address>) -> Result<AddressSelection, CommandFailure> {
+    let selection = AddressSelection::read(texts, || Ok(Candidates::from(known.clone())))?;
+    match selection.addresses.iter().find(|address| !known.contains(*address)) {
+        Some(unknown) => Err(unknown_address(unknown.as_str(), known.iter().map(Address::as_str))),
+        None => Ok(selection),
+    }
 }
 
 /// What a part leaves to be done.

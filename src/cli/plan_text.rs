@@ -10,10 +10,12 @@ use super::output::{TextStyle, paint, plural, stdout_columns};
 use super::tally::{Tally, Tense, done_word, heading, hold_word, tally};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
+use crate::model::history::RevisionState;
 use crate::model::ids::{AssetId, Creator};
 use crate::model::minute::Minute;
 use crate::model::recorded::Recorded;
 use crate::model::shown::foreign;
+use crate::plan::current::current;
 use crate::plan::diff::{self, Difference};
 use crate::plan::reason::hold::HoldReason;
 use crate::plan::{Action, Drift, HeldPart, Hold, HoldKind, Note, Plan, Step};
@@ -109,7 +111,9 @@ impl Outline<'_> {
         let of_part: Vec<&Address> =
             self.desired.assets.keys().filter(|address| touched.contains(address) || concerns(address)).collect();
         let all = of_part.len() as u64;
-        let unchanged = of_part.iter().filter(|address| !touched.contains(*address)).count() as u64;
+        let untouched = || of_part.iter().filter(|address| !touched.contains(*address));
+        let unverified = untouched().filter(|address| self.is_unverified(address)).count() as u64;
+        let unchanged = untouched().count() as u64 - unverified;
         let mut tallies = tally(steps, Tense::ToDo);
         tallies.extend(KINDS.map(|kind| {
             // An asset may have several reasons.
@@ -125,15 +129,24 @@ impl Outline<'_> {
             return nothing_listed(self.rehearsal);
         }
         let counts = Tally::list(&tallies, None);
-        let counts = if counts.is_empty() {
+        let counts = if counts.is_empty() && unverified == 0 {
             idle(all)
         } else {
+            tallies.push(Tally::assets(unverified, "unverified"));
             tallies.push(Tally::assets(unchanged, "unchanged"));
             format!("{}.", Tally::list(&tallies, None))
         };
         let (plan, sent) =
             if self.rehearsal { ("Rehearsal plan", " Nothing was sent to Roblox.") } else { ("Plan", "") };
-        format!("{plan}: {counts}{drifted}{sent}")
+        let unverified = unverified_text(unverified).map(|text| format!("\n{text}")).unwrap_or_default();
+        format!("{plan}: {counts}{drifted}{sent}{unverified}")
+    }
+
+    /// Whether an asset is known only from another tool's files.
+    fn is_unverified(&self, address: &Address) -> bool {
+        let known = self.desired.assets.get(address).zip(self.recorded.assets.get(address));
+        let current = known.and_then(|(want, record)| current(want, record));
+        current.is_some_and(|(_, fact)| fact.state == RevisionState::Unverified)
     }
 }
 
@@ -155,6 +168,16 @@ pub(super) fn done(step: &Step, asset_id: AssetId, revision: Option<u64>, with_r
     };
     let name = paint(TextStyle::Good, format!("{:<15}", done_word(&step.action)));
     format!("{name} {} ({}{revision}){about}{}", step.address, asset_id.uri(), rule(step, with_rule))
+}
+
+/// What is to be known of this number of unverified assets; `None` without any.
+pub(super) fn unverified_text(count: u64) -> Option<String> {
+    let (it, them) = match count {
+        0 => return None,
+        1 => ("The unverified asset is".to_owned(), "it"),
+        _ => (format!("The {count} unverified assets are"), "them"),
+    };
+    Some(format!("{it} known only from another tool's files. The next `macadam sync --once` checks {them} on Roblox."))
 }
 
 /// The summary where the manifest has no asset, and nothing was left behind.
@@ -431,9 +454,9 @@ mod tests {
         let held = [hold("a", "no"), hold("b", "never"), hold("c", "no"), hold("d", "no"), hold("e", "no")];
         let shown = anstream::adapter::strip_str(&holds(&held, false).join("\n")).to_string();
         let wanted = "failed (5)\n  4 assets: a, c, d and 1 more\n      Roblox refused the upload: no\n      \
-                      hint: change the files or their metadata, or `macadam retry --all`\n  b\n      \
+                      hint: change the files or their settings, or run `macadam retry --all`\n  b\n      \
                       Roblox refused the upload: never\n      \
-                      hint: change the file or its metadata, or `macadam retry b`";
+                      hint: change the file or its settings, or run `macadam retry b`";
         assert_eq!(shown, wanted);
         assert!(holds(&held, true).iter().any(|line| line == "  4 assets: a, c, d, e"));
     }

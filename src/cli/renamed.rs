@@ -3,7 +3,8 @@
 
 use super::args::Global;
 use super::exit::CommandFailure;
-use super::target;
+use super::output::{Printer, TextStyle, paint};
+use super::target::{self, ProjectTarget};
 use crate::engine::workspace::renamed::{self, Renamed};
 use crate::model::address::Address;
 
@@ -13,6 +14,15 @@ pub(super) fn explain(global: &Global, failure: CommandFailure) -> CommandFailur
     match renamed {
         Some(renamed) => failure.hint(renamed.hint()),
         None => failure,
+    }
+}
+
+/// Prints a note for each of these addresses that the manifest calls otherwise by now: no sync took
+/// that over yet, and what was done is done for the asset under its old name.
+pub(super) fn tell(output: Printer, target: &ProjectTarget, addresses: &[Address]) {
+    let look = || renamed::becoming(&target.project, &target.remote, addresses);
+    for (before, now) in tokio::task::block_in_place(look) {
+        output.line(format!("{} {}", paint(TextStyle::Quiet, "note"), renamed::note(&before, &now)));
     }
 }
 

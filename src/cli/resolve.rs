@@ -9,10 +9,11 @@ use super::args::{Global, ResolveArgs, RetryArgs};
 use super::command_context;
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
+use super::renamed;
 use super::selection::{AddressSelection, Candidates};
 use super::service_client::through_service;
-use super::status::unknown_address;
 use super::target::{self, ProjectTarget, address};
+use super::unknown::unknown_address;
 use crate::engine::commands::resolve::{self, RepairError};
 use crate::engine::commands::retry::{self, RetryError};
 use crate::engine::execute::context::ExecutionContext;
@@ -42,7 +43,13 @@ impl From<RetryError> for CommandFailure {
     fn from(error: RetryError) -> Self {
         match error {
             RetryError::Command(error) => error.into(),
-            error @ RetryError::Partly { .. } => Self::of(Exit::Unreconciled, &error, error.hint()),
+            error @ RetryError::Partly { .. } => {
+                let failure = Self::of(Exit::Unreconciled, &error, error.hint());
+                match error.only() {
+                    Some(address) => failure.unknown(address.as_str()),
+                    None => failure,
+                }
+            }
         }
     }
 }
@@ -75,6 +82,7 @@ pub(super) async fn resolve(output: Printer, global: &Global, args: &ResolveArgs
             Resolution::Nothing => format!("{} uploads {address} again", next(by_service)),
         };
         output.line(format!("{} {done}", paint(TextStyle::Good, "resolved:")));
+        renamed::tell(output, &target, &[address]);
     }
     Ok(Exit::Success)
 }
@@ -95,7 +103,13 @@ async fn resolve_alone(
     let settled = match settled {
         Err(SettleError::Repair(error @ RepairError::Unknown { .. })) => {
             let wanted = session.wanted(silent()).await;
-            Err(wanted.map_or_else(CommandFailure::from, |desired| error.for_wanted(&desired).into()))
+            Err(wanted.map_or_else(CommandFailure::from, |desired| match error.for_wanted(&desired) {
+                RepairError::Unknown { address } => session.state_cache.read(|recorded| {
+                    let known = recorded.assets.keys().chain(desired.assets.keys());
+                    unknown_address(address.as_str(), known.map(Address::as_str))
+                }),
+                error => error.into(),
+            }))
         }
         settled => settled.map_err(CommandFailure::from),
     };
@@ -205,6 +219,7 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
             several => plural(several.len() as u64, "asset"),
         };
         output.line(format!("{} {} tries {names} again", paint(TextStyle::Good, "OK:"), next(by_service)));
+        renamed::tell(output, &target, &addresses);
     }
     Ok(Exit::Success)
 }

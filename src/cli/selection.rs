@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use super::exit::{CommandFailure, Exit};
 use super::output::plural;
 use super::target;
+use super::unknown::unmatched;
 use crate::manifest::AddressPattern;
 use crate::model::address::Address;
 
@@ -84,11 +85,7 @@ impl AddressSelection {
                             CommandFailure::new(Exit::Unreconciled, of_them).hint("`macadam status` shows them")
                         );
                     }
-                    return Err(CommandFailure::new(
-                        Exit::Unreconciled,
-                        format!("no asset matches the pattern `{text}`"),
-                    )
-                    .hint("`*` doesn't cross `/`, `**` does; `macadam status` lists all names"));
+                    return Err(unmatched(text, known.iter()));
                 }
                 for address in fitting {
                     by_glob.insert(address.clone());

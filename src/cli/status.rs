@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use super::args::{Global, StatusArgs};
 use super::errors::problem;
 use super::exit::{CommandFailure, Exit};
-use super::output::{self, Printer, TextStyle, paint, plural, stdout_columns};
+use super::output::{Printer, TextStyle, paint, plural, stdout_columns};
+use super::plan_text::unverified_text;
 use super::selection::AddressSelection;
 use super::table::{Column, TextTable};
+use super::unknown::unknown_address;
 use super::{document, target};
 use crate::engine::report::asset_state::AssetState;
 use crate::engine::report::asset_status::{ArchivedBy, AssetStatus};
@@ -60,24 +62,6 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
     Ok(Exit::Success)
 }
 
-/// Words for assets of one kind, which somebody may take for a name.
-const KINDS: [&str; 14] = [
-    "all",
-    "asset",
-    "assets",
-    "image",
-    "images",
-    "picture",
-    "pictures",
-    "decals",
-    "sounds",
-    "audio",
-    "models",
-    "meshes",
-    "animations",
-    "videos",
-];
-
 /// A command about an asset that isn't uploaded, with what is in the way where a sync alone doesn't
 /// get past it.
 pub(super) fn not_uploaded(row: &AssetStatus, message: String) -> CommandFailure {
@@ -88,52 +72,6 @@ pub(super) fn not_uploaded(row: &AssetStatus, message: String) -> CommandFailure
             .hint("`macadam sync --once` uploads it; `macadam plan` shows what is in the way");
     };
     CommandFailure::new(Exit::Unreconciled, format!("{message}: {error}")).unknown(address).hint(hint.clone())
-}
-
-/// An unknown address, with what was probably meant as hint.
-pub(super) fn unknown_address<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> CommandFailure {
-    let failure =
-        CommandFailure::new(Exit::Unreconciled, format!("there is no asset named `{wanted}`")).unknown(wanted);
-    let known: Vec<&str> = known.collect();
-    let folder = wanted.trim_end_matches('/');
-    let is_folder = known.iter().any(|name| name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')));
-    if let Some(name) = from_here(wanted).filter(|name| known.contains(&name.as_str())) {
-        return failure.hint(format!("names begin at the folder of assets.toml: write `{name}`"));
-    }
-    failure.hint(match guess(wanted, known.into_iter()) {
-        _ if is_folder => format!("for all assets in the folder write '{folder}/**', in quotes"),
-        Some(guess) => guess,
-        None if KINDS.contains(&wanted.to_lowercase().as_str()) => {
-            "write a name, such as `sword`, or a pattern, such as 'ui/**'; `macadam status` lists all, with their types"
-                .to_owned()
-        }
-        None => "`macadam status` lists all names".to_owned(),
-    })
-}
-
-/// The path that a text names in the folder where the program was started, as an address of the
-/// project.
-fn from_here(text: &str) -> Option<String> {
-    let here = target::here().ok()?;
-    let inside = here.strip_prefix(output::project_folder()?).ok()?;
-    let mut parts: Vec<&str> = inside.iter().map(|part| part.to_str()).collect::<Option<_>>()?;
-    for part in text.split(['/', '\\']) {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
-}
-
-/// The known address that somebody may have meant, as a hint.
-pub(super) fn guess<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    let nearest = known.map(|name| (strsim::jaro_winkler(wanted, name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
-    let (_, name) = nearest.filter(|(likeness, _)| *likeness > 0.8)?;
-    Some(format!("did you mean `{name}`?"))
 }
 
 fn row_json(row: &AssetStatus) -> Value {
@@ -242,10 +180,16 @@ fn show(output: Printer, rows: &[AssetStatus], rehearsal: bool) {
         }
     }
     drop(page);
-    let counts: Vec<String> = counts.into_iter().map(|(state, count)| format!("{count} {}", label(state))).collect();
+    let counts = counts.into_iter().map(|(state, count)| {
+        let kept = if state == AssetState::Removed { " (kept on Roblox)" } else { "" };
+        format!("{count} {}{kept}", label(state))
+    });
+    let counts: Vec<String> = counts.collect();
     let counts = if counts.is_empty() { "no assets".to_owned() } else { counts.join(", ") };
     let rehearsal = if rehearsal { "Rehearsal (nothing was sent to Roblox): " } else { "" };
     output.line(format!("\n{rehearsal}{counts}"));
+    let unverified = rows.iter().filter(|row| row.state == AssetState::Unverified).count();
+    unverified_text(unverified as u64).iter().for_each(|text| output.line(text));
     let twice: Vec<&str> =
         rows.iter().filter(|row| row.possible_duplicates > 0).map(|row| row.address.as_str()).collect();
     if let Some(first) = twice.first() {
@@ -280,6 +224,8 @@ fn remarks(row: &AssetStatus) -> Vec<String> {
     remarks.extend(row.drifts.iter().map(|drift| drift.kind.to_string()));
     // Without an asset it is plain that the next sync uploads the file.
     let told = row.asset_id.is_some() || row.state == AssetState::InProgress;
+    // One line says it for all.
+    let told = told && row.state != AssetState::Unverified;
     remarks.extend(row.waits.clone().filter(|_| told));
     remarks.extend(row.coming.iter().map(|ScheduledArchiving { asset_id, why, at }| {
         format!("asset {asset_id} {}; Macadam archives it after {}", why_text(*why), Minute(*at))
@@ -306,6 +252,7 @@ const fn label(state: AssetState) -> &'static str {
         | AssetState::Removed
         | AssetState::Pinned
         | AssetState::Pending
+        | AssetState::Unverified
         | AssetState::Synced => state.name(),
     }
 }
@@ -315,7 +262,7 @@ const fn tone(state: AssetState) -> TextStyle {
         AssetState::Held | AssetState::InProgress | AssetState::Drifted => TextStyle::Warning,
         AssetState::Rejected | AssetState::Failed => TextStyle::Bad,
         AssetState::Archived | AssetState::Removed => TextStyle::Quiet,
-        AssetState::Pinned | AssetState::Pending => TextStyle::Change,
+        AssetState::Pinned | AssetState::Pending | AssetState::Unverified => TextStyle::Change,
         AssetState::Synced => TextStyle::Good,
     }
 }

@@ -76,8 +76,8 @@ const OPTIONS: [(&str, &str); 3] = [
 
 /// What there is in place of `--force`: for `init`, and for every other command.
 const FORCE: [&str; 2] = [
-    "`macadam init` overwrites nothing: move the file away first, to have it written anew",
-    "`macadam plan` says what is in the way, and what frees it",
+    "`macadam init` never overwrites a file: move yours away first",
+    "`macadam plan` shows what is in the way, and how to go on",
 ];
 
 /// The tip for a wrong command line, if it has a word of another tool.
@@ -99,7 +99,8 @@ pub(super) fn tip(error: &clap::Error, arguments: &[OsString]) -> Option<String>
             match (name, command.as_deref()) {
                 ("--force" | "-f", Some("init")) => return Some(for_init.to_owned()),
                 ("--force" | "-f", _) => return Some(for_others.to_owned()),
-                (name, Some(command @ ("plan" | "diff" | "check" | "doctor"))) if !name.starts_with('-') => {
+                ("--all", command) => return Some(all(command)),
+                (name, Some(command @ ("check" | "doctor"))) if !name.starts_with('-') => {
                     return Some(format!(
                         "`macadam {command}` takes no names; `macadam status {name}` shows one asset"
                     ));
@@ -109,6 +110,21 @@ pub(super) fn tip(error: &clap::Error, arguments: &[OsString]) -> Option<String>
             known(&OPTIONS, name).or_else(|| elsewhere(name)).or_else(|| one_dash(word, arguments))
         }
         _ => None,
+    }
+}
+
+/// What there is in place of `--all`.
+fn all(command: Option<&str>) -> String {
+    match command {
+        Some("sync") => "without a name, `macadam sync --once` is about all assets".to_owned(),
+        Some(command @ ("status" | "list" | "ls" | "plan" | "diff")) => {
+            format!("without a name, `macadam {command}` is about all assets")
+        }
+        Some(command @ ("history" | "pin" | "unpin" | "archive" | "restore" | "forget")) => {
+            format!("'**', in quotes, stands for all assets: `macadam {command} '**'`")
+        }
+        Some(command) => format!("`macadam {command}` has no `--all`; `macadam {command} --help` shows its options"),
+        None => "`macadam --help` shows the commands".to_owned(),
     }
 }
 

@@ -43,7 +43,7 @@ fn a_file_that_can_not_be_used_is_told_in_the_same_words() {
         "there is no file `models/near.rbxmx` hint: `models/Near.rbxmx` is there; names must be exact",
         "`models/folder.rbxmx` is a folder, not a file hint: name a file, or a glob for the files of a folder",
         "the file is empty hint: export it again",
-        "the content is not that of a .rbxmx file hint: export it again, and see that it opens elsewhere",
+        "the content is not that of a .rbxmx file hint: export it again, and check that other programs can open it",
         "the link `models/dead.rbxmx` leads nowhere hint: point the link at a file, or remove it",
         "leads out of the manifest's folder through a symbolic link hint: put the file itself into the project",
     ];
@@ -51,7 +51,7 @@ fn a_file_that_can_not_be_used_is_told_in_the_same_words() {
     // The summary names what is left, and what to do.
     let told = printed(&project, &["sync", "--once"]);
     assert!(
-        told.contains("7 of 8 failed. Do what is said above about dead, empty, folder and 4 more, then run it again."),
+        told.contains("7 of 8 failed. See above how to fix dead, empty, folder and 4 more, then run it again."),
         "{told}"
     );
 }
@@ -129,12 +129,13 @@ fn an_imported_asset_that_nobody_checked_is_not_synced() {
     let project = super::moving::unverified::moved(&remote, "user_id = 1");
     check(
         &project,
-        &["status"],
+        &["status", "plan"],
         &[
-            "2 pending",
-            "it is known only from another tool's files; the next `macadam sync --once` checks it on Roblox",
+            "2 unverified",
+            "The 2 unverified assets are known only from another tool's files. The next `macadam sync --once` checks them on Roblox.",
         ],
     );
     project.sync();
     check(&project, &["status"], &["2 synced"]);
+    check(&project, &["plan"], &["2 assets are up to date"]);
 }

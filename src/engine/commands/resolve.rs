@@ -108,10 +108,10 @@ impl RepairError {
         }
     }
 
-    /// Returns the address that was asked for and names no asset.
+    /// Returns the address that was asked for and names no asset, or none with anything to resolve.
     pub(crate) const fn unknown(&self) -> Option<&Address> {
         match self {
-            Self::Unknown { address } => Some(address),
+            Self::Unknown { address } | Self::NotInDoubt { address } | Self::NoDuplicate { address } => Some(address),
             _ => None,
         }
     }

@@ -119,9 +119,18 @@ impl RetryError {
 
     /// Returns the one unknown address, if nothing else is wrong.
     pub(crate) fn unknown(&self) -> Option<&Address> {
+        self.alone().filter(|not| matches!(not.why, NoUse::Unknown)).map(|not| &not.address)
+    }
+
+    /// Returns the address, if it was the only one.
+    pub(crate) fn only(&self) -> Option<&Address> {
+        self.alone().map(|not| &not.address)
+    }
+
+    fn alone(&self) -> Option<&NotRetried> {
         match self {
             Self::Partly { done: 0, not } => match not.as_slice() {
-                [NotRetried { address, why: NoUse::Unknown }] => Some(address),
+                [not] => Some(not),
                 _ => None,
             },
             Self::Partly { .. } | Self::Command(_) => None,

@@ -21,12 +21,14 @@ pub(crate) enum AssetState {
     Pinned,
     /// The next sync has something to do for it.
     Pending,
+    /// It is known only from another tool's files; the next sync checks it.
+    Unverified,
     /// The remote matches.
     Synced,
 }
 
 impl AssetState {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Held,
         Self::Rejected,
         Self::Failed,
@@ -36,6 +38,7 @@ impl AssetState {
         Self::Drifted,
         Self::Pinned,
         Self::Pending,
+        Self::Unverified,
         Self::Synced,
     ];
 
@@ -56,6 +59,7 @@ impl AssetState {
             Self::Drifted => "drifted",
             Self::Pinned => "pinned",
             Self::Pending => "pending",
+            Self::Unverified => "unverified",
             Self::Synced => "synced",
         }
     }

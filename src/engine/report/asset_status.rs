@@ -295,12 +295,10 @@ impl StatusInputs<'_> {
             AssetState::Drifted
         } else if want.pin.is_some() {
             AssetState::Pinned
-        } else if !has_asset
-            || self.unknown == Some(Unknown::Changed)
-            || self.steps().next().is_some()
-            || self.is_unverified(record)
-        {
+        } else if !has_asset || self.unknown == Some(Unknown::Changed) || self.steps().next().is_some() {
             AssetState::Pending
+        } else if self.is_unverified(record) {
+            AssetState::Unverified
         } else {
             AssetState::Synced
         }

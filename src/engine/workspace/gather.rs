@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::files::{self, FilesInProgress, TreeDigest};
 use crate::manifest::{self, Diagnostic, Manifest};
 use crate::model::address::Address;
-use crate::model::desired::{Absences, Desired, Unseen};
-use crate::model::file::FileCache;
+use crate::model::desired::{Absences, Desired, FoundFile, FoundFiles, Unseen};
+use crate::model::file::{FileCache, FileProblem, FileProblemKind};
 use crate::model::path::ProjectPath;
 use crate::model::recorded::KnownAddresses;
 use crate::model::shown::foreign;
@@ -140,6 +140,27 @@ pub(crate) fn gather_manifest(
     }
 }
 
+/// Returns the addresses that the manifest wants, without a look into any file. Blocks: it reads the
+/// disk.
+///
+/// # Errors
+/// When the manifest is not valid, on its own or for these files.
+pub(crate) fn wanted_addresses(project: &Project, known: &KnownAddresses) -> Result<BTreeSet<Address>, GatherError> {
+    let (manifest, text) = read_manifest(project)?;
+    let selection = manifest.selection();
+    let mut walk = files::walk(&project.root, &selection);
+    files::keep_behind_links(&mut walk, &project.root, &selection, &known.here);
+    let unread = |globs: &Vec<usize>| FoundFile {
+        globs: globs.clone(),
+        content: Err(FileProblem::new(FileProblemKind::NotLookedAt, "not looked at", None)),
+    };
+    let findings: FoundFiles = walk.files.iter().map(|(path, globs)| (path.clone(), unread(globs))).collect();
+    match manifest.resolve(&findings, &known.all) {
+        Ok(resolved) => Ok(resolved.desired.assets.into_keys().collect()),
+        Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
+    }
+}
+
 /// Returns a note about files that only the case of their extension keeps out.
 pub(in crate::engine) fn other_case(project: &Project, walk: &files::Walk) -> Option<Diagnostic> {
     let names = &walk.other_case;
@@ -150,7 +171,7 @@ pub(in crate::engine) fn other_case(project: &Project, walk: &files::Walk) -> Op
     let and = if more > 0 { format!(" and {more} more") } else { String::new() };
     (!names.is_empty()).then(|| {
         Diagnostic::of_project(
-            format!("{file} {is} left out because case counts: {}{and}", shown.join(", ")),
+            format!("{file} {is} left out because upper and lower case differ: {}{and}", shown.join(", ")),
             "rename them, or name both spellings in the glob, such as \"*.{png,PNG}\"".to_owned(),
             project.manifest_name(),
         )
@@ -191,7 +212,6 @@ pub(in crate::engine) fn unseen(problem: files::WalkProblem) -> Unseen {
 mod tests {
     use super::*;
     use crate::engine::report::progress::silent;
-    use crate::model::file::FileProblem;
 
     /// Checks whether absences count in a project with these files.
     fn check(manifest: &str, files: &[&str], expected: Absences) {

@@ -3,11 +3,14 @@
 //!
 //! Read next: [`crate::plan::moves`], which decides what is a rename.
 
+use std::collections::BTreeSet;
+
+use super::gather::read_manifest;
 use super::project::Project;
 use super::snapshot::{self, ViewError};
 use crate::engine::report::progress::silent;
 use crate::model::address::Address;
-use crate::plan::{Action, PlanOptions};
+use crate::plan::{Action, Plan, PlanOptions};
 use crate::state::store::Store;
 
 /// What became of a name.
@@ -46,19 +49,48 @@ impl Renamed {
 pub(crate) fn find(project: &Project, remote: &str, name: &Address) -> Result<Option<Renamed>, ViewError> {
     let store = Store::open_read_only(&project.state, remote)?;
     let stored = store.map(|store| store.renamed_to(name)).transpose()?.flatten();
+    let last = stored.as_ref().unwrap_or(name);
     // A manifest with a mistake doesn't say whose name it is now.
+    let Ok(known) = snapshot::addresses(project, remote) else { return Ok(None) };
+    // A plan moves only what is known.
+    if !known.wanted.contains(name) && !known.recorded.contains(last) {
+        return Ok(stored.map(Renamed::To));
+    }
     let Ok(preview) = snapshot::preview(project, remote, &silent(), &PlanOptions::default()) else { return Ok(None) };
-    let moves = || {
-        preview.plan.steps.iter().filter_map(|step| match &step.action {
-            Action::Move { from } => Some((from, &step.address)),
-            _ => None,
-        })
-    };
     if preview.gathered.desired.assets.contains_key(name) {
-        let before = moves().find(|(_, to)| *to == name);
+        let before = moves(&preview.plan).find(|(_, to)| *to == name);
         return Ok(before.map(|(from, _)| Renamed::From(from.clone())));
     }
-    let last = stored.as_ref().unwrap_or(name);
-    let next = moves().find(|(from, _)| *from == last);
+    let next = moves(&preview.plan).find(|(from, _)| *from == last);
     Ok(next.map(|(_, to)| Renamed::Becoming(to.clone())).or(stored.map(Renamed::To)))
+}
+
+/// Returns those of these addresses that the manifest calls otherwise by now, with their new names.
+/// One whose entry or file is there has no other name. Blocks: it reads the disk.
+pub(crate) fn becoming(project: &Project, remote: &str, addresses: &[Address]) -> Vec<(Address, Address)> {
+    let Ok((manifest, _)) = read_manifest(project) else { return Vec::new() };
+    let named: BTreeSet<&Address> = manifest.named().collect();
+    let may_be_old = |address: &&Address| !named.contains(*address) && !project.root.join(address.as_str()).exists();
+    let addresses: Vec<&Address> = addresses.iter().filter(may_be_old).collect();
+    if addresses.is_empty() {
+        return Vec::new();
+    }
+    let Ok(preview) = snapshot::preview(project, remote, &silent(), &PlanOptions::default()) else {
+        return Vec::new();
+    };
+    let renamed = moves(&preview.plan).filter(|(from, _)| addresses.contains(from));
+    renamed.map(|(from, to)| (from.clone(), to.clone())).collect()
+}
+
+/// Returns the note about an address that the manifest calls `now`.
+pub(crate) fn note(address: &Address, now: &Address) -> String {
+    format!("the manifest calls {address} `{now}` now; the next `macadam sync --once` takes that over")
+}
+
+/// Returns the renames that a plan takes over: the old name and the new one.
+fn moves(plan: &Plan) -> impl Iterator<Item = (&Address, &Address)> {
+    plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Move { from } => Some((from, &step.address)),
+        _ => None,
+    })
 }

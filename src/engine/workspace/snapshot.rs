@@ -11,7 +11,7 @@ use crate::engine::remote::saved_limits;
 use crate::engine::remote::throttle::{self, Throttle};
 use crate::engine::report::progress::{Listener, silent};
 use crate::engine::report::run_report::Stop;
-use crate::engine::workspace::gather::{GatherError, Gathered, gather, in_progress_now};
+use crate::engine::workspace::gather::{GatherError, Gathered, gather, in_progress_now, wanted_addresses};
 use crate::engine::workspace::git;
 use crate::engine::workspace::lockfile;
 use crate::engine::workspace::lost_entries;
@@ -128,6 +128,26 @@ impl StateSnapshot {
         let now = clock::now();
         changes.iter().try_for_each(|change| self.recorded.apply(change, now))
     }
+}
+
+/// Returns the addresses that the manifest wants, and all that are recorded, without a look into any
+/// asset file. Blocks: it reads the disk.
+///
+/// # Errors
+/// When manifest, state or lockfile can't be used.
+pub(crate) fn addresses(project: &Project, remote: &str) -> Result<NamedAddresses, ViewError> {
+    let view = StateSnapshot::open(project, remote)?;
+    let wanted = wanted_addresses(project, &view.recorded.addresses())?;
+    Ok(NamedAddresses { wanted, recorded: view.known() })
+}
+
+/// The addresses of a project.
+#[derive(Debug)]
+pub(crate) struct NamedAddresses {
+    /// Those that the manifest wants.
+    pub wanted: BTreeSet<Address>,
+    /// Those in the state or the lockfile, by the names that they have there.
+    pub recorded: BTreeSet<Address>,
 }
 
 /// Returns the newest logged events of an address, oldest first.

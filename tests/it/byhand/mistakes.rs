@@ -59,7 +59,7 @@ fn recreate_refuses_unknown_addresses_and_a_table_that_can_not_be_written_before
     // On the way back, the hint says that nothing is uploaded.
     project.write("assets.toml", SHOWN);
     let (_, plan) = project.json(&["plan"]);
-    assert!(plan.to_string().contains("takes back the asset that it had"), "{plan:#}");
+    assert!(plan.to_string().contains("goes back to the asset that it had"), "{plan:#}");
     let made = remote.assets().len();
     project.run(&["recreate", "--creator", "--yes"]).expect(0);
     assert_eq!(remote.assets().len(), made);
@@ -106,4 +106,53 @@ fn assets_that_use_each_other_are_archived_by_one_command() {
     project.run(&["restore", "**"]).expect(0);
     assert!(remote.assets().iter().all(|report| !report.asset.archived));
     is_settled(&remote, &project);
+}
+
+#[test]
+fn a_name_that_is_nearly_right_leads_to_the_right_one_in_every_command() {
+    let (_remote, project) = shown();
+    let hint = |args: &[&str], code: i32| refused(&project, args, code).1;
+    let whole = project.file("ui/icon.png").display().to_string();
+    for command in ["status", "history", "open", "forget", "archive"] {
+        assert_eq!(hint(&[command, "icon"], 1), "did you mean `ui/icon.png`?", "{command}");
+        assert_eq!(
+            hint(&[command, &whole], 1),
+            "names begin at the folder of assets.toml: write `ui/icon.png`",
+            "{command}"
+        );
+        assert_eq!(hint(&[command, "UI/**"], 1), "upper and lower case differ: did you mean 'ui/**'?", "{command}");
+        assert_eq!(hint(&[command, "Ui"], 1), "for all assets in the folder write 'ui/**', in quotes", "{command}");
+    }
+    for args in [&["plan", "icon"][..], &["sync", "--once", "icon"], &["resolve", "icon", "--recreate"]] {
+        assert_eq!(hint(args, 1), "did you mean `ui/icon.png`?", "{args:?}");
+    }
+    assert_eq!(hint(&["pin", "1", "ui/icon.png"], 64), "write `macadam pin ui/icon.png 1`");
+    assert_eq!(hint(&["status", "--all"], 64), "without a name, `macadam status` is about all assets");
+    let told = project.run(&["sync", "--dry-run"]).expect(64).stderr;
+    assert!(told.contains("  hint: `macadam plan` shows") && !told.contains("tip:"), "{told}");
+}
+
+/// Nothing was uploaded yet, so only the manifest knows the names.
+#[test]
+fn the_history_of_a_folder_leads_to_its_assets_before_the_first_sync() {
+    let remote = remote(&[]);
+    let project = Project::new(SHOWN).at(&remote.url());
+    project.write("sword.rbxmx", rbxmx("1"));
+    project.write("ui/icon.png", png(1));
+    let (_, hint) = refused(&project, &["history", "ui"], 1);
+    assert_eq!(hint, "for all assets in the folder write 'ui/**', in quotes");
+}
+
+#[test]
+fn a_forgotten_asset_that_a_glob_finds_is_kept_out_by_other_means_than_one_with_an_entry() {
+    let (_remote, project) = shown();
+    let (_, hint) = refused(&project, &["forget", "ui/other.png"], 1);
+    assert!(hint.starts_with("to prevent that, first move the file away, or `exclude` it in its glob;"), "{hint}");
+    let (_, hint) = refused(&project, &["forget", "sword"], 1);
+    assert!(hint.starts_with("to prevent that, first remove its entry from the manifest;"), "{hint}");
+    let told = project.run(&["forget", "--yes", "ui/other.png"]).expect(0).stdout;
+    assert!(told.contains("To prevent that, move the file away, or `exclude` it in its glob"), "{told}");
+    project.write("assets.toml", "[creator]\nuser_id = 1\n\n[assets.sword]\npath = \"sword.rbxmx\"\n");
+    let told = project.run(&["status"]).expect(0).stdout;
+    assert!(told.contains("removed (kept on Roblox)"), "{told}");
 }

@@ -195,14 +195,20 @@ fn whoever_types_an_old_name_is_told_the_new_one_by_every_command() {
         match args[0] {
             "history" => {
                 let told = project.run(&["history", "sword"]).expect(0).stdout;
-                assert!(told.contains("note the manifest calls it `blade` now"), "{told}");
+                assert!(told.contains("note the manifest calls sword `blade` now"), "{told}");
             }
             "forget" => {
                 let told = project.run(&["forget", "sword"]).expect(1).stderr;
                 assert!(told.contains("the manifest calls sword `blade` now"), "{told}");
             }
-            // The state has it under its old name, so they do what they are asked, or say why not.
-            "archive" | "restore" | "retry" | "resolve" | "recreate" => {}
+            // The state has it under its old name, so they do what they are asked.
+            "archive" | "restore" => {
+                let args = [args, if args[0] == "archive" { &["--yes"] } else { &[] }].concat();
+                let args: Vec<&str> = args.iter().map(|word| if *word == "OLD" { "sword" } else { *word }).collect();
+                let told = project.run(&args).expect(0).stdout;
+                assert!(told.contains("note the manifest calls sword `blade` now"), "{told}");
+            }
+            "recreate" => {}
             _ => {
                 let hint = hint(args, "sword");
                 assert!(hint.starts_with("the manifest calls it `blade` now: run"), "{args:?}: {hint}");

@@ -214,3 +214,28 @@ fn a_refused_key_writes_nothing() {
     project.run(&["import", "--from", "asphalt.toml"]).expect(4);
     assert!(!project.file("assets.toml").exists() && !project.file("assets.lock.toml").exists());
 }
+
+/// Whoever reads only what the program prints has everything that docs/moving.md lists.
+#[test]
+fn the_next_steps_name_the_merge_driver_and_the_code_files() {
+    let remote = Remote::start();
+    let project = project(&remote);
+    let told = project.run(&["import", "--from", "asphalt.toml"]).expect(0).stdout;
+    let (_, next) = told.split_once("Next:").unwrap();
+    let commands: Vec<&str> = next.lines().map(str::trim).filter(|line| line.starts_with("macadam ")).collect();
+    assert_eq!(commands, ["macadam plan", "macadam outputs --adopt", "macadam init"], "{told}");
+    let last = next.trim_end().lines().last().unwrap();
+    for file in ["assets.toml", "assets.lock.toml", ".gitattributes", "src/assets.luau"] {
+        assert!(last.contains(file), "{file}: {last}");
+    }
+    for command in commands {
+        let args: Vec<&str> = command.split(' ').skip(1).collect();
+        project.run(&args).expect(0);
+    }
+    // In a checkout the driver is set too.
+    project.remove("assets.toml");
+    project.remove("assets.lock.toml");
+    project.git(&["init", "-q"]);
+    let told = project.run(&["import", "--from", "asphalt.toml"]).expect(0).stdout;
+    assert!(told.contains("     macadam init --merge-driver\n"), "{told}");
+}
