@@ -4,8 +4,6 @@
 //! It must never show a value. A message names a variable only if its name, without separators, is
 //! in a list here: a line of the file may be the bare key.
 
-#![expect(clippy::disallowed_methods, reason = "a variable of the environment may have a wrong name, too")]
-
 use std::borrow::Cow;
 use std::io;
 use std::path::Path;

@@ -254,7 +254,7 @@ fn old_assets(ended: &RecreateResult) -> Option<String> {
 fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
-    let unit = units.into_iter().find(|(length, _)| seconds % length == 0);
+    let unit = units.into_iter().find(|(length, _)| seconds.is_multiple_of(*length));
     unit.map_or_else(|| plural(seconds, "second"), |(length, noun)| plural(seconds / length, noun))
 }
 

@@ -155,7 +155,8 @@ fn what_changes_during_the_upload_of_an_edit_is_uploaded_too() {
     let same = |project: &Project| project.write("models/in/1.rbxmx", rbxmx("edited again"));
     let new = |project: &Project| project.write("models/new.rbxmx", rbxmx("new"));
     let lockfile = |project: &Project| project.write("assets.lock.toml", project.read("assets.lock.toml"));
-    let changes: [(&dyn Fn(&Project), (usize, usize)); 4] =
+    type Change<'a> = &'a dyn Fn(&Project);
+    let changes: [(Change<'_>, (usize, usize)); 4] =
         [(&other, (2, 6)), (&same, (2, 6)), (&new, (1, 7)), (&lockfile, (1, 6))];
     for (change, made) in changes {
         let (remote, project) = proved(GLOBS);
