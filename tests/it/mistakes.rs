@@ -216,7 +216,7 @@ fn the_line_to_write_has_every_word_that_was_typed() {
     );
     // A hint of a rehearsal stays one.
     check(&["--emulator", "recreate", "sword"], "write `macadam recreate --creator sword --emulator`");
-    check(&["archive", "--emulator"], "write for example `macadam archive sword --emulator`");
+    check(&["archive", "--emulator"], "for example `macadam archive sword --emulator`");
     // The key in a word is never shown.
     check(&["recreate", "--api-key-file", "rbx-secret", "sword"], "write `macadam recreate --creator sword`;");
     check(&["sync", "--overwrite", "a b"], "write `macadam sync --once --overwrite 'a b'`");
@@ -225,7 +225,7 @@ fn the_line_to_write_has_every_word_that_was_typed() {
         "write `macadam import --from asphalt.toml --environment production`",
     );
     // The value of an option is no name.
-    check(&["resolve", "--asset-id", "5"], "write for example `macadam resolve sword --asset-id 1234567890`");
+    check(&["resolve", "--asset-id", "5"], "for example `macadam resolve sword --asset-id 1234567890`");
 }
 
 #[test]
@@ -233,12 +233,12 @@ fn an_asset_is_an_example_whatever_its_name() {
     let project = Project::new(&format!("{OWNER}[globs.m]\npath = \"m/*.png\"\n\n[pins]\n\"m/a b.png\" = 1\n"));
     let hint = || project.json(&["unpin"]).1["errors"][0]["hint"].as_str().unwrap_or_default().to_owned();
     let begins = |hint: &str, with: &str| assert!(hint.starts_with(with), "{hint}");
-    begins(&hint(), "write for example `macadam unpin 'm/a b.png'`");
+    begins(&hint(), "for example `macadam unpin 'm/a b.png'`");
     // Only a manifest that was read has no pins.
     project.write("assets.toml", "[creator\n");
-    begins(&hint(), "write for example `macadam unpin sword`");
+    begins(&hint(), "for example `macadam unpin sword`");
     project.remove("assets.toml");
-    begins(&hint(), "write for example `macadam unpin sword`");
+    begins(&hint(), "for example `macadam unpin sword`");
     project.write("assets.toml", OWNER);
     assert_eq!(hint(), "no asset is pinned");
 }

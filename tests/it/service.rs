@@ -157,7 +157,7 @@ fn a_changed_file_reaches_roblox_without_another_command() {
 
     // After all that nothing is left to do.
     let log = service.end();
-    assert!(log.contains("the lockfile was written"), "{log}");
+    assert!(log.contains("wrote the lockfile"), "{log}");
     let line = log.lines().find(|line| line.contains("done") && line.contains("ui/b.png")).unwrap();
     assert!(line.contains("change="), "by which one change can be followed: {line}");
     for address in ["ui/b.png", "ui/moved.png", "crown", "models/sword.rbxmx"] {
@@ -204,7 +204,7 @@ fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
 
     project.git(&["switch", "main"]);
     service.until_synced("ui/a.png");
-    service.says("the lockfile was written");
+    service.says("wrote the lockfile");
 
     // A pull in the middle.
     let waited = service.log().matches("waiting: ").count();
@@ -304,7 +304,7 @@ fn the_cost_of_a_save_follows_the_change() {
     project.write("ui/a.png", png(77));
     service.until("the picture is uploaded", || remote.requests(ApiEndpoint::CreateAsset) > made);
     service.until("its outcome is planned for", || counts()[3] == 2);
-    service.until("the lockfile has it", || service.log().contains("the lockfile was written"));
+    service.until("the lockfile has it", || service.log().contains("wrote the lockfile"));
     // One file is looked at. Its asset is planned before the upload and after it.
     assert_eq!(counts(), [7, 8, 1, 2]);
     // What is new may be what left, and takes a look at everything.
@@ -489,7 +489,7 @@ fn a_removed_asset_is_archived_when_due_and_not_at_the_interval() {
     project.write("assets.toml", format!("{MANIFEST}{policy}"));
     let service = Service::start(&project, &["--interval", "1d"]);
     service.until_synced("ui/a.png");
-    service.says("the lockfile was written");
+    service.says("wrote the lockfile");
     project.remove("ui/a.png");
     service.until("it is archived", || remote.assets().iter().any(|report| report.asset.archived));
     service.end();
