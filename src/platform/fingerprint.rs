@@ -36,6 +36,12 @@ pub(crate) fn at(path: &Path, metadata: &Metadata) -> Fingerprint {
     fingerprint
 }
 
+/// Returns the fingerprint of the plain file at `path`, which is no link; `None` if there is none.
+pub(crate) fn of_file(path: &Path) -> Option<Fingerprint> {
+    let metadata = std::fs::symlink_metadata(path).ok().filter(Metadata::is_file)?;
+    Some(at(path, &metadata))
+}
+
 /// Returns the fingerprint of an entry of a folder, whose metadata were read just now. On Unix it
 /// makes no path.
 pub(crate) fn of_entry(entry: &DirEntry, metadata: &Metadata) -> Fingerprint {

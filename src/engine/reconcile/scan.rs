@@ -7,7 +7,7 @@ use super::reconciler::Reconciler;
 use super::shutdown::ended_message;
 use super::wanted::{ScannedProject, WantedAssets, WantedChanges};
 use super::workers::End;
-use crate::engine::workspace::gather::{Gathered, gather_manifest, read_manifest};
+use crate::engine::workspace::gather::{Gathered, LastScan, gather_manifest, read_manifest};
 use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::files::FilesInProgress;
@@ -36,13 +36,14 @@ impl Reconciler<'_> {
         self.session.lockfile.read(&self.session.state_cache).await?;
         let known = self.session.state_cache.read(Recorded::addresses);
         let (project, listener) = (self.session.project.clone(), self.context.listener.clone());
-        let before = std::mem::take(&mut self.session.cache);
+        let (before, history) = (std::mem::take(&mut self.session.cache), Arc::clone(&self.session.history));
         self.scanning = Some(clock::elapsed());
         let scanning = tokio::task::spawn_blocking(move || {
             failpoint::trip("gather");
             let scan = |(manifest, text): (Manifest, String)| {
+                let last = LastScan { cache: &before, history: &history };
                 let gathered =
-                    gather_manifest(&project, manifest, text.clone(), &before, &known, &in_progress, &listener)?;
+                    gather_manifest(&project, manifest, text.clone(), last, &known, &in_progress, &listener)?;
                 Ok((gathered, text))
             };
             // An invalid manifest is reported, and the last valid one stays in force.
@@ -68,7 +69,8 @@ impl Reconciler<'_> {
         (gathered, text): (Gathered, String),
         before: &FileCache,
     ) -> Result<WantedChanges, StateCacheError> {
-        let Gathered { manifest, desired, cache, waiting, inputs, .. } = gathered;
+        let Gathered { manifest, desired, cache, waiting, inputs, history, notes: _ } = gathered;
+        self.session.history = Arc::new(history);
         tracing::debug!(files = cache.len(), "everything was scanned");
         let delta = FileDelta::between(before, &cache);
         if !delta.is_empty() {

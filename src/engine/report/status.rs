@@ -9,6 +9,7 @@ use crate::engine::workspace::committed;
 use crate::engine::workspace::gather::{GatherError, absences, other_case, read_manifest, unseen};
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
+use crate::engine::workspace::saved_answer::SavedAnswer;
 use crate::engine::workspace::settled;
 use crate::engine::workspace::snapshot::{StateSnapshot, ViewError};
 use crate::files;
@@ -64,7 +65,8 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
         manifest.resolve(&findings, &known.all).map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
     let (mut notes, mut desired) = (resolved.notes, resolved.desired);
     desired.absences = absences(project, &walk, &desired);
-    desired.never_committed = committed::never_committed(project, &manifest, &desired, &known);
+    desired.never_committed =
+        committed::never_committed(project, &manifest, &desired, &known, &mut SavedAnswer::default());
     notes.extend(committed::untracked(project, &desired));
     notes.extend(other_case(project, &walk));
     desired.unseen = walk.problems.iter().cloned().map(unseen).collect();

@@ -10,7 +10,7 @@ use crate::engine::workspace::git;
 use crate::engine::workspace::git::ask;
 use crate::engine::workspace::git::tracked::{self, NeverTracked, UntrackedFiles};
 use crate::engine::workspace::project::Project;
-use crate::engine::workspace::saved_answer::HistoryQuestion;
+use crate::engine::workspace::saved_answer::{HistoryQuestion, SavedAnswer};
 use crate::engine::workspace::unfinished_merge;
 use crate::files;
 use crate::manifest::{self, Diagnostic, Manifest};
@@ -36,6 +36,7 @@ pub(crate) fn never_committed(
     manifest: &Manifest,
     desired: &Desired,
     known: &KnownAddresses,
+    saved: &mut SavedAnswer,
 ) -> BTreeMap<ProjectPath, NeverCommitted> {
     let is_absent = |(address, _): &(&Address, &ProjectPath)| !desired.assets.contains_key(*address);
     let mut absent: BTreeMap<&Address, &ProjectPath> = known.from_elsewhere.iter().filter(is_absent).collect();
@@ -48,16 +49,15 @@ pub(crate) fn never_committed(
     if absent.is_empty() || project.lockfile_access == Access::Private {
         return BTreeMap::new();
     }
-    let question = HistoryQuestion {
-        head: git::head(&project.root),
-        index: git::index(&project.root).and_then(|index| {
-            let metadata = std::fs::symlink_metadata(&index).ok()?;
-            Some(fingerprint::at(&index, &metadata))
-        }),
-        selection: manifest.selection(),
-        absent: absent.iter().map(|(address, path)| (Address::clone(address), ProjectPath::clone(path))).collect(),
+    let question = || {
+        Some(HistoryQuestion {
+            head: git::known_head(&project.root)?,
+            index: fingerprint::of_file(&git::index(&project.root)?)?,
+            selection: manifest.selection(),
+            absent: absent.iter().map(|(address, path)| (Address::clone(address), ProjectPath::clone(path))).collect(),
+        })
     };
-    project.committed.get_or_ask(question, || look(project, manifest, &absent)).unwrap_or_else(|why| {
+    saved.get_or_ask(question(), || look(project, manifest, &absent)).unwrap_or_else(|why| {
         // A git that fails must not make an absence a removal: archiving can't wait for an answer.
         tracing::warn!("can't tell whether git ever had the assets that are missing here: {why}");
         absent.values().map(|path| (ProjectPath::clone(path), NeverCommitted::Unknown)).collect()

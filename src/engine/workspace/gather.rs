@@ -17,6 +17,7 @@ use crate::engine::workspace::committed;
 use crate::engine::workspace::git;
 use crate::engine::workspace::plan_inputs::{PlanInputs, head_for_proof};
 use crate::engine::workspace::project::{Project, ProjectError};
+use crate::engine::workspace::saved_answer::SavedAnswer;
 
 /// The number of characters shown of each end of a path that is too long. With three bytes each,
 /// and three times as many in Unicode's normal form, they still fit into an address.
@@ -39,6 +40,17 @@ pub(crate) struct Gathered {
     pub waiting: BTreeSet<ProjectPath>,
     /// What all of this was gathered from, if that is known.
     pub inputs: Option<PlanInputs>,
+    /// What git said of absent assets, for the next scan.
+    pub history: SavedAnswer,
+}
+
+/// What an earlier scan left for the next one, which reads only what changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LastScan<'a> {
+    /// The facts about files.
+    pub cache: &'a FileCache,
+    /// What git said of absent assets.
+    pub history: &'a SavedAnswer,
 }
 
 /// Why the desired state is unknown. Nothing is attempted then.
@@ -93,7 +105,8 @@ pub(crate) fn gather(
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
     let (manifest, text) = read_manifest(project)?;
-    gather_manifest(project, manifest, text, cache, known, in_progress, listener)
+    let last = LastScan { cache, history: &SavedAnswer::default() };
+    gather_manifest(project, manifest, text, last, known, in_progress, listener)
 }
 
 /// Does what [`gather`] does, for a `manifest` that was read before, with its `text`.
@@ -104,11 +117,13 @@ pub(crate) fn gather_manifest(
     project: &Project,
     manifest: Manifest,
     text: String,
-    cache: &FileCache,
+    last: LastScan<'_>,
     known: &KnownAddresses,
     in_progress: &FilesInProgress,
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
+    let LastScan { cache, history } = last;
+    let mut history = history.clone();
     let checkout = git::checkout(&project.root);
     let head = head_for_proof(project);
     let selection = manifest.selection();
@@ -126,7 +141,7 @@ pub(crate) fn gather_manifest(
         Ok(resolved) => {
             let (mut notes, mut desired) = (resolved.notes, resolved.desired);
             desired.absences = absences(project, &walk, &desired);
-            desired.never_committed = committed::never_committed(project, &manifest, &desired, known);
+            desired.never_committed = committed::never_committed(project, &manifest, &desired, known, &mut history);
             notes.extend(committed::untracked(project, &desired));
             notes.extend(other_case(project, &walk));
             desired.unseen = walk.problems.iter().cloned().map(unseen).collect();
@@ -134,7 +149,7 @@ pub(crate) fn gather_manifest(
             desired.checkout = Some(checkout).filter(|seen| *seen == git::checkout(&project.root)).unwrap_or_default();
             let tree = waiting.is_empty().then(|| TreeDigest::of_scan(&selection, &walk, &cache)).flatten();
             let inputs = tree.zip(head).map(|(tree, head)| PlanInputs::new(text.as_bytes(), tree, &head));
-            Ok(Gathered { manifest, desired, notes, cache, waiting, inputs })
+            Ok(Gathered { manifest, desired, notes, cache, waiting, inputs, history })
         }
         Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
     }

@@ -243,15 +243,21 @@ pub(crate) fn branch(folder: &Path) -> Option<Branch> {
 /// its history is there: the commit, or what names it, and of a shallow clone where its history
 /// ends. Without a repository, and before the first commit, it is empty.
 pub(crate) fn head(folder: &Path) -> String {
-    let text = || {
-        let commit = checked_out_commit(folder)?;
-        Ok(match history_ends(folder)? {
-            Some(ends) => format!("{commit} {ends}"),
-            None => commit,
-        })
-    };
     // Unreadable files: the text of the error. A comparison made then is made again later.
-    text().unwrap_or_else(|unread: Unread| unread.to_string())
+    read_head(folder).unwrap_or_else(|unread| unread.to_string())
+}
+
+/// Returns the same text; `None` where it is empty, or git's files can't be read.
+pub(crate) fn known_head(folder: &Path) -> Option<String> {
+    read_head(folder).ok().filter(|head| !head.is_empty())
+}
+
+fn read_head(folder: &Path) -> Result<String, Unread> {
+    let commit = checked_out_commit(folder)?;
+    Ok(match history_ends(folder)? {
+        Some(ends) => format!("{commit} {ends}"),
+        None => commit,
+    })
 }
 
 /// Returns a digest of the commits at which the history of a shallow clone ends; `None` if all of it

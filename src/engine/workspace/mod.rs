@@ -14,7 +14,7 @@ pub(crate) mod plan_inputs;
 pub(crate) mod project;
 mod rehearsal_pins;
 pub(crate) mod renamed;
-mod saved_answer;
+pub(crate) mod saved_answer;
 pub(crate) mod session;
 pub(crate) mod settled;
 pub(crate) mod snapshot;

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::workspace::git::WorkTreeError;
 use crate::engine::workspace::rehearsal_pins;
-use crate::engine::workspace::saved_answer::SavedAnswer;
 use crate::engine::workspace::state_folder::StateFolder;
 use crate::manifest;
 use crate::model::address::Address;
@@ -57,8 +56,6 @@ pub struct Project {
     folder: Option<StateFolder>,
     /// Whether a CI machine checked the project out, so that no one edits its files.
     pub in_ci: bool,
-    /// What git said last about files that are absent here.
-    pub(super) committed: SavedAnswer,
 }
 
 /// Why no project was found.
@@ -226,8 +223,7 @@ impl Project {
         let (state, folder, outputs) = (folder.state(&manifest), Some(folder), root.clone());
         let lockfile_access = Access::Usual;
         let (rehearsal_pins, in_ci) = (None, false);
-        let committed = SavedAnswer::default();
-        Ok(Self { state, folder, root, manifest, lockfile, lockfile_access, outputs, rehearsal_pins, in_ci, committed })
+        Ok(Self { state, folder, root, manifest, lockfile, lockfile_access, outputs, rehearsal_pins, in_ci })
     }
 
     /// Returns the same project for a server. Each server has a state of its own: the first one has

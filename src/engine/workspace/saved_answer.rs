@@ -3,7 +3,6 @@
 //! Read next: [`super::committed`], which asks.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::address::Address;
 use crate::model::desired::{FileSelection, NeverCommitted};
@@ -11,17 +10,17 @@ use crate::model::file::Fingerprint;
 use crate::model::path::ProjectPath;
 
 /// What git said last about absent assets. A service asks at every scan, and git's history is the
-/// same as long as the checked-out commit is. Clones share it.
+/// same as long as the checked-out commit is.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct SavedAnswer(Arc<Mutex<Option<(HistoryQuestion, HistoryAnswer)>>>);
+pub(crate) struct SavedAnswer(Option<(HistoryQuestion, HistoryAnswer)>);
 
 /// What git was asked, and everything that its answer depends on.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HistoryQuestion {
-    /// The checked-out commit; empty if it is unknown.
+    /// The checked-out commit, as [`known_head`](super::git::known_head) returns it.
     pub head: String,
     /// Git's index.
-    pub index: Option<Fingerprint>,
+    pub index: Fingerprint,
     /// What the manifest asks for.
     pub selection: FileSelection,
     /// The assets, with their files.
@@ -31,35 +30,24 @@ pub(crate) struct HistoryQuestion {
 /// What git never had of them.
 pub(crate) type HistoryAnswer = BTreeMap<ProjectPath, NeverCommitted>;
 
-impl PartialEq for SavedAnswer {
-    /// It is no part of what a project is.
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for SavedAnswer {}
-
 impl SavedAnswer {
     /// Returns the answer to this question, and asks git if that is another one than the last.
+    /// Without a `question` nothing tells when the answer changes, so git is asked.
     ///
     /// # Errors
     /// When git fails to answer.
     pub(crate) fn get_or_ask(
-        &self,
-        question: HistoryQuestion,
+        &mut self,
+        question: Option<HistoryQuestion>,
         ask: impl FnOnce() -> Result<HistoryAnswer, String>,
     ) -> Result<HistoryAnswer, String> {
-        // Nothing panics while it holds the lock.
-        let saved = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, answer)) = saved().as_ref().filter(|(asked, _)| *asked == question) {
+        if let Some((asked, answer)) = &self.0
+            && question.as_ref() == Some(asked)
+        {
             return Ok(answer.clone());
         }
         let answer = ask()?;
-        // Without a commit nothing tells when it changes.
-        if !question.head.is_empty() {
-            *saved() = Some((question, answer.clone()));
-        }
+        self.0 = question.map(|question| (question, answer.clone()));
         Ok(answer)
     }
 }
@@ -70,18 +58,20 @@ mod tests {
 
     #[test]
     fn git_is_asked_again_only_about_something_else() {
-        let saved = SavedAnswer::default();
-        let question = |head: &str, file: &str| HistoryQuestion {
-            head: head.to_owned(),
-            index: None,
-            selection: FileSelection::default(),
-            absent: [(Address::new("a").unwrap(), ProjectPath::new(file).unwrap())].into(),
+        let mut saved = SavedAnswer::default();
+        let question = |head: &str, file: &str| {
+            (!head.is_empty()).then(|| HistoryQuestion {
+                head: head.to_owned(),
+                index: Fingerprint { size: 1, modified_ns: 1, changed_ns: 1, inode: 1, device: 1 },
+                selection: FileSelection::default(),
+                absent: [(Address::new("a").unwrap(), ProjectPath::new(file).unwrap())].into(),
+            })
         };
         let answer: HistoryAnswer = [(ProjectPath::new("a.png").unwrap(), NeverCommitted::File)].into();
         let mut asked = 0;
         let mut ask = |head: &str, file: &str, said: Result<HistoryAnswer, String>| {
             let before = asked;
-            let got = saved.clone().get_or_ask(question(head, file), || {
+            let got = saved.get_or_ask(question(head, file), || {
                 asked += 1;
                 said
             });

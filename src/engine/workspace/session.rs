@@ -9,6 +9,7 @@ use crate::engine::workspace::gather::{GatherError, gather, in_progress_now};
 use crate::engine::workspace::lockfile::{KeepError, Lockfile, SavedLockfile};
 use crate::engine::workspace::lost_outcomes::hold_lost;
 use crate::engine::workspace::project::Project;
+use crate::engine::workspace::saved_answer::SavedAnswer;
 use crate::engine::workspace::settled::ChangedFiles;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::manifest::Diagnostic;
@@ -37,6 +38,8 @@ pub struct Session {
     pub lockfile: Lockfile,
     /// Cached facts about files.
     pub cache: FileCache,
+    /// What git said last of absent assets.
+    pub(in crate::engine) history: Arc<SavedAnswer>,
     /// Likely mistakes of manifest and files, as of the last look at them.
     pub notes: Vec<Diagnostic>,
     /// What is wanted of the only part that was loaded, until a run takes it.
@@ -117,11 +120,11 @@ impl Session {
         let store = StoreHandle::spawn(store).map_err(SessionError::Thread)?;
         let state_cache = Arc::new(StateCache::new(recorded, part.is_some(), store, hold, remote.to_owned()));
         let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), memory);
-        let (project, notes) = (project.clone(), Vec::new());
+        let (project, notes, history) = (project.clone(), Vec::new(), Arc::default());
         if part.is_some() && lockfile.begin_with_changes() {
-            return Ok(Self { project, state_cache, lockfile, cache, notes, part });
+            return Ok(Self { project, state_cache, lockfile, cache, history, notes, part });
         }
-        let mut session = Self { project, state_cache, lockfile, cache, notes, part: None };
+        let mut session = Self { project, state_cache, lockfile, cache, history, notes, part: None };
         session.load_everything().await?;
         let Self { state_cache, lockfile, .. } = &mut session;
         if lost {

@@ -10,7 +10,6 @@
 //! [`crate::files::TreeDigest`].
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -58,15 +57,15 @@ impl OwnFiles {
     fn look(mut digest: Checksum, project: &Project, manifest: &Manifest, now_ns: i64) -> Option<Self> {
         for output in manifest.outputs() {
             let path = project.outputs.join(output.path.as_str());
-            update(&mut digest, &state_of(&path).filter(|state| is_unchanged_since(state, now_ns))?);
+            update(&mut digest, &fingerprint::of_file(&path).filter(|state| is_unchanged_since(state, now_ns))?);
         }
         // `git rm --cached` is worth a word about the file. A rehearsal's files are nobody else's.
         let index = (project.lockfile_access != Access::Private).then(|| git::index(&project.root)).flatten();
-        if let Some(state) = index.as_deref().and_then(state_of) {
+        if let Some(state) = index.as_deref().and_then(fingerprint::of_file) {
             is_unchanged_since(&state, now_ns).then_some(())?;
             update(&mut digest, &state);
         }
-        Some(Self { rest: digest.finish(), lockfile: state_of(&project.lockfile)? })
+        Some(Self { rest: digest.finish(), lockfile: fingerprint::of_file(&project.lockfile)? })
     }
 
     fn digest(&self) -> String {
@@ -84,11 +83,6 @@ fn update(digest: &mut Checksum, state: &Fingerprint) {
     }
     digest.update(&modified_ns.to_le_bytes());
     digest.update(&changed_ns.to_le_bytes());
-}
-
-fn state_of(path: &Path) -> Option<Fingerprint> {
-    let metadata = std::fs::symlink_metadata(path).ok()?;
-    metadata.is_file().then(|| fingerprint::at(path, &metadata))
 }
 
 fn now_ns(now: Timestamp) -> i64 {

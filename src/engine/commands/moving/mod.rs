@@ -19,8 +19,9 @@ use crate::engine::remote::observe::{self, QueryResult};
 use crate::engine::remote::throttle::{self, Throttle};
 use crate::engine::report::progress::Listener;
 use crate::engine::report::run_report::Stop;
-use crate::engine::workspace::gather::{GatherError, Gathered, gather_manifest};
+use crate::engine::workspace::gather::{GatherError, Gathered, LastScan, gather_manifest};
 use crate::engine::workspace::project::Project;
+use crate::engine::workspace::saved_answer::SavedAnswer;
 use crate::files::{self, FilesInProgress};
 use crate::manifest;
 use crate::model::address::Address;
@@ -219,8 +220,8 @@ impl ToolProject {
             }
             let nobody = KnownAddresses::default();
             let settled = FilesInProgress::default();
-            let gathered =
-                gather_manifest(&self.project, parsed, text.clone(), &self.cache, &nobody, &settled, listener)?;
+            let last = LastScan { cache: &self.cache, history: &SavedAnswer::default() };
+            let gathered = gather_manifest(&self.project, parsed, text.clone(), last, &nobody, &settled, listener)?;
             self.cache.clone_from(&gathered.cache);
             if !self.drop_unusable(&gathered) {
                 return Ok((text, gathered));

@@ -29,8 +29,7 @@ impl Stamp {
     /// Returns what the file system says now; `None` if there is no such file.
     pub(super) fn now(path: &Path) -> Option<Self> {
         let looked_at_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
-        let metadata = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-        Some(Self { state: fingerprint::at(path, &metadata), looked_at_ns })
+        Some(Self { state: fingerprint::of_file(path)?, looked_at_ns })
     }
 
     /// Returns whether the file is certainly the one that was read.
