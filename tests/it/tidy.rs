@@ -225,13 +225,19 @@ fn no_file_has_more_than_five_hundred_lines_before_its_tests() {
     assert_eq!(long, [], "split it along what it is about");
 }
 
-/// `{address:#}` is quoted for a shell; `{address}` breaks where a name has a space.
+/// `{address:#}` is quoted for a shell; `{address}` breaks where a name has a space. A file's name
+/// goes through `quoted`, into a variable of another name than that of the text around.
 #[test]
-fn commands_to_paste_quote_their_addresses() {
+fn commands_to_paste_quote_addresses_and_files() {
+    const BARE: [(&str, &[&str]); 2] =
+        [("macadam", &["{address}", "{owner}", "{from}"]), ("git", &["{name}", "{other}", "{lockfile}", "{path}"])];
     for (file, text) in sources() {
-        for command in text.split("`macadam ").skip(1).filter_map(|rest| rest.split(['`', '"']).next()) {
-            for bare in ["{address}", "{owner}", "{from}"] {
-                assert!(!command.contains(bare), "{file}: `macadam {command}` has {bare} in place of its quoted form");
+        for (program, bare) in BARE {
+            let start = format!("`{program} ");
+            for command in text.split(&start).skip(1).filter_map(|rest| rest.split(['`', '"']).next()) {
+                for bare in bare {
+                    assert!(!command.contains(bare), "{file}: `{program} {command}` has {bare} unquoted");
+                }
             }
         }
     }

@@ -17,6 +17,7 @@ use crate::engine::workspace::unfinished_merge::UnfinishedMerge;
 use crate::manifest::Diagnostic;
 use crate::model::ids::Creator;
 use crate::model::minute::Minute;
+use crate::model::proposed::quoted;
 use crate::model::shown::foreign;
 use crate::state::lockfile::driver;
 
@@ -304,24 +305,24 @@ pub(super) fn lockfile(found: &LockfileFacts) -> Vec<CheckResult> {
 
 /// Whether git has the lockfile `name`, as it is here.
 fn tracking(known: &KnownToGit, name: &str) -> Option<CheckResult> {
-    let topic = CheckTopic::Git;
+    let (topic, file) = (CheckTopic::Git, quoted(name));
     match known.tracking {
         Tracking::Ignored => Some(CheckResult::error(
             topic,
             format!("{name} is ignored by git, so every other machine uploads everything again"),
             Some(format!(
-                "`git check-ignore -v {name}` names the line that ignores it: take that out, and commit {name}"
+                "`git check-ignore -v {file}` names the line that ignores it: take that out, and commit {name}"
             )),
         )),
         Tracking::Untracked if known.exists => Some(CheckResult::warning(
             topic,
             format!("{name} is not in git, so every other machine uploads everything again"),
-            format!("`git add {name}`, commit and push it"),
+            format!("`git add {file}`, commit and push it"),
         )),
         Tracking::Tracked if !known.exists => Some(CheckResult::warning(
             topic,
             format!("{name} is in git, but missing here"),
-            format!("`git checkout -- {name}` brings it back"),
+            format!("`git checkout -- {file}` brings it back"),
         )),
         Tracking::Tracked if known.is_modified => Some(CheckResult::warning(
             topic,

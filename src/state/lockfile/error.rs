@@ -190,9 +190,10 @@ fn file_name(path: &Path) -> Cow<'_, str> {
 /// address without encryption.
 fn own_server(found: &str, wanted: &str, lockfile: &Path) -> String {
     let lockfile = lockfile.display();
+    let file = quoted(&lockfile.to_string());
     if found.starts_with("http://") && wanted.starts_with("https://") {
         return format!(
-            "to go on with that server, add `--api-url {}`: it runs on a machine of your own, and its asset IDs don't exist on Roblox. To go on with Roblox, move {lockfile} away, or restore the real one with `git checkout HEAD -- {lockfile}`",
+            "to go on with that server, add `--api-url {}`: it runs on a machine of your own, and its asset IDs don't exist on Roblox. To go on with Roblox, move {lockfile} away, or restore the real one with `git checkout HEAD -- {file}`",
             quoted(found)
         );
     }
