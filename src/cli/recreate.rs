@@ -231,6 +231,10 @@ fn old_assets(ended: &RecreateResult) -> Option<String> {
     if owners.is_empty() {
         return None;
     }
+    if ended.rows.iter().all(|row| row.new.is_none()) {
+        let still = "nothing was uploaded yet, so the outputs keep the old asset IDs; `macadam sync --once` goes on. To give up, set the creator in the manifest back";
+        return Some(still.to_owned());
+    }
     let kept = match ended.policy.removed {
         LeavePolicy::Keep => "the old assets are kept".to_owned(),
         LeavePolicy::Archive => {
@@ -309,7 +313,7 @@ fn tell(output: Printer, ended: &RecreateResult, table: Option<&Path>, is_local:
                 output.failure(failure);
                 if shortfall.as_ref().is_some_and(|shortfall| shortfall.outcome == "waiting") {
                     output.line("Run `macadam recreate --creator` again to go on.");
-                } else {
+                } else if rows.iter().any(|row| row.new.is_some()) {
                     output.line("The other assets have the new owner. `macadam sync --once` goes on with the rest.");
                 }
             }

@@ -375,23 +375,23 @@ pub(super) fn git(found: &GitFacts, name: &str) -> Vec<CheckResult> {
 }
 
 /// A clone without its whole history. `archives` says whether assets are archived that left the
-/// manifest: only these need to know that a file was there once.
+/// manifest: these need to know that a file was there once.
 pub(super) fn shallow_clone(found: &GitFacts, archives: bool) -> Option<CheckResult> {
     let GitFacts::Known(KnownToGit { is_shallow: true, .. }) = found else { return None };
-    Some(if archives {
-        CheckResult::warning(
-            CheckTopic::Git,
-            "this is a shallow clone: its few commits can't tell a file that was removed from one that was never \
-             committed, so Macadam archives nothing here that it isn't sure of",
-            "fetch the whole history: `git fetch --unshallow`, or `fetch-depth: 0` for actions/checkout",
-        )
+    let also = if archives {
+        ". Nor can it tell a file that was removed from one that was never committed, so Macadam archives nothing here \
+         that it isn't sure of"
     } else {
-        CheckResult::fine(
-            CheckTopic::Git,
-            "this is a shallow clone, which does no harm unless the manifest says `removed = \"archive\"`; `git fetch \
-             --unshallow` makes it whole",
-        )
-    })
+        ""
+    };
+    Some(CheckResult::warning(
+        CheckTopic::Git,
+        format!(
+            "this is a shallow clone: assets that the lockfile lost in an earlier commit can't be found in it, and would \
+             be uploaded again{also}"
+        ),
+        "fetch the whole history: `git fetch --unshallow`, or `fetch-depth: 0` for actions/checkout",
+    ))
 }
 
 /// The outputs.

@@ -208,7 +208,7 @@ fn git_must_track_and_merge_the_lockfile() {
         Vec::from_iter(checks::shallow_clone(&GitFacts::Known(known), archives))
     };
     check(&clone(true, true), "git warning", "git fetch --unshallow");
-    check(&clone(true, false), "git ok", "git fetch --unshallow");
+    check(&clone(true, false), "git warning", "would be uploaded again");
     check(&clone(false, true), "", "");
     check(&of_merge(true, Some(UnfinishedMerge::Incomplete)), "git error", "`git checkout --merge -- a.lock.toml`");
     check(&of_merge(true, Some(UnfinishedMerge::Complete)), "git error", "`git add a.lock.toml`");

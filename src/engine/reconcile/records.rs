@@ -50,8 +50,9 @@ impl Reconciler<'_> {
         let WantedAssets { manifest, desired, .. } = &self.wanted;
         let Some((manifest, _)) = manifest else { return Ok(Vec::new()) };
         let Session { project, state_cache, lockfile, .. } = &mut *self.session;
-        let asset_ids = state_cache.read(|recorded| outputs::asset_ids(desired, recorded));
-        let drafts = tokio::task::block_in_place(|| outputs::draft(project, manifest, &asset_ids));
+        let (asset_ids, lost) =
+            state_cache.read(|recorded| (outputs::asset_ids(desired, recorded), lockfile.lost(desired, recorded)));
+        let drafts = tokio::task::block_in_place(|| outputs::draft(project, manifest, &asset_ids, lost.as_ref()));
         if drafts.iter().any(RenderedOutput::is_due) {
             lockfile.mark_unreported(state_cache).await?;
         }

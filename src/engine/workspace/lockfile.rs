@@ -20,7 +20,8 @@ use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
 use crate::model::checkout::Checkout;
-use crate::model::missing_lockfile::MissingLockfile;
+use crate::model::desired::Desired;
+use crate::model::missing_lockfile::{Lost, MissingLockfile};
 use crate::model::recorded::Recorded;
 use crate::platform::atomic_file::Room;
 use crate::state::lockfile::{self, Digests, LockfileError};
@@ -213,6 +214,11 @@ impl Lockfile {
     /// Returns the evidence found by the last read, if the file was missing.
     pub const fn missing(&self) -> Option<&MissingLockfile> {
         self.missing.as_ref()
+    }
+
+    /// Returns why nothing new may be created, if the file is lost and nobody agreed to a new one.
+    pub(crate) fn lost(&self, desired: &Desired, recorded: &Recorded) -> Option<Lost> {
+        self.missing.as_ref().filter(|_| !self.accepted)?.lost(desired, recorded)
     }
 
     /// Returns whether another program wrote the file since it was last read or written; usually

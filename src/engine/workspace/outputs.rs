@@ -7,12 +7,16 @@
 //!
 //! Read next: [`crate::outputs`] for the contents of a file.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::engine::workspace::project::Project;
 use crate::manifest::{Manifest, OutputFilter};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
+use crate::model::former;
+use crate::model::ids::AssetId;
+use crate::model::missing_lockfile::Lost;
 use crate::model::output::{MissingAsset, Output};
 use crate::model::path::ProjectPath;
 use crate::model::recorded::Recorded;
@@ -94,7 +98,7 @@ pub(crate) struct OutputFile {
 
 /// Returns the asset ID that the game gets for each address of the manifest and of `[existing]`.
 /// Includes addresses that are absent here but not removed, such as files of a folder that isn't
-/// mounted.
+/// mounted. One that is uploaded again for another owner keeps its old asset ID until then.
 pub(crate) fn asset_ids(desired: &Desired, recorded: &Recorded) -> AssetIds {
     let wanted = desired.assets.iter().map(|(address, want)| {
         let record = recorded.assets.get(address);
@@ -107,22 +111,61 @@ pub(crate) fn asset_ids(desired: &Desired, recorded: &Recorded) -> AssetIds {
     });
     let absent = absent.map(|(address, record)| (address.clone(), for_game(None, record)));
     let existing = desired.existing.iter().map(|(address, asset_id)| (address.clone(), Some(*asset_id)));
-    absent.chain(wanted).chain(existing).collect()
+    let mut ids: AssetIds = absent.chain(wanted).chain(existing).collect();
+    if ids.values().any(Option::is_none) {
+        for (address, asset_id) in of_earlier_owners(desired, recorded) {
+            if let Some(lacking @ None) = ids.get_mut(&address) {
+                *lacking = Some(asset_id);
+            }
+        }
+    }
+    ids
 }
 
-/// Makes every output of a manifest and compares it with its file. Blocks: it reads the disk.
-pub(crate) fn draft(project: &Project, manifest: &Manifest, asset_ids: &AssetIds) -> Vec<RenderedOutput> {
+/// Returns what the game was given for addresses that were kept for an earlier owner: of several the
+/// newest, unless Macadam archived it. Asset IDs grow.
+fn of_earlier_owners(desired: &Desired, recorded: &Recorded) -> BTreeMap<Address, AssetId> {
+    let mut newest = BTreeMap::new();
+    for (former, record) in &recorded.assets {
+        let Some(address) = former::address_of(former, record.identity.creator) else { continue };
+        let is_archived = |asset_id: &AssetId| {
+            record.retirements.get(asset_id).is_some_and(|retirement| retirement.archived_at.is_some())
+        };
+        let given = for_game(None, record).filter(|asset_id| !is_archived(asset_id));
+        if let Some(asset_id) = given.filter(|_| record.in_lockfile.is_of(&desired.checkout)) {
+            let known = newest.entry(address).or_insert(asset_id);
+            *known = asset_id.max(*known);
+        }
+    }
+    newest
+}
+
+/// Makes every output of a manifest and compares it with its file. While the lockfile is `lost`, one
+/// that would lack an asset ID is left as it is: the ID may be in that lockfile. Blocks: it reads the
+/// disk.
+pub(crate) fn draft(
+    project: &Project,
+    manifest: &Manifest,
+    asset_ids: &AssetIds,
+    lost: Option<&Lost>,
+) -> Vec<RenderedOutput> {
     let draft = |output: &Output| {
         let selection = OutputFilter::of(output);
-        let content = make(project, output, &selection, asset_ids).and_then(|text| {
-            match compare(&project.outputs, &output.path, &text) {
-                Ok(comparison) => Ok((text, comparison)),
-                Err(error) => Err(OutputProblem { message: with_causes(&error), hint: error.hint() }),
-            }
+        let made = match lost.filter(|_| lacks_an_id(&selection, asset_ids)) {
+            Some(lost) => Err(OutputProblem { message: format!("left as it is: {lost}"), hint: Some(lost.hint()) }),
+            None => make(project, output, &selection, asset_ids),
+        };
+        let content = made.and_then(|text| match compare(&project.outputs, &output.path, &text) {
+            Ok(comparison) => Ok((text, comparison)),
+            Err(error) => Err(OutputProblem { message: with_causes(&error), hint: error.hint() }),
         });
         RenderedOutput { path: output.path.clone(), selection, content }
     };
     manifest.outputs().iter().map(draft).collect()
+}
+
+fn lacks_an_id(selection: &OutputFilter, asset_ids: &AssetIds) -> bool {
+    asset_ids.iter().any(|(address, asset_id)| asset_id.is_none() && selection.fits(address))
 }
 
 impl RenderedOutput {

@@ -194,7 +194,12 @@ pub(crate) fn outputs(project: &Project, remote: &str) -> Result<(Vec<RenderedOu
     // An address that moved has its new name.
     view.apply(&plan.marks)?;
     let asset_ids = outputs::asset_ids(&gathered.desired, &view.recorded);
-    let (drafts, mut notes) = (outputs::draft(project, &gathered.manifest, &asset_ids), gathered.notes);
+    let lost = view.missing_lockfile.as_ref().and_then(|missing| missing.lost(&gathered.desired, &view.recorded));
+    let drafts = outputs::draft(project, &gathered.manifest, &asset_ids, lost.as_ref());
+    if lost.is_some() {
+        return Ok((drafts, gathered.notes));
+    }
+    let mut notes = gathered.notes;
     let is_lacking = |(address, asset_id): &(&Address, &Option<AssetId>)| {
         asset_id.is_none() && drafts.iter().any(|draft| draft.asks_for(address))
     };
@@ -305,7 +310,8 @@ impl PreviewInputs {
         let in_manifest = gathered.desired.assets.keys().cloned().collect();
         let lockfile_changes = lockfile::would_change(project, remote, &view.recorded, &in_manifest, missing)?;
         let asset_ids = outputs::asset_ids(&gathered.desired, &view.recorded);
-        let outputs = outputs::draft(project, &gathered.manifest, &asset_ids);
+        let lost = missing.and_then(|missing| missing.lost(&gathered.desired, &view.recorded));
+        let outputs = outputs::draft(project, &gathered.manifest, &asset_ids, lost.as_ref());
         Ok(PlanPreview { gathered, recorded: view.recorded, plan, lockfile_changes, outputs })
     }
 }

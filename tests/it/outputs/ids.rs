@@ -2,8 +2,10 @@
 
 use macadam::emulator::{ForeignEdit, ModerationRule, ModerationVerdict, VerdictStep};
 
-use super::{LUAU, MANIFEST, id, project, refuse_uploads, states};
+use super::{LUAU, MANIFEST, error, id, project, refuse_uploads, states};
 use crate::support::{Project, Remote, png};
+
+const ONCE: [&str; 2] = ["sync", "--once"];
 
 /// The ID that the game gets for `ui/a.png`, or 0.
 fn in_game(project: &Project) -> u64 {
@@ -82,6 +84,57 @@ fn rejected_content_leaves_the_picture_of_before() {
     assert_eq!(code, 1, "{document:#}");
     assert_eq!(in_game(&project), first);
     check_clone(&project);
+}
+
+/// Until there is a new asset the game goes on with the old one.
+#[test]
+fn an_asset_that_is_uploaded_again_for_another_owner_keeps_its_id_until_then() {
+    let remote = Remote::start();
+    let project = project(MANIFEST, &remote);
+    project.sync();
+    let (first, before) = (id(&project, "ui/a.png"), project.read(LUAU));
+    project.write("assets.toml", MANIFEST.replace("user_id = 1", "group_id = 7"));
+    refuse_uploads(&remote);
+    project.run(&["recreate", "--creator", "--yes"]).expect(1);
+    project.run(&ONCE).expect(1);
+    assert_eq!((in_game(&project), project.read(LUAU)), (first, before));
+    check_clone(&project);
+    // The state that knew of the refusal is gone.
+    remote.control().clear_faults();
+    project.sync();
+    let second = id(&project, "ui/a.png");
+    assert!(second != first && in_game(&project) == second);
+    check_clone(&project);
+}
+
+/// The IDs that are not known here may be in the lockfile that was lost.
+#[test]
+fn without_the_lockfile_no_id_leaves_the_game() {
+    let remote = Remote::start();
+    let project = project(MANIFEST, &remote);
+    project.sync();
+    project.git(&["init", "--quiet"]);
+    project.git(&["add", "-A"]);
+    project.git(&["commit", "--quiet", "-m", "synced"]);
+    let before = project.read(LUAU);
+    project.remove("assets.lock.toml");
+    project.remove_state();
+    for args in [&ONCE[..], &["outputs"], &["outputs", "--check"]] {
+        let (code, document) = project.json(args);
+        assert_eq!((code, states(&document)), (1, vec!["failed"; 3]), "{args:?}: {document:#}");
+        assert!(error(&document, 0).contains("assets.lock.toml is missing here"), "{document:#}");
+        assert!(document["outputs"][0]["hint"].as_str().unwrap().contains("git checkout -- assets.lock.toml"));
+        assert_eq!(project.read(LUAU), before);
+    }
+    project.git(&["checkout", "--", "assets.lock.toml"]);
+    project.sync();
+    assert_eq!(project.read(LUAU), before);
+
+    // A person who agrees to a new one gets new IDs.
+    project.remove("assets.lock.toml");
+    project.remove_state();
+    project.run(&["sync", "--once", "--accept-new-lockfile"]).expect(0);
+    assert!(in_game(&project) != 0 && project.read(LUAU) != before);
 }
 
 #[test]
