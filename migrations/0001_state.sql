@@ -33,6 +33,11 @@ CREATE TABLE meta (
     lockfile_coming      TEXT
 ) STRICT;
 
+-- The addresses that the lockfile had when it was found missing, until there is one again: a new one has those that are still wanted or kept.
+CREATE TABLE lockfile_had (
+    address TEXT PRIMARY KEY CHECK (address <> '')
+) STRICT, WITHOUT ROWID;
+
 -- The proof that there is nothing to do: while its inputs are the same, a plan is empty. Every change of the state deletes it.
 CREATE TABLE settled (
     id     INTEGER PRIMARY KEY CHECK (id = 1),

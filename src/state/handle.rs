@@ -6,6 +6,7 @@
 //! wait for it, after those changes. Each caller gets its answer after the COMMIT of its change. The
 //! queue needs no bound, since each caller waits for at most one entry.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use std::thread;
@@ -158,6 +159,17 @@ impl StoreHandle {
         fingerprint: Option<String>,
     ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(move |store| store.set_lockfile_fingerprint(fingerprint.as_deref()))
+    }
+
+    /// See [`Store::add_lockfile_had`].
+    ///
+    /// # Errors
+    /// Like [`Store::add_lockfile_had`], or [`StateError::Closed`].
+    pub fn add_lockfile_had(
+        &self,
+        addresses: BTreeSet<Address>,
+    ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.add_lockfile_had(&addresses))
     }
 
     /// See [`Store::lockfile_coming`].

@@ -276,6 +276,66 @@ fn a_crash_around_the_new_lockfile_is_no_consent_to_new_assets() {
     }
 }
 
+/// The new lockfile has what the lost one had and this checkout still counts: a file that is absent,
+/// and an asset that was removed and kept. Otherwise a machine that has only the lockfile would
+/// upload them again.
+#[test]
+fn what_a_lost_lockfile_had_is_in_the_new_one_whenever_that_is_written() {
+    let end_of_run = |project: &mut Project| {
+        project.run(&ONCE).expect(0);
+    };
+    let crash = |project: &mut Project| dies(project, "lockfile");
+    let commit = |project: &mut Project| {
+        // HEAD has it, so none is written; then the person commits the removal.
+        project.run(&ONCE);
+        assert!(!project.file("assets.lock.toml").exists());
+        project.git(&["commit", "--quiet", "-am", "without"]);
+    };
+    let cases: [(&str, &dyn Fn(&mut Project)); 3] =
+        [("at once", &end_of_run), ("after a crash", &crash), ("after a commit", &commit)];
+    for (case, meanwhile) in cases {
+        let remote = Remote::start();
+        let named = format!("{MANIFEST}\n[assets.kept]\npath = \"kept.rbxmx\"\n");
+        let mut project = Project::new(&named).at(&remote.url());
+        project.git(&["init", "--quiet"]);
+        for n in [0, 1] {
+            project.write(&format!("ui/{n}.png"), png(n));
+        }
+        project.write("kept.rbxmx", rbxmx("kept"));
+        project.sync();
+        project.write("assets.toml", MANIFEST);
+        project.sync();
+        project.git(&["add", "assets.toml", "ui"]);
+        if case == "after a commit" {
+            project.git(&["add", "assets.lock.toml"]);
+        }
+        project.git(&["commit", "--quiet", "-m", "all"]);
+        project.remove("assets.lock.toml");
+        if case != "after a commit" {
+            project.remove("ui/1.png");
+        }
+        meanwhile(&mut project);
+        if case == "after a commit" {
+            project.remove("ui/1.png");
+        }
+        project.run(&ONCE);
+        let lockfile = project.read("assets.lock.toml");
+        for address in ["ui/0.png", "ui/1.png", "kept"] {
+            assert!(
+                lockfile.contains(&format!("[assets.\"{address}\"]"))
+                    || lockfile.contains(&format!("[assets.{address}]")),
+                "{case}: {address}: {lockfile}"
+            );
+        }
+        // A machine that has only the lockfile uploads nothing again.
+        project.remove_state();
+        project.write("assets.toml", named);
+        project.write("ui/1.png", png(1));
+        project.sync();
+        assert_eq!(remote.assets().len(), 3, "{case}");
+    }
+}
+
 /// The state remembers the lockfile that it was about to write. Somebody else's file in its place
 /// still is one.
 #[test]

@@ -66,7 +66,7 @@ pub struct Lockfile {
     is_lost: bool,
     /// A person agreed to a new file in place of a missing one.
     accepted: bool,
-    /// The addresses that the file had when this process found it missing.
+    /// The addresses that the file had when it was found missing, until there is one again.
     had: BTreeSet<Address>,
     /// The file's length, and the room kept for the next one during uploads.
     length: u64,
@@ -103,12 +103,14 @@ pub struct SavedLockfile {
     pub is_unreported: bool,
     /// Whether it was lost.
     pub is_lost: bool,
+    /// The addresses that it had then.
+    pub had: BTreeSet<Address>,
 }
 
 impl Lockfile {
     /// Creates the lockfile of `project`, as the state remembers it.
     pub fn new(project: Project, remote: String, memory: SavedLockfile) -> Self {
-        let SavedLockfile { fingerprint: known, compared, is_unreported: unreported, is_lost } = memory;
+        let SavedLockfile { fingerprint: known, compared, is_unreported: unreported, is_lost, had } = memory;
         Self {
             project,
             remote,
@@ -124,7 +126,7 @@ impl Lockfile {
             missing: None,
             is_lost,
             accepted: false,
-            had: BTreeSet::new(),
+            had,
             length: 0,
             room: None,
             only_changes: false,

@@ -105,6 +105,7 @@ impl Session {
             compared: store.lockfile_compared()?,
             is_unreported: store.is_lockfile_unreported()?,
             is_lost: store.is_lockfile_lost()?,
+            had: store.lockfile_had()?,
         };
         let part = match change.filter(|_| !lost) {
             Some(change) => changed_part::load(&store, project, change)?,

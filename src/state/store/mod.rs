@@ -14,6 +14,7 @@ mod files;
 mod forget;
 mod learned;
 mod load;
+mod lost_lockfile;
 mod moves;
 mod observations;
 mod open;
@@ -81,13 +82,17 @@ impl Store {
     }
 
     /// Stores the fingerprint of the lockfile that was just read or written; `None` if there is no
-    /// lockfile any more. None is coming then.
+    /// lockfile any more. None is coming then, and none is lost that had anything.
     ///
     /// # Errors
     /// When the database can't be written.
     pub fn set_lockfile_fingerprint(&mut self, fingerprint: Option<&str>) -> Result<(), StateError> {
+        const DOING: &str = "write the lockfile's fingerprint";
+        if fingerprint.is_some() {
+            lost_lockfile::clear(&self.connection).map_err(|error| self.failed(DOING, error))?;
+        }
         let statement = "UPDATE meta SET lockfile_fingerprint = ?1, lockfile_coming = NULL";
-        self.update_meta(statement, fingerprint, "write the lockfile's fingerprint")
+        self.update_meta(statement, fingerprint, DOING)
     }
 
     /// Returns the fingerprint of the lockfile that was about to be put in place of a lost one;

@@ -65,6 +65,13 @@ pub(super) fn with_absent(
     all
 }
 
+/// Returns those addresses that the lost file `had` for assets that left the manifest: they are kept,
+/// or wait to be archived.
+pub(super) fn removed_of(recorded: &Recorded, had: &BTreeSet<Address>) -> BTreeSet<Address> {
+    let is_removed = |address: &&Address| recorded.assets.get(*address).is_some_and(|record| record.removed);
+    had.iter().filter(is_removed).cloned().collect()
+}
+
 /// Returns the addresses whose upload began in `checkout` and that no lockfile has yet.
 pub(super) fn begun_in(recorded: &Recorded, checkout: &Checkout) -> BTreeSet<Address> {
     let begun = recorded.assets.iter().filter(|(_, record)| has_begun_in(record, checkout));

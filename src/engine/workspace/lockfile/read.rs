@@ -80,7 +80,7 @@ impl Lockfile {
         };
         self.length = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         match &bytes {
-            None => self.had.extend(state_cache.read(in_lockfile)),
+            None => self.remember_what_it_had(state_cache).await?,
             Some(_) if self.known != fingerprint => self.had.clear(),
             Some(_) => {}
         }
@@ -142,6 +142,17 @@ impl Lockfile {
         };
         state_cache.commit(compared.lost.iter().cloned().map(tell).collect()).await?;
         Ok((ledger, compared))
+    }
+
+    /// Remembers what the missing file had, until there is one again: the state forgets that next, and
+    /// this process may end before it writes a new one.
+    async fn remember_what_it_had(&mut self, state_cache: &StateCache) -> Result<(), StateCacheError> {
+        let had = state_cache.read(in_lockfile);
+        if !had.is_subset(&self.had) {
+            state_cache.store().add_lockfile_had(had.clone()).await?;
+            self.had.extend(had);
+        }
+        Ok(())
     }
 
     /// Records a loss. It stays recorded even if this process writes a new file, until someone puts

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::KeepError;
-use super::content::{begun_in, forbids, has_begun_in, parse, text, with_absent};
+use super::content::{begun_in, forbids, has_begun_in, parse, removed_of, text, with_absent};
 use super::read::Stamp;
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
@@ -325,6 +325,7 @@ impl WriteInputs {
     /// began there and whose file is gone since.
     pub(super) fn addresses(&self, now: &Checkout) -> BTreeSet<Address> {
         let mut all = with_absent(&self.project, &self.in_manifest, &self.had);
+        all.extend(self.state_cache.read(|recorded| removed_of(recorded, &self.had)));
         all.extend(self.state_cache.read(|recorded| begun_in(recorded, now)));
         all
     }
