@@ -181,7 +181,7 @@ fn show(output: Printer, rows: &[AssetStatus], rehearsal: bool) {
     }
     drop(page);
     let counts = counts.into_iter().map(|(state, count)| {
-        let kept = if state == AssetState::Removed { " (kept on Roblox)" } else { "" };
+        let kept = if state == AssetState::Removed { " (still on Roblox)" } else { "" };
         format!("{count} {}{kept}", label(state))
     });
     let counts: Vec<String> = counts.collect();

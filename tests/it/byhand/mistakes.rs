@@ -154,5 +154,5 @@ fn a_forgotten_asset_that_a_glob_finds_is_kept_out_by_other_means_than_one_with_
     assert!(told.contains("To prevent that, move the file away, or `exclude` it in its glob"), "{told}");
     project.write("assets.toml", "[creator]\nuser_id = 1\n\n[assets.sword]\npath = \"sword.rbxmx\"\n");
     let told = project.run(&["status"]).expect(0).stdout;
-    assert!(told.contains("removed (kept on Roblox)"), "{told}");
+    assert!(told.contains("removed (still on Roblox)"), "{told}");
 }
