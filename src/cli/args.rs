@@ -171,6 +171,9 @@ pub(super) struct InitArgs {
     /// Let git merge the lockfile by Macadam in this clone (sets `git config`)
     #[arg(long)]
     pub merge_driver: bool,
+    /// Start anew where another tool's files are, without asking; everything is uploaded again
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// `plan`.

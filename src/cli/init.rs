@@ -12,6 +12,8 @@ use super::args::InitArgs;
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, fitted, paint, plural};
 use super::owner::OwnerText;
+use super::question;
+use crate::engine::commands::moving;
 use crate::engine::workspace::git::ask::{INHERITED, Tracking, tracking};
 use crate::engine::workspace::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE, Project};
 use crate::engine::workspace::state_folder::StateFolder;
@@ -22,6 +24,7 @@ use crate::model::desired::{FileSelection, GlobPattern};
 use crate::model::ids::Creator;
 use crate::model::output::Output;
 use crate::model::path::ProjectPath;
+use crate::model::proposed;
 use crate::platform::own_file::{self, How};
 use crate::platform::program;
 use crate::state::lockfile::driver;
@@ -82,6 +85,9 @@ pub(super) fn run(
     };
     if args.output.as_deref().is_some_and(|path| !is_output(path)) {
         return Err(CommandFailure::new(Exit::Usage, "--output names no file for asset IDs").hint(OUTPUT_ADVICE));
+    }
+    if !manifest.exists() && !args.yes && !starts_anew(output, folder, &root)? {
+        return Ok(Exit::Unreconciled);
     }
     let wishes = wishes(output, &root, !manifest.exists(), in_git, args);
     let stem = manifest.file_stem().unwrap_or_default().to_string_lossy();
@@ -154,6 +160,31 @@ pub(super) fn run(
     Ok(Exit::Success)
 }
 
+/// Whether no other tool's files are in `root`, or the person at the terminal wants a new start
+/// anyway. It would upload again what the tool uploaded.
+fn starts_anew(output: Printer, folder: &Path, root: &Path) -> Result<bool, CommandFailure> {
+    let shown = |name: &String| {
+        let file = root.join(name);
+        with_slashes(&file.strip_prefix(folder).unwrap_or(&file).to_string_lossy())
+    };
+    let found: Vec<String> = moving::files_of_tools(root).iter().map(shown).collect();
+    let are = match found.len() {
+        0 => return Ok(true),
+        1 => "is",
+        _ => "are",
+    };
+    let imports: Vec<String> =
+        found.iter().map(|file| format!("`macadam import --from {}`", proposed::quoted(file))).collect();
+    let message = format!("{} {are} here, so another tool may have uploaded these assets already", found.join(" and "));
+    let import = format!("{} takes its assets over without uploading them again", imports.join(" or "));
+    if question::asks(output, false) {
+        let question = format!("{message}. {import}. With a new start, the first sync uploads all of them again.");
+        return Ok(question::ask_or(output, &[question], "Nothing was written."));
+    }
+    Err(CommandFailure::new(Exit::Usage, format!("{message}; nothing was written"))
+        .hint(format!("{import}; with `--yes`, `init` starts anew, and the first sync uploads all of them again")))
+}
+
 /// The steps that follow, each with its command. `wishes` are what a new manifest says.
 fn tell_next(output: Printer, name: &str, wishes: Option<&Wishes>) {
     let has_owner = wishes.is_none_or(|wishes| wishes.creator.is_some());
@@ -189,7 +220,7 @@ fn tell_next(output: Printer, name: &str, wishes: Option<&Wishes>) {
 
 /// What the options say, and at a terminal the person.
 fn wishes(output: Printer, root: &Path, is_new: bool, in_git: bool, args: &InitArgs) -> Wishes {
-    let InitArgs { creator, globs, output: path, merge_driver } = args.clone();
+    let InitArgs { creator, globs, output: path, merge_driver, yes: _ } = args.clone();
     let mut wishes = Wishes { creator, globs, output: path, merge_driver };
     let asks = !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if !asks {

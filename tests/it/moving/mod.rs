@@ -1,6 +1,7 @@
 //! Moving in from other tools, as a user would: `macadam import --from`, then `plan` and `sync`.
 
 mod asphalt;
+mod beside;
 mod others;
 pub mod unverified;
 mod walk;

@@ -6,6 +6,7 @@
 //! decisions. Read next: `src/moving/claims.rs`.
 #![expect(clippy::disallowed_methods, reason = "this module reads the files of other tools")]
 
+mod beside;
 mod error;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +44,7 @@ use crate::platform::atomic_file::write_atomic_if;
 use crate::platform::clock;
 use crate::state::lockfile::{self, Ledger, LockfileEntry};
 
+pub(crate) use beside::files_of_tools;
 pub(crate) use error::MoveError;
 
 /// The largest file of another tool that is read, in bytes: no tool writes a larger one.
