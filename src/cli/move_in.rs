@@ -60,7 +60,7 @@ pub(super) async fn run(
         Err(MoveError::NoCreator { .. }) if asks(output) => ask_creator(&source)?,
         creator => creator?,
     };
-    let listener = silent();
+    let (listener, missing_record) = (silent(), source.missing_record);
     let mut moved = tokio::task::block_in_place(|| ToolProject::new(&target.project, &target.remote, source, creator));
     let checked = credential.is_some();
     if let Some(credential) = credential {
@@ -78,7 +78,7 @@ pub(super) async fn run(
         Ok::<_, MoveError>(ready)
     })?;
     let preview = preview(output, global, &target, &PlanOptions::default(), false).await?;
-    let told = Told { tool, target: &target, ready: &ready, preview: &preview, checked };
+    let told = Told { tool, target: &target, ready: &ready, preview: &preview, checked, missing_record };
     if output.is_json() {
         output.document(&told.document())
     } else {
@@ -141,6 +141,8 @@ struct Told<'a> {
     preview: &'a PlanPreview,
     /// A key was there, so that Roblox was asked.
     checked: bool,
+    /// The tool's own record of its uploads, if it isn't there.
+    missing_record: Option<&'static str>,
 }
 
 impl Told<'_> {
@@ -188,6 +190,7 @@ impl Told<'_> {
             "findings": findings,
             "unasked": unasked.iter().map(|(asset_id, why)| json!({ "asset_id": asset_id.get(), "why": why })).collect::<Vec<_>>(),
             "uploads": self.uploads(),
+            "missing_record": self.missing_record,
         })
     }
 
@@ -202,8 +205,13 @@ impl Told<'_> {
             if assets.len() == 1 { "its" } else { "their" },
             creator.in_words()
         ));
-        if assets.is_empty() && *existing == 0 && self.uploads() > 0 {
-            let tool = self.tool.name();
+        let tool = self.tool.name();
+        if let Some(record) = self.missing_record.filter(|_| self.uploads() > 0) {
+            output.warning(format!(
+                "there is no {record}, so Macadam can't know what {tool} uploaded, and the next sync uploads it again. Get that file \
+                 first, remove {manifest} and {lockfile}, and import again; or go on, if {tool} uploaded nothing yet"
+            ));
+        } else if assets.is_empty() && *existing == 0 && self.uploads() > 0 {
             output.warning(format!(
                 "nothing that {tool} uploaded was found, so the next sync uploads every file as a new asset. If {tool} uploaded them before, \
                  bring its lockfile back, remove {manifest} and {lockfile}, and import again"
@@ -246,10 +254,13 @@ impl Told<'_> {
         output.line("");
         let planned = match self.uploads() {
             0 => "the next sync uploads nothing".to_owned(),
-            uploads => format!(
-                "the next sync uploads {}, and nothing that is uploaded already",
-                plural(uploads as u64, "file")
-            ),
+            uploads => {
+                let files = plural(uploads as u64, "file");
+                match self.missing_record {
+                    Some(_) => format!("the next sync uploads {files}, also what {tool} uploaded already"),
+                    None => format!("the next sync uploads {files}, and nothing that is uploaded already"),
+                }
+            }
         };
         output.line(format!("{} {planned}", paint(TextStyle::Good, "plan:")));
         output.line("");

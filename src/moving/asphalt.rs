@@ -52,11 +52,14 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     }
     let config: AsphaltConfig = toml(CONFIG, main)?;
     let lockfile = lockfile(fetch)?;
+    let missing_record = lockfile.is_none().then_some(LOCKFILE);
+    let lockfile = lockfile.unwrap_or_default();
     let mut source = Source {
         tool: Tool::Asphalt,
         creator: config.creator.creator(CONFIG)?,
         inputs: Vec::new(),
         findings: Vec::new(),
+        missing_record,
     };
     for (name, input) in &config.inputs {
         source.inputs.push(read_input(name, input, &config.codegen, &lockfile)?);

@@ -29,13 +29,14 @@ pub(super) struct AsphaltEntry {
     pub(super) asset_id: u64,
 }
 
-/// Reads the lockfile. A project without one has uploaded nothing.
-pub(super) fn lockfile(fetch: &Fetch<'_>) -> Result<AsphaltLockfile, ReadError> {
-    let Some(text) = fetch(LOCKFILE)? else { return Ok(AsphaltLockfile::default()) };
+/// Reads the lockfile; `None` if there is none. Such a project has uploaded nothing, or what it
+/// uploaded can't be known.
+pub(super) fn lockfile(fetch: &Fetch<'_>) -> Result<Option<AsphaltLockfile>, ReadError> {
+    let Some(text) = fetch(LOCKFILE)? else { return Ok(None) };
     let lockfile: AsphaltLockfile = toml(LOCKFILE, &text)?;
     if lockfile.version > 2 {
         let hint = "it was written by an Asphalt newer than 2; look for a newer Macadam".to_owned();
         return Err(ReadError::Version { file: LOCKFILE.to_owned(), version: lockfile.version.to_string(), hint });
     }
-    Ok(lockfile)
+    Ok(Some(lockfile))
 }

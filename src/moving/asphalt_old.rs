@@ -48,7 +48,10 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     let name = config.codegen.output_name.clone().unwrap_or_else(|| "assets".to_owned());
     let mut findings = Vec::new();
     let module = module(&config.write_dir, &name, fetch, &mut findings)?;
-    let rows = lockfile(fetch)?
+    let lockfile = lockfile(fetch)?;
+    let missing_record = lockfile.is_none().then_some(LOCKFILE);
+    let rows = lockfile
+        .unwrap_or_default()
         .entries
         .into_iter()
         .map(|(path, entry)| Ok(Row::of_path(&slashed(&path), None, asset_id(LOCKFILE, entry.asset_id)?)));
@@ -75,7 +78,8 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
         images: Treatment::Bleeds,
         is_packed: false,
     };
-    Ok(Source { tool: Tool::Asphalt, creator: config.creator.creator(CONFIG)?, inputs: vec![input], findings })
+    let creator = config.creator.creator(CONFIG)?;
+    Ok(Source { tool: Tool::Asphalt, creator, inputs: vec![input], findings, missing_record })
 }
 
 /// Returns the path of the module: these versions wrote `.lua` or `.luau`.

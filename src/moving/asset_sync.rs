@@ -56,7 +56,7 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
         is_packed: false,
     };
     let findings = messages.map(|what| Finding::new(FindingKind::CantComeAlong, what)).into();
-    Ok(Source { tool: Tool::AssetSync, creator: None, inputs: vec![input], findings })
+    Ok(Source { tool: Tool::AssetSync, creator: None, inputs: vec![input], findings, missing_record: None })
 }
 
 fn row(key: &str, value: &Value) -> Result<Row, ReadError> {

@@ -290,7 +290,7 @@ mod tests {
     }
 
     fn source(tool: Tool, rows: Vec<Row>) -> Source {
-        Source { tool, creator: None, inputs: vec![input(rows)], findings: Vec::new() }
+        Source { tool, creator: None, inputs: vec![input(rows)], findings: Vec::new(), missing_record: None }
     }
 
     /// Checks the claims of one input, as `path=asset proof`, and the findings as `kind subject`.

@@ -133,7 +133,7 @@ impl Reading {
             images: Treatment::AsItIs,
             is_packed: false,
         };
-        Source { tool: Tool::Mantle, creator, inputs: vec![input], findings }
+        Source { tool: Tool::Mantle, creator, inputs: vec![input], findings, missing_record: None }
     }
 }
 

@@ -76,6 +76,8 @@ pub(crate) struct Source {
     pub inputs: Vec<Input>,
     /// Findings of the reader.
     pub findings: Vec<Finding>,
+    /// The name of the file that tells what the tool uploaded, if that file isn't there.
+    pub missing_record: Option<&'static str>,
 }
 
 /// A group of files with its asset IDs and its code.

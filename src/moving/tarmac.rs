@@ -98,8 +98,9 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     let configs = configs(main, fetch, &mut findings)?;
     let group = configs.first().and_then(|(_, config)| config.upload_to_group_id);
     let creator = group.map(GroupId::new).transpose().map_err(|error| ReadError::malformed(CONFIG, error))?;
-    let manifest: TarmacManifest =
-        fetch(MANIFEST)?.map_or_else(|| Ok(TarmacManifest::default()), |text| toml(MANIFEST, &text))?;
+    let text = fetch(MANIFEST)?;
+    let missing_record = text.is_none().then_some(MANIFEST);
+    let manifest: TarmacManifest = text.map_or_else(|| Ok(TarmacManifest::default()), |text| toml(MANIFEST, &text))?;
     let mut inputs = Vec::new();
     for (folder, config) in &configs {
         for input in &config.inputs {
@@ -114,7 +115,7 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
             findings.push(Finding::new(FindingKind::FileGone, format!("asset {id} ({path})")));
         }
     }
-    Ok(Source { tool: Tool::Tarmac, creator: creator.map(Creator::Group), inputs, findings })
+    Ok(Source { tool: Tool::Tarmac, creator: creator.map(Creator::Group), inputs, findings, missing_record })
 }
 
 /// Reads the config and all that it includes, each with its folder.

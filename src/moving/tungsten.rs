@@ -62,7 +62,9 @@ struct TungstenEntry {
 /// Reads `tungsten.toml`, the lockfile beside it and the modules that it names.
 pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     let config: TungstenConfig = toml(CONFIG, main)?;
-    let lockfile = match fetch(LOCKFILE)? {
+    let text = fetch(LOCKFILE)?;
+    let missing_record = text.is_none().then_some(LOCKFILE);
+    let lockfile = match text {
         Some(text) => toml(LOCKFILE, &text)?,
         None => TungstenLockfile { version: 1, inputs: BTreeMap::new() },
     };
@@ -81,7 +83,7 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
         };
         findings.extend(entries.values().map(|entry| Finding::new(FindingKind::FileGone, gone(entry))));
     }
-    Ok(Source { tool: Tool::Tungsten, creator: config.creator.creator(CONFIG)?, inputs, findings })
+    Ok(Source { tool: Tool::Tungsten, creator: config.creator.creator(CONFIG)?, inputs, findings, missing_record })
 }
 
 fn read_input(

@@ -206,6 +206,23 @@ fn the_report_says_what_came_along_and_what_to_do_next() {
     }
 }
 
+/// What Asphalt uploaded is in its lockfile alone.
+#[test]
+fn without_asphalts_lockfile_nothing_is_promised() {
+    let remote = Remote::start();
+    let project = project(&remote);
+    project.remove("asphalt.lock.toml");
+    let ran = project.run(&["import", "--from", "asphalt.toml"]).expect(0);
+    let told = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("there is no asphalt.lock.toml, so Macadam can't know what Asphalt uploaded"), "{told}");
+    assert!(told.contains("Get that file first, remove assets.toml and assets.lock.toml, and import again"), "{told}");
+    assert!(ran.stdout.contains("uploads 4 files, also what Asphalt uploaded already"), "{}", ran.stdout);
+    for name in ["assets.toml", "assets.lock.toml"] {
+        project.remove(name);
+    }
+    assert_eq!(move_in_offline(&project, "asphalt.toml")["missing_record"], "asphalt.lock.toml");
+}
+
 #[test]
 fn a_refused_key_writes_nothing() {
     let remote = Remote::start();
