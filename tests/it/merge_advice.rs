@@ -92,6 +92,17 @@ fn the_advice_about_conflict_markers_is_the_same_everywhere_and_works() {
     }
 }
 
+/// Twice the same advice, or a second one, only makes a reader choose.
+#[test]
+fn conflict_markers_are_told_once() {
+    let repository = conflict("", None);
+    for command in ["check", "plan", "status"] {
+        let told = repository.project.run(&[command]).expect(3).stderr;
+        assert_eq!(told.matches("git checkout --merge").count(), 1, "{command}: {told}");
+        assert!(told.contains("git config merge.macadam.driver"), "{command}: {told}");
+    }
+}
+
 #[test]
 fn the_advice_about_a_driver_that_failed_is_the_same_everywhere_and_works() {
     let repository = conflict("/assets.lock.toml merge=macadam text eol=lf\n", Some("no-such-program %O %A %B"));

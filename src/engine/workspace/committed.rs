@@ -11,7 +11,7 @@ use crate::engine::workspace::git::ask;
 use crate::engine::workspace::git::tracked::{self, NeverTracked, UntrackedFiles};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::saved_answer::{HistoryQuestion, SavedAnswer};
-use crate::engine::workspace::unfinished_merge;
+use crate::engine::workspace::unfinished_merge::{self, UnfinishedMerge};
 use crate::files;
 use crate::manifest::{self, Diagnostic, Manifest};
 use crate::model::address::Address;
@@ -141,11 +141,14 @@ pub(crate) fn untracked(project: &Project, desired: &Desired) -> Vec<Diagnostic>
     }
 }
 
-/// A note about a merge of the lockfile that isn't finished.
+/// A note about a merge of the lockfile that isn't finished; none about a lockfile that can't be
+/// read, since whoever reads it reports that, with the same advice.
 fn unmerged(project: &Project) -> Option<Diagnostic> {
     let name = project.lockfile_name();
     match unfinished_merge::look(project) {
-        Ok(found) => found.map(|merge| Diagnostic::of_project(merge.message(&name), merge.hint(&name), name)),
+        Ok(found) => found
+            .filter(|merge| *merge != UnfinishedMerge::Unreadable)
+            .map(|merge| Diagnostic::of_project(merge.message(&name), merge.hint(&name), name)),
         Err(why) => {
             tracing::info!("whether the lockfile is merged is unknown: {why}");
             None
