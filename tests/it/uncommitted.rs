@@ -236,7 +236,7 @@ fn every_command_warns_of_wanted_files_that_are_not_in_git() {
     }
     let check = project.run(&["check"]).expect(0).stderr;
     let wanted = "warning: 4 asset files are not in git, so other machines lack them: ui/new.png, ui/x1.png, \
-                  ui/x2.png and 1 more; `git add ui/new.png ui/x1.png ui/x2.png …`, and commit them with the lockfile\n";
+                  ui/x2.png and 1 more; `git add ui/new.png ui/x1.png ui/x2.png ui/x3.png`, and commit them with the lockfile\n";
     assert_eq!(check, wanted);
     for args in [&["plan"][..], &["status"], &["sync", "--once"], &["sync", "--once"], &["outputs"]] {
         assert_eq!(says(args), 1, "{args:?}");
@@ -267,4 +267,37 @@ fn every_command_warns_of_wanted_files_that_are_not_in_git() {
     project.git(&["rm", "--quiet", "--cached", "assets.toml"]);
     assert_eq!(says(&["plan"]), 0);
     drop(shared);
+}
+
+/// However many files there are, and whatever their names, the command is whole.
+#[test]
+#[cfg(unix)]
+fn the_proposed_git_add_can_be_pasted_and_adds_every_file() {
+    let remote = Remote::start();
+    let globs = "[globs.a]\npath = \"**/*.png\"\n";
+    for (files, ignored) in [
+        (vec!["ui/a b.png".to_owned(), "-x.png".to_owned(), "ui/c[1].png".to_owned()], false),
+        ((1..=30).map(|number| format!("u[i] x/deep/{number}.png")).collect(), false),
+        ((1..=30).map(|number| format!("ui/{number}.png")).collect(), true),
+        ((1..=30).map(|number| format!("ui/{number}.png")).chain(["top.png".to_owned()]).collect(), false),
+        ((1..=30).map(|number| format!("f{number}/a.png")).chain(["top.png".to_owned()]).collect(), false),
+    ] {
+        let project = Project::new(&format!("[creator]\nuser_id = 1\n\n{globs}")).at(&remote.url());
+        for (number, file) in (1..).zip(&files) {
+            project.write(file, png(number));
+        }
+        if ignored {
+            project.write(".gitignore", "*.png\n");
+        }
+        project.git(&["init", "-q"]);
+        project.git(&["add", "assets.toml"]);
+        let (_, document) = project.json(&["check"]);
+        let hint = document["warnings"][0]["hint"].as_str().unwrap();
+        let command = hint.split('`').nth(1).unwrap();
+        assert!(command.starts_with("git add "), "{hint}");
+        let ran = std::process::Command::new("sh").args(["-c", command]).current_dir(project.path()).output().unwrap();
+        assert!(ran.status.success(), "{command}: {}", String::from_utf8_lossy(&ran.stderr));
+        let (_, document) = project.json(&["check"]);
+        assert_eq!(document["warnings"], serde_json::json!([]), "{command}");
+    }
 }

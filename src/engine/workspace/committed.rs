@@ -27,6 +27,9 @@ use crate::platform::own_file::Access;
 /// The names of files that a message lists.
 const LISTED: usize = 3;
 
+/// The names or patterns that a command to paste has at most.
+const TYPED: usize = 8;
+
 /// Returns the files of assets that are absent here, that another machine uploaded, and of which
 /// git never had the file or its entry in the manifest, as far as this clone has its history; all
 /// that are absent where git fails. None without git: an absence counts as ever then. Blocks: it
@@ -160,7 +163,6 @@ fn note(project: &Project, found: &UntrackedFiles) -> Diagnostic {
     let UntrackedFiles { files, ignored, is_lockfile_unmerged: _ } = found;
     let (count, more) = (files.len(), files.len().saturating_sub(LISTED));
     let names: Vec<_> = files.iter().take(LISTED).map(|path| foreign(path.as_str())).collect();
-    let typed: Vec<_> = names.iter().map(|name| quoted(name)).collect();
     let and = if more > 0 { format!(" and {more} more") } else { String::new() };
     let (file, is, lack) = if count == 1 { ("1 asset file", "is", "it") } else { ("asset files", "are", "them") };
     let file = if count == 1 { file.to_owned() } else { format!("{count} {file}") };
@@ -169,10 +171,44 @@ fn note(project: &Project, found: &UntrackedFiles) -> Diagnostic {
         some if some == count => ", which git is told to ignore".to_owned(),
         some => format!(", {some} of which git is told to ignore"),
     };
-    let (add, dots) = (if *ignored > 0 { "git add --force" } else { "git add" }, if more > 0 { " …" } else { "" });
+    let add = if *ignored > 0 { "git add --force" } else { "git add" };
     Diagnostic::of_project(
         format!("{file} {is} not in git{ignores}, so other machines lack {lack}: {}{and}", names.join(", ")),
-        format!("`{add} {}{dots}`, and commit {lack} with the lockfile", typed.join(" ")),
+        format!("`{add} {}`, and commit {lack} with the lockfile", pathspecs(files)),
         project.manifest_name(),
     )
+}
+
+/// Returns what `git add` takes to add these files: their names, or, where those are too many,
+/// patterns for their folders at the top and extensions.
+fn pathspecs(files: &[ProjectPath]) -> String {
+    let names = || files.iter().map(|path| foreign(path.as_str()).into_owned()).collect::<BTreeSet<_>>();
+    let in_folders = || files.iter().map(|path| pattern(path, Breadth::Folder)).collect::<BTreeSet<_>>();
+    let anywhere = || files.iter().map(|path| pattern(path, Breadth::Project)).collect::<BTreeSet<_>>();
+    let fits = |specs: &BTreeSet<String>| specs.len() <= TYPED;
+    let specs = Some(names()).filter(fits).or_else(|| Some(in_folders()).filter(fits)).unwrap_or_else(anywhere);
+    let dashes = if specs.iter().any(|spec| spec.starts_with('-')) { "-- " } else { "" };
+    format!("{dashes}{}", specs.iter().map(|spec| quoted(spec)).collect::<Vec<_>>().join(" "))
+}
+
+/// Where a pattern finds files.
+#[derive(Clone, Copy)]
+enum Breadth {
+    /// In the folder at the top that the file is in.
+    Folder,
+    /// In the whole project.
+    Project,
+}
+
+/// Returns a pattern of git's that finds this file and others with its extension. git's `*` also
+/// crosses folders.
+fn pattern(path: &ProjectPath, breadth: Breadth) -> String {
+    let literal = |text: &str| foreign(text).replace('[', "[[]").replace('*', "[*]").replace('?', "[?]");
+    // As it is written: git tells cases apart.
+    let Some((_, extension)) = path.file_name().rsplit_once('.') else { return literal(path.as_str()) };
+    match (path.as_str().split_once('/'), breadth) {
+        (Some((folder, _)), Breadth::Folder) => format!("{}/*.{}", literal(folder), literal(extension)),
+        (None, Breadth::Folder) => format!(":(glob)*.{}", literal(extension)),
+        (_, Breadth::Project) => format!("*.{}", literal(extension)),
+    }
 }
