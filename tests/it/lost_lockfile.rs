@@ -291,7 +291,8 @@ fn what_a_lost_lockfile_had_is_in_the_new_one_whenever_that_is_written() {
         assert!(!project.file("assets.lock.toml").exists());
         project.git(&["commit", "--quiet", "-am", "without"]);
     };
-    let cases: [(&str, &dyn Fn(&mut Project)); 3] =
+    type Meanwhile<'a> = &'a dyn Fn(&mut Project);
+    let cases: [(&str, Meanwhile<'_>); 3] =
         [("at once", &end_of_run), ("after a crash", &crash), ("after a commit", &commit)];
     for (case, meanwhile) in cases {
         let remote = Remote::start();
