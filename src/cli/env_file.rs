@@ -74,7 +74,7 @@ impl EnvFileError {
     /// What to do about it.
     pub(super) const fn hint(self) -> &'static str {
         match self {
-            Self::Colon => "write ROBLOX_API_KEY= and the key behind it",
+            Self::Colon => "write ROBLOX_API_KEY= and the key after it",
             Self::OpenQuote => "close the quote in the same line, or write the key without quotes",
             Self::Expansion => "write the key itself, or leave the file out and set the variable before the command",
             Self::Encoding => "save it with the encoding UTF-8, which editors offer under \"Save as\"",
@@ -165,7 +165,7 @@ pub(super) fn near_miss(root: &Path) -> Option<NearMiss> {
 
 /// What is wrong with a `.env` without a usable key.
 fn of_text(text: &str) -> Option<NearMiss> {
-    let write = format!("write {KEY_VARIABLE}= and the key behind it, in a line of its own");
+    let write = format!("write {KEY_VARIABLE}= and the key after it, in a line of its own");
     let mut near = None;
     for line in text.lines().map(assignment) {
         let (is_comment, content) = match line.strip_prefix('#') {
@@ -362,7 +362,7 @@ mod tests {
             assert!(near.remedy.contains(remedy), "{text:?}: {near:?}");
             assert!(!format!("{near:?}").contains(&KEY[..8]), "{near:?}");
         };
-        let write = "write ROBLOX_API_KEY= and the key behind it";
+        let write = "write ROBLOX_API_KEY= and the key after it";
         check("ROBLOX_API_KEY\n", "no line that begins with `ROBLOX_API_KEY=`", write);
         check("ROBLOX_API_KEY KEY!\n", "no line that begins with `ROBLOX_API_KEY=`", write);
         check("$env:ROBLOX_API_KEY=KEY!\n", "no line that begins with `ROBLOX_API_KEY=`", write);

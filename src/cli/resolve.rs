@@ -77,7 +77,7 @@ pub(super) async fn resolve(output: Printer, global: &Global, args: &ResolveArgs
     } else {
         let commit = if target::is_local(global) { "" } else { ". Commit the lockfile" };
         let done = match found {
-            Resolution::Asset(asset_id) => format!("{address} is asset {asset_id}{commit}"),
+            Resolution::Asset(asset_id) => format!("asset {asset_id} is recorded for {address}{commit}"),
             Resolution::NoDuplicate => format!("{address} has no duplicate{commit}"),
             Resolution::Nothing => format!("{} uploads {address} again", next(by_service)),
         };

@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::support::{GLOBS, Project, Ran, Remote, SECRET, png, rbxmx, wav};
 
-fn pictures(names: &[&str]) -> (Remote, Project) {
+/// A project with these pictures, and its remote.
+pub fn pictures(names: &[&str]) -> (Remote, Project) {
     let remote = Remote::start();
     let project = Project::new(GLOBS).at(&remote.url());
     for (shade, name) in (1..).zip(names) {

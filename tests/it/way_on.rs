@@ -3,16 +3,8 @@
 
 use macadam::emulator::{ApiEndpoint, FaultAction, FaultRule, ModerationRule, ModerationVerdict, Point, VerdictStep};
 
+use super::everyday::pictures;
 use super::support::{GLOBS, Project, Remote, png, rbxmx};
-
-fn pictures(names: &[&str]) -> (Remote, Project) {
-    let remote = Remote::start();
-    let project = Project::new(GLOBS).at(&remote.url());
-    for (shade, name) in (1..).zip(names) {
-        project.write(&format!("ui/{name}.png"), png(shade));
-    }
-    (remote, project)
-}
 
 /// Moderation rejects what is uploaded as `name` from now on.
 fn reject(remote: &Remote, name: &str) {

@@ -142,19 +142,19 @@ impl PollSchedule {
         self.add(key, kind, urgency, submitted_at, false);
     }
 
-    /// Adds an operation that another machine submitted, nobody knows when: before `heard_at`, and
+    /// Adds an operation that another machine submitted at an unknown time: before `learned_at`, and
     /// probably so long ago that it is done. So it is polled as soon as the budget allows.
     pub(crate) fn insert_taken_over(
         &mut self,
         key: u64,
         kind: OperationKind,
         urgency: Urgency,
-        heard_at: Moment,
+        learned_at: Moment,
         now: Moment,
     ) {
         let expected = self.kinds.get(&kind).and_then(|kind| kind.latency.expected());
         let typical = expected.unwrap_or_else(|| self.ages(kind).second);
-        self.add(key, kind, urgency, heard_at.min(now - typical), true);
+        self.add(key, kind, urgency, learned_at.min(now - typical), true);
     }
 
     fn add(&mut self, key: u64, kind: OperationKind, urgency: Urgency, submitted_at: Moment, is_guessed: bool) {

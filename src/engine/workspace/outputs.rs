@@ -232,7 +232,8 @@ fn not_ours(maker: Maker) -> OutputProblem {
             "`macadam outputs --adopt` overwrites it".to_owned(),
         ),
         Maker::Unknown | Maker::Macadam => (
-            "Macadam didn't make this file, so it doesn't overwrite it".to_owned(),
+            "its first line isn't Macadam's, so it may hold somebody's work, and Macadam doesn't overwrite it"
+                .to_owned(),
             "move it away, give the output another `path`, or let Macadam overwrite it with `macadam outputs --adopt`"
                 .to_owned(),
         ),
