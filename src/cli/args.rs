@@ -243,6 +243,9 @@ pub(super) struct SyncArgs {
     /// The lockfile is lost: upload everything as new assets, and start a new lockfile
     #[arg(long, requires = "once", help_heading = WITH_ONCE)]
     pub accept_new_lockfile: bool,
+    /// Upload new assets although a part of the lockfile's history in git isn't here
+    #[arg(long, requires = "once", help_heading = WITH_ONCE)]
+    pub trust_lockfile: bool,
     /// Wait for moderation to finish, at most this long (default 30m)
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "30m",
           value_parser = duration, requires = "once", help_heading = WITH_ONCE)]

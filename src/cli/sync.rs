@@ -172,6 +172,7 @@ fn settled(global: &Global, args: &SyncArgs, target: &ProjectTarget) -> Look {
     let asks_more = args.refresh
         || !args.addresses.is_empty()
         || args.accept_new_lockfile
+        || args.trust_lockfile
         || args.wait_moderation.is_some()
         || !args.overwrite.is_empty()
         || args.confirm.is_some();
@@ -301,9 +302,14 @@ async fn locked(
 /// The plan options of this run.
 fn plan_options(args: &SyncArgs) -> Result<PlanOptions, CommandFailure> {
     let overwrite = args.overwrite.iter().map(|text| target::address(text)).collect::<Result<_, _>>()?;
-    let (confirmed, accept_new_lockfile) = (args.confirm.clone(), args.accept_new_lockfile);
-    let lost_answer_rest = failpoint::rest(LOST_ANSWER_REST);
-    Ok(PlanOptions { overwrite, confirmed, accept_new_lockfile, lost_answer_rest, ..PlanOptions::default() })
+    Ok(PlanOptions {
+        overwrite,
+        confirmed: args.confirm.clone(),
+        accept_new_lockfile: args.accept_new_lockfile,
+        trust_lockfile: args.trust_lockfile,
+        lost_answer_rest: failpoint::rest(LOST_ANSWER_REST),
+        ..PlanOptions::default()
+    })
 }
 
 /// The time for Roblox to answer requests that are on the wire at the first signal. CI kills the

@@ -12,6 +12,7 @@ use super::metadata::Metadata;
 use super::path::ProjectPath;
 use super::policy::Policy;
 use super::shown::foreign;
+use super::unseen_history::UnseenHistory;
 
 /// A glob of the manifest, as the walk needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,6 +242,8 @@ pub struct Desired {
     pub absences: Absences,
     /// The files of absent assets that git never had.
     pub never_committed: BTreeMap<ProjectPath, NeverCommitted>,
+    /// The part of the lockfile's history that this clone lacks.
+    pub unseen_history: Option<UnseenHistory>,
     /// The checkout that wants all this.
     pub checkout: Checkout,
 }

@@ -39,4 +39,5 @@ pub(crate) mod request;
 pub(crate) mod shown;
 pub(crate) mod steps;
 pub(crate) mod ties;
+pub(crate) mod unseen_history;
 pub(crate) mod urgency;

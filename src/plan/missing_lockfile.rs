@@ -1,39 +1,54 @@
-//! Nothing new is created while the lockfile is missing that would say what exists already.
+//! Nothing new is created while the lockfile, or the part of its history, is missing that would say
+//! what exists already.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
 use crate::model::missing_lockfile::{Lost, MissingLockfile};
 use crate::model::recorded::Recorded;
+use crate::model::unseen_history::UnseenHistory;
 
 use super::reason::hold::HoldReason;
 use super::reason::note::NoteKind;
-use super::step::{Action, HeldPart, Hold, Note, Plan};
+use super::step::{Action, HeldPart, Hold, Note, Plan, Step};
 
 /// Holds all uploads of new assets where the lockfile was lost; everything else goes on.
 pub(super) fn hold_creates(plan: &mut Plan, missing: &MissingLockfile, desired: &Desired, recorded: &Recorded) {
     let Some(lost) = missing.lost(desired, recorded) else { return };
-    let mut held = BTreeSet::new();
+    let held = hold_new(plan, recorded, |_| Some(HoldReason::LockfileLost(lost.clone())));
+    if !held && !matches!(lost, Lost::KnownToState { .. }) {
+        plan.notes.push(Note { address: None, kind: NoteKind::LockfileLost(lost) });
+    }
+}
+
+/// Holds uploads of new assets that may be in a part of the lockfile's history that this clone lacks.
+pub(super) fn hold_open(plan: &mut Plan, unseen: &UnseenHistory, desired: &Desired, recorded: &Recorded) {
+    hold_new(plan, recorded, |step| {
+        let path = &desired.assets.get(&step.address)?.path;
+        // An address that has assets may lack one for the content that its file has now.
+        let has_others = matches!(step.action, Action::Replace { .. });
+        unseen.may_have(path, has_others).then(|| HoldReason::HistoryUnseen(unseen.gap.clone()))
+    });
+}
+
+/// Holds the uploads of new assets for which there is a reason. Returns whether there are any.
+fn hold_new(plan: &mut Plan, recorded: &Recorded, reason: impl Fn(&Step) -> Option<HoldReason>) -> bool {
+    let mut held = BTreeMap::new();
     plan.steps.retain(|step| {
         let creates = matches!(step.action, Action::Create(_) | Action::Replace { .. });
-        if creates {
-            held.insert(step.address.clone());
-        }
-        !creates
+        let reason = creates.then(|| reason(step)).flatten();
+        let stays = reason.is_none();
+        held.extend(reason.map(|reason| (step.address.clone(), reason)));
+        stays
     });
     // A change in doubt stays so: it is given up only for another try.
-    plan.marks.retain(|mark| address_of(mark, recorded).is_none_or(|address| !held.contains(address)));
-    plan.notes.retain(|note| note.address.as_ref().is_none_or(|address| !held.contains(address)));
-    if held.is_empty() && !matches!(lost, Lost::KnownToState { .. }) {
-        plan.notes.push(Note { address: None, kind: NoteKind::LockfileLost(lost.clone()) });
-    }
-    plan.held.extend(held.into_iter().map(|address| Hold {
-        address,
-        part: HeldPart::Asset,
-        reason: HoldReason::LockfileLost(lost.clone()),
-    }));
+    plan.marks.retain(|mark| address_of(mark, recorded).is_none_or(|address| !held.contains_key(address)));
+    plan.notes.retain(|note| note.address.as_ref().is_none_or(|address| !held.contains_key(address)));
+    let any = !held.is_empty();
+    plan.held.extend(held.into_iter().map(|(address, reason)| Hold { address, part: HeldPart::Asset, reason }));
+    any
 }
 
 /// The address whose earlier try a mark gives up.

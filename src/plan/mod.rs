@@ -111,6 +111,13 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
     if let Some(missing) = options.missing_lockfile.as_ref().filter(|_| !options.accept_new_lockfile) {
         missing_lockfile::hold_creates(&mut plan, missing, desired, recorded);
     }
+    if let Some(unseen) = &desired.unseen_history
+        && options.missing_lockfile.is_none()
+        && !options.accept_new_lockfile
+        && !options.trust_lockfile
+    {
+        missing_lockfile::hold_open(&mut plan, unseen, desired, recorded);
+    }
     unproven::hold(&mut plan, desired, recorded, &in_progress);
     hold_sharers_of_held(&mut plan, &in_progress);
     plan_metadata(&mut plan, desired, recorded, intentions, now);

@@ -197,8 +197,18 @@ impl Ties {
 
     /// Returns what is wanted and known of these addresses.
     fn cut(&self, desired: &Desired, recorded: &Recorded) -> (Desired, Recorded) {
-        let Desired { assets, existing, policy, unseen, stray, fileless, absences, never_committed, checkout } =
-            desired;
+        let Desired {
+            assets,
+            existing,
+            policy,
+            unseen,
+            stray,
+            fileless,
+            absences,
+            never_committed,
+            unseen_history,
+            checkout,
+        } = desired;
         let wanted = self.addresses.iter().filter_map(|address| assets.get_key_value(address));
         let desired = Desired {
             assets: wanted.map(|(address, want)| (address.clone(), want.clone())).collect(),
@@ -209,6 +219,7 @@ impl Ties {
             fileless: fileless.clone(),
             absences: absences.clone(),
             never_committed: never_committed.clone(),
+            unseen_history: unseen_history.clone(),
             checkout: checkout.clone(),
         };
         let Recorded {

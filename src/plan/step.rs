@@ -410,6 +410,8 @@ pub(crate) struct PlanOptions {
     pub missing_lockfile: Option<MissingLockfile>,
     /// A person agrees to a new lockfile in place of a missing one.
     pub accept_new_lockfile: bool,
+    /// A person vouches for the lockfile: what it lacks is new, also where this clone can't show that.
+    pub trust_lockfile: bool,
     /// The part of the project to plan for; `None` for all of it.
     pub only: Option<Restriction>,
 }
@@ -420,6 +422,7 @@ impl Default for PlanOptions {
             overwrite: BTreeSet::new(),
             confirmed: None,
             accept_new_lockfile: false,
+            trust_lockfile: false,
             missing_lockfile: None,
             lost_answer_rest: LOST_ANSWER_REST,
             in_progress: BTreeSet::new(),

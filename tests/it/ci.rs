@@ -71,6 +71,12 @@ impl Ci {
         serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error} in {:?}\n{}", ran.stdout, ran.stderr))
     }
 
+    /// Git in the bare repository.
+    pub fn hub_git(&self, args: &[&str]) {
+        let hub = self.hub.folder.path().join("hub.git");
+        assert!(isolated("git", &hub).args(args).status().unwrap().success(), "{args:?}");
+    }
+
     pub fn creates(&self) -> usize {
         self.remote.requests(ApiEndpoint::CreateAsset)
     }

@@ -52,6 +52,15 @@ impl Hub {
         Clone { path: self.folder.path().join(name) }
     }
 
+    /// By git's own protocol, so that the options count which leave out a part of the history.
+    pub fn clone_partly(&self, name: &str, options: &[&str]) -> Clone {
+        let url = format!("file://{}", self.folder.path().join("hub.git").display());
+        let made = isolated("git", self.folder.path()).args(["clone", "-q"]).args(options).args([&url, name]).output();
+        let made = made.unwrap();
+        assert!(made.status.success(), "{}", said(&made));
+        Clone { path: self.folder.path().join(name) }
+    }
+
     /// The subjects on main, the newest first.
     pub fn log(&self) -> Vec<String> {
         let log = isolated("git", &self.folder.path().join("hub.git")).args(["log", "--format=%s", "main"]).output();

@@ -9,7 +9,7 @@ const ONCE: [&str; 2] = ["sync", "--once"];
 const LOCKFILE: &str = "assets.lock.toml";
 
 /// A lockfile without the entry of an address.
-fn without(lockfile: &str, address: &str) -> String {
+pub fn without(lockfile: &str, address: &str) -> String {
     let start = lockfile.find(&format!("[assets.\"{address}\"]")).unwrap();
     let end = lockfile[start + 1..].find("\n[").map_or(lockfile.len(), |at| start + 1 + at + 1);
     format!("{}{}", &lockfile[..start], &lockfile[end..])

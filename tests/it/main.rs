@@ -57,6 +57,7 @@ mod output;
 mod outputs;
 mod own_files;
 mod part;
+mod part_of_history;
 mod planted;
 mod profiles;
 mod property;

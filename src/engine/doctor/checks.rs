@@ -19,6 +19,7 @@ use crate::model::ids::Creator;
 use crate::model::minute::Minute;
 use crate::model::proposed::quoted;
 use crate::model::shown::foreign;
+use crate::model::unseen_history::FETCH_ALL;
 use crate::state::lockfile::driver;
 
 /// A clock that is off by more than this is worth a word: certificates, expiry of keys and the
@@ -387,10 +388,10 @@ pub(super) fn shallow_clone(found: &GitFacts, archives: bool) -> Option<CheckRes
     Some(CheckResult::warning(
         CheckTopic::Git,
         format!(
-            "this is a shallow clone: assets that the lockfile lost in an earlier commit can't be found in it, and would \
-             be uploaded again{also}"
+            "this is a shallow clone: assets that the lockfile lost in an earlier commit can't be found in it, so \
+             Macadam uploads only what its commits show to be new{also}"
         ),
-        "fetch the whole history: `git fetch --unshallow`, or `fetch-depth: 0` for actions/checkout",
+        FETCH_ALL,
     ))
 }
 

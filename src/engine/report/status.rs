@@ -12,6 +12,7 @@ use crate::engine::workspace::project::Project;
 use crate::engine::workspace::saved_answer::SavedAnswer;
 use crate::engine::workspace::settled;
 use crate::engine::workspace::snapshot::{StateSnapshot, ViewError};
+use crate::engine::workspace::unseen_history;
 use crate::files;
 use crate::manifest::Diagnostic;
 use crate::model::address::Address;
@@ -67,6 +68,7 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
     desired.absences = absences(project, &walk, &desired);
     desired.never_committed =
         committed::never_committed(project, &manifest, &desired, &known, &mut SavedAnswer::default());
+    desired.unseen_history = unseen_history::look(project, &desired);
     notes.extend(committed::untracked(project, &desired));
     notes.extend(other_case(project, &walk));
     desired.unseen = walk.problems.iter().cloned().map(unseen).collect();

@@ -18,6 +18,7 @@ use crate::engine::workspace::git;
 use crate::engine::workspace::plan_inputs::{PlanInputs, head_for_proof};
 use crate::engine::workspace::project::{Project, ProjectError};
 use crate::engine::workspace::saved_answer::SavedAnswer;
+use crate::engine::workspace::unseen_history;
 
 /// The number of characters shown of each end of a path that is too long. With three bytes each,
 /// and three times as many in Unicode's normal form, they still fit into an address.
@@ -142,6 +143,7 @@ pub(crate) fn gather_manifest(
             let (mut notes, mut desired) = (resolved.notes, resolved.desired);
             desired.absences = absences(project, &walk, &desired);
             desired.never_committed = committed::never_committed(project, &manifest, &desired, known, &mut history);
+            desired.unseen_history = unseen_history::look(project, &desired);
             notes.extend(committed::untracked(project, &desired));
             notes.extend(other_case(project, &walk));
             desired.unseen = walk.problems.iter().cloned().map(unseen).collect();

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::engine::workspace::git::ask::{FileCommit, FileHistory, Versions};
-use crate::engine::workspace::git::{self, ask};
+use crate::engine::workspace::git::{self, ask, at_commit};
 use crate::engine::workspace::lockfile::parse;
 use crate::engine::workspace::project::Project;
 use crate::model::address::Address;
@@ -31,8 +31,8 @@ pub(crate) struct Compared {
     pub lost: Vec<Address>,
     /// It had lost those, or what somebody forgot.
     pub is_changed: bool,
-    /// The checked-out commit, as [`git::head`] gives it; `None` if git was just working, so that
-    /// it has to be compared again.
+    /// The checked-out commit, as [`git::head`] gives it; `None` if git was just working or may
+    /// fetch more, so that it has to be compared again.
     pub at: Option<String>,
     /// Git could not be asked.
     pub failed: bool,
@@ -71,13 +71,20 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
         return Compared::default();
     }
     let Versions { commit, index, head } = versions;
+    // It may be fetched without a change of the commit.
+    let lacks = |commit: &String| {
+        let has = |commit: &str| at_commit::has(&project.lockfile, commit);
+        git::is_partial_clone(&project.root) != Ok(false)
+            && history_end(&history, commit, &BTreeSet::new(), has) != Ok(None)
+    };
+    let at = if commit.as_ref().is_some_and(lacks) { None } else { Some(at) };
     let uncommitted = index.iter().chain(&head).map(Vec::as_slice).filter(|version| *version != bytes);
     let mut others: Vec<&[u8]> = uncommitted.collect();
     if let Some(commit) = &commit {
         others.extend(earlier(&history, commit));
     }
     let (lost, is_changed) = add_lost(project, remote, bytes, &others, ledger);
-    Compared { lost, is_changed, at: Some(at), failed: false }
+    Compared { lost, is_changed, at, failed: false }
 }
 
 /// Returns git's versions of the file; `None` in the middle of a switch of branches. If `HEAD` and
@@ -113,7 +120,7 @@ fn lineage<'a>(history: &'a [FileCommit], commit: &str) -> Vec<(&'a FileCommit, 
 }
 
 /// Returns the names of the contents that [`earlier`] needs.
-fn needed(history: &[FileCommit], commit: &str) -> BTreeSet<String> {
+pub(crate) fn needed(history: &[FileCommit], commit: &str) -> BTreeSet<String> {
     let line = lineage(history, commit).into_iter();
     line.flat_map(|(found, parents)| std::iter::once(found).chain(parents)).filter_map(|one| one.blob.clone()).collect()
 }
@@ -123,19 +130,59 @@ fn needed(history: &[FileCommit], commit: &str) -> BTreeSet<String> {
 /// A commit that deleted the lockfile, or put one in its place with none of its assets, began a new
 /// one on purpose: nothing before it counts.
 fn earlier<'a>(history: &'a FileHistory, commit: &str) -> Vec<&'a [u8]> {
-    let content = |commit: &FileCommit| history.contents.get(commit.blob.as_ref()?).map(Vec::as_slice);
     let mut versions = Vec::new();
     for (found, parents) in lineage(&history.commits, commit) {
-        versions.extend(content(found));
-        match parents.as_slice() {
-            [parent] if content(found).is_none_or(|new| content(parent).is_some_and(|old| is_another(old, new))) => {
-                break;
-            }
-            [_, merged @ ..] => versions.extend(merged.iter().filter_map(|commit| content(commit))),
-            [] => {}
+        versions.extend(content(history, found));
+        if begins_anew(history, found, &parents) {
+            break;
         }
+        versions.extend(parents.iter().skip(1).filter_map(|commit| content(history, commit)));
     }
     versions
+}
+
+fn begins_anew(history: &FileHistory, found: &FileCommit, parents: &[&FileCommit]) -> bool {
+    let [parent] = parents else { return false };
+    content(history, found).is_none_or(|new| content(history, parent).is_some_and(|old| is_another(old, new)))
+}
+
+fn content<'a>(history: &'a FileHistory, commit: &FileCommit) -> Option<&'a [u8]> {
+    history.contents.get(commit.blob.as_ref()?).map(Vec::as_slice)
+}
+
+/// The commit before which the lockfiles of a history that would count are not here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HistoryEnd {
+    /// The clone has no commit before this one.
+    NoEarlierCommit(String),
+    /// The clone lacks the lockfile of this one, or of what it merged.
+    NoContent(String),
+}
+
+/// Returns the commit at which the history that leads to `commit` ends though earlier lockfiles
+/// count; `None` if all that count are here. `last` are the commits at which a shallow clone ends,
+/// and `has` says whether a commit has a lockfile.
+pub(crate) fn history_end(
+    history: &FileHistory,
+    commit: &str,
+    last: &BTreeSet<String>,
+    has: impl Fn(&str) -> Result<bool, String>,
+) -> Result<Option<HistoryEnd>, String> {
+    for (found, parents) in lineage(&history.commits, commit) {
+        let merged = if parents.len() > 1 { parents.as_slice() } else { &[] };
+        for one in [found].iter().chain(merged) {
+            if one.blob.is_none() && has(&one.commit)? {
+                return Ok(Some(HistoryEnd::NoContent(found.commit.clone())));
+            }
+        }
+        if last.contains(&found.commit) {
+            return Ok(Some(HistoryEnd::NoEarlierCommit(found.commit.clone())));
+        }
+        if begins_anew(history, found, &parents) {
+            break;
+        }
+    }
+    Ok(None)
 }
 
 /// Returns whether a lockfile has assets, and none of those that an older one has.

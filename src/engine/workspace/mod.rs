@@ -21,3 +21,4 @@ pub(crate) mod snapshot;
 pub(crate) mod state_cache;
 pub(crate) mod state_folder;
 pub(crate) mod unfinished_merge;
+pub(crate) mod unseen_history;

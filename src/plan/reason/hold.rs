@@ -19,6 +19,7 @@ use crate::model::observation::{Mismatch, NotFound};
 use crate::model::path::ProjectPath;
 use crate::model::phase::IntentKind;
 use crate::model::recorded::{RefusalKind, RetireReason};
+use crate::model::unseen_history::HistoryGap;
 use crate::plan::contradiction::Contradiction;
 use crate::plan::pinnable::{Unusable, UsableRevisions};
 
@@ -225,6 +226,8 @@ pub(crate) enum HoldReason {
     },
     /// The lockfile that tells what was uploaded is missing.
     LockfileLost(Lost),
+    /// An earlier lockfile that this clone lacks may have its asset.
+    HistoryUnseen(HistoryGap),
     /// Roblox doesn't find its asset at the moment.
     NotFound {
         /// The asset.
@@ -297,6 +300,7 @@ impl HoldReason {
             | Self::SharedUpload { .. }
             | Self::NeverCommitted { .. }
             | Self::LockfileLost(_)
+            | Self::HistoryUnseen(_)
             | Self::NotFound { .. }
             | Self::AnotherAsset(_)
             | Self::Unverified { .. }
@@ -335,6 +339,7 @@ impl HoldReason {
             Self::SharedUpload { .. } => "shared_upload",
             Self::NeverCommitted { .. } => "never_committed",
             Self::LockfileLost(_) => "lockfile_lost",
+            Self::HistoryUnseen(_) => "history_unseen",
             Self::NotFound { .. } => "not_found",
             Self::AnotherAsset(_) => "another_asset",
             Self::Unverified { .. } => "unverified",

@@ -55,7 +55,7 @@ pub(crate) fn untracked<'a>(
         return Ok(UntrackedFiles::default());
     }
     missing.retain(|path, _| !is_below(&elsewhere, path));
-    let ignored = if missing.is_empty() { 0 } else { ignored(&place, missing.keys())? };
+    let ignored = if missing.is_empty() { 0 } else { ignored(&place, missing.keys())?.len() };
     Ok(UntrackedFiles { files: missing.into_values().flatten().cloned().collect(), ignored, is_lockfile_unmerged })
 }
 
@@ -152,12 +152,15 @@ fn index(place: &CheckoutFile, mut has: impl FnMut(&str, bool)) -> Result<BTreeS
     Ok(elsewhere)
 }
 
-/// Returns how many of these files git is told to ignore.
-fn ignored<'a>(place: &CheckoutFile, files: impl Iterator<Item = &'a String>) -> Result<usize, String> {
+/// Returns those of these files that git is told to ignore.
+pub(super) fn ignored<'a>(
+    place: &CheckoutFile,
+    files: impl Iterator<Item = &'a String>,
+) -> Result<Vec<String>, String> {
     let names: String = files.flat_map(|path| [path.as_str(), "\0"]).collect();
     let answer = place.ask_for(&["check-ignore", "--stdin", "-z"], names.as_bytes(), FILES)?;
     match answer.status.code() {
-        Some(0 | 1) => Ok(answer.said.split('\0').filter(|path| !path.is_empty()).count()),
+        Some(0 | 1) => Ok(answer.said.split('\0').filter(|path| !path.is_empty()).map(composed).collect()),
         Some(_) | None => Err(why(&answer)),
     }
 }
@@ -168,17 +171,17 @@ fn is_below(places: &BTreeSet<String>, path: &str) -> bool {
 }
 
 /// The folder of the project within the checkout, with a `/` after it.
-fn prefix(place: &CheckoutFile) -> String {
+pub(super) fn prefix(place: &CheckoutFile) -> String {
     place.inside.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default()
 }
 
 /// The path of a file within the checkout.
-fn inside(prefix: &str, path: &ProjectPath) -> String {
+pub(super) fn inside(prefix: &str, path: &ProjectPath) -> String {
     composed(&format!("{prefix}{}", path.as_str()))
 }
 
 /// Some systems spell accents apart from their letters, and git together.
-fn composed(path: &str) -> String {
+pub(super) fn composed(path: &str) -> String {
     if path.is_ascii() { path.to_owned() } else { path.nfc().collect() }
 }
 

@@ -58,6 +58,7 @@ impl HoldReason {
             | Self::Archived { .. }
             | Self::NeverCommitted { .. }
             | Self::LockfileLost(_)
+            | Self::HistoryUnseen(_)
             | Self::NotFound { .. }
             | Self::AnotherAsset(_)
             | Self::Unverified { .. }
@@ -98,6 +99,7 @@ impl HoldReason {
             | Self::SharedUpload { .. }
             | Self::NeverCommitted { .. }
             | Self::LockfileLost(_)
+            | Self::HistoryUnseen(_)
             | Self::PinUnusable { .. }
             | Self::PinnedTooEarly { .. } => None,
         }

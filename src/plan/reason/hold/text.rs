@@ -12,6 +12,7 @@ use crate::model::phase::IntentKind;
 use crate::model::proposed::quoted;
 use crate::model::recorded::RefusalKind;
 use crate::model::shown::foreign;
+use crate::model::unseen_history::FETCH_ALL;
 use crate::plan::pinnable::shown;
 use crate::plan::reason::step::ReplaceCause;
 use crate::plan::reason::why_text;
@@ -83,16 +84,14 @@ impl HoldReason {
                     }
                     NeverCommitted::Entry => "commit the manifest on the machine that uploaded it".to_owned(),
                     NeverCommitted::Unknown => "clone the repository anew, with its whole history".to_owned(),
-                    NeverCommitted::Shallow => {
-                        "fetch the whole history: `git fetch --unshallow`, or `fetch-depth: 0` for actions/checkout"
-                            .to_owned()
-                    }
+                    NeverCommitted::Shallow => FETCH_ALL.to_owned(),
                 };
                 format!(
                     "{commit}; if nobody wants it any more, `macadam archive {address:#}` or `macadam forget {address:#}`"
                 )
             }
             Self::LockfileLost(lost) => lost.hint(),
+            Self::HistoryUnseen(gap) => gap.hint(),
             Self::NotFound { known, .. } => asked_again(*known),
             Self::AnotherAsset(mismatch) => mismatch.hint().to_owned(),
             Self::Unverified { .. } => "`macadam sync` checks that first, and continues by itself".to_owned(),
@@ -224,6 +223,7 @@ impl fmt::Display for HoldReason {
                 write!(f, "it is missing here, but Macadam doesn't treat it as removed: {why}")
             }
             Self::LockfileLost(lost) => lost.fmt(f),
+            Self::HistoryUnseen(gap) => gap.fmt(f),
             Self::NotFound { asset_id, known } => NotFoundYet(*asset_id, *known).fmt(f),
             Self::AnotherAsset(mismatch) => mismatch.fmt(f),
             Self::Unverified { asset_id } => write!(

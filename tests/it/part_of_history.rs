@@ -1,0 +1,153 @@
+//! Clones with a part of git's history: an asset whose entry an earlier merge or edit dropped from the
+//! lockfile is not uploaded a second time there, and what is certainly new is uploaded.
+
+use serde_json::{Value, json};
+
+use super::ci::{Ci, push};
+use super::commit_push::Clone;
+use super::lost_entries::without;
+use super::service::Service;
+use super::support::{Project, png};
+
+const ONCE: [&str; 2] = ["sync", "--once"];
+const LOCKFILE: &str = "assets.lock.toml";
+
+/// Two pictures were uploaded; a later commit dropped the entry of the first one, and another one
+/// follows it.
+fn dropped() -> Ci {
+    let ci = Ci::new(2);
+    let author = ci.machine();
+    ci.run(&author, &ONCE).expect(0);
+    push(&author, "synced");
+    author.write(LOCKFILE, &without(&author.read(LOCKFILE), "ui/0.png"));
+    push(&author, "dropped");
+    author.write("readme.md", "a game\n");
+    push(&author, "later");
+    ci.hub_git(&["config", "uploadpack.allowFilter", "true"]);
+    ci
+}
+
+/// The addresses on hold, with the code of the reason.
+fn held(document: &Value) -> Vec<(&str, &str)> {
+    let actions = document["actions"].as_array().unwrap().iter();
+    let held = actions.filter(|action| action["action"] == "hold");
+    held.map(|action| (action["address"].as_str().unwrap(), action["code"].as_str().unwrap())).collect()
+}
+
+fn add(machine: &Clone, name: &str, shade: u8) {
+    std::fs::write(machine.path.join(name), png(shade)).unwrap();
+}
+
+#[test]
+fn a_shallow_clone_uploads_nothing_that_an_earlier_lockfile_may_have() {
+    let ci = dropped();
+    let machine = ci.hub.clone_partly("pipeline", &["--depth=1"]);
+    let plan = ci.json(&machine, &["plan"], 0);
+    assert_eq!(held(&plan), [("ui/0.png", "history_unseen")], "{plan:#}");
+    let ran = ci.run(&machine, &ONCE).expect(1);
+    for word in ["ui/0.png", "this is a shallow clone", "`fetch-depth: 0`", "`git fetch --unshallow`"] {
+        assert!(ran.stdout.contains(word), "{word}: {}", ran.stdout);
+    }
+    let status = ci.run(&machine, &["status"]).stdout;
+    assert!(status.contains("shallow"), "{status}");
+    assert_eq!(ci.creates(), 2);
+    // The whole history has it.
+    machine.git(&["fetch", "-q", "--unshallow"]);
+    ci.run(&machine, &ONCE).expect(0);
+    assert!(machine.read(LOCKFILE).contains("ui/0.png"));
+    assert_eq!(ci.creates(), 2);
+}
+
+#[test]
+fn a_shallow_clone_uploads_what_its_commits_show_to_be_new() {
+    let ci = dropped();
+    let author = ci.machine();
+    ci.run(&author, &ONCE).expect(0);
+    add(&author, "ui/new.png", 20);
+    // A key of the manifest is new if it was not there, whatever its file is called.
+    add(&author, "sword.png", 21);
+    let manifest = author.read("assets.toml");
+    author.write("assets.toml", &format!("{manifest}\n[assets.sword]\npath = \"sword.png\"\n"));
+    push(&author, "new files");
+    // Nothing tells there whether it is new.
+    let pipeline = ci.hub.clone_partly("pipeline", &["--depth=1"]);
+    assert_eq!(held(&ci.json(&pipeline, &ONCE, 1)).len(), 2);
+    assert_eq!(ci.creates(), 2);
+    let deeper = ci.hub.clone_partly("deeper", &["--depth=2"]);
+    // Nobody has committed this one.
+    add(&deeper, "ui/newer.png", 22);
+    assert_eq!(held(&ci.json(&deeper, &ONCE, 0)), []);
+    assert_eq!(ci.creates(), 5);
+    // An edit is new as well, a build that git ignores may not be.
+    deeper.write(".gitignore", "built/\n");
+    deeper.write(
+        "assets.toml",
+        &format!("{manifest}\n[assets.sword]\npath = \"sword.png\"\n\n[globs.built]\npath = \"built/*.png\"\n"),
+    );
+    add(&deeper, "ui/1.png", 23);
+    std::fs::create_dir(deeper.path.join("built")).unwrap();
+    add(&deeper, "built/x.png", 24);
+    assert_eq!(held(&ci.json(&deeper, &ONCE, 1)), [("built/x.png", "history_unseen")]);
+    assert_eq!(ci.creates(), 6);
+}
+
+#[test]
+fn a_person_who_vouches_for_the_lockfile_uploads_from_a_shallow_clone() {
+    let ci = dropped();
+    let machine = ci.hub.clone_partly("pipeline", &["--depth=1"]);
+    ci.run(&machine, &["sync", "--once", "--trust-lockfile"]).expect(0);
+    assert_eq!(ci.creates(), 3);
+}
+
+/// Nothing before a lockfile counts that is not in the checked-out commit.
+#[test]
+fn the_first_sync_of_a_shallow_clone_uploads_everything() {
+    let ci = Ci::new(12);
+    let machine = ci.hub.clone_partly("pipeline", &["--depth=1"]);
+    ci.run(&machine, &ONCE).expect(0);
+    assert_eq!(ci.creates(), 12);
+    push(&machine, "synced");
+    add(&machine, "ui/new.png", 20);
+    assert_eq!(ci.json(&machine, &ONCE, 0)["in_sync"], json!(true));
+    assert_eq!(ci.creates(), 13);
+}
+
+/// It has all commits, and of the lockfile only the newest content.
+#[test]
+fn a_partial_clone_uploads_nothing_that_an_earlier_lockfile_may_have() {
+    let ci = dropped();
+    let machine = ci.hub.clone_partly("partial", &["--filter=blob:none"]);
+    add(&machine, "ui/new.png", 20);
+    let ran = ci.run(&machine, &ONCE).expect(1);
+    assert!(ran.stdout.contains("ui/0.png") && ran.stdout.contains("this is a partial clone"), "{}", ran.stdout);
+    assert_eq!(ci.creates(), 3);
+    let way_on = format!("git log --full-history -m -p -- {LOCKFILE}");
+    assert!(ran.stdout.contains(&format!("`{way_on}`")), "{}", ran.stdout);
+    machine.git(&way_on.split(' ').skip(1).collect::<Vec<_>>());
+    ci.run(&machine, &ONCE).expect(0);
+    assert!(machine.read(LOCKFILE).contains("ui/0.png"));
+    assert_eq!(ci.creates(), 3);
+}
+
+#[test]
+fn a_service_in_a_shallow_clone_names_what_waits() {
+    let ci = dropped();
+    let project = Project::new("").at(&ci.remote.url());
+    project.remove("assets.toml");
+    let hub = format!("file://{}", ci.hub.folder.path().join("hub.git").display());
+    project.git(&["clone", "-q", "--depth=1", &hub, "."]);
+    let service = Service::start(&project, &[]);
+    service.says("on hold: this is a shallow clone");
+    let log = service.log();
+    assert!(log.contains("address=ui/0.png") && log.contains("`git fetch --unshallow`"), "{log}");
+    // What is made from now on is new.
+    project.write("ui/new.png", png(20));
+    service.until_synced("ui/new.png");
+    assert_eq!(ci.creates(), 3);
+    project.git(&["fetch", "-q", "--unshallow"]);
+    project.write("ui/newer.png", png(21));
+    service.until_synced("ui/0.png");
+    service.until_synced("ui/newer.png");
+    service.end();
+    assert_eq!(ci.creates(), 4);
+}
