@@ -20,11 +20,11 @@ use crate::engine::execute::context::ExecutionContext;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::progress::silent;
 use crate::engine::workspace::session::Session;
-use crate::engine::workspace::snapshot::{self, PlanPreview};
+use crate::engine::workspace::snapshot::{self, PlanPreview, StateSnapshot};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::request::{Request, Resolution};
-use crate::plan::PlanOptions;
+use crate::plan::{PlanOptions, current};
 use crate::platform::clock;
 
 impl From<RepairError> for CommandFailure {
@@ -77,14 +77,26 @@ pub(super) async fn resolve(output: Printer, global: &Global, args: &ResolveArgs
     } else {
         let commit = if target::is_local(global) { "" } else { ". Commit the lockfile" };
         let done = match found {
-            Resolution::Asset(asset_id) => format!("asset {asset_id} is recorded for {address}{commit}"),
-            Resolution::NoDuplicate => format!("{address} has no duplicate{commit}"),
+            Resolution::Asset(asset_id) => match used_beside(&target, &address, asset_id) {
+                Some(used) => {
+                    format!("asset {asset_id} is the second copy of {address}, which keeps using asset {used}{commit}")
+                }
+                None => format!("asset {asset_id} is the upload of {address}{commit}"),
+            },
+            Resolution::NoDuplicate => format!("there is no second copy of {address} on Roblox{commit}"),
             Resolution::Nothing => format!("{} uploads {address} again", next(by_service)),
         };
         output.line(format!("{} {done}", paint(TextStyle::Good, "resolved:")));
         renamed::tell(output, &target, &[address]);
     }
     Ok(Exit::Success)
+}
+
+/// Returns the asset that an address uses, if it is another one than `asset_id`.
+fn used_beside(target: &ProjectTarget, address: &Address, asset_id: AssetId) -> Option<AssetId> {
+    let view = StateSnapshot::open(&target.project, &target.remote).ok()?;
+    let (key, _) = current::last(view.recorded.assets.get(address)?)?;
+    (key.asset_id != asset_id).then_some(key.asset_id)
 }
 
 /// The process that does the rest.

@@ -48,6 +48,12 @@ pub enum RepairError {
         /// The address.
         address: Address,
     },
+    /// Only a possible duplicate is to be decided, and nothing waits for it.
+    #[error("`{address}` waits for no upload; only whether a second copy of it is on Roblox is open")]
+    OnlyDuplicate {
+        /// The address.
+        address: Address,
+    },
     /// The asset can't be the result of the create.
     #[error("asset {asset_id} can't be the upload of `{address}`: {why}")]
     NotTheSame {
@@ -57,6 +63,8 @@ pub enum RepairError {
         asset_id: AssetId,
         /// The difference.
         why: String,
+        /// The upload that is to be settled made a second copy, or nothing.
+        is_duplicate: bool,
     },
     /// The asset belongs to another address.
     #[error("asset {asset_id} already belongs to `{owner}`")]
@@ -65,6 +73,10 @@ pub enum RepairError {
         asset_id: AssetId,
         /// Its address.
         owner: Address,
+        /// The address that was asked for.
+        address: Address,
+        /// The upload that is to be settled made a second copy, or nothing.
+        is_duplicate: bool,
     },
     /// What any command may fail of.
     #[error(transparent)]
@@ -83,6 +95,16 @@ impl RepairError {
         match self {
             Self::Unknown { .. } | Self::NotInDoubt { .. } | Self::NoDuplicate { .. } | Self::NeverSent { .. } => {
                 Some("`macadam status` shows what is on hold or failed, and why".to_owned())
+            }
+            Self::OnlyDuplicate { address } => Some(format!(
+                "look for it at create.roblox.com: `macadam resolve {address:#} --asset-id N` records the second copy, and \
+                 `macadam resolve {address:#} --no-duplicate` that there is none"
+            )),
+            Self::NotTheSame { address, is_duplicate: true, .. } | Self::Taken { address, is_duplicate: true, .. } => {
+                Some(format!(
+                    "look for the second copy at create.roblox.com; if there is none, `macadam resolve {address:#} \
+                     --no-duplicate`"
+                ))
             }
             Self::NotTheSame { .. } | Self::Taken { .. } => {
                 Some("look for the right one at create.roblox.com; `--recreate` if it isn't there".to_owned())
@@ -139,7 +161,8 @@ pub(crate) async fn resolve_with(
         recorded.assets.iter().find(|(_, record)| owns(record)).map(|(other, _)| other.clone())
     });
     if let Some(owner) = taken {
-        return Err(RepairError::Taken { asset_id, owner });
+        let (address, is_duplicate) = (address.clone(), in_progress.is_duplicate());
+        return Err(RepairError::Taken { asset_id, owner, address, is_duplicate });
     }
     if let OpenUpload::Update(_) = in_progress {
         return Err(RepairError::NotInDoubt { address: address.clone() });
@@ -147,7 +170,8 @@ pub(crate) async fn resolve_with(
     let query = AssetQuery::plain(asset_id);
     let asset = error::fetch(context, query).await?;
     if let Some(why) = difference(in_progress.attempt(), &record, &asset) {
-        return Err(RepairError::NotTheSame { address: address.clone(), asset_id, why });
+        let (address, is_duplicate) = (address.clone(), in_progress.is_duplicate());
+        return Err(RepairError::NotTheSame { address, asset_id, why, is_duplicate });
     }
     state_cache
         .commit_with(|recorded| {
@@ -206,7 +230,7 @@ pub(crate) async fn recreate(state_cache: &StateCache, address: &Address) -> Res
         }
         OpenUpload::Update(id) => vec![Change::Advance { attempt: *id, event: PhaseEvent::SetAside }],
         OpenUpload::SetAside(..) | OpenUpload::Suspected(..) => {
-            return Err(RepairError::NotInDoubt { address: address.clone() });
+            return Err(RepairError::OnlyDuplicate { address: address.clone() });
         }
     };
     changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
@@ -252,6 +276,11 @@ enum OpenUpload {
 }
 
 impl OpenUpload {
+    /// Whether nothing waits for it, so that its asset would be a second copy.
+    const fn is_duplicate(&self) -> bool {
+        matches!(self, Self::SetAside(..) | Self::Suspected(..))
+    }
+
     const fn attempt(&self) -> Option<&Attempt> {
         match self {
             Self::Waiting(_, attempt) | Self::Overdue(_, attempt) | Self::SetAside(_, attempt) => Some(attempt),

@@ -123,7 +123,9 @@ fn a_possible_duplicate_survives_the_state_and_a_rename() {
     let used = status["assets"][0]["asset_id"].as_u64().unwrap();
     let assets = trial.remote.assets();
     let other = assets.iter().find(|r| r.asset.metadata.display_name == "a" && r.asset.id != used).unwrap().asset.id;
-    trial.project.run(&["resolve", "ui/renamed.png", "--asset-id", &other.to_string()]).expect(0);
+    let told = trial.project.run(&["resolve", "ui/renamed.png", "--asset-id", &other.to_string()]).expect(0).stdout;
+    let second = format!("asset {other} is the second copy of ui/renamed.png, which keeps using asset {used}");
+    assert!(told.contains(&second), "{told}");
     assert_eq!(possible(&trial, "ui/renamed.png"), 0);
     assert!(trial.project.read("assets.lock.toml").contains(&other.to_string()));
     let (_, status) = trial.project.json(&["status", "ui/renamed.png"]);
@@ -136,7 +138,16 @@ fn a_person_can_say_that_there_is_no_duplicate() {
     let trial = Trial::new().fault(json!({"match": {"endpoint": "create_asset", "name": "a"}, "times": 1, "action": {"kind": "reset", "at": "after_body"}}));
     trial.document(60, 0);
     assert_eq!(possible(&trial, "ui/a.png"), 1);
-    trial.project.run(&["resolve", "ui/a.png", "--no-duplicate"]).expect(0);
+    // Nothing waits for an upload, so it can't be sent again; and the only asset there is no second one.
+    let (_, status) = trial.project.json(&["status", "ui/a.png"]);
+    let used = status["assets"][0]["asset_id"].to_string();
+    for wrong in [&["--recreate"][..], &["--asset-id", &used]] {
+        let said = trial.project.run(&[&["resolve", "ui/a.png"], wrong].concat()).expect(1).stderr;
+        let proposes = (said.contains("`macadam resolve ui/a.png --no-duplicate`"), said.contains("--recreate"));
+        assert_eq!(proposes, (true, false), "{wrong:?}: {said}");
+    }
+    let told = trial.project.run(&["resolve", "ui/a.png", "--no-duplicate"]).expect(0).stdout;
+    assert!(told.contains("there is no second copy of ui/a.png"), "{told}");
     assert_eq!(possible(&trial, "ui/a.png"), 0);
     trial.project.remove(".macadam");
     assert_eq!(possible(&trial, "ui/a.png"), 0, "the lockfile says so too");
