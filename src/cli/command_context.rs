@@ -16,7 +16,6 @@ use super::output::{Printer, TextStyle, listed, paint, plural};
 use super::plan_text;
 use super::progress::Bars;
 use super::sync::{confirm, end_after, listen_to_signals};
-use super::tally::done_word;
 use super::target::{self, ProjectTarget};
 use crate::cloud::client::Client;
 use crate::engine::reconcile::once::{OnceOptions, SyncError, sync_once};
@@ -177,7 +176,7 @@ pub(super) fn show(output: Printer, report: &RunReport) {
     for entry in &report.steps {
         if let Outcome::Done { asset_id, revision } = &entry.outcome {
             let revision = revision.map(|number| format!(", revision {number}")).unwrap_or_default();
-            let name = paint(TextStyle::Good, format!("{:<15}", done_word(&entry.step.action)));
+            let name = paint(TextStyle::Good, format!("{:<15}", entry.step.action.done_word()));
             let rule = plan_text::rule(&entry.step, output.is_verbose());
             output.line(format!("{name} {} ({}{revision}){rule}", entry.step.address, asset_id.uri()));
         }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::output::{TextStyle, paint, plural, stdout_columns};
-use super::tally::{Tally, Tense, done_word, heading, hold_word, tally};
+use super::tally::{Tally, Tense, heading, hold_word, tally};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::history::RevisionState;
@@ -166,7 +166,7 @@ pub(super) fn done(step: &Step, asset_id: AssetId, revision: Option<u64>, with_r
         Action::Move { from } => format!(", from {from}"),
         _ => String::new(),
     };
-    let name = paint(TextStyle::Good, format!("{:<15}", done_word(&step.action)));
+    let name = paint(TextStyle::Good, format!("{:<15}", step.action.done_word()));
     format!("{name} {} ({}{revision}){about}{}", step.address, asset_id.uri(), rule(step, with_rule))
 }
 

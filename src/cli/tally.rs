@@ -36,23 +36,6 @@ pub(super) const fn heading(action: &Action) -> &'static str {
     }
 }
 
-/// The word for an action that is done, at the start of its line.
-pub(super) const fn done_word(action: &Action) -> &'static str {
-    match action {
-        Action::Create(_) => "uploaded",
-        Action::Share { .. } => "shared",
-        Action::Move { .. } => "moved",
-        Action::UpdateContent { .. } => "updated",
-        Action::Replace { .. } => "replaced",
-        Action::PointBack { pinned: false, .. } => "switched back",
-        Action::PointBack { pinned: true, .. } | Action::Rollback { .. } => "rolled back",
-        Action::UpdateMetadata { .. } => "changed",
-        Action::Restore { .. } => "restored",
-        Action::Archive { .. } => "archived",
-        Action::Settle { .. } | Action::Wait { .. } => "finished",
-    }
-}
-
 /// The heading and the word in a summary for what is not done.
 pub(super) const fn hold_word(kind: HoldKind) -> &'static str {
     match kind {

@@ -50,13 +50,31 @@ pub struct Diagnostic {
     pub quoted: bool,
     /// The other places of a clash, in bytes from the file's start, with a word to each.
     pub also: Vec<(Range<usize>, String)>,
+    /// The matter that it is about, if it may be said in other words while it goes on.
+    pub matter: Option<Matter>,
+}
+
+/// A matter that goes on while its note changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matter {
+    /// Wanted files are not in git.
+    Untracked,
 }
 
 impl Diagnostic {
     /// A note about the files of the project around the manifest `file`.
     pub(crate) fn of_project(message: String, hint: String, file: String) -> Self {
         let (severity, hint) = (Severity::Note, Some(hint));
-        Self { severity, message, hint, file, span: None, line: None, column: None, quoted: false, also: Vec::new() }
+        let (span, line, column, quoted, also) = (None, None, None, false, Vec::new());
+        Self { severity, message, hint, file, span, line, column, quoted, also, matter: None }
+    }
+
+    /// Returns whether both say the same, or speak of the same matter.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (self.matter, other.matter) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => self.message == other.message,
+        }
     }
 }
 
@@ -206,6 +224,7 @@ impl ManifestSource {
             column: place.map(|(_, column)| column),
             quoted,
             also,
+            matter: None,
         }
     }
 

@@ -33,7 +33,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use diagnostic::Diagnostic;
+pub(crate) use diagnostic::{Diagnostic, Matter};
 pub use edit::remove_pin;
 pub(crate) use edit::{EditError, pinned, set_pin};
 pub(crate) use lines::EntryLines;

@@ -183,6 +183,7 @@ mod tests {
             column: None,
             quoted: true,
             also: also.into_iter().map(|span| (span, "here first".to_owned())).collect(),
+            matter: None,
         }
     }
 

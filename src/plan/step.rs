@@ -215,6 +215,23 @@ pub(crate) enum Action {
 }
 
 impl Action {
+    /// A person's word for it once it is done.
+    pub(crate) const fn done_word(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "uploaded",
+            Self::Share { .. } => "shared",
+            Self::Move { .. } => "moved",
+            Self::UpdateContent { .. } => "updated",
+            Self::Replace { .. } => "replaced",
+            Self::PointBack { pinned: false, .. } => "switched back",
+            Self::PointBack { pinned: true, .. } | Self::Rollback { .. } => "rolled back",
+            Self::UpdateMetadata { .. } => "changed",
+            Self::Restore { .. } => "restored",
+            Self::Archive { .. } => "archived",
+            Self::Settle { .. } | Self::Wait { .. } => "finished",
+        }
+    }
+
     /// The name in output.
     pub(crate) const fn name(&self) -> &'static str {
         match self {

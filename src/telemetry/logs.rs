@@ -150,7 +150,8 @@ struct InWords;
 struct EventWords {
     message: String,
     address: Option<String>,
-    action: Option<String>,
+    /// The message is the word for what was done to the address.
+    is_done: bool,
     details: Vec<String>,
 }
 
@@ -169,7 +170,9 @@ impl EventWords {
         match field.name() {
             "message" => self.message = value,
             "address" => self.address = Some(value),
-            "action" => self.action = Some(value),
+            // The word of the message, for programs.
+            "action" => {}
+            "outcome" => self.is_done = true,
             "asset_id" => self.details.push(format!("rbxassetid://{value}")),
             "revision" => self.details.push(format!("revision {value}")),
             "assets" if value == "1" => self.details.push("1 asset".to_owned()),
@@ -179,30 +182,14 @@ impl EventWords {
     }
 
     fn sentence(self) -> String {
-        let Self { message, address, action, details } = self;
-        // What is done has its own words; the action's name is for programs.
-        let start = match (action.as_deref().map(done_word), address) {
-            (Some(word), Some(address)) if message == "done" => format!("{word:<12} {address}"),
-            (_, Some(address)) => format!("{address}: {message}"),
-            (_, None) => message,
+        let Self { message, address, is_done, details } = self;
+        let start = match address {
+            Some(address) if is_done => format!("{message:<12} {address}"),
+            Some(address) => format!("{address}: {message}"),
+            None => message,
         };
         let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
         format!("{start}{details}")
-    }
-}
-
-/// The word for an action that is done, by its name in the log.
-fn done_word(action: &str) -> &str {
-    match action {
-        "create" => "uploaded",
-        "update_content" => "updated",
-        "replace" => "replaced",
-        "update_metadata" => "changed",
-        "rollback" => "rolled back",
-        "archive" => "archived",
-        "restore" => "restored",
-        "move" => "moved",
-        other => other,
     }
 }
 
@@ -332,7 +319,7 @@ mod tests {
         let to = buffer.clone();
         let subscriber = subscriber(LogForm::Text, Level::Info, Reader::Person, Wording::default(), move || to.clone());
         tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(target: "macadam::x", address = "sword", action = "create", asset_id = 5, revision = 1, "done");
+            tracing::info!(target: "macadam::x", address = "sword", outcome = "done", asset_id = 5, revision = 1, "uploaded");
             tracing::warn!(target: "macadam::x", address = %"sword", "it is refused");
             tracing::info!(target: "macadam::x", assets = 6, "files or manifest changed");
         });

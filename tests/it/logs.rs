@@ -1,5 +1,8 @@
 //! The log of the real program on standard error, by reader.
 
+use macadam::emulator::{Config, LatencyModel};
+
+use super::service::{Service, start};
 use super::support::{GLOBS, Project, Ran, Remote, png, system};
 
 /// The lines about the one asset, of a run with standard error in a file that `JOURNAL_STREAM`
@@ -36,4 +39,51 @@ fn a_pipe_gets_no_escape_codes_and_the_journal_priorities() {
     project.write("ui/a.png", png(4));
     let json = logged_to_a_file(&project, true, "json");
     assert!(!json.is_empty() && json.iter().all(|line| line.starts_with("<6>{")), "{json:?}");
+}
+
+/// As `sync --once` says it.
+#[test]
+fn an_upload_that_ends_after_a_restart_is_called_finished() {
+    let (remote, project) = start(Config::default());
+    remote.control().set_latency(LatencyModel::Fixed(1_500));
+    let mut service = Service::start(&project, &[]);
+    service.until("both are accepted", || remote.control().operations().len() == 2);
+    service.until("that is written down", || service.state_of("ui/a.png") == "in_progress");
+    service.kill();
+    let service = Service::start(&project, &[]);
+    service.says("finished address=ui/a.png");
+    service.says("all 2 assets are up to date");
+    let log = service.end();
+    assert!(!log.contains("\"wait\""), "{log}");
+    assert_eq!(log.matches("up to date").count(), 1, "{log}");
+}
+
+#[test]
+fn the_service_tells_what_moved_from_where_what_it_wrote_and_when_it_is_done() {
+    let (_remote, project) = start(Config::default());
+    let manifest = project.read("assets.toml");
+    project.write("assets.toml", format!("{manifest}\n[[outputs]]\npath = \"ids.json\"\n"));
+    let service = Service::start(&project, &[]);
+    service.says("wrote the asset IDs into ids.json");
+    service.until("it is done", || service.log().matches("all 2 assets are up to date").count() == 1);
+    std::fs::rename(project.file("ui/a.png"), project.file("ui/b.png")).unwrap();
+    service.says("moved address=ui/b.png outcome=\"done\" from=\"ui/a.png\"");
+    service.until("it is done again", || service.log().matches("all 2 assets are up to date").count() == 2);
+    service.end();
+}
+
+/// However many files follow the first one.
+#[test]
+fn files_that_are_not_in_git_are_told_once() {
+    let (_remote, project) = start(Config::default());
+    project.git(&["init", "-q"]);
+    project.git(&["add", "assets.toml", "ui", "models"]);
+    let service = Service::start(&project, &[]);
+    service.until_synced("ui/a.png");
+    for (name, shade) in [("ui/b.png", 2), ("ui/c.png", 3)] {
+        project.write(name, png(shade));
+        service.until_synced(name);
+    }
+    assert_eq!(service.log().matches("not in git").count(), 1, "{}", service.log());
+    service.end();
 }

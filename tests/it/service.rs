@@ -158,7 +158,7 @@ fn a_changed_file_reaches_roblox_without_another_command() {
     // After all that nothing is left to do.
     let log = service.end();
     assert!(log.contains("wrote the lockfile"), "{log}");
-    let line = log.lines().find(|line| line.contains("done") && line.contains("ui/b.png")).unwrap();
+    let line = log.lines().find(|line| line.contains("uploaded address=ui/b.png")).unwrap();
     assert!(line.contains("change="), "by which one change can be followed: {line}");
     for address in ["ui/b.png", "ui/moved.png", "crown", "models/sword.rbxmx"] {
         assert!(project.read("assets.lock.toml").contains(address), "{address} is not in the lockfile");

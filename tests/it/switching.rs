@@ -72,7 +72,7 @@ fn an_upload_that_ends_on_another_branch_stays_out_of_its_lockfile() {
     add_new(&project);
     service.until("it is on the wire", || remote.requests(ApiEndpoint::CreateAsset) == 3);
     project.git(&["checkout", "--quiet", "y"]);
-    service.says("done address=ui/new.png");
+    service.says("uploaded address=ui/new.png");
     service.end();
     is_untouched(&remote, &project);
     project.sync();
@@ -89,7 +89,7 @@ fn an_upload_that_ended_on_another_branch_is_in_its_lockfile_soon_after_the_way_
     add_new(&project);
     service.until("it is on the wire", || remote.requests(ApiEndpoint::CreateAsset) == 3);
     project.git(&["checkout", "--quiet", "y"]);
-    service.says("done address=ui/new.png");
+    service.says("uploaded address=ui/new.png");
     is_untouched(&remote, &project);
     project.git(&["checkout", "--quiet", "x"]);
     service.until("it is in the lockfile", || project.read(LOCKFILE).contains(NEW));

@@ -44,7 +44,7 @@ fn renaming_before_the_lockfile_is_written_keeps_the_asset() {
     project.write("models/sword.rbxmx", rbxmx("a longer sword"));
     service.until("the update is on the wire", || remote.requests(ApiEndpoint::UpdateAsset) == 1);
     project.write("models/new.rbxmx", rbxmx("new"));
-    service.until("it is made", || service.log().contains("done address=models/new.rbxmx"));
+    service.until("it is made", || service.log().contains("uploaded address=models/new.rbxmx"));
     rename(&project, "models/new.rbxmx", "models/renamed.rbxmx");
     service.until_synced("models/renamed.rbxmx");
     service.end();

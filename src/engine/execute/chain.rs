@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::engine::report::run_report::{Outcome, StepReport};
 use crate::model::address::Address;
 use crate::model::urgency::Urgency;
-use crate::plan::Step;
+use crate::plan::{Action, Step};
 use crate::telemetry::logs::OUTCOMES;
 
 /// Executes one step to its outcome.
@@ -140,7 +140,9 @@ pub(crate) fn waits(chain: &[Step], has_chain: impl Fn(&Address) -> bool) -> boo
 pub(crate) async fn run_step(runner: &impl Runner, step: &Step) -> Outcome {
     let outcome = runner.run(step).await;
     if let Outcome::Done { asset_id, revision } = &outcome {
-        tracing::info!(target: OUTCOMES, address = %step.address, action = step.action.name(), %asset_id, revision, "done");
+        let from = if let Action::Move { from } = &step.action { Some(from.as_str()) } else { None };
+        let word = step.action.done_word();
+        tracing::info!(target: OUTCOMES, address = %step.address, outcome = "done", from, %asset_id, revision, "{word}");
     }
     outcome
 }
@@ -180,7 +182,6 @@ mod tests {
     use super::*;
     use crate::model::ids::AssetId;
     use crate::model::recorded::AttemptId;
-    use crate::plan::Action;
     use crate::plan::reason::MoveEvidence;
     use crate::plan::reason::step::StepReason;
     use futures_util::FutureExt as _;

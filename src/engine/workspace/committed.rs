@@ -13,7 +13,7 @@ use crate::engine::workspace::project::Project;
 use crate::engine::workspace::saved_answer::{HistoryQuestion, SavedAnswer};
 use crate::engine::workspace::unfinished_merge::{self, UnfinishedMerge};
 use crate::files;
-use crate::manifest::{self, Diagnostic, Manifest};
+use crate::manifest::{self, Diagnostic, Manifest, Matter};
 use crate::model::address::Address;
 use crate::model::desired::{Desired, DesiredAsset, NeverCommitted};
 use crate::model::file::FileProblemKind;
@@ -172,11 +172,12 @@ fn note(project: &Project, found: &UntrackedFiles) -> Diagnostic {
         some => format!(", {some} of which git is told to ignore"),
     };
     let add = if *ignored > 0 { "git add --force" } else { "git add" };
-    Diagnostic::of_project(
+    let note = Diagnostic::of_project(
         format!("{file} {is} not in git{ignores}, so other machines lack {lack}: {}{and}", names.join(", ")),
         format!("`{add} {}`, and commit {lack} with the lockfile", pathspecs(files)),
         project.manifest_name(),
-    )
+    );
+    Diagnostic { matter: Some(Matter::Untracked), ..note }
 }
 
 /// Returns what `git add` takes to add these files: their names, or, where those are too many,

@@ -50,7 +50,7 @@ use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::outputs::ours;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
-use crate::manifest::Manifest;
+use crate::manifest::{Diagnostic, Manifest};
 use crate::platform::clock;
 use crate::state::StateError;
 
@@ -151,7 +151,7 @@ struct Service<'a> {
     /// The last scan was to look at every file.
     scanned_all: bool,
     /// What the last scan warned of: it is told again only after it was gone.
-    warned: Vec<String>,
+    warned: Vec<Diagnostic>,
     /// Why the current manifest is not in force.
     invalid: Option<String>,
     /// Why the lockfile can't be used.

@@ -48,7 +48,11 @@ pub(crate) struct Observability {
     /// When each address last changed, and the change's id, until it is synced.
     changed_at: BTreeMap<Address, (Duration, ChangeId)>,
     held: BTreeMap<Address, HoldReason>,
+    /// Addresses whose first file is not whole yet.
+    being_written: BTreeSet<Address>,
     drifts: BTreeMap<Address, DriftKind>,
+    /// There was nothing to do at the last plan, and the log says so.
+    is_up_to_date: bool,
 }
 
 impl Observability {
@@ -67,7 +71,9 @@ impl Observability {
             ids: ChangeIds::new(u64::from(clock::now().subsec_nanosecond().unsigned_abs())),
             changed_at: BTreeMap::new(),
             held: BTreeMap::new(),
+            being_written: BTreeSet::new(),
             drifts: BTreeMap::new(),
+            is_up_to_date: false,
         }
     }
 
@@ -220,6 +226,8 @@ impl Observability {
         // A file that is still being written settles in a moment; nothing to report.
         let early = |hold: &&Hold| matches!(&hold.reason, HoldReason::File(problem) if problem.is_being_written());
         let holds: Vec<&Hold> = plan.held.iter().filter(|hold| !early(hold)).collect();
+        self.being_written.retain(|address| !is_planned(address));
+        self.being_written.extend(plan.held.iter().filter(early).map(|hold| hold.address.clone()));
         let held: BTreeMap<Address, HoldReason> =
             holds.iter().map(|hold| (hold.address.clone(), hold.reason.clone())).collect();
         for hold in holds.iter().filter(|hold| self.held.get(&hold.address) != Some(&hold.reason)) {
@@ -251,6 +259,15 @@ impl Observability {
         let all = desired.assets.len() as u64;
         let synced = all.saturating_sub(held).saturating_sub(pending);
         self.metrics.set_assets(&[("synced", synced), ("pending", pending), ("held", held)]);
+        let is_held = !self.held.is_empty() || !self.being_written.is_empty() || !self.drifts.is_empty();
+        let is_up_to_date = acting.is_empty() && !is_held;
+        if is_up_to_date && !self.is_up_to_date && all > 0 {
+            match all {
+                1 => tracing::info!("the one asset is up to date"),
+                all => tracing::info!("all {all} assets are up to date"),
+            }
+        }
+        self.is_up_to_date = is_up_to_date;
         if acting.is_empty() && self.held.is_empty() {
             self.metrics.set_last_success(clock::now().as_second().unsigned_abs());
         }

@@ -29,11 +29,11 @@ impl OutputReporter {
         for (path, problem) in &problems {
             if self.problems.get(path) != Some(problem) {
                 let hint = problem.hint.as_deref().unwrap_or_default();
-                tracing::error!(output = %path, hint, "couldn't write an output: {}", problem.message);
+                tracing::error!(hint, "couldn't write {path}: {}", problem.message);
             }
         }
         for file in files.iter().filter(|file| file.state == OutputState::Written) {
-            tracing::info!(output = %file.path, "wrote an output");
+            tracing::info!("wrote the asset IDs into {}", file.path);
         }
         self.problems = problems;
     }

@@ -139,9 +139,9 @@ impl Service<'_> {
     }
 
     async fn take(&mut self, found: (Gathered, String), before: &FileCache) -> Result<(), ServiceError> {
-        let notes: Vec<String> = found.0.notes.iter().map(|note| note.message.clone()).collect();
-        for note in notes.iter().filter(|note| !self.warned.contains(note)) {
-            tracing::warn!("{note}");
+        let notes = found.0.notes.clone();
+        for note in notes.iter().filter(|note| !self.warned.iter().any(|told| told.is_like(note))) {
+            tracing::warn!("{}", note.message);
         }
         self.warned = notes;
         self.observability.metrics.scanned(found.0.cache.len());
