@@ -273,6 +273,11 @@ fn note_path(plan: &mut Plan, inputs: &AddressInputs<'_>, record: &Record) {
     if record.identity.path != inputs.want.path {
         let identity = Identity { path: inputs.want.path.clone(), ..record.identity.clone() };
         plan.marks.push(Change::SetIdentity { address: inputs.address.clone(), identity });
+        // A move says so itself.
+        if !inputs.moves.taken.contains_key(inputs.address) {
+            let (from, to) = (record.identity.path.clone(), inputs.want.path.clone());
+            note(plan, inputs, NoteKind::FileRenamed { from, to });
+        }
     }
 }
 

@@ -288,9 +288,9 @@ impl Moves {
     }
 
     fn hold_choice(&mut self, address: &Address, candidates: &[Left<'_>], evidence: MoveEvidence) {
-        let Some((_, record)) = candidates.first() else { return };
-        let (from, asset_id) = (addresses(candidates), last_asset(record));
-        self.hold(address, HoldReason::OneOfSeveralLeft { from, evidence, asset_id });
+        let asset_ids = candidates.iter().map(|(_, record)| last_asset(record)).collect();
+        let from = addresses(candidates);
+        self.hold(address, HoldReason::OneOfSeveralLeft { from, evidence, asset_ids });
         self.undecided.extend(candidates.iter().map(|(from, _)| (*from).clone()));
     }
 

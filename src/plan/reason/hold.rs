@@ -184,8 +184,8 @@ pub(crate) enum HoldReason {
         from: Vec<Address>,
         /// The evidence that they share.
         evidence: MoveEvidence,
-        /// The asset of the first one.
-        asset_id: Option<AssetId>,
+        /// The asset of each.
+        asset_ids: Vec<Option<AssetId>>,
     },
     /// It may be an address whose absence doesn't count as a removal.
     MayHaveMoved {

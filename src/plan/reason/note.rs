@@ -12,7 +12,9 @@ use crate::model::ids::AssetId;
 use crate::model::minute::{Age, Minute};
 use crate::model::missing_lockfile::Lost;
 use crate::model::observation::NotFound;
+use crate::model::path::ProjectPath;
 use crate::model::recorded::RetireReason;
+use crate::model::shown::foreign;
 use crate::plan::reason::hold::{NotFoundYet, asked_again, resolve_hint};
 use crate::plan::reason::why_text;
 
@@ -77,6 +79,13 @@ pub(crate) enum NoteKind {
         /// The asset of the first one.
         asset_id: AssetId,
     },
+    /// The address has another file than before.
+    FileRenamed {
+        /// The earlier file.
+        from: ProjectPath,
+        /// The file.
+        to: ProjectPath,
+    },
     /// Roblox refused the display name, and the asset keeps its old one.
     NameKept,
     /// An icon or preview has no asset yet.
@@ -125,6 +134,7 @@ impl NoteKind {
             Self::ArchivedByHand { .. } => "archived_by_hand",
             Self::PinHoldsFile { .. } => "pin_holds_file",
             Self::MayBeRenamed { .. } => "may_be_renamed",
+            Self::FileRenamed { .. } => "file_renamed",
             Self::NameKept => "name_kept",
             Self::ShownAssetMissing { .. } => "shown_asset_missing",
             Self::LockfileLost(_) => "lockfile_lost",
@@ -179,6 +189,10 @@ impl fmt::Display for NoteKind {
                     "it is new, and {} left in the same change; if it is `{first}`, renamed and edited, `macadam import {address:#} {asset_id}` gives it the old asset ID",
                     AddressNames(from)
                 )
+            }
+            Self::FileRenamed { from, to } => {
+                let (from, to) = (foreign(from.as_str()), foreign(to.as_str()));
+                write!(f, "its file is {to} now, and was {from} before; it keeps its asset")
             }
             Self::NameKept => f.write_str("Roblox refused the display name, so the asset keeps its old one"),
             Self::ShownAssetMissing { to } => {

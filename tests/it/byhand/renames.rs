@@ -292,3 +292,47 @@ fn status_does_not_advise_to_drop_the_pin_of_an_asset_that_may_be_renamed() {
     let (_, plan) = project.json(&["plan"]);
     assert_eq!(plan["actions"][0]["hint"], "write `ui/b.png` there", "{plan:#}");
 }
+
+/// Both were one asset, since their bytes are equal.
+#[test]
+fn renamed_files_of_keys_are_told_one_by_one() {
+    let remote = remote(&[]);
+    let manifest = |one: &str, two: &str| {
+        format!("[creator]\nuser_id = 1\n\n[assets.one]\npath = \"{one}\"\n\n[assets.two]\npath = \"{two}\"\n")
+    };
+    let project = Project::new(&manifest("a.png", "b.png")).at(&remote.url());
+    project.write("a.png", png(1));
+    project.write("b.png", png(1));
+    project.sync();
+    rename(&project, "a.png", "x.png");
+    rename(&project, "b.png", "y.png");
+    project.write("assets.toml", manifest("x.png", "y.png"));
+    for command in [&["plan"][..], &["sync", "--once"]] {
+        let told = project.run(command).expect(0).stdout;
+        for line in
+            ["one: its file is x.png now, and was a.png before", "two: its file is y.png now, and was b.png before"]
+        {
+            assert!(told.contains(line), "{told}");
+        }
+    }
+    is_settled(&remote, &project);
+    assert_eq!(remote.assets().len(), 1);
+}
+
+/// Each of them is another asset, though their bytes are equal.
+#[test]
+fn two_models_of_equal_bytes_that_are_renamed_are_held_with_a_command_for_each() {
+    let remote = remote(&[]);
+    let project = Project::new(MANIFEST).at(&remote.url());
+    project.write("m/a.rbxmx", rbxmx("same"));
+    project.write("m/b.rbxmx", rbxmx("same"));
+    project.sync();
+    let (a, b) = (asset_id(&project, "m/a.rbxmx"), asset_id(&project, "m/b.rbxmx"));
+    rename(&project, "m/a.rbxmx", "m/x.rbxmx");
+    rename(&project, "m/b.rbxmx", "m/y.rbxmx");
+    let (_, plan) = project.json(&["plan"]);
+    let hint = plan["actions"][0]["hint"].as_str().unwrap();
+    for (id, name) in [(a, "m/a.rbxmx"), (b, "m/b.rbxmx")] {
+        assert!(hint.contains(&format!("`macadam import m/x.rbxmx {id}` if it is `{name}`")), "{hint}");
+    }
+}

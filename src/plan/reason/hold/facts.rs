@@ -78,7 +78,11 @@ impl HoldReason {
             | Self::NotFound { asset_id, .. }
             | Self::Unverified { asset_id }
             | Self::ManyArchivings { asset_id, .. } => Some(*asset_id),
-            Self::OneOfSeveralNew { asset_id, .. } | Self::OneOfSeveralLeft { asset_id, .. } => *asset_id,
+            Self::OneOfSeveralNew { asset_id, .. } => *asset_id,
+            Self::OneOfSeveralLeft { asset_ids, .. } => match asset_ids.as_slice() {
+                [first, ..] => *first,
+                [] => None,
+            },
             Self::AnotherAsset(mismatch) => Some(mismatch.asset_id()),
             Self::Contradiction(contradiction) => Some(contradiction.asset_id()),
             Self::File(_)

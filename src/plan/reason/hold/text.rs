@@ -58,8 +58,10 @@ impl HoldReason {
             }
             Self::MadeElsewhere { .. } | Self::RolledBackElsewhere { .. } => overwrite_hint(address),
             Self::Archived { .. } => format!("`macadam restore {address:#}`"),
-            Self::OneOfSeveralNew { from, asset_id, .. } => choice_hint(address, Some(from), *asset_id),
-            Self::OneOfSeveralLeft { from, asset_id, .. } => choice_hint(address, from.first(), *asset_id),
+            Self::OneOfSeveralNew { from, asset_id, .. } => choice_hint(address, &[(from, *asset_id)]),
+            Self::OneOfSeveralLeft { from, asset_ids, .. } => {
+                choice_hint(address, &from.iter().zip(asset_ids.iter().copied()).collect::<Vec<_>>())
+            }
             Self::MayHaveMoved { .. } => "correct that first, so that nothing is uploaded twice".to_owned(),
             Self::StillNamed { new: Some(new), .. } => format!("write `{new}` there"),
             Self::StillNamed { new: None, .. } => {
@@ -302,8 +304,15 @@ pub(in crate::plan::reason) fn overwrite_hint(address: &Address) -> String {
     )
 }
 
-fn choice_hint(address: &Address, from: Option<&Address>, asset_id: Option<AssetId>) -> String {
-    let asset = asset_id.map_or_else(|| "ASSET_ID".to_owned(), |asset_id| asset_id.to_string());
-    let (from, typed) = from.map_or(("it", "it".to_owned()), |from| (from.as_str(), format!("{from:#}")));
-    format!("`macadam import {address:#} {asset}` if it is `{from}`; `macadam forget {typed}` if it is none of them")
+/// The addresses of which one may be meant, for which a hint names the command.
+const MOST_CHOICES: usize = 3;
+
+fn choice_hint(address: &Address, from: &[(&Address, Option<AssetId>)]) -> String {
+    let import = |(from, asset_id): &(&Address, Option<AssetId>)| {
+        let asset = asset_id.map_or_else(|| "ASSET_ID".to_owned(), |asset_id| asset_id.to_string());
+        format!("`macadam import {address:#} {asset}` if it is `{from}`")
+    };
+    let mut ways: Vec<String> = from.iter().take(MOST_CHOICES).map(import).collect();
+    ways.extend(from.first().map(|(from, _)| format!("`macadam forget {from:#}` if it is none of them")));
+    ways.join("; ")
 }
