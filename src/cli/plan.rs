@@ -129,7 +129,7 @@ pub(super) fn show(
         output.warning_at(&problem(note));
     }
     annotate_holds(&preview.plan.held, &target.project, || Some(preview.gathered.manifest.lines()));
-    let PlanPreview { gathered, recorded, plan, lockfile_changes, outputs } = preview;
+    let PlanPreview { gathered, recorded, plan, lockfile_changes, outputs, taken_back: _ } = preview;
     let (all, rehearsal) = (global.verbose > 0, global.emulator);
     let part = part.map(|part| &part.addresses);
     let outline = Outline { plan, desired: &gathered.desired, recorded, part, all, rehearsal };

@@ -264,3 +264,33 @@ fn what_can_not_be_checked_hides_nothing_else() {
     let topics: Vec<&Value> = document["checks"].as_array().unwrap().iter().map(|check| &check["check"]).collect();
     assert!(!topics.contains(&&json!("network")) && topics.contains(&&json!("state")), "{topics:?}");
 }
+
+#[test]
+fn before_the_first_commit_nothing_is_said_to_be_in_git() {
+    let remote = Remote::start();
+    let project = Project::new(MANIFEST).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.write(".gitattributes", "*.lock.toml merge=macadam text eol=lf\n");
+    git(&project, &["init", "-q", "-b", "main"]);
+    git(&project, &["config", "merge.macadam.driver", "macadam lockfile merge %O %A %B"]);
+    let found = results(&project, 0);
+    let (result, text) = &found["git"];
+    assert_eq!(result, "ok", "{found:#?}");
+    assert!(text.starts_with("there is no assets.lock.toml yet"), "{text}");
+}
+
+#[test]
+fn a_clone_whose_lockfile_lost_an_entry_is_told_where_it_is() {
+    let remote = Remote::start();
+    let project = healthy(&remote);
+    project.write("ui/b.png", png(2));
+    project.sync();
+    commit(&project);
+    let lockfile = project.read("assets.lock.toml");
+    project.write("assets.lock.toml", super::lost_entries::without(&lockfile, "ui/a.png"));
+    commit(&project);
+    project.remove(".git/macadam");
+    let (result, text) = &results(&project, 0)["lockfile"];
+    assert_eq!(result, "warning", "{text}");
+    assert!(text.contains("lost an entry, which an earlier one in git's history has: ui/a.png"), "{text}");
+}

@@ -279,7 +279,7 @@ pub(super) fn state(found: &StateFacts) -> Vec<CheckResult> {
 /// The lockfile against the state.
 pub(super) fn lockfile(found: &LockfileFacts) -> Vec<CheckResult> {
     let topic = CheckTopic::Lockfile;
-    let LockfileFacts { name, read, lost, would_change, has_crlf } = found;
+    let LockfileFacts { name, read, lost, taken_back, would_change, has_state, has_crlf } = found;
     let mut results = Vec::new();
     match (read, lost) {
         (Err((message, hint)), _) => results.push(CheckResult::error(topic, message, hint.clone())),
@@ -287,9 +287,21 @@ pub(super) fn lockfile(found: &LockfileFacts) -> Vec<CheckResult> {
         (Ok(false), None) => {
             results.push(CheckResult::fine(topic, format!("there is no {name} yet: the first sync makes it")))
         }
+        (Ok(true), None) if !taken_back.is_empty() => results.push(CheckResult::warning(
+            topic,
+            format!(
+                "{name} lost {}, which an earlier one in git's history has: {}",
+                if taken_back.len() == 1 { "an entry" } else { "entries" },
+                list(taken_back)
+            ),
+            format!("run `macadam sync --once`, which takes that back, and commit {name}"),
+        )),
         (Ok(true), None) if *would_change == Some(true) => results.push(CheckResult::warning(
             topic,
-            format!("{name} lacks what the state of this machine knows"),
+            match has_state {
+                true => format!("{name} lacks what the state of this machine knows"),
+                false => format!("{name} is behind the manifest and its files"),
+            },
             format!("run `macadam sync --once`, and commit {name}"),
         )),
         (Ok(true), None) => results.push(CheckResult::fine(topic, format!("{name} can be used"))),
@@ -370,7 +382,12 @@ pub(super) fn git(found: &GitFacts, name: &str) -> Vec<CheckResult> {
         ));
     }
     if results.is_empty() {
-        results.push(CheckResult::fine(topic, format!("{name} is in git, and merged by Macadam's merge driver")));
+        let message = if known.exists {
+            format!("{name} is in git, and merged by Macadam's merge driver")
+        } else {
+            format!("there is no {name} yet; git will merge it by Macadam's merge driver")
+        };
+        results.push(CheckResult::fine(topic, message));
     }
     results
 }

@@ -15,6 +15,7 @@ use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot::PlanPreview;
 use crate::engine::workspace::unfinished_merge::{self, UnfinishedMerge};
 use crate::files;
+use crate::model::address::Address;
 use crate::model::path::ProjectPath;
 use crate::model::shown::with_causes;
 use crate::plan::reason::hold::HoldReason;
@@ -80,8 +81,12 @@ pub(super) struct LockfileFacts {
     pub read: Result<bool, MessageAndHint>,
     /// Why it counts as lost.
     pub lost: Option<MessageAndHint>,
+    /// The assets that it had lost, and git's history has.
+    pub taken_back: Vec<String>,
     /// Whether a sync would change it even without any upload, where that is known.
     pub would_change: Option<bool>,
+    /// Whether this machine has a state of the project.
+    pub has_state: bool,
     /// It has Windows line endings.
     pub has_crlf: bool,
 }
@@ -164,7 +169,8 @@ pub(super) fn state(project: &Project, remote: &str) -> StateFacts {
     StateFacts { opened: opened.map_err(told), holder, has_lost_outcomes }
 }
 
-/// Looks at the lockfile, and with a preview of the next sync at what the state knows more. Blocks.
+/// Looks at the lockfile, and with a preview of the next sync at what state and git's history know
+/// more. Blocks.
 pub(super) fn lockfile(project: &Project, remote: &str, preview: Option<&PlanPreview>) -> LockfileFacts {
     let told = |error: lockfile::LockfileError| (with_causes(&error), error.hint());
     let bytes = lockfile::read(&project.lockfile);
@@ -178,7 +184,16 @@ pub(super) fn lockfile(project: &Project, remote: &str, preview: Option<&PlanPre
         Some((hold.reason.to_string(), hold.hint()))
     });
     let would_change = preview.map(|preview| preview.lockfile_changes);
-    LockfileFacts { name: project.lockfile_name(), read: read.map_err(told), lost, would_change, has_crlf }
+    let taken_back = preview.map(|preview| preview.taken_back.iter().map(Address::to_string).collect());
+    LockfileFacts {
+        name: project.lockfile_name(),
+        read: read.map_err(told),
+        lost,
+        taken_back: taken_back.unwrap_or_default(),
+        would_change,
+        has_state: project.state.exists(),
+        has_crlf,
+    }
 }
 
 /// Asks git about the lockfile. Blocks.

@@ -157,13 +157,23 @@ fn a_lockfile_that_is_lost_stale_or_broken_is_told() {
         name: "assets.lock.toml".to_owned(),
         read,
         lost,
+        taken_back: Vec::new(),
         would_change,
+        has_state: true,
         has_crlf: false,
     };
     check(&checks::lockfile(&facts(Ok(true), None, Some(false))), "lockfile ok", "can be used");
     check(&checks::lockfile(&facts(Ok(true), None, None)), "lockfile ok", "can be used");
     check(&checks::lockfile(&facts(Ok(false), None, Some(false))), "lockfile ok", "first sync");
     check(&checks::lockfile(&facts(Ok(true), None, Some(true))), "lockfile warning", "commit assets.lock.toml");
+    let fresh = LockfileFacts { has_state: false, ..facts(Ok(true), None, Some(true)) };
+    check(&checks::lockfile(&fresh), "lockfile warning", "behind the manifest");
+    let dropped = LockfileFacts { taken_back: vec!["ui/a.png".to_owned()], ..facts(Ok(true), None, Some(true)) };
+    check(
+        &checks::lockfile(&dropped),
+        "lockfile warning",
+        "lost an entry, which an earlier one in git's history has: ui/a.png",
+    );
     let told = || ("gone".to_owned(), Some("git checkout".to_owned()));
     check(&checks::lockfile(&facts(Ok(false), Some(told()), None)), "lockfile error", "git checkout");
     check(&checks::lockfile(&facts(Err(told()), None, None)), "lockfile error", "gone");
@@ -208,7 +218,7 @@ fn git_must_track_and_merge_the_lockfile() {
         Vec::from_iter(checks::shallow_clone(&GitFacts::Known(known), archives))
     };
     check(&clone(true, true), "git warning", "git fetch --unshallow");
-    check(&clone(true, false), "git warning", "would be uploaded again");
+    check(&clone(true, false), "git warning", "only what its commits show to be new");
     check(&clone(false, true), "", "");
     check(&of_merge(true, Some(UnfinishedMerge::Incomplete)), "git error", "`git checkout --merge -- a.lock.toml`");
     check(&of_merge(true, Some(UnfinishedMerge::Complete)), "git error", "`git add a.lock.toml`");

@@ -50,6 +50,8 @@ pub(crate) struct StateSnapshot {
     pub limits: Vec<LimitRecord>,
     /// The evidence found in place of a missing lockfile.
     pub missing_lockfile: Option<MissingLockfile>,
+    /// The addresses whose entries or revisions the lockfile had lost, and git's history has.
+    pub taken_back: Vec<Address>,
 }
 
 /// Why the snapshot could not be read.
@@ -80,7 +82,7 @@ impl StateSnapshot {
         if let Some(store) = Store::open_read_only(&project.state, remote)? {
             let limits = saved_limits::budgets(store.load_limits()?);
             let (recorded, cache) = (store.load()?, store.load_files()?);
-            view = Self { recorded, cache, limits, missing_lockfile: None };
+            view = Self { recorded, cache, limits, ..Self::default() };
             fingerprint = store.lockfile_fingerprint()?;
             coming = store.lockfile_coming()?;
             compared = store.lockfile_compared()?;
@@ -101,8 +103,10 @@ impl StateSnapshot {
         if !is_same || compared.is_none_or(|compared| compared != git::head(&project.root)) {
             let mut ledger = lockfile::parse(project, remote, bytes.as_deref())?;
             let found = bytes.map(|bytes| lost_entries::take_back(project, remote, &bytes, &mut ledger));
+            let found = found.unwrap_or_default();
+            view.taken_back = found.lost;
             // A state that is ahead of a file that it knows learns nothing from it.
-            if !is_same || found.is_some_and(|found| found.is_changed) {
+            if !is_same || found.is_changed {
                 let changes = crate::state::lockfile::import(&view.recorded, &ledger, clock::now());
                 view.apply(&changes)?;
             }
@@ -170,6 +174,8 @@ pub(crate) struct PlanPreview {
     pub plan: Plan,
     /// Whether the lockfile would change even without a step.
     pub lockfile_changes: bool,
+    /// The addresses whose entries or revisions the lockfile had lost, and git's history has.
+    pub taken_back: Vec<Address>,
     /// The files of `[[outputs]]` as they would be written now.
     pub outputs: Vec<RenderedOutput>,
 }
@@ -312,6 +318,13 @@ impl PreviewInputs {
         let asset_ids = outputs::asset_ids(&gathered.desired, &view.recorded);
         let lost = missing.and_then(|missing| missing.lost(&gathered.desired, &view.recorded));
         let outputs = outputs::draft(project, &gathered.manifest, &asset_ids, lost.as_ref());
-        Ok(PlanPreview { gathered, recorded: view.recorded, plan, lockfile_changes, outputs })
+        Ok(PlanPreview {
+            gathered,
+            recorded: view.recorded,
+            plan,
+            lockfile_changes,
+            taken_back: view.taken_back,
+            outputs,
+        })
     }
 }
