@@ -11,6 +11,7 @@ use super::env_file::{self, ENV_FILE, EnvFileError, KEY_VARIABLE, MAX_KEY_BYTES,
 use super::exit::{CommandFailure, Exit};
 use crate::cloud::secret::{Credential, CredentialError};
 use crate::engine::workspace::git::ask::{Tracking, tracking};
+use crate::engine::workspace::git::tracked::was_committed;
 use crate::engine::workspace::project::Project;
 use crate::platform::own_file::{self, PathRefusal};
 use crate::platform::plain_file;
@@ -29,8 +30,35 @@ const IGNORE_IT: &str = if cfg!(windows) { "add the line `.env` to .gitignore" }
 pub(super) fn exposed_env_file(project: &Project) -> Option<(&'static str, &'static str)> {
     let path = project.root.join(ENV_FILE);
     let bytes = own_file::read(&path, MAX_KEY_BYTES).ok()?;
-    let has_key = !matches!(env_file::key_in(&bytes), Ok(None));
+    let has_key = !matches!(env_file::key_in(&bytes), Ok(None)) || env_file::is_only_a_key(&env_file::text_of(&bytes));
     (has_key && tracking(&path) == Ok(Some(Tracking::Untracked))).then_some((NOT_IGNORED, IGNORE_IT))
+}
+
+/// Returns how to give a running service another key, by where it finds the one that it has.
+pub(super) fn how_to_change(file: Option<&Path>, project: &Project) -> String {
+    let reload = if cfg!(unix) {
+        let again =
+            format!("at the next full scan (`--interval`), or at once after `kill -HUP {}`", std::process::id());
+        format!("; Macadam reads it again {again}, and goes on by itself")
+    } else {
+        "; Macadam reads it again at the next full scan (`--interval`), and goes on by itself".to_owned()
+    };
+    let is_set =
+        |variable: &str| std::env::var_os(variable).is_some_and(|text| !text.to_string_lossy().trim().is_empty());
+    let in_systemd = std::env::var_os("CREDENTIALS_DIRECTORY")
+        .is_some_and(|folder| Path::new(&folder).join(CREDENTIAL_NAME).exists());
+    if let Some(file) = file {
+        return format!("write the new key into {}{reload}", name_of(file).0);
+    }
+    if in_systemd {
+        return format!("replace the credential {CREDENTIAL_NAME}, then restart the unit: `systemctl restart macadam`");
+    }
+    for variable in [KEY_VARIABLE, TOKEN_VARIABLE] {
+        if is_set(variable) {
+            return format!("it comes from the variable {variable}: set the new one, and start `macadam sync` again");
+        }
+    }
+    format!("write the new key into {}{reload}", project.root.join(ENV_FILE).display())
 }
 
 /// Finds the credential, if there is one.

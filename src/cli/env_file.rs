@@ -25,6 +25,10 @@ pub(super) const MAX_KEY_BYTES: u64 = 64 << 10;
 /// A word without spaces of this length in a file of variables is more likely a key than a word.
 const LONG_AS_A_KEY: usize = 32;
 
+/// A word of this length that is all of a file of variables is probably a key: no word that somebody
+/// writes there alone is as long.
+const SHORTEST_KEY: usize = 12;
+
 /// Names that people and other tools give the variable, in capitals and without separators.
 const NEAR_NAMES: [&str; 25] = [
     "ROBLOXAPIKEY",
@@ -217,14 +221,33 @@ fn of_text(text: &str) -> Option<NearMiss> {
     if text.trim().is_empty() {
         return Some(NearMiss::new(format!("{ENV_FILE} beside the manifest is empty"), write));
     }
+    if is_only_a_key(text) {
+        return Some(NearMiss::new(
+            format!(
+                "{ENV_FILE} beside the manifest holds one word, probably the API key, without the name of a variable"
+            ),
+            format!("write {KEY_VARIABLE}= in front of it"),
+        ));
+    }
     near.map(|(_, near)| near)
+}
+
+/// Whether all that a file holds, beside comments, may be a key.
+pub(super) fn is_only_a_key(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let (Some(line), None) = (lines.next(), lines.next()) else { return false };
+    let word = line.trim_matches(['"', '\'']).trim_end_matches('=');
+    word.len() >= SHORTEST_KEY && word.bytes().all(is_of_a_key) && !word.contains(KEY_VARIABLE)
 }
 
 /// Whether a line may be nothing but a key.
 fn is_bare_key(line: &str) -> bool {
     let line = line.trim_matches(['"', '\'']);
-    let is_of_a_key = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'.');
     line.len() >= LONG_AS_A_KEY && line.trim_end_matches('=').bytes().all(is_of_a_key)
+}
+
+const fn is_of_a_key(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'.')
 }
 
 /// Whether a variable of this name is meant to be [`KEY_VARIABLE`].
@@ -374,9 +397,14 @@ mod tests {
         check("RBX_API_KEY=KEY!\n", "has `RBX_API_KEY`", "write ROBLOX_API_KEY in place");
         check("export roblox-api-key: KEY!\n", "has `roblox-api-key`", "write ROBLOX_API_KEY in place");
         check("ROBLOX_OAUTH_TOKEN=KEY!\n", "takes from the environment alone", "set the variable");
-        check("KEY!\n", "a line without a name", "write ROBLOX_API_KEY= in front");
+        check("A=1\nKEY!\n", "a line without a name", "write ROBLOX_API_KEY= in front");
+        for text in ["KEY!", "KEY!\n", "# mine\n\nKEY!\r\n", "\"KEY!\"\n"] {
+            check(text, "holds one word, probably the API key", "write ROBLOX_API_KEY= in front");
+        }
+        check("AbCd1234efgh5", "holds one word, probably the API key", "write ROBLOX_API_KEY= in front");
         check(" \r\n", "is empty", write);
-        for text in ["A=1\n", "KEY=KEY!\n", "API_KEY=KEY!\n", "# the key of this project\n", "A_ROBLOX=1\n"] {
+        for text in ["A=1\n", "later\n", "KEY=KEY!\n", "API_KEY=KEY!\n", "# the key of this project\n", "A_ROBLOX=1\n"]
+        {
             let text = text.replace("KEY!", KEY);
             assert!(of_text(&text).is_none(), "{text:?}");
         }

@@ -109,6 +109,13 @@ fn a_key_in_a_env_file_beside_the_manifest_is_used_unless_git_tracks_it() {
     assert!(!sync(&[]).expect(0).stderr.contains(warning));
     assert!(!project.run(&["check"]).expect(0).stderr.contains(warning));
     git(project.path(), &["add", "--force", ".env"]);
+    // Nobody else has it yet, so the key stays a secret.
+    let staged = sync(&[]).expect(4).stderr;
+    assert!(staged.contains("is staged") && staged.contains("git rm --cached"), "{staged}");
+    assert!(!staged.contains("is in git") && !staged.contains("revoke"), "{staged}");
+    project.git(&["commit", "--quiet", "--message", "leak", ".env"]);
+    // Whatever the checked-out branch has.
+    project.git(&["checkout", "--quiet", "--orphan", "new"]);
     let refused = sync(&[]).expect(4);
     assert!(refused.stderr.contains("is in git") && refused.stderr.contains("git rm --cached"), "{}", refused.stderr);
     assert_eq!(remote.assets().len(), 1);

@@ -122,6 +122,20 @@ pub(crate) fn never_committed<'a>(
     Ok(Some(NeverTracked { files: missing.into_values().collect(), is_shallow }))
 }
 
+/// Returns whether a commit of any branch has `file`, or may have it in a part of the history that a
+/// shallow clone lacks; `false` without a repository.
+///
+/// # Errors
+/// Returns why it is unknown: lower case, no full stop.
+pub(crate) fn was_committed(file: &Path) -> Result<bool, String> {
+    let Some(place) = CheckoutFile::of(file)? else { return Ok(false) };
+    if is_shallow(&place)? {
+        return Ok(true);
+    }
+    let answer = place.ask(&["--literal-pathspecs", "rev-list", "--all", "--max-count=1", "--", &place.inside], b"")?;
+    if answer.status.success() { Ok(!answer.said.is_empty()) } else { Err(why(&answer)) }
+}
+
 /// Returns whether a commit is checked out.
 fn has_commit(place: &CheckoutFile) -> Result<bool, String> {
     let answer = place.ask(&["rev-parse", "--verify", "--quiet", "HEAD"], b"")?;
