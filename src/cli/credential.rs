@@ -148,6 +148,14 @@ fn of_env_file(path: &Path) -> Result<Option<(Credential, bool)>, CommandFailure
     };
     let Some(key) = env_file::key_in(&bytes).map_err(unusable)? else { return Ok(None) };
     let is_exposed = match tracking(path) {
+        // Staged, and not yet in any commit.
+        Ok(Some(Tracking::Tracked)) if was_committed(path) == Ok(false) => {
+            let message = format!("{} is staged, so the next commit takes the API key in it", path.display());
+            let hint = format!(
+                "`git rm --cached {ENV_FILE}`, and add {ENV_FILE} to .gitignore; no commit has the key, so it can stay"
+            );
+            return Err(CommandFailure::new(Exit::Credential, message).hint(hint));
+        }
         Ok(Some(Tracking::Tracked)) => {
             let message = format!("{} is in git, so the API key in it is no secret", path.display());
             let hint = format!(

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::args::{Global, SyncArgs};
 use super::consent::agreed;
+use super::credential;
 use super::exit::{CommandFailure, Exit};
 use super::on_change::on_change_command;
 use super::output::Printer;
@@ -93,6 +94,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         interval: args.interval,
         branch: args.require_branch.clone(),
         key: Box::new(move || target::credential(&again, &of).map_err(|failure| said(&failure))),
+        key_change: credential::how_to_change(global.api_key_file.as_deref(), &target.project),
         listener: listener(Arc::clone(&metrics)),
     };
     let outside = Observability::new(metrics, health, notifier());

@@ -232,6 +232,8 @@ fn a_refused_key_stops_writes_until_a_reload_brings_another() {
     remote.control().revoke_key(SECRET);
     project.write("ui/b.png", png(2));
     service.says("Roblox refused the API key");
+    let log = service.log();
+    assert!(log.contains("write the new key into key.txt") && log.contains("goes on by itself"), "{log}");
     service.until("/readyz tells it", || get(&address, "/readyz").1.contains("the key was refused"));
     let made = remote.assets().len();
     let (code, document) = project.json(&["archive", "ui/a.png", "--yes"]);

@@ -11,7 +11,8 @@ impl Service<'_> {
         match self.reconciler.context.stop.why() {
             Some(Stop::Credential { message, hint }) if self.refused.is_none() => {
                 tracing::error!(
-                    "Roblox refused the API key, so nothing is uploaded until you change it: {message} ({hint})"
+                    "Roblox refused the API key, so nothing is uploaded until you change it: {message} ({hint}). To change it, {}",
+                    self.setting.key_change
                 );
                 self.refused = Some(message);
             }
@@ -35,7 +36,12 @@ impl Service<'_> {
     /// Reads the key again, and starts over with it.
     pub(super) async fn try_key_again(&mut self) -> Result<(), ServiceError> {
         match (self.setting.key)() {
-            Ok(credential) => self.reconciler.context.client.renew(credential),
+            Ok(credential) => {
+                if self.refused.is_some() {
+                    tracing::info!("trying the API key that is there now");
+                }
+                self.reconciler.context.client.renew(credential);
+            }
             Err(why) => tracing::error!("can't reload the API key, still using the old one: {why}"),
         }
         self.reconciler.forget_key();

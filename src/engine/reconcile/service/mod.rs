@@ -93,6 +93,8 @@ pub(crate) struct ServiceSettings {
     pub branch: Option<String>,
     /// Reads the key again.
     pub key: Box<dyn Fn() -> Result<Credential, String> + Send>,
+    /// How a person changes it, as the rest of a sentence.
+    pub key_change: String,
     /// Receives the events of requests.
     pub listener: Listener,
 }
