@@ -17,6 +17,7 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
 use crate::model::digest::FieldDigest;
+use crate::model::former;
 use crate::model::history::RevisionFact;
 use crate::model::ids::AssetId;
 use crate::model::metadata::AssetRef;
@@ -160,12 +161,27 @@ fn needed(plan: &Plan, desired: &Desired, recorded: &Recorded) -> BTreeSet<Asset
             needed.extend(record.points_to);
         }
     }
+    needed.extend(without_successor(desired, recorded));
     needed.extend(plan.steps.iter().filter_map(|step| match &step.action {
         Action::Share { key, .. } => key.map(|key| key.asset_id),
         Action::PointBack { to, .. } => Some(to.asset_id),
         _ => None,
     }));
     needed
+}
+
+/// Assets of an earlier owner whose address has no usable one of the new owner yet: the game still
+/// uses them.
+fn without_successor<'a>(desired: &'a Desired, recorded: &'a Recorded) -> impl Iterator<Item = AssetId> {
+    let has_own = |address: &Address| {
+        let record = recorded.assets.get(address);
+        record.is_some_and(|record| record.history.iter().any(|(_, fact)| fact.state.is_usable()))
+    };
+    let kept = recorded.assets.iter().filter(move |(former, record)| {
+        let address = former::address_of(former, record.identity.creator);
+        address.is_some_and(|address| desired.assets.contains_key(&address) && !has_own(&address))
+    });
+    kept.flat_map(|(_, record)| record.history.assets())
 }
 
 /// Assets that some address had and doesn't let go: the policy keeps them there, or the address is

@@ -441,3 +441,32 @@ fn nothing_is_made_for_a_new_owner_while_the_lockfile_is_lost() {
     project.run(&["recreate", "--creator", "--yes"]).expect(0);
     assert!(remote.requests(ApiEndpoint::CreateAsset) > creates);
 }
+
+/// Whatever the policy says: players still see it.
+#[test]
+fn the_old_owners_asset_is_archived_only_once_there_is_a_new_one() {
+    let remote = remote(&[]);
+    let rest = "\n[policy]\nremoved = \"archive\"\narchive_after = \"0d\"\n\n[globs.ui]\npath = \"ui/*.png\"\n";
+    let project = Project::new(&format!("{USER}{rest}")).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.sync();
+    let old = asset_id(&project, "ui/a.png");
+    let archived = || remote.control().asset(old).unwrap().asset.archived;
+    project.write("assets.toml", format!("{GROUP}{rest}"));
+    let refuse = json!([{
+        "match": {"endpoint": "create_asset"},
+        "action": {"kind": "reply", "status": 400, "shape": "service", "message": "no"},
+    }]);
+    remote.control().add_faults(serde_json::from_value(refuse).unwrap()).unwrap();
+    project.run(&["recreate", "--creator"]).expect(1);
+    for _ in 0..2 {
+        project.run(&["sync", "--once"]).expect(1);
+        project.pass(60);
+    }
+    assert!(!archived(), "there is no new asset");
+    remote.control().clear_faults();
+    project.run(&["retry", "--all"]).expect(0);
+    project.run(&["sync", "--once"]).expect(0);
+    project.run(&["sync", "--once"]).expect(0);
+    assert!(archived() && asset_id(&project, "ui/a.png") != old);
+}
