@@ -292,10 +292,9 @@ pub(crate) fn prove(
     let SettledRun { project, manifest, desired, recorded, options, report, lockfile } = *run;
     let until = now.saturating_add(HOLDS_FOR).ok()?;
     let PlanInputs { manifest: text, files, parts, recent } = inputs;
-    if !is_quiet(report) || !is_certain(recorded) || !options.is_usual() || !recent.is_empty() {
-        return None;
-    }
-    if [now, until].into_iter().any(|at| plan(desired, recorded, options, at) != Plan::default()) {
+    let has_nothing = |at| plan(desired, recorded, options, at) == Plan::default();
+    let is_settled = is_quiet(report) && options.is_usual() && recent.is_empty();
+    if !is_settled || !stays_empty(recorded, now, until, has_nothing) {
         return None;
     }
     // The lockfile on disk is the one that was planned with.
@@ -303,8 +302,7 @@ pub(crate) fn prove(
     is_unchanged_since(&own.lockfile, now_ns(now)).then_some(())?;
     let bytes = lockfile::read(&project.lockfile).ok()??;
     (lockfile == Some(&*lockfile::fingerprint(&bytes))).then_some(())?;
-    let (inputs, files, parts) = (own.digest(), files.to_string(), parts.to_bytes());
-    let proof = SettledProof { inputs, files, assets: report.assets, since: now, until, parts, recent: None };
+    let proof = proof(&own, (&files, &parts), report.assets, (now, until), None);
     // Without statuses `status` plans.
     Some((proof, settled_rows::encode(desired, recorded, now).unwrap_or_default()))
 }
@@ -338,7 +336,7 @@ pub(crate) fn prove_again(
         || report.under_review > 0
         || report.stop.is_some()
         || report.is_declined;
-    if is_open || !is_certain(recorded) || now >= proof.until || ![now, proof.until].into_iter().all(has_nothing) {
+    if is_open || !stays_empty(recorded, now, proof.until, has_nothing) {
         return None;
     }
     let now_own = OwnFiles::look(inputs.manifest.clone(), project, manifest, now_ns(now))?;
@@ -350,15 +348,27 @@ pub(crate) fn prove_again(
     // Only what the lockfile holds tells whether this one is the one that was written.
     let is_firm =
         recent.is_empty() && now_own.lockfile == own.lockfile && is_unchanged_since(&own.lockfile, now_ns(now));
-    Some(SettledProof {
-        inputs: now_own.digest(),
-        files: inputs.files.to_string(),
-        assets: proof.assets,
-        since: now,
-        until: proof.until,
-        parts: inputs.parts.to_bytes(),
-        recent: (!is_firm).then_some(recent),
-    })
+    let (files, recent) = ((&inputs.files, &inputs.parts), (!is_firm).then_some(recent));
+    Some(self::proof(&now_own, files, proof.assets, (now, proof.until), recent))
+}
+
+/// A proof for this number of assets, made from the project's own files and all others, that holds
+/// from one time until another one.
+fn proof(
+    own: &OwnFiles,
+    (files, parts): (&TreeDigest, &TreeParts),
+    assets: u64,
+    (since, until): (Timestamp, Timestamp),
+    recent: Option<BTreeSet<ProjectPath>>,
+) -> SettledProof {
+    let (inputs, files, parts) = (own.digest(), files.to_string(), parts.to_bytes());
+    SettledProof { inputs, files, assets, since, until, parts, recent }
+}
+
+/// Whether nothing is to be done from `now` until the end of a proof, since `has_nothing` holds at
+/// both ends, and no run asks anything before its plan.
+fn stays_empty(recorded: &Recorded, now: Timestamp, until: Timestamp, has_nothing: impl Fn(Timestamp) -> bool) -> bool {
+    is_certain(recorded) && now < until && has_nothing(now) && has_nothing(until)
 }
 
 /// Whether a run has nothing to tell but the number of its assets.
