@@ -286,17 +286,8 @@ pub(super) fn annotates() -> bool {
     collected().as_ref().is_some_and(|collected| !collected.is_markdown)
 }
 
-/// The folder of the project of this run.
-static PROJECT_FOLDER: OnceLock<PathBuf> = OnceLock::new();
-
-/// Returns the folder of the manifest of this run, once it was found.
-pub(super) fn project_folder() -> Option<&'static Path> {
-    PROJECT_FOLDER.get().map(PathBuf::as_path)
-}
-
 /// Says where the paths of problems begin.
 pub(super) fn paths_begin_at(root: &Path) {
-    let _ = PROJECT_FOLDER.set(root.to_owned());
     if let Some(collected) = collected().as_mut() {
         collected.root = Some(root.to_owned());
     }

@@ -1,11 +1,10 @@
 //! A name or a pattern that no asset has: which one was probably meant.
 //!
-//! Read next: [`super::renamed`], for a name that an asset had before.
+//! Read next: [`super::renamed`], for a name that an asset had before, or a path from here.
 
 use std::path::Path;
 
 use super::exit::{CommandFailure, Exit};
-use super::output;
 use super::target;
 use crate::manifest::AddressPattern;
 use crate::model::address::Address;
@@ -40,9 +39,6 @@ pub(super) fn unknown_address<'a>(wanted: &str, known: impl Iterator<Item = &'a 
     let failure =
         CommandFailure::new(Exit::Unreconciled, format!("there is no asset named `{wanted}`")).unknown(wanted);
     let known: Vec<&str> = known.collect();
-    if let Some(name) = from_here(wanted).filter(|name| known.contains(&name.as_str())) {
-        return failure.hint(format!("names begin at the folder of assets.toml: write `{name}`"));
-    }
     failure.hint(match folder(wanted, &known).or_else(|| guess(wanted, &known)) {
         Some(guess) => guess,
         None if KINDS.contains(&wanted.to_lowercase().as_str()) => {
@@ -86,9 +82,9 @@ fn folder(wanted: &str, known: &[&str]) -> Option<String> {
 }
 
 /// The path that a text names in the folder where the program was started, as an address of the
-/// project.
-fn from_here(text: &str) -> Option<String> {
-    let (here, project) = (target::here().ok()?, output::project_folder()?);
+/// project in the folder `project`.
+pub(super) fn from_here(text: &str, project: &Path) -> Option<String> {
+    let here = target::here().ok()?;
     let named = Path::new(text);
     if named.is_absolute() {
         let real = || Some(named.canonicalize().ok()?.strip_prefix(project.canonicalize().ok()?).ok()?.to_owned());
