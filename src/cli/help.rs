@@ -72,6 +72,13 @@ pub(super) fn command() -> clap::Command {
 /// # Errors
 /// clap's, for wrong usage, help and the version.
 pub(super) fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    // clap takes it for the name of a command.
+    let arguments = match arguments {
+        [program, help, option] if help == "help" && (option == "--help" || option == "-h") => {
+            &[program.clone(), "help".into(), "help".into()]
+        }
+        arguments => arguments,
+    };
     Cli::from_arg_matches(&command().try_get_matches_from(arguments)?)
 }
 

@@ -364,12 +364,27 @@ fn show(output: Printer, known: &KnownHistory, revisions: &[RemoteRevision], ask
     };
     table.head(columns).iter().for_each(|line| output.line(line));
     table.rows(columns).flatten().for_each(|line| output.line(line));
+    if let Some(explained) = dashes(known, revisions) {
+        output.line(format!("{} {explained}", paint(TextStyle::Quiet, "note")));
+    }
     if let Some(Renamed::Becoming(now)) = &known.renamed {
         output.line(format!("{} {}", paint(TextStyle::Quiet, "note"), renamed::note(&known.address, now)));
     }
     for event in &known.events {
         output.line(format!("{} {}", paint(TextStyle::Quiet, Minute(event.at)), shown::foreign(&event.message)));
     }
+}
+
+/// What a `-` in the table means; `None` if it has none.
+fn dashes(known: &KnownHistory, revisions: &[RemoteRevision]) -> Option<String> {
+    let from_lockfile = |seen: &RemoteRevision| seen.fact.is_some_and(|fact| fact.made.is_none());
+    let meanings = [
+        (revisions.iter().any(from_lockfile), "another machine uploaded it, and the lockfile doesn't say when and how"),
+        (revisions.iter().any(|seen| seen.fact.is_none()), "Macadam doesn't know when somebody else made it"),
+        (revisions.iter().any(|seen| known.number(seen.key).is_none()), "a revision of another asset has no number"),
+    ];
+    let found: Vec<&str> = meanings.into_iter().filter(|(is_there, _)| *is_there).map(|(_, meaning)| meaning).collect();
+    (!found.is_empty()).then(|| format!("`-`: {}", found.join("; ")))
 }
 
 fn table(known: &KnownHistory, revisions: &[RemoteRevision], asked: bool, form: fn(AssetId) -> String) -> TextTable<7> {

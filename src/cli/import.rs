@@ -30,11 +30,22 @@ impl From<ImportError> for CommandFailure {
                 let guess = guess(address.as_str(), &known);
                 CommandFailure::new(Exit::Unreconciled, format!("`{address}` is not in the manifest"))
                     .unknown(address.as_str())
-                    .hint(guess.unwrap_or_else(|| "add it to the manifest first".to_owned()))
+                    .hint(guess.unwrap_or_else(|| entry_to_add(&address)))
             }
             error => Self::of(Exit::Unreconciled, &error, error.hint()),
         }
     }
+}
+
+/// What to write into the manifest, so that it has this address.
+fn entry_to_add(address: &Address) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let text = address.as_str();
+    let key = if text.chars().all(is_bare) { text.to_owned() } else { format!("{text:?}") };
+    let file = if text.contains('.') { text } else { "FILE" };
+    format!(
+        "add it to the manifest first: a line `[assets.{key}]`, and below it `path = {file:?}`, with the path of its file"
+    )
 }
 
 /// Imports one asset.

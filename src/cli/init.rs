@@ -129,13 +129,20 @@ pub(super) fn run(
     for path in &written {
         output.line(format!("{} {path}", paint(TextStyle::Good, "wrote")));
     }
-    for path in &kept {
+    // Who only wants the merge driver knows the rest.
+    let is_about_driver = args.merge_driver && !asks && !written.iter().any(|path| path.ends_with(&name));
+    for path in kept.iter().filter(|_| !is_about_driver) {
         output.line(format!("{} {path} (already there, not overwritten)", paint(TextStyle::Quiet, "kept")));
     }
     if !missing.is_empty() {
         output.line("");
         output.line("Add these lines to .gitattributes:");
         missing.iter().for_each(|line| output.line(format!("  {line}")));
+    }
+    if is_about_driver && has_driver {
+        let told = format!("git merges {stem}.lock.toml by Macadam in this clone");
+        output.line(format!("{} {told}", paint(TextStyle::Good, "OK:")));
+        return Ok(Exit::Success);
     }
     if tracking(&root.join(".env")) == Ok(Some(Tracking::Untracked)) {
         output.line("");
@@ -262,7 +269,7 @@ fn ask_creator(output: Printer) -> Option<Creator> {
             OwnerText::Number(number) => match ask(&format!("Is {number} a user or a group? [u/g] ")).as_str() {
                 "u" | "U" | "user" => return format!("user:{number}").parse().ok(),
                 "g" | "G" | "group" => return format!("group:{number}").parse().ok(),
-                _ => {}
+                _ => output.say("Answer u for a user, or g for a group."),
             },
             other => output.say(format!("That isn't an owner: {}.", other.advice())),
         }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::args::{Global, ImportArgs};
 use super::credential;
 use super::exit::{CommandFailure, Exit};
+use super::invocation;
 use super::output::{Printer, TextStyle, fitted, paint, plural};
 use super::plan::preview;
 use super::sync::listen_to_signals;
@@ -292,7 +293,7 @@ impl Told<'_> {
         let last = steps.len() + 1;
         for (number, (text, command)) in (1..).zip(steps) {
             output.line(format!("  {number}. {text}"));
-            output.to_copy(format!("     {command}"));
+            output.to_copy(format!("     {}", invocation::repeated().added_to_one(&command)));
         }
         let files: Vec<String> = [manifest, lockfile, ".gitattributes".to_owned()].into_iter().chain(codes).collect();
         let tool = self.tool.name();

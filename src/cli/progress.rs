@@ -123,6 +123,12 @@ impl Bars {
         Self { results, ..bars }
     }
 
+    /// Returns what the requests wait for now: Roblox's limits, or Roblox to recover.
+    pub(super) fn waits_for(&self) -> Option<&'static str> {
+        let (reason, until) = lock(self.line.as_ref()?).waiting?;
+        (clock::elapsed() < until).then_some(reason)
+    }
+
     /// Whether results are printed as they happen.
     pub(super) const fn prints_results(&self) -> bool {
         self.results.is_some()

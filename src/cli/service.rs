@@ -139,14 +139,25 @@ fn orders(switch: Shutdown) -> Result<mpsc::UnboundedReceiver<ServiceCommand>, C
     Ok(orders)
 }
 
+/// The status pages have no place.
+fn unheard(address: SocketAddr, error: &std::io::Error) -> CommandFailure {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            let message = format!("can't listen on {address}: another program, or another Macadam, uses that port");
+            CommandFailure::new(Exit::Unusable, message)
+                .hint("choose another port for `--listen`, or 0 for a free one, which the log then names")
+        }
+        _ => CommandFailure::new(Exit::Unusable, format!("can't listen on {address}: {error}"))
+            .hint("`--listen` takes a port, such as 9400, or an address of this machine with a port"),
+    }
+}
+
 async fn listen(
     address: SocketAddr,
     face: StatusPages,
     stopped: oneshot::Receiver<()>,
 ) -> Result<tokio::task::JoinHandle<()>, CommandFailure> {
-    let listener = tokio::net::TcpListener::bind(address)
-        .await
-        .map_err(|error| CommandFailure::new(Exit::Unusable, format!("listen on {address}: {error}")))?;
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| unheard(address, &error))?;
     if let Ok(address) = listener.local_addr() {
         tracing::info!("listening on http://{address}");
     }

@@ -22,7 +22,7 @@ use super::{ci, part, plan, service, target, values};
 use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::progress::silent;
-use crate::engine::report::run_report::{RunReport, Stop};
+use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Stop};
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::settled::{self, Look, NothingToDo};
@@ -61,7 +61,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         match settled(global, args, &target) {
             Look::NothingToDo(NothingToDo { assets, outputs }) => {
                 let report = RunReport { assets, outputs, ..RunReport::default() };
-                let ended = SyncEnd { report: Some(report), failure: None, left_out: None };
+                let ended = SyncEnd { report: Some(report), failure: None, left_out: None, waits_for: None };
                 if output.is_json() {
                     ended.print_document(output, &Ran::NotDue);
                 } else {
@@ -88,8 +88,9 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         stop: stop.clone(),
     };
     let ended = sync_once(&mut session, Arc::new(client), options).await;
+    let waits_for = bars.waits_for();
     bars.clear();
-    let mut ended = SyncEnd::of(ended);
+    let mut ended = SyncEnd { waits_for, ..SyncEnd::of(ended) };
     ended.left_out = match (&part, &ended.report) {
         (Some(part), Some(report)) => Some(LeftOut::look(&target, part, &report.left)?),
         _ => None,
@@ -192,16 +193,21 @@ struct SyncEnd {
     failure: Option<CommandFailure>,
     /// Of a run for a part.
     left_out: Option<LeftOut>,
+    /// What requests waited for at its end.
+    waits_for: Option<&'static str>,
 }
 
 impl SyncEnd {
     fn of(ended: Result<RunReport, SyncError>) -> Self {
         match ended {
-            Ok(report) => Self { failure: stopped(&report), report: Some(report), left_out: None },
-            Err(SyncError::Midway { source, report }) => {
-                Self { report: Some(*report), failure: Some(CommandFailure::from(*source)), left_out: None }
-            }
-            Err(error) => Self { report: None, failure: Some(error.into()), left_out: None },
+            Ok(report) => Self { failure: stopped(&report), report: Some(report), left_out: None, waits_for: None },
+            Err(SyncError::Midway { source, report }) => Self {
+                report: Some(*report),
+                failure: Some(CommandFailure::from(*source)),
+                left_out: None,
+                waits_for: None,
+            },
+            Err(error) => Self { report: None, failure: Some(error.into()), left_out: None, waits_for: None },
         }
     }
 
@@ -215,6 +221,10 @@ impl SyncEnd {
             }
             if !results_are_printed {
                 show_results(output, report);
+            }
+            let begun = |entry: &StepReport| !matches!(entry.outcome, Outcome::NotBegun);
+            if let Some(reason) = self.waits_for.filter(|_| !report.steps.iter().all(begun)) {
+                output.warning(format!("assets were not started, because Macadam was {reason}"));
             }
             let assets = self.left_out.as_ref().map_or(report.assets, |left_out| left_out.assets_of_part(report));
             show(output, report, assets, global, passed_on);

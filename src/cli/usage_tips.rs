@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::help;
+use crate::model::proposed::quoted;
+use crate::model::shown::foreign;
 
 /// Commands of other tools, and what to type instead.
 const COMMANDS: [(&str, &str); 33] = [
@@ -90,6 +92,7 @@ pub(super) fn tip(error: &clap::Error, arguments: &[OsString]) -> Option<String>
         table.iter().find(|(known, _)| *known == word).map(|(_, tip)| (*tip).to_owned())
     };
     match error.kind() {
+        ErrorKind::ValueValidation if command_of(arguments).as_deref() == Some("import") => swapped(arguments),
         ErrorKind::InvalidSubcommand => known(&COMMANDS, wrong(ContextKind::InvalidSubcommand)?),
         ErrorKind::UnknownArgument => {
             let word = wrong(ContextKind::InvalidArg)?;
@@ -111,6 +114,16 @@ pub(super) fn tip(error: &clap::Error, arguments: &[OsString]) -> Option<String>
         }
         _ => None,
     }
+}
+
+/// The right order, where an asset ID stands before a name.
+fn swapped(arguments: &[OsString]) -> Option<String> {
+    let words = arguments.iter().filter_map(|word| word.to_str()).skip_while(|word| *word != "import").skip(1);
+    let mut words = words.filter(|word| !word.starts_with('-'));
+    let (id, name) = (words.next()?, words.next()?);
+    let is_id = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+    (is_id(id) && !is_id(name))
+        .then(|| format!("the name comes first: `macadam import {} {id}`", quoted(&foreign(name))))
 }
 
 /// What there is in place of `--all`.

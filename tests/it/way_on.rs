@@ -1,7 +1,10 @@
 //! The way on that a refused command names: for an upload whose outcome is unknown, for content
 //! that moderation rejected, for a file that can't be used.
 
-use macadam::emulator::{ApiEndpoint, FaultAction, FaultRule, ModerationRule, ModerationVerdict, Point, VerdictStep};
+use macadam::emulator::{
+    ApiEndpoint, Config, EndpointLimits, FaultAction, FaultRule, Limit, ModerationRule, ModerationVerdict, Point,
+    VerdictStep,
+};
 
 use super::everyday::pictures;
 use super::support::{GLOBS, Project, Remote, png, rbxmx};
@@ -170,4 +173,82 @@ fn a_machine_that_takes_over_uploads_from_the_lockfile_asks_for_their_results_at
     project.sync();
     assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
     assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 6);
+}
+
+#[test]
+fn an_import_with_its_arguments_swapped_or_without_an_entry_says_what_to_write() {
+    let (_remote, project) = pictures(&["a"]);
+    let swapped = project.run(&["import", "106216587199", "ui/a.png"]).expect(64).stderr;
+    assert!(swapped.contains("`macadam import ui/a.png 106216587199`"), "{swapped}");
+    for (address, entry) in [
+        ("shield", "`[assets.shield]`, and below it `path = \"FILE\"`"),
+        ("other/x.png", "`[assets.\"other/x.png\"]`, and below it `path = \"other/x.png\"`"),
+    ] {
+        let said = project.run(&["import", address, "106216587199"]).expect(1).stderr;
+        assert!(said.contains(entry), "{said}");
+    }
+}
+
+#[test]
+fn a_port_that_is_in_use_says_what_to_do() {
+    let (_remote, project) = pictures(&["a"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let said = project.run(&["sync", "--listen", &port]).expect(3).stderr;
+    assert!(said.contains("uses that port") && said.contains("choose another port for `--listen`"), "{said}");
+}
+
+#[test]
+fn help_about_help_is_help() {
+    let project = Project::new(GLOBS);
+    let help = project.run(&["help", "help"]).expect(0).stdout;
+    for option in ["--help", "-h"] {
+        assert_eq!(project.run(&["help", option]).expect(0).stdout, help);
+    }
+}
+
+/// It changes nothing, and asks nobody.
+#[test]
+fn a_locked_sync_needs_no_key() {
+    let (_remote, mut project) = pictures(&["a"]);
+    project.sync();
+    project.set_env("ROBLOX_API_KEY", "");
+    project.run(&["sync", "--once", "--locked"]).expect(0);
+    project.run(&["sync", "--once", "--locked", "--refresh"]).expect(4);
+}
+
+#[test]
+fn init_for_the_merge_driver_alone_tells_of_nothing_else() {
+    let (_remote, project) = pictures(&["a"]);
+    project.git(&["init", "-q"]);
+    project.run(&["init"]).expect(0);
+    let told = project.run(&["init", "--merge-driver"]).expect(0).stdout;
+    assert!(told.contains("merge"), "{told}");
+    for other in ["Next:", "kept", ".env"] {
+        assert!(!told.contains(other), "{other}: {told}");
+    }
+}
+
+/// The run before spent Roblox's limit.
+#[test]
+fn a_run_whose_time_is_over_before_anything_began_says_what_it_waited_for() {
+    let mut limits = EndpointLimits::documented();
+    limits.endpoints.insert(ApiEndpoint::CreateAsset, Limit::of(2));
+    let remote = Remote::with(Config { limits, ..Config::default() });
+    let project = Project::new(GLOBS).at(&remote.url());
+    (1..6).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    project.run(&["sync", "--once", "--timeout", "4s"]).expect(1);
+    let second = project.run(&["sync", "--once", "--timeout", "4s"]).expect(1).stderr;
+    assert!(second.contains("not started, because Macadam was waiting for Roblox's rate limit"), "{second}");
+}
+
+/// A machine that knows the asset from the lockfile alone.
+#[test]
+fn history_says_what_its_dashes_mean() {
+    let (_remote, project) = pictures(&["a"]);
+    project.sync();
+    assert!(!project.run(&["history", "ui/a.png"]).expect(0).stdout.contains("`-`"));
+    project.remove(".macadam");
+    let told = project.run(&["history", "ui/a.png"]).expect(0).stdout;
+    assert!(told.contains("`-`: another machine uploaded it, and the lockfile doesn't say when and how"), "{told}");
 }

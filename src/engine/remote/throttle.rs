@@ -28,7 +28,7 @@ pub(crate) const OWNER: &str = "key";
 const LIMITED: &str = "waiting for Roblox's rate limit";
 
 /// Why requests wait while Roblox's answers are failures.
-const FAILING: &str = "Roblox fails: waiting for it to recover";
+const FAILING: &str = "waiting for Roblox to recover from its errors";
 
 /// Why requests wait while nothing answers.
 const UNCONNECTED: &str = "waiting for the network";
