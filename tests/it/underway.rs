@@ -132,3 +132,22 @@ fn a_manifest_that_breaks_while_git_works_does_not_end_the_service() {
     service.says("the manifest is valid again");
     service.end();
 }
+
+/// Its outcome isn't known yet, and nothing failed.
+#[test]
+fn an_upload_that_a_service_is_sending_is_shown_as_under_way() {
+    let (remote, project) = start(Config::default());
+    let slow = FaultAction::Delay { before_commit_ms: 4_000, before_reply_ms: 0 };
+    remote.control().add_faults(vec![FaultRule::on(ApiEndpoint::CreateAsset, slow)]).unwrap();
+    let service = Service::start(&project, &[]);
+    service.until("they are on the wire", || remote.requests(ApiEndpoint::CreateAsset) == 2);
+    let (_, plan) = project.json(&["plan"]);
+    let actions = plan["actions"].as_array().unwrap();
+    assert!(actions.iter().all(|action| action["action"] == "wait" && action["code"] == "under_way"), "{plan:#}");
+    assert_eq!((actions.len(), &plan["notes"]), (2, &serde_json::json!([])), "{plan:#}");
+    let (_, status) = project.json(&["status", "ui/a.png"]);
+    let row = &status["assets"][0];
+    assert_eq!((&row["state"], &row["error"]), (&"in_progress".into(), &serde_json::Value::Null), "{status:#}");
+    service.until_synced("ui/a.png");
+    service.end();
+}

@@ -127,11 +127,13 @@ fn rows(
     unknown: &BTreeMap<ProjectPath, Unknown>,
     view: StateSnapshot,
 ) -> Result<Vec<AssetStatus>, ApplyError> {
-    let StateSnapshot { mut recorded, missing_lockfile, .. } = view;
+    let StateSnapshot { mut recorded, missing_lockfile, being_sent, .. } = view;
     let now = clock::now();
-    let options = PlanOptions { missing_lockfile, ..PlanOptions::default() };
+    let in_progress: BTreeSet<Address> = being_sent.into_keys().collect();
+    let options = PlanOptions { missing_lockfile, in_progress: in_progress.clone(), ..PlanOptions::default() };
     let plan = plan(desired, &recorded, &options, now);
     let mut under_way = sent(&recorded);
+    under_way.extend(in_progress);
     // An upload is a possible duplicate only once it is sent again.
     let marks = plan.marks.iter().filter(|mark| !matches!(mark, Change::AddPossibleDuplicate { .. }));
     marks.into_iter().try_for_each(|mark| recorded.apply(mark, now))?;

@@ -1,7 +1,7 @@
 //! A read-only view of what is recorded: from the state, if there is one, and from the lockfile.
 //! Writes nothing, takes no lock, and works on a read-only disk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cloud::client::Client;
 use crate::cloud::limits::LimitRecord;
@@ -26,10 +26,13 @@ use crate::model::change::Change;
 use crate::model::file::FileCache;
 use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
-use crate::model::recorded::{ApplyError, Recorded};
-use crate::plan::{Plan, PlanOptions, plan};
+use crate::model::phase::Phase;
+use crate::model::recorded::{ApplyError, AttemptId, Recorded};
+use crate::plan::reason::step::StepReason;
+use crate::plan::{Action, Plan, PlanOptions, Step, plan};
 use crate::platform::clock;
 use crate::state::StateError;
+use crate::state::lock::{self, Occupancy};
 use crate::state::lockfile::LockfileError;
 use crate::state::store::{EventRow, Store};
 
@@ -52,6 +55,9 @@ pub(crate) struct StateSnapshot {
     pub missing_lockfile: Option<MissingLockfile>,
     /// The addresses whose entries or revisions the lockfile had lost, and git's history has.
     pub taken_back: Vec<Address>,
+    /// The changes that another process is sending now, by address. Its outcome isn't known before it
+    /// is over.
+    pub being_sent: BTreeMap<Address, AttemptId>,
 }
 
 /// Why the snapshot could not be read.
@@ -110,6 +116,11 @@ impl StateSnapshot {
                 let changes = crate::state::lockfile::import(&view.recorded, &ledger, clock::now());
                 view.apply(&changes)?;
             }
+        }
+        if matches!(lock::holder(&project.state), Ok(Occupancy::Held { .. })) {
+            let attempts = view.recorded.attempts.iter();
+            let open = attempts.filter(|(_, attempt)| matches!(attempt.phase, Phase::Intended | Phase::HandedOver));
+            view.being_sent = open.map(|(id, attempt)| (attempt.address.clone(), *id)).collect();
         }
         Ok(view)
     }
@@ -309,8 +320,12 @@ impl PreviewInputs {
 
     fn finish(self, project: &Project, remote: &str, options: &PlanOptions) -> Result<PlanPreview, ViewError> {
         let Self { mut view, gathered } = self;
-        let options = PlanOptions { missing_lockfile: view.missing_lockfile.clone(), ..options.clone() };
-        let plan = plan(&gathered.desired, &view.recorded, &options, clock::now());
+        let mut options = PlanOptions { missing_lockfile: view.missing_lockfile.clone(), ..options.clone() };
+        options.in_progress.extend(view.being_sent.keys().cloned());
+        let mut plan = plan(&gathered.desired, &view.recorded, &options, clock::now());
+        let is_part = |address: &Address| options.only.as_ref().is_none_or(|only| only.addresses.contains(address));
+        plan.steps.extend(view.being_sent.iter().filter(|(address, _)| is_part(address)).map(being_sent));
+        plan.steps.sort_by(|a, b| a.address.cmp(&b.address));
         view.apply(&plan.marks)?;
         let missing = options.missing_lockfile.as_ref().filter(|_| !options.accept_new_lockfile);
         let in_manifest = gathered.desired.assets.keys().cloned().collect();
@@ -327,4 +342,10 @@ impl PreviewInputs {
             outputs,
         })
     }
+}
+
+/// The step of an address whose change another process is sending.
+fn being_sent((address, attempt): (&Address, &AttemptId)) -> Step {
+    let (action, reason) = (Action::Wait { attempt: *attempt }, StepReason::BeingSent);
+    Step { address: address.clone(), action, reason, after: Vec::new(), not_before: None }
 }

@@ -100,6 +100,8 @@ pub(crate) enum StepReason {
         /// Since when, where that is longer than usual.
         overdue: Option<SignedDuration>,
     },
+    /// Another process is sending it.
+    BeingSent,
     /// An earlier request got no clear answer.
     InDoubt,
     /// It left the manifest while a change of it was under way.
@@ -129,7 +131,7 @@ impl StepReason {
             Self::Removed { .. } => Rule::Removed,
             Self::ComesBack => Rule::ComesBack,
             Self::ByHand => Rule::ByHand,
-            Self::UnderWay { .. } => Rule::UnderWay,
+            Self::UnderWay { .. } | Self::BeingSent => Rule::UnderWay,
             Self::InDoubt | Self::LeftUnderWay => Rule::InDoubt,
         }
     }
@@ -182,6 +184,7 @@ impl fmt::Display for StepReason {
             Self::UnderWay { operation, overdue: Some(age) } => {
                 write!(f, "Roblox has been processing it for {} (operation {operation})", Age(*age))
             }
+            Self::BeingSent => f.write_str("the running `macadam` is sending it to Roblox now"),
             Self::InDoubt => f.write_str("an earlier request got no clear answer, so Macadam checks what Roblox has"),
             Self::LeftUnderWay => f.write_str("it left the manifest while Roblox was changing it"),
         }
