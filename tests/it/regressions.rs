@@ -13,7 +13,7 @@ const MODELS: &str = "[creator]\nuser_id = 1\n\n[globs.models]\npath = \"models/
 /// A remote whose limits are never reached: Macadam itself stays under the documented ones.
 fn unlimited() -> Remote {
     let endpoints = ApiEndpoint::ALL.into_iter().map(|endpoint| (endpoint, Limit::of(100_000))).collect();
-    Remote::with(Config { limits: EndpointLimits { window_ms: 60_000, endpoints }, ..Config::default() })
+    Remote::with(Config { limits: EndpointLimits { endpoints, ..EndpointLimits::none() }, ..Config::default() })
 }
 
 fn reply(status: u16, shape: BodyShape, message: &str) -> FaultAction {

@@ -2,7 +2,6 @@
 //! saves a file that players have.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use macadam::emulator::{ApiEndpoint, Config, EndpointLimits, FaultRule, Limit};
 use serde_json::json;
@@ -10,7 +9,7 @@ use serde_json::json;
 use super::service::Service;
 use super::support::{GLOBS, Project, Remote, png, rbxmx};
 
-/// The windows of Roblox's limits, which begin with a minute at the emulator.
+/// The windows of Roblox's limits.
 const WINDOW_MS: u64 = 60_000;
 
 fn bulk(project: &Project, count: u8) {
@@ -47,12 +46,9 @@ fn a_change_of_a_live_asset_overtakes_first_uploads() {
 fn a_new_asset_in_place_of_a_live_one_uses_what_is_kept_of_the_limit() {
     let twenty = Limit { per_ip: 20, per_owner: 20, per_key: 20 };
     let endpoints = BTreeMap::from([(ApiEndpoint::CreateAsset, twenty)]);
-    let limits = EndpointLimits { window_ms: WINDOW_MS, endpoints };
-    // In the last seconds of a window nothing is kept.
-    let age = || jiff::Timestamp::now().as_millisecond() % i64::try_from(WINDOW_MS).unwrap();
-    while age() > 35_000 {
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    // A window begins now: in its last seconds nothing is kept.
+    let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
+    let limits = EndpointLimits { window_ms: WINDOW_MS, window_offset_ms: now % WINDOW_MS, endpoints };
     let remote = Remote::with(Config { limits, ..Config::default() });
     let project = Project::new(GLOBS).at(&remote.url());
     project.write("ui/live.png", png(1));

@@ -543,7 +543,7 @@ fn the_text_filter_refuses_or_censors_creates_and_updates() {
 }
 
 fn only(endpoint: crate::emulator::ApiEndpoint, limit: Limit) -> EndpointLimits {
-    EndpointLimits { window_ms: 60_000, endpoints: [(endpoint, limit)].into() }
+    EndpointLimits { endpoints: [(endpoint, limit)].into(), ..EndpointLimits::none() }
 }
 
 #[test]

@@ -253,8 +253,8 @@ const DIALECT: &[SwitchCase] = &[
         probe: |fixture| {
             let limit = Limit { per_ip: 1, per_owner: 1, per_key: 5 };
             fixture.control.set_limits(EndpointLimits {
-                window_ms: 60_000,
                 endpoints: [(crate::emulator::ApiEndpoint::GetAsset, limit)].into(),
+                ..EndpointLimits::none()
             });
             let response = asset(fixture, 7);
             ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"]
@@ -268,8 +268,8 @@ const DIALECT: &[SwitchCase] = &[
         probe: |fixture| {
             let limit = Limit { per_ip: 10, per_owner: 10, per_key: 1 };
             fixture.control.set_limits(EndpointLimits {
-                window_ms: 60_000,
                 endpoints: [(crate::emulator::ApiEndpoint::GetAsset, limit)].into(),
+                ..EndpointLimits::none()
             });
             asset(fixture, 7);
             let response = asset(fixture, 7);

@@ -39,8 +39,17 @@ impl Limit {
 pub struct EndpointLimits {
     /// The length of a window in milliseconds; Roblox's is a minute. Zero counts as one.
     pub window_ms: u64,
+    /// How much later than a multiple of its length on the clock a window begins, in milliseconds;
+    /// Roblox's begin with the minute.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub window_offset_ms: u64,
     /// The limit of each endpoint.
     pub endpoints: BTreeMap<ApiEndpoint, Limit>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl EndpointLimits {
@@ -63,12 +72,12 @@ impl EndpointLimits {
                 Some((endpoint, limit))
             })
             .collect();
-        EndpointLimits { window_ms: 60_000, endpoints }
+        EndpointLimits { window_ms: 60_000, window_offset_ms: 0, endpoints }
     }
 
     /// Returns no limits at all. Responses then have no rate limit headers.
     pub fn none() -> Self {
-        EndpointLimits { window_ms: 60_000, endpoints: BTreeMap::new() }
+        EndpointLimits { window_ms: 60_000, window_offset_ms: 0, endpoints: BTreeMap::new() }
     }
 }
 
@@ -137,7 +146,7 @@ impl Limiter {
     ) -> Admission {
         let Some(limit) = limits.endpoints.get(&endpoint) else { return Admission::Unlimited };
         let length = limits.window_ms.max(1);
-        let start = now - now % length;
+        let start = now.saturating_sub((now + length - limits.window_offset_ms % length) % length);
         if start != self.last_start {
             self.windows.retain(|_, window| window.start == start);
             self.last_start = start;
@@ -199,9 +208,17 @@ mod tests {
 
     fn limits(per_ip: u32, per_owner: u32, per_key: u32) -> EndpointLimits {
         EndpointLimits {
-            window_ms: 60_000,
             endpoints: [(ApiEndpoint::CreateAsset, Limit { per_ip, per_owner, per_key })].into(),
+            ..EndpointLimits::none()
         }
+    }
+
+    #[test]
+    fn a_window_may_begin_at_any_second_of_the_clock() {
+        let limits = EndpointLimits { window_offset_ms: 25_000, ..limits(9, 1, 9) };
+        let mut limiter = Limiter::default();
+        let mut is_admitted = |now| matches!(admit(&mut limiter, &limits, 1, "a", now), Admission::Admitted(_));
+        assert_eq!([84_999, 85_000, 144_999, 145_000].map(&mut is_admitted), [true, true, false, true]);
     }
 
     #[test]
