@@ -373,6 +373,8 @@ CREATE TABLE limits (
 CREATE TABLE latencies (
     kind     TEXT NOT NULL,
     position INTEGER NOT NULL CHECK (position >= 0),
+    -- The age at which the operation was last found running, 0 if it never was, and at which it was done.
+    running  INTEGER NOT NULL CHECK (running >= 0),
     millis   INTEGER NOT NULL CHECK (millis >= 0),
     PRIMARY KEY (kind, position)
 ) STRICT, WITHOUT ROWID;

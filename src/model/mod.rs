@@ -23,6 +23,7 @@ pub(crate) mod former;
 pub(crate) mod history;
 pub(crate) mod identifier;
 pub(crate) mod ids;
+pub(crate) mod latency;
 pub(crate) mod metadata;
 pub(crate) mod metadata_digest;
 pub(crate) mod minute;

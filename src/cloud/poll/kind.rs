@@ -1,7 +1,7 @@
 //! The operations of one kind: which of them is polled next, and at which age.
 //!
-//! A kind with known latencies polls each operation when nearly all are done. A kind without is
-//! scouted: one operation, the leader, is polled again and again, and the others wait while it is
+//! A kind with known latencies polls each operation when nearly all are done, and a lone one a
+//! little earlier if that may be enough. A kind without is scouted: one operation, the leader, is polled again and again, and the others wait while it is
 //! found running. The leader may be an exception, so now and then one of the others gives a second
 //! opinion. The first that is found done ends the scouting. Urgent operations have a leader of
 //! their own, because the others' leader may wait for the budget.
@@ -11,6 +11,7 @@
 use super::lane::{Lane, Lanes};
 use super::latency::{LatencyEstimate, ScoutAges};
 use crate::cloud::moment::Moment;
+use crate::model::latency::LatencySample;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -75,6 +76,8 @@ pub(super) enum PollRole {
     First,
     /// An early first poll, to find out whether the kind became faster.
     Probe,
+    /// The first of a lone operation, a little earlier than it should be done.
+    Narrowing,
     /// A poll of the leader.
     Leader,
     /// A second opinion beside the leader's.
@@ -120,7 +123,7 @@ struct Leader {
 }
 
 impl PollKind {
-    pub(super) fn new(recent: impl IntoIterator<Item = u32>) -> Self {
+    pub(super) fn new(recent: impl IntoIterator<Item = LatencySample>) -> Self {
         Self { latency: LatencyEstimate::new(recent), lanes: Lanes::default(), begun: 0, probes_out: 0, misses: 0 }
     }
 
@@ -130,22 +133,27 @@ impl PollKind {
     }
 
     /// Returns the age at which the next operation is polled for the first time, if the kind's
-    /// latencies are known.
-    pub(super) fn first_poll(&self, ages: ScoutAges) -> Option<Duration> {
+    /// latencies are known. `is_lone` says that no other operation is scheduled.
+    pub(super) fn first_poll(&self, ages: ScoutAges, is_lone: bool) -> Option<Duration> {
         let expected = self.latency.expected()?;
         // The expectation rests on few latencies, and the first polls may show that it is too
         // short.
         if !self.latency.is_known() && self.begun >= 2 + 2 * self.latency.count() {
             return Some(expected.max(ages.second));
         }
-        Some(self.latency.probe_at().filter(|_| self.probes_out == 0).unwrap_or(expected))
+        let lone = || self.latency.lone_poll().filter(|_| is_lone);
+        self.probe_at().or_else(lone).or(Some(expected))
+    }
+
+    fn probe_at(&self) -> Option<Duration> {
+        self.latency.probe_at().filter(|_| self.probes_out == 0)
     }
 
     /// Returns the operations of a lane that may be next, with the times of their polls.
-    pub(super) fn candidates(&self, lane: Lane, ages: ScoutAges) -> impl Iterator<Item = Submission> {
+    pub(super) fn candidates(&self, lane: Lane, ages: ScoutAges, is_lone: bool) -> impl Iterator<Item = Submission> {
         let lane = self.lanes.get(lane);
         let first = lane.waiting.first();
-        let known = self.first_poll(ages).and_then(|age| first.map(|(since, key)| (*since + age, *key)));
+        let known = self.first_poll(ages, is_lone).and_then(|age| first.map(|(since, key)| (*since + age, *key)));
         let is_scouted = self.is_scouted();
         let leader = lane.leader.and_then(|leader| Some((leader.at?, leader.key)));
         let bound = lane.bound.and_then(|age| first.map(|(since, key)| (*since + age, *key)));
@@ -159,14 +167,14 @@ impl PollKind {
             self.lanes.get_mut(lane).ask_second(age);
             return PollRole::Second;
         }
-        if self.latency.is_known() && self.latency.expected().is_some_and(|expected| age < expected) {
+        let is_early = self.latency.expected().is_some_and(|expected| age < expected);
+        if is_early && self.probe_at().is_some() {
             self.latency.send_probe();
             self.probes_out += 1;
-            PollRole::Probe
-        } else {
-            self.latency.book_poll();
-            PollRole::First
+            return PollRole::Probe;
         }
+        self.latency.book_poll();
+        if is_early { PollRole::Narrowing } else { PollRole::First }
     }
 
     /// Records that a poll is no longer out.
@@ -186,13 +194,13 @@ impl PollKind {
                     lane.bound = Some(lane.bound.map_or(age, |bound| bound.min(age)));
                 }
             } else {
-                self.latency.learn(None, age);
+                self.latency.learn_first(pending, age);
             }
             return;
         }
         match role {
             PollRole::Probe => self.latency.probe_done(age),
-            PollRole::First => {
+            PollRole::First | PollRole::Narrowing => {
                 self.latency.learn(None, age);
                 self.misses = 0;
             }
@@ -213,7 +221,7 @@ impl PollKind {
                     return true;
                 }
             }
-            PollRole::First | PollRole::Leader | PollRole::Second | PollRole::Again => {}
+            PollRole::First | PollRole::Narrowing | PollRole::Leader | PollRole::Second | PollRole::Again => {}
         }
         false
     }

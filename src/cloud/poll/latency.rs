@@ -6,6 +6,7 @@
 //! finds its operation running costs a poll, and probes become rarer.
 
 use crate::model::asset::AssetType;
+use crate::model::latency::LatencySample;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -116,6 +117,13 @@ const SOONEST: Duration = Duration::from_millis(200);
 /// of the operations took longer, the chance would be one in fifteen.
 const STREAK: u32 = 12;
 
+/// How many of the latest operations must have taken equally long, as far as is known, so that the
+/// poll of a lone one narrows down how long that is: by how much at most, and until it is known how
+/// closely, as shares of it.
+const AGREEING: usize = 16;
+const NARROWED_BY: f64 = 0.05;
+const NARROW: f64 = 0.02;
+
 /// The polls for each probe: at first, and at the rarest.
 const SPACING: u32 = 8;
 const WIDEST_SPACING: u32 = 128;
@@ -123,9 +131,9 @@ const WIDEST_SPACING: u32 = 128;
 /// The latency estimate for one kind.
 #[derive(Debug, Clone)]
 pub(super) struct LatencyEstimate {
-    /// The latest latencies in milliseconds, oldest first. An operation that was done at its first
-    /// poll took no longer than expected; the expectation stands for it.
-    recent: VecDeque<u32>,
+    /// The latest latencies, oldest first. An operation that was done at its first poll took no
+    /// longer than expected; the expectation stands for it.
+    recent: VecDeque<LatencySample>,
     expected: Option<Duration>,
     spacing: u32,
     polls_since_probe: u32,
@@ -135,7 +143,7 @@ pub(super) struct LatencyEstimate {
 }
 
 impl LatencyEstimate {
-    pub(super) fn new(recent: impl IntoIterator<Item = u32>) -> Self {
+    pub(super) fn new(recent: impl IntoIterator<Item = LatencySample>) -> Self {
         let mut latency = Self {
             recent: VecDeque::new(),
             expected: None,
@@ -144,14 +152,14 @@ impl LatencyEstimate {
             streak: 0,
             streak_age: Duration::ZERO,
         };
-        for millis in recent {
-            latency.push(millis);
+        for sample in recent {
+            latency.push(sample);
         }
         latency.expected = latency.quantile();
         latency
     }
 
-    pub(super) fn recent(&self) -> impl Iterator<Item = u32> {
+    pub(super) fn recent(&self) -> impl Iterator<Item = LatencySample> {
         self.recent.iter().copied()
     }
 
@@ -166,6 +174,20 @@ impl LatencyEstimate {
     /// Returns the age by which nearly all operations are done.
     pub(super) fn expected(&self) -> Option<Duration> {
         self.expected
+    }
+
+    /// Returns the age at which to poll a lone operation, for which somebody waits and polls are
+    /// plentiful. While the latest could all have taken equally long, it is a little below the least
+    /// age at which one was done, until that is close to the age at which one was found running.
+    pub(super) fn lone_poll(&self) -> Option<Duration> {
+        let latest = || self.recent.iter().rev().take(AGREEING);
+        let (running, done) = (latest().map(|sample| sample.running).max()?, latest().map(|sample| sample.done).min()?);
+        if running >= done {
+            return self.expected;
+        }
+        let (width, done) = (f64::from(done - running), f64::from(done));
+        let by = if width <= done * NARROW { 0.0 } else { (width / 2.0).min(done * NARROWED_BY) };
+        Some(Duration::from_secs_f64((done - by) / 1000.0).max(SOONEST))
     }
 
     /// Returns the age at which to poll a probe, if one is due.
@@ -192,7 +214,18 @@ impl LatencyEstimate {
             (Some(_), _) => return,
             (None, _) => done,
         };
-        self.push(millis(took.max(SOONEST)));
+        self.add(pending, took);
+    }
+
+    /// Records how long the first operation took of which that is known: it was found running at
+    /// `pending`, if ever, and then done at age `done`.
+    pub(super) fn learn_first(&mut self, pending: Option<Duration>, done: Duration) {
+        self.add(pending, done);
+    }
+
+    fn add(&mut self, running: Option<Duration>, done: Duration) {
+        let done = millis(done.max(SOONEST));
+        self.push(LatencySample { running: running.map_or(0, millis).min(done), done });
         self.expected = self.quantile();
     }
 
@@ -215,8 +248,9 @@ impl LatencyEstimate {
         let Some(expected) = self.expected.filter(|_| self.streak >= STREAK) else { return };
         // Not the age that was planned: probes may have waited for the budget.
         let lowered = self.streak_age;
-        for value in self.recent.iter_mut().filter(|value| **value <= millis(expected)) {
-            *value = (*value).min(millis(lowered));
+        for sample in self.recent.iter_mut().filter(|sample| sample.done <= millis(expected)) {
+            sample.done = sample.done.min(millis(lowered));
+            sample.running = sample.running.min(sample.done);
         }
         self.expected = self.quantile();
         self.streak = 0;
@@ -232,15 +266,15 @@ impl LatencyEstimate {
         self.spacing = self.spacing.max(SPACING).saturating_mul(2).min(WIDEST_SPACING);
     }
 
-    fn push(&mut self, millis: u32) {
-        self.recent.push_back(millis);
+    fn push(&mut self, sample: LatencySample) {
+        self.recent.push_back(sample);
         while self.recent.len() > KEPT {
             self.recent.pop_front();
         }
     }
 
     fn quantile(&self) -> Option<Duration> {
-        let mut sorted: Vec<u32> = self.recent().collect();
+        let mut sorted: Vec<u32> = self.recent().map(|sample| sample.done).collect();
         sorted.sort_unstable();
         let rank = (sorted.len() * QUANTILE).div_ceil(100).saturating_sub(1);
         sorted.get(rank).map(|millis| Duration::from_millis(u64::from(*millis)).max(SOONEST))
@@ -275,7 +309,11 @@ mod tests {
     #[test]
     fn the_expectation_lets_a_twentieth_take_longer() {
         let check = |recent: &[u32], expected| {
-            assert_eq!(LatencyEstimate::new(recent.iter().copied()).expected(), expected, "{recent:?}");
+            assert_eq!(
+                LatencyEstimate::new(recent.iter().copied().map(LatencySample::done)).expected(),
+                expected,
+                "{recent:?}"
+            );
         };
         check(&[], None);
         check(&[3000], Some(ms(3000)));
@@ -291,9 +329,13 @@ mod tests {
     #[test]
     fn a_latency_is_learnt_only_as_far_as_the_polls_bound_it() {
         let check = |pending: Option<u64>, done, learnt: Option<u32>| {
-            let mut latency = LatencyEstimate::new([4000; KNOWN]);
+            let mut latency = LatencyEstimate::new([LatencySample::done(4000); KNOWN]);
             latency.learn(pending.map(ms), ms(done));
-            assert_eq!(latency.recent().nth(KNOWN), learnt, "pending {pending:?}, done {done}");
+            assert_eq!(
+                latency.recent().nth(KNOWN).map(|sample| sample.done),
+                learnt,
+                "pending {pending:?}, done {done}"
+            );
         };
         check(None, 4100, Some(4000));
         check(None, 5900, Some(4000));
@@ -305,7 +347,7 @@ mod tests {
 
     #[test]
     fn probes_reveal_that_operations_became_faster() {
-        let mut latency = LatencyEstimate::new([10_000; KEPT]);
+        let mut latency = LatencyEstimate::new([LatencySample::done(10_000); KEPT]);
         let mut wasted = 0;
         let mut operations = 0;
         while latency.expected().unwrap() > ms(3750) {

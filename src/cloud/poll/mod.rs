@@ -22,6 +22,7 @@ mod simulation;
 
 use super::backoff::Backoff;
 use super::moment::Moment;
+use crate::model::latency::LatencySample;
 use crate::model::urgency::Urgency;
 use entry::{PollEntry, PollPlace};
 use kind::{GROWTH, LONGEST_GAP, LeaderPace, PollKind, PollRole, SHORTEST_GAP};
@@ -95,8 +96,8 @@ pub(crate) enum PollTarget {
 pub(crate) struct LatencyRecord {
     /// [`OperationKind::name`].
     pub kind: String,
-    /// The latest latencies in milliseconds, oldest first.
-    pub millis: Vec<u32>,
+    /// The latest latencies, oldest first.
+    pub samples: Vec<LatencySample>,
 }
 
 /// The operations that wait for their result.
@@ -119,8 +120,8 @@ impl PollSchedule {
 
     /// Makes a schedule with the latencies of an earlier run. Rows of unknown kinds are skipped.
     pub(crate) fn restore(rows: &[LatencyRecord]) -> Self {
-        let kinds = rows.iter().filter_map(|LatencyRecord { kind, millis }| {
-            let newest = millis.iter().skip(millis.len().saturating_sub(KEPT)).copied();
+        let kinds = rows.iter().filter_map(|LatencyRecord { kind, samples }| {
+            let newest = samples.iter().skip(samples.len().saturating_sub(KEPT)).copied();
             Some((OperationKind::from_name(kind)?, PollKind::new(newest)))
         });
         Self { kinds: kinds.collect(), ..Self::default() }
@@ -134,7 +135,9 @@ impl PollSchedule {
     /// Returns the known latencies, for the next run.
     pub(crate) fn latencies(&self) -> Vec<LatencyRecord> {
         let known = self.kinds.iter().filter(|(_, kind)| kind.latency.count() > 0);
-        known.map(|(name, kind)| LatencyRecord { kind: name.name(), millis: kind.latency.recent().collect() }).collect()
+        known
+            .map(|(name, kind)| LatencyRecord { kind: name.name(), samples: kind.latency.recent().collect() })
+            .collect()
     }
 
     /// Adds an operation. The caller chooses its `key`; an operation with that key is replaced.
@@ -229,7 +232,8 @@ impl PollSchedule {
 
     /// Returns the operation of a lane that has been due longest.
     pub(crate) fn due(&self, lane: Lane, now: Moment) -> PollTarget {
-        let of_kinds = self.kinds.iter().flat_map(|(name, kind)| kind.candidates(lane, self.ages(*name)));
+        let is_lone = self.is_lone();
+        let of_kinds = self.kinds.iter().flat_map(|(name, kind)| kind.candidates(lane, self.ages(*name), is_lone));
         match of_kinds.chain(self.again.get(lane).first().copied()).min() {
             Some((at, key)) if at <= now => PollTarget::Now(key),
             Some((at, _)) => PollTarget::At(at),
@@ -241,10 +245,10 @@ impl PollSchedule {
     pub(crate) fn begin(&mut self, key: u64, now: Moment) {
         let Some(entry) = self.entries.get(&key) else { return };
         let (name, lane_of, submitted_at) = (entry.kind, entry.lane, entry.submitted_at);
-        let ages = self.ages(name);
+        let (ages, is_lone) = (self.ages(name), self.is_lone());
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let kind = self.kinds.entry(name).or_insert_with(|| PollKind::new([]));
-        let due = kind.candidates(lane_of, ages).find(|(_, due)| *due == key).map(|(at, _)| at);
+        let due = kind.candidates(lane_of, ages, is_lone).find(|(_, due)| *due == key).map(|(at, _)| at);
         let submission = (submitted_at, key);
         let lane = kind.lanes.get_mut(lane_of);
         let (due, role) = match entry.place {
@@ -289,7 +293,7 @@ impl PollSchedule {
         let entry = self.entries.get_mut(&key)?;
         let PollPlace::Out { sent_at, role, is_late } = entry.place else { return None };
         let (name, lane_of, is_measured) = (entry.kind, entry.lane, entry.is_measured());
-        let age = sent_at.since(entry.submitted_at);
+        let (submitted_at, age) = (entry.submitted_at, sent_at.since(entry.submitted_at));
         let pace = LeaderPace::of(lane_of, operations);
         let kind = self.kinds.entry(name).or_insert_with(|| PollKind::new([]));
         kind.come_back(role);
@@ -328,7 +332,7 @@ impl PollSchedule {
                 entry.unknown = 0;
                 entry.pending = Some(age);
                 is_running = true;
-                pending_gap(kind, pace, age)
+                pending_gap(kind, pace, role, (submitted_at, age), now)
             }
         };
         if age >= PATIENCE {
@@ -461,6 +465,11 @@ impl PollSchedule {
         taught.map_or(cold, |taught| ScoutAges { leader: taught, second: cold.second.max(taught.mul_f64(1.5)) })
     }
 
+    /// Whether only one operation is scheduled.
+    fn is_lone(&self) -> bool {
+        self.entries.len() == 1
+    }
+
     fn pace(&self, lane: Lane) -> LeaderPace {
         LeaderPace::of(lane, self.entries.len())
     }
@@ -470,12 +479,25 @@ impl PollSchedule {
     }
 }
 
-/// Returns the gap until the next poll of an operation that was running at `age`. A probe waits for
-/// the expected time; otherwise the gap grows with the age.
-fn pending_gap(kind: &PollKind, pace: LeaderPace, age: Duration) -> Duration {
+/// Returns the gap until the next poll of an operation that was submitted at a moment and running
+/// at an age. One that was polled before its expected time waits for that; otherwise the gap grows
+/// with the age.
+fn pending_gap(
+    kind: &PollKind,
+    pace: LeaderPace,
+    role: PollRole,
+    (submitted_at, age): (Moment, Duration),
+    now: Moment,
+) -> Duration {
     let grown = if pace == LeaderPace::Fine { pace.gap(age) } else { age.mul_f64(GROWTH) };
-    let ahead = kind.latency.expected().and_then(|expected| expected.checked_sub(age)).filter(|ahead| !ahead.is_zero());
-    ahead.unwrap_or(grown).min(LONGEST_GAP).max(SHORTEST_GAP)
+    match kind.latency.expected().filter(|expected| *expected > age) {
+        // The answer may have come after that time.
+        Some(expected) if matches!(role, PollRole::Probe | PollRole::Narrowing) => {
+            (submitted_at + expected).since(now).min(LONGEST_GAP)
+        }
+        Some(expected) => (submitted_at + expected).since(now).clamp(SHORTEST_GAP, LONGEST_GAP),
+        None => grown.clamp(SHORTEST_GAP, LONGEST_GAP),
+    }
 }
 
 #[cfg(test)]
@@ -506,7 +528,7 @@ mod tests {
     }
 
     fn warm(kind: OperationKind, millis: u32) -> PollSchedule {
-        PollSchedule::restore(&[LatencyRecord { kind: kind.name(), millis: vec![millis; KEPT] }])
+        PollSchedule::restore(&[LatencyRecord { kind: kind.name(), samples: vec![LatencySample::done(millis); KEPT] }])
     }
 
     /// Polls the operation that is due at `millis`, and returns its new status.
@@ -522,10 +544,57 @@ mod tests {
     fn a_known_kind_is_polled_when_it_should_be_done() {
         let mut schedule = warm(IMAGE, 3000);
         assert_eq!(schedule.due(Lane::Ordinary, at(0)), PollTarget::Nothing);
-        schedule.insert(7, IMAGE, Urgency::FirstUpload, at(500));
-        assert_eq!(schedule.due(Lane::Ordinary, at(0)), PollTarget::At(at(3500)));
-        assert_eq!(poll(&mut schedule, 3500, PollOutcome::Done), (7, OperationStatus::Settled));
+        (7..9).for_each(|key| schedule.insert(key, IMAGE, Urgency::FirstUpload, at(500)));
+        for key in 7..9 {
+            assert_eq!(schedule.due(Lane::Ordinary, at(3500)), PollTarget::Now(key));
+            assert_eq!(poll(&mut schedule, 3500, PollOutcome::Done), (key, OperationStatus::Settled));
+        }
         assert!(schedule.is_empty());
+    }
+
+    /// Follows an operation of a round trip of 200 ms that is alone and done after `takes`, with what
+    /// `known` says of its kind. Returns the ages at which it was polled.
+    fn follow_lone(known: &mut Vec<LatencyRecord>, takes: u64) -> Vec<u128> {
+        let mut schedule = PollSchedule::restore(known);
+        schedule.insert(1, MODEL, Urgency::Live, at(0));
+        let (mut now, mut ages) = (at(0), Vec::new());
+        loop {
+            if let PollTarget::At(due) = schedule.due(Lane::Urgent, now) {
+                now = due;
+            }
+            schedule.begin(1, now);
+            ages.push(now.since(at(0)).as_millis());
+            let outcome = if now >= at(takes) { PollOutcome::Done } else { PollOutcome::Pending };
+            now = now + Duration::from_millis(200);
+            if schedule.report(1, outcome, 0.5, now) == Some(OperationStatus::Settled) {
+                *known = schedule.latencies();
+                return ages;
+            }
+        }
+    }
+
+    #[test]
+    fn lone_operations_narrow_down_how_long_they_take() {
+        let mut known = Vec::new();
+        let mut next = |takes| follow_lone(&mut known, takes);
+        assert_eq!(next(2800), [1000, 1200, 1400, 1600, 1800, 2000, 2200, 2420, 2662, 2928]);
+        // One poll too early, which costs the operation hardly any time.
+        assert_eq!(next(2800), [2795, 2995]);
+        assert_eq!([next(2800), next(2800)].concat(), [2861, 2828]);
+        assert!((0..9).all(|_| next(2800) == [2828]));
+        // They take longer by now, and then vary: nearly all shall be done at their first poll.
+        assert_eq!(next(3500), [2828, 3028, 3530]);
+        assert_eq!((next(2800), next(3500)), (vec![3530], vec![3530]));
+    }
+
+    #[test]
+    fn a_lone_operation_is_polled_a_little_before_it_should_be_done() {
+        let mut schedule = warm(IMAGE, 3000);
+        schedule.insert(7, IMAGE, Urgency::FirstUpload, at(500));
+        assert_eq!(schedule.due(Lane::Ordinary, at(500)), PollTarget::At(at(3350)));
+        assert_eq!(poll(&mut schedule, 3350, PollOutcome::Pending), (7, OperationStatus::Waiting(at(3500))));
+        schedule.insert(8, IMAGE, Urgency::FirstUpload, at(500));
+        assert_eq!(poll(&mut schedule, 3500, PollOutcome::Done), (7, OperationStatus::Settled));
     }
 
     /// The machine was off for an hour, and an operation submitted before was done at its first
@@ -636,7 +705,7 @@ mod tests {
         }
         assert_eq!(poll(&mut schedule, now, PollOutcome::Done), (1, OperationStatus::Settled));
         // It may have been done long before, so no latency was learnt.
-        assert_eq!(schedule.latencies()[0].millis, vec![3000; KEPT]);
+        assert_eq!(schedule.latencies()[0].samples, vec![LatencySample::done(3000); KEPT]);
     }
 
     /// The operations of an unknown kind that are due at `millis`, which go out.
@@ -778,12 +847,13 @@ mod tests {
         poll(&mut schedule, 1000, PollOutcome::Pending);
         poll(&mut schedule, 1500, PollOutcome::Done);
         let rows = schedule.latencies();
-        assert_eq!(rows, [LatencyRecord { kind: "Model/update_content".to_owned(), millis: vec![1500] }]);
+        let samples = vec![LatencySample { running: 1000, done: 1500 }];
+        assert_eq!(rows, [LatencyRecord { kind: "Model/update_content".to_owned(), samples }]);
         let mut many = rows.clone();
-        many.push(LatencyRecord { kind: "Model/dance".to_owned(), millis: vec![1; 1000] });
+        many.push(LatencyRecord { kind: "Model/dance".to_owned(), samples: vec![LatencySample::done(1); 1000] });
         assert_eq!(PollSchedule::restore(&many).latencies(), rows);
-        many[0].millis = vec![5; 1000];
-        assert_eq!(PollSchedule::restore(&many).latencies()[0].millis.len(), KEPT);
+        many[0].samples = vec![LatencySample::done(5); 1000];
+        assert_eq!(PollSchedule::restore(&many).latencies()[0].samples.len(), KEPT);
     }
 
     proptest! {

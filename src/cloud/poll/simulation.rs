@@ -5,6 +5,7 @@ use super::*;
 use crate::cloud::limits::simulation::{Headers, LimitedRemote, Rounding, Scheme};
 use crate::cloud::limits::{Acquire, Budget, LimitOwner, LimitSignal, Permit, RateLimits};
 use crate::model::asset::AssetType;
+use crate::model::latency::LatencySample;
 
 const KIND: OperationKind = OperationKind { asset_type: AssetType::Model, action: OperationAction::Create };
 const IMAGES: OperationKind = OperationKind { asset_type: AssetType::Image, action: OperationAction::Create };
@@ -219,7 +220,7 @@ fn latencies_that_vary_cost_few_polls_more() {
 
 #[test]
 fn slower_operations_than_remembered_are_soon_known_again() {
-    let known = [LatencyRecord { kind: KIND.name(), millis: vec![3000; KEPT] }];
+    let known = [LatencyRecord { kind: KIND.name(), samples: vec![LatencySample::done(3000); KEPT] }];
     let report = sync(300, &known, |_| Duration::from_secs(10));
     assert_eq!(report.refused, 0);
     assert!(report.polls <= 330, "{} polls", report.polls);
@@ -252,7 +253,7 @@ fn new_images_take_an_operations_time_and_the_windows() {
 #[test]
 fn three_hundred_known_creates_cost_one_poll_each() {
     for seconds in [1, 3, 6, 10] {
-        let known = [LatencyRecord { kind: IMAGES.name(), millis: vec![seconds * 1000; KEPT] }];
+        let known = [LatencyRecord { kind: IMAGES.name(), samples: vec![LatencySample::done(seconds * 1000); KEPT] }];
         let (round_trip, uploads, scheme) = (Duration::from_millis(20), 8, Scheme::OnRequest);
         let sync = SimulatedSync { assets: 300, kind: IMAGES, known: &known, round_trip, uploads, scheme, edit: None };
         let report = sync.run(|_| Duration::from_secs(seconds.into()));
@@ -295,7 +296,7 @@ fn an_urgent_edit_overtakes_five_thousand_first_uploads() {
     for (kind, known) in [(update, true), (IMAGES, true), (update, false), (IMAGES, false)] {
         for second in (0..60).step_by(7) {
             let three = Duration::from_secs(3);
-            let row = LatencyRecord { kind: kind.name(), millis: vec![3000; KEPT] };
+            let row = LatencyRecord { kind: kind.name(), samples: vec![LatencySample::done(3000); KEPT] };
             let rows = if known { vec![row] } else { Vec::new() };
             let at = Moment::START + Duration::from_secs(120 + second);
             let sync = SimulatedSync {

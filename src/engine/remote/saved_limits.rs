@@ -12,8 +12,8 @@ pub(crate) async fn load(
 ) -> Result<(Vec<limits::LimitRecord>, Vec<poll::LatencyRecord>), StateCacheError> {
     let limits = budgets(store.load_limits().await?);
     let latencies = store.load_latencies().await?.into_iter().map(|row| {
-        let LatencyRow { kind, millis } = row;
-        poll::LatencyRecord { kind, millis }
+        let LatencyRow { kind, samples } = row;
+        poll::LatencyRecord { kind, samples }
     });
     Ok((limits, latencies.collect()))
 }
@@ -38,8 +38,8 @@ pub(crate) async fn save(
         LimitRow { endpoint: budget, owner, limit, remaining, window_ends_at }
     });
     let latencies = latencies.into_iter().map(|row| {
-        let poll::LatencyRecord { kind, millis } = row;
-        LatencyRow { kind, millis }
+        let poll::LatencyRecord { kind, samples } = row;
+        LatencyRow { kind, samples }
     });
     store.save_limits(limits.collect()).await?;
     store.save_latencies(latencies.collect()).await?;

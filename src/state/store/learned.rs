@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use rusqlite::Result;
 
 use super::{Store, rows};
+use crate::model::latency::LatencySample;
 use crate::state::error::StateError;
 
 /// The most samples of each kind: enough for a median and a 90th percentile that follow a changed
@@ -31,8 +32,8 @@ pub struct LimitRow {
 pub struct LatencyRow {
     /// The kind, for example `create Image`.
     pub kind: String,
-    /// Durations in milliseconds, the oldest first.
-    pub millis: Vec<u32>,
+    /// Their durations, the oldest first.
+    pub samples: Vec<LatencySample>,
 }
 
 impl Store {
@@ -85,15 +86,16 @@ impl Store {
     /// When the database can't be read.
     pub fn load_latencies(&self) -> Result<Vec<LatencyRow>, StateError> {
         let read = || -> Result<Vec<LatencyRow>> {
-            let mut all =
-                self.connection.prepare_cached("SELECT kind, millis FROM latencies ORDER BY kind, position")?;
+            let mut all = self
+                .connection
+                .prepare_cached("SELECT kind, running, millis FROM latencies ORDER BY kind, position")?;
             let mut found = all.query([])?;
             let mut latencies: Vec<LatencyRow> = Vec::new();
             while let Some(row) = found.next()? {
-                let (kind, millis) = (rows::text(row, 0)?, row.get(1)?);
+                let (kind, sample) = (rows::text(row, 0)?, LatencySample { running: row.get(1)?, done: row.get(2)? });
                 match latencies.last_mut().filter(|last| last.kind == kind) {
-                    Some(last) => last.millis.push(millis),
-                    None => latencies.push(LatencyRow { kind: kind.to_owned(), millis: vec![millis] }),
+                    Some(last) => last.samples.push(sample),
+                    None => latencies.push(LatencyRow { kind: kind.to_owned(), samples: vec![sample] }),
                 }
             }
             Ok(latencies)
@@ -110,13 +112,13 @@ impl Store {
         let mut write = || -> Result<()> {
             let transaction = self.connection.transaction()?;
             let mut clear = transaction.prepare_cached("DELETE FROM latencies WHERE kind = ?1")?;
-            let mut insert =
-                transaction.prepare_cached("INSERT INTO latencies (kind, position, millis) VALUES (?1, ?2, ?3)")?;
-            for LatencyRow { kind, millis } in latencies {
+            let mut insert = transaction
+                .prepare_cached("INSERT INTO latencies (kind, position, running, millis) VALUES (?1, ?2, ?3, ?4)")?;
+            for LatencyRow { kind, samples } in latencies {
                 clear.execute([kind])?;
-                let newest = millis.iter().skip(millis.len().saturating_sub(SAMPLES));
-                for (position, millis) in (0_u32..).zip(newest) {
-                    insert.execute((kind, position, millis))?;
+                let newest = samples.iter().skip(samples.len().saturating_sub(SAMPLES));
+                for (position, LatencySample { running, done }) in (0_u32..).zip(newest) {
+                    insert.execute((kind, position, running, done))?;
                 }
             }
             drop((clear, insert));

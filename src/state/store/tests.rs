@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::model::event::EventKind;
 use crate::model::file::{CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, Fingerprint, ModelRoot};
 use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, OperationId, Revision, UploadId, UserId};
+use crate::model::latency::LatencySample;
 use crate::model::metadata::{Field, FieldDigests, SocialLink, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, IntentKind, PhaseEvent};
@@ -467,10 +469,12 @@ fn limits_and_latencies_read_back() {
     store.save_limits(&[limit("get")]).unwrap();
     assert_eq!(store.load_limits().unwrap(), [limit("get")]);
 
-    let row = |kind: &str, millis: Vec<u32>| LatencyRow { kind: kind.to_owned(), millis };
-    store.save_latencies(&[row("create Image", vec![1, 2]), row("create Model", (0..100).collect())]).unwrap();
-    store.save_latencies(&[row("create Image", vec![u32::MAX])]).unwrap();
-    let wanted = [row("create Image", vec![u32::MAX]), row("create Model", (36..100).collect())];
+    let sample = |running| LatencySample { running, done: running.saturating_add(9) };
+    let row =
+        |kind: &str, samples: Range<u32>| LatencyRow { kind: kind.to_owned(), samples: samples.map(sample).collect() };
+    store.save_latencies(&[row("create Image", 1..3), row("create Model", 0..100)]).unwrap();
+    store.save_latencies(&[row("create Image", u32::MAX - 1..u32::MAX)]).unwrap();
+    let wanted = [row("create Image", u32::MAX - 1..u32::MAX), row("create Model", 36..100)];
     assert_eq!(store.load_latencies().unwrap(), wanted);
 
     assert_eq!(store.lockfile_fingerprint().unwrap(), None);
