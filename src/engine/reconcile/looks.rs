@@ -57,13 +57,16 @@ impl Reconciler<'_> {
         self.workers.run(async move { End::Overdue(overdue::poll(&context).await) });
     }
 
-    /// Begins to check what the key may do, unless that is in progress, and fetches the assets that
-    /// are updated next.
+    /// Begins to check what the key may do, unless that is in progress, and does meanwhile what the
+    /// steps behind it need: fetches the assets that are updated next, and makes room for outcomes.
     pub(super) fn check_key(&mut self, heads: Vec<AssetId>) {
         if self.key.stage == KeyStage::Asked {
             return;
         }
         self.key.stage = KeyStage::Asked;
+        // Steps follow: the room for their outcomes is made meanwhile. A failure is told to the first
+        // step, which needs it too.
+        drop(self.session.state_cache.store().make_room());
         let known = |recorded: &Recorded| recorded.assets.values().map(|record| record.identity.creator).collect();
         let mut creators: BTreeSet<Creator> = self.session.state_cache.read(known);
         creators.extend(self.wanted.desired.assets.values().map(|want| want.creator));
