@@ -17,6 +17,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::similar::{Listings, folded};
 use crate::model::file::{FileProblem, FileProblemKind, Fingerprint};
 use crate::model::path::ProjectPath;
+use crate::platform::below::FilesBelow;
 use crate::platform::fingerprint;
 use crate::platform::own_file::{self, How, PathRefusal};
 
@@ -163,6 +164,11 @@ impl Root {
         joined
     }
 
+    /// Opens the folder for its files; `None` where the system has no calls for that.
+    pub(super) fn below(&self) -> Option<FilesBelow> {
+        FilesBelow::open(&self.real)
+    }
+
     /// Resolves the links of a path that exists, and returns its real place if it may be read.
     pub(super) fn resolve(&self, path: &Path) -> io::Result<Result<PathBuf, Barred>> {
         let real = path.canonicalize()?;
@@ -243,6 +249,15 @@ pub(super) fn open(root: &Root, path: &ProjectPath) -> Result<Opened, OpenError>
         return Err(OpenError::Case { path: path.clone(), actual });
     }
     open_real(path, &real)
+}
+
+/// Opens the file at `path`, a plain file a moment before; `None` if a link leads there, or nothing
+/// does: [`open`] says why. Whoever reads it compares its fingerprint with that of before.
+pub(super) fn open_seen(below: &FilesBelow, path: &ProjectPath) -> Option<File> {
+    if path.as_str().split('/').any(is_guarded) {
+        return None;
+    }
+    below.file(path.as_str())
 }
 
 /// Opens a resolved place, and follows no link that has appeared since.

@@ -6,6 +6,7 @@
 //!
 //! Read next: `inspect` for the content of a file.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek as _};
@@ -19,13 +20,14 @@ use sha2::{Digest as _, Sha256};
 use super::completeness;
 use super::in_progress::FilesInProgress;
 use super::inspect::{self, Unfit};
-use super::open::{OpenError, Opened, Root, open, unreadable_folder};
+use super::open::{OpenError, Opened, Root, open, open_seen, unreadable_folder};
 use super::walk::Walk;
 use crate::model::along::along;
 use crate::model::desired::{FoundFile, FoundFiles};
 use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, FileProblemKind, Fingerprint};
 use crate::model::ids::ContentHash;
 use crate::model::path::ProjectPath;
+use crate::platform::below::FilesBelow;
 use crate::platform::fingerprint;
 
 /// The size of each core's buffer, in bytes. A file that fits is read once, for both its hash and
@@ -119,7 +121,7 @@ pub fn scan(
                 if in_progress.is_single {
                     // Read all the same: what is wrong with it in any case reads as `check` says it.
                     unfinished.insert(path);
-                    todo.push((state.map_or(0, |state| state.size), path));
+                    todo.push((state, path));
                     continue;
                 }
                 waiting.insert(path.clone());
@@ -127,11 +129,11 @@ pub fn scan(
                 let content = cached.map_or_else(|| Err(FileProblem::being_written()), |cached| cached.content.clone());
                 findings.push(finding(content));
             }
-            (_, state) => todo.push((state.map_or(0, |state| state.size), path)),
+            (_, state) => todo.push((state, path)),
         }
     }
     // The longest files come first, so that all cores finish together.
-    todo.sort_by(|(a, _), (b, _)| b.cmp(a));
+    todo.sort_by_key(|(state, _)| Reverse(size_of(state)));
     read_all(&root, &todo, progress, |path, ScanResult { mut content, state }| {
         // The file left after a glob had found it, or is being replaced. The next scan decides.
         let left = state.is_none() && root.join(path.as_str()).symlink_metadata().is_err();
@@ -193,7 +195,11 @@ pub(crate) fn fingerprint_of(root: &Path, path: &ProjectPath) -> Option<Fingerpr
 
 /// Returns the files' fingerprints by their names alone, in order; `None` where there is no file.
 pub(super) fn fingerprints(root: &Root, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>> {
+    let below = root.below();
     let state = |path: &&ProjectPath| {
+        if let Some(below) = &below {
+            return below.fingerprint(path.as_str());
+        }
         let place = root.join(path.as_str());
         let metadata = place.metadata().ok()?;
         metadata.is_file().then(|| fingerprint::at(&place, &metadata))
@@ -204,6 +210,11 @@ pub(super) fn fingerprints(root: &Root, paths: &[&ProjectPath]) -> Vec<Option<Fi
             paths.chunks(share).map(|paths| scope.spawn(move || paths.iter().map(state).collect::<Vec<_>>())).collect();
         workers.into_iter().flat_map(|worker| worker.join().expect("reading a file's state does not panic")).collect()
     })
+}
+
+/// The length of a file that was looked at, in bytes.
+fn size_of(state: &Option<Fingerprint>) -> u64 {
+    state.as_ref().map_or(0, |state| state.size)
 }
 
 enum ScanMessage {
@@ -224,18 +235,18 @@ struct ScanResult {
 /// Reads all files, the first ones first, and passes each result to `done` on this thread.
 fn read_all(
     root: &Root,
-    todo: &[(u64, &ProjectPath)],
+    todo: &[(Option<Fingerprint>, &ProjectPath)],
     progress: &dyn Fn(ScanProgress),
     mut done: impl FnMut(&ProjectPath, ScanResult),
 ) {
     if todo.is_empty() {
         return;
     }
-    let mut now =
-        ScanProgress { files: todo.len(), bytes: todo.iter().map(|(size, _)| size).sum(), ..ScanProgress::default() };
+    let bytes = todo.iter().map(|(state, _)| size_of(state)).sum();
+    let mut now = ScanProgress { files: todo.len(), bytes, ..ScanProgress::default() };
     progress(now);
     // The bytes left of each file. A file that is hashed twice, or not at all, counts once.
-    let mut left: Vec<u64> = todo.iter().map(|(size, _)| *size).collect();
+    let mut left: Vec<u64> = todo.iter().map(|(state, _)| size_of(state)).collect();
     let mut count = |now: &mut ScanProgress, index: usize, bytes: u64| {
         if let Some(left) = left.get_mut(index) {
             let counted = bytes.min(*left);
@@ -243,20 +254,20 @@ fn read_all(
             *left -= counted;
         }
     };
-    let next = AtomicUsize::new(0);
+    let (next, below) = (AtomicUsize::new(0), root.below());
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..threads(todo.len()) {
-            let (sender, next) = (sender.clone(), &next);
+            let (sender, next, below) = (sender.clone(), &next, below.as_ref());
             scope.spawn(move || {
                 let mut buffer = vec![0; BUFFER];
                 let mut done = Vec::with_capacity(BATCH);
                 // The receiver outlives the workers.
                 let tell = |message| drop(sender.send(message));
                 while let index = next.fetch_add(1, Ordering::Relaxed)
-                    && let Some((size, path)) = todo.get(index)
+                    && let Some((state, path)) = todo.get(index)
                 {
-                    let is_long = *size > BUFFER as u64;
+                    let is_long = size_of(state) > BUFFER as u64;
                     if done.len() == BATCH || is_long {
                         tell(ScanMessage::Done(std::mem::replace(&mut done, Vec::with_capacity(BATCH))));
                     }
@@ -265,7 +276,9 @@ fn read_all(
                             tell(ScanMessage::Hashed(index, bytes));
                         }
                     };
-                    done.push((index, read_stable(root, path, &mut buffer, &hashed)));
+                    let seen = below.zip(state.as_ref());
+                    let as_seen = seen.and_then(|seen| read_as_seen(seen, path, &mut buffer, &hashed));
+                    done.push((index, as_seen.unwrap_or_else(|| read_stable(root, path, &mut buffer, &hashed))));
                 }
                 tell(ScanMessage::Done(done));
             });
@@ -287,6 +300,19 @@ fn read_all(
             progress(now);
         }
     });
+}
+
+/// Reads a file that is still what it was when it was looked at, so that it needs no look before;
+/// `None` if it isn't, or can't be read like this.
+fn read_as_seen(
+    (below, state): (&FilesBelow, &Fingerprint),
+    path: &ProjectPath,
+    buffer: &mut [u8],
+    hashed: &dyn Fn(u64),
+) -> Option<ScanResult> {
+    let mut opened = Opened { file: open_seen(below, path)?, fingerprint: *state };
+    let content = read_once(path, &mut opened, buffer, hashed).ok()??;
+    Some(ScanResult { content, state: Some(*state) })
 }
 
 /// Reads a file until it stays the same for one whole read.
@@ -394,6 +420,21 @@ mod tests {
     /// A time later than any change of a test's files, by more than the granularity.
     const LATER: i64 = i64::MAX / 2;
     const QUIET: &dyn Fn(ScanProgress) = &|_| {};
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_stays_what_it_was_is_read_without_another_look_before() {
+        let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
+        std::os::unix::fs::symlink("a.mesh", folder.path().join("link.mesh")).unwrap();
+        let below = Root::new(folder.path()).unwrap().below().unwrap();
+        let state = below.fingerprint("a.mesh").unwrap();
+        assert_eq!(below.fingerprint("link.mesh"), Some(state));
+        let read = |name| read_as_seen((&below, &state), &path(name), &mut vec![0; BUFFER], &|_| {});
+        assert_eq!(read("a.mesh").unwrap().state, Some(state));
+        assert!(read("link.mesh").is_none(), "a link is resolved first");
+        folder.write("a.mesh", mesh("another").as_bytes());
+        assert!(read("a.mesh").is_none(), "it is another file by now");
+    }
 
     /// Scans with no file in progress.
     fn scan(

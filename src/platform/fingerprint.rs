@@ -55,6 +55,20 @@ pub(crate) fn of_entry(entry: &DirEntry, metadata: &Metadata) -> Fingerprint {
     fingerprint
 }
 
+/// Returns the fingerprint in what the system says of a file; `None` for one with times that are out
+/// of range.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn of_stat(found: &rustix::fs::Stat) -> Option<Fingerprint> {
+    let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+    Some(Fingerprint {
+        size: u64::try_from(found.st_size).ok()?,
+        modified_ns: nanoseconds(found.st_mtime, i64::try_from(found.st_mtime_nsec).ok()?),
+        changed_ns: nanoseconds(found.st_ctime, i64::try_from(found.st_ctime_nsec).ok()?),
+        inode: found.st_ino,
+        device: found.st_dev,
+    })
+}
+
 #[cfg(unix)]
 fn of_metadata(metadata: &Metadata) -> Fingerprint {
     use std::os::unix::fs::MetadataExt as _;

@@ -5,6 +5,7 @@
 
 mod access;
 pub(crate) mod atomic_file;
+pub(crate) mod below;
 pub(crate) mod clock;
 pub(crate) mod failpoint;
 pub(crate) mod file_id;
