@@ -120,7 +120,7 @@ const STREAK: u32 = 12;
 /// How many of the latest operations must have taken equally long, as far as is known, so that the
 /// poll of a lone one narrows down how long that is: by how much at most, and until it is known how
 /// closely, as shares of it.
-const AGREEING: usize = 16;
+const AGREEING: usize = 32;
 const NARROWED_BY: f64 = 0.05;
 const NARROW: f64 = 0.02;
 
