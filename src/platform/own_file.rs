@@ -79,6 +79,41 @@ pub(crate) fn resolved(path: &Path) -> io::Result<PathBuf> {
     real
 }
 
+/// Returns the path as code needs it that calls Windows itself: Windows refuses paths of more than
+/// 260 characters without a prefix, which std adds by itself. `None` where the path can be used as it
+/// is, together with names that are longer by a suffix.
+#[cfg(not(windows))]
+pub(crate) const fn of_any_length(_path: &Path) -> Option<PathBuf> {
+    None
+}
+
+/// Returns the path as code needs it that calls Windows itself: Windows refuses paths of more than
+/// 260 characters without a prefix, which std adds by itself. `None` where the path can be used as it
+/// is, together with names that are longer by a suffix.
+#[cfg(windows)]
+pub(crate) fn of_any_length(path: &Path) -> Option<PathBuf> {
+    use std::os::windows::ffi::OsStrExt as _;
+    use std::path::{Component, Prefix};
+
+    const LIMIT: usize = 260;
+    // The longest is `.aside-1764437000-journal`, and the limit counts an end of its own.
+    const SUFFIX: usize = 32;
+    let whole = std::path::absolute(path).ok()?;
+    if whole.as_os_str().encode_wide().count() + SUFFIX <= LIMIT {
+        return None;
+    }
+    let mut components = whole.components();
+    let Component::Prefix(prefix) = components.next()? else { return None };
+    let mut prefixed = match prefix.kind() {
+        Prefix::Disk(letter) => PathBuf::from(format!(r"\\?\{}:\", char::from(letter))),
+        Prefix::UNC(server, share) => Path::new(r"\\?\UNC\").join(server).join(share),
+        // It has a prefix already.
+        _ => return Some(whole),
+    };
+    prefixed.extend(components.filter(|part| !matches!(part, Component::RootDir)));
+    Some(prefixed)
+}
+
 /// Opens a plain file without following a link.
 ///
 /// # Errors

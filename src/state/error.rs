@@ -10,6 +10,10 @@ use crate::model::recorded::ApplyError;
 use crate::model::shown::foreign;
 use crate::platform::own_file;
 
+/// The length in bytes of the longest path that SQLite opens on Unix: its limit of 512, less the
+/// ending of a journal.
+const LONGEST_PATH: usize = 504;
+
 /// The state can't be used, or a change of it failed and stored nothing.
 ///
 /// Can be cloned, because all callers that wait for one COMMIT get its error.
@@ -111,6 +115,12 @@ pub enum StateError {
         /// The system's error.
         source: Arc<io::Error>,
     },
+    /// SQLite opens no file of such a name.
+    #[error("the path of the state `{}` has {} bytes, and SQLite takes at most {LONGEST_PATH}", path.display(), path.as_os_str().len())]
+    PathTooLong {
+        /// The database.
+        path: PathBuf,
+    },
     /// Another program keeps it busy.
     #[error("another program keeps the state `{}` busy", path.display())]
     Busy {
@@ -192,6 +202,9 @@ impl StateError {
             Self::InUse { .. } => Some(
                 "wait for it, or stop it".to_owned(),
             ),
+            Self::PathTooLong { .. } => {
+                Some("move the project to a shorter path, or point --state to a file with one".to_owned())
+            }
             Self::NoRoom { .. } => Some("free 10 MB on this disk, then run it again".to_owned()),
             Self::Busy { .. } => {
                 Some("close other programs that have the state open, for example `sqlite3`".to_owned())
@@ -225,6 +238,9 @@ impl StateError {
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, detail: error.to_string() },
             Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
             Some(ErrorCode::DiskFull) => Self::Full { path },
+            Some(ErrorCode::CannotOpen) if cfg!(unix) && path.as_os_str().len() > LONGEST_PATH => {
+                Self::PathTooLong { path }
+            }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
             _ => Self::Sql { doing, path, source: Arc::new(error) },
         }

@@ -72,11 +72,13 @@ impl Store {
     }
 
     /// Makes a durable copy of everything that was committed.
-    fn copy_to(&self, fresh: &Path) -> Result<(), StateError> {
+    pub(super) fn copy_to(&self, fresh: &Path) -> Result<(), StateError> {
         for ending in FAMILY {
             own_file::remove(&beside(fresh, ending)).map_err(|source| self.unwritten(source))?;
         }
-        let text = fresh.to_str().ok_or_else(|| self.unwritten(io::ErrorKind::InvalidFilename.into()))?;
+        let long = own_file::of_any_length(fresh);
+        let text = long.as_deref().unwrap_or(fresh).to_str();
+        let text = text.ok_or_else(|| self.unwritten(io::ErrorKind::InvalidFilename.into()))?;
         self.connection.execute("VACUUM INTO ?1", [text]).map_err(|error| self.failed("copy the state", error))?;
         private(fresh).map_err(|source| self.unwritten(source))
     }

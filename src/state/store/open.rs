@@ -1,6 +1,7 @@
 //! Opens the database. Nothing is written before the file is known to be a state of this remote
 //! that this program understands.
 
+use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,10 @@ const LOG_LIMIT_BYTES: i64 = 8 << 20;
 
 /// More than the store has distinct statements.
 const STATEMENTS: usize = 64;
+
+/// SQLite's access to files on Windows with room for any path; the usual one has room for 260
+/// characters. <https://sqlite.org/vfs.html#standard_windows_vfses>
+const LONG_PATHS: &CStr = c"win32-longpath";
 
 impl Store {
     /// Opens the state of `remote` for reading and writing. Creates it and its folder if they are
@@ -232,7 +237,14 @@ fn has_log(path: &Path) -> bool {
 
 pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     // No link in any component: the path was resolved before.
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
+    let flags = flags | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    match own_file::of_any_length(path) {
+        Some(path) => set_up(Connection::open_with_flags_and_vfs(path, flags, LONG_PATHS)?),
+        None => set_up(Connection::open_with_flags(path, flags)?),
+    }
+}
+
+fn set_up(connection: Connection) -> rusqlite::Result<Connection> {
     // Before the schema is read, since it can't be trusted.
     distrust(&connection)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -279,9 +291,11 @@ fn connect_for_reading(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Opens a database that no process changes, without any file beside it.
 pub(super) fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
-    let path = path.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(path.to_owned()))?;
+    let long = own_file::of_any_length(path);
+    let place = long.as_deref().unwrap_or(path);
+    let place = place.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(path.to_owned()))?;
     let mut uri = String::from("file:");
-    for character in path.chars() {
+    for character in place.chars() {
         match character {
             '%' => uri.push_str("%25"),
             '?' => uri.push_str("%3f"),
@@ -290,8 +304,14 @@ pub(super) fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
         }
     }
     uri.push_str("?immutable=1");
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    connect(Path::new(&uri), flags)
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    match long {
+        Some(_) => set_up(Connection::open_with_flags_and_vfs(&uri, flags, LONG_PATHS)?),
+        None => set_up(Connection::open_with_flags(&uri, flags)?),
+    }
 }
 
 pub(super) fn refuse_what_is_not_ours(connection: &Connection, path: &Path, remote: &str) -> Result<(), StateError> {

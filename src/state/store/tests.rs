@@ -647,6 +647,37 @@ fn a_read_only_database_is_read_without_files_beside_it() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the empty folder and the database");
 }
 
+/// Windows itself opens nothing with more than 260 characters.
+#[test]
+fn a_state_with_a_long_path_is_written_read_and_copied() {
+    let (folder, _) = fresh();
+    let deep = folder.path().join(["a-folder-with-a-name-of-more-than-forty-letters"; 6].join("/"));
+    let path = deep.join("assets.db");
+    assert!(path.as_os_str().len() > 300);
+    let mut store = open(&path).unwrap();
+    store.commit(&some_changes(), at(1)).unwrap();
+    let beside = Store::open_read_only(&path, REMOTE).unwrap().unwrap();
+    assert_eq!(beside.load().unwrap(), store.load().unwrap());
+    drop(beside);
+    let copy = deep.join("copy.db");
+    store.copy_to(&copy).unwrap();
+    drop(store);
+    let connection = super::open::connect_immutable(&copy).unwrap();
+    let read = Store { connection, path: copy, remote: REMOTE.to_owned(), files: Vec::new(), _alone: None };
+    assert_eq!(read.load().unwrap(), open(&path).unwrap().load().unwrap());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_path_that_sqlite_can_not_open_is_an_error_with_a_way_out() {
+    let (folder, _) = fresh();
+    let deep = folder.path().join(["a-folder-with-a-name-of-more-than-forty-letters"; 12].join("/"));
+    let error = open(&deep.join("assets.db")).unwrap_err();
+    assert!(matches!(error, StateError::PathTooLong { .. }), "{error:?}");
+    assert!(error.to_string().ends_with("bytes, and SQLite takes at most 504"), "{error}");
+    assert!(error.hint().unwrap().contains("--state"));
+}
+
 #[test]
 fn a_full_disk_loses_nothing_and_is_reported() {
     let (_folder, path) = fresh();
