@@ -39,6 +39,8 @@ pub(crate) struct Shell {
 /// # Errors
 /// When the shell or the folder is missing, or the system starts no process.
 pub(crate) fn shell(command: &str, folder: &Path, environment: &ShellEnvironment) -> io::Result<Shell> {
+    #[cfg(windows)]
+    require_enterable(folder)?;
     let mut shell = shell_of(command);
     shell.current_dir(folder);
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -59,11 +61,28 @@ fn shell_of(command: &str) -> Command {
 /// `/d` leaves out what a user set to run in each shell. With `/s`, cmd takes off the outer quotes
 /// and reads what is between them as it was written; std's own quoting is for programs, and would
 /// change quotes inside.
+///
+/// What cmd and many programs write is in the code page of their console, which is an old one of the
+/// country unless it is told otherwise. The console is the command's own ([`start`]), so it is UTF-8.
 #[cfg(windows)]
 fn shell_of(command: &str) -> Command {
     let mut shell = Command::new("cmd.exe");
-    shell.raw_arg(format!("/d /s /c \"{command}\""));
+    shell.raw_arg(format!("/d /s /c \"chcp 65001>nul 2>nul&{command}\""));
     shell
+}
+
+/// Refuses a folder that Windows can't make the current one: it would only say that the name is
+/// wrong.
+#[cfg(windows)]
+fn require_enterable(folder: &Path) -> io::Result<()> {
+    use std::os::windows::ffi::OsStrExt as _;
+
+    /// `MAX_PATH`, less the backslash and the end that Windows adds.
+    const LONGEST: usize = 258;
+    if folder.as_os_str().encode_wide().count() <= LONGEST {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("Windows runs no command in a folder whose path has more than {LONGEST} characters")))
 }
 
 #[cfg(unix)]
@@ -168,6 +187,15 @@ mod tests {
         shell.output().0.unwrap().read_to_string(&mut said).await.unwrap();
         assert_eq!(said, expected);
         assert_eq!(shell.wait().await.unwrap().code(), Some(7));
+    }
+
+    /// On Windows a console has an old code page, unless it is told otherwise.
+    #[tokio::test]
+    async fn what_the_shell_says_is_utf_8() {
+        let mut shell = start("echo münze-日本");
+        let mut said = Vec::new();
+        shell.output().0.unwrap().read_to_end(&mut said).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&said).trim_end(), "münze-日本");
     }
 
     /// A child that lives holds the output open.
