@@ -7,10 +7,9 @@
 //!
 //! Read next: `walk`, the caller.
 
-use std::borrow::Cow;
-
 use globset::{GlobBuilder, GlobMatcher};
-use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+use crate::model::path::composed;
 
 /// The most alternatives of one pattern. It bounds nested braces, which multiply.
 const MAX_ALTERNATIVES: usize = 256;
@@ -30,18 +29,13 @@ pub(super) struct PatternPart {
 
 impl PatternPart {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: normalized(name).into_owned(), link: false }
+        Self { name: composed(name).into_owned(), link: false }
     }
 
     /// Returns the same name as a link to a folder.
     pub(super) fn into_link(self) -> Self {
         Self { link: true, ..self }
     }
-}
-
-/// Normalizes patterns and file names to NFC, since some file systems decompose names.
-pub(super) fn normalized(name: &str) -> Cow<'_, str> {
-    if name.is_ascii() || is_nfc(name) { Cow::Borrowed(name) } else { Cow::Owned(name.nfc().collect()) }
 }
 
 #[derive(Debug, Clone)]
@@ -122,7 +116,7 @@ impl Pattern {
             return Err(format!("it is longer than {MAX_BYTES} bytes"));
         }
         let mut alternatives = Vec::new();
-        expand_braces(&normalized(text), &mut alternatives)?;
+        expand_braces(&composed(text), &mut alternatives)?;
         let alternatives = alternatives.iter().map(|text| components(text)).collect::<Result<_, _>>()?;
         Ok(Self { role, alternatives })
     }

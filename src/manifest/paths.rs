@@ -1,7 +1,5 @@
 //! Paths of files in the project, as a manifest writes them.
 
-use unicode_normalization::UnicodeNormalization;
-
 use super::diagnostic::ErrorSink;
 use super::read::KeyValue;
 use crate::model::path::{PathError, ProjectPath};
@@ -54,5 +52,5 @@ fn slashed(text: &str) -> String {
 
 /// A path as paths are compared: one file has one spelling.
 pub(super) fn normalized(path: &ProjectPath) -> String {
-    if path.as_str().is_ascii() { path.as_str().to_owned() } else { path.as_str().nfc().collect() }
+    path.composed().into_owned()
 }

@@ -1,12 +1,9 @@
 //! Addresses: the stable names of assets within one project.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
-
-use super::path::ProjectPath;
+use super::path::{ProjectPath, composed};
 use super::proposed::quoted;
 
 /// The longest address in bytes: room for any path that Linux takes (`PATH_MAX`), and a bound for
@@ -43,11 +40,7 @@ impl Address {
     /// # Errors
     /// When the text is empty, holds a control character, or is longer than 4096 bytes.
     pub fn new(text: &str) -> Result<Self, AddressError> {
-        // Nearly every address is in NFC already, and a state holds many.
-        let text = match is_nfc_quick(text.chars()) {
-            IsNormalized::Yes => Cow::Borrowed(text),
-            IsNormalized::No | IsNormalized::Maybe => Cow::Owned(text.nfc().collect()),
-        };
+        let text = composed(text);
         if text.is_empty() {
             return Err(AddressError::Empty);
         }

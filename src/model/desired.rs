@@ -9,7 +9,7 @@ use super::checkout::Checkout;
 use super::file::{FileFacts, FileProblem};
 use super::ids::{AssetId, Creator, GroupId, Revision, UserId};
 use super::metadata::Metadata;
-use super::path::ProjectPath;
+use super::path::{ProjectPath, composed};
 use super::policy::Policy;
 use super::shown::foreign;
 use super::unseen_history::UnseenHistory;
@@ -292,7 +292,8 @@ impl Desired {
     /// Why the absence of an asset with the file `path` proves nothing; `None` where it means a
     /// removal.
     pub fn is_absence_in_doubt(&self, path: &ProjectPath) -> Option<AbsenceReason> {
-        let within = |folder: &str| path.as_str().strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        let file = path.composed();
+        let within = |folder: &str| file.strip_prefix(&*composed(folder)).is_some_and(|rest| rest.starts_with('/'));
         let missing = || match &self.absences {
             Absences::Missing { folders } => {
                 let found = folders.iter().find(|(folder, _)| within(folder));

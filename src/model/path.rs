@@ -1,7 +1,20 @@
 //! Paths of files in the project, relative to the manifest's folder.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
+
+/// Returns a name with its accents and letters together (NFC), as git spells it. macOS may spell them
+/// apart, so one file may have two names.
+pub(crate) fn composed(name: &str) -> Cow<'_, str> {
+    // Nearly every name is in NFC already, and a state holds many.
+    match is_nfc_quick(name.chars()) {
+        IsNormalized::Yes => Cow::Borrowed(name),
+        IsNormalized::No | IsNormalized::Maybe => Cow::Owned(name.nfc().collect()),
+    }
+}
 
 /// A path relative to the manifest's folder, with `/` between its parts on every system. It stays
 /// inside that folder.
@@ -117,6 +130,11 @@ impl ProjectPath {
     /// The path as text, relative to the manifest's folder.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The path as every system can compare it, with accents and letters together (see [`composed`]).
+    pub fn composed(&self) -> Cow<'_, str> {
+        composed(&self.0)
     }
 
     /// The last part.

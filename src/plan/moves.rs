@@ -23,7 +23,6 @@ use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::Change;
 use crate::model::desired::{AbsenceReason, Desired, DesiredAsset, Pin, StrayPlace};
 use crate::model::ids::{AssetId, ContentHash, Creator};
-use crate::model::path::ProjectPath;
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded};
 use crate::model::steps::step;
@@ -113,9 +112,10 @@ impl Moves {
         let of_one = |(from, record): &Left<'_>| likenesses(from, record, on_the_way, Contents::Ever);
         let had: BTreeSet<Likeness> = busy.iter().flat_map(of_one).collect();
         new.retain(|address, want| {
-            let waits = files.get(&want.path).into_iter().flatten().any(|(_, record)| has_its_file(record, want))
-                || wanted_likeness(want).is_some_and(|like| had.contains(&like))
-                || want.pin.is_some_and(|pin| busy.iter().any(|(_, record)| fits_pin(record, want, pin)));
+            let waits =
+                files.get(&want.path.composed()).into_iter().flatten().any(|(_, record)| has_its_file(record, want))
+                    || wanted_likeness(want).is_some_and(|like| had.contains(&like))
+                    || want.pin.is_some_and(|pin| busy.iter().any(|(_, record)| fits_pin(record, want, pin)));
             if waits {
                 self.waiting.insert((*address).clone());
             }
@@ -126,7 +126,7 @@ impl Moves {
     fn by_path(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, left: &[Left<'_>]) {
         let files = by_file(left);
         new.retain(|address, want| {
-            let same = files.get(&want.path).into_iter().flatten();
+            let same = files.get(&want.path.composed()).into_iter().flatten();
             let same: Vec<Left<'_>> = same.filter(|(_, record)| has_its_file(record, want)).copied().collect();
             match fresh(&same).as_slice() {
                 [] => true,
@@ -373,11 +373,11 @@ fn likenesses(address: &Address, record: &Record, on_the_way: &OnTheWay<'_>, con
 }
 
 /// Those that left by the file that they had.
-fn by_file<'a>(left: &[Left<'a>]) -> BTreeMap<&'a ProjectPath, Vec<Left<'a>>> {
-    let mut files: BTreeMap<&ProjectPath, Vec<Left<'a>>> = BTreeMap::new();
+fn by_file<'a>(left: &[Left<'a>]) -> BTreeMap<Cow<'a, str>, Vec<Left<'a>>> {
+    let mut files: BTreeMap<Cow<'a, str>, Vec<Left<'a>>> = BTreeMap::new();
     for (address, record) in left {
         step();
-        files.entry(&record.identity.path).or_default().push((address, record));
+        files.entry(record.identity.path.composed()).or_default().push((address, record));
     }
     files
 }
@@ -385,7 +385,8 @@ fn by_file<'a>(left: &[Left<'a>]) -> BTreeMap<&'a ProjectPath, Vec<Left<'a>>> {
 /// Whether an address that left had the file of `want`. What left for another owner's asset is not
 /// taken over by that one.
 fn has_its_file(record: &Record, want: &DesiredAsset) -> bool {
-    record.identity.path == want.path && (!record.removed || record.identity.creator == want.creator)
+    record.identity.path.composed() == want.path.composed()
+        && (!record.removed || record.identity.creator == want.creator)
 }
 
 /// Whether a pin of `want` can mean a revision of an address that left: the very asset, or, of a

@@ -1,5 +1,5 @@
-//! A project that people on Windows share with others: line ends that git converts, and names that
-//! Windows can't have.
+//! A project that people on Windows and macOS share with others: line ends that git converts, names
+//! that Windows can't have, and accents that macOS writes apart.
 
 use serde_json::json;
 
@@ -93,5 +93,28 @@ fn a_name_that_windows_can_not_have_is_a_warning() {
             assert!(said.contains(&format!("Windows can't have the name {part}")), "{args:?}: {said}");
         }
         assert!(!said.contains("`icon.png`") && said.contains("the asset keeps its ID"), "{args:?}: {said}");
+    }
+}
+
+/// On macOS a name may come with its accents apart from their letters; git and other systems keep it
+/// as it comes.
+#[test]
+fn a_name_with_its_accents_apart_is_the_same_asset() {
+    let remote = remote();
+    let project = Project::new(GLOBS).at(&remote.url());
+    let (apart, composed) = ("ui/cafe\u{301}.png", "ui/caf\u{e9}.png");
+    project.write(apart, png(1));
+    assert_eq!(project.sync()["summary"]["create"], 1);
+    let (lockfile, writes) = (project.read("assets.lock.toml"), remote.writes());
+    assert!(lockfile.contains(&format!("[assets.\"{composed}\"]")), "{lockfile}");
+    // As another machine has it, with and without the state.
+    project.remove(apart);
+    project.write(composed, png(1));
+    for forget in [false, true] {
+        if forget {
+            project.remove_state();
+        }
+        project.sync();
+        assert_eq!((remote.writes(), project.read("assets.lock.toml")), (writes, lockfile.clone()));
     }
 }

@@ -11,10 +11,10 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use crate::files::open::{Root, is_guarded};
-use crate::files::pattern::{PatternPart, normalized};
+use crate::files::pattern::PatternPart;
 use crate::files::walk::{self, Globs};
 use crate::model::desired::FileSelection;
-use crate::model::path::ProjectPath;
+use crate::model::path::{ProjectPath, composed};
 
 /// The files that the manifest names, ready to match.
 pub(super) struct Wanted {
@@ -27,14 +27,14 @@ impl Wanted {
     pub(super) fn new(selection: &FileSelection) -> Self {
         // The walk reports invalid patterns.
         let globs = Globs::new(&selection.globs, &mut Vec::new());
-        let named = |path: &ProjectPath| (normalized(path.as_str()).into_owned(), path.clone());
+        let named = |path: &ProjectPath| (composed(path.as_str()).into_owned(), path.clone());
         Self { globs, explicit: selection.explicit.iter().map(named).collect() }
     }
 
     /// Returns the file's path, if the manifest names it.
     pub(super) fn file(&self, place: &WatchPlace) -> Option<ProjectPath> {
         let path = ProjectPath::new(&place.path).ok()?;
-        let named = self.explicit.get(normalized(&place.path).as_ref());
+        let named = self.explicit.get(composed(&place.path).as_ref());
         if named == Some(&path) || !self.globs.matching(&place.parts).is_empty() {
             return Some(path);
         }
@@ -49,7 +49,7 @@ impl Wanted {
     }
 
     fn names_below(&self, folder: &str) -> bool {
-        let folder = format!("{}/", normalized(folder));
+        let folder = format!("{}/", composed(folder));
         let mut after = self.explicit.range((Bound::Included(folder.clone()), Bound::Unbounded));
         after.next().is_some_and(|(path, _)| path.starts_with(&folder))
     }

@@ -29,6 +29,15 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Returns whether the other one is the same, though its path may be spelt with accents apart.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let Self { asset_type, creator, privacy, path } = self;
+        *asset_type == other.asset_type
+            && *creator == other.creator
+            && *privacy == other.privacy
+            && path.composed() == other.path.composed()
+    }
+
     /// The kind of its assets.
     pub const fn kind(&self) -> Kind {
         let Self { asset_type, creator, privacy: _, path: _ } = self;

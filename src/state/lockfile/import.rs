@@ -151,7 +151,7 @@ impl AddressImport<'_> {
         let LockfileEntry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } =
             entry;
         let address = || (*address).clone();
-        if known.is_none_or(|known| known.identity != *identity) {
+        if known.is_none_or(|known| !known.identity.is_alike(identity)) {
             changes.push(Change::SetIdentity { address: address(), identity: identity.clone() });
         }
         self.import_history(history, changes);

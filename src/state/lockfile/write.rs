@@ -81,8 +81,10 @@ pub(super) fn push_entry(text: &mut String, address: &Address, entry: &LockfileE
     if *privacy != Privacy::Default {
         let _ = writeln!(text, "privacy = \"{}\"", privacy.name());
     }
-    if path.as_str() != address.as_str() {
-        let _ = writeln!(text, "path = {}", Quoted(path.as_str()));
+    // The same on every machine.
+    let path = path.composed();
+    if path != address.as_str() {
+        let _ = writeln!(text, "path = {}", Quoted(&path));
     }
     if *removed {
         text.push_str("removed = true\n");

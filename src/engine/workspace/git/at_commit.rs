@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::ask::{CheckoutFile, FILES, why};
-use super::tracked::{composed, ignored, inside, prefix};
-use crate::model::path::ProjectPath;
+use super::tracked::{ignored, inside, prefix};
+use crate::model::path::{ProjectPath, composed};
 
 /// Files that were there at a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,7 +40,7 @@ pub(crate) fn files_at<'a>(
     let then = objects(&then, |facts| facts.split(' ').nth(2));
     // A mode, an object and a stage.
     let now = objects(&now, |facts| facts.split(' ').nth(1));
-    let edited: BTreeSet<String> = edited.split('\0').map(composed).collect();
+    let edited: BTreeSet<String> = edited.split('\0').map(|path| composed(path).into_owned()).collect();
     let mut found = EarlierFiles::default();
     let mut unknown = BTreeMap::new();
     for path in files {
@@ -67,7 +67,7 @@ pub(crate) fn files_at<'a>(
 /// Reads a list of files, each with its facts before a tab.
 fn objects<'a>(list: &'a str, object: impl Fn(&'a str) -> Option<&'a str>) -> BTreeMap<String, &'a str> {
     let lines = list.split('\0').filter_map(|line| line.split_once('\t'));
-    lines.filter_map(|(facts, path)| Some((composed(path), object(facts)?))).collect()
+    lines.filter_map(|(facts, path)| Some((composed(path).into_owned(), object(facts)?))).collect()
 }
 
 /// Returns whether `commit` has `file`, also where its content is not here.

@@ -8,11 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use unicode_normalization::UnicodeNormalization as _;
-
 use super::ask::{CheckoutFile, FILES, why};
 use super::{found, shared_folder};
-use crate::model::path::ProjectPath;
+use crate::model::path::{ProjectPath, composed};
 
 /// With more paths than this, git lists the history of the whole project instead, since a command
 /// line has a limit.
@@ -44,14 +42,14 @@ pub(crate) fn untracked<'a>(
     let prefix = prefix(&place);
     let mut missing: BTreeMap<String, Option<&ProjectPath>> =
         files.map(|path| (inside(&prefix, path), Some(path))).collect();
-    missing.insert(composed(&place.inside), None);
-    let lockfile = composed(&format!("{prefix}{lockfile}"));
+    missing.insert(composed(&place.inside).into_owned(), None);
+    let lockfile = composed(&format!("{prefix}{lockfile}")).into_owned();
     let mut is_lockfile_unmerged = false;
     let elsewhere = index(&place, |path, is_unmerged| {
         missing.remove(path);
         is_lockfile_unmerged |= is_unmerged && path == lockfile;
     })?;
-    if missing.contains_key(&composed(&place.inside)) {
+    if missing.contains_key(&*composed(&place.inside)) {
         return Ok(UntrackedFiles::default());
     }
     missing.retain(|path, _| !is_below(&elsewhere, path));
@@ -117,7 +115,7 @@ pub(crate) fn never_committed<'a>(
         return Err(why(&answer));
     }
     for path in answer.said.split(['\0', '\n']).filter(|path| !path.is_empty()) {
-        missing.remove(&composed(path));
+        missing.remove(&*composed(path));
     }
     Ok(Some(NeverTracked { files: missing.into_values().collect(), is_shallow }))
 }
@@ -157,7 +155,7 @@ fn index(place: &CheckoutFile, mut has: impl FnMut(&str, bool)) -> Result<BTreeS
     let mut elsewhere = BTreeSet::new();
     // A mode, an object and a stage, and after a tab the path.
     for (facts, path) in answer.said.split('\0').filter_map(|line| line.split_once('\t')) {
-        let path = composed(path);
+        let path = composed(path).into_owned();
         has(&path, !facts.ends_with(" 0"));
         if facts.starts_with("160000") || facts.starts_with("120000") {
             elsewhere.insert(path);
@@ -174,7 +172,12 @@ pub(super) fn ignored<'a>(
     let names: String = files.flat_map(|path| [path.as_str(), "\0"]).collect();
     let answer = place.ask_for(&["check-ignore", "--stdin", "-z"], names.as_bytes(), FILES)?;
     match answer.status.code() {
-        Some(0 | 1) => Ok(answer.said.split('\0').filter(|path| !path.is_empty()).map(composed).collect()),
+        Some(0 | 1) => Ok(answer
+            .said
+            .split('\0')
+            .filter(|path| !path.is_empty())
+            .map(|path| composed(path).into_owned())
+            .collect()),
         Some(_) | None => Err(why(&answer)),
     }
 }
@@ -191,12 +194,7 @@ pub(super) fn prefix(place: &CheckoutFile) -> String {
 
 /// The path of a file within the checkout.
 pub(super) fn inside(prefix: &str, path: &ProjectPath) -> String {
-    composed(&format!("{prefix}{}", path.as_str()))
-}
-
-/// Some systems spell accents apart from their letters, and git together.
-pub(super) fn composed(path: &str) -> String {
-    if path.is_ascii() { path.to_owned() } else { path.nfc().collect() }
+    composed(&format!("{prefix}{}", path.as_str())).into_owned()
 }
 
 #[cfg(test)]
