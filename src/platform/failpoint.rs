@@ -8,6 +8,8 @@
 //! - `MACADAM_PANIC` is `NAME:N` (panic at the Nth pass of that place).
 //! - `MACADAM_REST` is the back-off of an upload whose answer was lost, in seconds, in place of a
 //!   minute.
+//! - `MACADAM_FIRST_POLL` is the age of the first operation of its kind at its first poll, in
+//!   milliseconds, in place of a second or more.
 //! - `MACADAM_HELD` is the time after which a hold is final for a waiting command, in milliseconds,
 //!   in place of ten seconds.
 //! - `MACADAM_PROGRESS` is the time between two lines of progress, in milliseconds, in place of half
@@ -42,6 +44,13 @@ pub(crate) const fn rest(known: jiff::SignedDuration) -> jiff::SignedDuration {
     known
 }
 
+/// Returns the age at which operations of an unknown kind are polled first; `None`: as ever.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub(crate) const fn first_poll() -> Option<std::time::Duration> {
+    None
+}
+
 /// Returns the time after which a hold is final for a waiting command; `known` is the real one.
 #[cfg(not(feature = "failpoints"))]
 #[inline]
@@ -71,7 +80,7 @@ pub(crate) const fn stands_in() -> bool {
 }
 
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::{clock_shift, columns, held, hit, progress, rest, stands_in, trip};
+pub(crate) use armed::{clock_shift, columns, first_poll, held, hit, progress, rest, stands_in, trip};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -141,6 +150,11 @@ mod armed {
         static REST: OnceLock<Option<SignedDuration>> = OnceLock::new();
         let seconds = || variable("MACADAM_REST").and_then(|text| text.parse().ok()).map(SignedDuration::from_secs);
         REST.get_or_init(seconds).unwrap_or(known)
+    }
+
+    /// Returns the age at which operations of an unknown kind are polled first; `None`: as ever.
+    pub(crate) fn first_poll() -> Option<std::time::Duration> {
+        variable("MACADAM_FIRST_POLL").and_then(|text| text.parse().ok()).map(std::time::Duration::from_millis)
     }
 
     /// Returns the time after which a hold is final for a waiting command; `known` is the real one.

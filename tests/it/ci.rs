@@ -56,6 +56,7 @@ impl Ci {
             .env("HOME", self.hub.folder.path())
             .env("ROBLOX_API_KEY", SECRET)
             .env("MACADAM_PUSH_PAUSE", "0")
+            .env("MACADAM_FIRST_POLL", "40")
             .env("MACADAM_STAND_IN", "1");
         command.args(args).args(["--api-url", &self.remote.url()]);
         command

@@ -109,6 +109,8 @@ pub(crate) struct PollSchedule {
     again: Lanes<BTreeSet<(Moment, u64)>>,
     /// Operations end at once, and polls are free.
     is_rehearsal: bool,
+    /// The age at which a kind without known latencies is scouted, in place of its own.
+    first_poll: Option<Duration>,
 }
 
 impl PollSchedule {
@@ -125,6 +127,12 @@ impl PollSchedule {
             Some((OperationKind::from_name(kind)?, PollKind::new(newest)))
         });
         Self { kinds: kinds.collect(), ..Self::default() }
+    }
+
+    /// The same, with a first poll of the kinds without known latencies at this age.
+    #[must_use]
+    pub(crate) fn with_first_poll(self, first_poll: Option<Duration>) -> Self {
+        Self { first_poll, ..self }
     }
 
     /// Makes a schedule for a rehearsal, whose operations end at once and whose polls are free.
@@ -461,7 +469,7 @@ impl PollSchedule {
     fn ages(&self, name: OperationKind) -> ScoutAges {
         let similar = self.kinds.iter().filter(|(other, _)| name.resembles(**other));
         let taught = similar.filter_map(|(_, kind)| kind.latency.expected()).min();
-        let cold = name.cold();
+        let cold = ScoutAges { leader: self.first_poll.unwrap_or(name.cold().leader), ..name.cold() };
         taught.map_or(cold, |taught| ScoutAges { leader: taught, second: cold.second.max(taught.mul_f64(1.5)) })
     }
 

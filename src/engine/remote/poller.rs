@@ -90,8 +90,10 @@ impl Poller {
     /// Starts the polling tasks, which end with the run: one for each lane, so that urgent polls
     /// don't stand behind others that wait for the budget.
     pub(crate) fn start(client: Arc<Client>, throttle: Throttle, latencies: &[LatencyRecord], stop: Shutdown) -> Self {
-        let schedule =
-            if client.is_rehearsal() { PollSchedule::for_rehearsal() } else { PollSchedule::restore(latencies) };
+        let schedule = match client.is_rehearsal() {
+            true => PollSchedule::for_rehearsal(),
+            false => PollSchedule::restore(latencies).with_first_poll(failpoint::first_poll()),
+        };
         let queue = PollQueue { schedule, followed: HashMap::new() };
         let inner =
             Arc::new(PollerState { client, throttle, queue: Mutex::new(queue), changed: Lanes::default(), stop });

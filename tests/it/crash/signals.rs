@@ -98,6 +98,7 @@ fn a_second_process_stays_out() {
     let mut stage = images(2);
     stage.fault(ApiEndpoint::CreateAsset, STUCK);
     let run = stage.spawn();
+    wait_until("both uploads", || stage.remote.requests(ApiEndpoint::CreateAsset) == 2);
     wait_until("a poll", || stage.remote.requests(ApiEndpoint::GetOperation) > 0);
     let creates = stage.remote.requests(ApiEndpoint::CreateAsset);
     for command in [&["sync", "--once"][..], &["resolve", "ui/0.png", "--recreate"], &["retry", "ui/0.png"]] {
