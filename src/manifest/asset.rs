@@ -3,6 +3,7 @@
 //! Unset is unmanaged, an empty text clears. Read next: `links`, `entry`.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use toml::Spanned;
 
@@ -90,6 +91,8 @@ pub(super) struct AssetKeys {
     pub(super) creator: Option<Creator>,
     pub(super) grants: Option<Vec<Grantee>>,
     pub(super) social_links: BTreeMap<SocialNetwork, Option<SocialLink>>,
+    /// What [`AssetKeys::metadata`] returns, once it was asked for.
+    managed: OnceLock<Arc<Metadata>>,
 }
 
 impl AssetKeys {
@@ -143,18 +146,20 @@ impl AssetKeys {
             creator: self.creator.or(defaults.creator),
             grants: self.grants.or_else(|| defaults.grants.clone()),
             social_links,
+            managed: OnceLock::new(),
         }
     }
 
-    /// The metadata that these keys manage.
-    pub(super) fn metadata(&self) -> Metadata {
-        Metadata {
+    /// The metadata that these keys manage: one for all files of a glob.
+    pub(super) fn metadata(&self) -> &Arc<Metadata> {
+        let managed = || Metadata {
             display_name: self.display_name.clone(),
             description: self.description.clone(),
             icon: self.icon.as_ref().map(|icon| icon.get_ref().clone()),
             previews: self.previews.as_ref().map(|all| all.iter().map(|one| one.get_ref().clone()).collect()),
             social_links: self.social_links.clone(),
-        }
+        };
+        self.managed.get_or_init(|| Arc::new(managed()))
     }
 
     /// Whether the privacy is one that only some types can have.

@@ -149,7 +149,7 @@ impl Manifest {
         let keys = assets.iter().map(|entry| &entry.keys).chain(globs.iter().map(|glob| &glob.keys));
         let shows =
             |metadata: &Metadata| metadata.references().next().is_some() || metadata.asset_ids().next().is_some();
-        pins.is_empty() && !keys.map(AssetKeys::metadata).any(|metadata| shows(&metadata))
+        pins.is_empty() && !keys.map(AssetKeys::metadata).any(|metadata| shows(metadata))
     }
 
     /// Returns the desired state of these assets alone, which were resolved one by one, in `checkout`.

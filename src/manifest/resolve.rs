@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::address_index::{Absent, AddressBook, check_pins};
 use super::asset::{AssetKeys, NamedType};
@@ -214,7 +215,7 @@ impl<'m> Gathering<'m> {
             asset_type,
             creator: keys.creator.unwrap_or(self.document.creator),
             content: content.and_then(|facts| fitting(facts, asset_type, keys)),
-            metadata: keys.metadata(),
+            metadata: Arc::clone(keys.metadata()),
             privacy: keys.privacy.as_ref().map_or(Privacy::Default, |privacy| *privacy.get_ref()),
             expected_price: keys.expected_price,
             prevent_replace: keys.prevent_replace.unwrap_or(false),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::address::Address;
 use super::asset::{AssetType, Privacy};
@@ -77,8 +78,8 @@ pub struct DesiredAsset {
     pub creator: Creator,
     /// Its content, or why the file can't be used.
     pub content: Result<FileFacts, FileProblem>,
-    /// Its managed metadata.
-    pub metadata: Metadata,
+    /// Its managed metadata; assets of one glob share it.
+    pub metadata: Arc<Metadata>,
     /// Its privacy, chosen with the first upload.
     pub privacy: Privacy,
     /// The most Robux the upload may cost, at creation.

@@ -34,6 +34,7 @@ pub(crate) mod path;
 pub(crate) mod phase;
 pub(crate) mod policy;
 pub(crate) mod proposed;
+pub(crate) mod rare;
 pub(crate) mod recorded;
 pub(crate) mod remote;
 pub(crate) mod request;

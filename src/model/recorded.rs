@@ -74,7 +74,7 @@ pub struct SpentQuota {
 }
 
 /// The known addresses, for the reader of a manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct KnownAddresses {
     /// All of them, also those of other branches and those that left.
     pub all: BTreeSet<Address>,
@@ -139,7 +139,7 @@ impl Recorded {
     /// The assets that Macadam archived, for any address: by hand counts most, since only a person
     /// takes that back.
     pub fn archivings(&self) -> BTreeMap<AssetId, Retirement> {
-        let all = self.assets.values().flat_map(|record| &record.retirements);
+        let all = self.assets.values().flat_map(|record| record.retirements.iter());
         let mut found: BTreeMap<AssetId, Retirement> = BTreeMap::new();
         for (asset_id, retirement) in all.filter(|(_, retirement)| retirement.archived_at.is_some()) {
             let known = found.entry(*asset_id).or_insert(*retirement);

@@ -35,7 +35,7 @@ pub struct RemoteAsset {
     /// Its previews with their alternative texts; `None` where they are unknown.
     pub previews: Option<Vec<(AssetId, Option<String>)>>,
     /// Its icon and links; `None` where no query asked for them.
-    pub extras: Option<Extras>,
+    pub extras: Option<Box<Extras>>,
 }
 
 /// The fields that Roblox sends only if the query names them.
@@ -67,7 +67,7 @@ impl RemoteAsset {
 
     /// The stored value of a field; `None` where Roblox's answers don't tell.
     pub fn stored(&self, field: Field) -> Option<FieldDigest> {
-        let extras = self.extras.as_ref();
+        let extras = self.extras.as_deref();
         match field {
             Field::DisplayName => self.display_name.as_deref().map(FieldDigest::of_text),
             // An answer without a name is no whole one: there a missing description says nothing.

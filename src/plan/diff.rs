@@ -422,7 +422,7 @@ mod tests {
             let link = SocialLink { title: None, uri: "https://twitter.com/me".to_owned() };
             let social_links = std::collections::BTreeMap::from([(SocialNetwork::Twitter, link)]);
             (asset.previews, asset.extras) =
-                (Some(Vec::new()), Some(crate::model::remote::Extras { icon: Some(id(5)), social_links }));
+                (Some(Vec::new()), Some(Box::new(crate::model::remote::Extras { icon: Some(id(5)), social_links })));
         });
         let expected = ["`Sword`", "`A sword`", "`assets/5`", "``", "`<https://twitter.com/me>`"];
         check(update(Some(10)), &whole, &lines(expected));

@@ -157,7 +157,7 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
             (Some(*asset_id), comparison, repairs)
         }
     };
-    let mut known = record.map(|record| (record.asked.clone(), record.stored.clone())).unwrap_or_default();
+    let mut known = record.map(|record| (record.asked.clone(), (*record.stored).clone())).unwrap_or_default();
     if name_refused {
         // The stored name stays, and status shows it beside the one that is wanted.
         comparison.changed.retain(|field| *field != Field::DisplayName);

@@ -258,7 +258,7 @@ fn note_date(plan: &mut Plan, address: &Address, asset_id: AssetId, why: RetireR
 
 /// Every asset that Macadam archived by itself, and when.
 fn archived(recorded: &Recorded, now: Timestamp) -> impl Iterator<Item = (AssetId, Timestamp)> {
-    recorded.assets.values().flat_map(|record| &record.retirements).filter_map(move |(asset_id, retirement)| {
+    recorded.assets.values().flat_map(|record| record.retirements.iter()).filter_map(move |(asset_id, retirement)| {
         match retirement.why {
             _ if drift::is_back(recorded, *asset_id, *retirement, now) => None,
             RetireReason::Replaced | RetireReason::Removed => Some((*asset_id, retirement.archived_at?)),

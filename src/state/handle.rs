@@ -19,6 +19,7 @@ use super::store::{Anew, Batch, EventRow, FileDelta, LatencyRow, LimitRow, Settl
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
+use crate::model::path::ProjectPath;
 use crate::model::recorded::Recorded;
 use crate::model::request::{self, Request, RequestId, RequestProblem};
 use crate::platform::failpoint;
@@ -97,6 +98,17 @@ impl StoreHandle {
     /// Like [`Store::load_files`], or [`StateError::Closed`].
     pub fn load_files(&self) -> impl Future<Output = Result<FileCache, StateError>> + Send + 'static {
         self.call(|store| store.load_files())
+    }
+
+    /// See [`Store::load_files_at`].
+    ///
+    /// # Errors
+    /// Like [`Store::load_files_at`], or [`StateError::Closed`].
+    pub fn load_files_at(
+        &self,
+        paths: BTreeSet<ProjectPath>,
+    ) -> impl Future<Output = Result<FileCache, StateError>> + Send + 'static {
+        self.call(move |store| store.load_files_at(&paths))
     }
 
     /// See [`Store::save_files`].

@@ -127,12 +127,14 @@ impl AssetWire {
                 Some(all) => all.0.and_then(|all| all.into_iter().map(PreviewWire::into_preview).collect()),
                 None => with_extras.then(Vec::new),
             },
-            extras: with_extras.then(|| Extras {
-                icon: self.icon.0.as_deref().and_then(|path| path_id(path, "assets")),
-                social_links: social_links
-                    .into_iter()
-                    .filter_map(|(network, link)| Some((network, link.0?.into_link())))
-                    .collect(),
+            extras: with_extras.then(|| {
+                Box::new(Extras {
+                    icon: self.icon.0.as_deref().and_then(|path| path_id(path, "assets")),
+                    social_links: social_links
+                        .into_iter()
+                        .filter_map(|(network, link)| Some((network, link.0?.into_link())))
+                        .collect(),
+                })
             }),
         }
     }
@@ -229,7 +231,10 @@ mod tests {
             "devForumSocialLink":{"uri":"https://devforum.roblox.com/x","title":""},"creationContext":{"creator":{"groupId":"44"}}}"#;
         let link = SocialLink { title: None, uri: "https://devforum.roblox.com/x".to_owned() };
         let wanted = RemoteAsset {
-            extras: Some(Extras { icon: Some(id(7)), social_links: BTreeMap::from([(SocialNetwork::DevForum, link)]) }),
+            extras: Some(Box::new(Extras {
+                icon: Some(id(7)),
+                social_links: BTreeMap::from([(SocialNetwork::DevForum, link)]),
+            })),
             previews: Some(vec![(id(8), Some("front".to_owned())), (id(9), None)]),
             creator: Some(Creator::Group(GroupId::new(44).unwrap())),
             ..RemoteAsset::unknown(id(5))

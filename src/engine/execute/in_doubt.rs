@@ -229,7 +229,7 @@ fn believed(attempt: &Attempt, record: &Record, asset: &RemoteAsset) -> Option<C
     (asked != record.asked).then(|| Change::SetMetadata {
         address: attempt.address.clone(),
         fields: asked,
-        stored: record.stored.clone(),
+        stored: (*record.stored).clone(),
     })
 }
 
@@ -239,7 +239,7 @@ fn unknown(attempt: &Attempt, record: &Record) -> Option<Change> {
     let Intent::UpdateMetadata { fields, .. } = &attempt.intent else { return None };
     let mut asked = record.asked.clone();
     asked.extend(fields.keys().map(|field| (*field, FieldDigest::UNKNOWN)));
-    Some(Change::SetMetadata { address: attempt.address.clone(), fields: asked, stored: record.stored.clone() })
+    Some(Change::SetMetadata { address: attempt.address.clone(), fields: asked, stored: (*record.stored).clone() })
 }
 
 /// Returns whether an update or rollback in doubt may have made the revision that `asset` shows.

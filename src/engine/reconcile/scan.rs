@@ -36,7 +36,8 @@ impl Reconciler<'_> {
         self.session.lockfile.read(&self.session.state_cache).await?;
         let known = self.session.state_cache.read(Recorded::addresses);
         let (project, listener) = (self.session.project.clone(), self.context.listener.clone());
-        let (before, history) = (std::mem::take(&mut self.session.cache), Arc::clone(&self.session.history));
+        let before = self.session.state_cache.store().load_files().await.map_err(StateCacheError::from)?;
+        let history = Arc::clone(&self.session.history);
         self.scanning = Some(clock::elapsed());
         let scanning = tokio::task::spawn_blocking(move || {
             failpoint::trip("gather");
@@ -76,7 +77,6 @@ impl Reconciler<'_> {
         if !delta.is_empty() {
             self.session.state_cache.store().save_files(delta).await?;
         }
-        self.session.cache = cache;
         let changed = changed(&self.wanted.desired, &desired);
         self.workers.supersede(&changed);
         self.session.lockfile.wanted_by(&desired.checkout);

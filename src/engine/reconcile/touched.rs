@@ -12,6 +12,7 @@ use super::shutdown::ended_message;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::files::{FilesInProgress, RescannedFile, rescan};
 use crate::model::address::Address;
+use crate::model::file::FileCache;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::Recorded;
 use crate::plan::part::{PartialPlan, Touched, plan_part, tie, ties_of};
@@ -31,7 +32,8 @@ impl Reconciler<'_> {
         paths: &BTreeSet<ProjectPath>,
         in_progress: &FilesInProgress,
     ) -> Result<Option<Touched>, StateCacheError> {
-        let read = tokio::task::block_in_place(|| self.read_again(paths, in_progress));
+        let known = self.session.state_cache.store().load_files_at(paths.clone()).await?;
+        let read = tokio::task::block_in_place(|| self.read_again(&known, paths, in_progress));
         let Some(files) = read else { return Ok(None) };
         let Some((manifest, _)) = &self.wanted.manifest else { return Ok(None) };
         let mut changed = Vec::new();
@@ -50,16 +52,15 @@ impl Reconciler<'_> {
             }
         }
         let is_known = |file: &RescannedFile| {
-            self.session.cache.get(&file.path).is_some_and(|known| known.fingerprint == file.cached.fingerprint)
+            known.get(&file.path).is_some_and(|known| known.fingerprint == file.cached.fingerprint)
         };
         if !changed.is_empty() || !files.iter().all(is_known) {
             self.wanted.inputs = None;
         }
         let mut delta = FileDelta::default();
         for RescannedFile { path, cached, .. } in files {
-            if self.session.cache.get(&path) != Some(&cached) {
-                delta.changed.push((path.clone(), cached.clone()));
-                self.session.cache.insert(path, cached);
+            if known.get(&path) != Some(&cached) {
+                delta.changed.push((path, cached));
             }
         }
         if !delta.is_empty() {
@@ -76,14 +77,19 @@ impl Reconciler<'_> {
         Ok(Some(touched))
     }
 
-    fn read_again(&self, paths: &BTreeSet<ProjectPath>, in_progress: &FilesInProgress) -> Option<Vec<RescannedFile>> {
+    fn read_again(
+        &self,
+        known: &FileCache,
+        paths: &BTreeSet<ProjectPath>,
+        in_progress: &FilesInProgress,
+    ) -> Option<Vec<RescannedFile>> {
         let (manifest, text) = self.wanted.manifest.as_ref()?;
         let project = &self.session.project;
         if project.read_manifest().ok()? != text.as_bytes() {
             return None;
         }
         let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
-        rescan(&project.root, &manifest.selection(), &self.session.cache, paths, in_progress, now_ns)
+        rescan(&project.root, &manifest.selection(), known, paths, in_progress, now_ns)
     }
 
     /// Returns the files that changed just before the last scan, if nothing else can have changed

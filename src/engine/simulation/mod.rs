@@ -86,7 +86,7 @@ impl SimulationFixture {
                 let at = at.index(self.desired.assets.len());
                 let want = self.desired.assets.values_mut().nth(at).unwrap();
                 match metadata {
-                    Some(metadata) => want.metadata = metadata,
+                    Some(metadata) => want.metadata = metadata.into(),
                     None => {
                         if let Ok(facts) = &mut want.content {
                             facts.hash = hash(content);

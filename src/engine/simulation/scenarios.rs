@@ -2,6 +2,7 @@
 //! remote meanwhile.
 
 use std::fmt;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -47,7 +48,7 @@ impl fmt::Debug for ScenarioEvent {
                     let pin = want.pin.map(|pin| format!(" {pin:?}")).unwrap_or_default();
                     let keep = if want.prevent_replace { " keep" } else { "" };
                     write!(f, "\n  {address} = {content:?} by {}{pin}{keep}", want.creator)?;
-                    if want.metadata != Metadata::default() { write!(f, " {:?}", want.metadata) } else { Ok(()) }
+                    if *want.metadata != Metadata::default() { write!(f, " {:?}", want.metadata) } else { Ok(()) }
                 })
             }
             Self::Edit(at, content, None) => write!(f, "Edit {at:?} to {content}"),
@@ -164,7 +165,7 @@ fn any_asset(path: &'static str) -> impl Strategy<Value = (Address, DesiredAsset
                 asset_type,
                 creator: Creator::User(UserId::new(if other_owner { 2 } else { 1 }).unwrap()),
                 content: content.map(facts).ok_or(missing),
-                metadata,
+                metadata: metadata.into(),
                 privacy: Privacy::Default,
                 expected_price: None,
                 prevent_replace: keep,
@@ -199,10 +200,10 @@ pub(super) fn without_dangling(mut desired: Desired) -> Desired {
     for want in desired.assets.values_mut() {
         let is_icon = ICONS.contains(&want.path.as_str());
         if is_icon || want.metadata.icon.as_ref().is_some_and(|icon| !icon.as_ref().is_none_or(there)) {
-            want.metadata.icon = None;
+            Arc::make_mut(&mut want.metadata).icon = None;
         }
         if is_icon || want.metadata.previews.iter().flatten().any(|preview| !there(&preview.asset)) {
-            want.metadata.previews = None;
+            Arc::make_mut(&mut want.metadata).previews = None;
         }
     }
     desired

@@ -95,7 +95,7 @@ impl SimulatedRemote {
         };
         if extras {
             asset.previews = Some(thing.previews.clone());
-            asset.extras = Some(Extras { icon: thing.icon, social_links: thing.links.clone() });
+            asset.extras = Some(Box::new(Extras { icon: thing.icon, social_links: thing.links.clone() }));
         }
         Some(asset)
     }

@@ -30,8 +30,6 @@ const MOST: usize = 64;
 #[derive(Debug)]
 pub(super) struct LoadedPart {
     pub(super) recorded: Recorded,
-    /// What was last seen of its files.
-    pub(super) cache: FileCache,
     pub(super) wanted: WantedPart,
 }
 
@@ -119,7 +117,7 @@ pub(super) fn load(
     // Of a file that was recent then, another command may have seen something else since.
     let is_certain = change.proof.recent.iter().all(BTreeSet::is_empty);
     let wanted = WantedPart { change, desired, inputs, touched, earlier: is_certain.then_some(earlier), delta };
-    Ok(Some(LoadedPart { recorded, cache, wanted }))
+    Ok(Some(LoadedPart { recorded, wanted }))
 }
 
 /// Whether an address is wanted as what it is.

@@ -17,7 +17,6 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::checkout::InLockfile;
 use crate::model::desired::Desired;
-use crate::model::file::FileCache;
 use crate::model::phase::PhaseEvent;
 use crate::model::recorded::Recorded;
 use crate::model::shown::with_causes;
@@ -36,8 +35,6 @@ pub struct Session {
     pub state_cache: Arc<StateCache>,
     /// The lockfile.
     pub lockfile: Lockfile,
-    /// Cached facts about files.
-    pub cache: FileCache,
     /// What git said last of absent assets.
     pub(in crate::engine) history: Arc<SavedAnswer>,
     /// Likely mistakes of manifest and files, as of the last look at them.
@@ -111,9 +108,9 @@ impl Session {
             Some(change) => changed_part::load(&store, project, change)?,
             None => None,
         };
-        let (recorded, cache, part) = match part {
-            Some(LoadedPart { recorded, cache, wanted }) => (recorded, cache, Some(wanted)),
-            None => (store.load()?, store.load_files()?, None),
+        let (recorded, part) = match part {
+            Some(LoadedPart { recorded, wanted }) => (recorded, Some(wanted)),
+            None => (store.load()?, None),
         };
         let (command, place) = (command.to_owned(), project.clone());
         let place = Box::new(move || place.state_now().map_err(|error| with_causes(&error)));
@@ -123,9 +120,9 @@ impl Session {
         let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), memory);
         let (project, notes, history) = (project.clone(), Vec::new(), Arc::default());
         if part.is_some() && lockfile.begin_with_changes() {
-            return Ok(Self { project, state_cache, lockfile, cache, history, notes, part });
+            return Ok(Self { project, state_cache, lockfile, history, notes, part });
         }
-        let mut session = Self { project, state_cache, lockfile, cache, history, notes, part: None };
+        let mut session = Self { project, state_cache, lockfile, history, notes, part: None };
         session.load_everything().await?;
         let Self { state_cache, lockfile, .. } = &mut session;
         if lost {
@@ -148,7 +145,6 @@ impl Session {
         }
         tracing::debug!("everything was loaded after a part");
         self.state_cache.load_everything().await?;
-        self.cache = self.state_cache.store().load_files().await?;
         self.lockfile.ends_with_changes();
         Ok(())
     }
@@ -191,7 +187,9 @@ impl Session {
     /// # Errors
     /// When the manifest is not valid.
     pub(crate) async fn wanted(&mut self, listener: Listener) -> Result<Desired, GatherError> {
-        let (project, cache) = (self.project.clone(), std::mem::take(&mut self.cache));
+        // Without it every file is read; whatever is wrong with the state, its next use says.
+        let cache = self.state_cache.store().load_files().await.unwrap_or_default();
+        let project = self.project.clone();
         let known = self.state_cache.read(Recorded::addresses);
         let looked = tokio::task::spawn_blocking(move || {
             gather(&project, &cache, &known, &in_progress_now(&project), &listener)
@@ -201,7 +199,7 @@ impl Session {
             Ok(gathered) => gathered?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
-        (self.cache, self.notes) = (gathered.cache, gathered.notes);
+        self.notes = gathered.notes;
         self.lockfile.wanted_by(&gathered.desired.checkout);
         Ok(gathered.desired)
     }

@@ -122,7 +122,7 @@ pub(crate) struct ChangedFiles {
     pub(super) digest: TreeDigest,
     pub(super) parts: TreeParts,
     /// Those that changed, and those whose metadata can't tell.
-    pub(super) files: BTreeSet<ProjectPath>,
+    pub(in crate::engine) files: BTreeSet<ProjectPath>,
 }
 
 /// The most files that count as some.

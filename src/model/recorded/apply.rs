@@ -98,7 +98,7 @@ impl Recorded {
             }
             Change::SetMetadata { address, fields, stored } => {
                 let record = self.record(address)?;
-                (record.asked, record.stored) = (fields.clone(), stored.clone());
+                (record.asked, record.stored) = (fields.clone(), stored.clone().into());
                 let known = fields.iter().filter(|(_, digest)| **digest != FieldDigest::UNKNOWN);
                 record.asked_before.extend(known.map(|(field, digest)| (*field, *digest)));
                 record.overruled.clear();
@@ -121,10 +121,10 @@ impl Recorded {
                 let known = &mut self.record(address)?.possible_duplicates;
                 known.entry(*upload).and_modify(|known| *known = known.union(*duplicate)).or_insert(*duplicate);
             }
-            Change::Overrule { address, asked } => self.record(address)?.overruled = asked.clone(),
+            Change::Overrule { address, asked } => self.record(address)?.overruled = asked.clone().into(),
             Change::Unpoint { address } => self.record(address)?.points_to = None,
             Change::SetCurrentAsset { address, asset_id } => self.record(address)?.points_to = Some(*asset_id),
-            Change::SetPinnedAt { address, pinned } => self.record(address)?.pinned = *pinned,
+            Change::SetPinnedAt { address, pinned } => self.record(address)?.pinned = (*pinned).into(),
             Change::SetRemoved { address, removed } => self.record(address)?.removed = *removed,
             Change::SetInLockfile { address, in_lockfile } => self.record(address)?.in_lockfile = in_lockfile.clone(),
             Change::SetListing { address, asset_id, listing } => {
@@ -219,7 +219,7 @@ impl Recorded {
         if was_current {
             taker.points_to = Some(asset_id);
         }
-        taker.pinned = pinned.or(taker.pinned);
+        taker.pinned = pinned.or(*taker.pinned).into();
         let suspected: BTreeSet<UploadId> = taker.possible_duplicates.keys().copied().collect();
         let under_way = self.attempts.values().any(|attempt| attempt.address == *from);
         let giver = self.record(from)?;

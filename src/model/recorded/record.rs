@@ -14,6 +14,7 @@ use crate::model::ids::{AssetId, ContentHash, Creator, Revision, UploadId};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, IntentKind};
+use crate::model::rare::Rare;
 
 /// The identity of an address, apart from its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,23 +225,23 @@ pub struct Record {
     pub asked: FieldDigests,
     /// Where Roblox stored something else than was requested, its digest: what its text filter left
     /// of a text.
-    pub stored: FieldDigests,
+    pub stored: Rare<FieldDigests>,
     /// Every value that was requested so far, as far as this state knows. A lockfile that names one
     /// of them may be older than a later request; one that names another is newer.
-    pub asked_before: BTreeSet<(Field, FieldDigest)>,
+    pub asked_before: Rare<BTreeSet<(Field, FieldDigest)>>,
     /// The values that Roblox had before a newer lockfile named others. Until the asset is read,
     /// Roblox may still have them, if two branches requested both at once.
-    pub overruled: FieldDigests,
+    pub overruled: Rare<FieldDigests>,
     /// The asset that the address was last reported to be.
     pub points_to: Option<AssetId>,
     /// Where the last rollback led.
-    pub pinned: Option<PinnedAt>,
+    pub pinned: Rare<Option<PinnedAt>>,
     /// Its assets that are to be archived, or were.
-    pub retirements: BTreeMap<AssetId, Retirement>,
+    pub retirements: Rare<BTreeMap<AssetId, Retirement>>,
     /// Uploads that may have made an unknown asset, and those of which that is settled.
-    pub possible_duplicates: BTreeMap<UploadId, PossibleDuplicate>,
+    pub possible_duplicates: Rare<BTreeMap<UploadId, PossibleDuplicate>>,
     /// The repairs of the last day, and when.
-    pub repairs: Vec<(DriftRepair, Timestamp)>,
+    pub repairs: Rare<Vec<(DriftRepair, Timestamp)>>,
     /// It left the manifest of a checkout whose lockfile had it.
     pub removed: bool,
     /// Whether this checkout's lockfile has it.
@@ -256,14 +257,14 @@ impl Record {
             identity,
             history: History::new(),
             asked: FieldDigests::new(),
-            stored: FieldDigests::new(),
-            asked_before: BTreeSet::new(),
-            overruled: FieldDigests::new(),
+            stored: Rare::new(),
+            asked_before: Rare::new(),
+            overruled: Rare::new(),
             points_to: None,
-            pinned: None,
-            retirements: BTreeMap::new(),
-            possible_duplicates: BTreeMap::new(),
-            repairs: Vec::new(),
+            pinned: Rare::new(),
+            retirements: Rare::new(),
+            possible_duplicates: Rare::new(),
+            repairs: Rare::new(),
             removed: false,
             in_lockfile: InLockfile::No,
             blocked: None,
@@ -344,7 +345,7 @@ impl Record {
         self.history.list(asset_id, None);
         self.retirements.remove(&asset_id);
         self.points_to = self.points_to.filter(|points_to| *points_to != asset_id);
-        self.pinned = self.pinned.filter(|pinned| pinned.at.asset_id != asset_id);
+        self.pinned = self.pinned.filter(|pinned| pinned.at.asset_id != asset_id).into();
     }
 
     /// How many unknown assets may be at Roblox beside the known ones.

@@ -37,6 +37,7 @@ use crate::model::recorded::{
 };
 use crate::model::remote::RemoteAsset;
 use jiff::SignedDuration;
+use std::sync::Arc;
 use std::time::Duration;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -72,7 +73,7 @@ fn want(path: &str, content: u8) -> DesiredAsset {
         asset_type: format.types().first().copied(),
         creator: creator(1),
         content: Ok(facts),
-        metadata: Metadata::default(),
+        metadata: Arc::default(),
         privacy: Privacy::Default,
         expected_price: None,
         prevent_replace: false,
@@ -82,24 +83,24 @@ fn want(path: &str, content: u8) -> DesiredAsset {
 }
 
 fn named(want: DesiredAsset, name: &str) -> DesiredAsset {
-    let metadata = Metadata { display_name: Some(DisplayName::new(name).unwrap()), ..want.metadata.clone() };
-    DesiredAsset { metadata, ..want }
+    let metadata = Metadata { display_name: Some(DisplayName::new(name).unwrap()), ..(*want.metadata).clone() };
+    DesiredAsset { metadata: metadata.into(), ..want }
 }
 
 fn described(want: DesiredAsset, text: &str) -> DesiredAsset {
-    let metadata = Metadata { description: Some(Description::new(text).unwrap()), ..want.metadata.clone() };
-    DesiredAsset { metadata, ..want }
+    let metadata = Metadata { description: Some(Description::new(text).unwrap()), ..(*want.metadata).clone() };
+    DesiredAsset { metadata: metadata.into(), ..want }
 }
 
 fn with_icon(want: DesiredAsset, icon: Option<&str>) -> DesiredAsset {
-    let metadata = Metadata { icon: Some(icon.map(reference)), ..want.metadata.clone() };
-    DesiredAsset { metadata, ..want }
+    let metadata = Metadata { icon: Some(icon.map(reference)), ..(*want.metadata).clone() };
+    DesiredAsset { metadata: metadata.into(), ..want }
 }
 
 fn with_preview(want: DesiredAsset, of: &str, alt_text: Option<&str>) -> DesiredAsset {
     let preview = Preview { asset: reference(of), alt_text: alt_text.map(str::to_owned) };
-    let metadata = Metadata { previews: Some(vec![preview]), ..want.metadata.clone() };
-    DesiredAsset { metadata, ..want }
+    let metadata = Metadata { previews: Some(vec![preview]), ..(*want.metadata).clone() };
+    DesiredAsset { metadata: metadata.into(), ..want }
 }
 
 /// `assets/N`, or an address.
@@ -113,7 +114,8 @@ fn reference(text: &str) -> AssetRef {
 fn with_link(want: DesiredAsset, uri: Option<&str>) -> DesiredAsset {
     let link = uri.map(|uri| SocialLink { title: None, uri: uri.to_owned() });
     let social_links = [(SocialNetwork::Twitter, link)].into();
-    DesiredAsset { metadata: Metadata { social_links, ..want.metadata.clone() }, ..want }
+    let metadata = Metadata { social_links, ..(*want.metadata).clone() };
+    DesiredAsset { metadata: metadata.into(), ..want }
 }
 
 /// Pinned: a Model to a revision, another type to an asset.

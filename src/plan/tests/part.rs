@@ -124,7 +124,7 @@ fn any_project() -> impl Strategy<Value = (Desired, Recorded)> {
                 known = learn(known, path, if is_own { apart(fact, place) } else { fact });
             }
             let mut want = want(path, content + 8 * place);
-            want.metadata = metadata.filter(|_| path != "i.png").unwrap_or_default();
+            want.metadata = metadata.filter(|_| path != "i.png").unwrap_or_default().into();
             want.prevent_replace = keeps;
             if is_broken {
                 want = missing(want);

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use std::sync::Arc;
 
 use super::*;
 
@@ -16,7 +17,7 @@ prop_compose! {
         if let Some(text) = text { wanted = described(wanted, text) }
         if let Some(icon) = icon { wanted = with_icon(wanted, icon) }
         if let Some(link) = link { wanted = with_link(wanted, link) }
-        wanted.metadata
+        (*wanted.metadata).clone()
     }
 }
 
@@ -25,9 +26,9 @@ prop_compose! {
                   owner in prop::bool::weighted(0.1), keep in prop::bool::weighted(0.3), pin in prop::option::weighted(0.3, 1u64..15),
                   alias in prop::bool::weighted(0.2)) -> (Address, DesiredAsset) {
         let mut wanted = want(path, content);
-        wanted.metadata = metadata;
+        wanted.metadata = metadata.into();
         if path == "i.png" {
-            wanted.metadata.icon = None;
+            Arc::make_mut(&mut wanted.metadata).icon = None;
         }
         if owner {
             wanted.creator = creator(2);
@@ -53,7 +54,7 @@ prop_compose! {
         desired.assets.retain(|_, want| paths.insert(want.path.clone()));
         let there = desired.assets.contains_key(&address("i.png"));
         let dangles = |want: &DesiredAsset| !there && want.metadata.icon == Some(Some(reference("i.png")));
-        desired.assets.values_mut().filter(|want| dangles(want)).for_each(|want| want.metadata.icon = None);
+        desired.assets.values_mut().filter(|want| dangles(want)).for_each(|want| Arc::make_mut(&mut want.metadata).icon = None);
         desired.existing.extend(existing.map(|asset| (address("theme"), id(asset))));
         if absences {
             desired.absences = Absences::DontCount { why: AbsenceReason::Unreadable };
@@ -125,7 +126,7 @@ pub(super) fn learn(known: KnownBuilder, path: &str, fact: Fact) -> KnownBuilder
             known.tell(Change::SetListing { address: address(path), asset_id: id(asset), listing })
         }
         Fact::Point(asset) => known.points_to(path, asset),
-        Fact::Ask(metadata) => known.asked(&DesiredAsset { metadata, ..want(path, 0) }),
+        Fact::Ask(metadata) => known.asked(&DesiredAsset { metadata: metadata.into(), ..want(path, 0) }),
         Fact::Lock(removed) if removed => known.left(path),
         Fact::Lock(_) => known.locked(path),
         Fact::Shelve(asset, why, archived) => {
@@ -142,7 +143,7 @@ pub(super) fn learn(known: KnownBuilder, path: &str, fact: Fact) -> KnownBuilder
             known.repairs(path, if metadata { DriftRepair::Metadata } else { DriftRepair::Archived }, 3)
         }
         Fact::Refused(metadata, content, name) => {
-            let wanted = DesiredAsset { metadata, ..want(path, content) };
+            let wanted = DesiredAsset { metadata: metadata.into(), ..want(path, content) };
             let input_digests = input_digest::of(&wanted, &wanted.metadata.digests());
             let refusal_kind = if name { RefusalKind::DisplayName } else { RefusalKind::Other };
             known.refused(path, if name { input_digests.metadata } else { input_digests.asset }, refusal_kind)

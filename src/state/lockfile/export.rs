@@ -100,11 +100,11 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
         identity: identity.clone(),
         history: facts,
         asked: asked.clone(),
-        stored: stored.clone(),
-        pinned: *pinned,
+        stored: (**stored).clone(),
+        pinned: **pinned,
         archived: retirements.iter().filter(|(_, at)| at.archived_at.is_some()).map(|(id, at)| (*id, at.why)).collect(),
         removed: *removed,
-        possible_duplicates: possible_duplicates.clone(),
+        possible_duplicates: (**possible_duplicates).clone(),
         open,
     };
     entry.normalize();

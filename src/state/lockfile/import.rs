@@ -199,7 +199,7 @@ impl AddressImport<'_> {
                 changes.push(Change::SetRetirement { address: address(), asset_id: *asset_id, retirement });
             }
         }
-        if pinned.is_some() && known.is_none_or(|known| known.pinned != *pinned) {
+        if pinned.is_some() && known.is_none_or(|known| *known.pinned != *pinned) {
             changes.push(Change::SetPinnedAt { address: address(), pinned: *pinned });
         }
         if known.is_some_and(|known| known.removed) != *removed {
@@ -234,7 +234,7 @@ impl AddressImport<'_> {
             *known = *digest;
         }
         // The overruled values of fields that don't change now.
-        let earlier = self.known.into_iter().flat_map(|record| &record.overruled);
+        let earlier = self.known.into_iter().flat_map(|record| record.overruled.iter());
         for (field, digest) in earlier {
             overruled.entry(*field).or_insert(*digest);
         }

@@ -894,7 +894,7 @@ fn metadata_that_two_writers_disagree_on_is_unknown() {
     let mut wanted = asked(&[(Field::Description, "d"), (Field::Icon, "i")]);
     wanted.insert(Field::DisplayName, FieldDigest::of_text("y"));
     assert_eq!(recorded.assets[&address("a")].asked, wanted, "a value that was never heard of is newer");
-    assert_eq!(recorded.assets[&address("a")].overruled, asked(&[(Field::DisplayName, "x")]));
+    assert_eq!(recorded.assets[&address("a")].overruled, asked(&[(Field::DisplayName, "x")]).into());
     import_into(&mut recorded, &ours);
     wanted.insert(Field::DisplayName, FieldDigest::UNKNOWN);
     assert_eq!(recorded.assets[&address("a")].asked, wanted, "one that was asked for before may be older");

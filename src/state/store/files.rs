@@ -69,6 +69,15 @@ impl Store {
         self.without_waiting("write the file cache", |transaction| save(transaction, delta))
     }
 
+    /// Returns the entries of these files, as far as there are any.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn load_files_at(&self, paths: &BTreeSet<ProjectPath>) -> Result<FileCache, StateError> {
+        let found = paths.iter().map(|path| Ok(self.load_file(path)?.map(|file| (path.clone(), file))));
+        found.filter_map(Result::transpose).collect()
+    }
+
     /// Returns the entry of one file.
     ///
     /// # Errors

@@ -136,12 +136,12 @@ fn record(row: &Row<'_>, address: &Address) -> Result<Record> {
     if rows::text_or_null(row, 7)?.is_some() {
         let pin = rows::named(row, 7, "pin", spelling::parse_pin)?;
         let at = RevisionKey { asset_id: rows::asset_id(row, 8)?, version: rows::revision(row, 9)? };
-        record.pinned = Some(PinnedAt { pin, at, newest: rows::revision(row, 13)? });
+        record.pinned = Some(PinnedAt { pin, at, newest: rows::revision(row, 13)? }).into();
     }
     record.removed = row.get(10)?;
     record.in_lockfile = rows::in_lockfile(row, 11, 15)?;
-    record.stored = rows::fields(row, 12)?;
-    record.overruled = rows::fields(row, 14)?;
+    record.stored = rows::fields(row, 12)?.into();
+    record.overruled = rows::fields(row, 14)?.into();
     Ok(record)
 }
 

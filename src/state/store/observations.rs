@@ -40,7 +40,7 @@ pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> 
         let texts: Vec<PreviewText> = previews.iter().map(|(id, alt)| (id.get(), alt.clone())).collect();
         json(&texts)
     });
-    let links = extras.as_ref().map(|Extras { social_links, .. }| {
+    let links = extras.as_deref().map(|Extras { social_links, .. }| {
         let texts: LinkTexts = social_links
             .iter()
             .map(|(network, SocialLink { title, uri })| (network.key().to_owned(), (title.clone(), uri.clone())))
@@ -191,7 +191,7 @@ fn asset(row: &Row<'_>) -> Result<RemoteAsset> {
         moderation,
         archived: row.get(8)?,
         previews: rows::text_or_null(row, 10)?.map(previews).transpose()?,
-        extras: rows::text_or_null(row, 11)?.map(|links| extras(row, links)).transpose()?,
+        extras: rows::text_or_null(row, 11)?.map(|links| extras(row, links).map(Box::new)).transpose()?,
     })
 }
 

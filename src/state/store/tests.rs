@@ -126,7 +126,7 @@ fn remote_asset(number: u8) -> RemoteAsset {
         asset.previews = Some(vec![(id(8), None), (id(7), Some("a \"front\"".to_owned()))]);
         let link = SocialLink { title: None, uri: "https://x".to_owned() };
         let social_links = BTreeMap::from([(SocialNetwork::Twitter, link)]);
-        asset.extras = number.is_multiple_of(4).then(|| Extras { icon: Some(id(9)), social_links });
+        asset.extras = number.is_multiple_of(4).then(|| Box::new(Extras { icon: Some(id(9)), social_links }));
     }
     asset
 }

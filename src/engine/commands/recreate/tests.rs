@@ -6,9 +6,9 @@ use crate::model::desired::{AbsenceReason, Absences};
 use crate::model::file::{ContentFacts, FileFacts};
 use crate::model::history::{Listing, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{ContentHash, UserId};
-use crate::model::metadata::Metadata;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::Retirement;
+use std::sync::Arc;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -36,7 +36,7 @@ fn wanting(creator: Creator, content: u8) -> Desired {
         asset_type: Some(AssetType::Image),
         creator,
         content: Ok(FileFacts { size: 3, hash, format: FileFormat::Png, content: ContentFacts::Opaque }),
-        metadata: Metadata::default(),
+        metadata: Arc::default(),
         privacy: Privacy::Default,
         expected_price: None,
         prevent_replace: false,

@@ -80,7 +80,7 @@ impl SyncRun<'_> {
     /// Stores the proof that there is nothing to do any more, if that is so.
     pub(super) async fn settle_part(&mut self) -> Result<(), StateCacheError> {
         let Reconciler { session, wanted, .. } = &mut self.reconciler;
-        let Session { project, state_cache, cache, .. } = &mut **session;
+        let Session { project, state_cache, .. } = &mut **session;
         let (Some(change), Some(inputs)) = (wanted.change.take(), wanted.inputs.take()) else { return Ok(()) };
         // All of it was loaded at the end, and more may be known.
         if !state_cache.is_part() {
@@ -88,8 +88,9 @@ impl SyncRun<'_> {
         }
         let (desired, options, report) = (&wanted.desired, &self.options.plan_options, &self.report);
         let all = Touched { addresses: desired.assets.keys().cloned().collect(), earlier: BTreeSet::new() };
+        let cache = state_cache.store().load_files_at(change.files.clone()).await?;
         let prove = |recorded: &Recorded| {
-            let run = ChangedRun { project, change: &change, inputs: &inputs, cache, recorded, report };
+            let run = ChangedRun { project, change: &change, inputs: &inputs, cache: &cache, recorded, report };
             settled::prove_again(&run, clock::now(), |at| {
                 let part = plan_part(desired, &wanted.ties, recorded, &all, options, at);
                 part.is_some_and(|part| part.plan == Plan::default())

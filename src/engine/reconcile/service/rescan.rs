@@ -87,7 +87,6 @@ impl Service<'_> {
         let lockfile = &self.reconciler.session.lockfile;
         let is_other = lockfile.is_changed().unwrap_or(false) || lockfile.is_of_another_commit();
         if self.is_running() && (is_other || self.must_wait()) {
-            self.reconciler.session.cache = before;
             self.needs.all |= self.scanned_all;
             self.needs.scan = true;
             self.times.git = Some(clock::elapsed() + GIT_AGAIN);
@@ -101,7 +100,6 @@ impl Service<'_> {
             Ok(found) => self.take(found, &before).await?,
             Err(error) if !self.is_running() => return Err(error.into()),
             Err(error) => {
-                self.reconciler.session.cache = before;
                 self.needs.all |= self.scanned_all;
                 self.scan_again_soon();
                 self.report_invalid(Some(error));

@@ -88,7 +88,7 @@ impl AddressImport<'_> {
     /// Returns whether either side has something later than an update or a rollback in doubt. Its
     /// outcome then no longer matters.
     fn is_overtaken(&self, intent: &Intent) -> bool {
-        let ours = self.known.map(|known| (&known.history, known.pinned));
+        let ours = self.known.map(|known| (&known.history, *known.pinned));
         let mut sides = ours.into_iter().chain([(&self.entry.history, self.entry.pinned)]);
         sides.any(|(history, pinned)| match intent {
             Intent::UpdateContent { asset_id, content: _, head } => {
