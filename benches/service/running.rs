@@ -28,8 +28,6 @@ impl Service {
         let log = tempfile::tempdir().expect("a temporary folder");
         let file = std::fs::File::create(log.path().join("log.txt")).expect("the log");
         let mut command = project.command(&["sync"]);
-        // As in systemd/macadam.service.
-        command.env("MALLOC_ARENA_MAX", "1");
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().expect("the program");
         let service = Self { child, log };
         service.until("it is ready", || service.log().contains("ready"));

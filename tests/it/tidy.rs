@@ -66,6 +66,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("indicatif", &["src/cli/"]),
     ("unicode_width", &["src/cli/"]),
     ("terminal_size", &["src/platform/"]),
+    ("tikv_jemallocator", &["src/main.rs"]),
 ];
 
 /// The house, read as text.

@@ -43,8 +43,6 @@ impl Service {
         let log = std::fs::File::create(&self.log.path).unwrap();
         let args = ["sync", "--listen", "127.0.0.1:0", "--patience", patience, "--interval", interval];
         let mut command = project.command(&args);
-        // As in systemd/macadam.service.
-        command.env("MALLOC_ARENA_MAX", "1");
         self.child = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
     }
 
