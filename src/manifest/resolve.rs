@@ -151,7 +151,8 @@ impl<'m> Gathering<'m> {
     fn take_file(&mut self, path: &'m ProjectPath, finding: &'m FoundFile, glob: &'m GlobEntry) {
         let at_glob = |message: String| ManifestError::new(glob.pattern.span(), message);
         let address = match Address::of_path(path) {
-            Ok(address) => address,
+            // One text for both: a project has many.
+            Ok(address) => self.known.get(&address).cloned().unwrap_or(address),
             Err(error) => {
                 let fault = at_glob(format!("the file {} can't be an asset: {error}", shown(path.as_str())));
                 self.report.add(fault.hint("rename it, or leave it out with `exclude`"));
@@ -211,16 +212,16 @@ impl<'m> Gathering<'m> {
         };
         let asset_type = keys.asset_type.named().or(inferred);
         DesiredAsset {
-            path: path.clone(),
+            path: address.shared(path.clone()),
             asset_type,
             creator: keys.creator.unwrap_or(self.document.creator),
             content: content.and_then(|facts| fitting(facts, asset_type, keys)),
             metadata: Arc::clone(keys.metadata()),
             privacy: keys.privacy.as_ref().map_or(Privacy::Default, |privacy| *privacy.get_ref()),
-            expected_price: keys.expected_price,
+            expected_price: keys.expected_price.into(),
             prevent_replace: keys.prevent_replace.unwrap_or(false),
-            pin: self.document.pins.get(address).map(|entry| entry.pin),
-            grants: keys.grants.clone().unwrap_or_default(),
+            pin: self.document.pins.get(address).map(|entry| entry.pin).into(),
+            grants: keys.grants.clone().unwrap_or_default().into(),
         }
     }
 

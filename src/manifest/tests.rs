@@ -260,10 +260,10 @@ fn the_example_becomes_the_desired_state() {
     let group = GroupId::new(7_654_321).unwrap();
     assert_eq!(sword.asset_type, Some(AssetType::Model));
     assert_eq!(sword.creator, Creator::Group(group));
-    assert_eq!(sword.pin, Some(Pin::Revision(Revision::new(3).unwrap())));
-    assert_eq!((sword.expected_price, sword.prevent_replace, sword.privacy), (Some(0), false, Privacy::Default));
+    assert_eq!(*sword.pin, Some(Pin::Revision(Revision::new(3).unwrap())));
+    assert_eq!((*sword.expected_price, sword.prevent_replace, sword.privacy), (Some(0), false, Privacy::Default));
     let user = UserId::new(1_234_567).unwrap();
-    assert_eq!(sword.grants, [Grantee::Universe(123), Grantee::User(user), Grantee::Group(group)]);
+    assert_eq!(*sword.grants, [Grantee::Universe(123), Grantee::User(user), Grantee::Group(group)]);
     assert_eq!(sword.metadata.icon, Some(Some(AssetRef::Address(address("sword-icon")))));
     let previews = sword.metadata.previews.as_ref().unwrap();
     assert_eq!(previews[1].asset, AssetRef::Id(AssetId::new(123_456).unwrap()));
@@ -276,7 +276,7 @@ fn the_example_becomes_the_desired_state() {
     assert_eq!(song.metadata.description.as_ref().map(|d| d.as_str()), Some("Music of the game"));
     let close = &desired.assets[&address("ui/close.png")];
     assert_eq!(close.metadata.description.as_ref().map(|d| d.as_str()), Some(""));
-    assert_eq!(close.pin, Some(Pin::Asset(AssetId::new(123).unwrap())));
+    assert_eq!(*close.pin, Some(Pin::Asset(AssetId::new(123).unwrap())));
 }
 
 #[test]
@@ -523,7 +523,7 @@ fn keys_for_creation_only_are_read_and_checked() {
         assert_eq!(asset(&format!("privacy = '{word}'")).privacy, privacy);
     }
     assert_eq!(asset("").privacy, Privacy::Default);
-    assert_eq!((asset("").expected_price, asset("expected_price = 0").expected_price), (Some(7), Some(0)));
+    assert_eq!((*asset("").expected_price, *asset("expected_price = 0").expected_price), (Some(7), Some(0)));
     assert!(asset("prevent_replace = true").prevent_replace && !asset("").prevent_replace);
     let wrong = |keys: &str, expected: &[&str]| check(&format!("[assets.a]\npath = 'a.fbx'\n{keys}\n"), expected);
     wrong("privacy = 'default'", &[]);
@@ -965,8 +965,8 @@ fn unset_cleared_and_default_are_three_things() {
     let desired = resolved(text, FoundFiles::new());
     let (a, b) = (&desired.assets[&address("a")], &desired.assets[&address("b")]);
     let description = |asset: &DesiredAsset| asset.metadata.description.as_ref().map(|d| d.as_str().to_owned());
-    assert_eq!((description(a).as_deref(), a.prevent_replace, a.expected_price), (Some("all"), true, Some(5)));
-    assert_eq!((description(b).as_deref(), b.prevent_replace, b.expected_price), (Some(""), false, Some(5)));
+    assert_eq!((description(a).as_deref(), a.prevent_replace, *a.expected_price), (Some("all"), true, Some(5)));
+    assert_eq!((description(b).as_deref(), b.prevent_replace, *b.expected_price), (Some(""), false, Some(5)));
     assert_eq!((&a.metadata.icon, &a.metadata.previews, &a.metadata.display_name), (&None, &None, &None));
     assert_eq!((&b.metadata.icon, &b.metadata.previews), (&Some(None), &Some(Vec::new())));
 }

@@ -12,6 +12,7 @@ use super::ids::{AssetId, Creator, GroupId, Revision, UserId};
 use super::metadata::Metadata;
 use super::path::{ProjectPath, composed};
 use super::policy::Policy;
+use super::rare::Rare;
 use super::shown::foreign;
 use super::unseen_history::UnseenHistory;
 
@@ -83,13 +84,13 @@ pub struct DesiredAsset {
     /// Its privacy, chosen with the first upload.
     pub privacy: Privacy,
     /// The most Robux the upload may cost, at creation.
-    pub expected_price: Option<u64>,
+    pub expected_price: Rare<Option<u64>>,
     /// Hold a change that would need a new asset ID.
     pub prevent_replace: bool,
     /// The revision that it is held at.
-    pub pin: Option<Pin>,
+    pub pin: Rare<Option<Pin>>,
     /// The grantees of its use.
-    pub grants: Vec<Grantee>,
+    pub grants: Rare<Vec<Grantee>>,
 }
 
 /// A place that the manifest speaks of and that could not be read.

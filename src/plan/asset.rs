@@ -45,7 +45,7 @@ pub(crate) fn plan_asset<'a>(plan: &mut Plan, inputs: &AddressInputs<'a>) -> Opt
         note_path(plan, inputs, record);
         note_privacy(plan, inputs, record);
     }
-    if let (Some(pin), Some(record)) = (inputs.want.pin, known) {
+    if let (Some(pin), Some(record)) = (*inputs.want.pin, known) {
         close_unbinding(plan, inputs);
         return pin::plan_pin(plan, inputs, record, pin);
     }
@@ -60,7 +60,7 @@ pub(crate) fn plan_asset<'a>(plan: &mut Plan, inputs: &AddressInputs<'a>) -> Opt
         hold(plan, inputs, HoldReason::TypeUnknown);
         return None;
     };
-    if let Some(pin) = inputs.want.pin {
+    if let Some(pin) = *inputs.want.pin {
         pin::hold_unknown(plan, inputs, pin);
         return None;
     }

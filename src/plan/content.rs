@@ -241,7 +241,7 @@ fn new_asset(ready: &ReadyAddress<'_>) -> NewAsset {
         format: ready.facts.format,
         display_name: if ready.neutral { neutral() } else { named() },
         description: meta.description.clone(),
-        expected_price: want.expected_price,
+        expected_price: *want.expected_price,
         fields: input_digest::sent_at_creation(ready.inputs.fields),
     }
 }

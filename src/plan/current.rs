@@ -10,7 +10,7 @@ use crate::model::recorded::Record;
 /// last was.
 pub(crate) fn current(want: &DesiredAsset, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
     let owned = |(key, fact): (RevisionKey, &RevisionFact)| (key, *fact);
-    if let Some(Pin::Asset(asset_id)) = want.pin
+    if let Some(Pin::Asset(asset_id)) = *want.pin
         && let Some(pinned) = record.history.of_asset(asset_id).next_back()
     {
         return Some(owned(pinned));
@@ -42,7 +42,7 @@ pub(crate) fn last(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
 /// Unlike [`current`] it passes over an asset that moderation rejected or Roblox lost, as long as
 /// there is another: a game shows the picture of before rather than none.
 pub(crate) fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<AssetId> {
-    if let Some(Pin::Asset(pinned)) = want.and_then(|want| want.pin)
+    if let Some(Pin::Asset(pinned)) = want.and_then(|want| *want.pin)
         && record.history.of_asset(pinned).next().is_some()
     {
         return Some(pinned);

@@ -31,7 +31,7 @@ pub(crate) fn sent_at_creation(fields: &FieldDigests) -> FieldDigests {
 /// The subjects of one address, whose metadata is `fields`.
 pub(crate) fn of(want: &DesiredAsset, fields: &FieldDigests) -> Subjects {
     let content = want.content.as_ref().ok().map(|facts| facts.hash);
-    let asset = match want.pin {
+    let asset = match *want.pin {
         None => metadata_digest::input_digest(content, &sent_at_creation(fields)),
         Some(Pin::Revision(revision)) => FieldDigest::of_parts(["pin", &revision.to_string()]),
         Some(Pin::Asset(asset_id)) => FieldDigest::of_parts(["pin", "asset", &asset_id.to_string()]),

@@ -147,7 +147,7 @@ impl Moves {
     fn by_pin(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, left: &[Left<'_>], desired: &Desired) {
         let mut found: BTreeMap<&Address, Vec<Left<'_>>> = BTreeMap::new();
         for (address, want) in new.iter() {
-            let Some(pin) = want.pin else { continue };
+            let Some(pin) = *want.pin else { continue };
             let fits = left.iter().filter(|(from, record)| !self.is_taken(from) && fits_pin(record, want, pin));
             let fits: Vec<Left<'_>> = fits.copied().collect();
             // An address that was rolled back to that very revision comes before one that merely

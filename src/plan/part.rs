@@ -256,7 +256,7 @@ impl Ties {
 }
 
 fn pinned(want: &DesiredAsset) -> Option<AssetId> {
-    match want.pin? {
+    match (*want.pin)? {
         Pin::Asset(asset_id) => Some(asset_id),
         Pin::Revision(_) => None,
     }

@@ -293,7 +293,7 @@ fn metadata_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap
         let has_it = |facts: &FileFacts| {
             record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash).is_some()
         };
-        let shows_it = match want.pin {
+        let shows_it = match *want.pin {
             Some(Pin::Asset(asset_id)) => record.history.of_asset(asset_id).next().is_none(),
             Some(Pin::Revision(_)) => false,
             None => !want.content.as_ref().is_ok_and(has_it),

@@ -186,7 +186,7 @@ impl StatusInputs<'_> {
             }
         };
         let reviewed = current.filter(|(_, fact)| fact.state == RevisionState::Reviewing);
-        let pin = want.and_then(|want| want.pin);
+        let pin = want.and_then(|want| *want.pin);
         let (error, hint) = self.error(record);
         let holds = self.holds();
         let hold = holds.first().map(|hold| &hold.reason);
@@ -312,7 +312,7 @@ impl StatusInputs<'_> {
         }
         let mut parts: Vec<String> =
             self.steps().map(|step| format!("{}: {}", step.action.planned(), step.reason)).collect();
-        let pin = self.want().and_then(|want| want.pin).zip(record);
+        let pin = self.want().and_then(|want| *want.pin).zip(record);
         let pinned = pin.and_then(|(pin, record)| find(record, pin).ok());
         let differs = pinned.zip(self.file_hash()).is_some_and(|((_, fact), hash)| fact.content != Some(hash));
         let (number, address) = (pin.and_then(|(pin, record)| number_of(pin, record)), self.address);

@@ -194,7 +194,7 @@ impl SimulationFixture {
             let record = &self.recorded.assets[address];
             let (key, fact) = current(want, record).expect("it is something");
             assert_eq!(record.points_to, Some(key.asset_id), "{address} points elsewhere");
-            if let (None, Ok(facts)) = (want.pin, &want.content) {
+            if let (None, Ok(facts)) = (*want.pin, &want.content) {
                 assert_eq!(fact.content, Some(facts.hash), "{address} is another content");
             }
         }
@@ -213,7 +213,7 @@ impl SimulationFixture {
             let (key, _) = current(want, record).unwrap();
             let Some(thing) = self.world.get(key.asset_id) else { panic!("{address} is gone, and nobody says so") };
             assert!(!thing.archived, "{address} is archived, and nobody says so");
-            if let (None, Ok(facts)) = (want.pin, &want.content) {
+            if let (None, Ok(facts)) = (*want.pin, &want.content) {
                 assert_eq!(thing.versions[thing.head - 1], facts.hash, "{address} has other bytes");
             }
             let sharers = |asset_id: AssetId| {

@@ -15,6 +15,7 @@ use crate::model::ids::{AssetId, ContentHash, Creator, Revision, UserId};
 use crate::model::metadata::{AssetRef, Description, DisplayName, Metadata, Preview, SocialLink, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedName, Policy};
+use crate::model::rare::Rare;
 
 /// One event of a scenario.
 #[derive(Clone)]
@@ -167,10 +168,10 @@ fn any_asset(path: &'static str) -> impl Strategy<Value = (Address, DesiredAsset
                 content: content.map(facts).ok_or(missing),
                 metadata: metadata.into(),
                 privacy: Privacy::Default,
-                expected_price: None,
+                expected_price: Rare::new(),
                 prevent_replace: keep,
-                pin,
-                grants: Vec::new(),
+                pin: pin.into(),
+                grants: Rare::new(),
             };
             (Address::new(&address).unwrap(), want)
         },

@@ -32,6 +32,7 @@ use crate::model::metadata_digest;
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, IntentKind, PhaseEvent};
 use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedName, Policy};
+use crate::model::rare::Rare;
 use crate::model::recorded::{
     AttemptId, Blocked, DriftRepair, Identity, PinnedAt, RefusalKind, RetireReason, Retirement,
 };
@@ -75,10 +76,10 @@ fn want(path: &str, content: u8) -> DesiredAsset {
         content: Ok(facts),
         metadata: Arc::default(),
         privacy: Privacy::Default,
-        expected_price: None,
+        expected_price: Rare::new(),
         prevent_replace: false,
-        pin: None,
-        grants: Vec::new(),
+        pin: Rare::new(),
+        grants: Rare::new(),
     }
 }
 
@@ -122,7 +123,7 @@ fn with_link(want: DesiredAsset, uri: Option<&str>) -> DesiredAsset {
 fn pinned(want: DesiredAsset, to: u64) -> DesiredAsset {
     let model = want.asset_type == Some(AssetType::Model);
     let pin = if model { Pin::Revision(Revision::new(to).unwrap()) } else { Pin::Asset(id(to)) };
-    DesiredAsset { pin: Some(pin), ..want }
+    DesiredAsset { pin: Some(pin).into(), ..want }
 }
 
 fn missing(want: DesiredAsset) -> DesiredAsset {

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_pinned_address_is_left_alone() {
     let known = KnownBuilder::default().revision("b.fbx", 11, 1, 1);
-    let pinned = DesiredAsset { pin: Some(Pin::Revision(Revision::new(1).unwrap())), ..want("b.fbx", 2) };
+    let pinned = DesiredAsset { pin: Some(Pin::Revision(Revision::new(1).unwrap())).into(), ..want("b.fbx", 2) };
     check(
         vec![pinned],
         known,
@@ -120,7 +120,7 @@ fn a_pin_to_an_unusable_revision_is_refused_with_the_usable_ones() {
         "it has 2 (asset 20)",
     );
     // The pin of another type's form.
-    let wrong = DesiredAsset { pin: Some(Pin::Asset(id(11))), ..want("b.fbx", 3) };
+    let wrong = DesiredAsset { pin: Some(Pin::Asset(id(11))).into(), ..want("b.fbx", 3) };
     check_hint(wrong, model(), "it is pinned to asset 11, which it never had", "it has 1, 2, 3");
     check_hint(
         pinned(want("c.fbx", 3), 1),

@@ -234,7 +234,7 @@ proptest! {
     fn a_pinned_asset_goes_nowhere_but_to_its_pin(desired in any_desired(), recorded in any_known()) {
         let plan = plan(&desired, &recorded, NOW);
         for step in &plan.steps {
-            let Some(pin) = desired.assets.get(&step.address).and_then(|want| want.pin) else { continue };
+            let Some(pin) = desired.assets.get(&step.address).and_then(|want| *want.pin) else { continue };
             let right = match &step.action {
                 Action::Rollback { to, .. } => pin == Pin::Revision(*to),
                 Action::PointBack { to, pinned, .. } => *pinned && pin == Pin::Asset(to.asset_id),

@@ -97,7 +97,7 @@ fn an_address_that_can_not_upload_holds_no_other_with_the_same_bytes() {
     let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
     let new = "create b.png: not on Roblox yet";
     check(
-        vec![DesiredAsset { pin: Some(Pin::Asset(id(10))), ..want("a.png", 2) }, want("b.png", 2)],
+        vec![DesiredAsset { pin: Some(Pin::Asset(id(10))).into(), ..want("a.png", 2) }, want("b.png", 2)],
         known(),
         &format!(
             "{new}\nnote a.png: it is pinned to revision 1, and its file has other content; `macadam unpin a.png` goes back to it"

@@ -55,7 +55,9 @@ impl Store {
             let mut all = self.connection.prepare_cached(&format!("SELECT {COLUMNS} FROM files ORDER BY path"))?;
             all.query_map([], |row| Ok((path(row)?, file(row)?)))?.collect()
         };
-        read().map_err(|error| self.failed("read the file cache", error))
+        let all = read();
+        self.release_pages();
+        all.map_err(|error| self.failed("read the file cache", error))
     }
 
     /// Saves the changes of a scan, in one transaction that doesn't wait for the disk.

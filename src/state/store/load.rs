@@ -45,7 +45,15 @@ impl Store {
                 ties: RecordedTies::default(),
             })
         };
-        load().map_err(|error| self.failed("read what is known", error))
+        let loaded = load();
+        self.release_pages();
+        loaded.map_err(|error| self.failed("read what is known", error))
+    }
+
+    /// Gives back the memory of the pages that a look at everything read.
+    pub(super) fn release_pages(&self) {
+        // They are read again where they are needed, so it is no matter whether this works.
+        let _ = self.connection.execute_batch("PRAGMA shrink_memory");
     }
 
     /// Loads the record of one address, and nothing else; `None` if there is none.

@@ -7,6 +7,7 @@ use crate::model::file::{ContentFacts, FileFacts};
 use crate::model::history::{Listing, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{ContentHash, UserId};
 use crate::model::path::ProjectPath;
+use crate::model::rare::Rare;
 use crate::model::recorded::Retirement;
 use std::sync::Arc;
 
@@ -38,10 +39,10 @@ fn wanting(creator: Creator, content: u8) -> Desired {
         content: Ok(FileFacts { size: 3, hash, format: FileFormat::Png, content: ContentFacts::Opaque }),
         metadata: Arc::default(),
         privacy: Privacy::Default,
-        expected_price: None,
+        expected_price: Rare::new(),
         prevent_replace: false,
-        pin: None,
-        grants: Vec::new(),
+        pin: Rare::new(),
+        grants: Rare::new(),
     };
     Desired { assets: [(address("a"), want)].into(), ..Desired::default() }
 }

@@ -114,6 +114,7 @@ impl ScanSchedule {
         drifts.sort_unstable_by_key(|scan| Reverse(scan.place()));
         let coming = recorded.assets.iter().flat_map(|(address, record)| retirement::coming(address, record, desired));
         let archiving = coming.map(|coming| coming.at).filter(|at| *at > now).min();
+        drifts.shrink_to_fit(); // for as long as the service runs
         Self { urgent, lately, reviews: reviews.into(), drifts: drifts.into(), archiving }
     }
 

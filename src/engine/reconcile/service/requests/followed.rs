@@ -106,7 +106,7 @@ fn final_after() -> Duration {
 
 fn is_wanted(desired: &Desired, address: &Address, pin: Option<Pin>) -> bool {
     match desired.assets.get(address) {
-        Some(want) => want.pin == pin,
+        Some(want) => *want.pin == pin,
         None => pin.is_none(),
     }
 }
