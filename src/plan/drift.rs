@@ -162,6 +162,8 @@ pub(super) fn archived(plan: &mut Plan, inputs: &AddressInputs<'_>, record: &Rec
         {
             let address = inputs.address.clone();
             plan.marks.push(Change::SetRetirement { address, asset_id, retirement: None });
+            // Somebody else may have archived it before Macadam did.
+            by_whom(plan, inputs, record, asset_id, for_another(inputs, asset_id));
         }
         own => by_whom(plan, inputs, record, asset_id, own.copied().or_else(|| for_another(inputs, asset_id))),
     }

@@ -137,6 +137,9 @@ fn an_archived_asset_is_reported_or_restored_three_times_a_day() {
     check_desired(&repair(wanted()), known(2), back);
     let enough = "drift b.fbx: it was archived on Roblox, outside of Macadam; Macadam put it back 3 times today";
     check_desired(&repair(wanted()), known(3), enough);
+    // Macadam was to archive it, and somebody did before it came back.
+    let to_come = known(0).retirements("b.fbx", 11, RetireReason::Removed, days_ago(2), None);
+    check_desired(&repair(wanted()), to_come, back);
     // Metadata has a count of its own.
     let both = known(0).repairs("b.fbx", DriftRepair::Metadata, 3);
     check_desired(&repair(wanted()), both, back);
