@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::{Trial, side_by_side};
 use crate::support::{Project, Ran, SECRET};
 
-/// The memory that the program may map, in KiB. A bomb of this table would take gigabytes.
-const MEMORY: u32 = 600_000;
+/// The memory that the program may map, in KiB: a list of 288 MB that grows is copied. A bomb of this table would take
+/// gigabytes.
+const MEMORY: u32 = 800000;
 
 /// Runs with so much memory and no more; one arena, or a machine with many cores maps that much for
 /// nothing.
