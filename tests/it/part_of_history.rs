@@ -7,7 +7,7 @@ use super::ci::{Ci, push};
 use super::commit_push::Clone;
 use super::lost_entries::without;
 use super::service::Service;
-use super::support::{Project, png};
+use super::support::{Project, Ran, png};
 
 const ONCE: [&str; 2] = ["sync", "--once"];
 const LOCKFILE: &str = "assets.lock.toml";
@@ -96,6 +96,40 @@ fn a_person_who_vouches_for_the_lockfile_uploads_from_a_shallow_clone() {
     let ci = dropped();
     let machine = ci.hub.clone_partly("pipeline", &["--depth=1"]);
     ci.run(&machine, &["sync", "--once", "--trust-lockfile"]).expect(0);
+    assert_eq!(ci.creates(), 3);
+}
+
+/// A picture is what it was at the earliest commit of the clone again: an earlier lockfile may have an
+/// asset for that.
+#[test]
+fn an_edit_back_to_what_the_earliest_commit_has_waits_in_a_shallow_clone() {
+    let ci = Ci::new(2);
+    let author = ci.machine();
+    let picture = std::fs::read(author.path.join("ui/1.png")).unwrap();
+    ci.run(&author, &ONCE).expect(0);
+    let first = author.read(LOCKFILE);
+    add(&author, "ui/1.png", 30);
+    ci.run(&author, &ONCE).expect(0);
+    let is_first = |line: &&str| {
+        first.contains(line) && line.contains("content_hash") && first.find(line) > first.find("ui/1.png")
+    };
+    let edited = author.read(LOCKFILE);
+    let lost = edited.lines().find(is_first).unwrap();
+    author.write(LOCKFILE, &edited.replace(&format!("{lost}\n"), ""));
+    std::fs::write(author.path.join("ui/1.png"), &picture).unwrap();
+    push(&author, "the revision is lost");
+    add(&author, "ui/1.png", 30);
+    push(&author, "edited again");
+    assert_eq!(ci.creates(), 3);
+    // Not in CI: a run after one with nothing to do looks at what changed alone.
+    let machine = ci.hub.clone_partly("build-box", &["--depth=2"]);
+    let sync = || Ran::of(ci.command(&machine, &ONCE).output().unwrap());
+    sync().expect(0);
+    std::thread::sleep(std::time::Duration::from_millis(300)); // so that no file is too recent for its times to tell
+    sync().expect(0);
+    std::fs::write(machine.path.join("ui/1.png"), &picture).unwrap();
+    let ran = sync().expect(1);
+    assert!(ran.stdout.contains("ui/1.png") && ran.stdout.contains("this is a shallow clone"), "{}", ran.stdout);
     assert_eq!(ci.creates(), 3);
 }
 

@@ -32,6 +32,10 @@ impl Reconciler<'_> {
         paths: &BTreeSet<ProjectPath>,
         in_progress: &FilesInProgress,
     ) -> Result<Option<Touched>, StateCacheError> {
+        // What an edit may upload then depends on what the earliest commit had of it.
+        if self.wanted.desired.unseen_history.is_some() {
+            return Ok(None);
+        }
         let known = self.session.state_cache.store().load_files_at(paths.clone()).await?;
         let read = tokio::task::block_in_place(|| self.read_again(&known, paths, in_progress));
         let Some(files) = read else { return Ok(None) };

@@ -85,6 +85,10 @@ pub(super) fn load(
     if !still_holds || !change.manifest.wants_each_alone() {
         return Ok(None);
     }
+    // What an edit may upload there depends on what the earliest commit had (`unseen_history`).
+    if git::may_lack_history(&project.root) {
+        return Ok(None);
+    }
     let Some(head) = head_for_proof(project) else { return Ok(None) };
     let mut loading = Loading {
         store,

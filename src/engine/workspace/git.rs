@@ -303,6 +303,11 @@ pub(crate) fn is_partial_clone(folder: &Path) -> Result<bool, String> {
     Ok(config.is_some_and(|config| config.to_ascii_lowercase().contains("partialclone")))
 }
 
+/// Returns whether the clone around `folder` may lack a part of its history.
+pub(super) fn may_lack_history(folder: &Path) -> bool {
+    last_commits(folder).map_or(true, |last| !last.is_empty()) || is_partial_clone(folder).unwrap_or(true)
+}
+
 fn checked_out_commit(folder: &Path) -> Result<String, Unread> {
     let Some(private) = private_folder(folder)? else { return Ok(String::new()) };
     let Some(head) = read(&private.join("HEAD"))? else { return Ok(String::new()) };

@@ -42,7 +42,7 @@ pub(crate) fn files_at<'a>(
     let now = objects(&now, |facts| facts.split(' ').nth(1));
     let edited: BTreeSet<String> = edited.split('\0').map(|path| composed(path).into_owned()).collect();
     let mut found = EarlierFiles::default();
-    let mut unknown = BTreeMap::new();
+    let (mut unknown, mut reworked) = (BTreeMap::new(), Vec::new());
     for path in files {
         let name = inside(&prefix, path);
         let (before, after) = (then.get(&name), now.get(&name));
@@ -51,10 +51,15 @@ pub(crate) fn files_at<'a>(
         } else if after.is_none() {
             unknown.insert(name.clone(), path);
         }
-        if before.is_some() && before == after && !edited.contains(&name) {
-            found.unchanged.insert(path.clone());
+        match before {
+            Some(before) if edited.contains(&name) => reworked.push((name, *before, path)),
+            Some(_) if before == after => {
+                found.unchanged.insert(path.clone());
+            }
+            Some(_) | None => {}
         }
     }
+    found.unchanged.extend(edited_back(&place, &reworked)?.into_iter().cloned());
     if !unknown.is_empty() {
         for name in ignored(&place, unknown.keys())? {
             found.existed.extend(unknown.get(&name).map(|path| ProjectPath::clone(path)));
@@ -62,6 +67,25 @@ pub(crate) fn files_at<'a>(
         }
     }
     Ok(found)
+}
+
+/// Returns those of these edited files, each with its path in the checkout and its earlier object, that
+/// have the earlier content again, or may have it. Git's filters don't run for that.
+fn edited_back<'a>(
+    place: &CheckoutFile,
+    files: &[(String, &str, &'a ProjectPath)],
+) -> Result<Vec<&'a ProjectPath>, String> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: String = files.iter().map(|(name, ..)| format!("{name}\n")).collect();
+    let answer = place.ask_for(&["hash-object", "--no-filters", "--stdin-paths"], names.as_bytes(), FILES)?;
+    let objects: Vec<&str> = answer.said.lines().collect();
+    // One of them can't be read, or has a name that is no line.
+    let is_unknown = !answer.status.success() || objects.len() != files.len();
+    let now = files.iter().zip(objects.iter().map(Some).chain(std::iter::repeat(None)));
+    let back = now.filter(|((_, before, _), object)| is_unknown || *object == Some(before));
+    Ok(back.map(|((.., path), _)| *path).collect())
 }
 
 /// Reads a list of files, each with its facts before a tab.
