@@ -71,7 +71,7 @@ impl Printer {
     pub(super) fn document(self, document: &Value) {
         let mut document = document.clone();
         invocation::complete(&mut document);
-        put(&mut anstream::stdout(), &format!("{document:#}\n"));
+        print(&format!("{document:#}\n"));
     }
 
     /// Prints a line of the result; with `--json` nothing.
@@ -97,7 +97,7 @@ impl Printer {
 
     fn result(self, text: &str, record: fn(&mut Transcript, &str), columns: Option<usize>) {
         if let Some(text) = self.recorded(text, record, columns) {
-            put(&mut anstream::stdout(), &format!("{text}\n"));
+            print(&format!("{text}\n"));
         }
     }
 
@@ -206,7 +206,7 @@ impl Page {
     }
 
     fn write(&mut self) {
-        put(&mut anstream::stdout(), &std::mem::take(&mut self.text));
+        print(&std::mem::take(&mut self.text));
     }
 }
 
@@ -308,7 +308,7 @@ pub(super) fn pass_on(command: Option<&str>, exit: Exit) {
     let Some(Collected { transcript, problems, root, is_markdown }) = collected().take() else { return };
     if is_markdown {
         let markdown = transcript.markdown(command.unwrap_or_default(), exit, github::COMMENT_LIMIT);
-        put(&mut anstream::stdout(), &markdown);
+        print(&markdown);
         return;
     }
     let workspace = std::env::var_os("GITHUB_WORKSPACE").and_then(|path| std::fs::canonicalize(path).ok());
@@ -327,7 +327,7 @@ fn presentable(text: &str) -> String {
 
 /// Prints a help page, as clap makes it.
 pub(super) fn help(text: &str) {
-    put(&mut anstream::stdout(), &fit::help(text, stdout_columns()));
+    print(&fit::help(text, stdout_columns()));
 }
 
 /// Prints wrong usage, as clap says it.
@@ -337,6 +337,17 @@ pub(super) fn usage(text: &str) {
 
 /// Why standard output did not take all of the result.
 static LOST: OnceLock<String> = OnceLock::new();
+
+/// Prints to standard output, with colors where it takes them.
+fn print(text: &str) {
+    let stdout = io::stdout();
+    // Where it doesn't, `anstream` would write each piece between two colors on its own.
+    if anstream::AutoStream::choice(&stdout) == anstream::ColorChoice::Never {
+        put(&mut stdout.lock(), &anstream::adapter::strip_str(text).to_string());
+    } else {
+        put(&mut anstream::stdout(), text);
+    }
+}
 
 /// Writes to standard output, and remembers when that fails. A closed pipe is the reader's choice.
 pub(super) fn put(to: &mut dyn Write, text: &str) {
