@@ -10,7 +10,7 @@ use crate::support::{Project, Ran, SECRET};
 
 /// The memory that the program may map, in KiB: a list of 288 MB that grows is copied. A bomb of this table would take
 /// gigabytes.
-const MEMORY: u32 = 800000;
+const MEMORY: u32 = 1_000_000;
 
 /// Runs with so much memory and no more; one arena, or a machine with many cores maps that much for
 /// nothing.
