@@ -99,10 +99,9 @@ fn a_person_who_vouches_for_the_lockfile_uploads_from_a_shallow_clone() {
     assert_eq!(ci.creates(), 3);
 }
 
-/// A picture is what it was at the earliest commit of the clone again: an earlier lockfile may have an
-/// asset for that.
-#[test]
-fn an_edit_back_to_what_the_earliest_commit_has_waits_in_a_shallow_clone() {
+/// A picture whose first asset the lockfile lost, and its first content, which the last commit but one
+/// has again.
+fn lost_revision() -> (Ci, Vec<u8>) {
     let ci = Ci::new(2);
     let author = ci.machine();
     let picture = std::fs::read(author.path.join("ui/1.png")).unwrap();
@@ -121,6 +120,14 @@ fn an_edit_back_to_what_the_earliest_commit_has_waits_in_a_shallow_clone() {
     add(&author, "ui/1.png", 30);
     push(&author, "edited again");
     assert_eq!(ci.creates(), 3);
+    (ci, picture)
+}
+
+/// A picture is what it was at the earliest commit of the clone again: an earlier lockfile may have an
+/// asset for that.
+#[test]
+fn an_edit_back_to_what_the_earliest_commit_has_waits_in_a_shallow_clone() {
+    let (ci, picture) = lost_revision();
     // Not in CI: a run after one with nothing to do looks at what changed alone.
     let machine = ci.hub.clone_partly("build-box", &["--depth=2"]);
     let sync = || Ran::of(ci.command(&machine, &ONCE).output().unwrap());
@@ -163,13 +170,31 @@ fn a_partial_clone_uploads_nothing_that_an_earlier_lockfile_may_have() {
     assert_eq!(ci.creates(), 3);
 }
 
-#[test]
-fn a_service_in_a_shallow_clone_names_what_waits() {
-    let ci = dropped();
+/// A clone with so many commits, for a service.
+fn clone_at(ci: &Ci, depth: &str) -> Project {
     let project = Project::new("").at(&ci.remote.url());
     project.remove("assets.toml");
     let hub = format!("file://{}", ci.hub.folder.path().join("hub.git").display());
-    project.git(&["clone", "-q", "--depth=1", &hub, "."]);
+    project.git(&["clone", "-q", depth, &hub, "."]);
+    project
+}
+
+#[test]
+fn a_service_in_a_shallow_clone_holds_an_edit_back() {
+    let (ci, picture) = lost_revision();
+    let project = clone_at(&ci, "--depth=2");
+    let service = Service::start(&project, &[]);
+    service.says("all 2 assets are up to date");
+    project.write("ui/1.png", picture);
+    service.says("on hold: this is a shallow clone");
+    service.end();
+    assert_eq!(ci.creates(), 3);
+}
+
+#[test]
+fn a_service_in_a_shallow_clone_names_what_waits() {
+    let ci = dropped();
+    let project = clone_at(&ci, "--depth=1");
     let service = Service::start(&project, &[]);
     service.says("on hold: this is a shallow clone");
     let log = service.log();

@@ -1,10 +1,11 @@
 //! The operations of one kind: which of them is polled next, and at which age.
 //!
 //! A kind with known latencies polls each operation when nearly all are done, and a lone one a
-//! little earlier if that may be enough. A kind without is scouted: one operation, the leader, is polled again and again, and the others wait while it is
-//! found running. The leader may be an exception, so now and then one of the others gives a second
-//! opinion. The first that is found done ends the scouting. Urgent operations have a leader of
-//! their own, because the others' leader may wait for the budget.
+//! little earlier if that may be enough. A kind without is scouted: one operation, the leader, is
+//! polled again and again, and the others wait while it is found running. The leader may be an
+//! exception, so now and then one of the others gives a second opinion. The first that is found
+//! done ends the scouting. Urgent operations have a leader of their own, because the others' leader
+//! may wait for the budget.
 //!
 //! Read next: [`super::latency`] for what is learnt.
 
