@@ -240,7 +240,7 @@ pub(super) struct SyncArgs {
     /// Approve a large archiving, with the code that `plan` printed
     #[arg(long, value_name = "CODE", requires = "once", help_heading = WITH_ONCE)]
     pub confirm: Option<String>,
-    /// The lockfile is lost: upload everything as new assets, and start a new lockfile
+    /// The lockfile is gone on purpose: start a new one from what this machine knows, and upload the rest
     #[arg(long, requires = "once", help_heading = WITH_ONCE)]
     pub accept_new_lockfile: bool,
     /// Upload new assets although a part of the lockfile's history in git isn't here
