@@ -130,6 +130,10 @@ fn word_end(text: &str) -> usize {
 
 /// The columns that a text takes: its colours take none.
 pub(super) fn width(text: &str) -> usize {
+    // Nearly every text is plain.
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return text.len();
+    }
     let mut width = 0;
     let mut in_colour = false;
     for character in text.chars() {

@@ -1,6 +1,7 @@
 //! `macadam history`: every revision of addresses, or one of them; with `--remote`, also as Roblox
 //! lists them.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -362,8 +363,8 @@ fn show(output: Printer, known: &KnownHistory, revisions: &[RemoteRevision], ask
     } else {
         table(known, revisions, asked, |asset_id| asset_id.to_string())
     };
-    table.head(columns).iter().for_each(|line| output.line(line));
-    table.rows(columns).flatten().for_each(|line| output.line(line));
+    output.line(table.head(columns));
+    table.rows(columns).for_each(|row| output.line(row));
     if let Some(explained) = dashes(known, revisions) {
         output.line(format!("{} {explained}", paint(TextStyle::Quiet, "note")));
     }
@@ -387,7 +388,12 @@ fn dashes(known: &KnownHistory, revisions: &[RemoteRevision]) -> Option<String> 
     (!found.is_empty()).then(|| format!("`-`: {}", found.join("; ")))
 }
 
-fn table(known: &KnownHistory, revisions: &[RemoteRevision], asked: bool, form: fn(AssetId) -> String) -> TextTable<7> {
+fn table(
+    known: &KnownHistory,
+    revisions: &[RemoteRevision],
+    asked: bool,
+    form: fn(AssetId) -> String,
+) -> TextTable<'static, 7> {
     let columns = [
         Column::right("REV"),
         Column::left("ASSET ID"),
@@ -397,7 +403,8 @@ fn table(known: &KnownHistory, revisions: &[RemoteRevision], asked: bool, form: 
         Column::left(if asked { "AT ROBLOX" } else { "" }),
         Column::left(""),
     ];
-    TextTable::new(columns, revisions.iter().map(|seen| cells(known, seen, asked, form)).collect())
+    let cells = revisions.iter().map(|seen| cells(known, seen, asked, form).map(Cow::Owned));
+    TextTable::new(columns, cells.collect())
 }
 
 fn cells(known: &KnownHistory, seen: &RemoteRevision, asked: bool, form: fn(AssetId) -> String) -> [String; 7] {

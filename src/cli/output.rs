@@ -4,6 +4,7 @@
 //! Text for people is made fit to be shown here ([`crate::model::shown`]), so that no name and no
 //! answer can steer a terminal or a build log; JSON stays exact.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -96,24 +97,28 @@ impl Printer {
     }
 
     fn result(self, text: &str, record: fn(&mut Transcript, &str), columns: Option<usize>) {
-        if let Some(text) = self.recorded(text, record, columns) {
-            print(&format!("{text}\n"));
+        let mut printed = String::new();
+        self.record(text, record, columns, &mut printed);
+        if !printed.is_empty() {
+            print(&printed);
         }
     }
 
-    /// Records a line of the result where a run is collected, and returns it as it is to be printed
-    /// on a terminal of so many columns; `None` if it isn't.
-    fn recorded(self, text: &str, record: fn(&mut Transcript, &str), columns: Option<usize>) -> Option<String> {
+    /// Records a line of the result where a run is collected, and adds it to what is to be printed on
+    /// a terminal of so many columns, if it is.
+    fn record(self, text: &str, record: fn(&mut Transcript, &str), columns: Option<usize>, printed: &mut String) {
         if self.json {
-            return None;
+            return;
         }
         let text = presentable(text);
         let mut collected = collected();
         if let Some(Collected { transcript, .. }) = collected.as_mut() {
             record(transcript, &plain(&text));
         }
-        let is_printed = collected.as_ref().is_none_or(|collected| !collected.is_markdown);
-        is_printed.then(|| invocation::marked(&fit::lines(&text, columns)).into_owned())
+        if collected.as_ref().is_none_or(|collected| !collected.is_markdown) {
+            printed.push_str(&invocation::marked(&fit::lines(&text, columns)));
+            printed.push('\n');
+        }
     }
 
     /// Prints a warning to standard error.
@@ -197,9 +202,7 @@ pub(super) struct Page {
 impl Page {
     /// Adds a line; with `--json` nothing.
     pub(super) fn line(&mut self, text: impl AsRef<str>) {
-        let Some(line) = self.printer.recorded(text.as_ref(), Transcript::push, self.columns) else { return };
-        self.text.push_str(&line);
-        self.text.push('\n');
+        self.printer.record(text.as_ref(), Transcript::push, self.columns, &mut self.text);
         if self.text.len() >= PAGE {
             self.write();
         }
@@ -219,7 +222,7 @@ impl Drop for Page {
 }
 
 /// Breaks lines for a terminal: [`fit::lines`] or [`fit::excerpt`].
-type Fit = fn(&str, Option<usize>) -> std::borrow::Cow<'_, str>;
+type Fit = fn(&str, Option<usize>) -> Cow<'_, str>;
 
 /// Prints to standard error what is presentable.
 fn to_people(text: &str, fit: Fit) {
@@ -321,8 +324,11 @@ pub(super) fn pass_on(command: Option<&str>, exit: Exit) {
 }
 
 /// Lines that may be shown to a person, with the options of this run in each proposed command.
-fn presentable(text: &str) -> String {
-    shown::lines(&invocation::with_options(text)).into_owned()
+fn presentable(text: &str) -> Cow<'_, str> {
+    match invocation::with_options(text) {
+        Cow::Borrowed(text) => shown::lines(text),
+        Cow::Owned(text) => Cow::Owned(shown::lines(&text).into_owned()),
+    }
 }
 
 /// Prints a help page, as clap makes it.

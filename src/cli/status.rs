@@ -1,5 +1,6 @@
 //! `macadam status`: the state of each asset.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
@@ -139,8 +140,11 @@ fn row_json(row: &AssetStatus) -> Value {
 /// The widest address that widens its column.
 const WIDEST: usize = 48;
 
+/// The states that rows have, in their colours.
+type PaintedStates = BTreeMap<AssetState, String>;
+
 /// The rows with an asset ID each, in this form.
-fn table(rows: &[AssetStatus], form: fn(AssetId) -> String) -> TextTable<5> {
+fn table<'a>(rows: &'a [AssetStatus], states: &'a PaintedStates, form: fn(AssetId) -> String) -> TextTable<'a, 5> {
     let columns = [
         Column::left("STATE"),
         Column::left("ADDRESS").at_most(WIDEST),
@@ -148,14 +152,14 @@ fn table(rows: &[AssetStatus], form: fn(AssetId) -> String) -> TextTable<5> {
         Column::left("ASSET ID"),
         Column::right("REV"),
     ];
-    let none = || "-".to_owned();
+    let none = || Cow::Borrowed("-");
     let cells = rows.iter().map(|row| {
         [
-            paint(tone(row.state), label(row.state)),
-            shown::foreign(row.address.as_str()).into_owned(),
-            row.asset_type.map_or("-", |t| t.name()).to_owned(),
-            row.asset_id.map_or_else(none, form),
-            row.revision.map_or_else(none, |number| number.to_string()),
+            Cow::Borrowed(states.get(&row.state).map_or("", String::as_str)),
+            shown::foreign(row.address.as_str()),
+            row.asset_type.map_or_else(none, |t| Cow::Borrowed(t.name())),
+            row.asset_id.map_or_else(none, |asset_id| Cow::Owned(form(asset_id))),
+            row.revision.map_or_else(none, |number| Cow::Owned(number.to_string())),
         ]
     });
     TextTable::new(columns, cells.collect())
@@ -163,14 +167,19 @@ fn table(rows: &[AssetStatus], form: fn(AssetId) -> String) -> TextTable<5> {
 
 fn show(output: Printer, rows: &[AssetStatus], rehearsal: bool) {
     let columns = stdout_columns();
-    let as_in_code = table(rows, AssetId::uri);
-    let table = if as_in_code.fits(columns) { as_in_code } else { table(rows, |asset_id| asset_id.to_string()) };
+    let mut states = PaintedStates::new();
+    for AssetStatus { state, .. } in rows {
+        states.entry(*state).or_insert_with(|| paint(tone(*state), label(*state)));
+    }
+    let as_in_code = table(rows, &states, AssetId::uri);
+    let plain = |asset_id: AssetId| asset_id.to_string();
+    let table = if as_in_code.fits(columns) { as_in_code } else { table(rows, &states, plain) };
     let mut page = output.page();
-    table.head(columns).iter().for_each(|line| page.line(line));
+    page.line(table.head(columns));
     let mut counts: BTreeMap<AssetState, u64> = BTreeMap::new();
-    for (row, lines) in rows.iter().zip(table.rows(columns)) {
+    for (row, text) in rows.iter().zip(table.rows(columns)) {
         *counts.entry(row.state).or_default() += 1;
-        lines.iter().for_each(|line| page.line(line));
+        page.line(text);
         for remark in remarks(row) {
             page.line(format!("{INDENT}{}", paint(TextStyle::Quiet, remark)));
         }

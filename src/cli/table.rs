@@ -3,6 +3,8 @@
 //!
 //! Pure. Read next: [`super::fit`] for lines that are no rows.
 
+use std::borrow::Cow;
+
 use super::fit::width;
 use super::output::{TextStyle, paint};
 
@@ -42,15 +44,15 @@ impl Column {
 
 /// Rows below headings. A cell may have colours.
 #[derive(Debug)]
-pub(super) struct TextTable<const N: usize> {
+pub(super) struct TextTable<'a, const N: usize> {
     columns: [Column; N],
     widths: [usize; N],
-    rows: Vec<[String; N]>,
+    rows: Vec<[Cow<'a, str>; N]>,
 }
 
-impl<const N: usize> TextTable<N> {
+impl<'a, const N: usize> TextTable<'a, N> {
     /// A table with these rows.
-    pub(super) fn new(columns: [Column; N], rows: Vec<[String; N]>) -> Self {
+    pub(super) fn new(columns: [Column; N], rows: Vec<[Cow<'a, str>; N]>) -> Self {
         let mut widths = columns.map(|column| width(column.title));
         for row in &rows {
             for ((widest, cell), column) in widths.iter_mut().zip(row).zip(&columns) {
@@ -66,42 +68,48 @@ impl<const N: usize> TextTable<N> {
         columns.is_none_or(|columns| taken <= columns + GAP)
     }
 
-    /// The lines of the headings.
-    pub(super) fn head(&self, columns: Option<usize>) -> Vec<String> {
-        let titles = self.columns.map(|column| column.title.to_owned());
-        self.lines_of(&titles, columns).into_iter().map(|line| paint(TextStyle::Quiet, line)).collect()
+    /// The headings: a line, or several.
+    pub(super) fn head(&self, columns: Option<usize>) -> String {
+        let head = self.row(&self.columns.map(|column| Cow::Borrowed(column.title)), columns);
+        let lines: Vec<String> = head.lines().map(|line| paint(TextStyle::Quiet, line)).collect();
+        lines.join("\n")
     }
 
-    /// The lines of each row, in order.
-    pub(super) fn rows(&self, columns: Option<usize>) -> impl Iterator<Item = Vec<String>> {
-        self.rows.iter().map(move |row| self.lines_of(row, columns))
+    /// Each row in order: a line, or several.
+    pub(super) fn rows(&self, columns: Option<usize>) -> impl Iterator<Item = String> {
+        self.rows.iter().map(move |row| self.row(row, columns))
     }
 
-    fn lines_of(&self, cells: &[String; N], columns: Option<usize>) -> Vec<String> {
-        let mut lines = vec![String::new()];
-        let mut at = 0;
+    fn row(&self, cells: &[Cow<'a, str>; N], columns: Option<usize>) -> String {
+        let mut text = String::with_capacity(columns.unwrap_or(80));
+        // Where the next column begins, and how much of the line is taken.
+        let (mut at, mut taken) = (0, 0);
         // A column without a heading and without a cell isn't there.
         let shown = cells.iter().zip(&self.columns).zip(self.widths).filter(|(_, wide)| *wide > 0);
         for ((cell, column), wide) in shown {
             if columns.is_some_and(|columns| at > INDENT && at + GAP + wide > columns) {
                 at = if columns.is_some_and(|columns| INDENT + wide > columns) { 0 } else { INDENT };
-                lines.push(" ".repeat(at));
+                if taken > 0 {
+                    text.push('\n');
+                    taken = 0;
+                }
             } else if at > 0 {
                 at += GAP;
             }
-            let Some(line) = lines.last_mut() else { continue };
-            let blank = " ".repeat(wide.saturating_sub(width(cell)));
-            // A cell beyond its column's limit pushes the rest of its row to the right.
-            let least = usize::from(!line.trim().is_empty());
-            line.push_str(&" ".repeat(at.saturating_sub(width(line)).max(least)));
-            if column.is_right {
-                line.push_str(&blank);
+            let wanted = width(cell);
+            if wanted > 0 {
+                // A cell beyond its column's limit pushes the rest of its row to the right.
+                let mut blank = at.saturating_sub(taken).max(usize::from(taken > 0));
+                if column.is_right {
+                    blank += wide.saturating_sub(wanted);
+                }
+                text.extend(std::iter::repeat_n(' ', blank));
+                text.push_str(cell);
+                taken += blank + wanted;
             }
-            line.push_str(cell);
             at += wide;
         }
-        lines.retain(|line| !line.trim().is_empty());
-        lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
+        text
     }
 }
 
@@ -109,8 +117,8 @@ impl<const N: usize> TextTable<N> {
 mod tests {
     use super::*;
 
-    fn table() -> TextTable<4> {
-        let row = |address: &str, id: &str, marks: &str| ["synced", address, id, marks].map(str::to_owned);
+    fn table() -> TextTable<'static, 4> {
+        let row = |address, id, marks| ["synced", address, id, marks].map(Cow::Borrowed);
         let rows = vec![row("sword", "123456", "current"), row("ui/a.png", "7", "")];
         let columns = [Column::left("STATE"), Column::left("ADDRESS"), Column::right("ASSET ID"), Column::left("")];
         TextTable::new(columns, rows)
@@ -119,10 +127,9 @@ mod tests {
     #[track_caller]
     fn check(columns: Option<usize>, expected: &[&str]) {
         let table = table();
-        let head = table.head(columns);
-        let plain = head.iter().map(|line| anstream::adapter::strip_str(line).to_string());
-        let all: Vec<String> = plain.chain(table.rows(columns).flatten()).collect();
-        assert_eq!(all, expected);
+        let head = anstream::adapter::strip_str(&table.head(columns)).to_string();
+        let all: Vec<String> = std::iter::once(head).chain(table.rows(columns)).collect();
+        assert_eq!(all.join("\n").lines().collect::<Vec<_>>(), expected);
     }
 
     #[test]
@@ -149,9 +156,9 @@ mod tests {
 
     #[test]
     fn a_long_cell_does_not_widen_a_column_beyond_its_limit() {
-        let rows = vec![["a long address".to_owned(), "1".to_owned()], ["b".to_owned(), "2".to_owned()]];
+        let rows = vec![["a long address", "1"].map(Cow::Borrowed), ["b", "2"].map(Cow::Borrowed)];
         let table = TextTable::new([Column::left("A").at_most(4), Column::left("B")], rows);
-        let lines: Vec<String> = table.rows(None).flatten().collect();
+        let lines: Vec<String> = table.rows(None).collect();
         assert_eq!(lines, ["a long address 1", "b     2"]);
     }
 }

@@ -59,12 +59,18 @@ pub(in crate::engine) fn encode(desired: &Desired, recorded: &Recorded, now: Tim
 }
 
 /// Reads statuses; `None` if they are not what [`encode`] writes.
-pub(in crate::engine) fn decode(mut bytes: &[u8]) -> Option<Vec<SettledRow>> {
+pub(in crate::engine) fn decode(bytes: &[u8]) -> Option<Vec<SettledRow>> {
     let mut rows = Vec::new();
-    while !bytes.is_empty() {
-        rows.push(read(&mut bytes)?);
-    }
+    each(bytes, |row| rows.push(row))?;
     Some(rows)
+}
+
+/// Reads statuses one after the other; `None` if they are not what [`encode`] writes.
+pub(in crate::engine) fn each(mut bytes: &[u8], mut take: impl FnMut(SettledRow)) -> Option<()> {
+    while !bytes.is_empty() {
+        take(read(&mut bytes)?);
+    }
+    Some(())
 }
 
 /// Returns `rows` with these `others` in place of those of their addresses; `None` if it lacks one of
