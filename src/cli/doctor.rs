@@ -21,7 +21,9 @@ use crate::engine::doctor::{self, LocalCheckup};
 pub(super) async fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let bars = Bars::new(output);
-    let local = tokio::task::block_in_place(|| doctor::local(&target.project, &target.remote, &bars.listener()));
+    let is_local = target::is_local(global);
+    let local =
+        tokio::task::block_in_place(|| doctor::local(&target.project, &target.remote, is_local, &bars.listener()));
     bars.clear();
     let LocalCheckup { mut results, creators } = local;
     // A rehearsal has no network, and its key is any.

@@ -48,5 +48,6 @@ impl Embedded {
 
 /// Why the emulator didn't start, for a person.
 pub(super) fn not_started(error: &StartError) -> CommandFailure {
-    CommandFailure::of(Exit::Unusable, error, error.hint().map(str::to_owned))
+    let exit = if matches!(error, StartError::Switch(_)) { Exit::Usage } else { Exit::Unusable };
+    CommandFailure::of(exit, error, error.hint().map(str::to_owned))
 }

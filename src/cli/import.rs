@@ -62,8 +62,12 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> 
     read_manifest(&target.project)?;
     let content_matches = args.content_matches;
     let before = asset_of(&target, &address);
-    let announce = || {
+    let announce = |is_same: bool| {
         if content_matches || output.is_json() || output.is_quiet() {
+            return;
+        }
+        if is_same {
+            output.say(format!("{address} has the bytes of asset {asset_id}: nothing is uploaded."));
             return;
         }
         // Forgetting would drop the asset that it has by now too, and upload the file again.
@@ -78,7 +82,6 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> 
     };
     let request = Request::Import { address: address.clone(), asset_id, content_matches };
     if let Some(answer) = through_service(output, global, &target, &request).await? {
-        announce();
         service_client::tell(output, &address, answer, "imported:", target::is_local(global));
         return Ok(Exit::Success);
     }
@@ -101,14 +104,14 @@ fn asset_of(target: &ProjectTarget, address: &Address) -> Option<(AssetId, u64)>
 async fn carry_out(
     hand: &mut Hand,
     wish: ImportRequest<'_>,
-    announce: &(dyn Fn() + Sync),
+    announce: &(dyn Fn(bool) + Sync),
 ) -> Result<(Imported, bool), CommandFailure> {
     let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
     let desired = hand.session.wanted(listener.clone()).await?;
     let context = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
-    let imported = import::import(&context, &desired, wish, &|| {
+    let imported = import::import(&context, &desired, wish, &|is_same| {
         hand.bars.clear();
-        announce();
+        announce(is_same);
     })
     .await?;
     Ok((imported, hand.session.keep(Some(wish.address)).await?))

@@ -18,10 +18,10 @@ use crate::engine::workspace::git::ask::{INHERITED, Tracking, tracking};
 use crate::engine::workspace::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE, Project};
 use crate::engine::workspace::state_folder::StateFolder;
 use crate::files;
-use crate::manifest::schema;
+use crate::manifest::{self, Diagnostic, schema};
 use crate::model::asset::FileFormat;
 use crate::model::desired::{FileSelection, GlobPattern};
-use crate::model::ids::Creator;
+use crate::model::ids::{Creator, UserId};
 use crate::model::output::Output;
 use crate::model::path::ProjectPath;
 use crate::model::proposed;
@@ -49,6 +49,12 @@ const MAX_PROPOSED: usize = 12;
 
 /// The longest wait for `git config`.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `init --emulator`.
+pub(super) fn no_rehearsal() -> CommandFailure {
+    CommandFailure::new(Exit::Usage, "`init` writes the files of a real project, so it can't be rehearsed")
+        .hint("run it without --emulator; a rehearsal needs a manifest")
+}
 
 /// What the new manifest says beyond the template.
 #[derive(Debug, Default)]
@@ -90,6 +96,7 @@ pub(super) fn run(
         return Ok(Exit::Unreconciled);
     }
     let wishes = wishes(output, &root, !manifest.exists(), in_git, args);
+    refuse_unusable(args, &name)?;
     let stem = manifest.file_stem().unwrap_or_default().to_string_lossy();
     let attributes = ATTRIBUTES.replace(LOCKFILE, &format!("{stem}.lock.toml"));
     let mut files = vec![
@@ -165,6 +172,20 @@ pub(super) fn run(
         output.to_copy(format!("  {}", driver::SET_UP));
     }
     Ok(Exit::Success)
+}
+
+/// Refuses options that make a manifest which no command could use.
+fn refuse_unusable(args: &InitArgs, name: &str) -> Result<(), CommandFailure> {
+    // Without an owner a person writes one later.
+    let creator = args.creator.or_else(|| UserId::new(1).ok().map(Creator::User));
+    let wishes = Wishes { creator, globs: args.globs.clone(), output: args.output.clone(), ..Wishes::default() };
+    let Err(found) = manifest::parse(written_manifest(&wishes).as_bytes(), name) else { return Ok(()) };
+    let Some(Diagnostic { message, hint, .. }) = found.into_iter().next() else { return Ok(()) };
+    let failure = CommandFailure::new(Exit::Usage, message);
+    Err(match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    })
 }
 
 /// Whether no other tool's files are in `root`, or the person at the terminal wants a new start

@@ -32,7 +32,9 @@ pub(super) fn run(output: Printer, command: &LockfileCommand) -> Result<Exit, Co
 /// A side of the merge; git gives an empty file for a side that did not have it.
 fn read(path: &Path) -> Result<Option<Ledger>, CommandFailure> {
     match lockfile::read(&own_file::named(path)).map_err(|error| unusable(&error))? {
-        Some(bytes) if !bytes.is_empty() => lockfile::parse(&bytes, path).map(Some).map_err(|error| unusable(&error)),
-        Some(_) | None => Ok(None),
+        Some(bytes) if bytes.is_empty() => Ok(None),
+        Some(bytes) => lockfile::parse(&bytes, path).map(Some).map_err(|error| unusable(&error)),
+        None => Err(CommandFailure::new(Exit::Unusable, format!("there is no file {}", path.display()))
+            .hint("name the three files of a merge: `macadam lockfile merge BASE OURS THEIRS`")),
     }
 }

@@ -11,6 +11,9 @@ use super::help;
 use super::output::{Printer, TextStyle, paint};
 use crate::platform::own_file::{self, How};
 
+/// What stands at the foot of each page, which has no room for the commit and the target.
+const SOURCE: &str = concat!("macadam ", env!("CARGO_PKG_VERSION"));
+
 /// Writes the pages, over earlier ones.
 pub(super) fn run(output: Printer, here: &Path, args: &ManArgs) -> Result<Exit, CommandFailure> {
     let folder = own_file::named(&here.join(&args.folder));
@@ -23,10 +26,8 @@ pub(super) fn run(output: Printer, here: &Path, args: &ManArgs) -> Result<Exit, 
         _ => CommandFailure::new(Exit::Unusable, format!("can't write {}: {error}", path.display())),
     };
     own_file::create_usual_folder(&folder).map_err(|error| failed(&folder, &error))?;
-    let mut program = help::command();
-    program.build();
     let mut pages = Vec::new();
-    for (name, page) in pages_of(&program, "macadam") {
+    for (name, page) in pages_of(&program(), "macadam") {
         let path = folder.join(format!("{name}.1"));
         let write = || {
             match own_file::remove(&path) {
@@ -47,11 +48,18 @@ pub(super) fn run(output: Printer, here: &Path, args: &ManArgs) -> Result<Exit, 
     Ok(Exit::Success)
 }
 
+/// The program, for which there are pages. `help` shows those of others.
+fn program() -> clap::Command {
+    let mut program = help::command().disable_help_subcommand(true);
+    program.build();
+    program
+}
+
 /// The page of a command and those of the commands below it, by their names.
 fn pages_of(command: &clap::Command, name: &str) -> Vec<(String, Vec<u8>)> {
     let mut page = Vec::new();
     // Writing into memory can't fail.
-    let _ = clap_mangen::Man::new(command.clone()).title(name).render(&mut page);
+    let _ = clap_mangen::Man::new(command.clone()).title(name).source(SOURCE).render(&mut page);
     let several =
         command.get_positionals().filter(|arg| arg.get_num_args().is_some_and(|range| range.max_values() > 1));
     for name in several.filter_map(|arg| arg.get_value_names()?.first()) {
@@ -73,10 +81,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_page_that_is_named_is_there_and_its_foot_is_short() {
+        let pages = pages_of(&program(), "macadam");
+        let text = |page: &[u8]| String::from_utf8_lossy(page).into_owned();
+        for (name, page) in &pages {
+            let foot = format!("\"{SOURCE}\"");
+            assert!(text(page).lines().any(|line| line.starts_with(".TH ") && line.contains(&foot)), "{name}");
+            let named = text(page).replace("\\-", "-");
+            for other in named.lines().filter_map(|line| line.strip_suffix("(1)")) {
+                assert!(pages.iter().any(|(name, _)| name == other), "{name}: {other}");
+            }
+        }
+    }
+
+    #[test]
     fn an_argument_that_can_be_given_several_times_has_dots() {
-        let mut program = help::command();
-        program.build();
-        let pages = pages_of(&program, "macadam");
+        let pages = pages_of(&program(), "macadam");
         for (name, form) in [
             ("macadam-pin", r"<\fIADDRESS\fR>... <\fIREVISION\fR>"),
             ("macadam-plan", r"[\fIADDRESS\fR]..."),

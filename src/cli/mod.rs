@@ -225,6 +225,7 @@ fn log_reader() -> logs::Reader {
 fn dispatch(output: Printer, cli: Cli) -> Result<Exit, CommandFailure> {
     let Cli { global, command } = cli;
     match command {
+        Command::Init(_) if global.emulator => Err(init::no_rehearsal()),
         Command::Init(args) => init::run(output, &target::here()?, global.manifest.as_deref(), &args),
         Command::Check => check::run(output, &global),
         Command::Plan(args) => on_runtime(plan::run(output, &global, &args)),

@@ -221,7 +221,7 @@ fn remarks(row: &AssetStatus) -> Vec<String> {
     remarks.extend(row.archived_by.filter(|_| row.drifts.is_empty()).map(|by| {
         let by = match by {
             ArchivedBy::Policy => "by Macadam, as [policy] says",
-            ArchivedBy::Hand => "with `macadam archive`",
+            ArchivedBy::Hand => "by hand, with Macadam",
             ArchivedBy::Elsewhere => "on Roblox, outside of Macadam",
         };
         format!("archived {by}")

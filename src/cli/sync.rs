@@ -38,8 +38,11 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     if !args.once {
         if let Some(first) = args.addresses.first() {
             let message = "without --once, `macadam sync` keeps the whole project up to date";
-            return Err(CommandFailure::new(Exit::Usage, message)
-                .hint(format!("`macadam sync --once {first:#}` syncs only what you name")));
+            let hint = match first.as_str() {
+                "once" => "did you mean `macadam sync --once`?".to_owned(),
+                _ => format!("`macadam sync --once {first:#}` syncs only what you name"),
+            };
+            return Err(CommandFailure::new(Exit::Usage, message).hint(hint));
         }
         return service::run(output, global, args).await;
     }
@@ -301,7 +304,10 @@ async fn locked(
             let lockfile = target.project.lockfile_name();
             Printer::problem(&ReportedProblem {
                 message: "--locked: changes are waiting (above)".to_owned(),
-                hint: Some(format!("run `macadam sync --once` and commit {lockfile}")),
+                hint: Some(match target::is_local(global) {
+                    true => "run `macadam sync --once`".to_owned(),
+                    false => format!("run `macadam sync --once` and commit {lockfile}"),
+                }),
                 ..ReportedProblem::default()
             });
         }

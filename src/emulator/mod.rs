@@ -98,9 +98,7 @@ impl StartError {
     /// Returns a person's next step, if there is one.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            StartError::Switch(_) => {
-                "`GET /emulator/switches` of a running emulator lists all switches and their values"
-            }
+            StartError::Switch(_) => "`macadam emulator --list-switches` lists all switches and their values",
             StartError::World(WorldFileError::InUse { .. }) => "end the other emulator, or use it with --api-url",
             StartError::World(WorldFileError::Damaged { .. }) => "delete the file to begin with an empty world",
             StartError::World(_) => return None,

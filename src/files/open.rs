@@ -103,7 +103,11 @@ impl OpenError {
             Self::Missing { path, similar: None } if path.as_str().contains(['*', '?', '[', '{']) => {
                 Some(format!("for a pattern write a glob: [globs.NAME] with path = \"{path}\""))
             }
-            Self::Missing { similar: None, .. } | Self::Read { .. } => None,
+            Self::Missing { similar: None, .. } => Some("put the file back, or correct the manifest".to_owned()),
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("let the user that runs Macadam read it".to_owned())
+            }
+            Self::Read { .. } => None,
             Self::DeadLink { .. } => Some("point the link at a file, or remove it".to_owned()),
             Self::LeadsOut { .. } => Some("put the file itself into the project".to_owned()),
             Self::Guarded { .. } => Some("move the file out of that folder".to_owned()),

@@ -65,10 +65,13 @@ pub(super) fn read_pins(fields: TableReader<'_>, report: &mut ErrorSink) -> BTre
             };
             Pin::Asset(id.id(AssetId::new, report)?)
         } else {
-            if let DeValue::String(_) = field.value.get_ref() {
-                let hint = format!(
-                    "`macadam history {address:#}` lists the revisions, and `macadam pin {address:#} REVISION` writes the pin for you"
-                );
+            if let DeValue::String(text) = field.value.get_ref() {
+                let hint = match text.parse::<u64>() {
+                    Ok(number) => format!("write it without quotes: {number}"),
+                    Err(_) => format!(
+                        "write the number of a revision, without quotes; without this line `macadam history {address:#}` shows them"
+                    ),
+                };
                 report.add(field.wrong_kind("a number").hint(hint));
                 return None;
             }

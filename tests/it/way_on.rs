@@ -148,6 +148,11 @@ fn a_value_in_the_wrong_place_says_what_to_write() {
         (&["man", "assets.toml"], 3, "`macadam man share/man/man1`"),
         (&["man", "ui/a.png/pages"], 3, "a file is in the way"),
         (&["sync", "--once", "--api-key-file", "nope"], 4, "name a file that holds just the key"),
+        (&["sync", "once"], 64, "did you mean `macadam sync --once`?"),
+        (&["lockfile", "merge", "a", "b", "c"], 3, "there is no file a"),
+        (&["emulator", "--switch", "color=red"], 64, "`macadam emulator --list-switches`"),
+        (&["init", "--emulator", "--yes"], 64, "can't be rehearsed"),
+        (&["init", "--yes", "--glob", "*.exe"], 64, "finds no files that Roblox accepts"),
     ] {
         let said = project.run(args).expect(code).stderr;
         assert!(said.contains(words), "{args:?}: {said}");
@@ -173,6 +178,30 @@ fn a_machine_that_takes_over_uploads_from_the_lockfile_asks_for_their_results_at
     project.sync();
     assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
     assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 6);
+}
+
+#[test]
+fn an_import_of_an_asset_with_the_file_s_bytes_says_that_nothing_is_uploaded() {
+    let (remote, project) = pictures(&[]);
+    project.write("assets.toml", "[creator]\nuser_id = 1\n\n[globs.m]\npath = \"m/*.rbxmx\"\n");
+    for name in ["a", "b"] {
+        project.write(&format!("m/{name}.rbxmx"), rbxmx("same"));
+    }
+    project.sync();
+    let (_, document) = project.json(&["open", "m/a.rbxmx"]);
+    let asset_id = document["asset_id"].to_string();
+    for name in ["a", "b"] {
+        project.remove(&format!("m/{name}.rbxmx"));
+    }
+    project.write("m/c.rbxmx", rbxmx("same"));
+    let (_, document) = project.json(&["plan"]);
+    let hint = document["actions"][0]["hint"].as_str().unwrap_or_default();
+    assert!(hint.contains("`macadam forget m/a.rbxmx m/b.rbxmx` if it is none of them"), "{document}");
+    let said = project.run(&["import", "m/c.rbxmx", &asset_id]).expect(0).stderr;
+    assert!(said.contains(&format!("m/c.rbxmx has the bytes of asset {asset_id}: nothing is uploaded.")), "{said}");
+    let requests = remote.requests(ApiEndpoint::CreateAsset) + remote.requests(ApiEndpoint::UpdateAsset);
+    project.run(&["sync", "--once"]);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset) + remote.requests(ApiEndpoint::UpdateAsset), requests);
 }
 
 #[test]

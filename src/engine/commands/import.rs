@@ -191,8 +191,8 @@ impl ImportError {
     }
 }
 
-/// Imports an asset. Calls `before_writing` once it was found and may be imported. The caller writes
-/// the lockfile.
+/// Imports an asset. Calls `before_writing` once it was found and may be imported, with whether it is
+/// known to hold the file's content. The caller writes the lockfile.
 ///
 /// # Errors
 /// When the asset differs from the manifest, is another address's, or can't be fetched.
@@ -200,7 +200,7 @@ pub(crate) async fn import(
     context: &ExecutionContext,
     desired: &Desired,
     wish: ImportRequest<'_>,
-    before_writing: &(dyn Fn() + Sync),
+    before_writing: &(dyn Fn(bool) + Sync),
 ) -> Result<Imported, ImportError> {
     let ImportRequest { address, asset_id, .. } = wish;
     let (want, asset_type, content) = usable(desired, address)?;
@@ -214,7 +214,9 @@ pub(crate) async fn import(
     if let Some(why) = difference(want, asset_type, &asset) {
         return Err(ImportError::NotTheSame { address: address.clone(), asset_id, why });
     }
-    before_writing();
+    let key = effects::key_of(asset_type, &asset);
+    let is_same = |record: &Record| record.history.get(key).is_some_and(|fact| fact.content == Some(content));
+    before_writing(context.state_cache.read(|recorded| recorded.assets.values().any(is_same)));
     let identity = Identity { asset_type, creator: want.creator, privacy: want.privacy, path: want.path.clone() };
     let content = wish.content_matches.then_some(content);
     let import = Import { wish, identity, content, fields, asset: &asset };
@@ -225,7 +227,6 @@ pub(crate) async fn import(
         import.changes(recorded, moved_from.as_ref())
     };
     context.state_cache.commit_with(decide).await?;
-    let key = effects::key_of(asset_type, &asset);
     let (number, content_known) = context.state_cache.read(|recorded| {
         let history = recorded.assets.get(address).map(|record| &record.history);
         let known = history.and_then(|history| history.get(key)).is_some_and(|fact| fact.content.is_some());

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::check_result::{CheckResult, CheckTopic};
-use super::facts::{ConvertedFiles, GitFacts, KeyLookup, KnownToGit, LockfileFacts, OutputFacts, StateFacts};
+use super::facts::{
+    ConvertedFiles, GitFacts, KeyLookup, KnownToGit, LockfileFacts, OutputFacts, Publishing, StateFacts,
+};
 use crate::cloud::client::reach::Reached;
 use crate::engine::remote::key::{self, KeyVerdict};
 use crate::engine::report::run_report::Stop;
@@ -317,8 +319,19 @@ pub(super) fn lockfile(found: &LockfileFacts) -> Vec<CheckResult> {
 }
 
 /// Whether git has the lockfile `name`, as it is here.
-fn tracking(known: &KnownToGit, name: &str) -> Option<CheckResult> {
+fn tracking(known: &KnownToGit, name: &str, publishing: Publishing) -> Option<CheckResult> {
     let (topic, file) = (CheckTopic::Git, quoted(name));
+    match publishing {
+        Publishing::OfThisMachine => {
+            let message = format!("{name} belongs to a server on this machine, and stays out of git");
+            return Some(CheckResult::unchecked(topic, message));
+        }
+        Publishing::Lost => {
+            let message = format!("{name} was lost (above); commit it once it is back");
+            return Some(CheckResult::unchecked(topic, message));
+        }
+        Publishing::Usual => {}
+    }
     match known.tracking {
         Tracking::Ignored => Some(CheckResult::error(
             topic,
@@ -347,7 +360,7 @@ fn tracking(known: &KnownToGit, name: &str) -> Option<CheckResult> {
 }
 
 /// Git's part in the lockfile `name`.
-pub(super) fn git(found: &GitFacts, name: &str) -> Vec<CheckResult> {
+pub(super) fn git(found: &GitFacts, name: &str, publishing: Publishing) -> Vec<CheckResult> {
     let topic = CheckTopic::Git;
     let known = match found {
         GitFacts::NoCheckout => {
@@ -366,7 +379,7 @@ pub(super) fn git(found: &GitFacts, name: &str) -> Vec<CheckResult> {
             results.push(CheckResult::unchecked(topic, message));
         }
         Some(merge) => results.push(CheckResult::error(topic, merge.message(name), Some(merge.hint(name)))),
-        None => results.extend(tracking(known, name)),
+        None => results.extend(tracking(known, name, publishing)),
     }
     if known.merge.as_deref() != Some("macadam") {
         results.push(CheckResult::warning(

@@ -91,6 +91,28 @@ pub(super) struct LockfileFacts {
     pub has_crlf: bool,
 }
 
+/// Whether the lockfile is one for other machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Publishing {
+    /// It is.
+    Usual,
+    /// It lacks what an earlier one had, so publishing it would lose that for everybody.
+    Lost,
+    /// It belongs to a server on this machine.
+    OfThisMachine,
+}
+
+impl Publishing {
+    /// What becomes of this lockfile, if its server is on this machine, and if not.
+    pub(super) const fn of(lockfile: &LockfileFacts, is_local: bool) -> Self {
+        match (is_local, &lockfile.lost) {
+            (true, _) => Self::OfThisMachine,
+            (false, Some(_)) => Self::Lost,
+            (false, None) => Self::Usual,
+        }
+    }
+}
+
 /// What git knows of the lockfile.
 #[derive(Debug)]
 pub(super) enum GitFacts {

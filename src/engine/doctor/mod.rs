@@ -27,7 +27,7 @@ use crate::model::shown::with_causes;
 use crate::plan::PlanOptions;
 use crate::platform::{clock, mount};
 use check_result::{CheckResult, CheckTopic};
-use facts::KeyLookup;
+use facts::{KeyLookup, Publishing};
 
 /// The longest wait for each of the two requests. A person sits before the screen.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,8 +41,9 @@ pub(crate) struct LocalCheckup {
     pub creators: BTreeSet<Creator>,
 }
 
-/// Checks what needs no network. Blocks: it reads the disk, and asks git.
-pub(crate) fn local(project: &Project, remote: &str, listener: &Listener) -> LocalCheckup {
+/// Checks what needs no network, for a remote that is on this machine or isn't. Blocks: it reads the
+/// disk, and asks git.
+pub(crate) fn local(project: &Project, remote: &str, is_local: bool, listener: &Listener) -> LocalCheckup {
     let (mut results, mut creators) = (Vec::new(), BTreeSet::new());
     let manifest = read_manifest(project);
     let preview = match &manifest {
@@ -85,7 +86,7 @@ pub(crate) fn local(project: &Project, remote: &str, listener: &Listener) -> Loc
     let lockfile = facts::lockfile(project, remote, preview);
     results.extend(checks::lockfile(&lockfile));
     let git = facts::git(project);
-    results.extend(checks::git(&git, &lockfile.name));
+    results.extend(checks::git(&git, &lockfile.name, Publishing::of(&lockfile, is_local)));
     if let Some(preview) = preview {
         let archives = preview.gathered.desired.policy.removed == LeavePolicy::Archive;
         results.extend(checks::shallow_clone(&git, archives));

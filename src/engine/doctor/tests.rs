@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::check_result::{CheckOutcome, CheckResult};
 use super::checks;
-use super::facts::{ConvertedFiles, GitFacts, KeyLookup, KnownToGit, LockfileFacts, OutputFacts, StateFacts};
+use super::facts::{
+    ConvertedFiles, GitFacts, KeyLookup, KnownToGit, LockfileFacts, OutputFacts, Publishing, StateFacts,
+};
 use crate::cloud::client::reach::Reached;
 use crate::cloud::wire::key::{KeyFacts, read_key};
 use crate::engine::workspace::git::ask::Tracking;
@@ -196,6 +198,7 @@ fn git_must_track_and_merge_the_lockfile() {
                 driver,
             }),
             "a.lock.toml",
+            Publishing::Usual,
         )
     };
     let (merge, driver) = (Some("macadam"), Some("macadam lockfile merge"));
@@ -209,7 +212,7 @@ fn git_must_track_and_merge_the_lockfile() {
         let (merge, driver) = (merge.map(str::to_owned), driver.map(str::to_owned));
         let (tracking, is_modified) = (Tracking::Tracked, true);
         let known = KnownToGit { tracking, exists, is_modified, unfinished_merge, is_shallow: false, merge, driver };
-        checks::git(&GitFacts::Known(known), "a.lock.toml")
+        checks::git(&GitFacts::Known(known), "a.lock.toml", Publishing::Usual)
     };
     let clone = |is_shallow, archives| {
         let (tracking, is_modified, merge, driver) = (Tracking::Tracked, false, None, None);
@@ -223,9 +226,27 @@ fn git_must_track_and_merge_the_lockfile() {
     check(&of_merge(true, Some(UnfinishedMerge::Incomplete)), "git error", "`git checkout --merge -- a.lock.toml`");
     check(&of_merge(true, Some(UnfinishedMerge::Complete)), "git error", "`git add a.lock.toml`");
     check(&of_merge(true, Some(UnfinishedMerge::Unreadable)), "git unchecked", "isn't finished");
+    let untracked = |publishing| {
+        let known = KnownToGit {
+            tracking: Tracking::Untracked,
+            exists: true,
+            is_modified: true,
+            unfinished_merge: None,
+            is_shallow: false,
+            merge: merge.map(str::to_owned),
+            driver: driver.map(str::to_owned),
+        };
+        checks::git(&GitFacts::Known(known), "a.lock.toml", publishing)
+    };
+    check(&untracked(Publishing::OfThisMachine), "git unchecked", "stays out of git");
+    check(&untracked(Publishing::Lost), "git unchecked", "once it is back");
     check(&of_merge(false, None), "git warning", "git checkout -- a.lock.toml");
-    check(&checks::git(&GitFacts::NoCheckout, "a"), "git unchecked", "put the project into git");
-    check(&checks::git(&GitFacts::Unknown { why: "no git".to_owned() }, "a"), "git unchecked", "no git");
+    check(&checks::git(&GitFacts::NoCheckout, "a", Publishing::Usual), "git unchecked", "put the project into git");
+    check(
+        &checks::git(&GitFacts::Unknown { why: "no git".to_owned() }, "a", Publishing::Usual),
+        "git unchecked",
+        "no git",
+    );
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn two_candidates_are_held_with_the_remedy() {
     assert_eq!(
         hints(&plan),
         [
-            "c.png: `macadam import c.png 10` if it is `a.png`; `macadam import c.png 11` if it is `b.png`; `macadam forget a.png` if it is none of them"
+            "c.png: `macadam import c.png 10` if it is `a.png`; `macadam import c.png 11` if it is `b.png`; `macadam forget a.png b.png` if it is none of them"
         ]
     );
     check_desired(

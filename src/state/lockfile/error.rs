@@ -193,7 +193,7 @@ fn own_server(found: &str, wanted: &str, lockfile: &Path) -> String {
     let file = quoted(&lockfile.to_string());
     if found.starts_with("http://") && wanted.starts_with("https://") {
         return format!(
-            "to go on with that server, add `--api-url {}`: it runs on a machine of your own, and its asset IDs don't exist on Roblox. To go on with Roblox, move {lockfile} away, or restore the real one with `git checkout HEAD -- {file}`",
+            "to go on with that server, add `--api-url {}`: it runs on a machine of your own, and its asset IDs don't exist on Roblox. To go on with Roblox, move {lockfile} away; where git has the real one, `git checkout HEAD -- {file}` restores it",
             quoted(found)
         );
     }

@@ -313,6 +313,7 @@ fn choice_hint(address: &Address, from: &[(&Address, Option<AssetId>)]) -> Strin
         format!("`macadam import {address:#} {asset}` if it is `{from}`")
     };
     let mut ways: Vec<String> = from.iter().take(MOST_CHOICES).map(import).collect();
-    ways.extend(from.first().map(|(from, _)| format!("`macadam forget {from:#}` if it is none of them")));
+    let all: Vec<String> = from.iter().map(|(from, _)| format!("{from:#}")).collect();
+    ways.push(format!("`macadam forget {}` if it is none of them", all.join(" ")));
     ways.join("; ")
 }

@@ -52,7 +52,7 @@ impl CommandJob {
             }
             Self::Import { address, asset_id, content_matches } => {
                 let wish = import::ImportRequest { address, asset_id: *asset_id, content_matches: *content_matches };
-                let imported = import::import(context, desired, wish, &|| ()).await?;
+                let imported = import::import(context, desired, wish, &|_| ()).await?;
                 let (asset_id, revision) = (Some(imported.key.asset_id), Some(imported.number));
                 RequestDone { asset_id, revision, notes: imported.notes(address), ..RequestDone::default() }.into()
             }
