@@ -106,6 +106,23 @@ fn one_address_is_known_from_its_own_file() {
     assert_eq!(project.run(&["status", "sword"]).code, 3);
 }
 
+/// Another run may have looked at a file that changed, and uploaded nothing of it.
+#[test]
+fn one_address_is_what_its_file_was_when_there_was_nothing_to_do() {
+    let state = |project: &Project| {
+        let (_, document) = project.json(&["status", "ui/a.png"]);
+        document["assets"][0]["state"].as_str().map(str::to_owned)
+    };
+    for (content, expected) in [(png(9), "pending"), (b"no picture".to_vec(), "failed")] {
+        let (_remote, project) = proved(MANIFEST);
+        assert_eq!(state(&project).as_deref(), Some("synced"));
+        project.write("ui/a.png", content);
+        project.pass(1);
+        project.run(&["sync", "--once", "ui/b.png"]);
+        assert_eq!(state(&project).as_deref(), Some(expected));
+    }
+}
+
 #[test]
 fn whatever_a_plan_depends_on_ends_the_proof() {
     check("a file with other bytes of the same length and time", |project| {

@@ -151,12 +151,13 @@ fn a_value_in_the_wrong_place_says_what_to_write() {
         (&["sync", "once"], 64, "did you mean `macadam sync --once`?"),
         (&["lockfile", "merge", "a", "b", "c"], 3, "there is no file a"),
         (&["emulator", "--switch", "color=red"], 64, "`macadam emulator --list-switches`"),
-        (&["init", "--emulator", "--yes"], 64, "can't be rehearsed"),
         (&["init", "--yes", "--glob", "*.exe"], 64, "finds no files that Roblox accepts"),
     ] {
         let said = project.run(args).expect(code).stderr;
         assert!(said.contains(words), "{args:?}: {said}");
     }
+    let said = Project::new("").run(&["init", "--emulator", "--yes"]).expect(64).stderr;
+    assert!(said.contains("`init` writes the files of a real project, so it can't be rehearsed"), "{said}");
 }
 
 #[test]

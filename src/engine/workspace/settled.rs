@@ -254,7 +254,9 @@ impl OpenProof<'_> {
         let rows = settled_rows::decode(&self.store.settled_rows_with(address).ok()??.rows)?;
         let SettledRow { status, shows_others } = rows.into_iter().find(|row| row.status.address == *address)?;
         let known = self.store.load_file(&status.path).ok()??;
-        let is_same = files::fingerprint_of(&self.project.root, &status.path) == Some(known.fingerprint)
+        // A run that uploaded nothing, or only other assets, may have looked at the file since.
+        let is_same = known.content.as_ref().ok().map(|facts| facts.hash) == status.file_hash
+            && files::fingerprint_of(&self.project.root, &status.path) == Some(known.fingerprint)
             && is_unchanged_since(&known.fingerprint, known.looked_at_ns);
         // The file of an address that was removed may be back.
         (is_same && !shows_others && status.file_hash.is_some()).then_some(status)
