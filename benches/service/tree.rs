@@ -154,8 +154,7 @@ impl Sample {
             let length = rest[from..].find("\n\n").expect("an empty line after it");
             rest[from..from + length + 2].to_owned()
         });
-        let world = std::fs::read(world).expect("the world file");
-        let world = serde_json::from_slice(&world).expect("JSON");
+        let world = whole(&std::fs::read_to_string(world).expect("the world file"));
         Self { url, head: head.to_owned(), entries, foot: foot.to_owned(), world, ids, hashes }
     }
 
@@ -184,6 +183,21 @@ impl Sample {
         std::fs::write(&file, world.to_string()).expect("write the world");
         (Remote::with(Config { world_file: Some(file), ..Config::default() }), folder)
     }
+}
+
+/// Returns a whole world with the changes of the lines after it.
+fn whole(lines: &str) -> Value {
+    let mut lines = lines.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let mut file: Value = lines.next().expect("a world");
+    for mut change in lines {
+        for (id, asset) in change["assets"].as_object_mut().into_iter().flatten() {
+            file["world"]["assets"][id] = asset.take();
+        }
+        if !change["mint"].is_null() {
+            file["world"]["mint"] = change["mint"].take();
+        }
+    }
+    file
 }
 
 /// Makes a picture of one pixel that holds `content` as text.

@@ -127,7 +127,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let mut switches = Switches::of(config.profile);
     config.switches.iter().try_for_each(|(name, value)| switches.set(name, value))?;
     let mut file = config.world_file.as_deref().map(WorldFile::open).transpose()?;
-    let saved = file.as_ref().map(WorldFile::load).transpose()?.flatten();
+    let saved = file.as_mut().map(WorldFile::load).transpose()?.flatten();
 
     let listen_error = |source| StartError::Listen { addr: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;

@@ -1,10 +1,17 @@
-//! The world file: a snapshot of the world, so that an embedded emulator resumes where the last
-//! command left it.
+//! The world file, from which an emulator resumes where the last one left the world.
 //!
-//! The emulator writes it after every change and before the response. Changes that arrive during a
-//! write share the next one. A rename replaces the file, so a kill leaves the old or the new one.
-//! It is not synced: it stands in for a remote that a power cut doesn't reach. Keys, faults, limits
-//! and the clock are not in it.
+//! The emulator writes every change before the response. Changes that arrive during a write share
+//! the next one. The file is UTF-8, one JSON object a line:
+//!
+//! - `{"format":2,"world":{…}}`: the whole world, in a form of `world/saved.rs`. A rename puts this
+//!   line into place.
+//! - Then a line for each later write, with what changed since: `{"assets":{"17":{…}}}`; `null` is
+//!   a removed entry. So an answer costs the same however large the world is.
+//!
+//! A kill leaves at most a last line without its end, which is dropped: its changes were not
+//! answered. The file is written whole again when the changes have outgrown the world, after a
+//! failed write, and when the file isn't as this emulator left it. It is not synced: it stands in
+//! for a remote that a power cut doesn't reach. Keys, faults, limits and the clock are not in it.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -15,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
-use super::world::World;
+use super::world::{World, WorldChange};
 use crate::platform::own_file::{self, How};
 
 /// The most bytes that are read of a world file: enough for a million assets.
@@ -25,18 +32,38 @@ const MAX_BYTES: u64 = 1 << 30;
 const MAX_URL_BYTES: u64 = 1024;
 
 /// The version of the file's format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
-#[derive(Serialize)]
-struct Saved<'a> {
+/// The fewest bytes of changes that are worth writing the whole world again.
+pub(super) const MIN_OUTGROWN: u64 = 1 << 18;
+
+/// The first line.
+#[derive(Serialize, Deserialize)]
+struct Whole<'a> {
     format: u32,
-    world: &'a World,
+    world: WorldChange<'a>,
 }
 
+/// The part of the first line that every format has.
 #[derive(Deserialize)]
-struct Loaded {
+struct WorldFormat {
     format: u32,
-    world: World,
+}
+
+/// The length of a file whose last line is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// The bytes of the first line.
+    whole: u64,
+    /// The bytes of all lines.
+    all: u64,
+}
+
+impl Extent {
+    /// Returns whether the changes take more room than the world.
+    fn is_outgrown(self) -> bool {
+        self.all - self.whole > self.whole.max(MIN_OUTGROWN)
+    }
 }
 
 /// An error of a world file.
@@ -83,6 +110,8 @@ pub enum WorldFileError {
 pub(super) struct WorldFile {
     path: PathBuf,
     lock: File,
+    /// `None` if the next write must be a whole world.
+    extent: Option<Extent>,
 }
 
 impl WorldFile {
@@ -98,7 +127,7 @@ impl WorldFile {
         lock_path.push(".lock");
         let lock = own_file::open(Path::new(&lock_path), How::Private).map_err(prepare)?;
         match lock.try_lock() {
-            Ok(()) => Ok(WorldFile { path: path.to_owned(), lock }),
+            Ok(()) => Ok(WorldFile { path: path.to_owned(), lock, extent: None }),
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
                 let url = lock.take(MAX_URL_BYTES).read_to_string(&mut text).is_ok().then(|| text.trim().to_owned());
@@ -119,28 +148,93 @@ impl WorldFile {
     }
 
     /// Loads the saved world; `None` if there is no file yet.
-    pub(super) fn load(&self) -> Result<Option<World>, WorldFileError> {
+    pub(super) fn load(&mut self) -> Result<Option<World>, WorldFileError> {
         let path = || self.path.clone();
         let bytes = match own_file::read(&self.path, MAX_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(WorldFileError::Read { path: path(), source }),
         };
-        let loaded: Loaded = serde_json::from_slice(&bytes)
-            .map_err(|error| WorldFileError::Damaged { path: path(), reason: error.to_string() })?;
-        if loaded.format != FORMAT {
-            return Err(WorldFileError::Damaged { path: path(), reason: format!("its format is {}", loaded.format) });
+        let (world, extent) = parse(&bytes).map_err(|reason| WorldFileError::Damaged { path: path(), reason })?;
+        self.extent = extent;
+        Ok(Some(world))
+    }
+
+    /// Writes what changed in the world, and returns the number of bytes that it wrote.
+    pub(super) async fn save(&mut self, shared: &Shared) -> std::io::Result<u64> {
+        if let Some(extent) = self.extent.take().filter(|extent| !extent.is_outgrown()) {
+            let line = match shared.settled().0.world.changes() {
+                Some(changes) if changes.is_empty() => Some(Vec::new()),
+                Some(changes) => Some(line(&changes)?),
+                // It was reset.
+                None => None,
+            };
+            if let Some(line) = line {
+                let more = line.len() as u64;
+                let path = self.path.clone();
+                match blocking(move || append(&path, extent.all, &line)).await {
+                    Ok(()) => {
+                        self.extent = Some(Extent { all: extent.all + more, ..extent });
+                        return Ok(more);
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "could not append to the emulator's world file; writing it whole");
+                    }
+                }
+            }
         }
-        Ok(Some(loaded.world))
+        let line = line(&Whole { format: FORMAT, world: shared.settled().0.world.whole() })?;
+        let (path, length) = (self.path.clone(), line.len() as u64);
+        blocking(move || own_file::replace_private(&path, &line)).await?;
+        self.extent = Some(Extent { whole: length, all: length });
+        Ok(length)
     }
 }
 
-fn snapshot(world: &World) -> std::io::Result<Vec<u8>> {
-    Ok(serde_json::to_vec(&Saved { format: FORMAT, world })?)
+/// Returns the world of a file's lines, and the file's extent if its last line is complete. An error
+/// says the place and kind of damage.
+pub(super) fn parse(bytes: &[u8]) -> Result<(World, Option<Extent>), String> {
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    let WorldFormat { format } = serde_json::from_slice(first).map_err(|error| error.to_string())?;
+    if format != FORMAT {
+        return Err(format!("its format is {format}"));
+    }
+    let Whole { world, .. } = serde_json::from_slice(first).map_err(|error| error.to_string())?;
+    let mut changes = vec![world];
+    let mut complete = first.ends_with(b"\n");
+    for (number, line) in (2..).zip(lines) {
+        complete = line.ends_with(b"\n");
+        if complete {
+            changes.push(serde_json::from_slice(line).map_err(|error| format!("line {number}: {error}"))?);
+        }
+    }
+    let extent = Extent { whole: first.len() as u64, all: bytes.len() as u64 };
+    Ok((World::restored(changes), complete.then_some(extent)))
 }
 
-/// Writes the world after each change until it is stopped, and then once more.
-pub(super) async fn keep(file: WorldFile, shared: Arc<Shared>, stop: CancellationToken) {
+fn line(value: &impl Serialize) -> std::io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Appends a line to a file of this length.
+fn append(path: &Path, length: u64, line: &[u8]) -> std::io::Result<()> {
+    let mut file = own_file::open(path, How::Append)?;
+    let found = file.metadata()?.len();
+    if found != length {
+        return Err(std::io::Error::other(format!("it has {found} bytes instead of {length}")));
+    }
+    file.write_all(line)
+}
+
+async fn blocking(write: impl FnOnce() -> std::io::Result<()> + Send + 'static) -> std::io::Result<()> {
+    tokio::task::spawn_blocking(write).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+}
+
+/// Writes the changes of the world until it is stopped, and then once more.
+pub(super) async fn keep(mut file: WorldFile, shared: Arc<Shared>, stop: CancellationToken) {
     let mut changes = shared.changes();
     loop {
         let stopped = tokio::select! {
@@ -148,11 +242,7 @@ pub(super) async fn keep(file: WorldFile, shared: Arc<Shared>, stop: Cancellatio
             () = stop.cancelled() => true,
         };
         let number = *changes.borrow_and_update();
-        let bytes = snapshot(&shared.settled().0.world);
-        let path = file.path.clone();
-        let written =
-            tokio::task::spawn_blocking(move || bytes.and_then(|bytes| own_file::replace_private(&path, &bytes))).await;
-        if let Ok(Err(error)) = written {
+        if let Err(error) = file.save(&shared).await {
             tracing::error!(path = %file.path.display(), %error, "could not write the emulator's world file");
         }
         // Even after a failure: the change is in the world, and only the next run will miss it.

@@ -310,6 +310,10 @@ fn read_or_archive(
         }
         Route::Operation { id } => {
             let operation = world.poll(key, id, now)?;
+            if operation.polls_left.is_some() {
+                // The poll was counted, and may have ended the operation.
+                call.shared.touch();
+            }
             let reply = Reply::ok(&writer.operation(&operation));
             return Ok(HandledRequest { asset_id: operation.asset_id, ..HandledRequest::read(reply) });
         }

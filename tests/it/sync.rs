@@ -76,11 +76,10 @@ fn the_quickstart_is_in_sync_the_second_time() {
         "{}",
         first.stdout
     );
-    let made: Value = serde_json::from_str(&project.read(world)).unwrap();
+    let made = project.read(world);
     let second = project.run(&command).expect(0);
     assert!(second.stdout.contains("Nothing was sent to Roblox. 6 assets, nothing to do"), "{}", second.stdout);
-    let kept: Value = serde_json::from_str(&project.read(world)).unwrap();
-    assert_eq!(kept, made, "the second run changed the remote");
+    assert_eq!(project.read(world), made, "the second run changed the remote");
     let (code, third) = project.json(&command);
     assert_eq!((code, &third["in_sync"], &third["actions"]), (0, &json!(true), &json!([])));
     assert!(!project.file("assets.lock.toml").exists() && !project.state().exists());

@@ -8,3 +8,4 @@ pub(super) mod files;
 mod fixture;
 mod sockets;
 mod switches;
+mod world_file;

@@ -187,7 +187,7 @@ async fn two_emulators_can_not_share_a_world_file() {
 async fn a_damaged_world_file_is_an_error_and_stays() {
     let folder = tempfile::tempdir().unwrap();
     let world = folder.path().join("world.json");
-    for text in ["{\"format\":1,\"wor", "{\"format\":99,\"world\":{}}", ""] {
+    for text in ["{\"format\":2,\"wor", "{\"format\":1,\"world\":{}}", "{\"format\":99,\"world\":{}}", ""] {
         std::fs::write(&world, text).unwrap();
         let error = start(Config { world_file: Some(world.clone()), ..Config::default() }).await.unwrap_err();
         assert!(matches!(&error, StartError::World(WorldFileError::Damaged { .. })), "{error:?}");

@@ -90,7 +90,7 @@ impl World {
                 self.mint_asset(key, CreatableType::Image, creator, input, metadata.clone(), content.clone(), None, now)
             });
             let id = self.mint_asset(key, asset_type, creator, input, metadata.clone(), content.clone(), wraps, now);
-            *self.commits.entry(content.hash.clone()).or_default() += 1;
+            self.count_commits(&content.hash, 1);
             self.keep_stale(id, effects.stale_for, now, None);
             id
         });
@@ -200,7 +200,7 @@ impl World {
         if !(1..=NAME_LENGTH).contains(&length) {
             return Err(ApiRefusal::invalid("Asset name length is invalid."));
         }
-        filter(&self.text_rules, TextField::Name, name)
+        filter(&self.moderation.text_rules, TextField::Name, name)
     }
 
     /// Returns the description as it will be stored; an empty one is unset.
@@ -209,7 +209,8 @@ impl World {
         if text.chars().count() > DESCRIPTION_LENGTH {
             return Err(ApiRefusal::invalid("Asset description length is invalid."));
         }
-        filter(&self.text_rules, TextField::Description, text).map(|text| Some(text).filter(|text| !text.is_empty()))
+        filter(&self.moderation.text_rules, TextField::Description, text)
+            .map(|text| Some(text).filter(|text| !text.is_empty()))
     }
 
     /// Refuses an unacceptable file, or returns whether its operation will find it corrupt.

@@ -19,9 +19,12 @@ pub(super) mod limits;
 pub(super) mod moderation;
 pub(super) mod operation;
 mod running;
+mod saved;
+mod tracked;
 mod update;
 mod versions;
 
+pub(super) use saved::WorldChange;
 pub(super) use update::UpdateReply;
 pub(super) use versions::VersionPage;
 
@@ -36,6 +39,8 @@ use self::ids::Mint;
 use self::latency::LatencyModel;
 use self::moderation::{ModerationRule, ModerationTimeline, ModerationVerdict, TextRule};
 use self::operation::{MetadataEdit, Operation, OperationFault};
+use self::saved::{LastSaved, ModerationState};
+use self::tracked::Tracked;
 use super::refusal::{ApiErrorCode, ApiRefusal};
 use super::switches::{
     ArchivedGet, ArchivedWrite, Deduplicate, MetadataRevision, PermissionRefusal, Profile, RejectedGet, Switches,
@@ -88,28 +93,23 @@ struct StaleView {
     before: Option<Asset>,
 }
 
-/// The whole remote.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The whole remote. Its saved parts are in `saved.rs`.
+#[derive(Clone, Debug)]
 pub(super) struct World {
     mint: Mint,
-    assets: BTreeMap<u64, Asset>,
-    operations: BTreeMap<String, Operation>,
+    assets: Tracked<u64, Asset>,
+    operations: Tracked<String, Operation>,
     /// Operations that end by themselves, by end time.
     running: BTreeSet<(u64, String)>,
     /// Operations that ended, by end time.
     ended: BTreeSet<(u64, String)>,
-    moderation_rules: Vec<ModerationRule>,
-    text_rules: Vec<TextRule>,
-    /// Versions that will be rejected: time, asset, version.
-    rejections_ahead: BTreeSet<(u64, u64, u32)>,
-    rejections: BTreeMap<Principal, u32>,
-    moderated: BTreeSet<Principal>,
+    moderation: ModerationState,
     uploads: Vec<QuotaUse>,
     /// The number of creates and updates carried out, by content hash.
-    commits: BTreeMap<String, u64>,
-    #[serde(skip)]
+    commits: Tracked<String, u64>,
     stale_views: BTreeMap<u64, Vec<StaleView>>,
-    #[serde(skip)]
+    /// `None` while nobody saves it.
+    last_saved: Option<LastSaved>,
     pub(super) settings: Settings,
 }
 
@@ -117,20 +117,23 @@ impl World {
     pub(super) fn new(seed: u64, first_asset: Option<u64>, settings: Settings) -> Self {
         World {
             mint: Mint::new(seed, first_asset),
-            assets: BTreeMap::new(),
-            operations: BTreeMap::new(),
+            assets: Tracked::default(),
+            operations: Tracked::default(),
             running: BTreeSet::new(),
             ended: BTreeSet::new(),
-            moderation_rules: Vec::new(),
-            text_rules: Vec::new(),
-            rejections_ahead: BTreeSet::new(),
-            rejections: BTreeMap::new(),
-            moderated: BTreeSet::new(),
+            moderation: ModerationState::default(),
             uploads: Vec::new(),
-            commits: BTreeMap::new(),
+            commits: Tracked::default(),
             stale_views: BTreeMap::new(),
+            last_saved: None,
             settings,
         }
+    }
+
+    /// Counts a create or update that was carried out.
+    fn count_commits(&mut self, hash: &str, times: u64) {
+        let before = self.commits.get(hash).copied().unwrap_or_default();
+        self.commits.insert(hash.to_owned(), before + times);
     }
 
     pub(super) fn assets(&self) -> impl Iterator<Item = &Asset> {
@@ -164,29 +167,29 @@ impl World {
                 self.expect_rejection(id, head);
             }
         }
-        self.moderation_rules.push(rule);
+        self.moderation.moderation_rules.push(rule);
     }
 
     pub(super) fn add_text_rule(&mut self, rule: TextRule) {
-        self.text_rules.push(rule);
+        self.moderation.text_rules.push(rule);
     }
 
     /// Ends all scripted verdicts. Their decisions stay.
     pub(super) fn clear_moderation_rules(&mut self) {
-        self.moderation_rules.clear();
+        self.moderation.moderation_rules.clear();
     }
 
     pub(super) fn clear_text_rules(&mut self) {
-        self.text_rules.clear();
+        self.moderation.text_rules.clear();
     }
 
     /// Sanctions an account, or lifts the sanction.
     pub(super) fn moderate_account(&mut self, owner: Principal, moderated: bool) {
         if moderated {
-            self.moderated.insert(owner);
+            self.moderation.moderated.insert(owner);
         } else {
-            self.moderated.remove(&owner);
-            self.rejections.remove(&owner);
+            self.moderation.moderated.remove(&owner);
+            self.moderation.rejections.remove(&owner);
         }
     }
 
@@ -195,8 +198,8 @@ impl World {
         let too_many = self
             .settings
             .rejections_allowed
-            .is_some_and(|most| self.rejections.get(&owner).is_some_and(|n| *n >= most));
-        if self.moderated.contains(&owner) || too_many {
+            .is_some_and(|most| self.moderation.rejections.get(&owner).is_some_and(|n| *n >= most));
+        if self.moderation.moderated.contains(&owner) || too_many {
             return Err(ApiRefusal::gateway(403, "User is moderated"));
         }
         Ok(())
@@ -210,12 +213,12 @@ impl World {
             self.finish(&id, at);
         }
         self.forget_operations(now);
-        while let Some(entry) = self.rejections_ahead.first().filter(|(at, ..)| *at <= now).copied() {
-            self.rejections_ahead.remove(&entry);
+        while let Some(entry) = self.moderation.rejections_ahead.first().filter(|(at, ..)| *at <= now).copied() {
+            self.moderation.rejections_ahead.remove(&entry);
             let (at, id, number) = entry;
             let Some(asset) = self.assets.get(&id) else { continue };
             if asset.version(number).is_some_and(|version| version.moderation.at(at) == ModerationVerdict::Rejected) {
-                *self.rejections.entry(asset.uploaded_by).or_default() += 1;
+                *self.moderation.rejections.entry(asset.uploaded_by).or_default() += 1;
             }
         }
         for stale_views in self.stale_views.values_mut() {
@@ -292,12 +295,12 @@ impl World {
     fn expect_rejection(&mut self, id: u64, number: u32) {
         let version = self.assets.get(&id).and_then(|asset| asset.version(number));
         if let Some(at) = version.and_then(|version| version.moderation.rejected_at()) {
-            self.rejections_ahead.insert((at, id, number));
+            self.moderation.rejections_ahead.insert((at, id, number));
         }
     }
 
     fn rule(&self, hash: &str, name: &str, asset: Option<u64>) -> Option<&ModerationRule> {
-        self.moderation_rules.iter().find(|rule| rule.fits(hash, name, asset))
+        self.moderation.moderation_rules.iter().find(|rule| rule.fits(hash, name, asset))
     }
 
     fn verdicts(&self, hash: &str, name: &str, asset: Option<u64>) -> &[moderation::VerdictStep] {

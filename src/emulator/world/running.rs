@@ -130,7 +130,7 @@ impl World {
             UnknownOperation::NotFound => ApiRefusal::not_found(format!("Operation {id} is not found")),
             UnknownOperation::BadRequest => ApiRefusal::invalid(format!("Operation {id} is invalid")),
         };
-        let Some(operation) = self.operations.get_mut(id) else { return Err(unknown) };
+        let Some(operation) = self.operations.get(id) else { return Err(unknown) };
         let foreign =
             operation.owner != key.owner || (readers == OperationReaders::SameKey && operation.key_name != key.name);
         if operation.gone || foreign {
@@ -139,10 +139,12 @@ impl World {
         if operation.visible_at > now {
             return Err(ApiRefusal::gateway(404, ""));
         }
-        let due = match operation.polls_left.as_mut() {
+        let due = match operation.polls_left {
             Some(0) => operation.ending.is_none(),
             Some(polls) => {
-                *polls -= 1;
+                if let Some(operation) = self.operations.get_mut(id) {
+                    operation.polls_left = Some(polls - 1);
+                }
                 false
             }
             None => false,

@@ -64,7 +64,7 @@ impl World {
         if failure.is_none()
             && let Some(content) = &content
         {
-            *self.commits.entry(content.hash.clone()).or_default() += if effects.twice { 2 } else { 1 };
+            self.count_commits(&content.hash, if effects.twice { 2 } else { 1 });
         }
         let reply = if content.is_some() || effects.operation.is_some() {
             MetadataReply::Operation
@@ -82,7 +82,9 @@ impl World {
         }
         let operation = self.start(key, Some(id), asset_type, work, effects, now);
         if reply == MetadataReply::DoneOperation {
-            self.running.retain(|(_, running)| *running != operation);
+            if let Some(at) = self.operations.get(&operation).and_then(|started| started.finish_at) {
+                self.running.remove(&(at, operation.clone()));
+            }
             self.finish(&operation, now);
             let ended =
                 self.operations.get(&operation).ok_or_else(|| ApiRefusal::not_found("Operation is not found"))?;
