@@ -86,6 +86,8 @@ fn a_service_whose_state_is_deleted_in_the_middle_of_an_upload_writes_it_anew() 
     let project = checkout(&remote);
     let service = Service::start(&project, &[]);
     service.until_synced("ui/b.png");
+    // The lockfile, which comes later, is what there is to commit.
+    service.until("the lockfile is written", || project.read("assets.lock.toml").contains("ui/b.png"));
     commit(&project);
     slow(&remote, 1500);
     project.write("ui/c.png", png(3));
@@ -123,7 +125,7 @@ fn a_service_whose_state_another_process_holds_by_now_ends_and_leaves_what_it_ma
     remote.control().clear_faults();
     project.remove_state();
     let second = Service::start(&project, &[]);
-    until("the first ends", || first.try_wait().unwrap().is_some());
+    second.until_with("the first ends", &["first.log"], || first.try_wait().unwrap().is_some());
     assert_eq!(first.wait().unwrap().code(), Some(5), "{}", project.read("first.log"));
     let log = project.read("first.log");
     assert!(log.contains("another Macadam has started since"), "{log}");

@@ -1,12 +1,18 @@
 //! Questions at a terminal: what is asked, and that a no changes nothing.
 
+use macadam::emulator::Config;
+
+use super::faults::generous;
 use super::support::{Project, Remote, png};
 
 const USER: &str = "[creator]\nuser_id = 1\n";
 const TAIL: &str = "\n[globs.ui]\npath = \"ui/*.png\"\n";
 
 fn synced() -> (Remote, Project) {
-    let remote = Remote::start();
+    synced_at(Remote::start())
+}
+
+fn synced_at(remote: Remote) -> (Remote, Project) {
     let project = Project::new(&format!("{USER}{TAIL}")).at(&remote.url());
     project.write("ui/a.png", png(1));
     project.write("ui/b.png", png(2));
@@ -37,7 +43,8 @@ fn forget_asks_nothing_about_what_left_the_manifest() {
 
 #[test]
 fn recreate_asks_before_it_uploads_many_assets_again() {
-    let (remote, project) = synced();
+    // Of more than a hundred uploads, none waits for the next minute.
+    let (remote, project) = synced_at(Remote::with(Config { limits: generous(), ..Config::default() }));
     (3..=51).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
     project.sync();
     project.write("assets.toml", format!("[creator]\ngroup_id = 7\n{TAIL}"));

@@ -50,10 +50,16 @@ impl<'a> Service<'a> {
         log
     }
 
-    pub fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+    pub fn until(&self, what: &str, holds: impl FnMut() -> bool) {
+        self.until_with(what, &[], holds);
+    }
+
+    /// The same, with these logs of the project in the failure.
+    pub fn until_with(&self, what: &str, logs: &[&str], mut holds: impl FnMut() -> bool) {
         let began = Instant::now();
         while !holds() {
-            assert!(began.elapsed() < NEVER, "never came: {what}\n{}", self.log());
+            let others = || logs.iter().map(|log| format!("\n{log}:\n{}", self.project.read(log))).collect::<String>();
+            assert!(began.elapsed() < NEVER, "never came: {what}\n{}{}", self.log(), others());
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -17,10 +17,10 @@ fn project(remote: &Remote, policy: &str, pictures: u8) -> Project {
     project
 }
 
-/// Syncs until what left is due: the policy of these tests waits for a second.
+/// Syncs until what left is due: the policy of these tests waits for ten minutes.
 fn sync_when_due(project: &Project) -> serde_json::Value {
     project.sync();
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    project.pass(11);
     project.sync()
 }
 
@@ -31,7 +31,7 @@ fn is_archived(remote: &Remote, id: u64) -> bool {
 #[test]
 fn a_replaced_asset_is_archived_by_policy_and_restored_when_its_content_comes_back() {
     let remote = prompt();
-    let project = project(&remote, "replaced = \"archive\"\narchive_after = \"1s\"", 4);
+    let project = project(&remote, "replaced = \"archive\"\narchive_after = \"10m\"", 4);
     let old = asset_id(&project, "ui/0.png");
     project.write("ui/0.png", png(50));
     let document = sync_when_due(&project);
@@ -78,7 +78,7 @@ fn archiving_waits_and_plan_tells_until_when() {
 #[test]
 fn a_file_that_comes_back_keeps_its_id_and_is_restored() {
     let remote = prompt();
-    let project = project(&remote, "removed = \"archive\"\narchive_after = \"1s\"", 4);
+    let project = project(&remote, "removed = \"archive\"\narchive_after = \"10m\"", 4);
     let id = asset_id(&project, "ui/3.png");
     project.remove("ui/3.png");
     assert_eq!(actions(&sync_when_due(&project)), ["archive ui/3.png"]);
@@ -95,10 +95,10 @@ fn a_file_that_comes_back_keeps_its_id_and_is_restored() {
 #[test]
 fn many_at_once_are_held_until_exactly_that_plan_is_confirmed() {
     let remote = prompt();
-    let project = project(&remote, "removed = \"archive\"\narchive_after = \"1s\"", 6);
+    let project = project(&remote, "removed = \"archive\"\narchive_after = \"10m\"", 6);
     (0..3).for_each(|shade| project.remove(&format!("ui/{shade}.png")));
     project.sync();
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    project.pass(11);
     let (code, document) = project.json(&["sync", "--once"]);
     assert_eq!(
         (code, actions(&document)),
@@ -114,7 +114,7 @@ fn many_at_once_are_held_until_exactly_that_plan_is_confirmed() {
     // One more on the same day is too many again.
     project.remove("ui/3.png");
     project.sync();
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    project.pass(11);
     assert_eq!(project.json(&["sync", "--once", "--confirm", &code_word]).0, 1);
     assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 3);
 }
@@ -122,7 +122,7 @@ fn many_at_once_are_held_until_exactly_that_plan_is_confirmed() {
 #[test]
 fn a_shared_asset_is_archived_with_its_last_address() {
     let remote = prompt();
-    let project = project(&remote, "removed = \"archive\"\narchive_after = \"1s\"", 4);
+    let project = project(&remote, "removed = \"archive\"\narchive_after = \"10m\"", 4);
     project.write("ui/copy.png", png(0));
     project.sync();
     let id = asset_id(&project, "ui/0.png");
@@ -140,7 +140,7 @@ fn a_shared_asset_is_archived_with_its_last_address() {
 #[test]
 fn an_empty_manifest_and_a_vanished_folder_archive_nothing() {
     let remote = prompt();
-    let policy = "removed = \"archive\"\narchive_after = \"1s\"";
+    let policy = "removed = \"archive\"\narchive_after = \"0d\"";
     let project = project(&remote, policy, 2);
     project.write("assets.toml", format!("[creator]\nuser_id = 1\n\n[policy]\n{policy}\n"));
     check_converged("empty", &project, &remote);

@@ -18,9 +18,11 @@ fn without_a_descriptor_left_nothing_is_lost() {
         (0..20).for_each(|shade| trial.project.write(&format!("ui/more-{shade}.png"), png(100 + shade)));
         let inner = trial.project.command(&["sync", "--once", "--json", "--timeout", "5s"]);
         let mut command = Command::new("sh");
+        // Whoever runs the tests may have left some open.
+        let close = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-";
         command
             .arg("-c")
-            .arg(format!("ulimit -n {count}; exec \"$0\" \"$@\""))
+            .arg(format!("{close}; ulimit -n {count}; exec \"$0\" \"$@\""))
             .arg(inner.get_program())
             .args(inner.get_args());
         command.current_dir(trial.project.path()).env("ROBLOX_API_KEY", SECRET);
