@@ -61,21 +61,26 @@ pub enum AtomicWriteError {
 impl AtomicWriteError {
     /// Returns what a person can do about it, if there is something.
     pub fn hint(&self) -> Option<&'static str> {
-        let (Self::Reach { source, .. }
-        | Self::Create { source, .. }
-        | Self::Write { source, .. }
-        | Self::Replace { source, .. }
-        | Self::Sync { source, .. }) = self;
+        let source = self.system_error();
         if let Some(hint) = own_file::hint(source) {
             return Some(hint);
         }
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("free space on this disk"),
             io::ErrorKind::ReadOnlyFilesystem => Some("mount the file system so that it can be written"),
             io::ErrorKind::PermissionDenied => Some("allow this user to write in the file's folder"),
             io::ErrorKind::NotFound => Some("create the folder first"),
             _ => None,
         }
+    }
+
+    /// Returns the system's error.
+    pub(crate) const fn system_error(&self) -> &io::Error {
+        let (Self::Reach { source, .. }
+        | Self::Create { source, .. }
+        | Self::Write { source, .. }
+        | Self::Replace { source, .. }
+        | Self::Sync { source, .. }) = self;
+        source
     }
 }
 

@@ -20,5 +20,6 @@ pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod secrecy;
 pub(crate) mod signals;
+pub(crate) mod space;
 pub(crate) mod terminal;
 pub(crate) mod wakeup;

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use super::access::FOLDER;
 pub(crate) use super::access::{Access, How, PathRefusal};
 use super::folder::{self, Folder, split};
+use super::space;
 
 /// Returns the refusal that an error of this module carries.
 pub(crate) fn refusal(error: &io::Error) -> Option<&PathRefusal> {
@@ -29,7 +30,10 @@ pub(crate) fn refusal(error: &io::Error) -> Option<&PathRefusal> {
 
 /// Returns what a person can do about an error of this module, if there is something.
 pub(crate) fn hint(error: &io::Error) -> Option<&'static str> {
-    refusal(error)?.hint()
+    match refusal(error) {
+        Some(refusal) => refusal.hint(),
+        None => space::is_full(error).then_some("free space on this disk"),
+    }
 }
 
 /// Returns the kind of anything but a plain file, with its article.

@@ -4,11 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::model::recorded::ApplyError;
 use crate::model::shown::foreign;
-use crate::platform::own_file;
+use crate::platform::{own_file, space};
 
 /// The length in bytes of the longest path that SQLite opens on Unix: its limit of 512, less the
 /// ending of a journal.
@@ -196,12 +196,10 @@ impl StateError {
                 Some("run `macadam status` once where the folder can be written, or point --state to a copy".to_owned())
             }
             Self::Full { .. } => Some(
-                "free some disk space, then run it again; interrupted uploads may wait for you then: see `macadam status`"
+                "free some space, then run it again; interrupted uploads may wait for you then: see `macadam status`"
                     .to_owned(),
             ),
-            Self::InUse { .. } => Some(
-                "wait for it, or stop it".to_owned(),
-            ),
+            Self::InUse { .. } => Some("wait for it, or stop it".to_owned()),
             Self::PathTooLong { .. } => {
                 Some("move the project to a shorter path, or point --state to a file with one".to_owned())
             }
@@ -212,9 +210,7 @@ impl StateError {
             Self::CreateFolder { source, .. } | Self::OpenFile { source, .. } => {
                 own_file::hint(source).map(str::to_owned)
             }
-            Self::Misfit(_) | Self::Sql { .. } | Self::Closed => {
-                None
-            }
+            Self::Misfit(_) | Self::Sql { .. } | Self::Closed => None,
         }
     }
 
@@ -238,6 +234,7 @@ impl StateError {
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, detail: error.to_string() },
             Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
             Some(ErrorCode::DiskFull) => Self::Full { path },
+            _ if may_lack_space(&error) && space::is_used_up(&path) => Self::Full { path },
             Some(ErrorCode::CannotOpen) if cfg!(unix) && path.as_os_str().len() > LONGEST_PATH => {
                 Self::PathTooLong { path }
             }
@@ -245,6 +242,35 @@ impl StateError {
             _ => Self::Sql { doing, path, source: Arc::new(error) },
         }
     }
+}
+
+/// Returns whether SQLite may have failed because the disk is full: for a write and for a file beside
+/// the database it only says that it failed, and of a used-up quota always.
+fn may_lack_space(error: &rusqlite::Error) -> bool {
+    const OF_WRITES: [i32; 9] = [
+        ffi::SQLITE_IOERR_WRITE,
+        ffi::SQLITE_IOERR_FSYNC,
+        ffi::SQLITE_IOERR_DIR_FSYNC,
+        ffi::SQLITE_IOERR_TRUNCATE,
+        ffi::SQLITE_IOERR_CLOSE,
+        ffi::SQLITE_IOERR_SHMOPEN,
+        ffi::SQLITE_IOERR_SHMSIZE,
+        ffi::SQLITE_IOERR_SHMMAP,
+        ffi::SQLITE_IOERR_COMMIT_ATOMIC,
+    ];
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => {
+            failure.code == ErrorCode::CannotOpen || OF_WRITES.contains(&failure.extended_code)
+        }
+        _ => false,
+    }
+}
+
+/// Returns whether SQLite could not make the memory that connections share, a file beside the
+/// database. Where another process has the state open, it is there already.
+pub(super) fn lacks_shared_memory(error: &rusqlite::Error) -> bool {
+    const OF_SHARED_MEMORY: [i32; 3] = [ffi::SQLITE_IOERR_SHMOPEN, ffi::SQLITE_IOERR_SHMSIZE, ffi::SQLITE_IOERR_SHMMAP];
+    matches!(error, rusqlite::Error::SqliteFailure(failure, _) if OF_SHARED_MEMORY.contains(&failure.extended_code))
 }
 
 /// An error inside the store, before the state's path is added.

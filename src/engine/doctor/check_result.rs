@@ -7,6 +7,8 @@ pub(crate) enum CheckTopic {
     Manifest,
     /// The asset files.
     Files,
+    /// The assets that wait for a person.
+    Assets,
     /// Their line endings.
     LineEndings,
     /// The way to Roblox.
@@ -37,6 +39,7 @@ impl CheckTopic {
         match self {
             Self::Manifest => "manifest",
             Self::Files => "files",
+            Self::Assets => "assets",
             Self::LineEndings => "line_endings",
             Self::Network => "network",
             Self::Clock => "clock",

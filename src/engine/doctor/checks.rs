@@ -3,10 +3,13 @@
 //! Each result says what is, and where something is wrong what to do. An unknown fact is never a
 //! good one: it is said to be unchecked, with the reason.
 
+mod disks;
+
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub(super) use self::disks::disks;
 use super::check_result::{CheckResult, CheckTopic};
 use super::facts::{
     ConvertedFiles, GitFacts, KeyLookup, KnownToGit, LockfileFacts, OutputFacts, Publishing, StateFacts,
@@ -22,6 +25,8 @@ use crate::model::minute::Minute;
 use crate::model::proposed::quoted;
 use crate::model::shown::foreign;
 use crate::model::unseen_history::FETCH_ALL;
+use crate::plan::Hold;
+use crate::plan::reason::hold::{HoldKind, HoldReason};
 use crate::state::lockfile::driver;
 
 /// A clock that is off by more than this is worth a word: certificates, expiry of keys and the
@@ -70,6 +75,25 @@ pub(super) fn files(all: usize, unusable: &[String], pointers: &[String]) -> Vec
         results.push(CheckResult::fine(topic, message));
     }
     results
+}
+
+/// Assets that no sync brings up to date before a person does something. Files that can't be used
+/// have a check of their own.
+pub(super) fn assets(held: &[Hold]) -> Option<CheckResult> {
+    let of = |is_meant: fn(&Hold) -> bool| {
+        let found = held.iter().filter(|hold| is_meant(hold)).map(|hold| &hold.address);
+        found.collect::<BTreeSet<_>>().len()
+    };
+    let counts = [
+        (of(|hold| hold.kind() == HoldKind::Held), "on hold"),
+        (of(|hold| hold.kind() == HoldKind::Rejected), "rejected by moderation"),
+        (of(|hold| matches!(hold.reason, HoldReason::Refused { .. })), "refused by Roblox"),
+    ];
+    let counts = counts.iter().filter(|(number, _)| *number > 0);
+    let counts: Vec<String> = counts.map(|(number, word)| format!("{number} {word}")).collect();
+    let message = format!("not every asset can be brought up to date: {}", counts.join(", "));
+    let hint = "`macadam status` says which and why";
+    (!counts.is_empty()).then(|| CheckResult::warning(CheckTopic::Assets, message, hint))
 }
 
 /// Likely mistakes of the manifest that are no errors.
@@ -466,30 +490,5 @@ pub(super) fn watching(folders: usize, limit: Option<usize>) -> CheckResult {
              are found by the scan of --interval",
         ),
         Some(limit) => CheckResult::fine(topic, format!("{} to watch, {limit} allowed", count(folders, "folder"))),
-    }
-}
-
-/// The kinds of network disk that project and state lie on.
-pub(super) fn disks(project: Option<&str>, state: Option<&str>) -> Vec<CheckResult> {
-    let topic = CheckTopic::Disk;
-    let of_project = project.map(|kind| {
-        CheckResult::warning(
-            topic,
-            format!("the project is on a network disk ({kind}), where changes by other machines aren't seen at once"),
-            "the service finds them by its scan: choose --interval for it, or keep the checkout on this machine",
-        )
-    });
-    let of_state = state.map(|kind| {
-        CheckResult::warning(
-            topic,
-            format!("the state is on a network disk ({kind}), where locks may fail and two Macadams may run at once"),
-            "keep the state on this machine: --state PATH",
-        )
-    });
-    let results: Vec<_> = of_project.into_iter().chain(of_state).collect();
-    if results.is_empty() {
-        vec![CheckResult::fine(topic, "project and state are on disks of this machine")]
-    } else {
-        results
     }
 }

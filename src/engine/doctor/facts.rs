@@ -4,7 +4,7 @@
 //! is kept as such, with the reason. Read next: [`super::checks`].
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cloud::wire::key::KeyFacts;
 use crate::engine::workspace::git::ask::{self, Tracking};
@@ -20,7 +20,7 @@ use crate::model::path::ProjectPath;
 use crate::model::shown::with_causes;
 use crate::plan::reason::hold::HoldReason;
 use crate::platform::own_file::Access;
-use crate::platform::plain_file;
+use crate::platform::{plain_file, space};
 use crate::state::lock::{self, Occupancy};
 use crate::state::lockfile::{self, driver};
 use crate::state::store::Store;
@@ -171,6 +171,15 @@ pub(super) struct OutputFacts {
     pub broken: Vec<(String, String, Option<String>)>,
 }
 
+/// What is free on the disk of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FreeSpace {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The number of bytes.
+    pub bytes: u64,
+}
+
 /// The most that is read of a number in /proc, in bytes.
 const PROC_BYTES: u64 = 64;
 
@@ -281,6 +290,14 @@ pub(super) fn outputs(preview: &PlanPreview) -> OutputFacts {
         }
     }
     found
+}
+
+/// The free space of the disks of project and state; one disk once.
+pub(super) fn free_space(project: &Path, state: Option<&Path>) -> Vec<FreeSpace> {
+    let found = |folder: &Path| Some(FreeSpace { folder: folder.to_owned(), bytes: space::free(folder)? });
+    let mut free: Vec<FreeSpace> = [Some(project), state].into_iter().flatten().filter_map(found).collect();
+    free.dedup_by_key(|space| space.bytes);
+    free
 }
 
 /// The folders that the service watches for these files, as far as they are known.

@@ -80,6 +80,7 @@ pub(crate) fn local(project: &Project, remote: &str, is_local: bool, listener: &
         creators = assets.values().map(|want| want.creator).chain(creators).collect();
         let (unusable, pointers) = facts::unusable(project, preview);
         results.extend(checks::files(assets.len(), &unusable, &pointers));
+        results.extend(checks::assets(&preview.plan.held));
         results.push(checks::line_endings(&facts::converted(project, preview)));
     }
     results.extend(checks::state(&facts::state(project, remote)));
@@ -94,7 +95,8 @@ pub(crate) fn local(project: &Project, remote: &str, is_local: bool, listener: &
         results.push(checks::watching(facts::folders(preview), facts::watch_limit()));
     }
     let state = project.state.ancestors().skip(1).find(|folder| folder.is_dir());
-    results.extend(checks::disks(mount::network(&project.root), state.and_then(mount::network)));
+    let free = facts::free_space(&project.root, state);
+    results.extend(checks::disks(mount::network(&project.root), state.and_then(mount::network), &free));
     LocalCheckup { results, creators }
 }
 

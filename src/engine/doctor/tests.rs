@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 use super::check_result::{CheckOutcome, CheckResult};
 use super::checks;
 use super::facts::{
-    ConvertedFiles, GitFacts, KeyLookup, KnownToGit, LockfileFacts, OutputFacts, Publishing, StateFacts,
+    ConvertedFiles, FreeSpace, GitFacts, KeyLookup, KnownToGit, LockfileFacts, OutputFacts, Publishing, StateFacts,
 };
 use crate::cloud::client::reach::Reached;
 use crate::cloud::wire::key::{KeyFacts, read_key};
 use crate::engine::workspace::git::ask::Tracking;
 use crate::engine::workspace::unfinished_merge::UnfinishedMerge;
+use crate::model::address::Address;
 use crate::model::ids::Creator;
+use crate::plan::reason::hold::HoldReason;
+use crate::plan::{HeldPart, Hold};
 
 /// The outcomes in one line; everything that is wrong says what to do.
 fn outcomes(results: &[CheckResult]) -> String {
@@ -250,6 +253,15 @@ fn git_must_track_and_merge_the_lockfile() {
 }
 
 #[test]
+fn assets_that_wait_for_a_person_are_counted() {
+    let hold = |name: &str, part| Hold { address: Address::new(name).unwrap(), part, reason: HoldReason::AssetGone };
+    let file = Hold { reason: HoldReason::TypeUnknown, ..hold("b", HeldPart::Asset) };
+    assert_eq!(checks::assets(std::slice::from_ref(&file)), None, "that is a check of files");
+    let held = [hold("a", HeldPart::Asset), hold("a", HeldPart::Metadata), file, hold("c", HeldPart::Asset)];
+    check(&[checks::assets(&held).unwrap()], "assets warning", "2 on hold");
+}
+
+#[test]
 fn outputs_watches_and_disks_have_their_remedies() {
     let outputs = |all, due: &[&str], broken| checks::outputs(&OutputFacts { all, due: names(due), broken });
     check(&outputs(0, &[], Vec::new()), "outputs ok", "none");
@@ -259,6 +271,10 @@ fn outputs_watches_and_disks_have_their_remedies() {
     check(&[checks::watching(10, None)], "watching unchecked", "no limit");
     check(&[checks::watching(10, Some(8192))], "watching ok", "10 folders");
     check(&[checks::watching(5000, Some(8192))], "watching warning", "fs.inotify.max_user_watches");
-    check(&checks::disks(None, None), "disk ok", "this machine");
-    check(&checks::disks(Some("NFS"), Some("SMB")), "disk warning, disk warning", "--state PATH");
+    check(&checks::disks(None, None, &[]), "disk ok", "this machine");
+    check(&checks::disks(Some("NFS"), Some("SMB"), &[]), "disk warning, disk warning", "--state PATH");
+    let free = |bytes| [FreeSpace { folder: "/game".into(), bytes }];
+    check(&checks::disks(None, None, &free(12_000_000_000)), "disk ok", "this machine");
+    check(&checks::disks(None, None, &free(9_999_999)), "disk error", "9 MB free at `/game`");
+    check(&checks::disks(None, Some("NFS"), &free(0)), "disk error, disk warning", "the disk is full: 0 bytes free");
 }

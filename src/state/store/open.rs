@@ -18,7 +18,8 @@ use super::{Store, schema};
 use crate::platform::file_id::FileId;
 use crate::platform::lock::FileLock;
 use crate::platform::own_file::{self, How};
-use crate::state::error::StateError;
+use crate::platform::space;
+use crate::state::error::{StateError, lacks_shared_memory};
 
 /// The `application_id` that the migrations set: "MACA".
 const APPLICATION_ID: i64 = 0x4D41_4341;
@@ -56,7 +57,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let fail = |doing| move |error| StateError::from_sql(path, doing, error);
         let mut connection = connect(path, flags).map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::CannotOpen) if !folder_can_be_written(path) => {
+            Some(ErrorCode::CannotOpen) if !folder_can_be_written(path) && !space::is_used_up(path) => {
                 StateError::ReadOnly { path: path.to_owned() }
             }
             _ => fail("open the database")(error),
@@ -110,7 +111,7 @@ impl Store {
         refuse_empty_with_log(path)?;
         let fail = |error| StateError::from_sql(path, "open the database", error);
         let connection = connect_for_reading(path).map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) if has_log(path) => {
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) if has_log(path) && !space::is_used_up(path) => {
                 StateError::Unrecovered { path: path.to_owned() }
             }
             _ => fail(error),
@@ -162,7 +163,7 @@ fn unopened(path: &Path, error: io::Error) -> StateError {
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
             StateError::ReadOnly { path: path.to_owned() }
         }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StateError::Full { path: path.to_owned() },
+        _ if space::is_full(&error) => StateError::Full { path: path.to_owned() },
         _ => StateError::OpenFile { path: path.to_owned(), source: Arc::new(error) },
     }
 }
@@ -277,10 +278,11 @@ fn connect_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     // can't be written, SQLite itself falls back to reading.
     let first = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     match first {
-        // The folder can't be written, and no process has the state open, so none changes it
-        // either.
+        // The folder can't be written, or the disk is full, and no process has the state open, so
+        // none changes it either.
         Err(error)
-            if matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+            if (matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+                || lacks_shared_memory(&error))
                 && !has_log(path) =>
         {
             connect_immutable(path)

@@ -146,6 +146,59 @@ fn an_upload_whose_outcome_could_not_be_written_is_held() {
     assert_eq!(trial.remote.assets().len(), 3);
 }
 
+/// The state is on the full disk, and the project elsewhere.
+#[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "no such limits of the disk")]
+fn a_full_disk_is_named_and_hides_nothing_that_is_known() {
+    const SCRIPT: &str = r#"
+        mount -t tmpfs -o size=12m tmpfs disk || exit 77
+        "$0" sync --once "$@" > first.json || exit 78
+        cat /dev/zero > disk/full 2>/dev/null
+        cp later ui/c.png
+        "$0" status "$@" > status.json; echo $?
+        "$0" sync --once "$@" > sync.json; echo $?
+        "$0" pin ui/a.png 1 "$@" > pin.json; echo $?
+        "$0" doctor "$@" > doctor.json; echo $?
+        rm disk/state.db*
+        cat /dev/zero > disk/more 2>/dev/null
+        "$0" sync --once "$@" > fresh.json; echo $?
+        "$0" doctor "$@" > fresh_doctor.json; echo $?
+    "#;
+    let trial = Trial::new();
+    trial.project.write("later", png(3));
+    std::fs::create_dir(trial.project.file("disk")).unwrap();
+    let inner = trial.project.command(&["--json", "--state", "disk/state.db"]);
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT]);
+    command.arg(inner.get_program()).args(inner.get_args()).current_dir(trial.project.path());
+    let ran = match command.env("ROBLOX_API_KEY", SECRET).output() {
+        Ok(output) if output.status.code() == Some(0) => Ran::of(output),
+        other => {
+            eprintln!("skipped: there is no `unshare`, or no file system can be mounted here: {other:?}");
+            return;
+        }
+    };
+    let read = |name: &str| -> Value { serde_json::from_str(&trial.project.read(name)).unwrap() };
+    assert_eq!(ran.stdout, "0\n3\n3\n1\n3\n1\n", "{}", ran.stderr);
+    let status = read("status.json");
+    assert!(status["assets"].as_array().unwrap().iter().any(|row| row["asset_id"].is_u64()), "{status:#}");
+    for name in ["sync.json", "pin.json", "fresh.json"] {
+        let document = read(name);
+        let error = &document["errors"][0];
+        assert!(error["message"].as_str().unwrap().contains("the disk is full"), "{name}: {document:#}");
+        assert!(error["hint"].as_str().unwrap().contains("then run it again"), "{name}: {document:#}");
+    }
+    for name in ["doctor.json", "fresh_doctor.json"] {
+        let document = read(name);
+        let disk: Vec<&Value> =
+            document["checks"].as_array().unwrap().iter().filter(|check| check["check"] == "disk").collect();
+        let [disk] = disk.as_slice() else { panic!("{name}: {document:#}") };
+        let message = disk["message"].as_str().unwrap();
+        assert!(disk["result"] == "error" && message.contains("bytes free at `"), "{name}: {document:#}");
+    }
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3, "sent before the disk was full");
+}
+
 /// A run in a shell that sets its limits first; a write past one is an error and no signal.
 fn limited(trial: &Trial, limit: &str) -> Ran {
     let inner = trial.project.command(&["sync", "--once", "--json", "--timeout", "20s"]);
