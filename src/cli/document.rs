@@ -49,6 +49,9 @@ fn action(step: &Step, known: Option<(&Desired, &Recorded)>) -> Map<String, Valu
     entry.insert("asset_id".to_owned(), json!(asset_id.map(AssetId::get)));
     entry.insert("revision".to_owned(), json!(revision));
     entry.insert("rule".to_owned(), json!(step.reason.rule().name()));
+    if step.action.restores() {
+        entry.insert("restores".to_owned(), json!(true));
+    }
     if let Some(recorded) = recorded {
         let changes = diff::diff(step, recorded).into_iter();
         let changes = changes.map(|Difference { what, from, to }| json!({ "what": what, "from": from, "to": to }));

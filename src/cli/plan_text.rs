@@ -159,6 +159,7 @@ pub(super) fn rule(step: &Step, is_wanted: bool) -> String {
 pub(super) fn done(step: &Step, asset_id: AssetId, revision: Option<u64>, with_rule: bool) -> String {
     let revision = revision.map(|number| format!(", revision {number}")).unwrap_or_default();
     let about = match &step.action {
+        action if action.restores() => ", restored".to_owned(),
         Action::UpdateMetadata { changes, .. } => {
             let fields: Vec<String> = changes.iter().map(|change| change.field().name()).collect();
             format!(": {}", fields.join(", "))

@@ -19,6 +19,16 @@ pub(super) enum Tense {
 }
 
 /// The heading of a group of planned actions.
+impl Tense {
+    /// Restored assets.
+    const fn restored(self) -> &'static str {
+        match self {
+            Self::ToDo => "to restore",
+            Self::Done => "restored",
+        }
+    }
+}
+
 pub(super) const fn heading(action: &Action) -> &'static str {
     match action {
         Action::Create(_) => "new",
@@ -90,7 +100,12 @@ pub(super) fn tally<'a>(steps: impl IntoIterator<Item = &'a Step>, tense: Tense)
                     *fields.entry(field_noun(change.field())).or_default() += 1;
                 }
             }
-            action => *actions.entry(phrase(action, tense)).or_default() += 1,
+            action => {
+                *actions.entry(phrase(action, tense)).or_default() += 1;
+                if action.restores() {
+                    *actions.entry((RESTORED, tense.restored())).or_default() += 1;
+                }
+            }
         }
     }
     // An asset that is archived is one that the manifest no longer has.
@@ -122,7 +137,7 @@ const fn phrase(action: &Action, tense: Tense) -> (u8, &'static str) {
         Action::PointBack { pinned: false, .. } => (4, "switched back"),
         Action::PointBack { pinned: true, .. } | Action::Rollback { .. } => (5, "rolled back"),
         Action::Move { .. } => (6, "moved"),
-        Action::Restore { .. } => (7, "restored"),
+        Action::Restore { .. } => (RESTORED, Tense::Done.restored()),
         Action::Archive { .. } => (ARCHIVED, "archived"),
         Action::UpdateMetadata { .. } => (9, "changed"),
         Action::Settle { .. } | Action::Wait { .. } => (10, "finished processing"),
@@ -163,3 +178,6 @@ mod tests {
         assert_eq!(Tally::list(&tallies, Some(3)), "3 archived, 1 of 3 rejected by moderation");
     }
 }
+/// The place of the assets that are restored.
+const RESTORED: u8 = 7;
+

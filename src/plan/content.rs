@@ -76,7 +76,8 @@ fn plan_current<'a>(
     }
     let goes_back = match record.points_to {
         Some(from) if from != asset_id => {
-            let action = Action::PointBack { to: key, from, pinned: false };
+            let restores = drift::is_known_archived(inputs, record, asset_id);
+            let action = Action::PointBack { to: key, from, pinned: false, restores };
             push(plan, inputs, action, StepReason::ContentKnown(asset_id), ready.not_before);
             true
         }
@@ -123,6 +124,7 @@ fn plan_upload<'a>(
         identity: identity(ready),
         content: ready.facts.hash,
         from: old,
+        restores: key.is_some_and(|key| drift::is_archived_for(inputs, key.asset_id)),
     };
     let source = inputs.sharing.source(inputs.address);
     if !matches!(source, AssetSource::Existing { .. }) && rejected_elsewhere(plan, ready) {

@@ -45,15 +45,19 @@ pub(crate) fn diff(step: &Step, recorded: &Recorded) -> Vec<Difference> {
     let record = recorded.assets.get(&step.address);
     match &step.action {
         Action::Create(new) => created(new),
-        Action::Share { owner, key, identity, content, from: None } => {
+        Action::Share { owner, key, identity, content, from: None, restores } => {
             let mut all = identified(identity);
             all.push(Difference::set("content", short(content)));
             all.push(Difference::set("asset", key.map_or_else(|| owner.to_string(), |key| asset(key.asset_id))));
+            all.extend(restores.then(|| state("archived", "active")));
             all
         }
-        Action::Share { owner, key, content, from: Some(old), .. } => {
+        Action::Share { owner, key, content, from: Some(old), restores, .. } => {
             let to = key.map_or_else(|| owner.to_string(), |key| asset(key.asset_id));
-            vec![content_of(record, *old, Some(content)), Difference::new("asset", Some(asset(*old)), Some(to))]
+            let mut all =
+                vec![content_of(record, *old, Some(content)), Difference::new("asset", Some(asset(*old)), Some(to))];
+            all.extend(restores.then(|| state("archived", "active")));
+            all
         }
         Action::UpdateContent { asset_id, content, .. } => {
             let head = record.and_then(Record::head);
@@ -70,7 +74,11 @@ pub(crate) fn diff(step: &Step, recorded: &Recorded) -> Vec<Difference> {
             all.extend(new.expected_price.filter(|price| *price > 0).map(price));
             all
         }
-        Action::PointBack { to, from, .. } => pointed_back(record, *from, *to),
+        Action::PointBack { to, from, restores, .. } => {
+            let mut all = pointed_back(record, *from, *to);
+            all.extend(restores.then(|| state("archived", "active")));
+            all
+        }
         Action::Rollback { asset_id, to } => rolled_back(record, *asset_id, *to),
         Action::UpdateMetadata { asset_id, changes, .. } => {
             changes.iter().map(|change| field(change, *asset_id, record, recorded)).collect()
@@ -362,9 +370,9 @@ mod tests {
         for pinned in [false, true] {
             let to = RevisionKey { asset_id: id(10), version: None };
             check(
-                Action::PointBack { to, from: id(11), pinned },
+                Action::PointBack { to, from: id(11), pinned, restores: true },
                 &image,
-                "content `02020202` -> `01010101`\nasset `assets/11` -> `assets/10`\nrevision `2` -> `1`",
+                "content `02020202` -> `01010101`\nasset `assets/11` -> `assets/10`\nrevision `2` -> `1`\nstate `archived` -> `active`",
             );
         }
         let share = |key: Option<RevisionKey>, from: Option<AssetId>| Action::Share {
@@ -373,6 +381,7 @@ mod tests {
             identity: identity(AssetType::Image, Privacy::Default),
             content: hash(9),
             from,
+            restores: false,
         };
         check(share(None, Some(id(11))), &image, "content `02020202` -> `09090909`\nasset `assets/11` -> `other`");
         check(

@@ -214,6 +214,20 @@ pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, retirement: Retire
     asset.archived == Some(false) && (was_looked_at || recorded.was_just_restored(asset_id, now))
 }
 
+/// Whether an asset of an address is archived, as far as is known.
+pub(super) fn is_known_archived(inputs: &AddressInputs<'_>, record: &Record, asset_id: AssetId) -> bool {
+    let own = record.retirements.get(&asset_id).is_some_and(|retirement| {
+        retirement.archived_at.is_some() && !is_back(inputs.recorded, asset_id, *retirement, inputs.now)
+    });
+    own || is_archived_for(inputs, asset_id)
+}
+
+/// The same of an asset that another address has.
+pub(super) fn is_archived_for(inputs: &AddressInputs<'_>, asset_id: AssetId) -> bool {
+    for_another(inputs, asset_id).is_some_and(|retirement| retirement.archived_at.is_some())
+        || is_archived(inputs, asset_id)
+}
+
 /// How Macadam archived an asset for another address that has or had it.
 fn for_another(inputs: &AddressInputs<'_>, asset_id: AssetId) -> Option<Retirement> {
     let archived = inputs.archivings.get(&asset_id).copied();

@@ -106,7 +106,8 @@ fn point_back(
 ) -> bool {
     match record.points_to {
         Some(from) if from != key.asset_id => {
-            let action = Action::PointBack { to: key, from, pinned: true };
+            let restores = drift::is_known_archived(inputs, record, key.asset_id);
+            let action = Action::PointBack { to: key, from, pinned: true, restores };
             push(plan, inputs, action, StepReason::PinnedToAsset(key.asset_id), not_before);
             true
         }

@@ -134,6 +134,8 @@ pub(crate) enum Action {
         content: ContentHash,
         /// The asset that the address is now.
         from: Option<AssetId>,
+        /// The asset is archived as far as is known, so it is restored before.
+        restores: bool,
     },
     /// Give a Model new content.
     UpdateContent {
@@ -165,6 +167,8 @@ pub(crate) enum Action {
         from: AssetId,
         /// A pin asks for it.
         pinned: bool,
+        /// The asset is archived as far as is known, so it is restored before.
+        restores: bool,
     },
     /// Make an earlier version of a Model current again.
     Rollback {
@@ -215,6 +219,11 @@ pub(crate) enum Action {
 }
 
 impl Action {
+    /// Returns whether an archived asset is restored beside what the name says.
+    pub(crate) const fn restores(&self) -> bool {
+        matches!(self, Self::Share { restores: true, .. } | Self::PointBack { restores: true, .. })
+    }
+
     /// A person's word for it once it is done.
     pub(crate) const fn done_word(&self) -> &'static str {
         match self {

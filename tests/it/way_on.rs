@@ -73,6 +73,25 @@ fn archivings_are_not_counted_among_the_assets_of_the_manifest() {
     assert!(ran.stdout.contains("Not finished: 1 archived, 1 of 4 rejected by moderation."), "{}", ran.stdout);
 }
 
+/// An archived asset is used again by another address, which is told beside the sharing.
+#[test]
+fn a_restored_asset_of_another_address_is_shown_as_restored() {
+    let (remote, project) = pictures(&["a", "b"]);
+    let manifest = format!("{GLOBS}\n[policy]\nremoved = \"archive\"\narchive_after = \"0d\"\n");
+    project.write("assets.toml", &manifest);
+    project.sync();
+    project.remove("ui/a.png");
+    project.sync();
+    project.write("ui/b.png", png(1));
+    let plan = project.run(&["plan"]).expect(0).stdout;
+    assert!(plan.contains("archived") && plan.contains("active") && plan.contains("1 to restore"), "{plan}");
+    let planned = &project.json(&["plan"]).1["actions"][0];
+    assert_eq!(planned["restores"], true, "{planned:#}");
+    let told = project.run(&["sync", "--once"]).expect(0).stdout;
+    assert!(told.contains("ui/b.png") && told.contains(", restored\n") && told.contains("1 restored"), "{told}");
+    assert_eq!(remote.requests(ApiEndpoint::RestoreAsset), 1);
+}
+
 #[test]
 fn a_refused_archiving_names_its_asset_among_several() {
     let (remote, project) = pictures(&["a", "b"]);
