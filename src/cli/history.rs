@@ -101,6 +101,10 @@ impl KnownHistory {
     /// Loads one address alone, if that is enough to know which revision is current.
     fn load_alone(target: &ProjectTarget, wanted: &Address) -> Option<Self> {
         let SettledHistory { status, record, events } = settled::history(&target.project, &target.remote, wanted)?;
+        // Another address is named then.
+        if record.history.iter().any(|(_, fact)| fact.shared) {
+            return None;
+        }
         let current = status.asset_id.zip(status.revision);
         let pinned = status.pin.and_then(|pin| Some(find(&record, pin).ok()?.0));
         let view = StateSnapshot::default();
@@ -178,6 +182,26 @@ impl KnownHistory {
         match pin {
             Pin::Revision(revision) if at.version != Some(revision) => Some(revision.get()),
             Pin::Revision(_) | Pin::Asset(_) => None,
+        }
+    }
+
+    /// Whether it is another address's upload, which this one shares.
+    fn is_shared(seen: &RemoteRevision) -> bool {
+        seen.fact.is_some_and(|fact| fact.shared)
+    }
+
+    /// The address that uploaded what this one shares, where it is known.
+    fn shared_with(&self, seen: &RemoteRevision) -> Option<&Address> {
+        let uploaded = |record: &Record| record.history.get(seen.key).is_some_and(|fact| !fact.shared);
+        let found = self.view.recorded.assets.iter().find(|(_, record)| uploaded(record));
+        found.map(|(address, _)| address).filter(|address| **address != self.address)
+    }
+
+    /// How it came to be, for a person.
+    fn how(&self, seen: &RemoteRevision) -> String {
+        match self.origin(seen).map_or("-", Origin::in_words) {
+            word if !Self::is_shared(seen) => word.to_owned(),
+            _ => self.shared_with(seen).map_or_else(|| "shared".to_owned(), |other| format!("shared with {other}")),
         }
     }
 
@@ -320,13 +344,13 @@ fn entry(known: &KnownHistory, seen: &RemoteRevision) -> Value {
         "asset_id": seen.key.asset_id.get(),
         "content_hash": fact.and_then(|fact| fact.content).map(|hash| hash.to_string()),
         "created_at": fact.and_then(|fact| fact.made).map(|(at, _)| at.to_string()),
-        "action": known.origin(seen).map(Origin::name),
+        "action": if KnownHistory::is_shared(seen) { Some("share") } else { known.origin(seen).map(Origin::name) },
         "current": known.is_current(seen),
         "pinned": known.pinned == Some(seen.key),
         "rollback_of": known.rollback_of(seen),
         "file": known.is_file(seen),
         "state": fact.map(|fact| fact.state.name()),
-        "shared": fact.is_some_and(|fact| fact.shared),
+        "shared": KnownHistory::is_shared(seen),
         "duplicate": known.is_duplicate(seen),
         "creator": fact.and_then(|fact| fact.kind).map(|kind| kind.creator.to_string()),
         "disputed": fact.is_some_and(|fact| fact.disputed),
@@ -413,8 +437,8 @@ fn cells(known: &KnownHistory, seen: &RemoteRevision, asked: bool, form: fn(Asse
     let content: String = hash.map_or_else(|| "unknown".to_owned(), |hash| hash.to_string().chars().take(12).collect());
     let when = fact.and_then(|fact| fact.made).map(|(at, _)| Minute(at).to_string());
     let when = when.unwrap_or_else(|| "-".to_owned());
-    let by = known.origin(seen).map_or("-", Origin::in_words);
-    let by = if fact.is_none() { paint(TextStyle::Warning, by) } else { by.to_owned() };
+    let by = known.how(seen);
+    let by = if fact.is_none() { paint(TextStyle::Warning, by) } else { by };
     let remote = if asked { remote_column(seen.remote) } else { String::new() };
     let current = known.is_current(seen);
     let mut marks = Vec::new();
@@ -426,7 +450,6 @@ fn cells(known: &KnownHistory, seen: &RemoteRevision, asked: bool, form: fn(Asse
     let state = fact.map(|fact| fact.state).filter(|state| *state != RevisionState::Live);
     marks.extend(known.number(*key).is_none().then(|| "another asset".to_owned()));
     marks.extend(state.map(|state| paint(TextStyle::Bad, state.name())));
-    marks.extend(fact.is_some_and(|fact| fact.shared).then(|| "shared".to_owned()));
     marks.extend(known.is_duplicate(seen).then(|| paint(TextStyle::Warning, "duplicate, not used")));
     let kind = fact.and_then(|fact| fact.kind).filter(|kind| *kind != known.record.identity.kind());
     marks.extend(kind.map(|kind| format!("of {} as {}", kind.creator, kind.asset_type)));

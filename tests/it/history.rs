@@ -6,6 +6,7 @@ use macadam::emulator::{ApiEndpoint, Config, ForeignEdit, ModerationRule, Modera
 use serde_json::{Value, json};
 
 use super::cli::snapshot;
+use super::everyday::pictures;
 use super::support::{Project, Ran, Remote, png, rbxmx};
 
 const MANIFEST: &str =
@@ -282,4 +283,17 @@ fn a_repeated_upload_is_reported_afterwards() {
     assert!(told.contains("so there may be two copies of it on Roblox"), "{told}");
     let (_, document) = project.json(&["history", "sword"]);
     assert_eq!(document["events"], json!([]));
+}
+
+#[test]
+fn a_shared_revision_names_the_address_that_uploaded_it() {
+    let (_remote, project) = pictures(&["a"]);
+    project.write("ui/b.png", png(1));
+    project.sync();
+    let told = project.run(&["history", "ui/b.png"]).expect(0).stdout;
+    assert!(told.contains("shared with ui/a.png  current\n") && !told.contains("uploaded"), "{told}");
+    let revision = &project.json(&["history", "ui/b.png"]).1["revisions"][0];
+    assert_eq!((&revision["action"], &revision["shared"]), (&json!("share"), &json!(true)), "{revision:#}");
+    let told = project.run(&["history", "ui/a.png"]).expect(0).stdout;
+    assert!(told.contains("uploaded  current\n"), "{told}");
 }
