@@ -453,6 +453,9 @@ fn a_refused_key_stops_everything() {
     let found = error(&project, &["sync", "--once"], 4);
     assert!(found["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{found:#}");
     assert_eq!(remote.assets().len(), 0);
+    // Roblox was asked, and answered.
+    let told = project.run(&["sync", "--once", "-v"]).expect(4).stderr;
+    assert!(told.contains("doesn't accept") && !told.contains("couldn't be asked"), "{told}");
     // With the right key nothing stands in the way.
     remote.control().put_key(EmulatedKey::all_powerful(SECRET, "ours", Principal::User(1)));
     assert_eq!(project.sync()["summary"], json!({"create": 2}));

@@ -64,6 +64,8 @@ pub(crate) async fn check(
     match response {
         Some(Ok(Some(reply))) => match reply.result {
             Ok(facts) => judge(&facts, creators, now),
+            // Roblox's answer to the work says it, once.
+            Err(failure) if failure.is_credential() => KeyVerdict::default(),
             Err(failure) => {
                 tracing::info!("Roblox couldn't be asked what the key may do: {}", with_causes(&failure));
                 KeyVerdict::default()

@@ -50,7 +50,7 @@ impl Service<'_> {
                         for report in &ended.reports {
                             match report.outcome {
                                 Outcome::Running { .. } => running += 1,
-                                _ => self.observability.step_ended(report),
+                                _ => self.observability.step_ended(report, false),
                             }
                         }
                     }

@@ -163,8 +163,8 @@ impl Observability {
         self.changed_at.get(address).map_or_else(tracing::Span::none, |(_, id)| id.span())
     }
 
-    /// Logs and counts the outcome of a step.
-    pub(super) fn step_ended(&mut self, report: &StepReport) {
+    /// Logs and counts the outcome of a step; one that a refused key stopped is told as that.
+    pub(super) fn step_ended(&mut self, report: &StepReport, key_is_refused: bool) {
         let (address, action) = (&report.step.address, report.step.action.name());
         let _following = self.span(address).entered();
         let result = match &report.outcome {
@@ -177,6 +177,10 @@ impl Observability {
             Outcome::InDoubt { message } => {
                 tracing::warn!(%address, action, "outcome unknown: {message}");
                 "in_doubt"
+            }
+            Outcome::TryLater { message } if key_is_refused => {
+                tracing::debug!(%address, action, "waits for another API key: {message}");
+                "later"
             }
             Outcome::TryLater { message } => {
                 tracing::warn!(%address, action, "trying again later: {message}");

@@ -3,7 +3,7 @@
 use super::{LOCKFILE_EVERY, Service, ServiceError};
 use crate::engine::reconcile::workers::{End, WorkerResult};
 use crate::engine::remote::overdue;
-use crate::engine::report::run_report::Outcome;
+use crate::engine::report::run_report::{Outcome, Stop};
 use crate::platform::clock;
 
 impl Service<'_> {
@@ -37,8 +37,9 @@ impl Service<'_> {
             tracing::error!(%address, "a bug in Macadam stopped this asset until the next full check: {message}");
             self.needs.recovery.insert(address.clone());
         }
+        let key_is_refused = matches!(self.reconciler.context.stop.why(), Some(Stop::Credential { .. }));
         for report in &reports {
-            self.observability.step_ended(report);
+            self.observability.step_ended(report, key_is_refused);
         }
         if reports.iter().any(|report| !matches!(report.outcome, Outcome::NotBegun)) {
             self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
