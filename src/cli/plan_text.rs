@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::output::{TextStyle, paint, plural, stdout_columns};
-use super::tally::{Tally, Tense, heading, hold_word, tally};
+use super::tally::{HoldGroup, Tally, Tense, heading, tally};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::history::RevisionState;
@@ -18,7 +18,7 @@ use crate::model::shown::foreign;
 use crate::plan::current::current;
 use crate::plan::diff::{self, Difference};
 use crate::plan::reason::hold::HoldReason;
-use crate::plan::{Action, Drift, HeldPart, Hold, HoldKind, Note, Plan, Step};
+use crate::plan::{Action, Drift, HeldPart, Hold, Note, Plan, Step};
 
 /// A group with more entries than this is cut.
 const LONG: usize = 20;
@@ -115,12 +115,7 @@ impl Outline<'_> {
         let unverified = untouched().filter(|address| self.is_unverified(address)).count() as u64;
         let unchanged = untouched().count() as u64 - unverified;
         let mut tallies = tally(steps, Tense::ToDo);
-        tallies.extend(KINDS.map(|kind| {
-            // An asset may have several reasons.
-            let on_hold: BTreeSet<&Address> =
-                held.iter().filter(|hold| hold.kind() == kind).map(|hold| &hold.address).collect();
-            Tally::assets(on_hold.len() as u64, hold_word(kind))
-        }));
+        tallies.extend(HoldGroup::ALL.map(|group| group.tally(held)));
         let drifted = match drifts.len() {
             0 => String::new(),
             count => format!(" {count} changed on Roblox."),
@@ -159,12 +154,12 @@ pub(super) fn rule(step: &Step, is_wanted: bool) -> String {
 pub(super) fn done(step: &Step, asset_id: AssetId, revision: Option<u64>, with_rule: bool) -> String {
     let revision = revision.map(|number| format!(", revision {number}")).unwrap_or_default();
     let about = match &step.action {
-        action if action.restores() => ", restored".to_owned(),
         Action::UpdateMetadata { changes, .. } => {
             let fields: Vec<String> = changes.iter().map(|change| change.field().name()).collect();
             format!(": {}", fields.join(", "))
         }
         Action::Move { from } => format!(", from {from}"),
+        action if action.restores() => ", restored".to_owned(),
         _ => String::new(),
     };
     let name = paint(TextStyle::Good, format!("{:<15}", step.action.done_word()));
@@ -204,9 +199,6 @@ pub(super) fn are(count: u64) -> String {
     format!("{} {}", plural(count, "asset"), if count == 1 { "is" } else { "are" })
 }
 
-/// The order in which holds are shown.
-const KINDS: [HoldKind; 4] = [HoldKind::Held, HoldKind::Rejected, HoldKind::Failed, HoldKind::Waiting];
-
 /// The place of an action's group.
 const fn place(action: &Action) -> usize {
     match action {
@@ -225,15 +217,17 @@ const fn place(action: &Action) -> usize {
 /// The actions that are not done, with reasons and hints.
 pub(super) fn holds(held: &[Hold], all: bool) -> Vec<String> {
     let mut lines = Vec::new();
-    for kind in KINDS {
-        if kind == HoldKind::Waiting {
-            section(&mut lines, TextStyle::Warning, hold_word(kind), waiting(held), all);
-            continue;
-        }
-        let of_kind: Vec<&Hold> = held.iter().filter(|hold| hold.kind() == kind).collect();
-        let entries = alike(&of_kind).into_iter().map(|alike| entry(&alike, all)).collect();
-        let tone = if kind == HoldKind::Held { TextStyle::Warning } else { TextStyle::Bad };
-        counted_section(&mut lines, tone, (hold_word(kind), of_kind.len()), entries, all);
+    for group in HoldGroup::ALL {
+        let of_group: Vec<&Hold> = held.iter().filter(|hold| HoldGroup::of(hold) == group).collect();
+        let entries = match group {
+            HoldGroup::Waiting => waiting(&of_group),
+            _ => alike(&of_group).into_iter().map(|alike| entry(&alike, all)).collect(),
+        };
+        let tone = match group {
+            HoldGroup::Held | HoldGroup::Waiting => TextStyle::Warning,
+            HoldGroup::Rejected | HoldGroup::Unusable | HoldGroup::Failed => TextStyle::Bad,
+        };
+        counted_section(&mut lines, tone, (group.heading(), group.count(held)), entries, all);
     }
     lines
 }
@@ -287,9 +281,9 @@ pub(super) fn together(addresses: &[&Address], all: bool) -> String {
 }
 
 /// One entry for all assets that wait for the same thing.
-fn waiting(held: &[Hold]) -> Vec<Vec<String>> {
+fn waiting(held: &[&Hold]) -> Vec<Vec<String>> {
     let mut reasons: BTreeMap<&HoldReason, u64> = BTreeMap::new();
-    for hold in held.iter().filter(|hold| hold.kind() == HoldKind::Waiting) {
+    for hold in held {
         *reasons.entry(&hold.reason).or_default() += 1;
     }
     reasons.into_iter().map(|(reason, count)| vec![format!("  {}: {reason}", plural(count, "asset"))]).collect()
@@ -319,7 +313,7 @@ pub(super) fn notes(notes: &[Note], all: bool) -> Vec<String> {
 
 /// A heading with a count, and the entries below it, cut where they are many.
 fn section(lines: &mut Vec<String>, tone: TextStyle, name: &str, entries: Vec<Vec<String>>, all: bool) {
-    let count = entries.len();
+    let count = entries.len() as u64;
     counted_section(lines, tone, (name, count), entries, all);
 }
 
@@ -327,7 +321,7 @@ fn section(lines: &mut Vec<String>, tone: TextStyle, name: &str, entries: Vec<Ve
 fn counted_section(
     lines: &mut Vec<String>,
     tone: TextStyle,
-    (name, total): (&str, usize),
+    (name, total): (&str, u64),
     entries: Vec<Vec<String>>,
     all: bool,
 ) {

@@ -6,7 +6,7 @@ use super::args::Global;
 use super::exit::Exit;
 use super::github::AnnotationLevel;
 use super::output::{Printer, TextStyle, annotate, annotates, listed, paint, plural};
-use super::tally::{Tally, Tense, hold_word, tally};
+use super::tally::{HoldGroup, Tally, Tense, tally};
 use super::{invocation, outputs, plan, plan_text, target};
 use crate::engine::report::run_report::{Outcome, RunReport, Stop};
 use crate::engine::workspace::gather::read_manifest;
@@ -114,9 +114,24 @@ pub(super) fn annotate_report(report: &RunReport, project: &Project) {
     plan::annotate_holds(&report.held, project, lines);
 }
 
+/// The assets that a run had no more time for.
+pub(super) fn not_started(report: &RunReport) -> BTreeSet<&Address> {
+    let not_begun = report.failures().into_iter().filter(|entry| matches!(entry.outcome, Outcome::NotBegun));
+    let not_begun = not_begun.filter(|entry| !report.is_held(&entry.step)).map(|entry| &entry.step.address);
+    let is_over = matches!(report.stop, Some(Stop::TimedOut | Stop::Signal(_)));
+    not_begun.chain(untried(report).filter(|_| is_over)).collect()
+}
+
+/// The assets with steps that are left and that nothing else is said about.
+fn untried(report: &RunReport) -> impl Iterator<Item = &Address> {
+    report.unreported().into_iter().filter(|step| !report.is_held(step)).map(|step| &step.address)
+}
+
 /// Prints the actions that did not end well, and counts them.
 fn show_failures(output: Printer, report: &RunReport, all: bool) -> [Tally; 3] {
-    let (mut waiting, mut not_begun, mut running) = (0, 0, 0);
+    let mut running = 0;
+    let not_started = not_started(report);
+    let mut not_done: BTreeSet<&Address> = untried(report).filter(|address| !not_started.contains(address)).collect();
     // What several met alike is told once, at the place of the first one.
     type Told<'a> = (TextStyle, &'a str, &'a String, Option<&'a String>);
     let mut alike: Vec<(Told<'_>, Vec<&Address>)> = Vec::new();
@@ -126,10 +141,7 @@ fn show_failures(output: Printer, report: &RunReport, all: bool) -> [Tally; 3] {
             _ if report.is_held(&entry.step) => continue,
             Outcome::Refused { message, hint } => (TextStyle::Bad, "failed", message, hint.as_ref()),
             // An interrupted run has many of these: their number is enough here.
-            Outcome::NotBegun => {
-                not_begun += 1;
-                continue;
-            }
+            Outcome::NotBegun => continue,
             Outcome::Running { .. } => {
                 running += 1;
                 continue;
@@ -139,7 +151,7 @@ fn show_failures(output: Printer, report: &RunReport, all: bool) -> [Tally; 3] {
             Outcome::Superseded { reason } => (TextStyle::Warning, "changed", reason, None),
             Outcome::Done { .. } => continue,
         };
-        waiting += 1;
+        not_done.insert(&entry.step.address);
         let (address, told) = (&entry.step.address, (tone, word, message, hint));
         match alike.iter_mut().find(|(known, _)| *known == told) {
             Some((_, addresses)) => addresses.push(address),
@@ -158,9 +170,9 @@ fn show_failures(output: Printer, report: &RunReport, all: bool) -> [Tally; 3] {
         }
     }
     [
-        Tally::assets(waiting, "not done"),
+        Tally::assets(not_done.len() as u64, "not done"),
         Tally::assets(running, "still processing at Roblox"),
-        Tally::assets(not_begun, "not started"),
+        Tally::assets(not_started.len() as u64, "not started"),
     ]
 }
 
@@ -175,12 +187,15 @@ fn show_summary(
     let rehearsal = global.emulator;
     let done = report.steps.iter().filter(|entry| entry.outcome.is_done()).map(|entry| &entry.step);
     let mut tallies = tally(done, Tense::Done);
-    for kind in [HoldKind::Failed, HoldKind::Rejected, HoldKind::Held, HoldKind::Waiting] {
-        tallies.push(Tally::assets(report.held_by(kind) as u64, hold_word(kind)));
-    }
+    let groups = [HoldGroup::Unusable, HoldGroup::Failed, HoldGroup::Rejected, HoldGroup::Held, HoldGroup::Waiting];
+    tallies.extend(groups.map(|group| group.tally(&report.held)));
     tallies.extend(unfinished.iter().cloned());
     tallies.push(Tally::assets(report.under_review, "in moderation"));
-    tallies.push(Tally::assets(report.drifts.len() as u64, "changed on Roblox"));
+    let differ = report.drifts.iter().map(|drift| &drift.address).collect::<BTreeSet<_>>().len() as u64;
+    // A run that is done says it by itself.
+    if !report.in_sync() || rehearsal {
+        tallies.push(Tally::assets(differ, "changed on Roblox"));
+    }
     match &report.stop {
         Some(Stop::TimedOut) => output.warning("stopped, because the time of --timeout is over. Nothing is lost"),
         Some(Stop::Signal(_)) => output.warning("interrupted. Nothing is lost"),
@@ -205,11 +220,16 @@ fn show_summary(
     };
     let colon = match (counts.is_empty(), unwritten) {
         (false, _) => ": ",
-        (true, 0) => ", nothing to do",
+        (true, 0) if differ == 0 || rehearsal => ", nothing to do",
         (true, _) => "",
     };
     let assets = plan_text::are(all);
     let rest = match (in_sync, rehearsal) {
+        (true, false) if differ > 0 => {
+            let (same, were) = (all.saturating_sub(differ), if differ == 1 { "was" } else { "were" });
+            let (of, are) = (plural(all, "asset"), if same == 1 { "is" } else { "are" });
+            format!("{same} of {of} {are} up to date{colon}{counts}; {differ} {were} changed on Roblox (above).")
+        }
         (true, false) => format!("{assets} up to date{colon}{counts}."),
         (true, true) => format!("{}{colon}{counts}.", plural(all, "asset")),
         (false, _) if counts.is_empty() => format!("{assets} not up to date."),

@@ -482,6 +482,22 @@ fn a_missing_scope_stops_everything_however_roblox_says_so() {
 }
 
 #[test]
+fn a_run_that_a_missing_scope_stops_counts_what_is_left() {
+    let (remote, project) = new();
+    project.sync();
+    project.write("sword.rbxmx", rbxmx("another sword"));
+    remote
+        .control()
+        .put_key(EmulatedKey { write: false, ..EmulatedKey::all_powerful(SECRET, "ours", Principal::User(1)) });
+    let ran = project.run(&["sync", "--once"]).expect(4);
+    assert!(ran.stdout.ends_with("Stopped: 1 of 2 not done.\n"), "{}", ran.stdout);
+    // A file that can't be used doesn't hide it.
+    project.write("icon.png", "no picture");
+    let ran = project.run(&["sync", "--once"]).expect(4);
+    assert!(ran.stdout.ends_with("Stopped: 1 of 2 files can't be used, 1 not done.\n"), "{}", ran.stdout);
+}
+
+#[test]
 fn a_moderated_account_stops_everything() {
     let (remote, project) = new();
     remote.control().moderate_account(Principal::User(1), true);

@@ -152,7 +152,7 @@ fn a_plan_shows_holds_and_drifts() {
     project.write("icon.png", "no picture");
     let refreshed = shown(project.run(&["plan", "--refresh"]).expect(1));
     insta::assert_snapshot!(refreshed, @r#"
-    failed (1)
+    files that can't be used (1)
       icon
           the content is not that of a .png file
           hint: export it again, and check that other programs can open it
@@ -162,7 +162,7 @@ fn a_plan_shows_holds_and_drifts() {
           revision 2 was made on Roblox, outside of Macadam
           hint: if it is a deploy that this checkout hasn't pulled, pull it; `macadam sync --once --overwrite sword` puts the file over it
 
-    Plan: 1 failed. 1 changed on Roblox.
+    Plan: 1 file can't be used. 1 changed on Roblox.
     assets.lock.toml would change.
     "#);
     let (_, document) = project.json(&["plan", "--refresh"]);
@@ -252,7 +252,7 @@ fn drift_is_a_warning_and_no_failure() {
     project.let_reads_catch_up();
     let (text, warnings) = sync(&project, &["--refresh"], 0);
     insta::assert_snapshot!(format!("{text}{warnings}"), @r#"
-    Done. 2 assets are up to date: 1 changed on Roblox.
+    Done. 1 of 2 assets is up to date; 1 was changed on Roblox (above).
     warning: sword (rbxassetid://ID): display_name changed on Roblox, outside of Macadam; change it here as well, or set `policy.drift = "heal"` to have it put back
     "#);
     let (code, document) = project.json(&["sync", "--once", "--refresh"]);

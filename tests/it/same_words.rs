@@ -51,7 +51,9 @@ fn a_file_that_can_not_be_used_is_told_in_the_same_words() {
     // The summary names what is left, and what to do.
     let told = printed(&project, &["sync", "--once"]);
     assert!(
-        told.contains("7 of 8 failed. See above how to fix dead, empty, folder and 4 more, then run it again."),
+        told.contains(
+            "7 of 8 files can't be used. See above how to fix dead, empty, folder and 4 more, then run it again."
+        ),
         "{told}"
     );
 }

@@ -7,7 +7,7 @@ use crate::engine::workspace::outputs::OutputFile;
 use crate::manifest::Diagnostic;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::plan::{Action, Drift, HeldPart, Hold, HoldKind, Note, Step};
+use crate::plan::{Action, Drift, HeldPart, Hold, Note, Step};
 
 /// How a step ended. The executor reports in no other form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,12 +218,6 @@ impl RunReport {
             last.insert(&report.step.address, report);
         }
         last.into_values().filter(|report| !report.outcome.is_done()).collect()
-    }
-
-    /// Returns the number of assets with a hold of this kind. One may have several.
-    pub(crate) fn held_by(&self, kind: HoldKind) -> usize {
-        let held = self.held.iter().filter(|hold| hold.kind() == kind).map(|hold| &hold.address);
-        held.collect::<BTreeSet<_>>().len()
     }
 }
 
