@@ -12,10 +12,11 @@ use super::document;
 use super::embedded::Embedded;
 use super::errors::problem;
 use super::exit::{CommandFailure, Exit};
+use super::interruption::Interruption;
 use super::output::{Printer, TextStyle, listed, paint, plural};
 use super::plan_text;
 use super::progress::Bars;
-use super::sync::{confirm, end_after, listen_to_signals};
+use super::sync::{confirm, end_after};
 use super::target::{self, ProjectTarget};
 use crate::cloud::client::Client;
 use crate::engine::reconcile::once::{OnceOptions, SyncError, sync_once};
@@ -72,12 +73,14 @@ impl Hand {
         command: &str,
     ) -> Result<Self, CommandFailure> {
         let stop = Shutdown::default();
-        listen_to_signals(&stop)?;
+        let interruption = Interruption::listen(&stop)?;
         end_after(&stop, TIMEOUT);
         let credential = target::credential(global, target)?;
         let session = Session::open(&target.project, &target.remote, command).await?;
         let (client, embedded) = target::connect(global, target, credential).await?;
-        Ok(Self { session, client: Arc::new(client), stop, bars: Bars::new(output), embedded, output })
+        let bars = Bars::new(output);
+        interruption.tell_through(output, &bars);
+        Ok(Self { session, client: Arc::new(client), stop, bars, embedded, output })
     }
 
     /// Reconciles these addresses, and the icons and previews that show one of them, as `sync

@@ -26,6 +26,7 @@ mod help;
 mod history;
 mod import;
 mod init;
+mod interruption;
 mod invocation;
 mod lockfile;
 mod man;
@@ -41,6 +42,7 @@ mod pin;
 mod plan;
 mod plan_text;
 mod progress;
+mod progress_line;
 mod question;
 mod recreate;
 mod renamed;
@@ -199,12 +201,14 @@ fn start_log(cli: &Cli) {
         (false, 0) => logs::Level::Info,
         (false, _) => logs::Level::Debug,
     };
-    let reader = match log_reader() {
-        logs::Reader::Terminal if service && global.verbose == 0 => logs::Reader::Person,
-        reader => reader,
-    };
     // Whoever asks for a log gets all of it.
     let prints_outcomes = !service && !global.json && global.verbose == 0;
+    let reader = match log_reader() {
+        logs::Reader::Terminal if service && global.verbose == 0 => logs::Reader::Person,
+        // The few warnings among a command's results.
+        logs::Reader::Terminal | logs::Reader::Plain if prints_outcomes => logs::Reader::Person,
+        reader => reader,
+    };
     let (mark, options) = (invocation::mark(), invocation::repeated());
     logs::start(form, level, reader, logs::Wording { mark, options, fit: Some(output::fitted), prints_outcomes });
 }

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::args::{Global, ImportArgs};
 use super::credential;
 use super::exit::{CommandFailure, Exit};
+use super::interruption::Interruption;
 use super::invocation;
 use super::output::{Printer, TextStyle, fitted, paint, plural};
 use super::plan::preview;
-use super::sync::listen_to_signals;
 use super::target::{self, ProjectTarget};
 use crate::engine::commands::moving::{self, MoveError, PreparedImport, ToolProject};
 use crate::engine::reconcile::shutdown::Shutdown;
@@ -66,7 +66,7 @@ pub(super) async fn run(
     let checked = credential.is_some();
     if let Some(credential) = credential {
         let stop = Shutdown::default();
-        listen_to_signals(&stop)?;
+        Interruption::listen(&stop)?;
         let (client, _) = target::connect(global, &target, credential).await?;
         moved.verify(&client, &stop, &listener).await?;
         if stop.is_triggered() {

@@ -1,7 +1,9 @@
 //! The progress display: a bar that moves on a terminal, and elsewhere, such as in CI, a line now and
 //! then. Both appear only while something takes time. Results are printed as they happen.
+//!
+//! One thread draws the line anew each second, since its words count down while nothing happens.
+//! Read next: [`super::progress_line`], which has the words.
 
-use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,23 +11,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::{SignedDuration, Timestamp};
 
-use super::fit;
 use super::output::{Printer, stderr_columns};
 use super::plan_text::done;
-use crate::engine::report::estimate::{Estimate, RoughTime};
-use crate::engine::report::progress::{Listener, ProgressEvent, silent};
+use super::progress_line::ProgressLine;
+use crate::engine::report::progress::{Listener, ProgressEvent, WaitReason, silent};
 use crate::engine::report::run_report::Outcome;
-use crate::model::address::Address;
-use crate::model::minute::Minute;
 use crate::platform::{clock, failpoint};
-
-/// Macadam hashes fewer files than this before anybody could read a display.
-const WORTH_SHOWING: u64 = 64;
-
-/// The number of files that are named while they upload.
-const NAMED: usize = 2;
 
 /// Below this many columns there is no room for a bar beside the words.
 const WIDE: usize = 60;
@@ -33,8 +25,18 @@ const WIDE: usize = 60;
 /// The columns of the bar.
 const BAR: usize = 10;
 
+/// The display with the bar.
+const WITH_BAR: &str = "{bar:10} {wide_msg}";
+
+/// The display without a bar. `wide_msg` is cut at the terminal's edge: a line that wraps can't be
+/// drawn over.
+const WITHOUT_BAR: &str = "{spinner} {wide_msg}";
+
 /// How often the display moves.
 const TICK: Duration = Duration::from_millis(120);
+
+/// How often its words are written anew: they count seconds.
+const REDRAWN_EVERY: Duration = Duration::from_secs(1);
 
 /// The time between two lines where no terminal is. CI systems and people take a job that prints
 /// nothing for a few minutes for dead.
@@ -43,9 +45,9 @@ const PRINTED_EVERY: Duration = Duration::from_secs(30);
 /// One line with the progress.
 #[derive(Debug, Clone)]
 pub(super) struct Bars {
-    line: Option<Arc<Mutex<Line>>>,
-    /// Ends the thread that prints lines, once it is gone.
-    printing: Option<Arc<Mutex<Option<Sender<()>>>>>,
+    display: Option<Arc<Mutex<Display>>>,
+    /// Ends the thread that draws or prints the line, once it is gone.
+    drawing: Option<Arc<Mutex<Option<Sender<()>>>>>,
     /// Prints results.
     results: Option<Arc<Mutex<Option<ResultPrinter>>>>,
     /// Names the rules too.
@@ -59,46 +61,33 @@ struct ResultPrinter {
     thread: JoinHandle<()>,
 }
 
-#[derive(Debug)]
-struct Line {
+/// The line and where it is shown.
+#[derive(Debug, Default)]
+struct Display {
+    line: ProgressLine,
     /// The display, on a terminal.
     bar: Option<ProgressBar>,
-    /// What is done before there is a plan, such as hashing files.
-    before: Option<String>,
-    uploading: BTreeSet<Address>,
-    at_roblox: BTreeSet<Address>,
-    /// Why the latest delayed request waits, and until when.
-    waiting: Option<(&'static str, Duration)>,
-    /// Since when there is no connection.
-    unconnected_since: Option<Timestamp>,
-    /// When the run ends whatever is left.
-    ends_at: Option<Timestamp>,
-    done: u64,
-    failed: u64,
-    steps: u64,
-    estimate: Estimate,
+    /// It shows a bar beside the words.
+    has_bar: bool,
+    /// It is taken away, for good or for a question.
+    is_hidden: bool,
 }
 
 impl Bars {
     /// A display on standard error, if people read. On a terminal it moves.
     pub(super) fn new(output: Printer) -> Self {
         if output.is_json() || output.is_quiet() {
-            return Self { line: None, printing: None, results: None, is_verbose: output.is_verbose() };
+            return Self::hidden(output);
         }
         // A log and a display that moves disturb one another.
         if !std::io::stderr().is_terminal() || output.is_verbose() {
             return Self::printed(output);
         }
         let bar = ProgressBar::new_spinner();
-        // `wide_msg` is cut at the terminal's edge: a line that wraps can't be drawn over.
-        bar.set_style(style("{spinner} {wide_msg}"));
+        bar.set_style(style(WITHOUT_BAR));
         bar.enable_steady_tick(TICK);
-        Self {
-            line: Some(Arc::new(Mutex::new(Line::new(Some(bar))))),
-            printing: None,
-            results: None,
-            is_verbose: output.is_verbose(),
-        }
+        let display = Display { bar: Some(bar), ..Display::default() };
+        Self::repeated(output, display, REDRAWN_EVERY, Display::draw)
     }
 
     /// The same for a command that prints each result when it is there. They are all printed once
@@ -108,7 +97,7 @@ impl Bars {
         if output.is_json() {
             return bars;
         }
-        let bar = bars.line.as_ref().and_then(|line| lock(line).bar.clone());
+        let bar = bars.display.as_ref().and_then(|display| lock(display).bar.clone());
         let (lines, received) = channel::<String>();
         let print = move || {
             for text in received {
@@ -124,9 +113,22 @@ impl Bars {
     }
 
     /// Returns what the requests wait for now: Roblox's limits, or Roblox to recover.
-    pub(super) fn waits_for(&self) -> Option<&'static str> {
-        let (reason, until) = lock(self.line.as_ref()?).waiting?;
-        (clock::elapsed() < until).then_some(reason)
+    pub(super) fn waits_for(&self) -> Option<WaitReason> {
+        lock(self.display.as_ref()?).line.waits_for(clock::elapsed())
+    }
+
+    /// The number of uploads that are being sent; `None` while nothing is shown to a person.
+    pub(super) fn uploads(&self) -> Option<u64> {
+        let display = lock(self.display.as_ref()?);
+        (!display.is_hidden).then(|| display.line.uploads())
+    }
+
+    /// Prints a line above the display.
+    pub(super) fn say(&self, output: Printer, text: &str) {
+        match self.display.as_ref().and_then(|display| lock(display).bar.clone()) {
+            Some(bar) => bar.suspend(|| output.say(text)),
+            None => output.say(text),
+        }
     }
 
     /// Whether results are printed as they happen.
@@ -138,35 +140,52 @@ impl Bars {
     /// nothing on one.
     pub(super) fn only_printed(output: Printer) -> Self {
         if output.is_json() || output.is_quiet() || std::io::stderr().is_terminal() {
-            return Self { line: None, printing: None, results: None, is_verbose: output.is_verbose() };
+            return Self::hidden(output);
         }
         Self::printed(output)
     }
 
+    const fn hidden(output: Printer) -> Self {
+        Self { display: None, drawing: None, results: None, is_verbose: output.is_verbose() }
+    }
+
     fn printed(output: Printer) -> Self {
-        let line = Arc::new(Mutex::new(Line::new(None)));
-        let (end, ended) = channel();
-        let (shown, every) = (Arc::clone(&line), failpoint::progress(PRINTED_EVERY));
-        let print = move || {
-            while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-                let message = lock(&shown).message();
-                if !message.is_empty() {
-                    output.progress(&message);
-                }
+        let print = move |display: &mut Display| {
+            let message = display.line.message(clock::elapsed());
+            if !message.is_empty() {
+                output.progress(&message);
             }
         };
-        // Without a thread, the lines are missing; the run goes on.
-        let started = std::thread::Builder::new().name("progress".to_owned()).spawn(print);
-        let printing = started.ok().map(|_| Arc::new(Mutex::new(Some(end))));
-        Self { line: Some(line), printing, results: None, is_verbose: output.is_verbose() }
+        Self::repeated(output, Display::default(), failpoint::progress(PRINTED_EVERY), print)
+    }
+
+    /// A display that a thread shows in these intervals.
+    fn repeated(
+        output: Printer,
+        display: Display,
+        every: Duration,
+        show: impl Fn(&mut Display) + Send + 'static,
+    ) -> Self {
+        let display = Arc::new(Mutex::new(display));
+        let (end, ended) = channel();
+        let shown = Arc::clone(&display);
+        let draw = move || {
+            while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                show(&mut lock(&shown));
+            }
+        };
+        // Without a thread, lines are missing or old; the run goes on.
+        let started = std::thread::Builder::new().name("progress".to_owned()).spawn(draw);
+        let drawing = started.ok().map(|_| Arc::new(Mutex::new(Some(end))));
+        Self { display: Some(display), drawing, results: None, is_verbose: output.is_verbose() }
     }
 
     /// Returns the listener for the engine's progress.
     pub(super) fn listener(&self) -> Listener {
-        if self.line.is_none() && self.results.is_none() {
+        if self.display.is_none() && self.results.is_none() {
             return silent();
         }
-        let (line, results, is_verbose) = (self.line.clone(), self.results.clone(), self.is_verbose);
+        let (display, results, is_verbose) = (self.display.clone(), self.results.clone(), self.is_verbose);
         Arc::new(move |progress| {
             if let (Some(results), ProgressEvent::Finished { step, outcome }) = (&results, &progress)
                 && let Outcome::Done { asset_id, revision } = outcome
@@ -174,26 +193,33 @@ impl Bars {
             {
                 let _ = printer.lines.send(done(step, *asset_id, *revision, is_verbose)); // the thread may have died
             }
-            if let Some(line) = &line {
-                lock(line).tell(progress);
+            if let Some(display) = &display {
+                lock(display).tell(progress);
             }
         })
     }
 
     /// Takes the display away while `work` talks to the person.
     pub(super) fn pause<T>(&self, work: impl FnOnce() -> T) -> T {
-        match &self.line {
+        match &self.display {
             None => work(),
-            Some(line) => {
+            Some(display) => {
                 // Not suspended, which would hold the display's lock: the run may end while nobody
                 // answers.
-                let Some(bar) = lock(line).bar.clone() else { return work() };
-                bar.finish_and_clear();
+                let Some(bar) = lock(display).hide() else { return work() };
                 let answer = work();
                 bar.reset();
                 bar.enable_steady_tick(TICK);
+                lock(display).is_hidden = false;
                 answer
             }
+        }
+    }
+
+    /// Takes the display away, and shows no more of it.
+    pub(super) fn hide(&self) {
+        if let Some(display) = &self.display {
+            lock(display).hide();
         }
     }
 
@@ -203,11 +229,9 @@ impl Bars {
             drop(lines);
             let _ = thread.join(); // a result that couldn't be printed is counted in the summary
         }
-        if let Some(bar) = self.line.as_ref().and_then(|line| lock(line).bar.clone()) {
-            bar.finish_and_clear();
-        }
-        if let Some(printing) = &self.printing {
-            drop(lock(printing).take());
+        self.hide();
+        if let Some(drawing) = &self.drawing {
+            drop(lock(drawing).take());
         }
     }
 }
@@ -221,212 +245,34 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-impl Line {
-    fn new(bar: Option<ProgressBar>) -> Self {
-        Self {
-            bar,
-            before: None,
-            uploading: BTreeSet::new(),
-            at_roblox: BTreeSet::new(),
-            waiting: None,
-            unconnected_since: None,
-            ends_at: None,
-            done: 0,
-            failed: 0,
-            steps: 0,
-            estimate: Estimate::default(),
+impl Display {
+    fn tell(&mut self, event: ProgressEvent) {
+        if self.line.tell(event, clock::elapsed()) {
+            self.draw();
         }
     }
 
-    fn tell(&mut self, progress: ProgressEvent) {
-        match progress {
-            ProgressEvent::Files { done, total, bytes } if total > WORTH_SHOWING || bytes > 0 => {
-                self.before = Some(format!("checking files: {done} of {total}, {} MB read", bytes / 1_000_000));
-            }
-            ProgressEvent::Listed { asset_id, versions } => {
-                let so_far = format!("{versions} versions of asset {asset_id} read");
-                self.before = Some(so_far);
-            }
-            ProgressEvent::Files { .. }
-            | ProgressEvent::Waited { .. }
-            | ProgressEvent::KeyExpires { .. }
-            | ProgressEvent::Polled => return,
-            ProgressEvent::Answered { unconnected: Some(at), .. } => {
-                self.unconnected_since.get_or_insert(at);
-            }
-            ProgressEvent::Answered { unconnected: None, .. } => {
-                if self.unconnected_since.take().is_none() {
-                    return;
-                }
-            }
-            ProgressEvent::Planned { work, ends_at } => {
-                let steps = work.steps;
-                self.ends_at = ends_at;
-                (self.steps, self.done, self.failed, self.before) = (steps, 0, 0, None);
-                self.estimate = Estimate::new(work, clock::elapsed());
-                self.uploading.clear();
-                self.at_roblox.clear();
-                if let Some(bar) = self.bar.as_ref().filter(|_| steps > 1) {
-                    bar.set_length(steps);
-                    if stderr_columns().is_none_or(|columns| columns >= WIDE) {
-                        bar.set_style(style("{bar:10} {wide_msg}"));
-                    }
-                }
-            }
-            ProgressEvent::Uploading { address, .. } => {
-                self.uploading.insert(address);
-            }
-            ProgressEvent::Accepted { address } => {
-                self.estimate.accept();
-                self.uploading.remove(&address);
-                self.at_roblox.insert(address);
-            }
-            ProgressEvent::Delayed { address } => {
-                self.uploading.remove(&address);
-            }
-            ProgressEvent::Finished { step, outcome } => {
-                self.done += u64::from(outcome.is_done());
-                self.failed += u64::from(matches!(outcome, Outcome::Refused { .. } | Outcome::InDoubt { .. }));
-                self.estimate.finish();
-                self.uploading.remove(&step.address);
-                self.at_roblox.remove(&step.address);
-            }
-            ProgressEvent::Waiting { reason, wait } => self.waiting = Some((reason, clock::elapsed() + wait)),
+    /// Shows the line as it is now, where a terminal is.
+    fn draw(&mut self) {
+        let Some(bar) = self.bar.as_ref().filter(|_| !self.is_hidden) else { return };
+        let columns = stderr_columns().unwrap_or(WIDE);
+        let (steps, done) = self.line.steps();
+        let has_bar = steps > 1 && columns >= WIDE;
+        if std::mem::replace(&mut self.has_bar, has_bar) != has_bar {
+            bar.set_style(style(if has_bar { WITH_BAR } else { WITHOUT_BAR }));
         }
-        if let Some(bar) = &self.bar {
-            let columns = stderr_columns().unwrap_or(WIDE);
-            let has_bar = self.steps > 1 && columns >= WIDE;
-            // The bar or the spinner, and a space.
-            let taken = if has_bar { BAR + 1 } else { 2 };
-            bar.set_position(self.done);
-            bar.set_message(fitting(&self.parts(), columns.saturating_sub(taken)));
-        }
+        // The bar or the spinner, and a space.
+        let taken = if has_bar { BAR + 1 } else { 2 };
+        bar.set_length(steps);
+        bar.set_position(done);
+        bar.set_message(self.line.fitting(clock::elapsed(), columns.saturating_sub(taken)));
     }
 
-    /// The line while nothing answers: until when the run waits is what a person decides by.
-    fn offline(&self, since: Timestamp) -> String {
-        let gives_up = match self.ends_at {
-            Some(end) if end.duration_since(since) < WITHIN_A_DAY => {
-                format!(", gives up at {}", end.strftime("%H:%M:%S UTC"))
-            }
-            Some(end) => format!(", gives up at {}", Minute(end)),
-            None => String::new(),
-        };
-        let zone = if gives_up.is_empty() { " UTC" } else { "" };
-        let counts = if self.steps > 0 { format!(" · {} of {} done", self.done, self.steps) } else { String::new() };
-        format!("waiting for the network since {}{zone}{gives_up}{counts}", since.strftime("%H:%M:%S"))
-    }
-
-    /// The progress in one line; empty while there is nothing to tell.
-    fn message(&self) -> String {
-        self.parts().join(BETWEEN)
-    }
-
-    /// The progress, the most important first, so that a narrow terminal has that whole.
-    fn parts(&self) -> Vec<String> {
-        if let Some(before) = &self.before {
-            return vec![before.clone()];
-        }
-        if let Some(since) = self.unconnected_since {
-            return vec![self.offline(since)];
-        }
-        if self.steps == 0 && self.waiting.is_none() {
-            return Vec::new();
-        }
-        let now = clock::elapsed();
-        let mut parts = vec![format!("{} of {} done", self.done, self.steps)];
-        if self.failed > 0 {
-            parts.push(format!("{} failed", self.failed));
-        }
-        let left = self.estimate.time_left(now);
-        parts.extend(left.map(|left| format!("{} left", RoughTime(left))));
-        let waiting = self.waiting.map(|(reason, until)| (reason, until.saturating_sub(now).as_secs()));
-        if let Some((reason, seconds @ 1..)) = waiting {
-            parts.push(format!("{reason} ({seconds} s)"));
-        }
-        parts.push(uploading(&self.uploading));
-        parts.push(format!("{} processing at Roblox", self.at_roblox.len()));
-        parts.extend(left.and_then(|_| self.estimate.rate(now)).map(|rate| format!("{rate} a minute")));
-        parts
-    }
-}
-
-/// The longest time for which the hour says which day is meant.
-const WITHIN_A_DAY: SignedDuration = SignedDuration::from_hours(24);
-
-/// Stands between the parts of a line.
-const BETWEEN: &str = " · ";
-
-/// The first of these parts that fit into this many columns, in one line. A first one that is wider
-/// is cut by the display.
-fn fitting(parts: &[String], columns: usize) -> String {
-    let mut line = String::new();
-    for part in parts {
-        let longer = if line.is_empty() { part.clone() } else { format!("{line}{BETWEEN}{part}") };
-        if fit::width(&longer) > columns && !line.is_empty() {
-            break;
-        }
-        line = longer;
-    }
-    line
-}
-
-/// How many files are uploading, and the names of some.
-fn uploading(addresses: &BTreeSet<Address>) -> String {
-    let names: Vec<&str> = addresses.iter().take(NAMED).map(Address::as_str).collect();
-    match (names.as_slice(), addresses.len() - names.len()) {
-        ([], _) => "0 uploading".to_owned(),
-        (names, 0) => format!("uploading {}", names.join(", ")),
-        (names, more) => format!("uploading {} and {more} more", names.join(", ")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::report::estimate::Workload;
-
-    #[test]
-    fn without_a_connection_the_line_says_since_when_and_until_when_it_waits() {
-        let mut line = Line::new(None);
-        let address = Address::new("ui/a.png").unwrap();
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let answered = |unconnected| ProgressEvent::Answered { endpoint: "create_asset", status: None, unconnected };
-        let planned = |ends_at| ProgressEvent::Planned { work: Workload { steps: 4, ..Workload::default() }, ends_at };
-        line.tell(planned(Some(at("2026-11-29T15:19:36Z"))));
-        line.tell(ProgressEvent::Uploading { address: address.clone(), bytes: 1 });
-        assert!(line.message().contains("uploading ui/a.png"), "{}", line.message());
-        line.tell(answered(Some(at("2026-11-29T14:19:36Z"))));
-        line.tell(ProgressEvent::Delayed { address });
-        line.tell(answered(Some(at("2026-11-29T14:20:07Z"))));
-        let waits = "waiting for the network since 14:19:36, gives up at 15:19:36 UTC · 0 of 4 done";
-        assert_eq!(line.message(), waits);
-        line.tell(planned(Some(at("2026-12-01T15:19:36Z"))));
-        let days = "waiting for the network since 14:19:36, gives up at 2026-12-01 15:19 UTC · 0 of 4 done";
-        assert_eq!(line.message(), days);
-        line.tell(planned(None));
-        assert_eq!(line.message(), "waiting for the network since 14:19:36 UTC · 0 of 4 done");
-        line.tell(answered(None));
-        assert!(
-            line.message().starts_with("0 of 4 done") && line.message().contains(" · 0 uploading"),
-            "{}",
-            line.message()
-        );
-    }
-
-    #[test]
-    fn a_narrow_terminal_has_the_most_important_parts_whole() {
-        let mut line = Line::new(None);
-        (line.steps, line.done, line.failed) = (60, 12, 2);
-        line.uploading.insert(Address::new("ui/a-long-name.png").unwrap());
-        let parts = line.parts();
-        assert_eq!(fitting(&parts, 38), "12 of 60 done · 2 failed");
-        assert_eq!(fitting(&parts, 69), "12 of 60 done · 2 failed · uploading ui/a-long-name.png");
-        assert_eq!(fitting(&parts, 200), line.message());
-        assert!(line.message().ends_with(" · 0 processing at Roblox"), "{}", line.message());
-        line.waiting = Some(("Roblox allows 120 uploads a minute", clock::elapsed() + Duration::from_secs(41)));
-        assert!(
-            fitting(&line.parts(), 80).starts_with("12 of 60 done · 2 failed · Roblox allows 120 uploads a minute (")
-        );
+    /// Takes the display away, and returns it.
+    fn hide(&mut self) -> Option<ProgressBar> {
+        self.is_hidden = true;
+        let bar = self.bar.clone()?;
+        bar.finish_and_clear();
+        Some(bar)
     }
 }

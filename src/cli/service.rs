@@ -183,7 +183,8 @@ fn listener(metrics: Arc<Metrics>) -> Listener {
         | ProgressEvent::Uploading { .. }
         | ProgressEvent::Delayed { .. }
         | ProgressEvent::Finished { .. }
-        | ProgressEvent::Waiting { .. } => {}
+        | ProgressEvent::Waiting { .. }
+        | ProgressEvent::Reviewing { .. } => {}
     })
 }
 

@@ -10,19 +10,20 @@ use super::args::{Global, SyncArgs};
 use super::consent::agreed;
 use super::document;
 use super::exit::{CommandFailure, Exit, ReportedProblem};
+use super::interruption::Interruption;
 use super::on_change::{self, Ran};
-use super::output::Printer;
+use super::output::{Printer, plural};
 use super::part::LeftOut;
 use super::progress::Bars;
 use super::question::asks;
-use super::sync_results::{annotate_report, exit, show, show_results};
+use super::sync_results::{annotate_report, exit, not_started, show, show_results};
 use super::target::ProjectTarget;
 use super::unknown::unknown_address;
 use super::{ci, part, plan, service, target, values};
 use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
-use crate::engine::report::progress::silent;
-use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Stop};
+use crate::engine::report::progress::{WaitReason, silent};
+use crate::engine::report::run_report::{RunReport, Stop};
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::settled::{self, Look, NothingToDo};
@@ -31,7 +32,7 @@ use crate::model::address::Address;
 use crate::plan::reason::hold::HoldReason;
 use crate::plan::step::LOST_ANSWER_REST;
 use crate::plan::{Plan, PlanOptions};
-use crate::platform::{clock, failpoint, signals};
+use crate::platform::{clock, failpoint};
 
 /// Syncs once.
 pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Result<Exit, CommandFailure> {
@@ -52,7 +53,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         return locked(output, global, &target, args).await;
     }
     let stop = Shutdown::default();
-    listen_to_signals(&stop)?;
+    let interruption = Interruption::listen(&stop)?;
     end_after(&stop, args.timeout);
     // Without a manifest or a key Macadam attempts nothing, and makes no state.
     read_manifest(&target.project)?;
@@ -81,6 +82,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     let mut session = Session::open_changed(&target.project, &target.remote, command_line, change).await?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
     let bars = Bars::with_results(output);
+    interruption.tell_through(output, &bars);
     let options = OnceOptions {
         uploads: args.uploads as usize,
         confirm: confirm(output, args.yes || global.emulator, bars.clone()),
@@ -197,7 +199,7 @@ struct SyncEnd {
     /// Of a run for a part.
     left_out: Option<LeftOut>,
     /// What requests waited for at its end.
-    waits_for: Option<&'static str>,
+    waits_for: Option<WaitReason>,
 }
 
 impl SyncEnd {
@@ -225,9 +227,11 @@ impl SyncEnd {
             if !results_are_printed {
                 show_results(output, report);
             }
-            let begun = |entry: &StepReport| !matches!(entry.outcome, Outcome::NotBegun);
-            if let Some(reason) = self.waits_for.filter(|_| !report.steps.iter().all(begun)) {
-                output.warning(format!("assets were not started, because Macadam was {reason}"));
+            let count = not_started(report).len() as u64;
+            if let Some(reason) = self.waits_for.filter(|_| count > 0) {
+                let were = if count == 1 { "was" } else { "were" };
+                let assets = plural(count, "asset");
+                output.warning(format!("{assets} {were} not started, because Macadam was {reason}"));
             }
             let assets = self.left_out.as_ref().map_or(report.assets, |left_out| left_out.assets_of_part(report));
             show(output, report, assets, global, passed_on);
@@ -328,14 +332,6 @@ fn plan_options(args: &SyncArgs) -> Result<PlanOptions, CommandFailure> {
     })
 }
 
-/// The time for Roblox to answer requests that are on the wire at the first signal. CI kills the
-/// process 7.5 s after it (GitHub) or 10 s (most others). The rest of [`END`] is for recording.
-const WIRE: Duration = Duration::from_millis(4500);
-
-/// The longest time from the first signal to the end of the process, even if a disk hangs. The
-/// next run recovers from the state's journal.
-const END: Duration = Duration::from_millis(5700);
-
 /// A failure that may come from a time behind `--wait-moderation`, which is taken for a name: the
 /// option can stand alone, so its value needs a `=`.
 fn about_equals(failure: CommandFailure, args: &SyncArgs) -> CommandFailure {
@@ -346,29 +342,7 @@ fn about_equals(failure: CommandFailure, args: &SyncArgs) -> CommandFailure {
     }
 }
 
-/// Ends the run in order at the first signal, within [`END`], and the process at the second.
-pub(super) fn listen_to_signals(stop: &Shutdown) -> Result<(), CommandFailure> {
-    let mut signals = signals::catch_end_signals()
-        .map_err(|error| CommandFailure::new(Exit::Unusable, format!("catch signals: {error}")))?;
-    let stop = stop.clone();
-    tokio::spawn(async move {
-        let Some(first) = signals.recv().await else { return };
-        stop.trigger(Stop::Signal(first.exit_code()));
-        let mut last = first;
-        let in_time = async {
-            tokio::time::sleep(WIRE).await;
-            stop.cut_off();
-            tokio::time::sleep(END.saturating_sub(WIRE)).await;
-        };
-        tokio::select! {
-            () = in_time => {}
-            Some(second) = signals.recv() => last = second,
-        }
-        super::die(last.exit_code());
-    });
-    Ok(())
-}
-
+/// Ends the run in order after this time.
 pub(super) fn end_after(stop: &Shutdown, timeout: Duration) {
     let stop = stop.clone();
     if let Ok(at) = clock::now().checked_add(timeout) {

@@ -48,7 +48,8 @@ pub(crate) enum Reader {
     Terminal,
     /// A file, a pipe, or a terminal without colours.
     Plain,
-    /// A person at a terminal who watches the service: what happened, in words, without times.
+    /// A person who watches the service at a terminal, or reads a command's results: what happened,
+    /// in words, without times.
     Person,
     /// The journal of systemd. It adds the time itself, and reads `<N>` before a line as its
     /// priority.

@@ -185,8 +185,9 @@ fn a_run_without_a_connection_shows_since_when_it_waits_and_when_it_gives_up() {
     project.set_env("MACADAM_PROGRESS", "200");
     let ran = project.run(&["sync", "--once", "--timeout", "2s"]).expect(1);
     let lines: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("macadam: ")).collect();
-    let waits =
-        |line: &&&str| line.starts_with("macadam: waiting for the network since ") && line.contains(", gives up at ");
+    let waits = |line: &&&str| {
+        line.starts_with("macadam: 0 of 3 done · no network since ") && line.contains(" UTC · gives up at ")
+    };
     assert!(lines.iter().filter(waits).count() > 3, "{}", ran.stderr);
     assert!(!lines.iter().skip(1).any(|line| line.contains("uploading")), "{}", ran.stderr);
 }

@@ -60,6 +60,7 @@ mod part;
 mod part_of_history;
 mod planted;
 mod profiles;
+mod progress;
 mod property;
 #[cfg(target_os = "linux")]
 mod questions;

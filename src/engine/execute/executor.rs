@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -53,6 +54,7 @@ use crate::model::urgency::Urgency;
 use crate::plan::input_digest::Subjects;
 use crate::plan::{Action, NewAsset, Step};
 use crate::platform::{clock, failpoint};
+use crate::telemetry::logs::OUTCOMES;
 
 /// The files as they were scanned before the plan, by address.
 pub(crate) type LookedAt = BTreeMap<Address, (ProjectPath, FileFacts)>;
@@ -113,6 +115,7 @@ impl Runner for Executor {
         let mut due = step.not_before;
         let mut last = None;
         loop {
+            self.tell_of_the_wait(step, due, last.is_some());
             if !self.wait_until(due).await {
                 return last.map_or(Outcome::NotBegun, |message| Outcome::TryLater { message });
             }
@@ -129,7 +132,6 @@ impl Runner for Executor {
                 Ok(StepResult::Again { message }) if self.stop.is_triggered() => Outcome::TryLater { message },
                 Ok(StepResult::Again { message }) => {
                     self.tell_of_another_try(step, &message, last.as_ref() == Some(&message));
-                    (self.listener)(ProgressEvent::Delayed { address: step.address.clone() });
                     due = self.due(&step.address);
                     last = Some(message);
                     continue;
@@ -160,6 +162,15 @@ impl Executor {
             tracing::debug!(%address, action, "{message}{end} Macadam tries again{until}");
         } else {
             tracing::warn!(%address, action, "{message}{end} Macadam tries again{until}");
+        }
+    }
+
+    /// Tells the listener how long a step waits for its next try.
+    fn tell_of_the_wait(&self, step: &Step, due: Option<Timestamp>, was_tried: bool) {
+        let (address, wait) = (step.address.clone(), rest(due));
+        if wait.is_some() || was_tried {
+            let lost_answer = !was_tried && self.abandoned_creates.contains_key(&address);
+            (self.listener)(ProgressEvent::Delayed { address, wait: wait.unwrap_or_default(), lost_answer });
         }
     }
 
@@ -321,7 +332,8 @@ impl Executor {
         failpoint::hit("begun");
         if !abandoned_creates.is_empty() {
             let address = write.address;
-            tracing::warn!(%address, "uploaded again, because the answer to the first upload got lost: it may exist twice on Roblox");
+            // A command tells it as a note of its plan.
+            tracing::warn!(target: OUTCOMES, %address, "uploaded again, because the answer to the first upload got lost: it may exist twice on Roblox");
         }
         if let Some((_, bytes)) = write.upload {
             (self.listener)(ProgressEvent::Uploading { address: write.address.clone(), bytes });
@@ -418,15 +430,20 @@ impl Executor {
 
     /// Waits until `due`. Returns `false` if the run ends first.
     async fn wait_until(&self, due: Option<Timestamp>) -> bool {
-        let now = clock::now();
-        let wait = due.map(|due| due.duration_since(now)).filter(|wait| wait.is_positive());
-        match wait.map(SignedDuration::unsigned_abs) {
-            Some(wait) if wait <= Backoff::ADDRESS.longest() => {
+        match rest(due) {
+            Some(wait) => {
                 let rest = self.superseded.or(tokio::time::sleep(wait));
                 self.stop.or(rest).await.flatten().is_some()
             }
-            // No back-off is longer: this one was recorded by a clock that was set back since.
-            Some(_) | None => !self.stop.is_triggered(),
+            None => !self.stop.is_triggered(),
         }
     }
+}
+
+/// Returns how long a step that is due then waits, if it does. No back-off is longer than the
+/// longest: such a one was recorded by a clock that was set back since, and isn't waited for.
+fn rest(due: Option<Timestamp>) -> Option<Duration> {
+    let wait = due?.duration_since(clock::now());
+    let wait = Some(wait).filter(|wait| wait.is_positive()).map(SignedDuration::unsigned_abs);
+    wait.filter(|wait| *wait <= Backoff::ADDRESS.longest())
 }

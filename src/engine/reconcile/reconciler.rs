@@ -245,7 +245,8 @@ impl<'a> Reconciler<'a> {
         }
         self.cancel_observation();
         let (work, ends_at) = (self.context.workload(&steps), self.context.stop.ends_at());
-        (self.context.listener)(ProgressEvent::Planned { work, ends_at });
+        let addresses = steps.iter().map(|step| step.address.clone()).collect();
+        (self.context.listener)(ProgressEvent::Planned { work, addresses, ends_at });
         let with = self.context.steps(&steps, &desired, abandoned_creates, generation);
         self.workers.begin(steps, with, clock::elapsed(), span);
         Dispatch::Begun

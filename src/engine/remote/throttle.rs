@@ -17,23 +17,14 @@ use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::ApiReply;
 use crate::cloud::limits::{Acquire, Budget, LimitOwner, LimitRecord, LimitSample, LimitSignal, Permit, RateLimits};
 use crate::cloud::moment::Moment;
-use crate::engine::report::progress::{Listener, ProgressEvent};
+use crate::engine::report::progress::{Listener, ProgressEvent, WaitReason};
 use crate::model::urgency::Urgency;
 use crate::platform::clock;
 
 /// The owner of the limits. One process has one key, so the real owner need not be known.
 pub(crate) const OWNER: &str = "key";
 
-/// Why requests wait for the limits.
-const LIMITED: &str = "waiting for Roblox's rate limit";
-
-/// Why requests wait while Roblox's answers are failures.
-const FAILING: &str = "waiting for Roblox to recover from its errors";
-
-/// Why requests wait while nothing answers.
-const UNCONNECTED: &str = "waiting for the network";
-
-/// A longer wait is reported to the listener.
+/// A longer wait is reported to the listener, and again when it gets that much longer.
 const WORTH_REPORTING: Duration = Duration::from_secs(2);
 
 /// Issues permits for requests, within the limits. Clones share their state.
@@ -107,7 +98,7 @@ impl Drop for QueueHead<'_> {
 
 enum Admittance {
     Open(ThrottlePermit),
-    Closed { until: Option<Moment>, reason: &'static str },
+    Closed { until: Option<Moment>, reason: WaitReason },
 }
 
 impl Throttle {
@@ -152,7 +143,7 @@ impl Throttle {
             None => None,
         };
         let _head = QueueHead::new(self, endpoint, urgency);
-        let (since, mut reported, mut waited) = (moment(), false, false);
+        let (since, mut logged, mut reported, mut waited) = (moment(), false, None, false);
         loop {
             let mut changed = std::pin::pin!(self.inner.changed.notified());
             // Listening before the check: a release in between is not missed.
@@ -170,12 +161,17 @@ impl Throttle {
                     let left = until.map_or(Duration::from_secs(1), |until| until.since(moment()));
                     // A lone request soon learns the remaining limit, so only a lasting wait is
                     // reported.
-                    let wait = if reported { left } else { left.min(WORTH_REPORTING) };
-                    if moment().since(since) >= WORTH_REPORTING && !reported {
-                        reported = true;
+                    let is_lasting = moment().since(since) >= WORTH_REPORTING;
+                    if is_lasting && !std::mem::replace(&mut logged, true) {
                         tracing::info!(endpoint = endpoint.name(), seconds = left.as_secs(), "{reason}");
+                    }
+                    // One that waits for its turn alone knows no end: the one before it does.
+                    let known = until.filter(|_| is_lasting);
+                    if let Some(until) = known.filter(|until| is_news((reason, *until), reported)) {
+                        reported = Some((reason, until));
                         (self.inner.listener)(ProgressEvent::Waiting { reason, wait: left });
                     }
+                    let wait = if is_lasting { left } else { left.min(WORTH_REPORTING) };
                     let _ = tokio::time::timeout(wait.max(Duration::from_millis(1)), changed).await;
                 }
             }
@@ -195,14 +191,14 @@ impl Throttle {
         let now = moment();
         let mut rules = self.rules();
         if rules.heads.iter().any(|(other, before)| *other == endpoint && *before < urgency) {
-            return Admittance::Closed { until: None, reason: LIMITED };
+            return Admittance::Closed { until: None, reason: WaitReason::RateLimit };
         }
         let permit = match budget(endpoint) {
             None => None,
             Some(budget) => match rules.limits.acquire(budget, &self.inner.owner, urgency, now) {
                 Acquire::Go(permit) => Some(permit),
                 Acquire::Wait { until } => {
-                    return Admittance::Closed { until, reason: LIMITED };
+                    return Admittance::Closed { until, reason: WaitReason::RateLimit };
                 }
             },
         };
@@ -216,7 +212,7 @@ impl Throttle {
                 if let Some(permit) = permit {
                     rules.limits.release_unsent(permit);
                 }
-                let reason = if rules.is_unconnected { UNCONNECTED } else { FAILING };
+                let reason = if rules.is_unconnected { WaitReason::Unconnected } else { WaitReason::Failing };
                 Admittance::Closed { until: Some(until), reason }
             }
         }
@@ -281,6 +277,11 @@ impl Throttle {
     pub(crate) fn snapshot(&self, now: Timestamp) -> Vec<LimitRecord> {
         self.rules().limits.snapshot(moment(), now)
     }
+}
+
+/// Returns whether a wait has another reason than was reported, or got longer.
+fn is_news((reason, until): (WaitReason, Moment), reported: Option<(WaitReason, Moment)>) -> bool {
+    reported.is_none_or(|(known, end)| known != reason || until.since(end) >= WORTH_REPORTING)
 }
 
 /// Returns the current moment on the clock of the schedules.

@@ -1,5 +1,6 @@
 //! The events of a run in progress, for a listener that shows them.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,6 +27,8 @@ pub(crate) enum ProgressEvent {
     Planned {
         /// What it asks of Roblox.
         work: Workload,
+        /// The addresses of its steps.
+        addresses: Vec<Address>,
         /// When the run ends whatever is left, where it has a limit.
         ends_at: Option<Timestamp>,
     },
@@ -41,10 +44,14 @@ pub(crate) enum ProgressEvent {
         /// The address.
         address: Address,
     },
-    /// A try of a step failed, and the next one waits.
+    /// An earlier try of a step failed, and the next one waits.
     Delayed {
         /// The address.
         address: Address,
+        /// The length of the wait.
+        wait: Duration,
+        /// The answer to its upload got lost, so it is uploaded again.
+        lost_answer: bool,
     },
     /// A step ended, successfully or not.
     Finished {
@@ -83,13 +90,42 @@ pub(crate) enum ProgressEvent {
     },
     /// An operation was polled.
     Polled,
-    /// A request waits for Roblox's limits, or for Roblox to recover.
+    /// A request waits for Roblox's limits, or for Roblox to recover. Comes again if the wait
+    /// becomes longer.
     Waiting {
-        /// The reason: lower case, no full stop.
-        reason: &'static str,
+        /// The reason.
+        reason: WaitReason,
         /// The expected length of the wait.
         wait: Duration,
     },
+    /// The run waits for moderation, at most for `left`.
+    Reviewing {
+        /// The number of assets under review.
+        assets: u64,
+        /// The rest of the time that the run waits.
+        left: Duration,
+    },
+}
+
+/// Why a request isn't sent at once. As text it completes "Macadam is …".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WaitReason {
+    /// Roblox takes no more requests of this kind for now.
+    RateLimit,
+    /// Roblox's answers are failures.
+    Failing,
+    /// Nothing answers.
+    Unconnected,
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::RateLimit => "waiting for Roblox's rate limit",
+            Self::Failing => "waiting for Roblox to recover from its errors",
+            Self::Unconnected => "waiting for the network",
+        })
+    }
 }
 
 /// Receives the events of a run.

@@ -11,6 +11,7 @@ use crate::engine::reconcile::workers::{AnsweredQueries, End};
 use crate::engine::remote::fetch::AssetQuery;
 use crate::engine::remote::moderation::{self, Review};
 use crate::engine::remote::observe::{self, QueryResult};
+use crate::engine::report::progress::ProgressEvent;
 use crate::model::history::RevisionState;
 use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
@@ -113,6 +114,8 @@ impl SyncRun<'_> {
             return false;
         }
         let wait = moderation::wait(waiting.values(), clock::now()).max(least).min(left);
+        let assets = waiting.len() as u64;
+        (self.options.listener)(ProgressEvent::Reviewing { assets, left });
         let stop = self.options.stop.clone();
         self.reconciler.workers.run(async move {
             stop.or(tokio::time::sleep(wait)).await;

@@ -1,0 +1,75 @@
+//! The progress of a long run: what it waits for, counted down, in any terminal; and what a person
+//! is told after Ctrl-C.
+
+use std::process::Stdio;
+
+use macadam::emulator::{ApiEndpoint, Config, EndpointLimits, FaultAction, FaultRule, Limit, Point};
+use serde_json::json;
+
+use super::everyday::pictures;
+use super::support::system::{self, Signal};
+use super::support::{GLOBS, Project, Ran, Remote, png};
+
+/// The run before spent Roblox's limit, so nothing happens until its window ends.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_terminal_of_80_columns_counts_a_rate_limit_down_while_nothing_happens() {
+    let mut limits = EndpointLimits::documented();
+    limits.endpoints.insert(ApiEndpoint::CreateAsset, Limit::of(2));
+    let remote = Remote::with(Config { limits, ..Config::default() });
+    let mut project = Project::new(GLOBS).at(&remote.url());
+    project.set_env("MACADAM_COLUMNS", "80");
+    project.set_env("TERM", "xterm");
+    (1..6).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    project.run(&["sync", "--once", "--timeout", "4s"]).expect(1);
+    let shown = project.at_terminal(&["sync", "--once", "--yes", "--timeout", "7s"], "").expect(1).stdout;
+    let mut seconds: Vec<&str> =
+        shown.split("rate limit, ").skip(1).filter_map(|rest| rest.split_once(" s").map(|(left, _)| left)).collect();
+    seconds.dedup();
+    assert!(seconds.len() >= 3 && seconds.iter().all(|left| left.parse::<u8>().is_ok()), "{seconds:?} in {shown}");
+    assert!(shown.contains(" of 3 done · ") && !shown.contains("0 uploading") && !shown.contains("0 proc"), "{shown}");
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("3 assets were not started, because Macadam was waiting for Roblox's rate limit"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn after_a_lost_answer_the_line_says_what_it_waits_for_and_its_total_stays() {
+    let (remote, mut project) = pictures(&["a", "b"]);
+    project.set_env("MACADAM_PROGRESS", "100");
+    project.set_env("MACADAM_REST", "4");
+    let rule = json!({"match": {"endpoint": "create_asset", "name": "b"}, "times": 1,
+                      "action": {"kind": "reset", "at": "after_commit"}});
+    remote.control().add_faults(vec![serde_json::from_value(rule).unwrap()]).unwrap();
+    let told = project.run(&["sync", "--once"]).expect(0).stderr;
+    let waits = |left: &u32| {
+        let rest = "before ui/b.png is uploaded again (its first answer got lost)";
+        told.contains(&format!("macadam: 1 of 2 done · waiting {left} s {rest}\n"))
+    };
+    assert!((1..=4).filter(waits).count() > 1, "{told}");
+    assert!(!told.contains("of 1 done") && !told.contains("failed"), "{told}");
+    assert!(!told.contains("WARN") && !told.contains("it may exist twice"), "the plan's note says it: {told}");
+}
+
+#[test]
+#[cfg_attr(windows, ignore = "no such signal")]
+fn ctrl_c_says_what_is_finished_and_a_second_one_what_may_have_arrived() {
+    let (remote, project) = pictures(&["a"]);
+    let hang = FaultRule::on(ApiEndpoint::CreateAsset, FaultAction::Hang { at: Point::AfterCommit });
+    let hang = remote.control().add_faults(vec![hang]).unwrap()[0];
+    let mut child = project.command(&["sync", "--once"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while remote.control().fired(hang) == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    system::send(&child, Signal::INT);
+    // Two signals that come together are one to the kernel, so the second is repeated.
+    while child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        system::send(&child, Signal::INT);
+    }
+    let told = Ran::of(child.wait_with_output().unwrap()).expect(130).stderr;
+    assert!(told.contains("Stopping: finishing 1 upload. Ctrl-C again stops at once.\n"), "{told}");
+    assert!(told.ends_with("Stopped. 1 upload may have arrived; run it again to go on.\n"), "{told}");
+}
