@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -20,7 +20,8 @@ use sha2::{Digest as _, Sha256};
 use super::completeness;
 use super::in_progress::FilesInProgress;
 use super::inspect::{self, Unfit};
-use super::open::{OpenError, Opened, Root, open, open_seen, unreadable_folder};
+use super::open::{OpenError, Opened, Root, is_guarded, open, open_seen, unreadable_folder};
+use super::tree_parts::folder_and_name;
 use super::walk::Walk;
 use crate::model::along::along;
 use crate::model::desired::{FoundFile, FoundFiles};
@@ -193,23 +194,63 @@ pub(crate) fn fingerprint_of(root: &Path, path: &ProjectPath) -> Option<Fingerpr
     (metadata.is_file() && place.canonicalize().ok()? == place).then(|| fingerprint::at(&place, &metadata))
 }
 
-/// Returns the files' fingerprints by their names alone, in order; `None` where there is no file.
+/// Returns the files' fingerprints by their names alone, in order; `None` where there is no file that
+/// may be read. The links of a folder's path are resolved once for the files in it that follow each
+/// other.
 pub(super) fn fingerprints(root: &Root, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>> {
     let below = root.below();
-    let state = |path: &&ProjectPath| {
-        if let Some(below) = &below {
-            return below.fingerprint(path.as_str());
-        }
-        let place = root.join(path.as_str());
-        let metadata = place.metadata().ok()?;
-        metadata.is_file().then(|| fingerprint::at(&place, &metadata))
-    };
+    let below = below.as_ref();
     let share = paths.len().div_ceil(threads(paths.len())).max(1);
     std::thread::scope(|scope| {
         let workers: Vec<_> =
-            paths.chunks(share).map(|paths| scope.spawn(move || paths.iter().map(state).collect::<Vec<_>>())).collect();
+            paths.chunks(share).map(|paths| scope.spawn(move || fingerprints_of(root, below, paths))).collect();
         workers.into_iter().flat_map(|worker| worker.join().expect("reading a file's state does not panic")).collect()
     })
+}
+
+fn fingerprints_of(root: &Root, project: Option<&FilesBelow>, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>> {
+    let mut known: Option<(&str, Option<ReadableFolder>)> = None;
+    let mut states = Vec::with_capacity(paths.len());
+    for path in paths {
+        let (folder, name) = folder_and_name(path);
+        if known.as_ref().is_none_or(|(before, _)| *before != folder) {
+            known = Some((folder, ReadableFolder::at(root, project, folder)));
+        }
+        let found = known.as_ref().and_then(|(_, found)| found.as_ref());
+        states.push(found.and_then(|found| found.fingerprint(root, name)));
+    }
+    states
+}
+
+/// A folder whose files may be read, its links resolved.
+struct ReadableFolder {
+    place: PathBuf,
+    below: Option<FilesBelow>,
+}
+
+impl ReadableFolder {
+    /// Resolves a folder of the project; `None` if it can't be reached, or leads out of the project or
+    /// into a folder that is never read.
+    fn at(root: &Root, project: Option<&FilesBelow>, folder: &str) -> Option<Self> {
+        if let Some(below) = project.and_then(|project| project.folder(folder))
+            && !folder.split('/').any(is_guarded)
+        {
+            return Some(Self { place: root.join(folder), below: Some(below) });
+        }
+        let place = root.resolve(&root.join(folder)).ok()?.ok()?;
+        Some(Self { below: FilesBelow::open(&place), place })
+    }
+
+    /// Returns the fingerprint of the plain file of this name, or of the one that a link of this name
+    /// leads to within the project.
+    fn fingerprint(&self, root: &Root, name: &str) -> Option<Fingerprint> {
+        let place = || self.place.join(name);
+        match &self.below {
+            Some(below) => below.fingerprint(name),
+            None => fingerprint::of_file(&place()),
+        }
+        .or_else(|| fingerprint::of_file(&root.resolve(&place()).ok()?.ok()?))
+    }
 }
 
 /// The length of a file that was looked at, in bytes.
@@ -426,9 +467,10 @@ mod tests {
     fn a_file_that_stays_what_it_was_is_read_without_another_look_before() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
         std::os::unix::fs::symlink("a.mesh", folder.path().join("link.mesh")).unwrap();
-        let below = Root::new(folder.path()).unwrap().below().unwrap();
+        let root = Root::new(folder.path()).unwrap();
+        let below = root.below().unwrap();
         let state = below.fingerprint("a.mesh").unwrap();
-        assert_eq!(below.fingerprint("link.mesh"), Some(state));
+        assert_eq!(fingerprints(&root, &[&path("link.mesh")]), [Some(state)]);
         let read = |name| read_as_seen((&below, &state), &path(name), &mut vec![0; BUFFER], &|_| {});
         assert_eq!(read("a.mesh").unwrap().state, Some(state));
         assert!(read("link.mesh").is_none(), "a link is resolved first");
@@ -601,6 +643,25 @@ mod tests {
         assert_eq!(cache.keys().map(ProjectPath::as_str).collect::<Vec<_>>(), ["b.mesh"]);
         let (_, cache) = scan(folder.path(), &Walk::default(), &cache, LATER, QUIET);
         assert_eq!(cache, BTreeMap::new());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_known_file_is_read_again_once_a_link_out_of_the_project_leads_to_it() {
+        let (folder, outside) = (Folder::with(&[("x/o.mesh", mesh("o").as_bytes())]), Folder::with(&[]));
+        let (_, cache) = scan(folder.path(), &of(&["x/o.mesh"]), &FileCache::new(), LATER, QUIET);
+        let link = |target: &Path| std::os::unix::fs::symlink(target, folder.path().join("x")).unwrap();
+        folder.rename("x", "y");
+        link(Path::new("y"));
+        let (findings, _) = scan(folder.path(), &of(&["x/o.mesh"]), &cache, LATER, QUIET);
+        assert_eq!(findings[&path("x/o.mesh")].content, cache[&path("x/o.mesh")].content, "within it all is well");
+        folder.remove("x");
+        std::fs::rename(folder.path().join("y"), outside.path().join("y")).unwrap();
+        link(&outside.path().join("y"));
+        let (findings, cache) = scan(folder.path(), &of(&["x/o.mesh"]), &cache, LATER, QUIET);
+        let problem = findings[&path("x/o.mesh")].content.clone().unwrap_err();
+        assert!(problem.message.contains("leads out"), "{}", problem.message);
+        assert!(cache.is_empty());
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl TreeDigest {
         }
         let FoundParts { parts, folders, has_links } = list(&named, &globs)?;
         if has_links {
-            // Links to folders are rare, and the walk alone knows when to follow them.
+            // Links are rare, and the walk alone knows when to follow those to folders.
             return Self::of_walked(root, selection);
         }
         let explicit: Vec<&ProjectPath> = explicit(selection).into_iter().collect();
@@ -164,7 +164,7 @@ fn explicit(selection: &FileSelection) -> BTreeSet<&ProjectPath> {
 struct FoundParts {
     parts: BTreeMap<PartName, Part>,
     folders: u64,
-    /// A link to a folder may lead to files of the globs, and was not followed.
+    /// A link may lead to files of the globs, and was not followed.
     has_links: bool,
 }
 
@@ -181,7 +181,6 @@ struct FoundEntry {
     name: String,
     globs: Vec<usize>,
     entry: DirEntry,
-    is_link: bool,
 }
 
 /// What is to be done, and what was.
@@ -304,7 +303,11 @@ fn list_folder(place: &Path, path: String, mut parts: Vec<PatternPart>, globs: &
         if !is_name {
             return None;
         }
-        files.push(FoundEntry { name: text.into_owned(), globs: matching, entry, is_link });
+        if is_link {
+            done.has_links = true;
+            continue;
+        }
+        files.push(FoundEntry { name: text.into_owned(), globs: matching, entry });
     }
     files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     let folder: Arc<str> = path.into();
@@ -327,8 +330,8 @@ fn list_folder(place: &Path, path: String, mut parts: Vec<PatternPart>, globs: &
 /// Reads the metadata of some files; `None` if one of them can't be read.
 fn read_part(name: PartName, files: &[FoundEntry]) -> Option<Done> {
     let mut part = Part::default();
-    for FoundEntry { name, globs, entry, is_link } in files {
-        let metadata = if *is_link { std::fs::metadata(entry.path()) } else { entry.metadata() }.ok()?;
+    for FoundEntry { name, globs, entry } in files {
+        let metadata = entry.metadata().ok()?;
         if !metadata.is_file() {
             return None;
         }
@@ -461,6 +464,25 @@ mod tests {
         }
         symlink("none.mesh", at("real/dead.mesh")).unwrap();
         assert_eq!(disk(&folder, &globs(&["real/*"])), None);
+    }
+
+    /// The file itself stays the same: its folder is moved, and a link leads there.
+    #[cfg(unix)]
+    #[test]
+    fn a_file_behind_a_folder_that_became_a_link_out_of_the_project_has_no_digest() {
+        use std::os::unix::fs::symlink;
+
+        let (folder, outside) = (Folder::with(&[("x/o.mesh", b"1"), ("ui/a.mesh", b"2")]), Folder::with(&[]));
+        symlink("../x/o.mesh", folder.path().join("ui/link.mesh")).unwrap();
+        let explicit = FileSelection { explicit: vec![path("x/o.mesh")], globs: Vec::new() };
+        let through_a_link = globs(&["ui/*"]);
+        let before = [&explicit, &through_a_link].map(|selection| both(&folder, selection, LATER));
+        assert!(before.iter().all(|(scanned, disk)| scanned.is_some() && scanned == disk), "{before:?}");
+        std::fs::rename(folder.path().join("x"), outside.path().join("x")).unwrap();
+        symlink(outside.path().join("x"), folder.path().join("x")).unwrap();
+        for selection in [&explicit, &through_a_link] {
+            assert_eq!(both(&folder, selection, LATER), (None, None), "{selection:?}");
+        }
     }
 
     #[test]

@@ -27,12 +27,24 @@ impl FilesBelow {
         Some(Self { descriptor })
     }
 
-    /// Returns the fingerprint of the plain file at a path below the folder, through links; `None` if
-    /// there is none.
-    pub(crate) fn fingerprint(&self, path: &str) -> Option<Fingerprint> {
+    /// Opens a folder below this one to which no link leads; `None` if the system refuses. An empty
+    /// path is this folder.
+    pub(crate) fn folder(&self, path: &str) -> Option<Self> {
+        use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let within = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+        let path = if path.is_empty() { "." } else { path };
+        let descriptor = openat2(&self.descriptor, path, flags, Mode::empty(), within).ok()?;
+        Some(Self { descriptor })
+    }
+
+    /// Returns the fingerprint of the plain file of this name right in the folder; `None` if there is
+    /// none. A link is none.
+    pub(crate) fn fingerprint(&self, name: &str) -> Option<Fingerprint> {
         use rustix::fs::{AtFlags, FileType, statat};
 
-        let found = statat(&self.descriptor, path, AtFlags::empty()).ok()?;
+        let found = statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         (FileType::from_raw_mode(found.st_mode) == FileType::RegularFile)
             .then(|| super::fingerprint::of_stat(&found))
             .flatten()
@@ -57,7 +69,12 @@ impl FilesBelow {
     }
 
     /// See [`FilesBelow::open`].
-    pub(crate) const fn fingerprint(&self, _path: &str) -> Option<Fingerprint> {
+    pub(crate) const fn folder(&self, _path: &str) -> Option<Self> {
+        None
+    }
+
+    /// See [`FilesBelow::open`].
+    pub(crate) const fn fingerprint(&self, _name: &str) -> Option<Fingerprint> {
         None
     }
 
@@ -84,7 +101,10 @@ mod tests {
         std::fs::create_dir(real.join("a")).unwrap();
         std::fs::write(real.join("a/b.png"), "bytes").unwrap();
         let below = FilesBelow::open(&real).unwrap();
-        assert_eq!(below.fingerprint("a/b.png"), fingerprint::of_file(&real.join("a/b.png")));
+        let inner = below.folder("a").unwrap();
+        assert!(inner.fingerprint("b.png").is_some());
+        assert_eq!(inner.fingerprint("b.png"), fingerprint::of_file(&real.join("a/b.png")));
+        assert_eq!(below.folder("").unwrap().folder("a").unwrap().fingerprint("b.png"), inner.fingerprint("b.png"));
         let mut text = String::new();
         below.file("a/b.png").unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "bytes");
@@ -94,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_looked_through_and_never_opened() {
+    fn a_link_is_neither_looked_at_nor_opened() {
         let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let real = folder.path().canonicalize().unwrap();
         std::fs::create_dir(real.join("a")).unwrap();
@@ -105,8 +125,10 @@ mod tests {
         symlink(outside.path(), real.join("out")).unwrap();
         let below = FilesBelow::open(&real).unwrap();
         for link in ["link/b.png", "a/link.png", "out/b.png"] {
-            assert!(below.fingerprint(link).is_some() && below.file(link).is_none(), "{link}");
+            assert!(below.file(link).is_none(), "{link}");
         }
+        assert!(below.folder("link").is_none() && below.folder("out").is_none() && below.folder("..").is_none());
+        assert_eq!(below.folder("a").unwrap().fingerprint("link.png"), None);
         assert!(below.file("../b.png").is_none() && below.file("/etc/passwd").is_none());
     }
 }

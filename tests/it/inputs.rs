@@ -7,6 +7,7 @@ use macadam::emulator::{ApiEndpoint, Config, CreatableType};
 use serde_json::Value;
 
 use super::service::Service;
+use super::support::git::git;
 use super::support::{Project, Remote, animation, png, rbxmx, system};
 
 const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.all]\npath = \"files/**/*.*\"\n";
@@ -115,6 +116,36 @@ fn a_folder_that_became_a_link_out_of_the_project_is_no_removal() {
         assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates, "{place}");
         assert!(project.read("assets.lock.toml").contains("models/sub/c.rbxmx"));
         assert!(!project.read("assets.lock.toml").contains("removed = true"), "{}", project.read("assets.lock.toml"));
+    }
+}
+
+/// The files themselves stay what they were, down to their inodes and times.
+#[test]
+fn files_and_outputs_behind_a_new_link_out_of_the_project_are_errors_also_after_a_run_with_nothing_to_do() {
+    let remote = Remote::start();
+    let manifest = "[creator]\nuser_id = 1\n\n[assets.o]\npath = \"x/o.rbxmx\"\n\n[[outputs]]\npath = \"s/ids.json\"\n";
+    for (folder, error) in [("x", "`x/o.rbxmx` leads out of the manifest's folder"), ("s", "is a symbolic link")] {
+        let project = Project::new(manifest).at(&remote.url());
+        git(project.path(), &["init", "-q", "-b", "main"]);
+        project.write("x/o.rbxmx", rbxmx(folder));
+        project.sync();
+        git(project.path(), &["add", "-A"]);
+        git(project.path(), &["commit", "-q", "-m", "synced"]);
+        project.pass(1);
+        project.sync();
+        let before = remote.writes();
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::rename(project.file(folder), outside.path().join(folder)).unwrap();
+        system::symlink(outside.path().join(folder), project.file(folder)).unwrap();
+        for change in ["nothing", "the manifest"] {
+            let ran = project.run(&["sync", "--once"]).expect(1);
+            assert!(ran.stdout.contains(error), "{folder}, {change}: {}{}", ran.stdout, ran.stderr);
+            project.write("assets.toml", format!("{manifest}# another line\n"));
+        }
+        if folder == "x" {
+            assert!(project.run(&["plan"]).stdout.contains(error), "{folder}");
+        }
+        assert_eq!(remote.writes(), before, "{folder}");
     }
 }
 

@@ -56,8 +56,8 @@ impl OwnFiles {
     /// before `now_ns` to show a change. There may be no index.
     fn look(mut digest: Checksum, project: &Project, manifest: &Manifest, now_ns: i64) -> Option<Self> {
         for output in manifest.outputs() {
-            let path = project.outputs.join(output.path.as_str());
-            update(&mut digest, &fingerprint::of_file(&path).filter(|state| is_unchanged_since(state, now_ns))?);
+            let state = files::fingerprint_of(&project.outputs, &output.path);
+            update(&mut digest, &state.filter(|state| is_unchanged_since(state, now_ns))?);
         }
         // `git rm --cached` is worth a word about the file. A rehearsal's files are nobody else's.
         let index = (project.lockfile_access != Access::Private).then(|| git::index(&project.root)).flatten();
