@@ -41,23 +41,25 @@ pub enum HistoryGap {
 pub enum OpenFiles {
     /// All of them.
     All,
-    /// Those that were there already where the known history begins.
+    /// Those that were there already where the known history begins, or whose content was.
     Of {
-        /// These.
+        /// The first.
         existed: BTreeSet<ProjectPath>,
-        /// Of these those that have the same content now.
-        unchanged: BTreeSet<ProjectPath>,
+        /// Those whose content was there, by whatever name.
+        known_content: BTreeSet<ProjectPath>,
     },
 }
 
 impl UnseenHistory {
-    /// Returns whether `path` may have been uploaded before as an asset that the lockfile lacks: with
-    /// any content, or `with_this_content`.
-    pub fn may_have(&self, path: &ProjectPath, with_this_content: bool) -> bool {
+    /// Returns whether `path`, or the content that it has now, may have been uploaded before as an asset
+    /// that the lockfile lacks. Of a file that has assets in the lockfile, only the `content_alone`
+    /// counts.
+    pub fn may_have(&self, path: &ProjectPath, content_alone: bool) -> bool {
         match &self.files {
             OpenFiles::All => true,
-            OpenFiles::Of { unchanged, .. } if with_this_content => unchanged.contains(path),
-            OpenFiles::Of { existed, .. } => existed.contains(path),
+            OpenFiles::Of { existed, known_content } => {
+                known_content.contains(path) || (!content_alone && existed.contains(path))
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Nothing new is created while the lockfile, or the part of its history, is missing that would say
 //! what exists already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
+use crate::model::ids::ContentHash;
 use crate::model::missing_lockfile::{Lost, MissingLockfile};
 use crate::model::recorded::Recorded;
 use crate::model::unseen_history::UnseenHistory;
@@ -25,11 +26,25 @@ pub(super) fn hold_creates(plan: &mut Plan, missing: &MissingLockfile, desired: 
 
 /// Holds uploads of new assets that may be in a part of the lockfile's history that this clone lacks.
 pub(super) fn hold_open(plan: &mut Plan, unseen: &UnseenHistory, desired: &Desired, recorded: &Recorded) {
+    // Whichever address with these bytes has the asset, the upload would be a second one.
+    let open: BTreeSet<ContentHash> = plan
+        .steps
+        .iter()
+        .filter_map(|step| {
+            // An address that has assets may lack one for the content that its file has now.
+            let (content, has_others) = match &step.action {
+                Action::Create(new) => (new.content, false),
+                Action::Replace { new, .. } => (new.content, true),
+                Action::Share { key: None, content, from, .. } => (*content, from.is_some()),
+                _ => return None,
+            };
+            let path = &desired.assets.get(&step.address)?.path;
+            unseen.may_have(path, has_others).then_some(content)
+        })
+        .collect();
     hold_new(plan, recorded, |step| {
-        let path = &desired.assets.get(&step.address)?.path;
-        // An address that has assets may lack one for the content that its file has now.
-        let has_others = matches!(step.action, Action::Replace { .. });
-        unseen.may_have(path, has_others).then(|| HoldReason::HistoryUnseen(unseen.gap.clone()))
+        let (Action::Create(new) | Action::Replace { new, .. }) = &step.action else { return None };
+        open.contains(&new.content).then(|| HoldReason::HistoryUnseen(unseen.gap.clone()))
     });
 }
 

@@ -11,7 +11,9 @@ const LOCKFILE: &str = "assets.lock.toml";
 /// A lockfile without the entry of an address.
 pub fn without(lockfile: &str, address: &str) -> String {
     let start = lockfile.find(&format!("[assets.\"{address}\"]")).unwrap();
-    let end = lockfile[start + 1..].find("\n[").map_or(lockfile.len(), |at| start + 1 + at + 1);
+    let rest = &lockfile[start + 1..];
+    // The last line stays.
+    let end = rest.find("\n[").or_else(|| rest.find("\n#")).map_or(lockfile.len(), |at| start + 1 + at + 1);
     format!("{}{}", &lockfile[..start], &lockfile[end..])
 }
 

@@ -15,11 +15,16 @@ const LOCKFILE: &str = "assets.lock.toml";
 /// Two pictures were uploaded; a later commit dropped the entry of the first one, and another one
 /// follows it.
 fn dropped() -> Ci {
+    without_entry("ui/0.png")
+}
+
+/// The same for the entry of this one.
+fn without_entry(address: &str) -> Ci {
     let ci = Ci::new(2);
     let author = ci.machine();
     ci.run(&author, &ONCE).expect(0);
     push(&author, "synced");
-    author.write(LOCKFILE, &without(&author.read(LOCKFILE), "ui/0.png"));
+    author.write(LOCKFILE, &without(&author.read(LOCKFILE), address));
     push(&author, "dropped");
     author.write("readme.md", "a game\n");
     push(&author, "later");
@@ -92,6 +97,38 @@ fn a_shallow_clone_uploads_what_its_commits_show_to_be_new() {
 }
 
 #[test]
+fn known_bytes_are_not_uploaded_again_under_another_name() {
+    let ci = dropped();
+    for (name, part) in [("shallow", "--depth=1"), ("partial", "--filter=blob:none")] {
+        let machine = ci.hub.clone_partly(name, &[part]);
+        machine.git(&["mv", "ui/0.png", "ui/moved.png"]);
+        machine.git(&["commit", "-q", "-m", "moved"]);
+        // The same without git.
+        std::fs::copy(machine.path.join("ui/moved.png"), machine.path.join("ui/copy.png")).unwrap();
+        let document = ci.json(&machine, &ONCE, 1);
+        let addresses: Vec<&str> = held(&document).into_iter().map(|(address, _)| address).collect();
+        assert_eq!(addresses, ["ui/copy.png", "ui/moved.png"], "{name}: {document:#}");
+        assert_eq!(ci.creates(), 2, "{name}");
+    }
+    let whole = ci.hub.clone("whole");
+    whole.git(&["mv", "ui/0.png", "ui/moved.png"]);
+    ci.run(&whole, &ONCE).expect(0);
+    assert!(whole.read(LOCKFILE).contains("ui/moved.png"));
+    assert_eq!(ci.creates(), 2);
+}
+
+#[test]
+fn a_copy_over_another_file_does_not_upload_known_bytes_again() {
+    let ci = without_entry("ui/1.png");
+    let machine = ci.hub.clone_partly("pipeline", &["--depth=1"]);
+    std::fs::copy(machine.path.join("ui/1.png"), machine.path.join("ui/0.png")).unwrap();
+    let document = ci.json(&machine, &ONCE, 1);
+    let addresses: Vec<&str> = held(&document).into_iter().map(|(address, _)| address).collect();
+    assert_eq!(addresses, ["ui/0.png", "ui/1.png"], "{document:#}");
+    assert_eq!(ci.creates(), 2);
+}
+
+#[test]
 fn a_person_who_vouches_for_the_lockfile_uploads_from_a_shallow_clone() {
     let ci = dropped();
     let machine = ci.hub.clone_partly("pipeline", &["--depth=1"]);
@@ -102,8 +139,13 @@ fn a_person_who_vouches_for_the_lockfile_uploads_from_a_shallow_clone() {
 /// A picture whose first asset the lockfile lost, and its first content, which the last commit but one
 /// has again.
 fn lost_revision() -> (Ci, Vec<u8>) {
-    let ci = Ci::new(2);
+    lost_revision_of(Ci::new(2), |_| {})
+}
+
+/// The same after some preparation of the checkout.
+fn lost_revision_of(ci: Ci, prepare: impl FnOnce(&Clone)) -> (Ci, Vec<u8>) {
     let author = ci.machine();
+    prepare(&author);
     let picture = std::fs::read(author.path.join("ui/1.png")).unwrap();
     ci.run(&author, &ONCE).expect(0);
     let first = author.read(LOCKFILE);
@@ -128,13 +170,34 @@ fn lost_revision() -> (Ci, Vec<u8>) {
 #[test]
 fn an_edit_back_to_what_the_earliest_commit_has_waits_in_a_shallow_clone() {
     let (ci, picture) = lost_revision();
+    check_edit_back(&ci, &picture, &["--depth=2"]);
+}
+
+/// Git keeps such a file as something else than its bytes, as with Git LFS.
+#[cfg(unix)]
+#[test]
+fn an_edit_back_waits_in_a_shallow_clone_whatever_a_filter_makes_of_the_file() {
+    const CLEAN: &str = "filter.text.clean=base64";
+    const SMUDGE: &str = "filter.text.smudge=base64 -d";
+    let (ci, picture) = lost_revision_of(Ci::new(2), |author| {
+        for (key, value) in [CLEAN, SMUDGE].map(|setting| setting.split_once('=').unwrap()) {
+            author.git(&["config", key, value]);
+        }
+        author.write(".gitattributes", "ui/1.png filter=text\n");
+    });
+    check_edit_back(&ci, &picture, &["--depth=2", "--config", CLEAN, "--config", SMUDGE]);
+}
+
+/// Writes the picture of the earliest commit into such a clone, where it waits.
+#[track_caller]
+fn check_edit_back(ci: &Ci, picture: &[u8], clone: &[&str]) {
     // Not in CI: a run after one with nothing to do looks at what changed alone.
-    let machine = ci.hub.clone_partly("build-box", &["--depth=2"]);
+    let machine = ci.hub.clone_partly("build-box", clone);
     let sync = || Ran::of(ci.command(&machine, &ONCE).output().unwrap());
     sync().expect(0);
     std::thread::sleep(std::time::Duration::from_millis(300)); // so that no file is too recent for its times to tell
     sync().expect(0);
-    std::fs::write(machine.path.join("ui/1.png"), &picture).unwrap();
+    std::fs::write(machine.path.join("ui/1.png"), picture).unwrap();
     let ran = sync().expect(1);
     assert!(ran.stdout.contains("ui/1.png") && ran.stdout.contains("this is a shallow clone"), "{}", ran.stdout);
     assert_eq!(ci.creates(), 3);

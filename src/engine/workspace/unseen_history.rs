@@ -2,14 +2,15 @@
 //! something.
 //!
 //! Where the known history begins, the lockfile may already have lost an entry. A file that wasn't
-//! there then can't be meant: it is new. Of all others nothing is known. Read next:
+//! there then, nor its content under another name, can't be meant: it is new. Of all others nothing is
+//! known. Read next:
 //! [`crate::engine::workspace::lost_entries`], which takes entries back as far as the history is here.
 
 use crate::engine::workspace::git::{self, ask, at_commit};
 use crate::engine::workspace::lost_entries::{self, HistoryEnd};
 use crate::engine::workspace::project::Project;
 use crate::manifest;
-use crate::model::desired::Desired;
+use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::unseen_history::{HistoryGap, OpenFiles, UnseenHistory};
 use crate::platform::own_file::Access;
 
@@ -40,11 +41,14 @@ fn ask_git(project: &Project, desired: &Desired) -> Result<Option<UnseenHistory>
     Ok(Some(UnseenHistory { gap, files: open_files(project, desired, &from)? }))
 }
 
-/// Returns the files that were there at the commit `from`, and those whose address the manifest had
-/// then.
+/// Returns the files that were there at the commit `from`, by name or by content, and those whose
+/// address the manifest had then.
 fn open_files(project: &Project, desired: &Desired, from: &str) -> Result<OpenFiles, String> {
-    let files = at_commit::files_at(&project.manifest, from, desired.assets.values().map(|want| &want.path))?;
-    let at_commit::EarlierFiles { mut existed, unchanged } = files;
+    // One that can't be used is not uploaded, whatever it holds.
+    let length = |want: &DesiredAsset| want.content.as_ref().ok().map(|facts| facts.size);
+    let files = desired.assets.values().map(|want| (&want.path, length(want)));
+    let files = at_commit::files_at(&project.manifest, from, files)?;
+    let at_commit::EarlierFiles { mut existed, known_content } = files;
     // A key keeps its entry in the lockfile, whatever its file is called.
     let mut keys = desired.assets.iter().filter(|(address, want)| address.as_str() != want.path.as_str()).peekable();
     if keys.peek().is_some() && at_commit::has(&project.manifest, from)? {
@@ -54,5 +58,5 @@ fn open_files(project: &Project, desired: &Desired, from: &str) -> Result<OpenFi
         let had = |address| lines.as_ref().is_none_or(|lines| lines.of_address(address).is_some());
         existed.extend(keys.filter(|(address, _)| had(address)).map(|(_, want)| want.path.clone()));
     }
-    Ok(OpenFiles::Of { existed, unchanged })
+    Ok(OpenFiles::Of { existed, known_content })
 }
