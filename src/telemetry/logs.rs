@@ -171,8 +171,9 @@ impl EventWords {
         match field.name() {
             "message" => self.message = value,
             "address" => self.address = Some(value),
-            // The word of the message, for programs.
-            "action" => {}
+            // The word of the message, and the kind of request, for programs.
+            "action" | "endpoint" => {}
+            "seconds" => self.details.push(format!("{value} s")),
             "outcome" => self.is_done = true,
             "asset_id" => self.details.push(format!("rbxassetid://{value}")),
             "revision" => self.details.push(format!("revision {value}")),
@@ -323,9 +324,10 @@ mod tests {
             tracing::info!(target: "macadam::x", address = "sword", outcome = "done", asset_id = 5, revision = 1, "uploaded");
             tracing::warn!(target: "macadam::x", address = %"sword", "it is refused");
             tracing::info!(target: "macadam::x", assets = 6, "files or manifest changed");
+            tracing::info!(target: "macadam::x", endpoint = "create_asset", seconds = 16, "waiting");
         });
         let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
-        let wanted = "uploaded     sword (rbxassetid://5, revision 1)\nwarning: sword: it is refused\nfiles or manifest changed (6 assets)\n";
+        let wanted = "uploaded     sword (rbxassetid://5, revision 1)\nwarning: sword: it is refused\nfiles or manifest changed (6 assets)\nwaiting (16 s)\n";
         assert_eq!(text, wanted);
     }
 
