@@ -41,8 +41,14 @@ CREATE TABLE lockfile_had (
 -- The proof that there is nothing to do: while its inputs are the same, a plan is empty. Every change of the state deletes it.
 CREATE TABLE settled (
     id     INTEGER PRIMARY KEY CHECK (id = 1),
-    -- A digest of manifest, lockfile, outputs and checkout.
+    -- A digest of manifest, lockfile, outputs and branch.
     inputs TEXT NOT NULL,
+    -- A digest of git's commit and index; '' where the index changed too recently to show another change.
+    git    TEXT NOT NULL,
+    -- The commit that plain later commits may lead away from; NULL: another one ends the proof.
+    at_commit TEXT,
+    -- ["<path>", …]: the files that the index had and that commit lacks.
+    staged TEXT CHECK ((staged IS NULL) = (at_commit IS NULL) AND (staged IS NULL OR json_valid(staged))),
     -- A digest of the names and fingerprints of all files.
     files  TEXT NOT NULL,
     -- How many assets the manifest has.

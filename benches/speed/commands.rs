@@ -16,6 +16,9 @@ const RACY: Duration = Duration::from_millis(2100);
 /// A number of content that no file of the tree has.
 const FRESH: u32 = 2_000_000;
 
+/// Another one.
+const COMMITTED: u32 = 3_000_000;
+
 /// Puts everything into a repository.
 pub fn commit(project: &Project) {
     for args in [&["init", "--quiet"][..], &["add", "--all"], &["commit", "--quiet", "--message=all"]] {
@@ -119,6 +122,30 @@ pub fn edit(table: &Table, tree: &Tree, relay: &Relay, runs: usize) {
         beside,
         memory: None,
         goal,
+    });
+    settle(project);
+    edit_after_a_commit(table, tree, runs);
+}
+
+/// One edit that is committed, with the lockfile of the one before, and then synced.
+fn edit_after_a_commit(table: &Table, tree: &Tree, runs: usize) {
+    let project = &tree.project;
+    let (mut cpus, mut memory) = (Vec::new(), 0);
+    for run in 0..runs.min(5) {
+        let (path, kind) = &tree.files[run * 11 % tree.files.len()];
+        project.write(path, kind.bytes(COMMITTED + u32::try_from(run).expect("few runs")));
+        succeeded(timed(&mut git(project, &["commit", "--quiet", "--all", "--message=edited"])));
+        let cost = succeeded(watched(&mut project.command(&["sync", "--once"])));
+        cpus.push(cost.cpu);
+        memory = memory.max(cost.memory);
+    }
+    table.row(Row {
+        work: "one edit after a commit: `sync --once`, processor time",
+        files: tree.files.len(),
+        time: median(cpus),
+        beside: None,
+        memory: Some(memory),
+        goal: Goal::Time { ms: 1000.0, memory: Some(150.0) },
     });
     settle(project);
 }

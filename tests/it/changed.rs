@@ -12,7 +12,7 @@ use super::support::{GLOBS, Project, Ran, Remote, png, rbxmx};
 
 /// How often something was loaded, scanned and planned: only what changed, everything after that, all
 /// files, everything, and a part.
-fn looks(ran: &Ran) -> [usize; 5] {
+pub(super) fn looks(ran: &Ran) -> [usize; 5] {
     [
         "only what changed was loaded",
         "everything was loaded after a part",
@@ -24,9 +24,9 @@ fn looks(ran: &Ran) -> [usize; 5] {
 }
 
 /// What a run looks at that needs nothing but what changed: a plan before the steps, and one after.
-const ONLY_WHAT_CHANGED: [usize; 5] = [1, 0, 0, 0, 2];
+pub(super) const ONLY_WHAT_CHANGED: [usize; 5] = [1, 0, 0, 0, 2];
 
-fn sync(project: &Project) -> Ran {
+pub(super) fn sync(project: &Project) -> Ran {
     project.run(&["sync", "--once", "--uploads", "1", "-vv"]).expect(0)
 }
 
@@ -50,7 +50,7 @@ fn proofs(project: &Project) -> i64 {
     state.query_row("SELECT count(*) FROM settled", [], |row| row.get(0)).unwrap()
 }
 
-fn forget_the_proof(project: &Project) {
+pub(super) fn forget_the_proof(project: &Project) {
     rusqlite::Connection::open(project.state()).unwrap().execute("DELETE FROM settled", []).unwrap();
 }
 
@@ -205,7 +205,7 @@ fn an_edit_whose_answer_is_lost_or_that_is_not_sent_is_uploaded_once() {
 }
 
 /// Everything that a state knows but times.
-fn state(project: &Project) -> Vec<String> {
+pub(super) fn state(project: &Project) -> Vec<String> {
     let state = rusqlite::Connection::open(project.state()).unwrap();
     let queries = [
         "SELECT address, asset_type, creator, path, asked, stored, overruled, points_to, pin, removed_at IS NULL, in_lockfile \
@@ -291,7 +291,7 @@ fn a_run_for_what_changed_does_what_a_whole_run_does() {
 }
 
 /// The changes of the remote, in order.
-fn written(remote: &Remote) -> Vec<String> {
+pub(super) fn written(remote: &Remote) -> Vec<String> {
     let all = remote.control().requests();
     all.iter().filter(|request| request.committed).map(|request| format!("{:?}", request.endpoint)).collect()
 }
@@ -310,8 +310,8 @@ fn a_checkout_is_looked_at_too() {
     sync(&project);
     project.write("models/1.rbxmx", rbxmx("2"));
     assert_eq!(looks(&sync(&project)), ONLY_WHAT_CHANGED);
-    git(project.path(), &["commit", "-q", "-a", "-m", "edited"]);
+    git(project.path(), &["commit", "-q", "-a", "--amend", "-m", "amended"]);
     project.write("models/1.rbxmx", rbxmx("3"));
     project.pass(1);
-    assert_eq!(looks(&sync(&project))[0], 0, "another commit");
+    assert_eq!(looks(&sync(&project))[0], 0, "another commit in its place");
 }

@@ -23,6 +23,7 @@ mod circles;
 mod cli;
 mod clones;
 mod commit_push;
+mod commits;
 mod completions;
 mod crash;
 mod desired;

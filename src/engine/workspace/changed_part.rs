@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::gather::in_progress_now;
 use super::git;
-use super::plan_inputs::{PlanInputs, checksum, head_for_proof};
+use super::plan_inputs::{PlanInputs, checksum};
 use super::project::Project;
 use super::settled::ChangedFiles;
 use crate::files::{RescannedFile, is_unchanged_since, rescan};
@@ -64,6 +64,11 @@ impl WantedPart {
         &self.change.manifest
     }
 
+    /// Returns the commit at which there was nothing to do and the one of now, if they differ.
+    pub(super) fn moved(&self) -> Option<(&str, &str)> {
+        self.change.moved()
+    }
+
     /// The number of assets in the manifest.
     pub(crate) fn assets(&self) -> u64 {
         self.change.proof.assets
@@ -81,15 +86,12 @@ pub(super) fn load(
     change: Box<ChangedFiles>,
 ) -> Result<Option<LoadedPart>, StateError> {
     // Another process may have been there since the look.
-    let still_holds = store.is_settled_by(&change.proof)? && change.still_hold(project);
-    if !still_holds || !change.manifest.wants_each_alone() {
-        return Ok(None);
-    }
+    let checkout = if store.is_settled_by(&change.proof)? { change.still_hold(project) } else { None };
+    let Some(checkout) = checkout.filter(|_| change.manifest.wants_each_alone()) else { return Ok(None) };
     // What an edit may upload there depends on what the earliest commit had (`unseen_history`).
     if git::may_lack_history(&project.root) {
         return Ok(None);
     }
-    let Some(head) = head_for_proof(project) else { return Ok(None) };
     let mut loading = Loading {
         store,
         project,
@@ -114,8 +116,8 @@ pub(super) fn load(
         cache.get(path).is_none_or(|file| !is_unchanged_since(&file.fingerprint, file.looked_at_ns))
     };
     let recent = change.files.iter().filter(is_recent).cloned().collect();
-    let manifest = checksum(change.text.as_bytes(), &head);
-    let inputs = PlanInputs { manifest, files: change.digest, parts: change.parts.clone(), recent };
+    let manifest = checksum(change.text.as_bytes(), &checkout.branch);
+    let inputs = PlanInputs { manifest, git: checkout.git, files: change.digest, parts: change.parts.clone(), recent };
     let desired = change.manifest.desired_of(assets, git::checkout(&project.root));
     let touched = earlier.keys().cloned().collect();
     // Of a file that was recent then, another command may have seen something else since.

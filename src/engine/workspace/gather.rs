@@ -15,7 +15,7 @@ use crate::platform::clock;
 use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::engine::workspace::committed;
 use crate::engine::workspace::git;
-use crate::engine::workspace::plan_inputs::{PlanInputs, head_for_proof};
+use crate::engine::workspace::plan_inputs::{CheckoutState, PlanInputs};
 use crate::engine::workspace::project::{Project, ProjectError};
 use crate::engine::workspace::saved_answer::SavedAnswer;
 use crate::engine::workspace::unseen_history;
@@ -126,7 +126,7 @@ pub(crate) fn gather_manifest(
     let LastScan { cache, history } = last;
     let mut history = history.clone();
     let checkout = git::checkout(&project.root);
-    let head = head_for_proof(project);
+    let state = CheckoutState::now(project);
     let selection = manifest.selection();
     let mut walk = files::walk(&project.root, &selection);
     in_progress.keep(&mut walk, &selection, cache);
@@ -150,7 +150,7 @@ pub(crate) fn gather_manifest(
             // If git switched meanwhile, the files belong to no single checkout.
             desired.checkout = Some(checkout).filter(|seen| *seen == git::checkout(&project.root)).unwrap_or_default();
             let tree = waiting.is_empty().then(|| TreeDigest::of_scan(&selection, &walk, &cache)).flatten();
-            let inputs = tree.zip(head).map(|(tree, head)| PlanInputs::new(text.as_bytes(), tree, &head));
+            let inputs = tree.zip(state).map(|(tree, state)| PlanInputs::new(text.as_bytes(), tree, state));
             Ok(Gathered { manifest, desired, notes, cache, waiting, inputs, history })
         }
         Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),

@@ -29,6 +29,7 @@ const MAX_REFS: u64 = 1 << 26;
 
 pub(crate) mod ask;
 pub(crate) mod at_commit;
+pub(crate) mod since;
 pub(crate) mod tracked;
 
 /// The age in seconds at which an index lock was probably left by a git that died. `git commit`

@@ -134,17 +134,31 @@ impl Lockfile {
         }
     }
 
-    /// Begins with a file that says all of the state, of which only a part is loaded, and that is not
-    /// read. Returns `false`, and does nothing, if it has to be read.
-    pub(super) fn begin_with_changes(&mut self) -> bool {
+    /// Begins with a file that says all of the state, of which only a part is loaded, and that is
+    /// not read. `moved` are the commit with which it was compared, if that says all of another
+    /// one, and that one. Returns `false`, and does nothing, if it has to be read.
+    ///
+    /// # Errors
+    /// When the state can't be written.
+    pub(super) async fn begin_with_changes(
+        &mut self,
+        state_cache: &StateCache,
+        moved: Option<(&str, &str)>,
+    ) -> Result<bool, StateCacheError> {
         let head = git::head(&self.project.root);
+        let (compared, now) = moved.unwrap_or((&head, &head));
         let length = std::fs::symlink_metadata(&self.project.lockfile).map(|metadata| metadata.len());
-        if self.is_lost || self.known.is_none() || self.compared.as_ref() != Some(&head) {
-            return false;
+        let is_compared = [compared, now].map(Some).contains(&self.compared.as_deref());
+        if self.is_lost || self.known.is_none() || !is_compared || now != head {
+            return Ok(false);
         }
-        let Ok(length) = length else { return false };
+        let Ok(length) = length else { return Ok(false) };
+        if moved.is_some() {
+            self.compared = Some(head.clone());
+            state_cache.store().set_lockfile_compared(self.compared.clone()).await?;
+        }
         (self.only_changes, self.head, self.length) = (true, head, length);
-        true
+        Ok(true)
     }
 
     /// Records what the file was made from, beside the state: the addresses of the part that is loaded.

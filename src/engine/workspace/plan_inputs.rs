@@ -6,10 +6,13 @@ use std::collections::BTreeSet;
 
 use super::git;
 use super::project::Project;
-use crate::files::{ScanDigest, TreeDigest, TreeParts};
+use crate::files::{ScanDigest, TreeDigest, TreeParts, is_unchanged_since};
 use crate::model::desired::FileSelection;
 use crate::model::digest::Checksum;
+use crate::model::file::Fingerprint;
 use crate::model::path::ProjectPath;
+use crate::platform::own_file::Access;
+use crate::platform::{clock, fingerprint};
 
 /// The program that made a proof: another version may plan differently.
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
@@ -17,7 +20,9 @@ const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 /// What manifest, files and checkout were when they were gathered.
 #[derive(Debug, Clone)]
 pub(crate) struct PlanInputs {
+    /// A digest of the manifest and of the branch.
     pub(super) manifest: Checksum,
+    pub(super) git: GitState,
     pub(super) files: TreeDigest,
     pub(super) parts: TreeParts,
     /// The files that changed too recently for their metadata to show another change.
@@ -25,34 +30,92 @@ pub(crate) struct PlanInputs {
 }
 
 impl PlanInputs {
-    /// Creates it from the manifest's text, the files, and git's `HEAD`.
-    pub(super) fn new(manifest: &[u8], files: ScanDigest, head: &str) -> Self {
+    /// Creates it from the manifest's text, the files, and what git has checked out.
+    pub(super) fn new(manifest: &[u8], files: ScanDigest, checkout: CheckoutState) -> Self {
         let ScanDigest { digest, parts, recent } = files;
-        Self { manifest: checksum(manifest, head), files: digest, parts, recent }
+        let CheckoutState { branch, git } = checkout;
+        Self { manifest: checksum(manifest, &branch), git, files: digest, parts, recent }
     }
 
     /// Whether manifest, files and checkout are what they were, but for the content of those that are
     /// [`recent`](Self::recent). Blocks: it reads the disk.
     pub(in crate::engine) fn still_hold(&self, project: &Project, selection: &FileSelection) -> bool {
-        let (Ok(manifest), Some(head)) = (project.read_manifest(), head_for_proof(project)) else { return false };
-        checksum(&manifest, &head).finish() == self.manifest.clone().finish()
+        let (Ok(manifest), Some(checkout)) = (project.read_manifest(), CheckoutState::now(project)) else {
+            return false;
+        };
+        checksum(&manifest, &checkout.branch).finish() == self.manifest.clone().finish()
+            && checkout.git.commit == self.git.commit
             && TreeDigest::of_disk(&project.root, selection).is_some_and(|found| found.digest == self.files)
     }
 }
 
-/// The digest of the manifest and of what git has checked out.
-pub(super) fn checksum(manifest: &[u8], head: &str) -> Checksum {
+/// The digest of the manifest and of the checked-out branch.
+pub(super) fn checksum(manifest: &[u8], branch: &str) -> Checksum {
     let mut digest = Checksum::default();
-    for part in [PROGRAM.as_bytes(), manifest, head.as_bytes()] {
+    for part in [PROGRAM.as_bytes(), manifest, branch.as_bytes()] {
         digest.update(&(part.len() as u64).to_le_bytes());
         digest.update(part);
     }
     digest
 }
 
-/// Returns what git has checked out, as far as plans depend on it; `None` if files are missing or
-/// change.
-pub(in crate::engine) fn head_for_proof(project: &Project) -> Option<String> {
-    let is_whole = git::busy(&project.root).is_none() && git::partial(&project.root).is_none();
-    is_whole.then(|| format!("{:?} {}", git::checkout(&project.root), git::head(&project.root)))
+/// What git has checked out, as far as plans depend on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CheckoutState {
+    pub(super) branch: String,
+    pub(super) git: GitState,
+}
+
+/// Git's commit and index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GitState {
+    /// The commit, as [`git::head`] gives it.
+    pub(super) commit: String,
+    /// What the file system says of the index; `None` if there is none, or it doesn't count.
+    pub(super) index: Option<Fingerprint>,
+    /// The index changed long enough ago to show another change.
+    is_firm: bool,
+}
+
+impl CheckoutState {
+    /// Returns it; `None` if files are missing or change.
+    pub(super) fn now(project: &Project) -> Option<Self> {
+        let root = &project.root;
+        let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+        // `git rm --cached` is worth a word about the file. A rehearsal's files are nobody else's.
+        let index = (project.lockfile_access != Access::Private).then(|| git::index(root)).flatten();
+        let index = index.as_deref().and_then(fingerprint::of_file);
+        let is_firm = index.is_none_or(|state| is_unchanged_since(&state, now_ns));
+        let is_whole = git::busy(root).is_none() && git::partial(root).is_none();
+        let branch = format!("{:?}", git::checkout(root));
+        is_whole.then(|| Self { branch, git: GitState { commit: git::head(root), index, is_firm } })
+    }
+}
+
+impl GitState {
+    /// Returns whether it is certainly still what it was: `earlier`, of which this is a later look.
+    pub(super) fn is_still(&self, earlier: &Self) -> bool {
+        earlier.is_firm && self.commit == earlier.commit && self.index == earlier.index
+    }
+
+    /// Returns a digest; empty if the index changed too recently to show another change.
+    pub(super) fn digest(&self) -> String {
+        if !self.is_firm {
+            return String::new();
+        }
+        let mut digest = Checksum::default();
+        digest.update(self.commit.as_bytes());
+        self.index.iter().for_each(|state| update(&mut digest, state));
+        digest.finish()
+    }
+}
+
+/// Adds a fingerprint to a digest.
+pub(super) fn update(digest: &mut Checksum, state: &Fingerprint) {
+    let Fingerprint { size, modified_ns, changed_ns, inode, device } = *state;
+    for number in [size, inode, device] {
+        digest.update(&number.to_le_bytes());
+    }
+    digest.update(&modified_ns.to_le_bytes());
+    digest.update(&changed_ns.to_le_bytes());
 }

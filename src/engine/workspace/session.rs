@@ -119,7 +119,11 @@ impl Session {
         let state_cache = Arc::new(StateCache::new(recorded, part.is_some(), store, hold, remote.to_owned()));
         let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), memory);
         let (project, notes, history) = (project.clone(), Vec::new(), Arc::default());
-        if part.is_some() && lockfile.begin_with_changes() {
+        let begins_with_part = match &part {
+            Some(part) => lockfile.begin_with_changes(&state_cache, part.moved()).await?,
+            None => false,
+        };
+        if begins_with_part {
             return Ok(Self { project, state_cache, lockfile, history, notes, part });
         }
         let mut session = Self { project, state_cache, lockfile, history, notes, part: None };

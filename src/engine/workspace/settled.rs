@@ -1,5 +1,6 @@
 //! Nothing to do is a proof, not a plan: while manifest, lockfile, files, outputs, checkout, git's
-//! index and state are what they were when a plan had nothing to do, no plan is made.
+//! index and state are what they were when a plan had nothing to do, no plan is made. Of another commit
+//! or index git is asked what is different ([`since`]).
 //!
 //! The proof is a digest in the state, which every change of the state deletes. Checking it takes one
 //! walk and the metadata of each file; no file is read but the manifest. What the clock changes is
@@ -16,10 +17,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::engine::report::asset_status::AssetStatus;
 use crate::engine::report::run_report::RunReport;
 use crate::engine::report::settled_rows::{self, SettledRow};
+use crate::engine::workspace::committed;
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::git;
+use crate::engine::workspace::git::since;
 use crate::engine::workspace::outputs::{OutputFile, OutputState};
-use crate::engine::workspace::plan_inputs::{PlanInputs, checksum, head_for_proof};
+use crate::engine::workspace::plan_inputs::{CheckoutState, GitState, PlanInputs, checksum, update};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot;
 use crate::files::{self, DiskDigest, TreeDigest, TreeParts, is_unchanged_since};
@@ -36,34 +39,28 @@ use crate::platform::own_file::Access;
 use crate::platform::{clock, fingerprint};
 use crate::state::lock::{self, Occupancy};
 use crate::state::lockfile;
-use crate::state::store::{EventRow, SettledProof, SettledRows, Store};
+use crate::state::store::{CommitBase, EventRow, SettledProof, SettledRows, Store};
 
 /// How long a proof holds, unless something changes.
 const HOLDS_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// What the proof depends on beside the files, as it is now.
+/// What the proof depends on beside the files and git's commit and index, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct OwnFiles {
-    /// A digest of manifest, checkout, outputs and git's index.
+    /// A digest of manifest, branch and outputs.
     rest: String,
     /// What the file system says of the lockfile.
     lockfile: Fingerprint,
 }
 
 impl OwnFiles {
-    /// Adds lockfile, outputs and git's index, as they are on disk, to the digest of manifest and
-    /// checkout; `None` if one of them is missing, or one beside the lockfile changed too recently
-    /// before `now_ns` to show a change. There may be no index.
+    /// Adds lockfile and outputs, as they are on disk, to the digest of manifest and branch; `None` if
+    /// one of them is missing, or one beside the lockfile changed too recently before `now_ns` to show
+    /// a change.
     fn look(mut digest: Checksum, project: &Project, manifest: &Manifest, now_ns: i64) -> Option<Self> {
         for output in manifest.outputs() {
             let state = files::fingerprint_of(&project.outputs, &output.path);
             update(&mut digest, &state.filter(|state| is_unchanged_since(state, now_ns))?);
-        }
-        // `git rm --cached` is worth a word about the file. A rehearsal's files are nobody else's.
-        let index = (project.lockfile_access != Access::Private).then(|| git::index(&project.root)).flatten();
-        if let Some(state) = index.as_deref().and_then(fingerprint::of_file) {
-            is_unchanged_since(&state, now_ns).then_some(())?;
-            update(&mut digest, &state);
         }
         Some(Self { rest: digest.finish(), lockfile: fingerprint::of_file(&project.lockfile)? })
     }
@@ -76,15 +73,6 @@ impl OwnFiles {
     }
 }
 
-fn update(digest: &mut Checksum, state: &Fingerprint) {
-    let Fingerprint { size, modified_ns, changed_ns, inode, device } = *state;
-    for number in [size, inode, device] {
-        digest.update(&number.to_le_bytes());
-    }
-    digest.update(&modified_ns.to_le_bytes());
-    digest.update(&changed_ns.to_le_bytes());
-}
-
 fn now_ns(now: Timestamp) -> i64 {
     i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX)
 }
@@ -95,8 +83,17 @@ pub(crate) struct OpenProof<'a> {
     manifest: Manifest,
     text: String,
     own: OwnFiles,
+    git: ProvedGit,
     store: Store,
     proof: SettledProof,
+}
+
+/// Git's commit and index, of which it is proved that they change nothing.
+#[derive(Debug)]
+struct ProvedGit {
+    state: GitState,
+    /// What a later look compares them with.
+    base: Option<CommitBase>,
 }
 
 /// What a look at the proof says.
@@ -118,6 +115,7 @@ pub(crate) struct ChangedFiles {
     pub(super) text: String,
     /// What the proof depends on beside them.
     own: OwnFiles,
+    git: ProvedGit,
     /// What all files look like now.
     pub(super) digest: TreeDigest,
     pub(super) parts: TreeParts,
@@ -129,13 +127,19 @@ pub(crate) struct ChangedFiles {
 const SOME: usize = 32;
 
 impl ChangedFiles {
-    /// Whether everything but the files is as it was at the look. Blocks: it reads the disk.
-    pub(super) fn still_hold(&self, project: &Project) -> bool {
-        let own = || {
-            let digest = checksum(self.text.as_bytes(), &head_for_proof(project)?);
-            OwnFiles::look(digest, project, &self.manifest, now_ns(clock::now()))
-        };
-        own().as_ref() == Some(&self.own)
+    /// Returns the checkout, if everything but the files, and git's index, is as it was at the look.
+    /// Blocks: it reads the disk.
+    pub(super) fn still_hold(&self, project: &Project) -> Option<CheckoutState> {
+        let checkout = CheckoutState::now(project)?;
+        let digest = checksum(self.text.as_bytes(), &checkout.branch);
+        let own = OwnFiles::look(digest, project, &self.manifest, now_ns(clock::now()))?;
+        (own == self.own && checkout.git.commit == self.git.state.commit).then_some(checkout)
+    }
+
+    /// Returns the commit at which there was nothing to do and the one of the look, if they differ.
+    pub(super) fn moved(&self) -> Option<(&str, &str)> {
+        let (base, now) = (self.proof.base.as_ref()?, &self.git.state.commit);
+        (base.commit != *now).then_some((&*base.commit, now))
     }
 }
 
@@ -167,8 +171,8 @@ pub(crate) fn look(project: &Project, remote: &str) -> Look {
         let known = |folder: &str| open.store.load_files_in(folder).ok();
         let mut files = parts.changed_since(&open.proof.parts, &project.root, &selection, SOME, known)?;
         files.extend(open.proof.recent.iter().flatten().cloned());
-        let OpenProof { manifest, text, own, proof, .. } = open;
-        Some(Look::Changed(Box::new(ChangedFiles { proof, manifest, text, own, digest, parts, files })))
+        let OpenProof { manifest, text, own, git, proof, .. } = open;
+        Some(Look::Changed(Box::new(ChangedFiles { proof, manifest, text, own, git, digest, parts, files })))
     };
     look().unwrap_or(Look::Unknown)
 }
@@ -225,8 +229,8 @@ fn open_for_change<'a>(project: &'a Project, remote: &str) -> Option<OpenProof<'
         return None;
     }
     let (manifest, text) = read_manifest(project).ok()?;
-    let head = head_for_proof(project)?;
-    let own = OwnFiles::look(checksum(text.as_bytes(), &head), project, &manifest, now_ns(now))?;
+    let CheckoutState { branch, git } = CheckoutState::now(project)?;
+    let own = OwnFiles::look(checksum(text.as_bytes(), &branch), project, &manifest, now_ns(now))?;
     if own.digest() != proof.inputs {
         return None;
     }
@@ -234,7 +238,21 @@ fn open_for_change<'a>(project: &'a Project, remote: &str) -> Option<OpenProof<'
         let known = store.lockfile_fingerprint().ok()??;
         (lockfile::fingerprint_at(&project.lockfile).ok()?? == known).then_some(())?;
     }
-    Some(OpenProof { project, manifest, text, own, store, proof })
+    let git = prove_git(project, &proof, git)?;
+    Some(OpenProof { project, manifest, text, own, git, store, proof })
+}
+
+/// Returns git's commit and index, if they are those of the proof, or plain later ones of which git says
+/// the same.
+fn prove_git(project: &Project, proof: &SettledProof, state: GitState) -> Option<ProvedGit> {
+    let digest = state.digest();
+    if !digest.is_empty() && digest == proof.git {
+        return Some(ProvedGit { state, base: proof.base.clone() });
+    }
+    let before = proof.base.as_ref().filter(|_| !git::may_lack_history(&project.root))?;
+    let base = since::since(&project.manifest, &project.lockfile_name(), before, &state.commit)?;
+    tracing::debug!("another commit or index changes nothing");
+    Some(ProvedGit { state, base: Some(base) })
 }
 
 impl OpenProof<'_> {
@@ -309,7 +327,7 @@ pub(crate) fn prove(
 ) -> Option<(SettledProof, Vec<SettledRows>)> {
     let SettledRun { project, manifest, desired, recorded, options, report, lockfile } = *run;
     let until = now.saturating_add(HOLDS_FOR).ok()?;
-    let PlanInputs { manifest: text, files, parts, recent } = inputs;
+    let PlanInputs { manifest: text, git, files, parts, recent } = inputs;
     let has_nothing = |at| plan(desired, recorded, options, at) == Plan::default();
     let is_settled = is_quiet(report) && options.is_usual() && recent.is_empty();
     if !is_settled || !stays_empty(recorded, now, until, has_nothing) {
@@ -320,9 +338,27 @@ pub(crate) fn prove(
     is_unchanged_since(&own.lockfile, now_ns(now)).then_some(())?;
     let bytes = lockfile::read(&project.lockfile).ok()??;
     (lockfile == Some(&*lockfile::fingerprint(&bytes))).then_some(())?;
-    let proof = proof(&own, (&files, &parts), report.assets, (now, until), None);
+    let git = prove_gathered(run, &git)?;
+    let proof = proof((&own, git), (&files, &parts), report.assets, (now, until), None);
     // Without statuses `status` plans.
     Some((proof, settled_rows::encode(desired, recorded, now).unwrap_or_default()))
+}
+
+/// Returns git's commit and index, of which `gathered` was a look before the plan, if git says of them
+/// what it said for the plan.
+fn prove_gathered(run: &SettledRun<'_>, gathered: &GitState) -> Option<ProvedGit> {
+    let SettledRun { project, desired, recorded, .. } = *run;
+    let now = || CheckoutState::now(project).map(|checkout| checkout.git);
+    let state = now().filter(|state| state.commit == gathered.commit)?;
+    if !state.is_still(gathered) && !committed::untracked(project, desired).is_empty() {
+        return None;
+    }
+    // Whether git ever had what is absent here may be another matter for each commit.
+    let is_whole = recorded.addresses().from_elsewhere.keys().all(|address| desired.assets.contains_key(address));
+    let may_move = is_whole && project.lockfile_access != Access::Private && !git::may_lack_history(&project.root);
+    let base = may_move.then(|| since::base(&project.manifest, &state.commit)).flatten();
+    let is_same = now().is_some_and(|now| now.index == state.index);
+    Some(ProvedGit { state, base: base.filter(|_| is_same) })
 }
 
 /// The end of a run that began with [`ChangedFiles`] and looked at nothing else.
@@ -347,7 +383,7 @@ pub(crate) fn prove_again(
     has_nothing: impl Fn(Timestamp) -> bool,
 ) -> Option<SettledProof> {
     let ChangedRun { project, change, inputs, cache, recorded, report } = *run;
-    let ChangedFiles { proof, manifest, own, .. } = change;
+    let ChangedFiles { proof, manifest, own, git, .. } = change;
     let is_open = !report.held.is_empty()
         || !report.drifts.is_empty()
         || !report.left.is_empty()
@@ -367,20 +403,22 @@ pub(crate) fn prove_again(
     let is_firm =
         recent.is_empty() && now_own.lockfile == own.lockfile && is_unchanged_since(&own.lockfile, now_ns(now));
     let (files, recent) = ((&inputs.files, &inputs.parts), (!is_firm).then_some(recent));
-    Some(self::proof(&now_own, files, proof.assets, (now, proof.until), recent))
+    let git = ProvedGit { state: git.state.clone(), base: git.base.clone() };
+    Some(self::proof((&now_own, git), files, proof.assets, (now, proof.until), recent))
 }
 
-/// A proof for this number of assets, made from the project's own files and all others, that holds
+/// A proof for this number of assets, made from the project's own files, git and all others, that holds
 /// from one time until another one.
 fn proof(
-    own: &OwnFiles,
+    (own, git): (&OwnFiles, ProvedGit),
     (files, parts): (&TreeDigest, &TreeParts),
     assets: u64,
     (since, until): (Timestamp, Timestamp),
     recent: Option<BTreeSet<ProjectPath>>,
 ) -> SettledProof {
     let (inputs, files, parts) = (own.digest(), files.to_string(), parts.to_bytes());
-    SettledProof { inputs, files, assets, since, until, parts, recent }
+    let ProvedGit { state, base } = git;
+    SettledProof { inputs, git: state.digest(), base, files, assets, since, until, parts, recent }
 }
 
 /// Whether nothing is to be done from `now` until the end of a proof, since `has_nothing` holds at

@@ -46,7 +46,7 @@ pub(crate) use learned::{LatencyRow, LimitRow};
 pub(super) use open::create_folder;
 pub(crate) use part::{TiedBy, TiedNames};
 pub(crate) use requests::{RequestClient, RequestProgress};
-pub(crate) use settled::{SettledProof, SettledRows};
+pub(crate) use settled::{CommitBase, SettledProof, SettledRows};
 
 /// An open state.
 #[derive(Debug)]

@@ -14,8 +14,13 @@ use crate::state::error::StateError;
 /// What a plan was made from, when it had nothing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettledProof {
-    /// A digest of everything that a plan depends on beside the files, the state and the time.
+    /// A digest of everything that a plan depends on beside the files, the state, the time, and
+    /// git's commit and index.
     pub inputs: String,
+    /// A digest of these; empty where the index changed too recently to show another change.
+    pub git: String,
+    /// What other ones are compared with, if that tells whether the proof holds for them too.
+    pub base: Option<CommitBase>,
     /// A digest of the names and fingerprints of all files.
     pub files: String,
     /// The number of assets in the manifest.
@@ -29,6 +34,15 @@ pub struct SettledProof {
     /// The files that changed too recently for their metadata to show another change, if the lockfile
     /// or files did: only what they hold tells.
     pub recent: Option<BTreeSet<ProjectPath>>,
+}
+
+/// What git had when there was nothing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitBase {
+    /// The commit.
+    pub commit: String,
+    /// The files that the index had and the commit lacks, with their paths in the checkout.
+    pub staged: BTreeSet<String>,
 }
 
 /// The statuses of some addresses that follow one another.
@@ -65,14 +79,22 @@ impl Store {
     }
 
     fn proof(&self) -> Result<Option<SettledProof>> {
-        let mut all =
-            self.connection.prepare_cached("SELECT inputs, files, assets, since, until, parts, recent FROM settled")?;
+        let mut all = self.connection.prepare_cached(
+            "SELECT inputs, files, assets, since, until, parts, recent, git, at_commit, staged FROM settled",
+        )?;
         all.query_row([], |row| {
             let (since, until) = (rows::time(row, 3)?, rows::time(row, 4)?);
             let (inputs, files) = (rows::text(row, 0)?.to_owned(), rows::text(row, 1)?.to_owned());
             let assets = row.get::<_, i64>(2)?.unsigned_abs();
             let recent = rows::text_or_null(row, 6)?.map(recent_files).transpose()?;
-            Ok(SettledProof { inputs, files, assets, since, until, parts: row.get(5)?, recent })
+            let git = rows::text(row, 7)?.to_owned();
+            let base = rows::text_or_null(row, 8)?.zip(rows::text_or_null(row, 9)?);
+            let base = base.map(|(commit, staged)| {
+                let staged = serde_json::from_str(staged).map_err(|error| rows::wrong(9, error))?;
+                Ok::<_, rusqlite::Error>(CommitBase { commit: commit.to_owned(), staged })
+            });
+            let (parts, base) = (row.get(5)?, base.transpose()?);
+            Ok(SettledProof { inputs, git, base, files, assets, since, until, parts, recent })
         })
         .optional()
     }
@@ -158,14 +180,21 @@ fn put_rows(transaction: &Transaction<'_>, statuses: &[SettledRows]) -> Result<(
 }
 
 fn put_proof(transaction: &Transaction<'_>, proof: &SettledProof) -> Result<()> {
-    let SettledProof { inputs, files, assets, since, until, parts, recent } = proof;
+    let SettledProof { inputs, git, base, files, assets, since, until, parts, recent } = proof;
     let assets = i64::try_from(*assets).unwrap_or(i64::MAX);
-    let recent = recent.as_ref().map(|paths| {
-        let paths: Vec<&str> = paths.iter().map(ProjectPath::as_str).collect();
-        serde_json::to_string(&paths).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
-    });
-    let row = (inputs, files, assets, since.to_string(), until.to_string(), parts, recent.transpose()?);
-    transaction.execute("INSERT OR REPLACE INTO settled VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)", row).map(drop)
+    let recent = recent.as_ref().map(|paths| json(paths.iter().map(ProjectPath::as_str))).transpose()?;
+    let staged = base.as_ref().map(|base| json(base.staged.iter().map(String::as_str))).transpose()?;
+    let commit = base.as_ref().map(|base| &base.commit);
+    let row = (inputs, git, commit, staged, files, assets, since.to_string(), until.to_string(), parts, recent);
+    let put = "INSERT OR REPLACE INTO settled \
+        (id, inputs, git, at_commit, staged, files, assets, since, until, parts, recent) \
+        VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    transaction.execute(put, row).map(drop)
+}
+
+fn json<'a>(texts: impl Iterator<Item = &'a str>) -> Result<String> {
+    let texts: Vec<&str> = texts.collect();
+    serde_json::to_string(&texts).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 fn recent_files(text: &str) -> Result<BTreeSet<ProjectPath>> {

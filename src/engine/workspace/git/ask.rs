@@ -321,7 +321,7 @@ pub(super) struct CheckoutFile {
     /// The checkout's git folder.
     pub(super) private: PathBuf,
     /// The checkout's top folder.
-    top: PathBuf,
+    pub(super) top: PathBuf,
     /// The file's path below the top folder, with `/`.
     pub(super) inside: String,
 }
