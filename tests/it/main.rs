@@ -42,6 +42,7 @@ mod hostile_text;
 mod identity;
 mod inputs;
 mod installers;
+mod interval;
 mod key;
 mod logs;
 mod lost_entries;

@@ -44,7 +44,7 @@ pub(super) struct Reconciler<'a> {
     /// The state's generation at the last check, see
     /// [`StateCache::generation`](crate::engine::workspace::state_cache::StateCache::generation).
     generation: u64,
-    /// When the scan in progress began.
+    /// When the scan, or the look in its place, that is in progress began.
     pub(super) scanning: Option<Duration>,
     pub(super) key: KeyCheck,
     /// Cancels the fetches in progress.
@@ -142,7 +142,7 @@ impl<'a> Reconciler<'a> {
         let ends = self.workers.next().await;
         for end in &ends {
             match end {
-                End::Scan(_) => self.scanning = None,
+                End::Scan(_) | End::Look(_) => self.scanning = None,
                 End::Observation(_) => self.observing = None,
                 End::Overdue(_) => self.polling_overdue = false,
                 End::Lockfile(_) => self.writing = None,

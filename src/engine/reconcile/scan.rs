@@ -61,6 +61,22 @@ impl Reconciler<'_> {
         Ok(())
     }
 
+    /// Begins to look whether manifest, files and checkout are certainly what they were at the last
+    /// scan, which takes one walk, and no list of all files. Returns `false` if that can't tell.
+    pub(super) fn look(&mut self) -> bool {
+        let (Some(inputs), Some((manifest, _))) = (self.wanted.inputs.clone(), &self.wanted.manifest) else {
+            return false;
+        };
+        let (project, selection) = (self.session.project.clone(), manifest.selection());
+        self.scanning = Some(clock::elapsed());
+        let looking = tokio::task::spawn_blocking(move || {
+            failpoint::trip("gather");
+            inputs.certainly_hold(&project, &selection)
+        });
+        self.workers.run(async { End::Look(looking.await.map_err(ended_message)) });
+        true
+    }
+
     /// Takes over the result of a scan.
     ///
     /// # Errors

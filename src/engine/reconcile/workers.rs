@@ -49,6 +49,9 @@ pub(super) enum End {
     Job(Result<Result<JobDone, RequestProblem>, String>),
     /// A scan of manifest and files; `Err` is the panic's message.
     Scan(Result<Box<ScannedProject>, String>),
+    /// A look whether manifest, files and checkout are what they were at the last scan; `Err` is
+    /// the panic's message.
+    Look(Result<bool, String>),
     /// Fetches of assets.
     Observation(AnsweredQueries),
     /// Polls of operations that were set aside.

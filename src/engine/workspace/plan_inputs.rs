@@ -47,6 +47,13 @@ impl PlanInputs {
             && checkout.git.commit == self.git.commit
             && TreeDigest::of_disk(&project.root, selection).is_some_and(|found| found.digest == self.files)
     }
+
+    /// Whether all of this is certainly what it was, git's index included. Blocks: it reads the
+    /// disk.
+    pub(in crate::engine) fn certainly_hold(&self, project: &Project, selection: &FileSelection) -> bool {
+        let is_still = || CheckoutState::now(project).is_some_and(|now| now.git.is_still(&self.git));
+        self.recent.is_empty() && is_still() && self.still_hold(project, selection) && is_still()
+    }
 }
 
 /// The digest of the manifest and of the checked-out branch.

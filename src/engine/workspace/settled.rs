@@ -1,6 +1,6 @@
 //! Nothing to do is a proof, not a plan: while manifest, lockfile, files, outputs, checkout, git's
-//! index and state are what they were when a plan had nothing to do, no plan is made. Of another commit
-//! or index git is asked what is different ([`since`]).
+//! index and state are what they were when a plan had nothing to do, no plan is made. Of another
+//! commit or index git is asked what is different ([`since`]).
 //!
 //! The proof is a digest in the state, which every change of the state deletes. Checking it takes one
 //! walk and the metadata of each file; no file is read but the manifest. What the clock changes is
@@ -42,7 +42,7 @@ use crate::state::lockfile;
 use crate::state::store::{CommitBase, EventRow, SettledProof, SettledRows, Store};
 
 /// How long a proof holds, unless something changes.
-const HOLDS_FOR: SignedDuration = SignedDuration::from_hours(24);
+pub(in crate::engine) const HOLDS_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// What the proof depends on beside the files and git's commit and index, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,9 +54,9 @@ struct OwnFiles {
 }
 
 impl OwnFiles {
-    /// Adds lockfile and outputs, as they are on disk, to the digest of manifest and branch; `None` if
-    /// one of them is missing, or one beside the lockfile changed too recently before `now_ns` to show
-    /// a change.
+    /// Adds lockfile and outputs, as they are on disk, to the digest of manifest and branch; `None`
+    /// if one of them is missing, or one beside the lockfile changed too recently before `now_ns`
+    /// to show a change.
     fn look(mut digest: Checksum, project: &Project, manifest: &Manifest, now_ns: i64) -> Option<Self> {
         for output in manifest.outputs() {
             let state = files::fingerprint_of(&project.outputs, &output.path);
@@ -127,8 +127,8 @@ pub(crate) struct ChangedFiles {
 const SOME: usize = 32;
 
 impl ChangedFiles {
-    /// Returns the checkout, if everything but the files, and git's index, is as it was at the look.
-    /// Blocks: it reads the disk.
+    /// Returns the checkout, if everything but the files, and git's index, is as it was at the
+    /// look. Blocks: it reads the disk.
     pub(super) fn still_hold(&self, project: &Project) -> Option<CheckoutState> {
         let checkout = CheckoutState::now(project)?;
         let digest = checksum(self.text.as_bytes(), &checkout.branch);
@@ -242,8 +242,8 @@ fn open_for_change<'a>(project: &'a Project, remote: &str) -> Option<OpenProof<'
     Some(OpenProof { project, manifest, text, own, git, store, proof })
 }
 
-/// Returns git's commit and index, if they are those of the proof, or plain later ones of which git says
-/// the same.
+/// Returns git's commit and index, if they are those of the proof, or plain later ones of which git
+/// says the same.
 fn prove_git(project: &Project, proof: &SettledProof, state: GitState) -> Option<ProvedGit> {
     let digest = state.digest();
     if !digest.is_empty() && digest == proof.git {
@@ -344,8 +344,8 @@ pub(crate) fn prove(
     Some((proof, settled_rows::encode(desired, recorded, now).unwrap_or_default()))
 }
 
-/// Returns git's commit and index, of which `gathered` was a look before the plan, if git says of them
-/// what it said for the plan.
+/// Returns git's commit and index, of which `gathered` was a look before the plan, if git says of
+/// them what it said for the plan.
 fn prove_gathered(run: &SettledRun<'_>, gathered: &GitState) -> Option<ProvedGit> {
     let SettledRun { project, desired, recorded, .. } = *run;
     let now = || CheckoutState::now(project).map(|checkout| checkout.git);
@@ -407,8 +407,8 @@ pub(crate) fn prove_again(
     Some(self::proof((&now_own, git), files, proof.assets, (now, proof.until), recent))
 }
 
-/// A proof for this number of assets, made from the project's own files, git and all others, that holds
-/// from one time until another one.
+/// A proof for this number of assets, made from the project's own files, git and all others, that
+/// holds from one time until another one.
 fn proof(
     (own, git): (&OwnFiles, ProvedGit),
     (files, parts): (&TreeDigest, &TreeParts),
@@ -423,7 +423,12 @@ fn proof(
 
 /// Whether nothing is to be done from `now` until the end of a proof, since `has_nothing` holds at
 /// both ends, and no run asks anything before its plan.
-fn stays_empty(recorded: &Recorded, now: Timestamp, until: Timestamp, has_nothing: impl Fn(Timestamp) -> bool) -> bool {
+pub(in crate::engine) fn stays_empty(
+    recorded: &Recorded,
+    now: Timestamp,
+    until: Timestamp,
+    has_nothing: impl Fn(Timestamp) -> bool,
+) -> bool {
     is_certain(recorded) && now < until && has_nothing(now) && has_nothing(until)
 }
 

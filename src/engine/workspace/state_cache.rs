@@ -39,6 +39,8 @@ struct CachedState {
     recorded: Recorded,
     /// The addresses of which something changed since the lockfile was last made.
     unwritten: BTreeSet<Address>,
+    /// How often something was recorded that was not known before.
+    news: u64,
     /// Only a part of the state is in memory.
     is_part: bool,
     /// Facts of a file that was in the state's place, for when all of the state is in memory.
@@ -83,7 +85,7 @@ impl StateCache {
     pub fn new(recorded: Recorded, is_part: bool, store: StoreHandle, hold: WriteLock, remote: String) -> Self {
         let (unwritten, found) = (BTreeSet::new(), Vec::new());
         Self {
-            known: Mutex::new(CachedState { recorded, unwritten, is_part, found, closed: false }),
+            known: Mutex::new(CachedState { recorded, unwritten, news: 0, is_part, found, closed: false }),
             store,
             hold,
             remote,
@@ -151,6 +153,7 @@ impl StateCache {
             let mut known = self.known();
             known.recorded = all;
             known.recorded.index_ties();
+            known.news += 1;
             known.is_part = false;
             std::mem::take(&mut known.found)
         };
@@ -181,6 +184,12 @@ impl StateCache {
     /// Reads the recorded state.
     pub fn read<T>(&self, look: impl FnOnce(&Recorded) -> T) -> T {
         look(&self.known().recorded)
+    }
+
+    /// Returns how often something was recorded that was not known before. While it is the same, so
+    /// are all plans for the same files and time.
+    pub(in crate::engine) fn news(&self) -> u64 {
+        self.known().news
     }
 
     /// Keeps an index of what ties the records to one another from now on.
@@ -217,12 +226,15 @@ impl StateCache {
     ) -> Result<Vec<Change>, StateCacheError> {
         let (changes, written) = {
             let mut known = self.known();
-            let CachedState { recorded, unwritten, closed, .. } = &mut *known;
+            let CachedState { recorded, unwritten, news, closed, .. } = &mut *known;
             if *closed || self.known.is_poisoned() {
                 return Err(StateCacheError::Closed);
             }
             let now = clock::now();
             let changes = decide(recorded);
+            if !changes.iter().all(|change| recorded.knows(change)) {
+                *news += 1;
+            }
             for change in &changes {
                 unwritten.extend(change.addresses(recorded).cloned());
                 if let Err(error) = recorded.apply(change, now) {

@@ -170,8 +170,8 @@ impl SyncRun<'_> {
             }
             End::Confirmed(agreed) => self.confirmed = Some(agreed),
             End::Broken(message) => return Err(self.broken(message)),
-            // A run serves no requests.
-            End::Job(_) | End::Waited => {}
+            // A run serves no requests, and has no interval.
+            End::Job(_) | End::Look(_) | End::Waited => {}
         }
         Ok(())
     }

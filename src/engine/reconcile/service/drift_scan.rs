@@ -108,18 +108,13 @@ enum Novelty {
 
 impl Novelty {
     fn of(recorded: &Recorded, change: &Change) -> Self {
+        let is_first = |asset_id| {
+            let waits = recorded.not_found.contains_key(&asset_id) || recorded.outdated.contains(&asset_id);
+            !waits && !recorded.seen.contains_key(&asset_id)
+        };
         match change {
-            // An update waits until Roblox answers for this asset again.
-            Change::RecordObservation { asset }
-                if recorded.not_found.contains_key(&asset.asset_id) || recorded.outdated.contains(&asset.asset_id) =>
-            {
-                Self::Other
-            }
-            Change::RecordObservation { asset } => match recorded.seen.get(&asset.asset_id) {
-                None => Self::First,
-                Some(seen) if seen.asset == *asset => Self::None,
-                Some(_) => Self::Other,
-            },
+            change if recorded.knows(change) => Self::None,
+            Change::RecordObservation { asset } if is_first(asset.asset_id) => Self::First,
             _ => Self::Other,
         }
     }

@@ -17,6 +17,9 @@ pub(super) struct Needs {
     pub(super) scan: bool,
     /// Scan every file, since no events tell of changes.
     pub(super) all: bool,
+    /// See whether anything changed since everything was scanned and planned: only then that is
+    /// done again.
+    pub(super) look: bool,
     pub(super) plan: bool,
     /// Files that settled, and nothing else may have changed.
     pub(super) files: BTreeSet<ProjectPath>,
@@ -74,6 +77,8 @@ pub(super) struct Times {
     /// Until then the lockfile isn't written again at once: in a large project it is long.
     pub(super) lockfile_rest: Duration,
     pub(super) pulse: Duration,
+    /// Until then nobody plans for the next day, since that would find something due.
+    pub(super) quiet: Option<Duration>,
 }
 
 impl Service<'_> {
@@ -113,8 +118,9 @@ impl Service<'_> {
     }
 
     fn has_work(&self) -> bool {
-        let Needs { scan, plan, files, touched, begin, recovery, .. } = &self.needs;
+        let Needs { scan, look, plan, files, touched, begin, recovery, .. } = &self.needs;
         *scan
+            || *look
             || *plan
             || !files.is_empty()
             || !touched.is_empty()

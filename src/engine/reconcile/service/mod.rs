@@ -7,9 +7,9 @@
 //!
 //! Read next: [`super::reconciler`], then [`due`] for what is due when, [`pass`] for one pass,
 //! [`requests`] for requests of other commands, [`file_monitor`] and [`rescan`] for the disk,
-//! [`results`] for work that ended, [`scan_schedule`] for the order of fetches, [`outputs`] for the
-//! game's files, [`key`] for a refused key, [`end`] for the shutdown, [`observability`] for
-//! operators.
+//! [`quiet`] for the interval while nothing changes, [`results`] for work that ended,
+//! [`scan_schedule`] for the order of fetches, [`outputs`] for the game's files, [`key`] for a
+//! refused key, [`end`] for the shutdown, [`observability`] for operators.
 
 mod drift_scan;
 mod due;
@@ -19,6 +19,7 @@ mod key;
 pub(crate) mod observability;
 mod outputs;
 mod pass;
+mod quiet;
 mod requests;
 mod rescan;
 mod results;
@@ -33,6 +34,7 @@ use self::due::{Needs, Times};
 use self::file_monitor::FileMonitor;
 use self::observability::{DEADLINE, Observability};
 use self::outputs::OutputReporter;
+use self::quiet::QuietPlan;
 use self::requests::{ActiveRequest, FollowedRequest};
 use self::scan_schedule::ScanSchedule;
 use crate::cloud::client::Client;
@@ -158,6 +160,8 @@ struct Service<'a> {
     invalid: Option<String>,
     /// Why the lockfile can't be used.
     unreadable: Option<String>,
+    /// The last plan of everything, if it had nothing to do.
+    quiet: Option<QuietPlan>,
     /// The last plan was made without a lockfile.
     lockfile_was_missing: bool,
     /// Reports the outputs' state.
@@ -208,6 +212,7 @@ pub(crate) async fn serve(
         lockfile_begun: now,
         lockfile_rest: now,
         pulse: now,
+        quiet: None,
     };
     let needs = Needs { scan: true, all: true, ..Needs::default() };
     let mut reconciler = Reconciler::new(session, context, setting.interval);
@@ -231,6 +236,7 @@ pub(crate) async fn serve(
         warned: Vec::new(),
         invalid: None,
         unreadable: None,
+        quiet: None,
         lockfile_was_missing: false,
         outputs: OutputReporter::default(),
         refused: None,
@@ -321,7 +327,7 @@ impl Service<'_> {
             self.times.interval = now + self.interval();
             tokio::task::block_in_place(|| self.file_monitor.recheck());
             self.observability.metrics.rescan("interval");
-            (self.needs.scan, self.needs.all) = (true, true);
+            self.begin_interval();
             self.reconciler.context.reset_backoff();
             self.reconciler.workers.reset_backoff();
             if self.refused.is_some() {
@@ -348,6 +354,7 @@ impl Service<'_> {
             self.needs.files.extend(tokio::task::block_in_place(|| self.file_monitor.settle(&project)));
         }
         let due = self.needs.scan
+            || self.needs.look
             || !self.needs.files.is_empty()
             || !self.needs.touched.is_empty()
             || self.needs.plan
@@ -379,6 +386,9 @@ impl Service<'_> {
             if self.times.git.is_some() {
                 return Ok(());
             }
+        }
+        if !was_scanned && self.look() {
+            return Ok(());
         }
         if !was_scanned && std::mem::take(&mut self.needs.scan) {
             self.needs.files.clear();

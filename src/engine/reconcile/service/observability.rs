@@ -199,6 +199,11 @@ impl Observability {
         self.metrics.action(action, result);
     }
 
+    /// Reports that everything is what it was when a plan had nothing to do.
+    pub(super) fn still_up_to_date(&self) {
+        self.metrics.set_last_success(clock::now().as_second().unsigned_abs());
+    }
+
     /// Logs new holds and drifts; a plan without steps and holds counts as a success. A plan of a
     /// `part` says nothing of other addresses.
     pub(super) fn planned(

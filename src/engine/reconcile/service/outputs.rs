@@ -2,11 +2,15 @@
 //! always after the lockfile.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Service, ServiceError};
 use crate::engine::workspace::outputs::{OutputFile, OutputProblem, OutputState};
+use crate::files;
+use crate::model::file::Fingerprint;
+use crate::model::output::Output;
 use crate::model::path::ProjectPath;
+use crate::platform::{clock, fingerprint};
 
 /// The problems reported so far, so that none is logged twice.
 #[derive(Debug, Default)]
@@ -15,12 +19,24 @@ pub(super) struct OutputReporter {
     /// Written files that the command of `--on-change` doesn't know yet, with the lockfile. It gets
     /// them all at once, so that they become one commit.
     pub(super) changed: Vec<PathBuf>,
+    /// What the file system said of all of them when they were last up to date, and when; `None` if
+    /// they were not.
+    stamps: Option<Vec<(PathBuf, Fingerprint, i64)>>,
 }
 
 impl OutputReporter {
     /// Returns whether an output can't be made or written.
     pub(super) fn is_failing(&self) -> bool {
         !self.problems.is_empty()
+    }
+
+    /// Returns whether all outputs are certainly the files that were last up to date. Blocks: it
+    /// reads the disk.
+    pub(super) fn are_untouched(&self) -> bool {
+        let is_same = |(path, state, looked_at_ns): &(PathBuf, Fingerprint, i64)| {
+            files::is_unchanged_since(state, *looked_at_ns) && fingerprint::of_file(path) == Some(*state)
+        };
+        self.stamps.as_ref().is_some_and(|stamps| stamps.iter().all(is_same))
     }
 
     fn report(&mut self, files: &[OutputFile]) {
@@ -39,6 +55,16 @@ impl OutputReporter {
     }
 }
 
+/// Returns what these files look like; `None` if one is missing.
+fn stamps(root: &Path, outputs: &[Output]) -> Option<Vec<(PathBuf, Fingerprint, i64)>> {
+    let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+    let stamp = |output: &Output| {
+        let path = root.join(output.path.as_str());
+        fingerprint::of_file(&path).map(|state| (path, state, now_ns))
+    };
+    outputs.iter().map(stamp).collect()
+}
+
 impl Service<'_> {
     /// Returns whether to check the outputs now. They wait for the lockfile: the game must not get
     /// an ID that no other machine can know.
@@ -54,13 +80,18 @@ impl Service<'_> {
     pub(super) async fn write_outputs(&mut self) -> Result<(), ServiceError> {
         self.needs.outputs = false;
         let Some((manifest, _)) = &self.reconciler.wanted.manifest else { return Ok(()) };
+        self.outputs.stamps = manifest.outputs().is_empty().then(Vec::new);
         if manifest.outputs().is_empty() && !self.outputs.is_failing() {
             return Ok(());
         }
+        let root = self.reconciler.session.project.outputs.clone();
+        // Before they are compared: a file that changes later is another one then.
+        let stamps = tokio::task::block_in_place(|| stamps(&root, manifest.outputs()));
         let files = self.reconciler.write_outputs().await?;
+        let are_current = files.iter().all(|file| file.state == OutputState::UpToDate);
+        self.outputs.stamps = stamps.filter(|_| are_current);
         self.outputs.report(&files);
         let written = files.iter().filter(|file| file.state == OutputState::Written);
-        let root = &self.reconciler.session.project.outputs;
         self.outputs.changed.extend(written.map(|file| root.join(file.path.as_str())));
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use super::quiet::QuietPlan;
 use super::{LOCKFILE_BYTES_A_SECOND, LOCKFILE_EVERY, PAUSE_PER_PLAN, POLL_EVERY, ScanSchedule, Service, ServiceError};
 use crate::engine::reconcile::reconciler::{Dispatch, Reconciler, Verdict};
 use crate::engine::reconcile::workers::End;
@@ -27,6 +28,7 @@ impl Service<'_> {
         let lost_answer_rest = failpoint::rest(LOST_ANSWER_REST);
         let options = PlanOptions { missing_lockfile, lost_answer_rest, ..PlanOptions::default() };
         let (needs, times, schedule) = (&mut self.needs, &mut self.times, &mut self.scan_schedule);
+        let (news, mut quiet) = (self.reconciler.session.state_cache.news(), None);
         let followed = &mut self.followed;
         let (observability, failing) =
             (RefCell::new(&mut self.observability), self.reconciler.context.throttle.is_failing());
@@ -36,6 +38,8 @@ impl Service<'_> {
             }
             let (state_cache, desired) = (&reconciler.session.state_cache, &reconciler.wanted.desired);
             let in_progress = reconciler.workers.in_progress();
+            let is_quiet = *plan == Plan::default() && in_progress.is_empty();
+            quiet = is_quiet.then_some(QuietPlan { news, until: None });
             state_cache.read(|recorded| {
                 *schedule = ScanSchedule::new(desired, recorded, clock::now());
                 let now = clock::elapsed();
@@ -52,6 +56,7 @@ impl Service<'_> {
         };
         let span = |address: &Address| observability.borrow().span(address);
         let dispatched = self.reconciler.plan_and_dispatch(options, judge, span).await?;
+        self.quiet = quiet.filter(|_| !self.lockfile_was_missing);
         self.dispatched(dispatched);
         self.times.plan_rest = rest_after(begun);
         Ok(())

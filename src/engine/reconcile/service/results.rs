@@ -14,6 +14,7 @@ impl Service<'_> {
                 End::Steps(result) => self.steps_ended(result),
                 End::Job(result) => self.job_ended(result),
                 End::Scan(scanned) => self.scan_ended(scanned).await?,
+                End::Look(held) => self.look_ended(held.map_err(|message| ServiceError::Defect { message })?),
                 End::Observation(answered) => self.observed(answered).await?,
                 End::Overdue(results) => {
                     overdue::record(&self.reconciler.session.state_cache, &results).await?;
