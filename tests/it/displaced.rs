@@ -122,9 +122,12 @@ fn a_service_whose_state_another_process_holds_by_now_ends_and_leaves_what_it_ma
     slow(&remote, 4000);
     project.write("ui/c.png", png(3));
     until("the upload is on the wire", || creates(&remote) == 3);
+    // Otherwise it may notice before the second is there, and hold a new state itself.
+    signal(&first, "STOP");
     remote.control().clear_faults();
     project.remove_state();
     let second = Service::start(&project, &[]);
+    signal(&first, "CONT");
     second.until_with("the first ends", &["first.log"], || first.try_wait().unwrap().is_some());
     assert_eq!(first.wait().unwrap().code(), Some(5), "{}", project.read("first.log"));
     let log = project.read("first.log");

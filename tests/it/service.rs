@@ -40,7 +40,8 @@ impl<'a> Service<'a> {
         let mut command = project.command(&[&["sync"], args].concat());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let service = Self { project, child };
-        service.says("ready");
+        // Not the end of "already".
+        service.says(" ready");
         service
     }
 
