@@ -447,7 +447,8 @@ pub(super) enum LockfileCommand {
 #[derive(Debug, Args)]
 pub(super) struct EmulatorArgs {
     /// Address to listen on
-    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDR")]
+    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDR",
+          value_parser = crate::telemetry::listen::parse_listen)]
     pub listen: SocketAddr,
     /// Which behaviour to imitate where Roblox's documentation and its servers differ
     #[arg(long, value_enum, default_value_t = EmulatorProfile::Observed)]

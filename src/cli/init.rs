@@ -14,7 +14,7 @@ use super::output::{Printer, TextStyle, fitted, paint, plural};
 use super::owner::OwnerText;
 use super::question;
 use crate::engine::commands::moving;
-use crate::engine::workspace::git::ask::{INHERITED, Tracking, tracking};
+use crate::engine::workspace::git::ask::{INHERITED, Tracking, setting, tracking};
 use crate::engine::workspace::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE, Project};
 use crate::engine::workspace::state_folder::StateFolder;
 use crate::files;
@@ -126,7 +126,8 @@ pub(super) fn run(
         ));
     }
     let missing = missing_attributes(&root.join(".gitattributes"), &attributes);
-    let has_driver = wishes.merge_driver && set_driver(output, &root);
+    let was_set = || matches!(setting(&manifest, driver::SETTING), Ok(Some(_)));
+    let has_driver = if wishes.merge_driver { set_driver(output, &root) } else { in_git && was_set() };
     if output.is_json() {
         output.document(&json!({
             "written": written, "kept": kept, "missing_attributes": missing, "merge_driver": has_driver,

@@ -7,6 +7,7 @@ use super::args::{Global, OutputsArgs};
 use super::errors::problem;
 use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::github::AnnotationLevel;
+use super::invocation::is_rehearsal;
 use super::output::{Printer, TextStyle, annotate, paint, plural};
 use super::question::{ask_or, asks};
 use super::target::{self, ProjectTarget};
@@ -77,8 +78,7 @@ fn show_all(output: Printer, files: &[OutputFile], rehearsal: bool) {
         show_problem(output, file);
     }
     if rehearsal && !output.is_quiet() {
-        output
-            .line("Rehearsal: these files are in the emulator's folder, not in your game. Nothing was sent to Roblox.");
+        output.line(format!("{NOT_IN_THE_GAME}. Nothing was sent to Roblox."));
     }
     let due = files.iter().filter(|file| file.state == OutputState::OutOfDate).count() as u64;
     if due > 0 {
@@ -107,10 +107,16 @@ pub(super) fn written(files: &[OutputFile]) -> impl Iterator<Item = String> {
     files.iter().filter(|file| file.state == OutputState::Written).map(|file| file.path.to_string())
 }
 
+/// What becomes of a rehearsal's outputs.
+const NOT_IN_THE_GAME: &str = "Rehearsal: these files are in the emulator's folder, not in your game";
+
 /// Prints the outputs that were written and those that could not be, after a run.
 pub(super) fn show(output: Printer, files: &[OutputFile]) {
     for file in files.iter().filter(|file| file.state == OutputState::Written) {
         output.line(format!("{} {}", paint(TextStyle::Good, format!("{:<15}", "wrote")), file.path));
+    }
+    if is_rehearsal() && written(files).next().is_some() {
+        output.line(paint(TextStyle::Quiet, NOT_IN_THE_GAME));
     }
     for file in files.iter().filter(|file| !file.state.is_current()) {
         output.line(format!("{} {}", paint(TextStyle::Bad, format!("{:<15}", "not written")), file.path));

@@ -19,10 +19,19 @@ pub(super) fn revision(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| "a revision is a number such as 1; `macadam history` lists them".to_owned())
 }
 
-/// Reads an asset ID, with or without `rbxassetid://`.
+/// Reads an asset ID, with or without `rbxassetid://`, or the link of its page.
 pub(super) fn asset_id(text: &str) -> Result<AssetId, String> {
-    let digits = text.strip_prefix("rbxassetid://").unwrap_or(text);
-    digits.parse().map_err(|_| "an asset ID is a number, such as 1234567890".to_owned())
+    let of_page = text.strip_prefix("https://").and_then(|page| {
+        let (host, path) = page.split_once('/')?;
+        let is_roblox = host == "roblox.com" || host.ends_with(".roblox.com");
+        let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        path.split(['/', '?', '#']).find(is_number).filter(|_| is_roblox)
+    });
+    let digits = of_page.or_else(|| text.strip_prefix("rbxassetid://")).unwrap_or(text);
+    digits.parse().map_err(|_| {
+        "an asset ID is a number, such as 1234567890; the link of the asset's page at create.roblox.com will do too"
+            .to_owned()
+    })
 }
 
 /// Reads how many uploads may go at once.
@@ -54,4 +63,31 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .filter(|s| (1..=366 * 24 * 60 * 60).contains(s))
         .map(Duration::from_secs)
         .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_asset_id_may_come_with_its_scheme_or_as_the_link_of_its_page() {
+        for text in [
+            "106216587199",
+            "rbxassetid://106216587199",
+            "https://create.roblox.com/store/asset/106216587199/House-2",
+            "https://create.roblox.com/dashboard/creations/store/106216587199/configure",
+            "https://www.roblox.com/library/106216587199?tab=1",
+        ] {
+            assert_eq!(asset_id(text).map(|id| id.get()), Ok(106_216_587_199), "{text}");
+        }
+        for text in [
+            "sword",
+            "https://example.com/store/asset/1",
+            "https://evilroblox.com/1",
+            "https://create.roblox.com/",
+            "-1",
+        ] {
+            assert!(asset_id(text).is_err(), "{text}");
+        }
+    }
 }

@@ -9,8 +9,8 @@ pub(crate) struct ListenError {
     text: String,
 }
 
-/// Parses an address to listen on. A bare port, `:9400` and `localhost:9400` mean loopback. The
-/// pages have no password, so other machines can read them only if an address says so, as in
+/// Parses an address to listen on. A bare port, `:9400` and `localhost:9400` mean loopback. What is
+/// served has no password, so other machines can read it only if an address says so, as in
 /// `0.0.0.0:9400`.
 ///
 /// # Errors
