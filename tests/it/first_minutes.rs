@@ -73,6 +73,16 @@ fn init_prints_the_lines_that_gitattributes_lacks() {
 }
 
 #[test]
+fn init_asks_for_the_merge_driver_only_where_it_is_not_set() {
+    let project = empty();
+    git(project.path(), &["init", "--quiet"]);
+    let asks = || project.run(&["init"]).expect(0).stdout.contains("Run this once in each clone");
+    assert!(asks());
+    project.run(&["init", "--merge-driver"]).expect(0);
+    assert!(!asks());
+}
+
+#[test]
 fn a_key_in_a_env_file_beside_the_manifest_is_used_unless_git_tracks_it() {
     let remote = Remote::start();
     let project = Project::new("[creator]\nuser_id = 1\n\n[assets.a]\npath = \"a.rbxmx\"\n").at(&remote.url());

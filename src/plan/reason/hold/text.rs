@@ -38,7 +38,7 @@ impl HoldReason {
                 "`macadam forget` the one that it doesn't belong to, or remove that one from the manifest".to_owned()
             }
             Self::Refused { refusal_kind: RefusalKind::DisplayName, .. } => {
-                "set another `display_name`, or `policy.moderated_name = \"neutral\"`".to_owned()
+                "give it another `display_name` in its own entry under [assets], or set `policy.moderated_name = \"neutral\"`".to_owned()
             }
             Self::Refused { refusal_kind: RefusalKind::Price { robux }, .. } => price_hint(*robux),
             Self::Refused { refusal_kind: RefusalKind::Other, .. } => match part {
