@@ -249,12 +249,18 @@ impl FromStr for Field {
     type Err = UnknownField;
 
     fn from_str(text: &str) -> Result<Self, UnknownField> {
-        let social = SocialNetwork::ALL.into_iter().map(Self::SocialLink);
-        [Self::DisplayName, Self::Description, Self::Icon, Self::Previews]
-            .into_iter()
-            .chain(social)
-            .find(|field| field.name() == text)
-            .ok_or_else(|| UnknownField(text.chars().take(40).collect()))
+        // A lockfile has many.
+        let known = match text {
+            "display_name" => Some(Self::DisplayName),
+            "description" => Some(Self::Description),
+            "icon" => Some(Self::Icon),
+            "previews" => Some(Self::Previews),
+            _ => text
+                .strip_prefix("social_links.")
+                .and_then(|key| SocialNetwork::ALL.into_iter().find(|network| network.key() == key))
+                .map(Self::SocialLink),
+        };
+        known.ok_or_else(|| UnknownField(text.chars().take(40).collect()))
     }
 }
 

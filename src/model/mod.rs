@@ -10,6 +10,7 @@
 
 pub(crate) mod address;
 pub(crate) mod along;
+pub(crate) mod ascending;
 pub(crate) mod asset;
 pub(crate) mod change;
 pub(crate) mod checkout;

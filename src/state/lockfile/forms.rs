@@ -107,7 +107,7 @@ impl<'de, T: Numbered> Deserialize<'de> for NumberForm<T> {
 
 #[derive(Deserialize, Default)]
 #[serde(transparent)]
-struct FieldsText(BTreeMap<TextForm<Field>, TextForm<FieldDigest>>);
+pub(super) struct FieldsText(pub(super) BTreeMap<TextForm<Field>, TextForm<FieldDigest>>);
 
 impl FieldsText {
     fn read(self) -> FieldDigests {
@@ -121,19 +121,19 @@ pub(super) struct EntryText {
     #[serde(rename = "type")]
     asset_type: TextForm<AssetType>,
     creator: TextForm<Creator>,
-    privacy: Option<TextForm<Privacy>>,
-    path: Option<TextForm<ProjectPath>>,
+    pub(super) privacy: Option<TextForm<Privacy>>,
+    pub(super) path: Option<TextForm<ProjectPath>>,
     #[serde(default)]
-    removed: bool,
+    pub(super) removed: bool,
     pinned: Option<PinnedText>,
     #[serde(default)]
     archived: BTreeMap<String, TextForm<RetireReason>>,
     #[serde(default)]
-    asked: FieldsText,
+    pub(super) asked: FieldsText,
     #[serde(default)]
-    stored: FieldsText,
+    pub(super) stored: FieldsText,
     #[serde(default)]
-    revisions: Vec<RevisionText>,
+    pub(super) revisions: Vec<RevisionText>,
     #[serde(default)]
     possible_duplicates: Vec<PossibleDuplicateText>,
     #[serde(default)]
@@ -141,6 +141,24 @@ pub(super) struct EntryText {
 }
 
 impl EntryText {
+    /// An entry with nothing but these.
+    pub(super) fn new(asset_type: TextForm<AssetType>, creator: TextForm<Creator>) -> Self {
+        Self {
+            asset_type,
+            creator,
+            privacy: None,
+            path: None,
+            removed: false,
+            pinned: None,
+            archived: BTreeMap::new(),
+            asked: FieldsText::default(),
+            stored: FieldsText::default(),
+            revisions: Vec::new(),
+            possible_duplicates: Vec::new(),
+            open: Vec::new(),
+        }
+    }
+
     /// Returns the entry of `address`, which is also its path where none is written. The error says
     /// what is wrong, and at which byte if that is known.
     pub(super) fn read(self, address: &str) -> Result<LockfileEntry, (String, Option<usize>)> {
@@ -205,24 +223,24 @@ impl PinnedText {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RevisionText {
-    asset_id: NumberForm<AssetId>,
-    revision: Option<NumberForm<Revision>>,
-    ordinal: Option<u32>,
-    content_hash: Option<TextForm<ContentHash>>,
-    state: Option<TextForm<RevisionState>>,
-    round: Option<u32>,
+pub(super) struct RevisionText {
+    pub(super) asset_id: NumberForm<AssetId>,
+    pub(super) revision: Option<NumberForm<Revision>>,
+    pub(super) ordinal: Option<u32>,
+    pub(super) content_hash: Option<TextForm<ContentHash>>,
+    pub(super) state: Option<TextForm<RevisionState>>,
+    pub(super) round: Option<u32>,
     #[serde(default)]
-    shared: bool,
+    pub(super) shared: bool,
     #[serde(default)]
-    duplicate: bool,
+    pub(super) duplicate: bool,
     #[serde(rename = "type")]
-    asset_type: Option<TextForm<AssetType>>,
-    creator: Option<TextForm<Creator>>,
+    pub(super) asset_type: Option<TextForm<AssetType>>,
+    pub(super) creator: Option<TextForm<Creator>>,
     #[serde(default)]
-    disputed: bool,
+    pub(super) disputed: bool,
     #[serde(default)]
-    era: u32,
+    pub(super) era: u32,
 }
 
 impl RevisionText {

@@ -3,15 +3,18 @@
 //! It has facts and no goals, and no times. Reading one adds facts and never removes any. An
 //! unreadable lockfile is an error, never an empty one.
 //!
-//! Read next: `write` for the format, `next` for one that follows on another, `parse` for what is refused, `export` and `import` for the
+//! Read next: `write` for the format, `next` for one that follows on another, `parse` for what is refused, `as_written` for
+//! the usual entry, `export` and `import` for the
 //! exchange with the state, `merge` for two branches and `driver` for what git has to be told.
 
+mod as_written;
 pub(crate) mod driver;
 mod error;
 mod export;
 mod file;
 mod forms;
 mod import;
+mod known;
 mod loss;
 mod merge;
 mod next;
@@ -36,6 +39,7 @@ pub(crate) use error::LockfileError;
 pub(crate) use export::{entries_of, export, exported, locked, locked_of};
 pub(crate) use file::{fingerprint, fingerprint_at, fingerprint_of, read, replace_if, room, save};
 pub use import::import;
+pub(crate) use known::known_addresses;
 pub(crate) use loss::{Digests, EntryChange, first_lost, unlisted};
 pub use merge::merge;
 pub(crate) use next::{LockfileText, NextText};

@@ -3,22 +3,24 @@
 //!
 //! The text is parsed table by table, since the tree of a whole document with 100,000 addresses
 //! takes 260 MB. A line that starts with `[` counts as the start of a table. If it is inside a
-//! multi-line string, the part before it is invalid TOML, so nothing is misread.
+//! multi-line string, the part before it is invalid TOML, so nothing is misread. An entry as Macadam
+//! writes it needs no TOML (`as_written`).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::collections::btree_map;
 use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::as_written;
 use super::error::{LockfileError, LockfilePosition};
 use super::forms::{EntryText, ForgottenText};
 use super::write::{LAST_LINE, VERSION};
 use super::{Ledger, LockfileEntry};
 use crate::model::address::Address;
+use crate::model::ascending::Ascending;
 use crate::model::forgotten::Forgotten;
 
 /// The keys before the first table that every version has.
@@ -51,25 +53,55 @@ struct LockfileTable<'a> {
 /// # Errors
 /// When it is empty, cut off, has conflict markers, has a newer version, or is no lockfile.
 pub fn parse(bytes: &[u8], file: &Path) -> Result<Ledger, LockfileError> {
+    parse_by(as_written::read, bytes, file)
+}
+
+/// Does what [`parse`] does. `usual` reads a table in a quicker way, if it can.
+pub(super) fn parse_by(
+    usual: fn(&str) -> Option<(Address, LockfileEntry)>,
+    bytes: &[u8],
+    file: &Path,
+) -> Result<Ledger, LockfileError> {
     let text = LockfileSource { text: utf8(bytes, file)?, file };
-    text.refuse_broken()?;
-    let mut parts = text.parts();
-    let header = text.read_header(parts.next().unwrap_or(0..0))?;
-    let mut ledger = Ledger::new(header.remote);
-    for part in parts {
-        text.read_table(part, &mut ledger)?;
+    let starts = text.table_starts()?;
+    let header = text.read_header(0..starts.first().copied().unwrap_or(text.text.len()))?;
+    let mut tables = Tables::with_room(starts.len());
+    let ends = starts.iter().skip(1).copied().chain([text.text.len()]);
+    for (start, end) in starts.iter().copied().zip(ends) {
+        match text.text.get(start..end).and_then(usual) {
+            Some((address, entry)) => text.add_entry(address, entry, || text.key_at(start), &mut tables)?,
+            None => text.read_table(start..end, &mut tables)?,
+        }
     }
+    let Tables { entries, forgotten } = tables;
+    let mut ledger = Ledger { remote: header.remote, entries: entries.into_map(|entry| entry), forgotten };
     complete_forgotten(&mut ledger);
     Ok(ledger)
+}
+
+/// What the tables had so far.
+struct Tables {
+    entries: Ascending<Address, LockfileEntry>,
+    forgotten: BTreeMap<Address, Forgotten>,
+}
+
+impl Tables {
+    fn with_room(count: usize) -> Self {
+        Self { entries: Ascending::with_room(count), forgotten: BTreeMap::new() }
+    }
 }
 
 /// Parses the entry of one address from its part of a text of [`super::write()`]; `None` if there is
 /// another one, or none.
 pub(super) fn parse_entry(part: &str, address: &Address) -> Option<LockfileEntry> {
     let text = LockfileSource { text: part, file: Path::new("") };
-    let mut ledger = Ledger::new(String::new());
-    text.read_table(0..part.len(), &mut ledger).ok()?;
-    ledger.entries.remove(address).filter(|_| ledger.entries.is_empty())
+    let mut tables = Tables::with_room(1);
+    match as_written::read(part) {
+        Some((address, entry)) => text.add_entry(address, entry, || 0, &mut tables).ok()?,
+        None => text.read_table(0..part.len(), &mut tables).ok()?,
+    }
+    let mut entries = tables.entries.into_map(|entry| entry);
+    entries.remove(address).filter(|_| entries.is_empty())
 }
 
 /// Adds the forgotten assets that a revision's era implies, since a manual merge may have lost
@@ -111,20 +143,28 @@ impl<'a> LockfileSource<'a> {
         LockfileError::Damaged { message, place: self.place(at) }
     }
 
-    /// Refuses files that are unusable although they may be valid TOML.
-    fn refuse_broken(self) -> Result<(), LockfileError> {
+    /// Returns where each table starts. Refuses files that are unusable although they may be valid
+    /// TOML.
+    fn table_starts(self) -> Result<Vec<usize>, LockfileError> {
         if self.text.trim().is_empty() {
             return Err(LockfileError::Empty { place: self.place(0) });
         }
+        let mut starts = Vec::new();
         for (start, line) in self.lines() {
-            // Git's markers; `=======` alone is the middle one.
-            let opens = ["<<<<<<<", ">>>>>>>", "|||||||"].iter().any(|marker| line.starts_with(marker));
-            if opens || line.trim_end() == "=======" {
-                return Err(LockfileError::ConflictMarkers { place: self.place(start) });
+            match line.as_bytes().first() {
+                Some(b'[') => starts.push(start),
+                // Git's markers; `=======` alone is the middle one.
+                Some(b'<' | b'>' | b'|' | b'=') => {
+                    let opens = ["<<<<<<<", ">>>>>>>", "|||||||"].iter().any(|marker| line.starts_with(marker));
+                    if opens || line.trim_end() == "=======" {
+                        return Err(LockfileError::ConflictMarkers { place: self.place(start) });
+                    }
+                }
+                _ => {}
             }
         }
         if self.text.trim_end().lines().next_back().map(str::trim) == Some(LAST_LINE) {
-            return Ok(());
+            return Ok(starts);
         }
         let mut after = self.lines().skip_while(|(_, line)| line.trim() != LAST_LINE).skip(1);
         match after.find(|(_, line)| !line.trim().is_empty()) {
@@ -141,16 +181,6 @@ impl<'a> LockfileSource<'a> {
         })
     }
 
-    /// Returns the part before the first table, then each table.
-    fn parts(self) -> impl Iterator<Item = Range<usize>> {
-        let starts = self.lines().filter(|(_, line)| line.starts_with('[')).map(|(start, _)| start);
-        starts.chain([self.text.len()]).scan(0, |from, to| {
-            let part = *from..to;
-            *from = to;
-            Some(part)
-        })
-    }
-
     fn read<T: Deserialize<'a>>(self, part: Range<usize>) -> Result<T, LockfileError> {
         let start = part.start;
         let text = self.text.get(part).unwrap_or_default();
@@ -160,8 +190,27 @@ impl<'a> LockfileSource<'a> {
         })
     }
 
-    /// Adds one table to `ledger`.
-    fn read_table(self, part: Range<usize>, ledger: &mut Ledger) -> Result<(), LockfileError> {
+    /// Returns where the name is in the first line of an entry as Macadam writes it.
+    fn key_at(self, start: usize) -> usize {
+        start + self.text.get(start..).and_then(|text| text.find('"')).unwrap_or_default()
+    }
+
+    /// Adds an entry, whose name is at `at`.
+    fn add_entry(
+        self,
+        address: Address,
+        entry: LockfileEntry,
+        at: impl FnOnce() -> usize,
+        tables: &mut Tables,
+    ) -> Result<(), LockfileError> {
+        tables
+            .entries
+            .add(address, entry)
+            .map_err(|(address, _)| self.damaged(format!("`{address}` is here twice"), at()))
+    }
+
+    /// Adds one table.
+    fn read_table(self, part: Range<usize>, tables: &mut Tables) -> Result<(), LockfileError> {
         let LockfileTable { assets, forgotten } = self.read(part.clone())?;
         let address = |key: &Spanned<Cow<'_, str>>| {
             let span = part.start + key.span().start;
@@ -170,21 +219,15 @@ impl<'a> LockfileSource<'a> {
         };
         for (key, entry) in assets {
             let (address, span) = address(&key)?;
-            let damaged = |message| self.damaged(message, span);
             let entry = entry
                 .read(address.as_str())
                 .map_err(|(message, at)| self.damaged(message, at.map_or(span, |at| part.start + at)))?;
-            match ledger.entries.entry(address) {
-                btree_map::Entry::Vacant(free) => {
-                    free.insert(entry);
-                }
-                btree_map::Entry::Occupied(taken) => return Err(damaged(format!("`{}` is here twice", taken.key()))),
-            }
+            self.add_entry(address, entry, || span, tables)?;
         }
         for (key, forgotten) in forgotten {
             let (address, span) = address(&key)?;
             let forgotten = forgotten.read().map_err(|message| self.damaged(message, span))?;
-            ledger.forgotten.entry(address).or_default().union(&forgotten);
+            tables.forgotten.entry(address).or_default().union(&forgotten);
         }
         Ok(())
     }

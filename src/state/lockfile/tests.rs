@@ -1,5 +1,6 @@
 //! Tests of the lockfile's laws: text and ledger, state and ledger, two branches.
 
+mod as_written;
 mod cost;
 mod next;
 
