@@ -2,6 +2,10 @@
 //! which addresses there were before: a pin of one that was renamed is no mistake, as little as for
 //! `plan`.
 
+use std::mem::ManuallyDrop;
+use std::sync::OnceLock;
+use std::thread;
+
 use serde_json::{Value, json};
 
 use super::args::Global;
@@ -13,25 +17,35 @@ use super::output::{Printer, TextStyle, annotate, annotates, paint, plural};
 use super::plan::at_entry;
 use super::progress::Bars;
 use super::{credential, plan_text, target};
-use crate::engine::workspace::gather::gather;
+use crate::engine::workspace::gather::gather_beside;
 use crate::engine::workspace::outputs::mistakes;
 use crate::engine::workspace::project::Project;
-use crate::files::FilesInProgress;
+use crate::model::address::Address;
 use crate::model::desired::{Desired, Stray, StrayPlace};
-use crate::model::file::FileCache;
-use crate::model::recorded::Recorded;
-use crate::platform::clock;
-use crate::state::lockfile::{self, LockfileError};
+use crate::model::path::ProjectPath;
+use crate::model::recorded::KnownAddresses;
+use crate::state::lockfile::{self, Ledger, LockfileError};
 
 /// Checks everything that can be checked offline.
 pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailure> {
     let project = target::find_files(global)?;
-    let (before, unusable) = recorded_in_lockfile(&project);
-    let known = before.addresses();
+    // Before the manifest: a pull may bring both. It is parsed while the files are looked for.
+    let bytes = lockfile::read(&project.lockfile);
+    let before = OnceLock::new();
     let bars = Bars::only_printed(output);
-    let gathered = gather(&project, &FileCache::new(), &known, &FilesInProgress::default(), &bars.listener());
+    let gathered = thread::scope(|scope| {
+        let parsing = scope.spawn(|| LockfileBefore::parse(&project, bytes));
+        let known = || {
+            let parsed = parsing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            &before.get_or_init(|| parsed).known
+        };
+        gather_beside(&project, known, &bars.listener())
+    });
     bars.clear();
-    let gathered = gathered?;
+    // The process ends after this, and the system takes back the whole at once.
+    let gathered = ManuallyDrop::new(gathered?);
+    let before = ManuallyDrop::new(before.into_inner().unwrap_or_default());
+    let unusable = &before.unusable;
     let desired = &gathered.desired;
     let files = desired.assets.iter().filter_map(|(address, want)| {
         want.content.as_ref().err().map(|problem| (address, want.path.as_str(), problem))
@@ -97,7 +111,7 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
         let file = Some(path.to_string());
         annotate(AnnotationLevel::Error, ReportedProblem { message, hint, file, ..ReportedProblem::default() });
     }
-    if let Some(error) = &unusable {
+    if let Some(error) = unusable {
         return Err(unusable_lockfile(error));
     }
     if desired.assets.is_empty() && problems.is_empty() && outputs.is_empty() {
@@ -117,33 +131,43 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
     Ok(Exit::Unreconciled)
 }
 
-/// Reads the lockfile. One that can't be used counts as empty, so that the rest is checked too.
-pub(super) fn recorded_in_lockfile(project: &Project) -> (Recorded, Option<LockfileError>) {
-    let read = || {
-        let bytes = lockfile::read(&project.lockfile)?;
-        bytes.map(|bytes| lockfile::parse(&bytes, &project.lockfile)).transpose()
-    };
-    let (ledger, unusable) = match read() {
-        Ok(ledger) => (ledger, None),
-        Err(error) => (None, Some(error)),
-    };
-    let (mut recorded, now) = (Recorded::default(), clock::now());
-    let changes = ledger.map(|ledger| lockfile::import(&recorded, &ledger, now)).unwrap_or_default();
-    // They fit: nothing is known yet.
-    changes.iter().for_each(|change| drop(recorded.apply(change, now)));
-    (recorded, unusable)
+/// What the lockfile says of earlier runs. One that can't be used counts as empty, so that the rest
+/// is checked too.
+#[derive(Default)]
+struct LockfileBefore {
+    ledger: Option<Ledger>,
+    known: KnownAddresses,
+    unusable: Option<LockfileError>,
+}
+
+impl LockfileBefore {
+    fn parse(project: &Project, bytes: Result<Option<Vec<u8>>, LockfileError>) -> Self {
+        let parsed = bytes.and_then(|bytes| bytes.map(|bytes| lockfile::parse(&bytes, &project.lockfile)).transpose());
+        let (ledger, unusable) = match parsed {
+            Ok(ledger) => (ledger, None),
+            Err(error) => (None, Some(error)),
+        };
+        let known = ledger.as_ref().map(lockfile::known_addresses).unwrap_or_default();
+        Self { ledger, known, unusable }
+    }
+
+    /// Returns the file that a known address last came from.
+    fn path_of(&self, address: &Address) -> Option<&ProjectPath> {
+        let entry = self.ledger.as_ref()?.entries.get(address)?;
+        self.known.all.contains(address).then_some(&entry.identity.path)
+    }
 }
 
 /// A warning about a pin, icon or preview of an address that left the manifest. Names the new
 /// address if the file is the same.
-fn left(stray: &Stray, desired: &Desired, before: &Recorded) -> String {
+fn left(stray: &Stray, desired: &Desired, before: &LockfileBefore) -> String {
     let Stray { to, place } = stray;
     let place = match place {
         StrayPlace::Pin => "[pins] names".to_owned(),
         StrayPlace::Icon { of } => format!("the icon of `{of}` names"),
         StrayPlace::Preview { of } => format!("a preview of `{of}` names"),
     };
-    let path = before.assets.get(to).map(|record| &record.identity.path);
+    let path = before.path_of(to);
     let renamed = desired.assets.iter().find(|(_, want)| Some(&want.path) == path);
     match renamed {
         Some((now, _)) => format!("{place} `{to}`, which is called `{now}` now: write `{now}`"),

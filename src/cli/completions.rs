@@ -19,7 +19,7 @@ use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh};
 use super::args::{Cli, CompletionsArgs, Global};
 use super::exit::{CommandFailure, Exit};
 use super::output::{self, Printer};
-use super::{check, help, target};
+use super::{help, target};
 use crate::engine::report::progress::silent;
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::project::Project;
@@ -30,6 +30,8 @@ use crate::model::recorded::Recorded;
 use crate::plan::PlanOptions;
 use crate::plan::current::last;
 use crate::plan::reason::hold::HoldReason;
+use crate::platform::clock;
+use crate::state::lockfile;
 
 /// Says which shell asks for words.
 const VARIABLE: &str = "MACADAM_COMPLETE";
@@ -248,7 +250,7 @@ impl TypedLine {
     /// The addresses that the command could be for; `None` if no manifest and no lockfile tells.
     pub(super) fn known_addresses(&self) -> Option<BTreeSet<String>> {
         let project = self.project()?;
-        self.addresses(&project, &check::recorded_in_lockfile(&project).0)
+        self.addresses(&project, &recorded_in_lockfile(&project))
     }
 
     /// The project, found without a look at its state.
@@ -264,7 +266,7 @@ impl TypedLine {
     fn addresses_or_revisions(&self, current: &OsStr) -> Vec<CompletionCandidate> {
         let Some(current) = current.to_str() else { return Vec::new() };
         let Some(project) = self.project() else { return Vec::new() };
-        let recorded = check::recorded_in_lockfile(&project).0;
+        let recorded = recorded_in_lockfile(&project);
         let takes_revision = matches!(self.command.as_str(), "pin" | "history");
         if takes_revision && current.bytes().all(|byte| byte.is_ascii_digit()) {
             let revisions = self.names.first().and_then(|name| revisions(&recorded, name)).unwrap_or_default();
@@ -326,6 +328,17 @@ impl KnownOptions {
         }
         Self { with_value, global }
     }
+}
+
+/// Reads the lockfile. None, and one that can't be used, tell nothing.
+fn recorded_in_lockfile(project: &Project) -> Recorded {
+    let bytes = lockfile::read(&project.lockfile).ok().flatten();
+    let ledger = bytes.and_then(|bytes| lockfile::parse(&bytes, &project.lockfile).ok());
+    let (mut recorded, now) = (Recorded::default(), clock::now());
+    let changes = ledger.map(|ledger| lockfile::import(&recorded, &ledger, now)).unwrap_or_default();
+    // They fit: nothing is known yet.
+    changes.iter().for_each(|change| drop(recorded.apply(change, now)));
+    recorded
 }
 
 /// The revisions of an address, newest first; `None` if it is unknown.

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::workspace::git;
 use crate::engine::workspace::git::ask;
-use crate::engine::workspace::git::tracked::{self, NeverTracked, UntrackedFiles};
+use crate::engine::workspace::git::tracked::{self, IndexedFiles, NeverTracked, UntrackedFiles};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::saved_answer::{HistoryQuestion, SavedAnswer};
 use crate::engine::workspace::unfinished_merge::{self, UnfinishedMerge};
 use crate::files;
 use crate::manifest::{self, Diagnostic, Manifest, Matter};
 use crate::model::address::Address;
+use crate::model::along::along;
 use crate::model::desired::{Desired, DesiredAsset, NeverCommitted};
 use crate::model::file::FileProblemKind;
 use crate::model::path::ProjectPath;
@@ -41,8 +42,10 @@ pub(crate) fn never_committed(
     known: &KnownAddresses,
     saved: &mut SavedAnswer,
 ) -> BTreeMap<ProjectPath, NeverCommitted> {
-    let is_absent = |(address, _): &(&Address, &ProjectPath)| !desired.assets.contains_key(*address);
-    let mut absent: BTreeMap<&Address, &ProjectPath> = known.from_elsewhere.iter().filter(is_absent).collect();
+    let mut absent: BTreeMap<&Address, &ProjectPath> = along(&known.from_elsewhere, &desired.assets)
+        .filter(|(_, _, want)| want.is_none())
+        .map(|(address, path, _)| (address, path))
+        .collect();
     if !absent.is_empty() {
         // What has another name now didn't leave.
         let wanted: BTreeSet<&ProjectPath> = desired.assets.values().map(|want| &want.path).collect();
@@ -119,20 +122,38 @@ fn never_named<'a>(
     Ok(absent.into_iter().map(|(_, path)| path).collect())
 }
 
+/// Asks git which files it has, for [`untracked_by`]. Blocks: it runs git.
+pub(crate) fn index(project: &Project) -> IndexAnswer {
+    // A rehearsal's lockfile never leaves this machine.
+    if project.lockfile_access == Access::Private {
+        return Ok(None);
+    }
+    tracked::index_around(&project.manifest)
+}
+
+/// Git's answer to [`index`]; `None` where it wasn't asked.
+pub(crate) type IndexAnswer = Result<Option<IndexedFiles>, String>;
+
+/// Does what [`untracked_by`] does, after asking git.
+pub(crate) fn untracked(project: &Project, desired: &Desired) -> Vec<Diagnostic> {
+    untracked_by(index(project), project, desired)
+}
+
 /// Returns notes about wanted files that git doesn't track, since other machines lack them, and
 /// about a lockfile whose merge isn't finished. None where all is well, and where git can't be
-/// asked. Blocks: it runs git.
-pub(crate) fn untracked(project: &Project, desired: &Desired) -> Vec<Diagnostic> {
-    if project.lockfile_access == Access::Private {
-        return Vec::new();
-    }
+/// asked. Blocks: it runs git where something isn't well.
+pub(crate) fn untracked_by(index: IndexAnswer, project: &Project, desired: &Desired) -> Vec<Diagnostic> {
     // `status` reads no file, and a missing one is another matter.
     let is_there = |want: &&DesiredAsset| match &want.content {
         Ok(_) => true,
         Err(problem) => problem.kind == FileProblemKind::NotLookedAt,
     };
     let wanted = desired.assets.values().filter(is_there).map(|want| &want.path);
-    match tracked::untracked(&project.manifest, &project.lockfile_name(), wanted) {
+    let found = index.and_then(|index| match index {
+        Some(index) => tracked::untracked(&index, &project.lockfile_name(), wanted),
+        None => Ok(UntrackedFiles::default()),
+    });
+    match found {
         Ok(found) => {
             let unmerged = if found.is_lockfile_unmerged { unmerged(project) } else { None };
             unmerged.into_iter().chain((!found.files.is_empty()).then(|| note(project, &found))).collect()

@@ -1,6 +1,7 @@
 //! Gathers the desired state from the manifest's text and the files on disk.
 
 use std::collections::BTreeSet;
+use std::thread;
 
 use crate::files::{self, FilesInProgress, TreeDigest};
 use crate::manifest::{self, Diagnostic, Manifest};
@@ -105,12 +106,29 @@ pub(crate) fn gather(
     in_progress: &FilesInProgress,
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
-    let (manifest, text) = read_manifest(project)?;
     let last = LastScan { cache, history: &SavedAnswer::default() };
-    gather_manifest(project, manifest, text, last, known, in_progress, listener)
+    let search = Search { project, last, in_progress, listener, proof: Proof::NotNeeded };
+    search.run(read_manifest(project)?, || known)
 }
 
-/// Does what [`gather`] does, for a `manifest` that was read before, with its `text`.
+/// Does what [`gather`] does in a place where nothing was scanned before, while `known` is still
+/// being made: it is waited for once the files are found.
+///
+/// # Errors
+/// As for [`gather`].
+pub(crate) fn gather_beside<'a>(
+    project: &Project,
+    known: impl FnOnce() -> &'a KnownAddresses,
+    listener: &Listener,
+) -> Result<Gathered, GatherError> {
+    let last = LastScan { cache: &FileCache::new(), history: &SavedAnswer::default() };
+    let in_progress = &FilesInProgress::default();
+    let search = Search { project, last, in_progress, listener, proof: Proof::NotNeeded };
+    search.run(read_manifest(project)?, known)
+}
+
+/// Does what [`gather`] does, for a `manifest` that was read before, with its `text`, and remembers
+/// what it was gathered from.
 ///
 /// # Errors
 /// When it is not valid for these files, or a folder can't be read.
@@ -123,37 +141,74 @@ pub(crate) fn gather_manifest(
     in_progress: &FilesInProgress,
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
-    let LastScan { cache, history } = last;
-    let mut history = history.clone();
-    let checkout = git::checkout(&project.root);
-    let state = CheckoutState::now(project);
-    let selection = manifest.selection();
-    let mut walk = files::walk(&project.root, &selection);
-    in_progress.keep(&mut walk, &selection, cache);
-    files::keep_behind_links(&mut walk, &project.root, &selection, &known.here);
-    let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
-    let tell = |seen: files::ScanProgress| {
-        let (done, total) = (seen.files_done as u64, seen.files as u64);
-        listener(ProgressEvent::Files { done, total, bytes: seen.bytes_done });
-    };
-    let files::Scanned { findings, cache, waiting } =
-        files::scan(&project.root, &walk, cache, in_progress, now_ns, &tell);
-    match manifest.resolve(&findings, &known.all) {
-        Ok(resolved) => {
-            let (mut notes, mut desired) = (resolved.notes, resolved.desired);
-            desired.absences = absences(project, &walk, &desired);
-            desired.never_committed = committed::never_committed(project, &manifest, &desired, known, &mut history);
-            desired.unseen_history = unseen_history::look(project, &desired);
-            notes.extend(committed::untracked(project, &desired));
-            notes.extend(other_case(project, &walk));
-            desired.unseen = walk.problems.iter().cloned().map(unseen).collect();
-            // If git switched meanwhile, the files belong to no single checkout.
-            desired.checkout = Some(checkout).filter(|seen| *seen == git::checkout(&project.root)).unwrap_or_default();
-            let tree = waiting.is_empty().then(|| TreeDigest::of_scan(&selection, &walk, &cache)).flatten();
-            let inputs = tree.zip(state).map(|(tree, state)| PlanInputs::new(text.as_bytes(), tree, state));
-            Ok(Gathered { manifest, desired, notes, cache, waiting, inputs, history })
+    let search = Search { project, last, in_progress, listener, proof: Proof::Wanted };
+    search.run((manifest, text), || known)
+}
+
+/// Whether somebody wants to know later that nothing changed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    Wanted,
+    NotNeeded,
+}
+
+/// A search for what a manifest wants.
+struct Search<'a> {
+    project: &'a Project,
+    last: LastScan<'a>,
+    in_progress: &'a FilesInProgress,
+    listener: &'a Listener,
+    proof: Proof,
+}
+
+impl Search<'_> {
+    fn run<'k>(
+        self,
+        (manifest, text): (Manifest, String),
+        known: impl FnOnce() -> &'k KnownAddresses,
+    ) -> Result<Gathered, GatherError> {
+        let Self { project, last: LastScan { cache, history }, in_progress, listener, proof } = self;
+        let mut history = history.clone();
+        let checkout = git::checkout(&project.root);
+        let state = if proof == Proof::Wanted { CheckoutState::now(project) } else { None };
+        let selection = manifest.selection();
+        // Git reads its index meanwhile.
+        let index = thread::spawn({
+            let project = project.clone();
+            move || committed::index(&project)
+        });
+        let mut walk = files::walk(&project.root, &selection);
+        in_progress.keep(&mut walk, &selection, cache);
+        let known = known();
+        files::keep_behind_links(&mut walk, &project.root, &selection, &known.here);
+        let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let tell = |seen: files::ScanProgress| {
+            let (done, total) = (seen.files_done as u64, seen.files as u64);
+            listener(ProgressEvent::Files { done, total, bytes: seen.bytes_done });
+        };
+        let files::Scanned { findings, cache, waiting } =
+            files::scan(&project.root, &walk, cache, in_progress, now_ns, &tell);
+        match manifest.resolve(&findings, &known.all) {
+            Ok(resolved) => {
+                let (mut notes, mut desired) = (resolved.notes, resolved.desired);
+                desired.absences = absences(project, &walk, &desired);
+                desired.never_committed = committed::never_committed(project, &manifest, &desired, known, &mut history);
+                desired.unseen_history = unseen_history::look(project, &desired);
+                let index = index.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                notes.extend(committed::untracked_by(index, project, &desired));
+                notes.extend(other_case(project, &walk));
+                desired.unseen = walk.problems.iter().cloned().map(unseen).collect();
+                // If git switched meanwhile, the files belong to no single checkout.
+                desired.checkout =
+                    Some(checkout).filter(|seen| *seen == git::checkout(&project.root)).unwrap_or_default();
+                let inputs = state.filter(|_| waiting.is_empty()).and_then(|state| {
+                    let tree = TreeDigest::of_scan(&selection, &walk, &cache)?;
+                    Some(PlanInputs::new(text.as_bytes(), tree, state))
+                });
+                Ok(Gathered { manifest, desired, notes, cache, waiting, inputs, history })
+            }
+            Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
         }
-        Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
     }
 }
 

@@ -317,6 +317,7 @@ fn is_converted(facts: &str) -> bool {
 }
 
 /// A file in a checkout.
+#[derive(Debug)]
 pub(super) struct CheckoutFile {
     /// The checkout's git folder.
     pub(super) private: PathBuf,

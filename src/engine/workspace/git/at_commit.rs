@@ -66,7 +66,7 @@ pub(crate) fn files_at<'a>(
     let mut found = EarlierFiles::default();
     let (mut unknown, mut unsure) = (BTreeMap::new(), Vec::new());
     for (path, length) in files {
-        let name = inside(&prefix, path);
+        let name = inside(&prefix, path).into_owned();
         let after = now.get(&name);
         if then.contains_key(&name) {
             found.existed.insert(path.clone());
@@ -82,7 +82,7 @@ pub(crate) fn files_at<'a>(
         }
     }
     if !unknown.is_empty() {
-        let ignored: BTreeSet<String> = ignored(&place, unknown.keys())?.into_iter().collect();
+        let ignored: BTreeSet<String> = ignored(&place, unknown.keys().map(String::as_str))?.into_iter().collect();
         for path in ignored.iter().filter_map(|name| unknown.get(name)) {
             found.existed.insert(ProjectPath::clone(path));
             found.known_content.insert(ProjectPath::clone(path));

@@ -5,6 +5,7 @@
 //! behind a link is another repository's or another path's matter, and counts as git's. Read next:
 //! [`crate::engine::workspace::committed`], which concludes something from it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -27,33 +28,87 @@ pub(crate) struct UntrackedFiles {
     pub is_lockfile_unmerged: bool,
 }
 
-/// Returns the files of the project around `manifest` that git doesn't track, and what it says of
-/// the `lockfile` beside it; none without a repository, and none where git doesn't track the
-/// manifest either: that project isn't in git yet.
+/// The files that git's index has.
+#[derive(Debug)]
+pub(crate) struct IndexedFiles {
+    place: CheckoutFile,
+    answer: String,
+}
+
+/// Asks git which files of the project around `manifest` its index has; `None` without a repository.
+///
+/// # Errors
+/// Returns why they are unknown: lower case, no full stop.
+pub(crate) fn index_around(manifest: &Path) -> Result<Option<IndexedFiles>, String> {
+    let Some(place) = CheckoutFile::of(manifest)? else { return Ok(None) };
+    IndexedFiles::ask(place).map(Some)
+}
+
+impl IndexedFiles {
+    fn ask(place: CheckoutFile) -> Result<Self, String> {
+        let folder = place.inside.rsplit_once('/').map_or(".", |(folder, _)| folder);
+        let answer = place.ask_for(&["--literal-pathspecs", "ls-files", "--stage", "-z", "--", folder], b"", FILES)?;
+        if !answer.status.success() {
+            return Err(why(&answer));
+        }
+        Ok(Self { place, answer: answer.said })
+    }
+
+    /// The mode, object and stage of each path. One of several versions from a merge that isn't
+    /// finished comes once a version.
+    fn lines(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.answer.split('\0').filter_map(|line| line.split_once('\t'))
+    }
+
+    /// Returns those of `wanted` that it doesn't have, and that are in no submodule and behind no
+    /// link: that is another repository's or another path's matter.
+    fn lacks<'w, T>(&self, wanted: impl IntoIterator<Item = (Cow<'w, str>, T)>) -> BTreeMap<Cow<'w, str>, T> {
+        let mut wanted: Vec<(Cow<'_, str>, T)> = wanted.into_iter().collect();
+        let mut paths: Vec<(Cow<'_, str>, &str)> = self.lines().map(|(facts, path)| (composed(path), facts)).collect();
+        // Both are in order already, but for names with accents.
+        wanted.sort_by(|(one, _), (other, _)| one.cmp(other));
+        paths.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut has = paths.iter().map(|(path, _)| path).peekable();
+        let mut missing = BTreeMap::new();
+        for (path, what) in wanted {
+            while has.next_if(|before| **before < path).is_some() {}
+            if has.peek().is_none_or(|next| **next != path) {
+                missing.insert(path, what);
+            }
+        }
+        if !missing.is_empty() {
+            let is_elsewhere = |facts: &str| facts.starts_with("160000") || facts.starts_with("120000");
+            let elsewhere = paths.iter().filter(|(_, facts)| is_elsewhere(facts));
+            let elsewhere: BTreeSet<&str> = elsewhere.map(|(path, _)| &**path).collect();
+            missing.retain(|path, _| !is_below(&elsewhere, path));
+        }
+        missing
+    }
+}
+
+/// Returns those of the project's `files` that git doesn't track, and what it says of the `lockfile`
+/// beside the manifest; none where git doesn't track the manifest either: that project isn't in git
+/// yet.
 ///
 /// # Errors
 /// Returns why they are unknown: lower case, no full stop.
 pub(crate) fn untracked<'a>(
-    manifest: &Path,
+    index: &IndexedFiles,
     lockfile: &str,
     files: impl Iterator<Item = &'a ProjectPath>,
 ) -> Result<UntrackedFiles, String> {
-    let Some(place) = CheckoutFile::of(manifest)? else { return Ok(UntrackedFiles::default()) };
-    let prefix = prefix(&place);
-    let mut missing: BTreeMap<String, Option<&ProjectPath>> =
-        files.map(|path| (inside(&prefix, path), Some(path))).collect();
-    missing.insert(composed(&place.inside).into_owned(), None);
-    let lockfile = composed(&format!("{prefix}{lockfile}")).into_owned();
-    let mut is_lockfile_unmerged = false;
-    let elsewhere = index(&place, |path, is_unmerged| {
-        missing.remove(path);
-        is_lockfile_unmerged |= is_unmerged && path == lockfile;
-    })?;
-    if missing.contains_key(&*composed(&place.inside)) {
+    let place = &index.place;
+    let prefix = prefix(place);
+    let manifest = composed(&place.inside);
+    // The last one counts where an asset is the manifest.
+    let wanted = files.map(|path| (inside(&prefix, path), Some(path))).chain([(manifest.clone(), None)]);
+    let missing = index.lacks(wanted);
+    if missing.contains_key(&manifest) {
         return Ok(UntrackedFiles::default());
     }
-    missing.retain(|path, _| !is_below(&elsewhere, path));
-    let ignored = if missing.is_empty() { 0 } else { ignored(&place, missing.keys())?.len() };
+    let lockfile = composed(&format!("{prefix}{lockfile}")).into_owned();
+    let is_lockfile_unmerged = index.lines().any(|(facts, path)| !facts.ends_with(" 0") && composed(path) == lockfile);
+    let ignored = if missing.is_empty() { 0 } else { ignored(place, missing.keys().map(|path| &**path))?.len() };
     Ok(UntrackedFiles { files: missing.into_values().flatten().cloned().collect(), ignored, is_lockfile_unmerged })
 }
 
@@ -94,11 +149,9 @@ pub(crate) fn never_committed<'a>(
         return Ok(None);
     }
     let prefix = prefix(&place);
-    let mut missing: BTreeMap<String, &ProjectPath> = files.iter().map(|path| (inside(&prefix, path), *path)).collect();
-    let elsewhere = index(&place, |path, _| {
-        missing.remove(path);
-    })?;
-    missing.retain(|path, _| !is_below(&elsewhere, path));
+    let index = IndexedFiles::ask(place)?;
+    let place = &index.place;
+    let mut missing = index.lacks(files.iter().map(|path| (inside(&prefix, path), *path)));
     if missing.is_empty() {
         return Ok(Some(NeverTracked { files: BTreeSet::new(), is_shallow }));
     }
@@ -107,7 +160,7 @@ pub(crate) fn never_committed<'a>(
     let query = ["--literal-pathspecs", "log", "--full-history", "-m", "--no-renames", "--diff-filter=A"];
     let form = ["--root", "--name-only", "--format=", "-z", "HEAD", "--"];
     let whole = [if prefix.is_empty() { "." } else { prefix.as_str() }];
-    let named: Vec<&str> = missing.keys().map(String::as_str).collect();
+    let named: Vec<&str> = missing.keys().map(|path| &**path).collect();
     let paths = if named.len() > MANY { &whole[..] } else { named.as_slice() };
     let query: Vec<&str> = query.into_iter().chain(form).chain(paths.iter().copied()).collect();
     let answer = place.ask_for(&query, b"", FILES)?;
@@ -144,32 +197,9 @@ fn has_commit(place: &CheckoutFile) -> Result<bool, String> {
     }
 }
 
-/// Passes each file of the project that the index has to `has`, with whether it is one version of
-/// several from a merge that isn't finished. Returns the places that are submodules or links.
-fn index(place: &CheckoutFile, mut has: impl FnMut(&str, bool)) -> Result<BTreeSet<String>, String> {
-    let folder = place.inside.rsplit_once('/').map_or(".", |(folder, _)| folder);
-    let answer = place.ask_for(&["--literal-pathspecs", "ls-files", "--stage", "-z", "--", folder], b"", FILES)?;
-    if !answer.status.success() {
-        return Err(why(&answer));
-    }
-    let mut elsewhere = BTreeSet::new();
-    // A mode, an object and a stage, and after a tab the path.
-    for (facts, path) in answer.said.split('\0').filter_map(|line| line.split_once('\t')) {
-        let path = composed(path).into_owned();
-        has(&path, !facts.ends_with(" 0"));
-        if facts.starts_with("160000") || facts.starts_with("120000") {
-            elsewhere.insert(path);
-        }
-    }
-    Ok(elsewhere)
-}
-
 /// Returns those of these files that git is told to ignore.
-pub(super) fn ignored<'a>(
-    place: &CheckoutFile,
-    files: impl Iterator<Item = &'a String>,
-) -> Result<Vec<String>, String> {
-    let names: String = files.flat_map(|path| [path.as_str(), "\0"]).collect();
+pub(super) fn ignored<'a>(place: &CheckoutFile, files: impl Iterator<Item = &'a str>) -> Result<Vec<String>, String> {
+    let names: String = files.flat_map(|path| [path, "\0"]).collect();
     let answer = place.ask_for(&["check-ignore", "--stdin", "-z"], names.as_bytes(), FILES)?;
     match answer.status.code() {
         Some(0 | 1) => Ok(answer
@@ -183,7 +213,7 @@ pub(super) fn ignored<'a>(
 }
 
 /// Whether a folder on the way to `path` is one of `places`.
-fn is_below(places: &BTreeSet<String>, path: &str) -> bool {
+fn is_below(places: &BTreeSet<&str>, path: &str) -> bool {
     !places.is_empty() && path.match_indices('/').any(|(at, _)| path.get(..at).is_some_and(|up| places.contains(up)))
 }
 
@@ -193,8 +223,11 @@ pub(super) fn prefix(place: &CheckoutFile) -> String {
 }
 
 /// The path of a file within the checkout.
-pub(super) fn inside(prefix: &str, path: &ProjectPath) -> String {
-    composed(&format!("{prefix}{}", path.as_str())).into_owned()
+pub(super) fn inside<'a>(prefix: &str, path: &'a ProjectPath) -> Cow<'a, str> {
+    if prefix.is_empty() {
+        return path.composed();
+    }
+    Cow::Owned(composed(&format!("{prefix}{}", path.as_str())).into_owned())
 }
 
 #[cfg(test)]
@@ -228,7 +261,10 @@ mod tests {
         write(&project, &["assets.toml", "a.png", "é.png", "gone.png", "side.png"]);
         git(folder.path(), &["init", "-q", "-b", "main"]);
         let wanted = ["a.png", "é.png", "new.png", "out/x.png"].map(path);
-        let untracked = || untracked(&manifest, "assets.lock.toml", wanted.iter()).unwrap();
+        let untracked = || {
+            let index = index_around(&manifest).unwrap().unwrap();
+            untracked(&index, "assets.lock.toml", wanted.iter()).unwrap()
+        };
         assert_eq!(untracked(), UntrackedFiles::default(), "the project isn't in git yet");
         git(&project, &["add", "assets.toml", "a.png", "é.png", "gone.png"]);
         git(&project, &["commit", "-qm", "one"]);
@@ -284,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_submodule_and_a_link_are_not_this_repositorys_matter() {
-        let places = BTreeSet::from(["game/art".to_owned()]);
+        let places = BTreeSet::from(["game/art"]);
         assert!(is_below(&places, "game/art/a.png") && is_below(&places, "game/art/b/a.png"));
         assert!(!is_below(&places, "game/art.png") && !is_below(&places, "game/artful/a.png"));
     }
