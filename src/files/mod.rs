@@ -24,6 +24,7 @@ mod open;
 mod pattern;
 mod rescan;
 mod scan;
+mod share;
 mod similar;
 mod tree_digest;
 mod tree_parts;

@@ -10,13 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use super::open::{Root, is_guarded};
 use super::pattern::PatternPart;
-use super::scan::{fingerprints, is_unchanged_since, threads};
+use super::scan::{fingerprints, is_unchanged_since};
+use super::share::do_all;
 use super::tree_parts::{InFolder, PART, Part, PartName, PartPlace, TreeParts, folder_and_name, named_part, parts_of};
 use super::walk::{Globs, Walk, walk};
 use crate::model::desired::FileSelection;
@@ -161,6 +162,7 @@ fn explicit(selection: &FileSelection) -> BTreeSet<&ProjectPath> {
 }
 
 /// All parts below a folder.
+#[derive(Default)]
 struct FoundParts {
     parts: BTreeMap<PartName, Part>,
     folders: u64,
@@ -183,71 +185,32 @@ struct FoundEntry {
     entry: DirEntry,
 }
 
-/// What is to be done, and what was.
-struct Work {
-    jobs: Vec<ListingJob>,
-    /// The number of jobs that are not done, also those that are in hand.
-    open: usize,
-    found: FoundParts,
-    /// Something can't be read, or is no path of a project.
-    failed: bool,
-}
-
 /// Lists the files that `globs` find below `root`, with all cores; `None` where the walk would find
 /// a problem.
 fn list(root: &Root, globs: &Globs) -> Option<FoundParts> {
-    let found = FoundParts { parts: BTreeMap::new(), folders: 0, has_links: false };
+    let mut found = FoundParts::default();
     if !globs.find_something() {
         return Some(found);
     }
     let first = ListingJob::Folder { place: root.join(""), path: String::new(), parts: Vec::new() };
-    let work = Mutex::new(Work { jobs: vec![first], open: 1, found, failed: false });
-    let changed = Condvar::new();
-    std::thread::scope(|scope| {
-        for _ in 1..threads(usize::MAX) {
-            scope.spawn(|| work_on(&work, &changed, globs));
-        }
-        work_on(&work, &changed, globs);
-    });
-    let Work { found, failed, .. } = work.into_inner().unwrap_or_else(PoisonError::into_inner);
-    (!failed).then_some(found)
-}
-
-fn locked(work: &Mutex<Work>) -> MutexGuard<'_, Work> {
-    work.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Does jobs until none is left.
-fn work_on(work: &Mutex<Work>, changed: &Condvar, globs: &Globs) {
-    let mut state = locked(work);
-    loop {
-        if state.open == 0 || state.failed {
-            changed.notify_all();
-            return;
-        }
-        let Some(job) = state.jobs.pop() else {
-            state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            continue;
-        };
-        drop(state);
+    let of_each = do_all(first, |job, found: &mut FoundParts, more| {
         let done = match job {
             ListingJob::Folder { place, path, parts } => list_folder(&place, path, parts, globs),
             ListingJob::Files { name, files } => read_part(name, &files),
         };
-        state = locked(work);
-        match done {
-            Some(Done { jobs, part, folders, has_links }) => {
-                state.found.parts.extend(part);
-                state.found.folders += folders;
-                state.found.has_links |= has_links;
-                state.open += jobs.len();
-                state.jobs.extend(jobs);
-            }
-            None => state.failed = true,
-        }
-        state.open -= 1;
-        changed.notify_all();
+        let Some(Done { jobs, part, folders, has_links }) = done else { return false };
+        found.parts.extend(part);
+        found.folders += folders;
+        found.has_links |= has_links;
+        more.extend(jobs);
+        true
+    });
+    for FoundParts { parts, folders, has_links } in of_each? {
+        found.parts.extend(parts);
+        found.folders += folders;
+        found.has_links |= has_links;
     }
+    Some(found)
 }
 
 /// The result of a job.
