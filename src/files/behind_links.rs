@@ -24,7 +24,13 @@ pub(crate) fn keep_behind_links<'a>(
 ) {
     let Ok(root) = Root::new(root) else { return };
     let mut links = BTreeMap::new();
-    let absent = known.into_iter().filter_map(|address| ProjectPath::new(address.as_str()).ok());
+    // Both come in order, nearly always, and nearly all were found.
+    let mut found = walk.files.keys().peekable();
+    let unseen = known.into_iter().filter(|address| {
+        while found.next_if(|before| before.as_str() < address.as_str()).is_some() {}
+        found.peek().is_none_or(|next| next.as_str() != address.as_str())
+    });
+    let absent = unseen.filter_map(|address| ProjectPath::new(address.as_str()).ok());
     let behind: Vec<(ProjectPath, FileProblem)> = absent
         .filter(|path| !walk.files.contains_key(path))
         .filter_map(|path| first_bad_link(&root, &path, &mut links).map(|problem| (path, problem)))

@@ -95,79 +95,97 @@ pub fn scan(
     };
     let paths: Vec<&ProjectPath> = walk.files.keys().collect();
     let states = fingerprints(&root, &paths);
-    let (mut findings, mut fresh, mut waiting) = (Vec::with_capacity(paths.len()), Vec::new(), BTreeSet::new());
-    let (mut todo, mut unfinished) = (Vec::new(), BTreeSet::new());
-    for ((path, globs, cached), state) in along(&walk.files, cache).zip(states) {
-        let finding = |content| (path.clone(), FoundFile { globs: globs.clone(), content });
+    // By the file's place in the walk.
+    let mut seen: Vec<Option<SeenFile>> = Vec::new();
+    seen.resize_with(paths.len(), || None);
+    let (mut todo, mut waiting) = (Vec::new(), BTreeSet::new());
+    for ((((path, _, cached), state), at), seen) in along(&walk.files, cache).zip(states).zip(0..).zip(&mut seen) {
         if let Some(problem) = walk.unreachable.get(path) {
-            findings.push(finding(Err(problem.clone())));
+            *seen = Some(SeenFile { content: Err(problem.clone()), cached: None });
             continue;
         }
-        match (cached, state) {
-            (Some(cached), Some(state)) if is_current(cached, &state) => {
-                findings.push(finding(cached.content.clone()));
-                fresh.push((path.clone(), cached.clone()));
-            }
-            (cached, state) if in_progress.holds(path, state.as_ref()) => {
-                // The cached content keeps its old fingerprint, so that the file is read once it is
-                // stable.
-                waiting.insert(path.clone());
-                fresh.extend(cached.map(|cached| (path.clone(), cached.clone())));
-                let content = cached.map_or_else(|| Err(FileProblem::being_written()), |cached| cached.content.clone());
-                findings.push(finding(content));
-            }
-            (cached, state)
-                if in_progress.wants_whole(path, state.as_ref()) && !completeness::is_whole_in(&root, path) =>
-            {
-                if in_progress.is_single {
-                    // Read all the same: what is wrong with it in any case reads as `check` says it.
-                    unfinished.insert(path);
-                    todo.push((state, path));
-                    continue;
-                }
-                waiting.insert(path.clone());
-                fresh.extend(cached.map(|cached| (path.clone(), cached.clone())));
-                let content = cached.map_or_else(|| Err(FileProblem::being_written()), |cached| cached.content.clone());
-                findings.push(finding(content));
-            }
-            (_, state) => todo.push((state, path)),
+        let mut is_unfinished = false;
+        if let (Some(cached), Some(state)) = (cached, &state)
+            && is_current(cached, state)
+        {
+            *seen = Some(SeenFile { content: cached.content.clone(), cached: Some(cached.clone()) });
+            continue;
         }
+        let waits = in_progress.holds(path, state.as_ref()) || {
+            let is_whole = || !in_progress.wants_whole(path, state.as_ref()) || completeness::is_whole_in(&root, path);
+            // Read all the same in a single run: what is wrong with it in any case reads as `check`
+            // says it.
+            is_unfinished = !is_whole();
+            is_unfinished && !in_progress.is_single
+        };
+        if waits {
+            // The cached content keeps its old fingerprint, so that the file is read once it is
+            // stable.
+            waiting.insert(path.clone());
+            let content = cached.map_or_else(|| Err(FileProblem::being_written()), |cached| cached.content.clone());
+            *seen = Some(SeenFile { content, cached: cached.cloned() });
+            continue;
+        }
+        todo.push(UnreadFile { path, state, at, is_unfinished });
     }
     // The longest files come first, so that all cores finish together.
-    todo.sort_by_key(|(state, _)| Reverse(size_of(state)));
-    read_all(&root, &todo, progress, |path, ScanResult { mut content, state }| {
+    todo.sort_by_key(|file| Reverse(size_of(&file.state)));
+    read_all(&root, &todo, progress, |UnreadFile { path, at, is_unfinished, .. }, result| {
+        let ScanResult { mut content, state } = result;
         // The file left after a glob had found it, or is being replaced. The next scan decides.
         let left = state.is_none() && root.join(path.as_str()).symlink_metadata().is_err();
         if left && walk.files.get(path).is_some_and(|globs| !globs.is_empty()) {
             content = Err(FileProblem::being_written());
         }
-        let is_unfinished = unfinished.contains(path);
-        if is_unfinished && content.is_ok() {
-            waiting.insert(path.clone());
-            findings.push((path.clone(), finding(walk, path, Err(FileProblem::unfinished()))));
-            return;
+        let found = if *is_unfinished && content.is_ok() {
+            waiting.insert((*path).clone());
+            SeenFile { content: Err(FileProblem::unfinished()), cached: None }
+        } else {
+            let cached =
+                state.map(|fingerprint| CachedFile { fingerprint, looked_at_ns: now_ns, content: content.clone() });
+            SeenFile {
+                content: if *is_unfinished { content.map_err(FileProblem::of_unfinished) } else { content },
+                cached,
+            }
+        };
+        if let Some(seen) = seen.get_mut(*at) {
+            *seen = Some(found);
         }
-        if let Some(fingerprint) = state {
-            let content = content.clone();
-            fresh.push((path.clone(), CachedFile { fingerprint, looked_at_ns: now_ns, content }));
-        }
-        if is_unfinished {
-            content = content.map_err(FileProblem::of_unfinished);
-        }
-        findings.push((path.clone(), finding(walk, path, content)));
     });
     // Made at once: one entry after the other would be looked up, and leave the maps half empty.
+    let (mut findings, mut fresh) = (Vec::with_capacity(paths.len()), Vec::with_capacity(paths.len()));
+    for ((path, globs), seen) in walk.files.iter().zip(seen) {
+        let Some(SeenFile { content, cached }) = seen else { continue };
+        findings.push((path.clone(), FoundFile { globs: globs.clone(), content }));
+        fresh.extend(cached.map(|cached| (path.clone(), cached)));
+    }
     Scanned { findings: findings.into_iter().collect(), cache: fresh.into_iter().collect(), waiting }
+}
+
+/// What is known of a file after the scan.
+struct SeenFile {
+    content: Result<FileFacts, FileProblem>,
+    /// For the next scan.
+    cached: Option<CachedFile>,
+}
+
+/// A file that has to be read.
+struct UnreadFile<'a> {
+    path: &'a ProjectPath,
+    /// What it was when it was looked at.
+    state: Option<Fingerprint>,
+    /// Its place in the walk.
+    at: usize,
+    /// A program seems to be writing it.
+    is_unfinished: bool,
 }
 
 fn unreachable_root(walk: &Walk, error: &io::Error) -> FoundFiles {
     let problem = unreadable_folder(error);
-    let missing = |path: &ProjectPath| (path.clone(), finding(walk, path, Err(problem.clone())));
-    walk.files.keys().map(missing).collect()
-}
-
-fn finding(walk: &Walk, path: &ProjectPath, content: Result<FileFacts, FileProblem>) -> FoundFile {
-    FoundFile { globs: walk.files.get(path).cloned().unwrap_or_default(), content }
+    let missing = |(path, globs): (&ProjectPath, &Vec<usize>)| {
+        (path.clone(), FoundFile { globs: globs.clone(), content: Err(problem.clone()) })
+    };
+    walk.files.iter().map(missing).collect()
 }
 
 /// Returns whether the cached content is still that of the file.
@@ -276,18 +294,18 @@ struct ScanResult {
 /// Reads all files, the first ones first, and passes each result to `done` on this thread.
 fn read_all(
     root: &Root,
-    todo: &[(Option<Fingerprint>, &ProjectPath)],
+    todo: &[UnreadFile<'_>],
     progress: &dyn Fn(ScanProgress),
-    mut done: impl FnMut(&ProjectPath, ScanResult),
+    mut done: impl FnMut(&UnreadFile<'_>, ScanResult),
 ) {
     if todo.is_empty() {
         return;
     }
-    let bytes = todo.iter().map(|(state, _)| size_of(state)).sum();
+    let bytes = todo.iter().map(|file| size_of(&file.state)).sum();
     let mut now = ScanProgress { files: todo.len(), bytes, ..ScanProgress::default() };
     progress(now);
     // The bytes left of each file. A file that is hashed twice, or not at all, counts once.
-    let mut left: Vec<u64> = todo.iter().map(|(state, _)| size_of(state)).collect();
+    let mut left: Vec<u64> = todo.iter().map(|file| size_of(&file.state)).collect();
     let mut count = |now: &mut ScanProgress, index: usize, bytes: u64| {
         if let Some(left) = left.get_mut(index) {
             let counted = bytes.min(*left);
@@ -306,7 +324,7 @@ fn read_all(
                 // The receiver outlives the workers.
                 let tell = |message| drop(sender.send(message));
                 while let index = next.fetch_add(1, Ordering::Relaxed)
-                    && let Some((state, path)) = todo.get(index)
+                    && let Some(UnreadFile { path, state, .. }) = todo.get(index)
                 {
                     let is_long = size_of(state) > BUFFER as u64;
                     if done.len() == BATCH || is_long {
@@ -332,8 +350,8 @@ fn read_all(
                     for (index, result) in results {
                         now.files_done += 1;
                         count(&mut now, index, u64::MAX);
-                        if let Some((_, path)) = todo.get(index) {
-                            done(path, result);
+                        if let Some(file) = todo.get(index) {
+                            done(file, result);
                         }
                     }
                 }
