@@ -55,6 +55,11 @@ fn edges(keys: &AssetKeys) -> impl Iterator<Item = Edge<'_>> {
     icon.chain(previews)
 }
 
+/// Whether there is an icon or a preview that is an address.
+pub(super) fn has_references(keys: &AssetKeys) -> bool {
+    edges(keys).next().is_some()
+}
+
 /// The address and place of an icon that is an address.
 pub(super) fn icon_edge(keys: &AssetKeys) -> Option<(&Address, Range<usize>)> {
     edges(keys).find(|edge| edge.field == EdgeField::Icon).map(|edge| (edge.to, edge.place))

@@ -3,7 +3,8 @@
 //! Must never turn a missing or unusable file into a removal: such an asset stays, with its
 //! problem. Read next: `model::desired`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_set};
+use std::iter::Peekable;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,9 +14,11 @@ use super::diagnostic::{Diagnostic, ErrorSink, ManifestError, shown};
 use super::document::ManifestDocument;
 use super::entry::{GlobEntry, format_hint, format_message, privacy_hint, privacy_message, type_of_extension};
 use super::paths::normalized;
-use super::references::{check_targets, icon_edge};
+use super::references::{check_targets, has_references, icon_edge};
 use super::{Manifest, pattern};
 use crate::model::address::Address;
+use crate::model::along::absent_from;
+use crate::model::ascending::Ascending;
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::desired::{Desired, DesiredAsset, FoundFile, FoundFiles, Stray};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem, FileProblemKind, ModelRoot};
@@ -43,7 +46,7 @@ struct Gathering<'m> {
     document: &'m ManifestDocument,
     findings: &'m FoundFiles,
     known: &'m BTreeSet<Address>,
-    assets: BTreeMap<Address, (DesiredAsset, AddressOrigin<'m>)>,
+    assets: Ascending<Address, (DesiredAsset, AddressOrigin<'m>)>,
     /// Whether each glob found a file.
     used: Vec<bool>,
     report: ErrorSink,
@@ -57,8 +60,8 @@ pub(super) fn resolve(
 ) -> Result<Resolved, Vec<Diagnostic>> {
     let document = &manifest.document;
     let used = vec![false; document.globs.len()];
-    let mut gathering =
-        Gathering { document, findings, known, assets: BTreeMap::new(), used, report: ErrorSink::default() };
+    let assets = Ascending::with_room(findings.len());
+    let mut gathering = Gathering { document, findings, known, assets, used, report: ErrorSink::default() };
     gathering.take_entries();
     gathering.take_files();
     let stray = gathering.check_references().into_iter().collect();
@@ -66,8 +69,7 @@ pub(super) fn resolve(
     if !report.is_empty() {
         return Err(report.into_diagnostics(&manifest.source));
     }
-    let assets: BTreeMap<Address, DesiredAsset> =
-        assets.into_iter().map(|(address, (asset, _))| (address, asset)).collect();
+    let assets: BTreeMap<Address, DesiredAsset> = assets.into_map(|(asset, _)| asset);
     let existing = existing(manifest);
     let fileless = fileless(document, known, &assets);
     let desired = Desired { assets, existing, policy: document.policy, stray, fileless, ..Desired::default() };
@@ -103,7 +105,7 @@ pub(super) fn resolve_file(
         document,
         findings: &findings,
         known: &known,
-        assets: BTreeMap::new(),
+        assets: Ascending::with_room(0),
         used: Vec::new(),
         report: ErrorSink::default(),
     };
@@ -114,10 +116,12 @@ pub(super) fn resolve_file(
 
 impl<'m> Gathering<'m> {
     fn take_entries(&mut self) {
-        for entry in &self.document.assets {
+        let mut entries: Vec<_> = self.document.assets.iter().collect();
+        entries.sort_by_key(|entry| &entry.address);
+        for entry in entries {
             let path = entry.path.get_ref();
             let asset = self.desire(&entry.address, path, &entry.keys, self.findings.get(path));
-            self.assets.insert(entry.address.clone(), (asset, AddressOrigin::Entry(entry.key.clone())));
+            self.take(entry.address.clone(), asset, AddressOrigin::Entry(entry.key.clone()));
         }
     }
 
@@ -127,6 +131,7 @@ impl<'m> Gathering<'m> {
         // Pairs of globs of which a clash was told already.
         let mut told: BTreeSet<(usize, usize)> = BTreeSet::new();
         let findings: &'m FoundFiles = self.findings;
+        let mut known = self.known.iter().peekable();
         for (path, finding) in findings {
             let mut globs = finding.globs.iter().filter_map(|at| Some((*at, self.document.globs.get(*at)?)));
             let Some((first, glob)) = globs.next() else { continue };
@@ -136,7 +141,7 @@ impl<'m> Gathering<'m> {
                     *used = true;
                 }
             }
-            if explicit.contains(&normalized(path)) {
+            if !explicit.is_empty() && explicit.contains(&normalized(path)) {
                 continue;
             }
             if let Some((at, other)) = second
@@ -144,15 +149,25 @@ impl<'m> Gathering<'m> {
             {
                 self.report.add(two_globs(path, glob, other));
             }
-            self.take_file(path, finding, glob);
+            self.take_file(path, finding, glob, &mut known);
         }
     }
 
-    fn take_file(&mut self, path: &'m ProjectPath, finding: &'m FoundFile, glob: &'m GlobEntry) {
+    /// Takes a file as an asset. `known` are the known addresses that come after the last one.
+    fn take_file(
+        &mut self,
+        path: &'m ProjectPath,
+        finding: &'m FoundFile,
+        glob: &'m GlobEntry,
+        known: &mut Peekable<btree_set::Iter<'m, Address>>,
+    ) {
         let at_glob = |message: String| ManifestError::new(glob.pattern.span(), message);
         let address = match Address::of_path(path) {
-            // One text for both: a project has many.
-            Ok(address) => self.known.get(&address).cloned().unwrap_or(address),
+            // One text for both: a project has many. An address that comes out of order has its own.
+            Ok(address) => {
+                while known.next_if(|before| **before < address).is_some() {}
+                known.next_if(|next| **next == address).cloned().unwrap_or(address)
+            }
             Err(error) => {
                 let fault = at_glob(format!("the file {} can't be an asset: {error}", shown(path.as_str())));
                 self.report.add(fault.hint("rename it, or leave it out with `exclude`"));
@@ -188,7 +203,12 @@ impl<'m> Gathering<'m> {
             return;
         }
         let asset = self.desire(&address, path, &glob.keys, Some(finding));
-        self.assets.insert(address, (asset, AddressOrigin::Glob(glob, path)));
+        self.take(address, asset, AddressOrigin::Glob(glob, path));
+    }
+
+    /// Adds an asset, whose address no other one has.
+    fn take(&mut self, address: Address, asset: DesiredAsset, origin: AddressOrigin<'m>) {
+        let _ = self.assets.add(address, (asset, origin));
     }
 
     fn desire(
@@ -228,6 +248,10 @@ impl<'m> Gathering<'m> {
     /// Icons, previews and pins, now that every address and type is known. Gives those that lead to
     /// what left.
     fn check_references(&mut self) -> BTreeSet<Stray> {
+        let has_pins = !self.document.pins.is_empty();
+        if !has_pins && !self.document.assets.iter().any(|entry| has_references(&entry.keys)) {
+            return BTreeSet::new();
+        }
         let assets = self.assets.iter().map(|(address, (asset, _))| (address, asset.asset_type)).collect();
         let entries = &self.document.assets;
         let paths = entries.iter().map(|entry| (normalized(entry.path.get_ref()), &entry.address)).collect();
@@ -298,7 +322,7 @@ fn fileless(
     known: &BTreeSet<Address>,
     assets: &BTreeMap<Address, DesiredAsset>,
 ) -> BTreeMap<Address, String> {
-    let left: Vec<&Address> = known.iter().filter(|address| !assets.contains_key(*address)).collect();
+    let left: Vec<&Address> = absent_from(known, assets).collect();
     if left.is_empty() {
         return BTreeMap::new();
     }
@@ -353,7 +377,8 @@ fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> Error
         }
     }
     let addresses = || desired.assets.keys().chain(desired.existing.keys());
-    if let Ok(set) = pattern::set(document.includes.iter().map(|include| include.get_ref().as_str())) {
+    let includes = document.includes.iter().map(|include| include.get_ref().as_str());
+    if let Some(set) = pattern::set(includes).ok().filter(|_| !document.includes.is_empty()) {
         let fitting: BTreeSet<usize> = addresses().flat_map(|address| set.matches(address.as_str())).collect();
         for (_, include) in document.includes.iter().enumerate().filter(|(at, _)| !fitting.contains(at)) {
             notes.add(ManifestError::new(

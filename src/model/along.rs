@@ -16,6 +16,18 @@ pub(crate) fn along<'a, 'b, K: Ord, T, U>(
     })
 }
 
+/// Returns those of `keys`, which come in order, that `map` hasn't.
+pub(crate) fn absent_from<'a, K: Ord, T>(
+    keys: impl IntoIterator<Item = &'a K>,
+    map: &'a BTreeMap<K, T>,
+) -> impl Iterator<Item = &'a K> {
+    let mut others = map.keys().peekable();
+    keys.into_iter().filter(move |key| {
+        while others.next_if(|before| before < key).is_some() {}
+        others.next_if(|next| next == key).is_none()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,6 +41,8 @@ mod tests {
         ) {
             let looked_up: Vec<_> = one.iter().map(|(key, value)| (key, value, other.get(key))).collect();
             prop_assert_eq!(along(&one, &other).collect::<Vec<_>>(), looked_up);
+            let absent: Vec<_> = one.keys().filter(|key| !other.contains_key(*key)).collect();
+            prop_assert_eq!(absent_from(one.keys(), &other).collect::<Vec<_>>(), absent);
         }
     }
 }

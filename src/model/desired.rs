@@ -1,5 +1,6 @@
 //! The desired state: all that the manifest and the files ask for.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -250,6 +251,12 @@ pub struct Desired {
     pub checkout: Checkout,
 }
 
+fn in_lower_case(text: &str) -> Cow<'_, str> {
+    // Most addresses are.
+    let is_lower = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    if is_lower { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
+}
+
 /// Two addresses that differ only by case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Twins<'d> {
@@ -270,14 +277,17 @@ impl fmt::Display for Twins<'_> {
 impl Desired {
     /// The addresses that differ only by case from another one.
     pub fn twins(&self) -> Vec<Twins<'_>> {
-        let mut spellings: BTreeMap<String, &Address> = BTreeMap::new();
-        let mut twins = Vec::new();
-        for address in self.assets.keys().chain(self.existing.keys()) {
-            if let Some(first) = spellings.insert(address.as_str().to_lowercase(), address) {
-                twins.push(Twins { first, second: address });
-            }
-        }
-        twins
+        let all = self.assets.keys().chain(self.existing.keys()).enumerate();
+        let mut spellings: Vec<(Cow<'_, str>, usize, &Address)> =
+            all.map(|(at, address)| (in_lower_case(address.as_str()), at, address)).collect();
+        spellings.sort();
+        let pairs = spellings.iter().zip(spellings.iter().skip(1));
+        let mut twins: Vec<(usize, Twins<'_>)> = pairs
+            .filter(|((first, ..), (second, ..))| first == second)
+            .map(|((_, _, first), (_, at, second))| (*at, Twins { first, second }))
+            .collect();
+        twins.sort_by_key(|(at, _)| *at);
+        twins.into_iter().map(|(_, twins)| twins).collect()
     }
 
     /// Why an absence proves nothing; `None` where it means a removal.

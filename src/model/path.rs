@@ -86,6 +86,11 @@ impl ProjectPath {
             return Err(PathError::Absolute { path: path() });
         }
         let text = text.strip_prefix("./").unwrap_or(text);
+        // Nearly every path is plain.
+        let is_plain = |part: &str| !matches!(part, "" | "." | "..");
+        if !text.contains('\0') && text.split('/').all(is_plain) {
+            return Ok(Self(text.into()));
+        }
         for part in text.split('/') {
             match part {
                 ".." => return Err(PathError::Parent { path: path() }),
@@ -104,15 +109,18 @@ impl ProjectPath {
     /// (Microsoft, "Naming Files, Paths, and Namespaces"). A clone there lacks the file.
     pub fn not_on_windows(&self) -> Option<&str> {
         self.0.split('/').find(|part| {
-            let stem = part.split('.').next().unwrap_or(part).trim_end_matches(' ').to_ascii_uppercase();
+            let stem = part.split('.').next().unwrap_or(part).trim_end_matches(' ');
             let numbered = || {
-                let digit = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
-                let mut digit = digit.into_iter().flat_map(str::chars);
+                let (device, digit) = stem.split_at_checked(3)?;
+                let mut digit = digit.chars();
+                let is_device = device.eq_ignore_ascii_case("COM") || device.eq_ignore_ascii_case("LPT");
                 // The three raised digits of Latin-1 count too.
-                digit.next().is_some_and(|c| c.is_ascii_digit() || "¹²³".contains(c)) && digit.next().is_none()
+                let is_digit = |c: char| c.is_ascii_digit() || "¹²³".contains(c);
+                Some(is_device && digit.next().is_some_and(is_digit) && digit.next().is_none())
             };
-            matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$")
-                || numbered()
+            let devices = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
+            devices.iter().any(|device| stem.eq_ignore_ascii_case(device))
+                || numbered() == Some(true)
                 || part.ends_with(['.', ' '])
                 || part.contains(|c: char| matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*') || c < ' ')
         })
