@@ -10,6 +10,7 @@
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::model::path::composed;
+use crate::model::steps::step;
 
 /// The most alternatives of one pattern. It bounds nested braces, which multiply.
 const MAX_ALTERNATIVES: usize = 256;
@@ -72,6 +73,7 @@ impl Component {
     }
 
     fn matches(&self, part: &PatternPart, role: PatternRole) -> bool {
+        step();
         let (hidden, link) = match role {
             PatternRole::Find => (part.name.starts_with('.'), part.link),
             PatternRole::Exclude => (false, false),

@@ -94,7 +94,8 @@ proptest! {
             if repeats {
                 let start = text[..from].rfind('\n').map_or(0, |end| end + 1);
                 let end = text[from..].find('\n').map_or(text.len(), |end| from + end + 1);
-                text.insert_str(start, &text[start..end].to_owned());
+                let line = text[start..end].to_owned();
+                text.insert_str(start, &line);
             } else {
                 text.replace_range(from..to, comes.as_deref().unwrap_or_default());
             }
