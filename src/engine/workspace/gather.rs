@@ -107,7 +107,7 @@ pub(crate) fn gather(
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
     let last = LastScan { cache, history: &SavedAnswer::default() };
-    let search = Search { project, last, in_progress, listener, proof: Proof::NotNeeded };
+    let search = Search { project, last, in_progress, listener, remember: RememberInputs::No };
     search.run(read_manifest(project)?, || known)
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn gather_beside<'a>(
 ) -> Result<Gathered, GatherError> {
     let last = LastScan { cache: &FileCache::new(), history: &SavedAnswer::default() };
     let in_progress = &FilesInProgress::default();
-    let search = Search { project, last, in_progress, listener, proof: Proof::NotNeeded };
+    let search = Search { project, last, in_progress, listener, remember: RememberInputs::No };
     search.run(read_manifest(project)?, known)
 }
 
@@ -141,15 +141,16 @@ pub(crate) fn gather_manifest(
     in_progress: &FilesInProgress,
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
-    let search = Search { project, last, in_progress, listener, proof: Proof::Wanted };
+    let search = Search { project, last, in_progress, listener, remember: RememberInputs::Yes };
     search.run((manifest, text), || known)
 }
 
-/// Whether somebody wants to know later that nothing changed since.
+/// Whether the result says what it was gathered from, so that a later run can tell that nothing
+/// changed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Proof {
-    Wanted,
-    NotNeeded,
+enum RememberInputs {
+    Yes,
+    No,
 }
 
 /// A search for what a manifest wants.
@@ -158,7 +159,7 @@ struct Search<'a> {
     last: LastScan<'a>,
     in_progress: &'a FilesInProgress,
     listener: &'a Listener,
-    proof: Proof,
+    remember: RememberInputs,
 }
 
 impl Search<'_> {
@@ -167,10 +168,10 @@ impl Search<'_> {
         (manifest, text): (Manifest, String),
         known: impl FnOnce() -> &'k KnownAddresses,
     ) -> Result<Gathered, GatherError> {
-        let Self { project, last: LastScan { cache, history }, in_progress, listener, proof } = self;
+        let Self { project, last: LastScan { cache, history }, in_progress, listener, remember } = self;
         let mut history = history.clone();
         let checkout = git::checkout(&project.root);
-        let state = if proof == Proof::Wanted { CheckoutState::now(project) } else { None };
+        let state = if remember == RememberInputs::Yes { CheckoutState::now(project) } else { None };
         let selection = manifest.selection();
         // Git reads its index meanwhile.
         let index = thread::spawn({
