@@ -9,7 +9,10 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quic
 /// Returns a name with its accents and letters together (NFC), as git spells it. macOS may spell them
 /// apart, so one file may have two names.
 pub(crate) fn composed(name: &str) -> Cow<'_, str> {
-    // Nearly every name is in NFC already, and a state holds many.
+    // Nearly every name is in NFC already, as all of ASCII is, and a state holds many.
+    if name.is_ascii() {
+        return Cow::Borrowed(name);
+    }
     match is_nfc_quick(name.chars()) {
         IsNormalized::Yes => Cow::Borrowed(name),
         IsNormalized::No | IsNormalized::Maybe => Cow::Owned(name.nfc().collect()),
