@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::fingerprints::fingerprint_of;
 use super::in_progress::FilesInProgress;
-use super::scan::{Scanned, fingerprint_of, scan};
+use super::scan::{Scanned, scan};
 use super::walk::{Walk, matching};
 use crate::model::desired::{FileSelection, FoundFile};
 use crate::model::file::{CachedFile, FileCache};

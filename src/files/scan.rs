@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -18,10 +18,11 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::completeness;
+use super::fingerprints::fingerprints;
 use super::in_progress::FilesInProgress;
 use super::inspect::{self, Unfit};
-use super::open::{OpenError, Opened, Root, is_guarded, open, open_seen, unreadable_folder};
-use super::tree_parts::folder_and_name;
+use super::open::{OpenError, Opened, Root, open, open_seen, unreadable_folder};
+use super::share::threads;
 use super::walk::Walk;
 use crate::model::along::along;
 use crate::model::desired::{FoundFile, FoundFiles};
@@ -37,8 +38,6 @@ const BUFFER: usize = 1 << 20;
 /// How many files a thread reads before it passes their results on. Waking the other thread costs
 /// more than hashing a small file.
 const BATCH: usize = 64;
-/// The most threads. More don't read faster, and each needs a buffer.
-const MAX_THREADS: usize = 16;
 /// How often a file that changes during the scan is read, and the pause for its writer in between.
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(50);
@@ -198,77 +197,6 @@ pub(crate) fn is_unchanged_since(state: &Fingerprint, looked_at_ns: i64) -> bool
     let changed = state.last_change_ns();
     let clock = if changed % 1_000_000_000 == 0 { COARSE_CLOCK_NS } else { FINE_CLOCK_NS };
     changed.saturating_add(clock) < looked_at_ns
-}
-
-/// Returns how many threads to use for so many items.
-pub(super) fn threads(items: usize) -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(items).max(1)
-}
-
-/// Returns the fingerprint of the file at `path`, to which no link leads; `None` if there is none.
-pub(crate) fn fingerprint_of(root: &Path, path: &ProjectPath) -> Option<Fingerprint> {
-    let place = Root::new(root).ok()?.join(path.as_str());
-    let metadata = place.symlink_metadata().ok()?;
-    (metadata.is_file() && place.canonicalize().ok()? == place).then(|| fingerprint::at(&place, &metadata))
-}
-
-/// Returns the files' fingerprints by their names alone, in order; `None` where there is no file that
-/// may be read. The links of a folder's path are resolved once for the files in it that follow each
-/// other.
-pub(super) fn fingerprints(root: &Root, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>> {
-    let below = root.below();
-    let below = below.as_ref();
-    let share = paths.len().div_ceil(threads(paths.len())).max(1);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            paths.chunks(share).map(|paths| scope.spawn(move || fingerprints_of(root, below, paths))).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("reading a file's state does not panic")).collect()
-    })
-}
-
-fn fingerprints_of(root: &Root, project: Option<&FilesBelow>, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>> {
-    let mut known: Option<(&str, Option<ReadableFolder>)> = None;
-    let mut states = Vec::with_capacity(paths.len());
-    for path in paths {
-        let (folder, name) = folder_and_name(path);
-        if known.as_ref().is_none_or(|(before, _)| *before != folder) {
-            known = Some((folder, ReadableFolder::at(root, project, folder)));
-        }
-        let found = known.as_ref().and_then(|(_, found)| found.as_ref());
-        states.push(found.and_then(|found| found.fingerprint(root, name)));
-    }
-    states
-}
-
-/// A folder whose files may be read, its links resolved.
-struct ReadableFolder {
-    place: PathBuf,
-    below: Option<FilesBelow>,
-}
-
-impl ReadableFolder {
-    /// Resolves a folder of the project; `None` if it can't be reached, or leads out of the project or
-    /// into a folder that is never read.
-    fn at(root: &Root, project: Option<&FilesBelow>, folder: &str) -> Option<Self> {
-        if let Some(below) = project.and_then(|project| project.folder(folder))
-            && !folder.split('/').any(is_guarded)
-        {
-            return Some(Self { place: root.join(folder), below: Some(below) });
-        }
-        let place = root.resolve(&root.join(folder)).ok()?.ok()?;
-        Some(Self { below: FilesBelow::open(&place), place })
-    }
-
-    /// Returns the fingerprint of the plain file of this name, or of the one that a link of this name
-    /// leads to within the project.
-    fn fingerprint(&self, root: &Root, name: &str) -> Option<Fingerprint> {
-        let place = || self.place.join(name);
-        match &self.below {
-            Some(below) => below.fingerprint(name),
-            None => fingerprint::of_file(&place()),
-        }
-        .or_else(|| fingerprint::of_file(&root.resolve(&place()).ok()?.ok()?))
-    }
 }
 
 /// The length of a file that was looked at, in bytes.

@@ -3,7 +3,8 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::scan::threads;
+/// The most threads. More don't read faster, and each needs a buffer.
+const MAX_THREADS: usize = 16;
 
 /// What is to be done.
 struct Work<J> {
@@ -12,6 +13,11 @@ struct Work<J> {
     open: usize,
     /// A job said that no other one is needed any more.
     is_over: bool,
+}
+
+/// Returns how many threads to use for so many items.
+pub(super) fn threads(items: usize) -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(items).max(1)
 }
 
 /// Does `first` and every job that comes of it. `work` does one, adds what it finds to the results

@@ -14,11 +14,12 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::fingerprints::{fingerprints, folder_and_name};
 use super::open::{Root, is_guarded};
 use super::pattern::PatternPart;
-use super::scan::{fingerprints, is_unchanged_since};
+use super::scan::is_unchanged_since;
 use super::share::do_all;
-use super::tree_parts::{InFolder, PART, Part, PartName, PartPlace, TreeParts, folder_and_name, named_part, parts_of};
+use super::tree_parts::{InFolder, PART, Part, PartName, PartPlace, TreeParts, named_part, parts_of};
 use super::walk::{Globs, Walk, walk};
 use crate::model::desired::FileSelection;
 use crate::model::file::{CachedFile, FileCache, Fingerprint};

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::fingerprints::{fingerprints, folder_and_name};
 use super::open::Root;
-use super::scan::fingerprints;
 use super::walk::matching;
 use crate::model::desired::FileSelection;
 use crate::model::file::{CachedFile, FileCache, Fingerprint};
@@ -57,10 +57,6 @@ impl Part {
 
 /// The name of each file of a folder, its globs, and what it looks like.
 pub(super) type InFolder<'a> = (&'a str, &'a [usize], Option<Fingerprint>);
-
-pub(super) fn folder_and_name(path: &ProjectPath) -> (&str, &str) {
-    path.as_str().rsplit_once('/').unwrap_or(("", path.as_str()))
-}
 
 /// Returns the parts of a folder; `None` if one of its files could not be read.
 pub(super) fn parts_of(folder: &str, mut files: Vec<InFolder<'_>>) -> Option<Vec<(PartName, Part)>> {

@@ -221,6 +221,16 @@ pub enum Change {
 }
 
 impl Change {
+    /// Whether it says only what is known: an observation of an asset that is what it was at the last
+    /// one.
+    pub fn is_known(&self, recorded: &Recorded) -> bool {
+        let Self::RecordObservation { asset } = self else { return false };
+        let Recorded { not_found, outdated, seen, .. } = recorded;
+        // An update waits until Roblox answers for this asset again.
+        let waits = not_found.contains_key(&asset.asset_id) || outdated.contains(&asset.asset_id);
+        !waits && seen.get(&asset.asset_id).is_some_and(|seen| seen.asset == *asset)
+    }
+
     /// Returns the addresses whose record, open attempts or forgotten assets it changes, if it is
     /// applied to `recorded`.
     pub(crate) fn addresses<'a>(&'a self, recorded: &'a Recorded) -> impl Iterator<Item = &'a Address> {

@@ -14,7 +14,6 @@ use jiff::Timestamp;
 
 use super::address::Address;
 use super::asset::AssetType;
-use super::change::Change;
 use super::forgotten::Forgotten;
 use super::history::Kind;
 use super::ids::{AssetId, Creator};
@@ -154,15 +153,6 @@ impl Recorded {
     /// Roblox's last description of an asset, unless it is out of date.
     pub fn observed(&self, asset_id: AssetId) -> Option<&Observation> {
         self.seen.get(&asset_id).filter(|_| !self.outdated.contains(&asset_id))
-    }
-
-    /// Whether a change says only what is known: an observation of an asset that is what it was at
-    /// the last one.
-    pub fn knows(&self, change: &Change) -> bool {
-        let Change::RecordObservation { asset } = change else { return false };
-        // An update waits until Roblox answers for this asset again.
-        let waits = self.not_found.contains_key(&asset.asset_id) || self.outdated.contains(&asset.asset_id);
-        !waits && self.seen.get(&asset.asset_id).is_some_and(|seen| seen.asset == *asset)
     }
 
     /// Whether a read at `now` may show an asset as it was before Macadam's own last write.

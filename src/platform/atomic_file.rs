@@ -11,6 +11,7 @@ use super::access::{Access, PathRefusal};
 use super::failpoint;
 use super::folder::{Folder, split};
 use super::own_file;
+use super::space;
 
 /// An error that kept a file from being replaced. The old one is unchanged, unless the variant says
 /// otherwise.
@@ -186,6 +187,16 @@ impl Room {
     }
 }
 
+/// More than the smallest file that SQLite needs beside a database, and less than anybody would
+/// call free.
+const NEXT_TO_NOTHING: u64 = 64 * 1024;
+
+/// Returns whether next to nothing can be written beside the file at `path`. That is tried with a
+/// file without a name, so that a quota counts too.
+pub(crate) fn is_used_up(path: &Path) -> bool {
+    keep_room(path, NEXT_TO_NOTHING).is_err_and(|error| space::is_full(error.system_error()))
+}
+
 /// Reserves `bytes` bytes where [`write_atomic`] would write the new content of the file at `path`.
 ///
 /// # Errors
@@ -264,6 +275,13 @@ mod tests {
             fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_disk_with_space_is_not_used_up() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_used_up(&folder.path().join("state.db")));
+        assert!(!is_used_up(Path::new("/nowhere/at/all/state.db")), "that is another problem");
     }
 
     #[test]

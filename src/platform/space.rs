@@ -5,12 +5,6 @@
 use std::io;
 use std::path::Path;
 
-use super::atomic_file::keep_room;
-
-/// More than the smallest file that SQLite needs beside a database, and less than anybody would
-/// call free.
-const NEXT_TO_NOTHING: u64 = 64 * 1024;
-
 /// Returns whether an error means that a disk, or this user's part of it, is full.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
@@ -30,21 +24,13 @@ pub(crate) const fn free(_path: &Path) -> Option<u64> {
     None
 }
 
-/// Returns whether next to nothing can be written beside the file at `path`. That is tried with a
-/// file without a name, so that a quota counts too.
-pub(crate) fn is_used_up(path: &Path) -> bool {
-    keep_room(path, NEXT_TO_NOTHING).is_err_and(|error| is_full(error.system_error()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_with_space_is_not_used_up() {
+    fn a_disk_says_how_much_is_free() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(!is_used_up(&folder.path().join("state.db")));
-        assert!(!is_used_up(Path::new("/nowhere/at/all/state.db")), "that is another problem");
         #[cfg(unix)]
         assert!(free(folder.path()).unwrap() > 0);
         assert_eq!(free(Path::new("/nowhere/at/all")), None);

@@ -8,7 +8,7 @@ use rusqlite::{ErrorCode, ffi};
 
 use crate::model::recorded::ApplyError;
 use crate::model::shown::foreign;
-use crate::platform::{own_file, space};
+use crate::platform::{atomic_file, own_file};
 
 /// The length in bytes of the longest path that SQLite opens on Unix: its limit of 512, less the
 /// ending of a journal.
@@ -234,7 +234,7 @@ impl StateError {
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, detail: error.to_string() },
             Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
             Some(ErrorCode::DiskFull) => Self::Full { path },
-            _ if may_lack_space(&error) && space::is_used_up(&path) => Self::Full { path },
+            _ if may_lack_space(&error) && atomic_file::is_used_up(&path) => Self::Full { path },
             Some(ErrorCode::CannotOpen) if cfg!(unix) && path.as_os_str().len() > LONGEST_PATH => {
                 Self::PathTooLong { path }
             }

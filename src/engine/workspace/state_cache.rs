@@ -232,7 +232,7 @@ impl StateCache {
             }
             let now = clock::now();
             let changes = decide(recorded);
-            if !changes.iter().all(|change| recorded.knows(change)) {
+            if !changes.iter().all(|change| change.is_known(recorded)) {
                 *news += 1;
             }
             for change in &changes {

@@ -18,7 +18,7 @@ use super::{Store, schema};
 use crate::platform::file_id::FileId;
 use crate::platform::lock::FileLock;
 use crate::platform::own_file::{self, How};
-use crate::platform::space;
+use crate::platform::{atomic_file, space};
 use crate::state::error::{StateError, lacks_shared_memory};
 
 /// The `application_id` that the migrations set: "MACA".
@@ -57,7 +57,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let fail = |doing| move |error| StateError::from_sql(path, doing, error);
         let mut connection = connect(path, flags).map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::CannotOpen) if !folder_can_be_written(path) && !space::is_used_up(path) => {
+            Some(ErrorCode::CannotOpen) if !folder_can_be_written(path) && !atomic_file::is_used_up(path) => {
                 StateError::ReadOnly { path: path.to_owned() }
             }
             _ => fail("open the database")(error),
@@ -111,7 +111,7 @@ impl Store {
         refuse_empty_with_log(path)?;
         let fail = |error| StateError::from_sql(path, "open the database", error);
         let connection = connect_for_reading(path).map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) if has_log(path) && !space::is_used_up(path) => {
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) if has_log(path) && !atomic_file::is_used_up(path) => {
                 StateError::Unrecovered { path: path.to_owned() }
             }
             _ => fail(error),

@@ -113,7 +113,7 @@ impl Novelty {
             !waits && !recorded.seen.contains_key(&asset_id)
         };
         match change {
-            change if recorded.knows(change) => Self::None,
+            change if change.is_known(recorded) => Self::None,
             Change::RecordObservation { asset } if is_first(asset.asset_id) => Self::First,
             _ => Self::Other,
         }
