@@ -3,17 +3,20 @@
 
 use std::process::Stdio;
 
-use macadam::emulator::{ApiEndpoint, Config, EndpointLimits, FaultAction, FaultRule, Limit, Point};
+use macadam::emulator::{ApiEndpoint, FaultAction, FaultRule, Point};
 use serde_json::json;
 
 use super::everyday::pictures;
+use super::support::Ran;
 use super::support::system::{self, Signal};
-use super::support::{GLOBS, Project, Ran, Remote, png};
 
 /// The run before spent Roblox's limit, so nothing happens until its window ends.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_terminal_of_80_columns_counts_a_rate_limit_down_while_nothing_happens() {
+    use super::support::{GLOBS, Project, Remote, png};
+    use macadam::emulator::{Config, EndpointLimits, Limit};
+
     let mut limits = EndpointLimits::documented();
     limits.endpoints.insert(ApiEndpoint::CreateAsset, Limit::of(2));
     let remote = Remote::with(Config { limits, ..Config::default() });
