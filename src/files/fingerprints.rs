@@ -1,6 +1,6 @@
 //! What files look like, by their names alone: no file is opened.
 //!
-//! Read next: [`super::scan`], which reads those that changed.
+//! Read next: [`scan`](mod@super::scan), which reads those that changed.
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 //! of it. Nearly every entry of every lockfile does.
 //!
 //! Must never read anything else than TOML would, nor something that TOML refuses: whatever differs
-//! by a space, has an escape, or has keys that few entries have is left to [`super::parse`]. A
+//! by a space, has an escape, or has keys that few entries have is left to [`parse`](mod@super::parse). A
 //! property compares the two.
 
 use std::collections::BTreeMap;
