@@ -17,7 +17,7 @@ const RACY: Duration = Duration::from_millis(2100);
 const FRESH: u32 = 2_000_000;
 
 /// Another one.
-const COMMITTED: u32 = 3_000_000;
+const COMMITTED: u32 = 7_000_000;
 
 /// Puts everything into a repository.
 pub fn commit(project: &Project) {
