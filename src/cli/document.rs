@@ -14,6 +14,7 @@ use crate::model::desired::Desired;
 use crate::model::ids::{AssetId, Revision};
 use crate::model::recorded::Recorded;
 use crate::plan::diff::{self, Difference};
+use crate::plan::reason::drift::DriftedField;
 use crate::plan::reason::hold::HoldFacts;
 use crate::plan::{Action, Drift, Hold, HoldKind, Note, Step};
 
@@ -119,9 +120,14 @@ pub(super) fn drifts(drifts: &[Drift]) -> Value {
             "code": kind.code(),
             "what": kind.to_string(),
             "hint": drift.hint(),
+            "fields": kind.fields().iter().map(drifted_field).collect::<Vec<_>>(),
         })
     };
     drifts.iter().map(drift).collect()
+}
+
+fn drifted_field(DriftedField { field, at_roblox, wanted }: &DriftedField) -> Value {
+    json!({ "field": field.name(), "at_roblox": at_roblox, "wanted": wanted })
 }
 
 fn planned(preview: &PlanPreview) -> Vec<Map<String, Value>> {

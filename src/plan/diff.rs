@@ -171,16 +171,6 @@ fn rolled_back(record: Option<&Record>, asset_id: AssetId, to: Revision) -> Vec<
 
 fn field(change: &FieldChange, asset_id: Option<AssetId>, record: Option<&Record>, recorded: &Recorded) -> Difference {
     let field = change.field();
-    let to = match change {
-        FieldChange::DisplayName(name) => name.to_string(),
-        FieldChange::Description(description) => description.to_string(),
-        FieldChange::Icon(icon) => icon.as_ref().map(text).unwrap_or_default(),
-        FieldChange::Previews(previews) => shown(previews.iter().map(|p| {
-            let Preview { asset, alt_text } = p;
-            (asset.to_string(), alt_text.as_deref())
-        })),
-        FieldChange::SocialLink(_, link) => link.as_ref().map(linked).unwrap_or_default(),
-    };
     let from = match asset_id {
         // The steps before make the asset: nothing is there yet.
         None => Some(String::new()),
@@ -190,7 +180,21 @@ fn field(change: &FieldChange, asset_id: Option<AssetId>, record: Option<&Record
             seen.or_else(|| cleared().then(String::new))
         }
     };
-    Difference::new(field.name(), from, Some(to))
+    Difference::new(field.name(), from, Some(value(change)))
+}
+
+/// The value that a field gets.
+pub(crate) fn value(change: &FieldChange) -> String {
+    match change {
+        FieldChange::DisplayName(name) => name.to_string(),
+        FieldChange::Description(description) => description.to_string(),
+        FieldChange::Icon(icon) => icon.as_ref().map(text).unwrap_or_default(),
+        FieldChange::Previews(previews) => shown(previews.iter().map(|p| {
+            let Preview { asset, alt_text } = p;
+            (asset.to_string(), alt_text.as_deref())
+        })),
+        FieldChange::SocialLink(_, link) => link.as_ref().map(linked).unwrap_or_default(),
+    }
 }
 
 /// The value of a field at Roblox, as far as its answers tell.

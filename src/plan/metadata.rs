@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::diff;
 use super::input_digest;
 use super::inputs::due;
-use super::reason::drift::DriftKind;
+use super::reason::drift::{DriftKind, DriftedField};
 use super::reason::hold::HoldReason;
 use super::reason::note::NoteKind;
 use super::reason::step::StepReason;
@@ -149,7 +150,7 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
             comparison.changed.sort();
             looked = !overruled.is_empty()
                 && overruled.keys().all(|field| seen.is_some_and(|seen| seen.stored(*field).is_some()));
-            let repairs = plan_drift(plan, scene, (address, record), *asset_id, &drifted);
+            let repairs = plan_drift(plan, scene, &intention, (*asset_id, seen), &drifted);
             if repairs {
                 comparison.changed.extend(drifted);
                 comparison.changed.sort();
@@ -233,8 +234,8 @@ fn drifted(fields: &FieldDigests, asked: &FieldDigests, stored: &FieldDigests, s
 fn plan_drift(
     plan: &mut Plan,
     scene: &MetadataInputs<'_>,
-    (address, record): (&Address, Option<&Record>),
-    asset_id: AssetId,
+    MetadataTarget { address, want, record, target: _, fields: _ }: &MetadataTarget<'_>,
+    (asset_id, seen): (AssetId, Option<&RemoteAsset>),
     drifted: &[Field],
 ) -> bool {
     let Some(record) = record.filter(|_| !drifted.is_empty()) else { return false };
@@ -243,8 +244,19 @@ fn plan_drift(
     if repairs && times < HEALINGS_A_DAY {
         return true;
     }
-    let kind = DriftKind::Metadata { fields: drifted.to_vec(), repaired: repairs.then_some(times) };
-    plan.drifts.push(Drift { address: address.clone(), asset_id, kind });
+    let shown = |reference: &AssetRef| match reference {
+        AssetRef::Address(to) => input_digest::asset_of(to, scene.desired, scene.recorded).map(AssetRef::Id),
+        AssetRef::Id(_) => None,
+    };
+    let mut resolve = |reference: &AssetRef| Some(shown(reference).unwrap_or_else(|| reference.clone()));
+    let value = |field: &Field| DriftedField {
+        field: *field,
+        at_roblox: seen.and_then(|seen| diff::at_roblox(seen, *field)).unwrap_or_default(),
+        wanted: wanted(*field, &want.metadata, &mut resolve).as_ref().map(diff::value).unwrap_or_default(),
+    };
+    let fields = drifted.iter().map(value).collect();
+    let kind = DriftKind::Metadata { fields, repaired: repairs.then_some(times) };
+    plan.drifts.push(Drift { address: (*address).clone(), asset_id, kind });
     false
 }
 
@@ -282,7 +294,21 @@ fn changes(
         }
         AssetRef::Address(_) | AssetRef::Id(_) => Some(reference.clone()),
     };
-    let value = |field: &Field| match field {
+    let changes = changed.iter().filter_map(|field| wanted(*field, meta, &mut resolve)).collect();
+    for to in missing {
+        plan.notes.push(Note { address: Some(address.clone()), kind: NoteKind::ShownAssetMissing { to } });
+    }
+    changes
+}
+
+/// The value of a field by the manifest; `None` where it has none, or shows an asset that `resolve`
+/// doesn't find.
+fn wanted(
+    field: Field,
+    meta: &Metadata,
+    mut resolve: impl FnMut(&AssetRef) -> Option<AssetRef>,
+) -> Option<FieldChange> {
+    match field {
         Field::DisplayName => meta.display_name.clone().map(FieldChange::DisplayName),
         Field::Description => Some(FieldChange::Description(meta.description.clone().unwrap_or_default())),
         Field::Icon => match meta.icon.as_ref().and_then(Option::as_ref) {
@@ -297,13 +323,8 @@ fn changes(
             resolved.map(FieldChange::Previews)
         }
         Field::SocialLink(network) => {
-            let link = meta.social_links.get(network).cloned().flatten();
-            Some(FieldChange::SocialLink(*network, link))
+            let link = meta.social_links.get(&network).cloned().flatten();
+            Some(FieldChange::SocialLink(network, link))
         }
-    };
-    let changes = changed.iter().filter_map(value).collect();
-    for to in missing {
-        plan.notes.push(Note { address: Some(address.clone()), kind: NoteKind::ShownAssetMissing { to } });
     }
-    changes
 }

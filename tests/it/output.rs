@@ -253,7 +253,7 @@ fn drift_is_a_warning_and_no_failure() {
     let (text, warnings) = sync(&project, &["--refresh"], 0);
     insta::assert_snapshot!(format!("{text}{warnings}"), @r#"
     Done. 1 of 2 assets is up to date; 1 was changed on Roblox (above).
-    warning: sword (rbxassetid://ID): display_name changed on Roblox, outside of Macadam; change it here as well, or set `policy.drift = "heal"` to have it put back
+    warning: sword (rbxassetid://ID): the name is "Axe" on Roblox and "Sword" in assets.toml; change it here as well, or set `policy.drift = "heal"` to have it put back
     "#);
     let (code, document) = project.json(&["sync", "--once", "--refresh"]);
     assert_eq!((code, &document["in_sync"], &document["under_review"]), (0, &json!(true), &json!(0)));

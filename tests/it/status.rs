@@ -92,7 +92,9 @@ fn status_shows_foreign_changes_as_drifted_or_archived() {
     project.run(&["sync", "--once", "--refresh"]).expect(0);
     let (sword, icon) = (row(&project, "sword"), row(&project, "icon"));
     assert_eq!(sword["state"], "drifted");
-    assert_eq!(sword["drifts"][0]["what"], "display_name changed on Roblox, outside of Macadam");
+    let drift = &sword["drifts"][0];
+    assert_eq!(drift["what"], "the name is \"Axe\" on Roblox and \"Sword\" in assets.toml");
+    assert_eq!(drift["fields"], json!([{ "field": "display_name", "at_roblox": "Axe", "wanted": "Sword" }]));
     assert_eq!((&icon["state"], &icon["archived_by"]), (&json!("archived"), &json!("elsewhere")));
     insta::assert_snapshot!(shown(&project), @r#"
     STATE     ADDRESS  TYPE   ASSET ID                   REV
@@ -100,7 +102,7 @@ fn status_shows_foreign_changes_as_drifted_or_archived() {
         it was archived on Roblox, outside of Macadam
         hint: `macadam restore icon`
     differs   sword    Model  rbxassetid://ID    1
-        display_name changed on Roblox, outside of Macadam
+        the name is "Axe" on Roblox and "Sword" in assets.toml
         hint: change it here as well, or set `policy.drift = "heal"` to have it put back
 
     1 archived, 1 differs

@@ -78,7 +78,7 @@ fn metadata_is_reported_or_put_back_three_times_a_day() {
         let known = model().points_to("b.fbx", 11).asked(&wanted).repairs("b.fbx", DriftRepair::Metadata, times);
         known.seen(11, move |seen| seen.display_name = Some(name.clone()))
     };
-    let drift = "drift b.fbx: display_name changed on Roblox, outside of Macadam";
+    let drift = "drift b.fbx: the name is \"Axe\" on Roblox and \"Sword\" in assets.toml";
     let report = || desired(vec![wanted.clone()]);
     let heal = || repair(report());
     check_desired(&report(), known("Sword", 0), "");

@@ -185,7 +185,11 @@ fn a_filtered_text_is_no_change_and_no_drift() {
     check(vec![wanted.clone()], known(), "");
     check(vec![wanted.clone()], seen("####"), "");
     check(vec![wanted.clone()], seen("rude"), "");
-    check(vec![wanted.clone()], seen("other"), "drift b.fbx: description changed on Roblox, outside of Macadam");
+    check(
+        vec![wanted.clone()],
+        seen("other"),
+        "drift b.fbx: the description is \"other\" on Roblox and \"rude\" in assets.toml",
+    );
     check(vec![described(want("b.fbx", 1), "nice")], seen("####"), "update_metadata b.fbx 11: description changed");
 }
 

@@ -2,6 +2,7 @@
 //! asked to.
 
 use macadam::emulator::{ApiEndpoint, ForeignEdit};
+use serde_json::json;
 
 use super::{actions, asset, asset_id, check_converged, prompt, row};
 use crate::support::{Project, Remote, rbxmx};
@@ -42,7 +43,8 @@ fn a_name_changed_at_roblox_is_reported_or_put_back_three_times_a_day() {
     refresh(&report, 0, &[]);
     assert_eq!(asset(&report, &remote, "sword").asset.metadata.display_name, "Spoon");
     let (_, plan) = report.json(&["plan"]);
-    assert!(plan["drifts"][0]["what"].as_str().unwrap().contains("display_name"), "{plan:#}");
+    let wanted = json!([{ "field": "display_name", "at_roblox": "Spoon", "wanted": "Sword" }]);
+    assert_eq!(plan["drifts"][0]["fields"], wanted, "{plan:#}");
     assert_eq!(row(&report, "sword")["state"], "drifted");
 
     let remote = prompt();
