@@ -42,7 +42,7 @@ pub fn manifest(data: &[u8]) {
     let mistakes = match manifest::parse(data, "assets.toml") {
         Ok(manifest) => {
             let _ = manifest.selection();
-            manifest.resolve(&Default::default(), &Default::default()).err().unwrap_or_default()
+            manifest.resolve(&Default::default(), &Default::default(), &Default::default()).err().unwrap_or_default()
         }
         Err(mistakes) => {
             assert!(!mistakes.is_empty(), "refused without a reason");

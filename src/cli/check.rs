@@ -51,7 +51,9 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
         want.content.as_ref().err().map(|problem| (address, want.path.as_str(), problem))
     });
     let unseen = desired.unseen.iter().map(|unseen| (&unseen.place, unseen.place.as_str(), &unseen.problem));
-    let problems: Vec<_> = files.chain(unseen).collect();
+    let mut problems: Vec<_> = files.collect();
+    let unusable_files = problems.len();
+    problems.extend(unseen);
     let outputs = mistakes(&project, &gathered.manifest, desired);
     if let Some(error) = unusable.as_ref().filter(|_| output.is_json()) {
         return Err(unusable_lockfile(error));
@@ -127,7 +129,13 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
         output.summary(format!("{} {assets}, no problems found", paint(TextStyle::Good, "OK:")));
         return Ok(Exit::Success);
     }
-    output.summary(format!("{} can't be used, of {assets}", plural(problems.len() as u64, "file")));
+    let paths = plural((problems.len() - unusable_files) as u64, "path");
+    let files = plural(unusable_files as u64, "file");
+    output.summary(match (unusable_files, problems.len() - unusable_files) {
+        (_, 0) => format!("{files} can't be used, of {assets}"),
+        (0, _) => format!("{paths} can't be used; {assets} found"),
+        (_, _) => format!("{files} can't be used, of {assets} found; {paths} can't be used either"),
+    });
     Ok(Exit::Unreconciled)
 }
 

@@ -104,10 +104,7 @@ impl OpenError {
                 Some(format!("for a pattern write a glob: [globs.NAME] with path = \"{path}\""))
             }
             Self::Missing { similar: None, .. } => Some("put the file back, or correct the manifest".to_owned()),
-            Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Some("let the user that runs Macadam read it".to_owned())
-            }
-            Self::Read { .. } => None,
+            Self::Read { source, .. } => remedy(source).map(str::to_owned),
             Self::DeadLink { .. } => Some("point the link at a file, or remove it".to_owned()),
             Self::LeadsOut { .. } => Some("put the file itself into the project".to_owned()),
             Self::Guarded { .. } => Some("move the file out of that folder".to_owned()),
@@ -133,6 +130,11 @@ impl OpenError {
         };
         FileProblem { kind, message, hint }
     }
+}
+
+/// What a person can do about a place that the system refused to read.
+pub(super) fn remedy(error: &io::Error) -> Option<&'static str> {
+    (error.kind() == io::ErrorKind::PermissionDenied).then_some("let the user that runs Macadam read it")
 }
 
 /// Why a place must not be read.
@@ -222,7 +224,8 @@ impl Obstacles {
 
 /// The manifest's folder itself can't be read.
 pub(super) fn unreadable_folder(error: &io::Error) -> FileProblem {
-    FileProblem::new(FileProblemKind::Unreadable, format!("cannot read the manifest's folder: {error}"), None)
+    let message = format!("cannot read the manifest's folder: {error}");
+    FileProblem::new(FileProblemKind::Unreadable, message, remedy(error))
 }
 
 /// An open file of the project, with its fingerprint at that moment.

@@ -6,13 +6,13 @@
 //!
 //! Read next: `pattern` for what a glob means, `scan` for the next step of the list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::DirEntry;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::open::{Barred, Root, is_guarded};
+use super::open::{Barred, Root, is_guarded, remedy};
 use super::pattern::{Pattern, PatternPart, PatternRole, PatternStates};
 use super::share::do_all;
 use crate::model::desired::{FileSelection, GlobPattern};
@@ -37,6 +37,13 @@ pub struct Walk {
     /// Files that globs would find if their extensions were written as in the pattern, such as
     /// `B.PNG`, in the order of their paths.
     pub other_case: Vec<String>,
+}
+
+impl Walk {
+    /// The globs of which a place could not be read.
+    pub fn unread_globs(&self) -> BTreeSet<usize> {
+        self.problems.iter().flat_map(|problem| &problem.globs).copied().collect()
+    }
 }
 
 /// A folder that a glob names and that doesn't exist.
@@ -82,7 +89,11 @@ pub fn walk(root: &Path, selection: &FileSelection) -> Walk {
             path: ".".to_owned(),
             globs: (0..selection.globs.len()).collect(),
             incomplete: true,
-            problem: problem(FileProblemKind::Unreadable, format!("cannot read the manifest's folder: {error}"), None),
+            problem: problem(
+                FileProblemKind::Unreadable,
+                format!("cannot read the manifest's folder: {error}"),
+                remedy(&error),
+            ),
         })),
     }
     for path in &selection.explicit {
@@ -230,7 +241,7 @@ impl Globs {
                         walk.missing.push(MissingFolder { glob: glob.name.clone(), folder: base });
                         continue;
                     }
-                    Err(error) => (format!("cannot read the folder `{base}`: {error}"), hint),
+                    Err(error) => (format!("cannot read the folder `{base}`: {error}"), remedy(&error).unwrap_or(hint)),
                 };
                 let message = format!("glob `{}`: {wrong}", glob.name);
                 walk.problems.push(WalkProblem {
@@ -450,7 +461,8 @@ fn not_a_path(path: &str, name: &OsStr) -> Option<BadName> {
 fn failed(folder: WalkFolder, globs: &Globs, error: &io::Error) -> Met {
     let WalkFolder { place: _, path, parts } = folder;
     let name = if path.is_empty() { ".".to_owned() } else { path };
-    let problem = problem(FileProblemKind::Unreadable, format!("cannot read the folder `{name}`: {error}"), None);
+    let message = format!("cannot read the folder `{name}`: {error}");
+    let problem = problem(FileProblemKind::Unreadable, message, remedy(error));
     Met::Problem(WalkProblem { globs: globs.reaching(&parts), incomplete: true, problem, path: name })
 }
 

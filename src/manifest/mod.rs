@@ -121,14 +121,20 @@ impl Manifest {
     /// The desired state, from what the walk for [`Manifest::selection`] found. A file that is
     /// missing or can't be used is a problem of its asset, not an error of the manifest. A pin,
     /// icon or preview that names an address which left the manifest is none either where that is
-    /// `known`, to state or lockfile: it becomes a [`Stray`](crate::model::desired::Stray).
+    /// `known`, to state or lockfile: it becomes a [`Stray`](crate::model::desired::Stray). Of the
+    /// globs `unread` some place could not be read, so that they may have more files.
     ///
     /// # Errors
     /// Errors that only the files show: two globs on one path, two files or entries with one
     /// address, an icon that isn't a square Image, a pin or reference to an address that doesn't
     /// exist.
-    pub fn resolve(&self, findings: &FoundFiles, known: &BTreeSet<Address>) -> Result<Resolved, Vec<Diagnostic>> {
-        resolve::resolve(self, findings, known)
+    pub fn resolve(
+        &self,
+        findings: &FoundFiles,
+        known: &BTreeSet<Address>,
+        unread: &BTreeSet<usize>,
+    ) -> Result<Resolved, Vec<Diagnostic>> {
+        resolve::resolve(self, findings, known, unread)
     }
 
     /// Returns the address of the file at `path`, which the patterns `globs` match, and what is wanted

@@ -57,9 +57,10 @@ pub(super) fn resolve(
     manifest: &Manifest,
     findings: &FoundFiles,
     known: &BTreeSet<Address>,
+    unread: &BTreeSet<usize>,
 ) -> Result<Resolved, Vec<Diagnostic>> {
     let document = &manifest.document;
-    let used = vec![false; document.globs.len()];
+    let used = (0..document.globs.len()).map(|glob| unread.contains(&glob)).collect();
     let assets = Ascending::with_room(findings.len());
     let mut gathering = Gathering { document, findings, known, assets, used, report: ErrorSink::default() };
     gathering.take_entries();

@@ -58,7 +58,7 @@ fn check(text: &str, expected: &[&str]) {
     let whole = format!("{CREATOR}{text}");
     let all = match parse(whole.as_bytes(), "assets.toml") {
         Ok(manifest) if manifest.selection().globs.is_empty() => {
-            manifest.resolve(&FoundFiles::new(), &BTreeSet::new()).err().unwrap_or_default()
+            manifest.resolve(&FoundFiles::new(), &BTreeSet::new(), &BTreeSet::new()).err().unwrap_or_default()
         }
         Ok(_) => Vec::new(),
         Err(all) => all,
@@ -83,7 +83,7 @@ fn findings(files: impl IntoIterator<Item = (&'static str, FoundFile)>) -> Found
 fn resolved(text: &str, files: FoundFiles) -> Desired {
     let manifest = good(&format!("{CREATOR}{text}"));
     manifest
-        .resolve(&files, &BTreeSet::new())
+        .resolve(&files, &BTreeSet::new(), &BTreeSet::new())
         .unwrap_or_else(|all| panic!("{}", render(&all, manifest.text(), false, None)))
         .desired
 }
@@ -91,7 +91,7 @@ fn resolved(text: &str, files: FoundFiles) -> Desired {
 /// Checks the errors that need files.
 fn check_resolve(text: &str, files: FoundFiles, expected: &[&str]) {
     let manifest = good(&format!("{CREATOR}{text}"));
-    let all = manifest.resolve(&files, &BTreeSet::new()).err().unwrap_or_default();
+    let all = manifest.resolve(&files, &BTreeSet::new(), &BTreeSet::new()).err().unwrap_or_default();
     assert_eq!(told(&all, manifest.text(), 2), expected, "{text}");
 }
 
@@ -247,7 +247,7 @@ fn the_example_becomes_the_desired_state() {
         ("ui/close.png", png(&[0])),
         ("music/a.ogg", found(&[1], FileFormat::Ogg, ContentFacts::Audio { duration: None, sample_rate: None })),
     ]);
-    let resolved = good(EXAMPLE).resolve(&files, &BTreeSet::new()).unwrap();
+    let resolved = good(EXAMPLE).resolve(&files, &BTreeSet::new(), &BTreeSet::new()).unwrap();
     // It shows every key, also those that have no effect yet.
     assert!(resolved.notes.iter().all(|note| note.message.contains("has no effect in this version")));
     assert_eq!(resolved.notes.len(), 2);
@@ -858,7 +858,9 @@ fn a_reference_to_a_known_removed_address_is_no_error() {
          [assets.b]\npath = \"b.png\"\n[pins]\nold = {{ asset_id = 1 }}\n\"b.png\" = 3\n[existing]\nmusic = 1\n"
     );
     let manifest = good(&text);
-    let look = |known: &[&str]| manifest.resolve(&FoundFiles::new(), &known.iter().copied().map(address).collect());
+    let look = |known: &[&str]| {
+        manifest.resolve(&FoundFiles::new(), &known.iter().copied().map(address).collect(), &BTreeSet::new())
+    };
     let desired = look(&["old", "b.png", "b", "other"]).unwrap().desired;
     let (pin, of) = (StrayPlace::Pin, address("a"));
     let stray = |to: &str, place: &StrayPlace| Stray { to: address(to), place: place.clone() };
@@ -895,6 +897,7 @@ fn a_known_address_excuses_no_other_mistake() {
         let all = manifest.resolve(
             &findings([("i.png", png(&[0])), ("m.fbx", found(&[0], FileFormat::Fbx, ContentFacts::Opaque))]),
             &known,
+            &BTreeSet::new(),
         );
         told(&all.err().unwrap_or_default(), manifest.text(), 2)
     };
@@ -975,7 +978,8 @@ fn unset_cleared_and_default_are_three_things() {
 fn a_glob_or_pattern_without_matches_is_a_note() {
     let text = format!("{CREATOR}{GLOBS}[[outputs]]\npath = \"x.json\"\ninclude = [\"a/**\", \"sowrd\"]\n");
     let manifest = good(&text);
-    let notes = manifest.resolve(&findings([("a/x.ogg", png(&[0]))]), &BTreeSet::new()).unwrap().notes;
+    let notes =
+        manifest.resolve(&findings([("a/x.ogg", png(&[0]))]), &BTreeSet::new(), &BTreeSet::new()).unwrap().notes;
     assert_eq!(
         told(&notes, &text, 2),
         [
@@ -984,6 +988,10 @@ fn a_glob_or_pattern_without_matches_is_a_note() {
         ]
     );
     assert!(render(&notes, &text, false, None).starts_with("note: the glob `b` finds no file\n"));
+    // Its folder could not be read, which is told where that is.
+    let unread = [1].into();
+    let notes = manifest.resolve(&findings([("a/x.ogg", png(&[0]))]), &BTreeSet::new(), &unread).unwrap().notes;
+    assert_eq!(told(&notes, &text, 2), ["7:20 the pattern `sowrd` fits no address"]);
 }
 
 /// Findings for whatever a manifest speaks of, each file in one of several states.
@@ -1025,7 +1033,8 @@ fn survives(bytes: &[u8], states: &[u8]) {
     let lossy = String::from_utf8_lossy(bytes);
     match parse(bytes, "m") {
         Ok(manifest) => {
-            if let Err(all) = manifest.resolve(&some_findings(&manifest, states), &some_known(states)) {
+            if let Err(all) = manifest.resolve(&some_findings(&manifest, states), &some_known(states), &BTreeSet::new())
+            {
                 assert!(!all.is_empty());
                 render(&all, &lossy, true, None);
             }

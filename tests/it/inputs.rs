@@ -149,6 +149,30 @@ fn files_and_outputs_behind_a_new_link_out_of_the_project_are_errors_also_after_
     }
 }
 
+/// A file stands where the folder should be, for which nobody needs to be another user.
+#[test]
+fn a_folder_that_is_not_readable_is_told_as_that_and_not_as_a_glob_without_files() {
+    let globs = "[globs.music]\npath = \"music/*.ogg\"\n[globs.ui]\npath = \"ui/*.png\"\n";
+    let remote = Remote::start();
+    let project = Project::new(&format!("[creator]\nuser_id = 1\n\n{globs}")).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.write("ui/b.png", "no picture");
+    project.write("music", "");
+    for command in [&["check"][..], &["plan"], &["status"], &["sync", "--once"]] {
+        let ran = project.run(command);
+        let told = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(told.contains("`music` is no folder"), "{told}");
+        assert!(!told.contains("finds no file"), "{told}");
+    }
+    let counted = |ends: &str| {
+        let checked = project.run(&["check"]).expect(1);
+        assert!(checked.stdout.trim_end().ends_with(ends), "{}", checked.stdout);
+    };
+    counted("1 file can't be used, of 2 assets found; 1 path can't be used either");
+    project.write("ui/b.png", png(2));
+    counted("1 path can't be used; 2 assets found");
+}
+
 #[test]
 fn a_single_run_takes_no_sound_that_somebody_seems_to_be_writing() {
     let remote = Remote::start();

@@ -17,7 +17,7 @@ use crate::files;
 use crate::manifest::Diagnostic;
 use crate::model::address::Address;
 use crate::model::change::Change;
-use crate::model::desired::{Desired, FoundFile, FoundFiles};
+use crate::model::desired::{Desired, FoundFile, FoundFiles, Unseen};
 use crate::model::file::{FileCache, FileProblem, FileProblemKind};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Phase;
@@ -62,8 +62,9 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
     let known = view.recorded.addresses();
     files::keep_behind_links(&mut walk, &project.root, &selection, &known.here);
     let (findings, unknown) = recall(project, &walk, &view.cache);
-    let resolved =
-        manifest.resolve(&findings, &known.all).map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
+    let resolved = manifest
+        .resolve(&findings, &known.all, &walk.unread_globs())
+        .map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
     let (mut notes, mut desired) = (resolved.notes, resolved.desired);
     desired.absences = absences(project, &walk, &desired);
     desired.never_committed =
@@ -72,6 +73,11 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
     notes.extend(committed::untracked(project, &desired));
     notes.extend(other_case(project, &walk));
     desired.unseen = walk.problems.iter().cloned().map(unseen).collect();
+    // Such a place has no row.
+    notes.extend(desired.unseen.iter().map(|Unseen { place: _, incomplete: _, problem }| {
+        let hint = problem.hint.clone().unwrap_or_else(|| "`macadam plan` shows what waits for it".to_owned());
+        Diagnostic::of_project(problem.message.clone(), hint, project.manifest_name())
+    }));
     desired.checkout = git::checkout(&project.root);
     let lost = view.missing_lockfile.as_ref().and_then(|missing| missing.lost(&desired, &view.recorded));
     let lost_lockfile = lost.map(|lost| LostLockfile { reason: lost.to_string(), hint: lost.hint() });

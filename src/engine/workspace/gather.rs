@@ -189,7 +189,7 @@ impl Search<'_> {
         };
         let files::Scanned { findings, cache, waiting } =
             files::scan(&project.root, &walk, cache, in_progress, now_ns, &tell);
-        match manifest.resolve(&findings, &known.all) {
+        match manifest.resolve(&findings, &known.all, &walk.unread_globs()) {
             Ok(resolved) => {
                 let (mut notes, mut desired) = (resolved.notes, resolved.desired);
                 desired.absences = absences(project, &walk, &desired);
@@ -228,7 +228,7 @@ pub(crate) fn wanted_addresses(project: &Project, known: &KnownAddresses) -> Res
         content: Err(FileProblem::new(FileProblemKind::NotLookedAt, "not looked at", None)),
     };
     let findings: FoundFiles = walk.files.iter().map(|(path, globs)| (path.clone(), unread(globs))).collect();
-    match manifest.resolve(&findings, &known.all) {
+    match manifest.resolve(&findings, &known.all, &walk.unread_globs()) {
         Ok(resolved) => Ok(resolved.desired.assets.into_keys().collect()),
         Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
     }
