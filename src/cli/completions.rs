@@ -1,9 +1,10 @@
 //! `macadam completions`: scripts for shells, and the words that these scripts ask Macadam for.
 //!
 //! A script runs Macadam with [`VARIABLE`] set to the shell's name, and with the words of the line
-//! after `--`. Addresses and revisions come from the lockfile and the manifest, a code from a plan.
-//! Nothing is written, locked or sent, and a failure completes nothing: a person is typing. Read
-//! next: [`super::help`] for the definition that is completed.
+//! after `--`. Addresses come from the lockfile, the manifest and the one folder that is being typed,
+//! revisions from the lockfile, a code from a plan. Nothing is written, locked or sent, and a failure
+//! completes nothing: a person is typing. Read next: [`super::help`] for the definition that is
+//! completed.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -24,7 +25,9 @@ use crate::engine::report::progress::silent;
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot;
+use crate::files::{self, FolderContents};
 use crate::model::address::Address;
+use crate::model::path::ProjectPath;
 use crate::model::proposed::quoted;
 use crate::model::recorded::Recorded;
 use crate::plan::PlanOptions;
@@ -275,7 +278,10 @@ impl TypedLine {
             }
         }
         let typed = |address: &str| self.names.iter().any(|name| name == address);
-        let known = self.addresses(&project, &recorded).unwrap_or_default();
+        let mut known = self.addresses(&project, &recorded).unwrap_or_default();
+        if self.command != "unpin" {
+            known.extend(files_of_globs(&project, current));
+        }
         offered(known.iter().map(String::as_str).filter(|address| !typed(address)), current)
     }
 
@@ -300,6 +306,20 @@ impl TypedLine {
         });
         codes.collect::<BTreeSet<String>>().into_iter().map(CompletionCandidate::new).collect()
     }
+}
+
+/// The addresses of files in the folder that is being typed, and the folders in it that can have
+/// some: only uploaded ones are in the lockfile, and a look at all files could take seconds.
+fn files_of_globs(project: &Project, current: &str) -> Vec<String> {
+    let Ok((manifest, _)) = read_manifest(project) else { return Vec::new() };
+    let selection = manifest.selection();
+    let folder = current.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let FolderContents { files, folders } = files::one_folder(&project.root, &selection, folder);
+    // A file that an entry names has that entry's address.
+    let address = |path: &ProjectPath| Address::of_path(path).ok();
+    let named: BTreeSet<Address> = selection.explicit.iter().filter_map(address).collect();
+    let found = files.iter().filter_map(address).filter(|address| !named.contains(address));
+    found.map(|address| address.to_string()).chain(folders).collect()
 }
 
 /// The names of options, with their dashes.

@@ -68,19 +68,35 @@ fn addresses_and_revisions_of_the_project_are_offered() {
         "pin", "status", "list", "diff", "retry", "forget", "open", "history", "archive", "restore", "resolve",
         "recreate",
     ] {
-        assert_eq!(offered(&project, &[command, ""]), ["sword", "ui/close.png"], "{command}");
-        assert_eq!(offered(&project, &[command, "ui"]), ["ui/close.png"], "{command}");
+        assert_eq!(offered(&project, &[command, ""]), ["sword", "ui/", "ui/close.png"], "{command}");
+        assert_eq!(offered(&project, &[command, "ui/"]), ["ui/close.png"], "{command}");
     }
     assert_eq!(offered(&project, &["pin", "sword", ""]), ["3", "2", "1"]);
     assert_eq!(offered(&project, &["history", "sword", "2"]), ["2"]);
     assert_eq!(offered(&project, &["pin", "ui/close.png", "s"]), ["sword"]);
-    assert_eq!(offered(&project, &["sync", "--once", "--overwrite", ""]), ["sword", "ui/close.png"]);
+    assert_eq!(offered(&project, &["sync", "--once", "--overwrite", ""]), ["sword", "ui/", "ui/close.png"]);
     assert!(offered(&project, &["unpin", ""]).is_empty());
     assert!(offered(&project, &["sta"]).contains(&"status".to_owned()));
     assert_eq!(files(&project), before, "completing wrote something");
     assert_eq!(remote.all_requests(), requests);
     project.run(&["pin", "sword", "1"]).expect(0);
     assert_eq!(offered(&project, &["unpin", ""]), ["sword"]);
+}
+
+/// Nothing was uploaded, so no lockfile names a file.
+#[test]
+fn files_that_a_glob_finds_are_offered_before_they_are_uploaded() {
+    let project = Project::new(&format!("{GLOBS}\n[assets.sword]\npath = \"ui/sword.png\"\n"));
+    for name in ["ui/a.png", "ui/icons/b.png", "ui/odd $(id).png", "ui/sword.png", "doc/c.png", "ui/notes.txt"] {
+        project.write(name, png(1));
+    }
+    assert_eq!(offered(&project, &["plan", ""]), ["sword", "ui/"]);
+    assert_eq!(offered(&project, &["plan", "ui/"]), ["ui/a.png", "ui/icons/"]);
+    assert_eq!(offered(&project, &["plan", "ui/icons/"]), ["ui/icons/b.png"]);
+    assert_eq!(offered(&project, &["plan", "ui/a.png", "ui/"]), ["ui/icons/"]);
+    for nothing in ["doc/", "../", "ui/../", "/"] {
+        assert!(offered(&project, &["plan", nothing]).is_empty(), "{nothing}");
+    }
 }
 
 #[test]
