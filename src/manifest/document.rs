@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::address_index::{Absent, AddressBook, Existing, PinEntry, check_pins, read_existing, read_pins};
@@ -13,7 +12,7 @@ use super::asset::{AssetKeys, KeyPlace};
 use super::diagnostic::{ErrorSink, ManifestError, shown};
 use super::entry::{AssetEntry, DraftEntry, GlobEntry, read_assets, read_globs};
 use super::notification::read_notify;
-use super::outputs::{Outputs, Taken, read_outputs};
+use super::outputs::{IncludedPattern, Outputs, Taken, read_outputs};
 use super::owner::read_creator;
 use super::paths::normalized;
 use super::pattern;
@@ -37,7 +36,7 @@ pub(super) struct ManifestDocument {
     pub(super) existing: BTreeMap<Address, Existing>,
     pub(super) outputs: Vec<Output>,
     /// The patterns of all outputs.
-    pub(super) includes: Vec<Spanned<String>>,
+    pub(super) includes: Vec<IncludedPattern>,
     pub(super) webhook_env: Option<String>,
     pub(super) pins: BTreeMap<Address, PinEntry>,
 }

@@ -33,7 +33,16 @@ const GUARDED: [&str; 2] = [".git", ".macadam"];
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outputs {
     pub(super) all: Vec<Output>,
-    pub(super) includes: Vec<Spanned<String>>,
+    pub(super) includes: Vec<IncludedPattern>,
+}
+
+/// One pattern of an output's `include`.
+#[derive(Debug, Clone)]
+pub(super) struct IncludedPattern {
+    /// As it is written.
+    pub(super) pattern: Spanned<String>,
+    /// The path of the output.
+    pub(super) output: ProjectPath,
 }
 
 /// The files that an output must not overwrite.
@@ -85,7 +94,7 @@ pub(super) fn read_outputs(field: &KeyValue<'_>, taken: &Taken<'_>, report: &mut
 fn read_output(
     mut fields: TableReader<'_>,
     taken: &Taken<'_>,
-    includes: &mut Vec<Spanned<String>>,
+    includes: &mut Vec<IncludedPattern>,
     report: &mut ErrorSink,
 ) -> Option<ParsedOutput> {
     let mut keys = BTreeMap::new();
@@ -106,7 +115,6 @@ fn read_output(
     let exclude = take("exclude").and_then(|field| read_patterns(&field, report));
     let header = fields.place.clone();
     fields.finish(report);
-    includes.extend(include.iter().flatten().cloned());
     let Some(path) = path else {
         report.add(
             ManifestError::new(header, "an output needs a `path`").hint("such as path = \"src/shared/assets.luau\""),
@@ -114,6 +122,8 @@ fn read_output(
         return None;
     };
     let (path, place) = (read_path(&path, report)?, path.place());
+    let included = |pattern: &Spanned<String>| IncludedPattern { pattern: pattern.clone(), output: path.clone() };
+    includes.extend(include.iter().flatten().map(included));
     let mut output = open(path, &place, taken, report)?;
     let language = output.language;
     let chosen = value.as_ref().and_then(|field| field.choice(&VALUES, report));

@@ -13,6 +13,7 @@ use super::asset::{AssetKeys, NamedType};
 use super::diagnostic::{Diagnostic, ErrorSink, ManifestError, shown};
 use super::document::ManifestDocument;
 use super::entry::{GlobEntry, format_hint, format_message, privacy_hint, privacy_message, type_of_extension};
+use super::outputs::IncludedPattern;
 use super::paths::normalized;
 use super::references::{check_targets, has_references, icon_edge};
 use super::{Manifest, pattern};
@@ -378,14 +379,20 @@ fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> Error
         }
     }
     let addresses = || desired.assets.keys().chain(desired.existing.keys());
-    let includes = document.includes.iter().map(|include| include.get_ref().as_str());
+    let includes = document.includes.iter().map(|include| include.pattern.get_ref().as_str());
     if let Some(set) = pattern::set(includes).ok().filter(|_| !document.includes.is_empty()) {
         let fitting: BTreeSet<usize> = addresses().flat_map(|address| set.matches(address.as_str())).collect();
+        let mut unfit: BTreeMap<&str, (Range<usize>, Vec<String>)> = BTreeMap::new();
         for (_, include) in document.includes.iter().enumerate().filter(|(at, _)| !fitting.contains(at)) {
-            notes.add(ManifestError::new(
-                include.span(),
-                format!("the pattern {} fits no address", shown(include.get_ref())),
-            ));
+            let IncludedPattern { pattern, output } = include;
+            let (_, outputs) = unfit.entry(pattern.get_ref()).or_insert_with(|| (pattern.span(), Vec::new()));
+            outputs.push(shown(output.as_str()));
+        }
+        for (pattern, (place, mut outputs)) in unfit {
+            outputs.dedup();
+            let (pattern, outputs) = (shown(pattern), outputs.join(" and "));
+            let message = format!("the pattern {pattern} in the `include` of {outputs} fits no address");
+            notes.add(ManifestError::new(place, message).hint("`macadam status` lists the addresses"));
         }
     }
     let keys: BTreeMap<&Address, &Range<usize>> =

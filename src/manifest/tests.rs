@@ -984,14 +984,31 @@ fn a_glob_or_pattern_without_matches_is_a_note() {
         told(&notes, &text, 2),
         [
             "4:8 the glob `b` finds no file | check its folder and extension; upper and lower case differ, and `*` doesn't cross `/`",
-            "7:20 the pattern `sowrd` fits no address"
+            "7:20 the pattern `sowrd` in the `include` of `x.json` fits no address | `macadam status` lists the addresses"
         ]
     );
     assert!(render(&notes, &text, false, None).starts_with("note: the glob `b` finds no file\n"));
     // Its folder could not be read, which is told where that is.
     let unread = [1].into();
     let notes = manifest.resolve(&findings([("a/x.ogg", png(&[0]))]), &BTreeSet::new(), &unread).unwrap().notes;
-    assert_eq!(told(&notes, &text, 2), ["7:20 the pattern `sowrd` fits no address"]);
+    assert_eq!(
+        told(&notes, &text, 2),
+        [
+            "7:20 the pattern `sowrd` in the `include` of `x.json` fits no address | `macadam status` lists the addresses"
+        ]
+    );
+}
+
+#[test]
+fn a_pattern_of_several_outputs_without_matches_is_told_once() {
+    let outputs = ["a.json", "b.luau"].map(|path| format!("[[outputs]]\npath = \"{path}\"\ninclude = [\"sowrd\"]\n"));
+    let text = format!("{CREATOR}{}", outputs.concat());
+    let notes = good(&text).resolve(&FoundFiles::new(), &BTreeSet::new(), &BTreeSet::new()).unwrap().notes;
+    let told = told(&notes, &text, 1);
+    assert!(
+        told[0].contains("the pattern `sowrd` in the `include` of `a.json` and `b.luau` fits no address"),
+        "{told:?}"
+    );
 }
 
 /// Findings for whatever a manifest speaks of, each file in one of several states.
