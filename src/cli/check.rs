@@ -10,13 +10,12 @@ use serde_json::{Value, json};
 
 use super::args::Global;
 use super::document;
-use super::errors::problem;
 use super::exit::{CommandFailure, Exit, ReportedProblem, unusable_lockfile};
 use super::github::AnnotationLevel;
 use super::output::{Printer, TextStyle, annotate, annotates, paint, plural};
 use super::plan::at_entry;
 use super::progress::Bars;
-use super::{credential, plan_text, target};
+use super::{credential, plan_text, target, warnings};
 use crate::engine::workspace::gather::gather_beside;
 use crate::engine::workspace::outputs::mistakes;
 use crate::engine::workspace::project::Project;
@@ -78,9 +77,7 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
         let warnings = document::warnings(&gathered.notes);
         output.document(&json!({ "assets": desired.assets.len(), "errors": errors, "warnings": warnings }));
     }
-    for note in &gathered.notes {
-        output.warning_at(&problem(note));
-    }
+    warnings::warn(output, &gathered.notes);
     if let Some((message, remedy)) = credential::exposed_env_file(&project) {
         output.warning(format!("{message}: {remedy}"));
     }
@@ -116,27 +113,46 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
     if let Some(error) = unusable {
         return Err(unusable_lockfile(error));
     }
-    if desired.assets.is_empty() && problems.is_empty() && outputs.is_empty() {
-        output.summary(plan_text::nothing_listed(false));
-        return Ok(Exit::Success);
-    }
-    let assets = plural(desired.assets.len() as u64, "asset");
-    if problems.is_empty() && !outputs.is_empty() {
-        output.summary(format!("{} can't be written", plural(outputs.len() as u64, "output")));
-        return Ok(Exit::Unreconciled);
-    }
-    if problems.is_empty() {
-        output.summary(format!("{} {assets}, no problems found", paint(TextStyle::Good, "OK:")));
-        return Ok(Exit::Success);
-    }
-    let paths = plural((problems.len() - unusable_files) as u64, "path");
-    let files = plural(unusable_files as u64, "file");
-    output.summary(match (unusable_files, problems.len() - unusable_files) {
-        (_, 0) => format!("{files} can't be used, of {assets}"),
-        (0, _) => format!("{paths} can't be used; {assets} found"),
-        (_, _) => format!("{files} can't be used, of {assets} found; {paths} can't be used either"),
-    });
-    Ok(Exit::Unreconciled)
+    let counts = CheckedCounts {
+        assets: desired.assets.len(),
+        files: unusable_files,
+        paths: problems.len() - unusable_files,
+        outputs: outputs.len(),
+    };
+    let exit = conclude(output, &counts);
+    warnings::warn_of_untracked(output, &gathered.notes);
+    Ok(exit)
+}
+
+/// How many there are, and how many of them can't be used.
+struct CheckedCounts {
+    /// All assets.
+    assets: usize,
+    /// Unusable files of assets.
+    files: usize,
+    /// Places that could not be read.
+    paths: usize,
+    /// Outputs that can't be written.
+    outputs: usize,
+}
+
+/// Prints the last line of a check.
+fn conclude(output: Printer, counts: &CheckedCounts) -> Exit {
+    let CheckedCounts { assets, files, paths, outputs } = *counts;
+    let (all, unusable, unread) =
+        (plural(assets as u64, "asset"), plural(files as u64, "file"), plural(paths as u64, "path"));
+    let (line, exit) = match (files, paths, outputs) {
+        (0, 0, 0) if assets == 0 => (plan_text::nothing_listed(false), Exit::Success),
+        (0, 0, 0) => (format!("{} {all}, no problems found", paint(TextStyle::Good, "OK:")), Exit::Success),
+        (0, 0, _) => (format!("{} can't be written", plural(outputs as u64, "output")), Exit::Unreconciled),
+        (_, 0, _) => (format!("{unusable} can't be used, of {all}"), Exit::Unreconciled),
+        (0, ..) => (format!("{unread} can't be used; {all} found"), Exit::Unreconciled),
+        (..) => {
+            (format!("{unusable} can't be used, of {all} found; {unread} can't be used either"), Exit::Unreconciled)
+        }
+    };
+    output.summary(line);
+    exit
 }
 
 /// What the lockfile says of earlier runs. One that can't be used counts as empty, so that the rest

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use super::args::Global;
 use super::document;
 use super::embedded::Embedded;
-use super::errors::problem;
 use super::exit::{CommandFailure, Exit};
 use super::interruption::Interruption;
 use super::output::{Printer, TextStyle, listed, paint, plural};
@@ -18,6 +17,7 @@ use super::plan_text;
 use super::progress::Bars;
 use super::sync::{confirm, end_after};
 use super::target::{self, ProjectTarget};
+use super::warnings;
 use crate::cloud::client::Client;
 use crate::engine::reconcile::once::{OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
@@ -27,7 +27,6 @@ use crate::engine::workspace::gather::{Gathered, gather};
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::files::FilesInProgress;
-use crate::manifest::Diagnostic;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::plan::{HoldKind, PlanOptions, Restriction};
@@ -113,17 +112,12 @@ impl Hand {
     /// emulator.
     pub(super) async fn close(self) {
         self.bars.clear();
-        warn(self.output, &self.session.notes);
+        warnings::warn(self.output, &self.session.notes);
         self.session.close().await;
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
         }
     }
-}
-
-/// Warns of likely mistakes of manifest and files, as every command does that reads them.
-pub(super) fn warn(output: Printer, notes: &[Diagnostic]) {
-    notes.iter().for_each(|note| output.warning_at(&problem(note)));
 }
 
 /// Reads the wanted assets, for a command that holds no lock. Blocks: it reads the disk.

@@ -14,6 +14,7 @@ use super::selection::AddressSelection;
 use super::service_client::{self, through_service};
 use super::target::{self, ProjectTarget};
 use super::unknown::unknown_address;
+use super::warnings;
 use crate::engine::commands::forget::{self, ForgetError, ForgetReport, ForgottenAddress};
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::snapshot::StateSnapshot;
@@ -105,7 +106,7 @@ struct WantedAddresses {
 impl ManifestEntries {
     fn read(output: Printer, target: &ProjectTarget, view: &StateSnapshot) -> Self {
         let Ok(gathered) = command_context::wanted(target, view) else { return Self(None) };
-        command_context::warn(output, &gathered.notes);
+        warnings::warn(output, &gathered.notes);
         let moves = Moves::of(&gathered.desired, &view.recorded, &BTreeSet::new());
         let by_key = gathered.manifest.named().cloned().collect();
         let renamed = moves.taken.into_iter().map(|(to, moved)| (moved.from, ManifestEntry::Renamed(to)));

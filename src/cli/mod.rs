@@ -60,6 +60,7 @@ mod target;
 mod unknown;
 mod usage_tips;
 mod values;
+mod warnings;
 
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;

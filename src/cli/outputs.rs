@@ -4,13 +4,13 @@
 use serde_json::{Value, json};
 
 use super::args::{Global, OutputsArgs};
-use super::errors::problem;
 use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::github::AnnotationLevel;
 use super::invocation::is_rehearsal;
 use super::output::{Printer, TextStyle, annotate, paint, plural};
 use super::question::{ask_or, asks};
 use super::target::{self, ProjectTarget};
+use super::warnings;
 use crate::engine::workspace::outputs::{OutputFile, OutputState, RenderedOutput};
 use crate::engine::workspace::snapshot;
 use crate::outputs::mark::Maker;
@@ -25,7 +25,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &OutputsArgs) -> Resul
         return Ok(Exit::Success);
     }
     if !output.is_json() {
-        notes.iter().for_each(|note| output.warning_at(&problem(note)));
+        warnings::warn(output, &notes);
     }
     let files: Vec<OutputFile> = drafts.into_iter().map(|draft| settle(output, &target, args, draft)).collect();
     let current = files.iter().all(|file| file.state.is_current());
@@ -33,6 +33,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &OutputsArgs) -> Resul
         output.document(&json!({ "outputs": documents(&files), "up_to_date": current }));
     } else {
         show_all(output, &files, global.emulator);
+        warnings::warn_of_untracked(output, &notes);
     }
     Ok(if current { Exit::Success } else { Exit::Unreconciled })
 }

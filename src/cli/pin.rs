@@ -18,6 +18,7 @@ use super::selection::{AddressSelection, Candidates};
 use super::service_client::through_service;
 use super::target::{self, ProjectTarget};
 use super::unknown::unknown_address;
+use super::warnings;
 use crate::engine::commands::pins::{self, CheckError, ChosenPins, PinError, UnpinError};
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::reconcile::once::SyncError;
@@ -168,7 +169,7 @@ pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Res
         }
     };
     if args.no_sync {
-        command_context::warn(output, &gathered.notes);
+        warnings::warn(output, &gathered.notes);
         let changed = tokio::task::block_in_place(|| write(&target, &chosen))?;
         return Ok(tell_written(output, &target, &Edited { changed, ..edited(&chosen) }));
     }
@@ -323,8 +324,8 @@ async fn finish(output: Printer, target: &ProjectTarget, mut hand: Hand, mut edi
     edited.outputs = outputs::written(&report.outputs).collect();
     let more = command_context::more(&report);
     if !output.is_json() {
-        report.warnings.iter().for_each(|warning| output.warning(warning.to_string()));
         command_context::show(output, &report);
+        report.warnings.iter().for_each(|warning| output.warning(warning.to_string()));
     }
     let Some(Shortfall { outcome, failure }) = shortfall else {
         if output.is_json() {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::args::{Global, PlanArgs};
 use super::document;
-use super::errors::problem;
 use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::github::AnnotationLevel;
 use super::output::{Printer, annotate, annotates};
@@ -13,6 +12,7 @@ use super::part::{self, LeftOut};
 use super::plan_text::{self, Outline};
 use super::progress::Bars;
 use super::target::{self, ProjectTarget};
+use super::warnings;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::project::Project;
@@ -125,9 +125,7 @@ pub(super) fn show(
     global: &Global,
     target: &ProjectTarget,
 ) {
-    for note in &preview.gathered.notes {
-        output.warning_at(&problem(note));
-    }
+    warnings::warn(output, &preview.gathered.notes);
     annotate_holds(&preview.plan.held, &target.project, || Some(preview.gathered.manifest.lines()));
     let PlanPreview { gathered, recorded, plan, lockfile_changes, outputs, taken_back: _ } = preview;
     let (all, rehearsal) = (global.verbose > 0, global.emulator);
@@ -141,6 +139,7 @@ pub(super) fn show(
         output.line(format!("{} would change.", target.project.lockfile_name()));
     }
     outputs::show_planned(output, outputs, plan);
+    warnings::warn_of_untracked(output, &gathered.notes);
 }
 
 /// Annotates what is not done, at its line of the manifest. What only waits for Roblox is nobody's

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{Global, ResolveArgs, RetryArgs};
-use super::command_context;
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::renamed;
@@ -14,6 +13,7 @@ use super::selection::{AddressSelection, Candidates};
 use super::service_client::through_service;
 use super::target::{self, ProjectTarget, address};
 use super::unknown::unknown_address;
+use super::warnings;
 use crate::engine::commands::resolve::{self, RepairError};
 use crate::engine::commands::retry::{self, RetryError};
 use crate::engine::execute::context::ExecutionContext;
@@ -218,7 +218,7 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
             }),
             Err(error) => Err(error.into()),
         };
-        command_context::warn(output, &session.notes);
+        warnings::warn(output, &session.notes);
         session.close().await;
         done?;
     }

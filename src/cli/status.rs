@@ -6,14 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::args::{Global, StatusArgs};
-use super::errors::problem;
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural, stdout_columns};
 use super::plan_text::unverified_text;
 use super::selection::AddressSelection;
 use super::table::{Column, TextTable};
 use super::unknown::unknown_address;
-use super::{document, target};
+use super::{document, target, warnings};
 use crate::engine::report::asset_state::AssetState;
 use crate::engine::report::asset_status::{ArchivedBy, AssetStatus};
 use crate::engine::report::status::{LostLockfile, Status, status, status_of};
@@ -54,12 +53,13 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
         output.document(&json!({ "assets": rows, "lost_lockfile": lost, "warnings": document::warnings(&notes) }));
         return Ok(Exit::Success);
     }
-    notes.iter().for_each(|note| output.warning_at(&problem(note)));
+    warnings::warn(output, &notes);
     show(output, &rows, global.emulator);
     if let Some(LostLockfile { reason, hint }) = lost_lockfile {
         output.warning(format!("Macadam uploads nothing new, because {reason}"));
         output.warning(hint);
     }
+    warnings::warn_of_untracked(output, &notes);
     Ok(Exit::Success)
 }
 

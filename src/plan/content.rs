@@ -252,8 +252,3 @@ fn identity(ready: &ReadyAddress<'_>) -> Identity {
     let want = ready.inputs.want;
     Identity { asset_type: ready.asset_type, creator: want.creator, privacy: want.privacy, path: want.path.clone() }
 }
-
-/// The first digits of a hash, enough to tell contents apart by eye.
-pub(super) fn short(hash: &ContentHash) -> String {
-    hash.to_string().chars().take(8).collect()
-}

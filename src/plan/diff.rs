@@ -4,7 +4,6 @@
 //! done. Texts are whole; printers cut them. Read next: [`super::step`] for what there is to
 //! describe.
 
-use super::content::short;
 use super::current::last;
 use super::input_digest;
 use super::step::{Action, FieldChange, NewAsset, Step};
@@ -102,6 +101,11 @@ pub(crate) fn asset_of(step: &Step, desired: &Desired, recorded: &Recorded) -> O
         Action::Settle { attempt } | Action::Wait { attempt } => recorded.attempts.get(attempt)?.intent.asset_id(),
         action => action.asset_id(),
     }
+}
+
+/// The first digits of a hash, enough to tell contents apart by eye.
+fn short(hash: &ContentHash) -> String {
+    hash.to_string().chars().take(8).collect()
 }
 
 fn text(value: impl ToString) -> String {

@@ -228,7 +228,7 @@ fn a_file_that_its_own_machine_removes_is_removed() {
 }
 
 #[test]
-fn every_command_warns_of_wanted_files_that_are_not_in_git() {
+fn commands_about_all_assets_warn_after_their_result_of_wanted_files_that_are_not_in_git() {
     let (shared, project) = Shared::with_a_file_that_is_not_in_git();
     let says = |args: &[&str]| project.run(args).stderr.matches("not in git").count();
     for name in ["x1", "x2", "x3"] {
@@ -250,10 +250,15 @@ fn every_command_warns_of_wanted_files_that_are_not_in_git() {
         &["retry", "ui/a.png"],
         &["forget", "ui/new.png"],
     ] {
-        assert_eq!(says(args), usize::from(args[0] != "unpin"), "{args:?}");
+        let syncs = args[0] == "pin";
+        assert_eq!(says(args), usize::from(syncs), "without a sync it is about other assets: {args:?}");
     }
-    let doctor = project.run(&["doctor"]).stdout;
-    assert!(doctor.contains("4 asset files are not in git"), "{doctor}");
+    project.write("assets.toml", format!("{}\nwrong = 1\n", project.read("assets.toml")));
+    assert_eq!((says(&["plan"]), says(&["check"])), (0, 0), "an error comes alone");
+    project.git(&["checkout", "-q", "--", "assets.toml"]);
+    let (_, doctor) = project.json(&["doctor"]);
+    let about = doctor["checks"].as_array().unwrap().iter().find(|check| check.to_string().contains("4 asset files"));
+    assert_eq!(about.unwrap()["check"], "git", "{doctor:#}");
     // Ignored ones are no better off.
     project.write(".gitignore", "ui/x*\n");
     let plan = project.run(&["plan"]).expect(0).stderr;
@@ -266,6 +271,23 @@ fn every_command_warns_of_wanted_files_that_are_not_in_git() {
     // Nothing of this project is in git yet.
     project.git(&["rm", "--quiet", "--cached", "assets.toml"]);
     assert_eq!(says(&["plan"]), 0);
+    drop(shared);
+}
+
+/// Both go to one place, as at a terminal.
+#[test]
+#[cfg(unix)]
+fn the_warning_of_files_that_are_not_in_git_stands_below_the_result() {
+    let (shared, project) = Shared::with_a_file_that_is_not_in_git();
+    for (command, result) in [("check", "no problems found"), ("plan", "nothing to do"), ("status", "synced")] {
+        let own = project.command(&[command]);
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", "\"$0\" \"$@\" 2>&1"]).arg(own.get_program()).args(own.get_args());
+        shell.current_dir(project.path()).env_clear();
+        shell.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let told = String::from_utf8(shell.output().unwrap().stdout).unwrap();
+        assert!(told.find(result) < told.find("not in git") && told.contains(result), "{told}");
+    }
     drop(shared);
 }
 

@@ -96,10 +96,10 @@ pub(super) fn assets(held: &[Hold]) -> Option<CheckResult> {
     (!counts.is_empty()).then(|| CheckResult::warning(CheckTopic::Assets, message, hint))
 }
 
-/// Likely mistakes of the manifest that are no errors.
-pub(super) fn notes<'a>(found: impl Iterator<Item = &'a Diagnostic>) -> Vec<CheckResult> {
+/// Likely mistakes that are no errors.
+pub(super) fn notes(topic: CheckTopic, found: &[&Diagnostic]) -> Vec<CheckResult> {
     let hint = |note: &Diagnostic| note.hint.clone().unwrap_or_else(|| "`macadam check` lists all of these".to_owned());
-    found.map(|note| CheckResult::warning(CheckTopic::Manifest, &note.message, hint(note))).collect()
+    found.iter().map(|note| CheckResult::warning(topic, &note.message, hint(note))).collect()
 }
 
 /// Asset files that git converted here: another machine has other bytes, and uploads them again.

@@ -21,6 +21,7 @@ use crate::engine::report::progress::Listener;
 use crate::engine::workspace::gather::{GatherError, read_manifest};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot::{self, PlanPreview, ViewError};
+use crate::manifest::{Diagnostic, Matter};
 use crate::model::ids::Creator;
 use crate::model::policy::LeavePolicy;
 use crate::model::shown::with_causes;
@@ -72,10 +73,18 @@ pub(crate) fn local(project: &Project, remote: &str, is_local: bool, listener: &
         None => CheckResult::fine(CheckTopic::Manifest, format!("{} can be used", project.manifest_name())),
     });
     let preview: Option<&PlanPreview> = preview.as_ref().ok();
+    let mut untracked = Vec::new();
     if let Some(preview) = preview {
         // A note about the lockfile is git's matter, below.
         let lockfile = project.lockfile_name();
-        results.extend(checks::notes(preview.gathered.notes.iter().filter(|note| note.file != lockfile)));
+        let (of_git, of_manifest): (Vec<&Diagnostic>, _) = preview
+            .gathered
+            .notes
+            .iter()
+            .filter(|note| note.file != lockfile)
+            .partition(|note| note.matter == Some(Matter::Untracked));
+        untracked = checks::notes(CheckTopic::Git, &of_git);
+        results.extend(checks::notes(CheckTopic::Manifest, &of_manifest));
         let assets = &preview.gathered.desired.assets;
         creators = assets.values().map(|want| want.creator).chain(creators).collect();
         let (unusable, pointers) = facts::unusable(project, preview);
@@ -88,6 +97,7 @@ pub(crate) fn local(project: &Project, remote: &str, is_local: bool, listener: &
     results.extend(checks::lockfile(&lockfile));
     let git = facts::git(project);
     results.extend(checks::git(&git, &lockfile.name, Publishing::of(&lockfile, is_local)));
+    results.append(&mut untracked);
     if let Some(preview) = preview {
         let archives = preview.gathered.desired.policy.removed == LeavePolicy::Archive;
         results.extend(checks::shallow_clone(&git, archives));
