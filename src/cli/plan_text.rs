@@ -85,6 +85,10 @@ impl Outline<'_> {
         let mut lines = vec![title(&step.address, asset)];
         let mut changes = diff::diff(step, self.recorded);
         let is_new = matches!(&step.action, Action::Create(_) | Action::Share { from: None, .. });
+        if matches!(&step.action, Action::Wait { .. } | Action::Settle { .. }) && !self.all {
+            // Their reason says what a person wants to know.
+            changes.clear();
+        }
         if is_new {
             lines.push(format!("{INDENT}{}", introduce(&step.address, &mut changes)));
         }
@@ -388,7 +392,7 @@ fn values(change: &Difference, is_new: bool, room: usize) -> String {
         (text, _) => foreign(text).into_owned(),
     };
     let (from, to) = match (&change.from, &change.to) {
-        (None, Some(to)) if is_new || matches!(change.what.as_str(), "under_way" | "expected_price") => {
+        (None, Some(to)) if is_new || matches!(change.what.as_str(), "under_way" | "operation" | "expected_price") => {
             return cut(&shown(to), room);
         }
         (from, to) => (

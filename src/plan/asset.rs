@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::change::Change;
+use crate::model::desired::DesiredAsset;
 use crate::model::event::EventKind;
 use crate::model::file::FileProblem;
-use crate::model::ids::OperationId;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::policy::ModeratedName;
 use crate::model::recorded::{Attempt, AttemptId, Blocked, Identity, PossibleDuplicate, Record, RefusalKind};
@@ -21,6 +21,7 @@ use super::inputs::{AddressInputs, ReadyAddress, due, hold, hold_refused, note, 
 use super::metadata::MetadataSubject;
 use super::pin;
 use super::reason::hold::HoldReason;
+use super::reason::lost_upload::LostUpload;
 use super::reason::note::{NoteKind, WayOut};
 use super::reason::step::StepReason;
 use super::step::{Action, HeldPart, Plan};
@@ -78,8 +79,8 @@ pub(crate) fn plan_asset<'a>(plan: &mut Plan, inputs: &AddressInputs<'a>) -> Opt
 /// person.
 fn plan_binding(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt) {
     match (&attempt.phase, &attempt.intent) {
-        (Phase::Submitted(operation), _) => {
-            push(plan, inputs, Action::Wait { attempt: id }, under_way(operation, attempt, inputs.now), None);
+        (Phase::Submitted(_), _) => {
+            push(plan, inputs, Action::Wait { attempt: id }, under_way(attempt, inputs.now), None);
             if in_doubt::is_overdue(attempt, inputs.now) {
                 note_overdue(plan, inputs, attempt);
             }
@@ -121,25 +122,25 @@ fn close_unbinding(plan: &mut Plan, inputs: &AddressInputs<'_>) {
     }
 }
 
-/// The operation at Roblox, with its age where that is more than usual.
-pub(super) fn under_way(operation: &OperationId, attempt: &Attempt, now: Timestamp) -> StepReason {
+/// Roblox works on it, for how long where that is more than usual.
+pub(super) fn under_way(attempt: &Attempt, now: Timestamp) -> StepReason {
     let overdue = in_doubt::is_overdue(attempt, now).then(|| now.duration_since(attempt.since));
-    StepReason::UnderWay { operation: operation.clone(), overdue }
+    StepReason::UnderWay { sent_at: sent_at(attempt), overdue }
 }
 
 /// Notes an operation that never ends, with the ways out.
 fn note_overdue(plan: &mut Plan, inputs: &AddressInputs<'_>, attempt: &Attempt) {
     let (address, age) = (inputs.address.clone(), inputs.now.duration_since(attempt.since));
-    note(plan, inputs, NoteKind::Overdue { address, age, creates: is_create(attempt) });
+    note(plan, inputs, NoteKind::Overdue { address, age, creates: created(attempt, Some(inputs.want)) });
 }
 
 /// The ways out for a person where an operation never ends.
-pub(crate) fn way_out<'a>(address: &'a Address, attempt: &Attempt) -> WayOut<'a> {
-    WayOut { address, creates: is_create(attempt) }
+pub(crate) fn way_out<'a>(address: &'a Address, attempt: &Attempt, want: Option<&DesiredAsset>) -> WayOut<'a> {
+    WayOut { address, creates: created(attempt, want) }
 }
 
-const fn is_create(attempt: &Attempt) -> bool {
-    matches!(attempt.intent, Intent::Create { .. })
+fn created(attempt: &Attempt, want: Option<&DesiredAsset>) -> Option<LostUpload> {
+    matches!(attempt.intent, Intent::Create { .. }).then(|| LostUpload::of(attempt, want))
 }
 
 /// Something newer is wanted than what an operation that never ends would make: it is no longer
@@ -193,11 +194,12 @@ fn hold_for_person(plan: &mut Plan, inputs: &AddressInputs<'_>, attempt: &Attemp
         Some(Blocked::Retrying { message, .. }) => Some(message.clone()),
         Some(Blocked::Refused { .. }) | None => None,
     };
-    hold(plan, inputs, HoldReason::AnswerLost { said, sent_at: sent_at(attempt) });
+    hold(plan, inputs, HoldReason::AnswerLost { said, upload: LostUpload::of(attempt, Some(inputs.want)) });
 }
 
 fn hold_in_doubt(plan: &mut Plan, inputs: &AddressInputs<'_>, attempt: &Attempt, doubts: u32) {
-    hold(plan, inputs, HoldReason::NoAnswer { sent_at: sent_at(attempt), in_a_row: doubts });
+    let upload = LostUpload::of(attempt, Some(inputs.want));
+    hold(plan, inputs, HoldReason::NoAnswer { upload, in_a_row: doubts });
 }
 
 /// When this machine sent a request; `None` for one from a lockfile, which has no times.

@@ -13,6 +13,7 @@ use crate::model::digest::FieldDigest;
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::{AssetRef, Field, Preview, SocialLink};
+use crate::model::phase::Phase;
 use crate::model::recorded::{Identity, Record, Recorded};
 use crate::model::remote::RemoteAsset;
 
@@ -20,7 +21,8 @@ use crate::model::remote::RemoteAsset;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
     /// What: a metadata field, or one of `file`, `type`, `creator`, `privacy`, `expected_price`,
-    /// `content`, `asset`, `revision`, `address`, `state`, `under_way`.
+    /// `content`, `asset`, `revision`, `address`, `state`, `under_way`,
+    /// `operation`.
     pub what: String,
     /// What it is now; empty: it is known that nothing is there. `None`: unknown, or not there
     /// before.
@@ -89,7 +91,12 @@ pub(crate) fn diff(step: &Step, recorded: &Recorded) -> Vec<Difference> {
         Action::Restore { .. } => vec![state("archived", "active")],
         Action::Settle { attempt } | Action::Wait { attempt } => {
             let attempt = recorded.attempts.get(attempt);
-            attempt.map(|attempt| Difference::set("under_way", attempt.intent.name())).into_iter().collect()
+            let operation = attempt.and_then(|attempt| match &attempt.phase {
+                Phase::Submitted(operation) | Phase::SetAside(operation) => Some(operation),
+                Phase::Intended | Phase::HandedOver | Phase::InDoubt | Phase::Held | Phase::Closed(_) => None,
+            });
+            let intent = attempt.map(|attempt| Difference::set("under_way", attempt.intent.name()));
+            intent.into_iter().chain(operation.map(|operation| Difference::set("operation", operation))).collect()
         }
     }
 }

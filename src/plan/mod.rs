@@ -198,9 +198,7 @@ fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_progres
     left.sort_by_key(|(id, attempt)| (&attempt.address, **id));
     for (id, attempt) in left {
         let (action, reason) = match (&attempt.phase, attempt.intent.asset_id()) {
-            (Phase::Submitted(operation), _) => {
-                (Action::Wait { attempt: *id }, asset::under_way(operation, attempt, now))
-            }
+            (Phase::Submitted(_), _) => (Action::Wait { attempt: *id }, asset::under_way(attempt, now)),
             (Phase::HandedOver | Phase::InDoubt | Phase::Held, Some(_)) => {
                 (Action::Settle { attempt: *id }, StepReason::LeftUnderWay)
             }

@@ -29,6 +29,10 @@ fn every_command_about_an_upload_whose_outcome_is_unknown_names_both_ways_to_res
     remote.control().add_faults(vec![reset.times(1)]).unwrap();
     project.run(&["sync", "--once"]).expect(1);
     let both = ["`macadam resolve ui/a.png --asset-id N`", "`macadam resolve ui/a.png --recreate`"];
+    let planned = project.run(&["plan"]).expect(0).stdout;
+    let lost =
+        "look at https://create.roblox.com/dashboard/creations for an Image named \"a\" of user 1, uploaded at 20";
+    assert!(planned.contains(lost), "{planned}");
     let check = |args: &[&str]| {
         let ran = project.run(args).expect(1);
         let said = format!("{}{}", ran.stdout, ran.stderr);

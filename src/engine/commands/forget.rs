@@ -16,7 +16,7 @@ use crate::model::ids::AssetId;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::Recorded;
 use crate::plan::in_doubt::is_overdue;
-use crate::plan::reason::hold::resolve_hint;
+use crate::plan::reason::lost_upload::{LostUpload, resolve_hint};
 use crate::platform::clock;
 
 /// The result of the command.
@@ -86,6 +86,8 @@ pub enum ForgetError {
     InDoubt {
         /// The address.
         address: Address,
+        /// The upload.
+        upload: LostUpload,
     },
     /// What any command may fail of.
     #[error(transparent)]
@@ -109,7 +111,7 @@ impl ForgetError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::UnderWay { .. } => Some("run `macadam sync --once` first".to_owned()),
-            Self::InDoubt { address } => Some(resolve_hint(address)),
+            Self::InDoubt { address, upload } => Some(resolve_hint(address, upload)),
             Self::Already { address, asset_ids } => Some(way_back(address, asset_ids)),
             Self::Command(error) => error.hint(),
             Self::Unknown { .. } => None,
@@ -204,7 +206,8 @@ fn may_forget(
             (Phase::SetAside(_), _) => {}
             (Phase::Submitted(_), _) if is_overdue(attempt, now) => {}
             (Phase::HandedOver | Phase::InDoubt | Phase::Held, Intent::Create { .. }) => {
-                return Err(ForgetError::InDoubt { address: address.clone() });
+                let upload = LostUpload::of(attempt, None);
+                return Err(ForgetError::InDoubt { address: address.clone(), upload });
             }
             (Phase::HandedOver | Phase::InDoubt | Phase::Held | Phase::Submitted(_), _) => {
                 return Err(ForgetError::UnderWay { address: address.clone() });

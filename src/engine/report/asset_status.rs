@@ -375,7 +375,7 @@ impl StatusInputs<'_> {
     fn overdue(&self) -> Option<String> {
         let attempts = self.parts.attempts.get(self.address).into_iter().flatten().copied();
         let mut overdue = attempts.filter(|attempt| in_doubt::is_overdue(attempt, self.now));
-        overdue.next().map(|attempt| way_out(self.address, attempt).to_string())
+        overdue.next().map(|attempt| way_out(self.address, attempt, self.want()).to_string())
     }
 }
 

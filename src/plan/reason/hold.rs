@@ -8,6 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::MoveEvidence;
+use super::lost_upload::LostUpload;
 use super::step::ReplaceCause;
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
@@ -24,7 +25,6 @@ use crate::plan::contradiction::Contradiction;
 use crate::plan::pinnable::{Unusable, UsableRevisions};
 
 pub(crate) use facts::HoldFacts;
-pub(crate) use text::resolve_hint;
 pub(super) use text::{NotFoundYet, asked_again, gone_hint, overwrite_hint};
 
 /// The kind of obstacle that holds an address.
@@ -72,8 +72,8 @@ pub(crate) enum HoldReason {
     TypeUnknown,
     /// An upload got no clear answer.
     NoAnswer {
-        /// When it was sent; `None`: by another machine.
-        sent_at: Option<Timestamp>,
+        /// The upload.
+        upload: LostUpload,
         /// How many uploads in a row ended so.
         in_a_row: u32,
     },
@@ -81,8 +81,8 @@ pub(crate) enum HoldReason {
     AnswerLost {
         /// The failure, where it is known.
         said: Option<String>,
-        /// When it was sent; `None`: by another machine.
-        sent_at: Option<Timestamp>,
+        /// The upload.
+        upload: LostUpload,
     },
     /// It has another owner than its assets.
     CreatorChanged {

@@ -6,6 +6,7 @@
 
 pub(crate) mod drift;
 pub(crate) mod hold;
+pub(crate) mod lost_upload;
 pub(crate) mod note;
 pub(crate) mod step;
 

@@ -15,7 +15,8 @@ use crate::model::observation::NotFound;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::RetireReason;
 use crate::model::shown::foreign;
-use crate::plan::reason::hold::{NotFoundYet, asked_again, resolve_hint};
+use crate::plan::reason::hold::{NotFoundYet, asked_again};
+use crate::plan::reason::lost_upload::{LostUpload, resolve_hint};
 use crate::plan::reason::why_text;
 
 /// A fact that a person should know although nothing is done about it.
@@ -48,8 +49,8 @@ pub(crate) enum NoteKind {
         address: Address,
         /// For how long.
         age: SignedDuration,
-        /// It makes a new asset.
-        creates: bool,
+        /// The upload, if it makes a new asset.
+        creates: Option<LostUpload>,
     },
     /// A newer file takes the place of an upload that Roblox never finished.
     SetAside {
@@ -168,7 +169,7 @@ impl fmt::Display for NoteKind {
             }
             Self::Overdue { address, age, creates } => {
                 let age = Age(*age);
-                let way_out = WayOut { address, creates: *creates };
+                let way_out = WayOut { address, creates: creates.clone() };
                 write!(f, "Roblox has been processing its upload for {age}, longer than any that succeeds: {way_out}")
             }
             Self::SetAside { age } => EventKind::SetAside { age: *age }.fmt(f),
@@ -213,20 +214,20 @@ impl fmt::Display for NoteKind {
 }
 
 /// What a person can do about an operation that never ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WayOut<'a> {
     /// The address.
     pub address: &'a Address,
-    /// The operation makes a new asset.
-    pub creates: bool,
+    /// The upload, if it makes a new asset.
+    pub creates: Option<LostUpload>,
 }
 
 impl fmt::Display for WayOut<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, creates } = self;
         match creates {
-            true => write!(f, "change the file, or {}", resolve_hint(address)),
-            false => write!(f, "change the file, or send it again with `macadam resolve {address:#} --recreate`"),
+            Some(upload) => write!(f, "change the file, or {}", resolve_hint(address, upload)),
+            None => write!(f, "change the file, or send it again with `macadam resolve {address:#} --recreate`"),
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Disappearance, Fields, MoveEvidence, WithArticle};
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
-use crate::model::ids::{AssetId, Creator, OperationId, Revision};
+use crate::model::ids::{AssetId, Creator, Revision};
 use crate::model::metadata::Field;
-use crate::model::minute::Age;
+use crate::model::minute::{Age, Minute};
 use crate::plan::rule::Rule;
 
 /// Why an address gets another asset in place of the one that it has.
@@ -95,9 +95,9 @@ pub(crate) enum StepReason {
     ByHand,
     /// Roblox processes it.
     UnderWay {
-        /// The operation at Roblox.
-        operation: OperationId,
-        /// Since when, where that is longer than usual.
+        /// When it was sent; `None`: by another machine.
+        sent_at: Option<Timestamp>,
+        /// For how long, where that is longer than usual.
         overdue: Option<SignedDuration>,
     },
     /// Another process is sending it.
@@ -180,9 +180,15 @@ impl fmt::Display for StepReason {
             Self::Removed { glob } => Disappearance(glob.as_ref()).fmt(f),
             Self::ComesBack => f.write_str("Macadam archived it while it was not in the manifest, and it is back"),
             Self::ByHand => f.write_str("you asked for it"),
-            Self::UnderWay { operation, overdue: None } => write!(f, "Roblox is processing it (operation {operation})"),
-            Self::UnderWay { operation, overdue: Some(age) } => {
-                write!(f, "Roblox has been processing it for {} (operation {operation})", Age(*age))
+            Self::UnderWay { sent_at, overdue } => {
+                match sent_at {
+                    Some(at) => write!(f, "sent at {}; Roblox ", Minute(*at))?,
+                    None => f.write_str("sent from another machine; Roblox ")?,
+                }
+                match overdue {
+                    Some(age) => write!(f, "has been processing it for {}", Age(*age)),
+                    None => f.write_str("is still processing it"),
+                }
             }
             Self::BeingSent => f.write_str("the running `macadam` is sending it to Roblox now"),
             Self::InDoubt => f.write_str("an earlier request got no clear answer, so Macadam checks what Roblox has"),

@@ -46,7 +46,7 @@ fn open_operations_are_followed_and_doubt_follows_the_policy() {
     check(
         vec![want("a.png", 1), want("b.png", 1)],
         known,
-        "wait a.png: Roblox is processing it (operation op)\ncreate b.png: not on Roblox yet; it shares the upload of `a.png`, which has the same bytes",
+        "wait a.png: sent at 1970-01-01 00:00 UTC; Roblox is still processing it\ncreate b.png: not on Roblox yet; it shares the upload of `a.png`, which has the same bytes",
     );
     let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
     let held =
@@ -95,7 +95,7 @@ fn an_operation_is_followed_beside_a_younger_create_in_doubt() {
     let known = KnownBuilder::default()
         .create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, accepted])
         .create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, PhaseEvent::Doubt]);
-    check(vec![want("a.png", 1)], known, "wait a.png: Roblox is processing it (operation op)");
+    check(vec![want("a.png", 1)], known, "wait a.png: sent at 1970-01-01 00:00 UTC; Roblox is still processing it");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn the_operation_of_a_removed_address_is_polled_to_its_end() {
     let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
     let known =
         || KnownBuilder::default().create_under_way("b.png", 1, false, &[PhaseEvent::HandOver, accepted.clone()]);
-    let wait = "wait b.png: Roblox is processing it (operation op)";
+    let wait = "wait b.png: sent at 1970-01-01 00:00 UTC; Roblox is still processing it";
     check(vec![], known(), wait);
     check(vec![want("c.png", 2)], known(), &format!("{wait}\ncreate c.png: not on Roblox yet"));
     // A file that was renamed meanwhile.

@@ -170,7 +170,7 @@ fn open_work_comes_before_a_pin_and_a_move() {
         let known = known.tell(Change::Advance { attempt, event: PhaseEvent::HandOver });
         known.tell(Change::Advance { attempt, event })
     };
-    let wait = "Roblox is processing it (operation op)";
+    let wait = "sent at 1970-01-01 00:00 UTC; Roblox is still processing it";
     check(vec![pinned(want("b.fbx", 4), 1)], under_way(model(), accepted.clone()), &format!("wait b.fbx: {wait}"));
     check(
         vec![want("b.fbx", 4)],

@@ -400,7 +400,7 @@ fn a_create_under_way_goes_along_with_its_address() {
     let accepted = [PhaseEvent::HandOver, PhaseEvent::Accept(OperationId::new("op").unwrap())];
     let known = || KnownBuilder::default().create_under_way("a.fbx", 1, false, &accepted).locked("a.fbx");
     let plan = plan(&desired(vec![want("b.fbx", 1)]), &known().0, NOW);
-    let moved = "move b.fbx: it was `a.fbx` before: both have the same bytes\nwait b.fbx: Roblox is processing it (operation op)";
+    let moved = "move b.fbx: it was `a.fbx` before: both have the same bytes\nwait b.fbx: sent at 1970-01-01 00:00 UTC; Roblox is still processing it";
     assert_eq!(text(&plan), moved);
     assert!(plan.marks.contains(&Change::Move { from: address("a.fbx"), to: address("b.fbx") }), "{:?}", plan.marks);
     // In doubt it is the new address that a person is asked about, and that may have made two.
@@ -444,6 +444,6 @@ fn addresses_of_one_model_take_turns() {
     let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
     let known = known.tell(Change::Advance { attempt, event: accepted });
     let plan = plan(&desired(vec![want("a.fbx", 3)]), &known.0, NOW);
-    let other = "wait b.fbx: Roblox is processing it (operation op)\nnote b.fbx: it is no longer in the manifest; its asset stays on Roblox";
+    let other = "wait b.fbx: sent at 1970-01-01 00:00 UTC; Roblox is still processing it\nnote b.fbx: it is no longer in the manifest; its asset stays on Roblox";
     assert_eq!(text(&plan), other, "and nothing of a.fbx, which would take its revision for somebody else's");
 }

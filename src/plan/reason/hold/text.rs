@@ -14,6 +14,7 @@ use crate::model::recorded::RefusalKind;
 use crate::model::shown::foreign;
 use crate::model::unseen_history::FETCH_ALL;
 use crate::plan::pinnable::shown;
+use crate::plan::reason::lost_upload::resolve_hint;
 use crate::plan::reason::step::ReplaceCause;
 use crate::plan::reason::why_text;
 use crate::plan::reason::{AddressNames, Place, WithArticle};
@@ -26,7 +27,7 @@ impl HoldReason {
             Self::File(problem) => return problem.hint.clone(),
             Self::QuotaSpent { .. } => return None,
             Self::TypeUnknown => "set `type`".to_owned(),
-            Self::NoAnswer { .. } | Self::AnswerLost { .. } => resolve_hint(address),
+            Self::NoAnswer { upload, .. } | Self::AnswerLost { upload, .. } => resolve_hint(address, upload),
             Self::CreatorChanged { has_old: true, .. } => {
                 "`macadam recreate --creator` goes back to the asset that it had for this owner".to_owned()
             }
@@ -128,8 +129,8 @@ impl fmt::Display for HoldReason {
         match self {
             Self::File(problem) => f.write_str(&problem.message),
             Self::TypeUnknown => f.write_str("Macadam can't tell its type from the file"),
-            Self::NoAnswer { sent_at, in_a_row } => {
-                match (sent_at, in_a_row) {
+            Self::NoAnswer { upload, in_a_row } => {
+                match (&upload.sent_at, in_a_row) {
                     (Some(at), 0 | 1) => write!(f, "its upload of {} got no clear answer", Minute(*at))?,
                     (Some(at), times) => {
                         write!(f, "its last {times} uploads, the latest of {}, got no clear answer", Minute(*at))?;
@@ -141,10 +142,10 @@ impl fmt::Display for HoldReason {
                 }
                 f.write_str(", so it is unknown whether Roblox has it")
             }
-            Self::AnswerLost { said, sent_at } => {
+            Self::AnswerLost { said, upload } => {
                 f.write_str("Roblox has probably made its asset, but Macadam didn't learn which")?;
                 said.as_ref().map_or(Ok(()), |said| write!(f, " ({said})"))?;
-                match sent_at {
+                match &upload.sent_at {
                     Some(at) => write!(f, "; it was uploaded at {}", Minute(*at)),
                     None => f.write_str("; it was uploaded from another machine"),
                 }
@@ -280,13 +281,6 @@ impl fmt::Display for NotFoundYet {
 /// When Macadam asks for an asset again that Roblox didn't find.
 pub(in crate::plan::reason) fn asked_again(known: NotFound) -> String {
     format!("the first `macadam sync` after {} asks again, and nothing is uploaded until then", Minute(known.next_at()))
-}
-
-/// The two ways on after an upload that got no clear answer.
-pub(crate) fn resolve_hint(address: &Address) -> String {
-    format!(
-        "look for it at create.roblox.com: if it is there, `macadam resolve {address:#} --asset-id N`; if not, `macadam resolve {address:#} --recreate`"
-    )
 }
 
 /// The ways on for an asset that Roblox no longer has.
