@@ -387,8 +387,12 @@ fn show(output: Printer, known: &KnownHistory, revisions: &[RemoteRevision], ask
     } else {
         table(known, revisions, asked, |asset_id| asset_id.to_string())
     };
-    output.line(table.head(columns));
-    table.rows(columns).for_each(|row| output.line(row));
+    if revisions.is_empty() {
+        output.line(format!("{} has no revision: it was never uploaded, as far as Macadam knows.", known.address));
+    } else {
+        output.line(table.head(columns));
+        table.rows(columns).for_each(|row| output.line(row));
+    }
     if let Some(explained) = dashes(known, revisions) {
         output.line(format!("{} {explained}", paint(TextStyle::Quiet, "note")));
     }

@@ -170,6 +170,18 @@ impl EventKind {
     }
 }
 
+/// A request, at the beginning of a sentence.
+const fn request(action: IntentKind) -> &'static str {
+    match action {
+        IntentKind::Create | IntentKind::Replace => "the upload of a new asset",
+        IntentKind::UpdateContent => "the update of its content",
+        IntentKind::UpdateMetadata => "the change of its name, description or links",
+        IntentKind::Rollback => "the rollback",
+        IntentKind::Archive => "the archiving",
+        IntentKind::Restore => "the restoring",
+    }
+}
+
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -200,7 +212,7 @@ impl fmt::Display for EventKind {
             Self::PassedOver { asset_id, other_kind: false } => {
                 write!(f, "asset {asset_id} isn't used: the lockfile has another asset for it")
             }
-            Self::InDoubt { action, message } => write!(f, "{}: {message}", action.name()),
+            Self::InDoubt { action, message } => write!(f, "{} got no clear answer: {message}", request(*action)),
             Self::EntryTakenBack { lockfile } => {
                 write!(f, "{lockfile} had lost its entry, so Macadam took it from git")
             }

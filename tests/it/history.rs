@@ -281,6 +281,7 @@ fn a_repeated_upload_is_reported_afterwards() {
     assert_eq!(events, [Some("in_doubt"), Some("possible_duplicate")]);
     let told = project.run(&["history", "icon"]).expect(0).stdout;
     assert!(told.contains("so there may be two copies of it on Roblox"), "{told}");
+    assert!(told.contains("the upload of a new asset got no clear answer: ") && !told.contains("create: "), "{told}");
     let (_, document) = project.json(&["history", "sword"]);
     assert_eq!(document["events"], json!([]));
 }
