@@ -130,8 +130,8 @@ pub(super) fn show_planned(output: Printer, drafts: &[RenderedOutput], plan: &Pl
     let told = |draft: &&RenderedOutput| draft.state() != OutputState::UpToDate || draft.new_asset_ids(plan) > 0;
     for draft in drafts.iter().filter(told) {
         let file = OutputFile { path: draft.path.clone(), state: draft.state() };
-        let new = draft.new_asset_ids(plan) as u64;
-        let what = if new > 0 { format!(": {} to come", plural(new, "asset ID")) } else { String::new() };
+        let unknown = draft.unknown_asset_ids(plan) as u64;
+        let what = if unknown > 0 { format!(": {} to come", plural(unknown, "asset ID")) } else { String::new() };
         match file.state.problem() {
             Some(_) => {
                 output.line(format!("{} {}", paint(TextStyle::Bad, format!("{:<15}", "can't write")), file.path))
@@ -161,7 +161,7 @@ fn document(OutputFile { path, state }: &OutputFile) -> Value {
     })
 }
 
-/// The same for outputs that a sync would write, with how many asset IDs are still to come.
+/// The same for outputs that a sync would write, with how many addresses get another asset ID.
 pub(super) fn planned_documents(drafts: &[RenderedOutput], plan: &Plan) -> Value {
     let planned = |draft: &RenderedOutput| {
         let file = OutputFile { path: draft.path.clone(), state: draft.state() };
@@ -170,7 +170,7 @@ pub(super) fn planned_documents(drafts: &[RenderedOutput], plan: &Plan) -> Value
     drafts.iter().map(planned).collect()
 }
 
-/// The same where no asset ID is to come.
+/// The same where no address gets another asset ID.
 pub(super) fn settled_documents(files: &[OutputFile]) -> Value {
     files.iter().map(|file| planned_document(file, 0)).collect()
 }

@@ -206,6 +206,14 @@ impl RenderedOutput {
         plan.steps.iter().filter(|step| changes(&step.action) && self.selection.fits(&step.address)).count()
     }
 
+    /// Returns how many of these asset IDs nobody knows yet.
+    pub(crate) fn unknown_asset_ids(&self, plan: &Plan) -> usize {
+        let unknown = |action: &Action| {
+            matches!(action, Action::Create(_) | Action::Replace { .. } | Action::Share { key: None, .. })
+        };
+        plan.steps.iter().filter(|step| unknown(&step.action) && self.selection.fits(&step.address)).count()
+    }
+
     /// Writes the file if it is due, or if it is not Macadam's and should be `adopted`. Blocks
     /// until it is durable.
     pub(crate) fn write(self, project: &Project, adopted: bool) -> OutputFile {

@@ -119,6 +119,12 @@ fn plan_tells_which_would_change_and_locked_forbids_it() {
     assert!(!project.file(LUAU).exists());
     assert!(project.run(&["plan"]).expect(0).stdout.contains("src/shared/assets.luau: 2 asset IDs to come"));
     project.sync();
+    // The asset ID of a copy is known.
+    let [name, copy] = ["ui/a.png", "ui/copy.png"];
+    project.write(copy, std::fs::read(project.file(name)).unwrap());
+    let told = project.run(&["plan"]).expect(0).stdout;
+    assert!(told.contains("would write     src/shared/assets.luau\n") && !told.contains("to come"), "{told}");
+    project.remove(copy);
     let (code, document) = plan();
     assert_eq!((code, states(&document)), (0, vec!["up_to_date"; 3]));
     project.run(&["sync", "--once", "--locked"]).expect(0);
