@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::invocation::destination;
 use super::output::Printer;
 use super::question::ask;
 use super::tally::{Tally, Tense, tally};
@@ -44,8 +45,9 @@ fn questions(plan: &Plan) -> Vec<String> {
         let owners: BTreeSet<String> = new.iter().map(|(_, new)| new.identity.creator.in_words()).collect();
         let owners = owners.into_iter().collect::<Vec<_>>().join(" and ");
         questions.push(format!(
-            "This uploads {} new assets to Roblox as {owners}. They can be archived later, but not deleted.",
-            new.len()
+            "This uploads {} new assets to {} as {owners}. They can be archived later, but not deleted.",
+            new.len(),
+            destination()
         ));
     }
     let fees: u64 = new.iter().filter_map(|(_, new)| new.expected_price).sum();

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::args::Global;
 use super::credential;
+use crate::cloud::base::BaseUrl;
 use crate::model::proposed::RepeatedOptions;
 use crate::platform::failpoint;
 
@@ -20,6 +21,8 @@ const MARK: &str = "[rehearsal] ";
 struct Invocation {
     options: RepeatedOptions,
     is_rehearsal: bool,
+    /// The server on this machine that stands in for Roblox.
+    local_server: Option<String>,
 }
 
 static INVOCATION: OnceLock<Invocation> = OnceLock::new();
@@ -44,12 +47,27 @@ pub(super) fn remember(global: &Global) {
         options.flag("--emulator");
     }
     // It fails only if an earlier run of this process was remembered, in a test.
-    let _ = INVOCATION.set(Invocation { options, is_rehearsal: global.emulator });
+    let _ = INVOCATION.set(Invocation { options, is_rehearsal: global.emulator, local_server: local_server(global) });
 }
 
 /// The server that `--api-url` names.
 pub(super) fn named_server(global: &Global) -> Option<&str> {
     global.api_url.as_deref().filter(|_| !failpoint::stands_in())
+}
+
+/// The server that `--api-url` names, if it is on this machine.
+fn local_server(global: &Global) -> Option<String> {
+    let base: BaseUrl = named_server(global)?.parse().ok()?;
+    base.is_loopback().then(|| base.to_string())
+}
+
+/// Returns where this run uploads to, as a question names it.
+pub(super) fn destination() -> String {
+    match INVOCATION.get() {
+        Some(Invocation { is_rehearsal: true, .. }) => "the built-in emulator".to_owned(),
+        Some(Invocation { local_server: Some(server), .. }) => format!("{server} (not Roblox)"),
+        _ => "Roblox".to_owned(),
+    }
 }
 
 /// Returns the options that a proposed command repeats.

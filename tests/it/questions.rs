@@ -3,7 +3,7 @@
 use macadam::emulator::Config;
 
 use super::faults::generous;
-use super::support::{Project, Remote, png};
+use super::support::{Project, Remote, png, system};
 
 const USER: &str = "[creator]\nuser_id = 1\n";
 const TAIL: &str = "\n[globs.ui]\npath = \"ui/*.png\"\n";
@@ -55,6 +55,24 @@ fn recreate_asks_before_it_uploads_many_assets_again() {
     assert_eq!((remote.writes(), project.read("assets.lock.toml")), (writes, lockfile));
     let ran = project.at_terminal(&["recreate", "--creator"], "y\n").expect(0).stdout;
     assert_eq!(remote.writes(), writes + 51, "{ran}");
+}
+
+/// The server's asset IDs don't exist on Roblox.
+#[test]
+fn a_question_names_a_server_on_this_machine_and_not_roblox() {
+    let remote = Remote::start();
+    let as_people_run_it = "#!/bin/sh\nunset MACADAM_STAND_IN\nexec '{}' \"$@\"\n";
+    let project = Project::new(&format!("{USER}{TAIL}"));
+    let program = project.file("macadam");
+    project.write("macadam", as_people_run_it.replace("{}", env!("CARGO_BIN_EXE_macadam")));
+    system::set_mode(&program, 0o755);
+    let project = project.run_by(&program);
+    (1..=51).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    let server = remote.url();
+    let ran = project.at_terminal(&["sync", "--once", "--api-url", &server], "n\n");
+    assert!(ran.stdout.contains("This uploads 51 new assets to http://127.0.0.1:"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("(not Roblox) as user 1"), "{}", ran.stdout);
+    assert_eq!(remote.writes(), 0);
 }
 
 #[test]
