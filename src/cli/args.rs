@@ -105,7 +105,7 @@ pub(super) enum LogFormat {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Start a project: write assets.toml and .gitattributes, and overwrite nothing
+    /// Start a project: write assets.toml, its schema for editors and .gitattributes; overwrites nothing
     Init(InitArgs),
     /// Check the manifest and every file, offline and without a key
     Check,

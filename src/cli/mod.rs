@@ -155,7 +155,8 @@ fn wrong_usage(mut error: clap::Error, arguments: &[OsString]) -> u8 {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         Printer::new(true, false, false).failure(
-            &CommandFailure::new(Exit::Usage, message).hint(tip.unwrap_or_else(|| "see `macadam --help`".to_owned())),
+            &CommandFailure::new(Exit::Usage, message)
+                .hint(tip.or_else(|| similar(&error)).unwrap_or_else(|| "see `macadam --help`".to_owned())),
         );
     } else {
         if let Some(tip) = tip {
@@ -168,6 +169,18 @@ fn wrong_usage(mut error: clap::Error, arguments: &[OsString]) -> u8 {
         output::usage(&with_hints(&error.render().ansi().to_string()));
     }
     Exit::Usage.code()
+}
+
+/// What clap thinks was meant by a word that doesn't exist.
+fn similar(error: &clap::Error) -> Option<String> {
+    let kinds = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
+    let names = kinds.into_iter().find_map(|kind| match error.get(kind)? {
+        ContextValue::String(name) => Some(vec![name.clone()]),
+        ContextValue::Strings(names) if !names.is_empty() => Some(names.clone()),
+        _ => None,
+    })?;
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    Some(format!("did you mean {}?", quoted.join(" or ")))
 }
 
 /// Clap's text, in which its tips are called as everywhere else.

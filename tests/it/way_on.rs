@@ -29,6 +29,8 @@ fn every_command_about_an_upload_whose_outcome_is_unknown_names_both_ways_to_res
     remote.control().add_faults(vec![reset.times(1)]).unwrap();
     project.run(&["sync", "--once"]).expect(1);
     let both = ["`macadam resolve ui/a.png --asset-id N`", "`macadam resolve ui/a.png --recreate`"];
+    let history = project.run(&["history", "ui/a.png"]).expect(0).stdout;
+    assert!(history.starts_with("ui/a.png has no revision: it was never uploaded"), "{history}");
     let planned = project.run(&["plan"]).expect(0).stdout;
     let lost =
         "look at https://create.roblox.com/dashboard/creations for an Image named \"a\" of user 1, uploaded at 20";
@@ -52,6 +54,16 @@ fn every_command_about_an_upload_whose_outcome_is_unknown_names_both_ways_to_res
         check(args);
     }
     assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 1);
+}
+
+#[test]
+fn a_mistyped_command_or_option_gets_its_suggestion_in_json_too() {
+    let project = Project::new(GLOBS);
+    for (typed, meant) in [(&["statsu"][..], "`status`"), (&["plan", "--refersh"], "`--refresh`")] {
+        let (code, document) = project.json(typed);
+        let hint = document["errors"][0]["hint"].as_str().unwrap();
+        assert!(code == 64 && hint.contains(meant), "{document:#}");
+    }
 }
 
 #[test]
