@@ -466,7 +466,10 @@ mod tests {
         }
         assert!(matches!(misfit.await, Err(StateError::Misfit(_))));
         let messages: Vec<_> = handle.events(None, 1000).await.unwrap().into_iter().map(|e| e.message).collect();
-        assert_eq!(messages, (0..=100).rev().map(|n| format!("create: {n}")).collect::<Vec<_>>());
+        assert_eq!(
+            messages,
+            (0..=100).rev().map(|n| format!("the upload of a new asset got no clear answer: {n}")).collect::<Vec<_>>()
+        );
         let pages = pages_logged(folder.path()) - before;
         assert!(pages < 50, "{pages} pages for 101 changes: they were not written together");
     }
@@ -502,6 +505,9 @@ mod tests {
         assert!(matches!(handle.load().await, Err(StateError::Closed)));
         assert!(matches!(handle.commit(event(String::new()), Timestamp::UNIX_EPOCH).await, Err(StateError::Closed)));
         handle.close().await;
-        assert_eq!(store(folder.path()).events(None, 10).unwrap()[0].message, "create: kept");
+        assert_eq!(
+            store(folder.path()).events(None, 10).unwrap()[0].message,
+            "the upload of a new asset got no clear answer: kept"
+        );
     }
 }

@@ -421,7 +421,7 @@ fn closed_attempts_and_events_are_bounded() {
     };
     assert_eq!(count("attempts"), 20_001, "the open one stays, however old");
     assert_eq!(count("events"), 20_000);
-    assert_eq!(store.events(None, 1).unwrap()[0].message, "create: 20049");
+    assert_eq!(store.events(None, 1).unwrap()[0].message, "the upload of a new asset got no clear answer: 20049");
     assert_eq!(store.load().unwrap().attempts.keys().collect::<Vec<_>>(), [&AttemptId(3)]);
 }
 
@@ -449,7 +449,10 @@ fn events_are_read_for_one_address() {
     };
     store.commit(&[tell(1, "a"), tell(2, "b"), tell(1, "c")], at(9)).unwrap();
     let found = store.events(Some(&address(1)), 10).unwrap();
-    assert_eq!(found.iter().map(|event| event.message.as_str()).collect::<Vec<_>>(), ["create: c", "create: a"]);
+    assert_eq!(
+        found.iter().map(|event| event.message.as_str()).collect::<Vec<_>>(),
+        ["c", "a"].map(|message| format!("the upload of a new asset got no clear answer: {message}"))
+    );
     assert_eq!((found[0].at, found[0].kind.as_str()), (at(9), "in_doubt"));
     assert_eq!(found[0].address, Some(address(1)));
 }
