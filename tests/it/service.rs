@@ -241,6 +241,7 @@ fn a_refused_key_stops_writes_until_a_reload_brings_another() {
     service.says("Roblox refused the API key");
     let log = service.log();
     assert!(log.contains("write the new key into key.txt") && log.contains("goes on by itself"), "{log}");
+    assert!(!log.contains("trying again later") && !log.contains("couldn't be asked"), "told once: {log}");
     service.until("/readyz tells it", || get(&address, "/readyz").1.contains("the key was refused"));
     let made = remote.assets().len();
     let (code, document) = project.json(&["archive", "ui/a.png", "--yes"]);

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{blake3, empty, found, move_in, move_in_offline, planned, sha1, uploaded, without_key};
 use crate::crash::stage::hash;
-use crate::support::{Project, Remote, animation, png};
+use crate::support::{Project, Ran, Remote, animation, png};
 
 /// Two pictures at the remote, and a project that has them.
 fn pictures(remote: &Remote, keys: &str) -> (Project, u64, u64) {
@@ -60,6 +60,25 @@ fn tarmac_moves_in_by_path_and_hash() {
     assert!(manifest.contains("path = \"src/assets.lua\"\nstyle = \"nested\"\nbase = \"assets\""), "{manifest}");
     assert!(!manifest.contains("sheets"), "{manifest}");
     nothing_is_sent(&remote, &project);
+}
+
+/// A command without it would go to Roblox, with a lockfile of another server.
+#[test]
+fn the_commands_that_follow_a_move_name_the_server_of_the_move() {
+    let remote = Remote::start();
+    let (project, a, _) = pictures(&remote, "");
+    project.write("tarmac.toml", "name = \"game\"\n\n[[inputs]]\nglob = \"assets/**/*.png\"\n");
+    let row = format!("[inputs.\"assets/a.png\"]\nhash = \"{}\"\nid = {a}\npackable = false\n", blake3(&png(1)));
+    project.write("tarmac-manifest.toml", row);
+    let from = ["import", "--from", "tarmac.toml", "--creator", "user:1"];
+    let ran = Ran::of(project.command(&from).env_remove("MACADAM_STAND_IN").output().unwrap()).expect(0);
+    let server = format!(" --api-url {}", remote.url());
+    let commands: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("     macadam ")).collect();
+    assert!(commands.len() >= 2, "{}", ran.stdout);
+    // `init` asks no server.
+    let (init, others): (Vec<&str>, Vec<&str>) = commands.into_iter().partition(|line| line.contains(" init"));
+    assert!(init.iter().all(|line| !line.contains("--api-url")), "{}", ran.stdout);
+    assert!(!others.is_empty() && others.iter().all(|line| line.ends_with(&server)), "{}", ran.stdout);
 }
 
 #[test]
