@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::args::InitArgs;
 use super::exit::{CommandFailure, Exit};
-use super::output::{Printer, TextStyle, fitted, paint, plural};
+use super::output::{Printer, TextStyle, fitted, paint};
 use super::owner::OwnerText;
 use super::question;
 use crate::engine::commands::moving;
@@ -262,7 +262,12 @@ fn wishes(output: Printer, root: &Path, is_new: bool, in_git: bool, args: &InitA
         let found = proposed(root);
         if !found.is_empty() {
             output.say("Files that Roblox accepts:");
-            found.iter().for_each(|(glob, count)| output.say(format!("  {glob}    {}", plural(*count, "file"))));
+            let width = found.keys().map(|glob| glob.chars().count()).max().unwrap_or(0);
+            let numbers = found.values().map(|count| count.to_string().len()).max().unwrap_or(0);
+            for (glob, count) in &found {
+                let noun = if *count == 1 { "file" } else { "files" };
+                output.say(format!("  {glob:<width$}    {count:>numbers$} {noun}"));
+            }
             if agrees("List them in the manifest? [Y/n] ") {
                 wishes.globs = found.into_keys().collect();
             }

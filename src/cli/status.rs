@@ -25,6 +25,7 @@ use crate::model::shown;
 use crate::plan::Drift;
 use crate::plan::reason::why_text;
 use crate::plan::retirement::ScheduledArchiving;
+use crate::platform::clock;
 
 /// Stands under an address.
 const INDENT: &str = "    ";
@@ -237,7 +238,8 @@ fn remarks(row: &AssetStatus) -> Vec<String> {
     let told = told && row.state != AssetState::Unverified;
     remarks.extend(row.waits.clone().filter(|_| told));
     remarks.extend(row.coming.iter().map(|ScheduledArchiving { asset_id, why, at }| {
-        format!("asset {asset_id} {}; Macadam archives it after {}", why_text(*why), Minute(*at))
+        let when = if *at <= clock::now() { "with the next sync".to_owned() } else { format!("after {}", Minute(*at)) };
+        format!("asset {asset_id} {}; Macadam archives it {when}", why_text(*why))
     }));
     for (what, stored) in [("name", &row.stored_display_name), ("description", &row.stored_description)] {
         remarks.extend(stored.as_ref().map(|text| format!("Roblox changed the {what} to `{}`", shown::foreign(text))));

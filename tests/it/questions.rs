@@ -99,6 +99,17 @@ fn init_asks_again_for_an_output_that_is_none() {
 }
 
 #[test]
+fn init_lists_what_it_found_in_columns() {
+    let project = Project::new("");
+    project.remove("assets.toml");
+    (1..=10).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    project.write("textures/stone/a.png", png(1));
+    let ran = project.at_terminal(&["init"], "user:1\n\n\n\n\n").expect(0).stdout;
+    let ends = |noun: &str| ran.lines().find_map(|line| Some(line.trim_end().strip_suffix(noun)?.len()));
+    assert_eq!(ends(" 10 files").map(|at| at + 3), ends(" 1 file").map(|at| at + 2), "{ran}");
+}
+
+#[test]
 fn init_asks_whose_a_number_is_and_takes_a_page() {
     for (typed, expected) in [
         ("123\ng\n\n\n\n\n", "group_id = 123"),

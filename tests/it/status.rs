@@ -134,6 +134,8 @@ fn coming_archivings_have_a_date_and_past_ones_a_reason() {
     assert_eq!((&found["state"], &found["archives"][0]["asset_id"]), (&json!("synced"), &json!(old)), "{found:#}");
     assert_eq!((found["archives"][0]["at"].is_string(), &found["archives"][0]["why"]), (true, &json!("replaced")));
     assert!(shown(&project).contains("was replaced; Macadam archives it after 20"));
+    project.pass(20 * 24 * 60);
+    assert!(shown(&project).contains("was replaced; Macadam archives it with the next sync"), "{}", shown(&project));
     manifest(&project, "replaced =", "archive_after = \"1s\"\nreplaced =");
     manifest(&project, "[assets.icon]\npath = \"icon.png\"\n", "");
     let found = sync_until(&project, "icon", |row| row["state"] == "archived");

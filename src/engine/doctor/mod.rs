@@ -61,12 +61,14 @@ pub(crate) fn local(project: &Project, remote: &str, is_local: bool, listener: &
     results.push(match broken {
         Some(GatherError::Manifest { diagnostics, .. }) => {
             let name = project.manifest_name();
-            let mistakes =
-                if diagnostics.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", diagnostics.len()) };
+            let (mistakes, them, lines) = match diagnostics.len() {
+                1 => ("1 mistake".to_owned(), "it", "its line"),
+                several => (format!("{several} mistakes"), "them", "their lines"),
+            };
             CheckResult::error(
                 CheckTopic::Manifest,
                 format!("{name} has {mistakes}"),
-                Some("`macadam check` shows them with their lines".to_owned()),
+                Some(format!("`macadam check` shows {them} with {lines}")),
             )
         }
         Some(GatherError::Project(error)) => CheckResult::error(CheckTopic::Manifest, with_causes(error), error.hint()),
