@@ -20,7 +20,7 @@ use crate::engine::workspace::gather::gather_beside;
 use crate::engine::workspace::outputs::mistakes;
 use crate::engine::workspace::project::Project;
 use crate::model::address::Address;
-use crate::model::desired::{Desired, Stray, StrayPlace};
+use crate::model::desired::{Desired, Stray, StrayPlace, Unfound};
 use crate::model::path::ProjectPath;
 use crate::model::recorded::KnownAddresses;
 use crate::state::lockfile::{self, Ledger, LockfileError};
@@ -197,7 +197,7 @@ fn left(stray: &Stray, desired: &Desired, before: &LockfileBefore) -> String {
         Some((now, _)) => format!("{place} `{to}`, which is called `{now}` now: write `{now}`"),
         None => {
             let gone = match desired.fileless.get(to) {
-                Some(glob) => format!("whose file is gone, so the glob `{glob}` no longer finds it"),
+                Some(Unfound { glob, .. }) => format!("whose file is gone, so the glob `{glob}` no longer finds it"),
                 None => "which is no longer in the manifest".to_owned(),
             };
             format!("{place} `{to}`, {gone}; `macadam plan` shows what happens to it")

@@ -21,7 +21,7 @@ use crate::model::address::Address;
 use crate::model::along::absent_from;
 use crate::model::ascending::Ascending;
 use crate::model::asset::{AssetType, Privacy};
-use crate::model::desired::{Desired, DesiredAsset, FoundFile, FoundFiles, Stray};
+use crate::model::desired::{Desired, DesiredAsset, FoundFile, FoundFiles, Stray, Unfound};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem, FileProblemKind, ModelRoot};
 use crate::model::ids::AssetId;
 use crate::model::path::ProjectPath;
@@ -318,12 +318,12 @@ fn two_globs(path: &ProjectPath, one: &GlobEntry, two: &GlobEntry) -> ManifestEr
 }
 
 /// The known addresses that are no assets any more, and that a glob would find if their file was
-/// there, with the glob's key.
+/// there, or was no other entry's.
 fn fileless(
     document: &ManifestDocument,
     known: &BTreeSet<Address>,
     assets: &BTreeMap<Address, DesiredAsset>,
-) -> BTreeMap<Address, String> {
+) -> BTreeMap<Address, Unfound> {
     let left: Vec<&Address> = absent_from(known, assets).collect();
     if left.is_empty() {
         return BTreeMap::new();
@@ -338,7 +338,13 @@ fn fileless(
             .find(|(_, found, left_out)| found.is_match(address.as_str()) && !left_out.is_match(address.as_str()));
         fits.map(|(glob, ..)| glob.name.clone())
     };
-    left.into_iter().filter_map(|address| Some((address.clone(), finder(address)?))).collect()
+    let entries = assets.iter().filter(|(address, want)| address.as_str() != want.path.as_str());
+    let takers: BTreeMap<&str, &Address> = entries.map(|(address, want)| (want.path.as_str(), address)).collect();
+    let unfound = |address: &Address| {
+        let taken_by = takers.get(address.as_str()).map(|taker| (*taker).clone());
+        Some(Unfound { glob: finder(address)?, taken_by })
+    };
+    left.into_iter().filter_map(|address| Some((address.clone(), unfound(address)?))).collect()
 }
 
 fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> ErrorSink {

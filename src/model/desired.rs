@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::address::Address;
 use super::asset::{AssetType, Privacy};
 use super::checkout::Checkout;
-use super::file::{FileFacts, FileProblem};
+use super::file::{FileFacts, FileProblem, FileProblemKind};
 use super::ids::{AssetId, Creator, GroupId, Revision, UserId};
 use super::metadata::Metadata;
 use super::path::{ProjectPath, composed};
@@ -94,6 +94,13 @@ pub struct DesiredAsset {
     pub grants: Rare<Vec<Grantee>>,
 }
 
+impl DesiredAsset {
+    /// Returns whether there is no file where the manifest says that there is one.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.content.as_ref().is_err_and(|problem| problem.kind == FileProblemKind::Missing)
+    }
+}
+
 /// A place that the manifest speaks of and that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unseen {
@@ -130,6 +137,15 @@ pub struct Stray {
     pub to: Address,
     /// Its place in the manifest.
     pub place: StrayPlace,
+}
+
+/// Why a glob no longer finds an address.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unfound {
+    /// The glob's key.
+    pub glob: String,
+    /// The entry that has its file now; `None`: the file is gone.
+    pub taken_by: Option<Address>,
 }
 
 /// Whether the absence of an asset means that it was removed.
@@ -239,8 +255,8 @@ pub struct Desired {
     pub unseen: Vec<Unseen>,
     /// References to addresses that left, sorted.
     pub stray: Vec<Stray>,
-    /// Known addresses that a glob would find if their file was there, with the glob's key.
-    pub fileless: BTreeMap<Address, String>,
+    /// Known addresses that a glob would find if their file was there, or was nobody else's.
+    pub fileless: BTreeMap<Address, Unfound>,
     /// Whether an absence means a removal.
     pub absences: Absences,
     /// The files of absent assets that git never had.

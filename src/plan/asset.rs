@@ -19,7 +19,9 @@ use super::in_doubt;
 use super::input_digest;
 use super::inputs::{AddressInputs, ReadyAddress, due, hold, hold_refused, note, push};
 use super::metadata::MetadataSubject;
+use super::missing_files;
 use super::pin;
+use super::reason::MoveEvidence;
 use super::reason::hold::HoldReason;
 use super::reason::lost_upload::LostUpload;
 use super::reason::note::{NoteKind, WayOut};
@@ -250,8 +252,21 @@ fn has_rival(plan: &mut Plan, inputs: &AddressInputs<'_>) -> bool {
         hold(plan, inputs, HoldReason::File(FileProblem::being_written()));
         return true;
     }
-    hold(plan, inputs, HoldReason::SameAsset { other: other.clone() });
+    let reason = match (&inputs.want.content, inputs.desired.assets.get(other)) {
+        (Err(problem), _) if inputs.want.is_missing() => HoldReason::File(problem.clone()),
+        (_, Some(want)) if want.is_missing() => {
+            missing_files::reason(inputs.want, (other, want), rival_evidence(inputs, other))
+        }
+        _ => HoldReason::SameAsset { other: other.clone() },
+    };
+    hold(plan, inputs, reason);
     true
+}
+
+/// By what an address is recognized as `other`, which has the same asset.
+fn rival_evidence(inputs: &AddressInputs<'_>, other: &Address) -> MoveEvidence {
+    let same = inputs.recorded.assets.get(other).filter(|record| record.identity.path == inputs.want.path);
+    same.map_or(MoveEvidence::Content, |_| MoveEvidence::File)
 }
 
 /// Holds an address whose asset is contradictory. Another content of a type that can't be updated
@@ -270,9 +285,10 @@ fn is_contradictory(plan: &mut Plan, inputs: &AddressInputs<'_>, record: &Record
     true
 }
 
-/// Records that the asset comes from another file now.
+/// Records that the asset comes from another file now. While there is no such file, the earlier one
+/// is still its own.
 fn note_path(plan: &mut Plan, inputs: &AddressInputs<'_>, record: &Record) {
-    if record.identity.path != inputs.want.path {
+    if record.identity.path != inputs.want.path && !inputs.want.is_missing() {
         let identity = Identity { path: inputs.want.path.clone(), ..record.identity.clone() };
         plan.marks.push(Change::SetIdentity { address: inputs.address.clone(), identity });
         // A move says so itself.

@@ -25,6 +25,7 @@ mod inputs;
 pub(crate) mod lint;
 pub(crate) mod lookalikes;
 pub(crate) mod metadata;
+mod missing_files;
 mod missing_lockfile;
 pub(crate) mod moves;
 pub(crate) mod part;

@@ -4,7 +4,8 @@
 //! creator and bytes, also bytes that the old address had before. Where that leaves a choice, a
 //! person makes it. A create under way goes with its address. While a worker is busy with the old
 //! address, the new one waits. Read next:
-//! [`super::lookalikes`], for what might be a move and nothing tells.
+//! [`super::lookalikes`], for what might be a move and nothing tells; [`super::missing_files`], for
+//! the file of an address that did not leave.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,7 +69,7 @@ pub(crate) struct Moves {
 }
 
 /// The facts that two addresses have in common when their bytes tell that they are one.
-type Likeness = (AssetType, Creator, ContentHash);
+pub(super) type Likeness = (AssetType, Creator, ContentHash);
 
 /// An address that left, with its record.
 pub(super) type Left<'a> = (&'a Address, &'a Record);
@@ -83,7 +84,7 @@ enum Contents {
 }
 
 /// The contents that are on their way to Roblox, by address.
-type OnTheWay<'a> = BTreeMap<&'a Address, ContentHash>;
+pub(super) type OnTheWay<'a> = BTreeMap<&'a Address, ContentHash>;
 
 impl Moves {
     /// Decides the moves.
@@ -91,17 +92,22 @@ impl Moves {
         let mut moves = Self::default();
         let on_the_way = on_the_way(recorded);
         let left = left(desired, recorded, &on_the_way);
+        let mut new = if left.is_empty() && !desired.assets.values().any(DesiredAsset::is_missing) {
+            BTreeMap::new()
+        } else {
+            new(desired, recorded)
+        };
+        new.retain(|address, _| !in_progress.contains(*address));
         if !left.is_empty() {
             let (busy, left): (Vec<_>, Vec<_>) =
                 left.into_iter().partition(|(address, _)| in_progress.contains(*address));
-            let mut new = new(desired, recorded);
-            new.retain(|address, _| !in_progress.contains(*address));
             moves.wait_for(&mut new, &busy, &on_the_way);
             moves.by_path(&mut new, &left);
             moves.by_pin(&mut new, &left, desired);
             moves.by_content(&mut new, &left, &on_the_way, desired);
             moves.find_lookalikes(&new, &left, desired);
         }
+        moves.hold_files_of_others(&new, desired, recorded, &on_the_way);
         moves.hold_in_place_of_the_named(desired, recorded);
         moves.hold_what_names_the_old(desired);
         moves
@@ -402,7 +408,12 @@ fn fits_pin(record: &Record, want: &DesiredAsset, pin: Pin) -> bool {
         }
 }
 
-fn wanted_likeness(want: &DesiredAsset) -> Option<Likeness> {
+/// All likenesses by which an address is recognized, those of its older contents too.
+pub(super) fn every_likeness((address, record): Left<'_>, on_the_way: &OnTheWay<'_>) -> BTreeSet<Likeness> {
+    likenesses(address, record, on_the_way, Contents::Ever)
+}
+
+pub(super) fn wanted_likeness(want: &DesiredAsset) -> Option<Likeness> {
     let facts = want.content.as_ref().ok()?;
     Some((want.asset_type?, want.creator, facts.hash))
 }

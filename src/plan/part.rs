@@ -15,7 +15,7 @@ use super::step::{Action, HeldPart, Plan, PlanOptions};
 use crate::model::address::Address;
 use crate::model::desired::{Desired, DesiredAsset, Pin};
 use crate::model::ids::{AssetId, ContentHash};
-use crate::model::recorded::{Attempt, Record, Recorded, RecordedTies};
+use crate::model::recorded::{Attempt, Identity, Record, Recorded, RecordedTies};
 use crate::model::steps::step;
 use crate::model::ties::{TieIndex, TieKey};
 
@@ -75,11 +75,12 @@ pub(crate) fn plan_part(
     (!archives).then_some(PartialPlan { desired, recorded, plan })
 }
 
-/// Whether an address is wanted and known, and has the owner that it had: only others can have
-/// moved.
+/// Whether an address is wanted and known, and has the owner and the path that it had: only others
+/// can have moved, or have the file of another.
 fn stays(address: &Address, desired: &Desired, recorded: &Recorded) -> bool {
     let (Some(want), Some(record)) = (desired.assets.get(address), recorded.assets.get(address)) else { return false };
-    !record.history.is_empty() && record.identity.creator == want.creator
+    let Identity { creator, path, .. } = &record.identity;
+    !record.history.is_empty() && *creator == want.creator && *path == want.path
 }
 
 /// Returns the ties of everything that is wanted.

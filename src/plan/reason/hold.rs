@@ -105,6 +105,17 @@ pub(crate) enum HoldReason {
         /// The other address.
         other: Address,
     },
+    /// It has the file of another address, whose own is missing.
+    FileOfAnother {
+        /// Its file.
+        path: ProjectPath,
+        /// The other address.
+        owner: Address,
+        /// The path in the manifest of that one, where there is no file.
+        missing: ProjectPath,
+        /// The evidence.
+        evidence: MoveEvidence,
+    },
     /// Roblox refused this very change before.
     Refused {
         /// The refused change.
@@ -285,6 +296,7 @@ impl HoldReason {
             | Self::CreatorChanged { .. }
             | Self::TypeChanged { .. }
             | Self::SameAsset { .. }
+            | Self::FileOfAnother { .. }
             | Self::AssetGone
             | Self::ContentGone { .. }
             | Self::ReplaceForbidden(_)
@@ -321,6 +333,7 @@ impl HoldReason {
             Self::CreatorChanged { .. } => "creator_changed",
             Self::TypeChanged { .. } => "type_changed",
             Self::SameAsset { .. } => "same_asset",
+            Self::FileOfAnother { .. } => "file_of_another",
             Self::Refused { .. } => "refused",
             Self::Rejected { .. } => "rejected",
             Self::AssetGone => "asset_gone",

@@ -14,7 +14,7 @@ use std::fmt;
 
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
-use crate::model::desired::StrayPlace;
+use crate::model::desired::{StrayPlace, Unfound};
 use crate::model::metadata::Field;
 use crate::model::recorded::RetireReason;
 
@@ -42,14 +42,18 @@ impl fmt::Display for MoveEvidence {
     }
 }
 
-/// Why an address is no asset any more: its file is gone, which the glob with this key found, or
-/// it is not in the manifest.
-struct Disappearance<'a>(Option<&'a String>);
+/// Why an address is no asset any more: a glob no longer finds it, or it is not in the manifest.
+struct Disappearance<'a>(Option<&'a Unfound>);
 
 impl fmt::Display for Disappearance<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(glob) => write!(f, "its file is gone, so the glob `{glob}` no longer finds it"),
+            Some(Unfound { glob, taken_by: None }) => {
+                write!(f, "its file is gone, so the glob `{glob}` no longer finds it")
+            }
+            Some(Unfound { glob, taken_by: Some(taker) }) => {
+                write!(f, "its file belongs to `{taker}` now, so the glob `{glob}` no longer finds it")
+            }
             None => f.write_str("it is no longer in the manifest"),
         }
     }
@@ -96,7 +100,7 @@ impl fmt::Display for Place<'_> {
 }
 
 /// A type with its article: `an Image`.
-struct WithArticle(AssetType);
+pub(crate) struct WithArticle(pub(crate) AssetType);
 
 impl fmt::Display for WithArticle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

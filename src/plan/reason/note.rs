@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{AddressNames, Disappearance};
 use crate::model::address::Address;
-use crate::model::desired::{AbsenceReason, Twins};
+use crate::model::desired::{AbsenceReason, Twins, Unfound};
 use crate::model::event::EventKind;
 use crate::model::ids::AssetId;
 use crate::model::minute::{Age, Minute};
@@ -31,8 +31,8 @@ pub(crate) enum NoteKind {
     Removed {
         /// Its asset stays on Roblox.
         kept: bool,
-        /// The glob that found its file, which is gone.
-        glob: Option<String>,
+        /// Why the glob that found its file no longer does.
+        glob: Option<Unfound>,
     },
     /// Assets are absent, and that doesn't count as a removal.
     AbsenceIgnored {

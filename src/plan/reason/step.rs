@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Disappearance, Fields, MoveEvidence, WithArticle};
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
+use crate::model::desired::Unfound;
 use crate::model::ids::{AssetId, Creator, Revision};
 use crate::model::metadata::Field;
 use crate::model::minute::{Age, Minute};
@@ -86,8 +87,8 @@ pub(crate) enum StepReason {
     Replaced,
     /// Its address left the manifest.
     Removed {
-        /// The glob that found its file, which is gone.
-        glob: Option<String>,
+        /// Why the glob that found its file no longer does.
+        glob: Option<Unfound>,
     },
     /// It was archived while it was not wanted.
     ComesBack,

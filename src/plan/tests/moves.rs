@@ -447,3 +447,75 @@ fn addresses_of_one_model_take_turns() {
     let other = "wait b.fbx: sent at 1970-01-01 00:00 UTC; Roblox is still processing it\nnote b.fbx: it is no longer in the manifest; its asset stays on Roblox";
     assert_eq!(text(&plan), other, "and nothing of a.fbx, which would take its revision for somebody else's");
 }
+
+#[test]
+fn the_file_of_an_entry_whose_path_is_wrong_is_not_uploaded_a_second_time() {
+    let bastion = |path: &str, content| called("bastion", want(path, content));
+    let known = |path: &str| {
+        let identity = Identity {
+            asset_type: want(path, 0).asset_type.unwrap(),
+            creator: creator(1),
+            privacy: Privacy::Default,
+            path: ProjectPath::new(path).unwrap(),
+        };
+        let known = KnownBuilder::default().tell(Change::SetIdentity { address: address("bastion"), identity });
+        let version = (want(path, 0).asset_type == Some(AssetType::Model)).then(|| Revision::new(1).unwrap());
+        let fact = RevisionFact::new(1, Some(hash(1)), RevisionState::Live);
+        let key = RevisionKey { asset_id: id(10), version };
+        known
+            .tell(Change::AddRevision { address: address("bastion"), key, fact })
+            .points_to("bastion", 10)
+            .locked("bastion")
+    };
+    let wrong = |(name, want)| (name, missing(want));
+    let found = |path: &str, content| called(path, want(path, content));
+    // A letter wrong, whatever the bytes, and also of a type that shares what was uploaded.
+    for (path, typo) in [("m/fort.rbxm", "m/fortt.rbxm"), ("ui/fort.png", "ui/fortt.png")] {
+        for content in [1, 2] {
+            let desired = desired_as(vec![wrong(bastion(typo, 1)), found(path, content)]);
+            let held = format!(
+                "failed bastion: no such file
+                 held {path}: this is the file of `bastion`, whose path `{typo}` doesn't exist"
+            );
+            check_desired(&desired, known(path), &held);
+            let plan = plan(&desired, &known(path).0, NOW);
+            assert_eq!(plan.marks, [], "the file stays its own");
+            assert_eq!(
+                hints(&plan)[1],
+                format!(
+                    "{path}: if it is `bastion`, write `path = \"{path}\"` there; if it is another asset, it is uploaded once `{typo}` is there"
+                )
+            );
+        }
+    }
+    // A file that was renamed without its entry. A picture's asset is shared, and nothing uploaded.
+    let renamed = desired_as(vec![wrong(bastion("m/fort.rbxm", 1)), found("m/castle.rbxm", 1)]);
+    check_desired(
+        &renamed,
+        known("m/fort.rbxm"),
+        "failed bastion: no such file
+         held m/castle.rbxm: these are the bytes of `bastion`, whose file `m/fort.rbxm` doesn't exist",
+    );
+    let renamed = desired_as(vec![wrong(bastion("ui/fort.png", 1)), found("ui/castle.png", 1)]);
+    let shared = "create ui/castle.png 10: not on Roblox yet; it shares the asset of `bastion`, which has the same bytes\nfailed bastion: no such file";
+    check_desired(&renamed, known("ui/fort.png"), shared);
+    // Corrected, and where it is another asset after all.
+    check_desired(&desired_as(vec![bastion("m/fort.rbxm", 1)]), known("m/fort.rbxm"), "");
+    check_desired(
+        &desired_as(vec![bastion("m/keep.rbxm", 1), found("m/fort.rbxm", 3)]),
+        known("m/fort.rbxm"),
+        "create m/fort.rbxm: not on Roblox yet
+         note bastion: its file is m/keep.rbxm now, and was m/fort.rbxm before; it keeps its asset",
+    );
+    // The entry left: its asset goes on with the file.
+    let moved = "move m/fort.rbxm: it was `bastion` before: both have the same file";
+    check_desired(&desired_as(vec![found("m/fort.rbxm", 1)]), known("m/fort.rbxm"), moved);
+    // A state that knows the file's address from before the key had a name.
+    let both = known("m/fort.rbxm").revision("m/fort.rbxm", 10, 1, 1).points_to("m/fort.rbxm", 10);
+    check_desired(
+        &desired_as(vec![wrong(bastion("m/fortt.rbxm", 1)), found("m/fort.rbxm", 1)]),
+        both,
+        "failed bastion: no such file
+         held m/fort.rbxm: this is the file of `bastion`, whose path `m/fortt.rbxm` doesn't exist",
+    );
+}

@@ -86,3 +86,56 @@ fn a_pin_that_names_the_old_address_holds_the_new_one() {
     project.write("assets.toml", format!("{EXPLICIT}\n[pins]\nsword = 1\n"));
     check("mended", &project, &remote, &["move sword"]);
 }
+
+/// The bytes and the path tell whose file it is, in this checkout and in one that has the lockfile
+/// alone.
+#[test]
+fn a_wrong_path_of_an_entry_does_not_upload_its_file_a_second_time() {
+    let remote = prompt();
+    let manifest = |path: &str| format!("{GLOBS}\n[assets.bastion]\npath = \"{path}\"\n");
+    let project = Project::new(&manifest("models/fort.rbxmx")).at(&remote.url());
+    project.write("models/fort.rbxmx", rbxmx("fort"));
+    project.sync();
+    let (before, lockfile) = (asset_id(&project, "bastion"), project.read("assets.lock.toml"));
+    project.write("assets.toml", manifest("models/fortt.rbxmx"));
+    for fresh in [false, true] {
+        if fresh {
+            project.remove_state();
+        }
+        let (code, document) = project.json(&["sync", "--once"]);
+        assert_eq!(
+            (code, actions(&document)),
+            (1, vec!["hold bastion".to_owned(), "hold models/fort.rbxmx".to_owned()])
+        );
+        let said = project.run(&["plan"]).expect(1).stdout;
+        let whose = "this is the file of `bastion`, whose path `models/fortt.rbxmx` doesn't exist";
+        assert!(said.contains(whose) && said.contains("did you mean `models/fort.rbxmx`?"), "{said}");
+        assert!(!said.contains("its file is models/fortt.rbxmx now"), "{said}");
+        assert_eq!(project.json(&["sync", "--once", "--locked"]).0, 1);
+        assert_eq!(project.read("assets.lock.toml"), lockfile, "the file stays its own");
+    }
+    project.write("assets.toml", manifest("models/fort.rbxmx"));
+    check("corrected", &project, &remote, &[]);
+    assert_eq!((asset_id(&project, "bastion"), remote.assets().len()), (before, 1));
+    // The other way round: the entry is what nobody meant.
+    project.write("assets.toml", manifest("models/fortt.rbxmx"));
+    project.run(&["sync", "--once"]).expect(1);
+    project.write("assets.toml", GLOBS);
+    check("removed", &project, &remote, &["move models/fort.rbxmx"]);
+    assert_eq!(asset_id(&project, "models/fort.rbxmx"), before);
+}
+
+#[test]
+fn an_entry_that_takes_the_file_of_a_glob_is_named() {
+    let remote = prompt();
+    let manifest = |path: &str| format!("{GLOBS}\n[assets.bastion]\npath = \"{path}\"\n");
+    let project = Project::new(&manifest("models/fort.rbxmx")).at(&remote.url());
+    project.write("models/fort.rbxmx", rbxmx("fort"));
+    project.write("models/keep.rbxmx", rbxmx("keep"));
+    project.sync();
+    project.write("assets.toml", manifest("models/keep.rbxmx"));
+    project.remove("models/fort.rbxmx");
+    let said = project.run(&["plan"]).expect(0).stdout;
+    let whose = "its file belongs to `bastion` now, so the glob `models` no longer finds it";
+    assert!(said.contains(whose) && !said.contains("its file is gone"), "{said}");
+}

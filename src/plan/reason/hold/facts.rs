@@ -25,6 +25,7 @@ impl HoldReason {
     fn addresses(&self) -> Vec<Address> {
         match self {
             Self::SameAsset { other: one }
+            | Self::FileOfAnother { owner: one, .. }
             | Self::Rejected { uploaded_as: Some(one) }
             | Self::OneOfSeveralNew { from: one, .. }
             | Self::MayBeNamed { named: one, .. }
@@ -92,6 +93,7 @@ impl HoldReason {
             | Self::CreatorChanged { .. }
             | Self::TypeChanged { .. }
             | Self::SameAsset { .. }
+            | Self::FileOfAnother { .. }
             | Self::Refused { .. }
             | Self::Rejected { .. }
             | Self::AssetGone

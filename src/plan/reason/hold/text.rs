@@ -14,6 +14,7 @@ use crate::model::recorded::RefusalKind;
 use crate::model::shown::foreign;
 use crate::model::unseen_history::FETCH_ALL;
 use crate::plan::pinnable::shown;
+use crate::plan::reason::MoveEvidence;
 use crate::plan::reason::lost_upload::resolve_hint;
 use crate::plan::reason::step::ReplaceCause;
 use crate::plan::reason::why_text;
@@ -37,6 +38,10 @@ impl HoldReason {
             Self::TypeChanged { .. } => format!("to keep the asset, change the type back; to upload a new one, run `macadam forget {address:#}`"),
             Self::SameAsset { .. } => {
                 "`macadam forget` the one that it doesn't belong to, or remove that one from the manifest".to_owned()
+            }
+            Self::FileOfAnother { path, owner, missing, .. } => {
+                let (path, missing) = (foreign(path.as_str()), foreign(missing.as_str()));
+                format!("if it is `{owner}`, write `path = \"{path}\"` there; if it is another asset, it is uploaded once `{missing}` is there")
             }
             Self::Refused { refusal_kind: RefusalKind::DisplayName, .. } => {
                 "give it another `display_name` in its own entry under [assets], or set `policy.moderated_name = \"neutral\"`".to_owned()
@@ -155,6 +160,13 @@ impl fmt::Display for HoldReason {
             }
             Self::TypeChanged { from, to } => write!(f, "its type changed from {from} to {to}"),
             Self::SameAsset { other } => write!(f, "`{other}` has the same asset"),
+            Self::FileOfAnother { owner, missing, evidence, .. } => {
+                let (has, whose) = match evidence {
+                    MoveEvidence::File => ("this is the file", "path"),
+                    MoveEvidence::Content | MoveEvidence::PinnedRevision => ("these are the bytes", "file"),
+                };
+                write!(f, "{has} of `{owner}`, whose {whose} `{}` doesn't exist", foreign(missing.as_str()))
+            }
             Self::Refused { action, message, .. } => write!(f, "Roblox refused {}: {message}", refused(*action)),
             Self::Rejected { uploaded_as: None } => f.write_str("Roblox's moderation rejected this content"),
             Self::Rejected { uploaded_as: Some(other) } => {
