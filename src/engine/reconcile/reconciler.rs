@@ -56,6 +56,9 @@ pub(super) struct Reconciler<'a> {
     /// Whether an index tells what a change can touch: who looks at parts needs one.
     pub(super) finds_parts: bool,
     prepared: Option<WaitingPlan>,
+    /// Moves that are recorded, and whose steps have not ended: the next plan finds nothing to move,
+    /// and nobody was told of it yet.
+    untold_moves: Vec<Step>,
 }
 
 /// The plan that waits for leave to begin. Its marks are recorded, so another plan would lack what
@@ -127,6 +130,7 @@ impl<'a> Reconciler<'a> {
             writing: None,
             finds_parts: false,
             prepared: None,
+            untold_moves: Vec::new(),
         }
     }
 
@@ -142,6 +146,10 @@ impl<'a> Reconciler<'a> {
         let ends = self.workers.next().await;
         for end in &ends {
             match end {
+                End::Steps(ended) => {
+                    let reported = |step: &Step| ended.reports.iter().any(|report| report.step == *step);
+                    self.untold_moves.retain(|step| !reported(step));
+                }
                 End::Scan(_) | End::Look(_) => self.scanning = None,
                 End::Observation(_) => self.observing = None,
                 End::Overdue(_) => self.polling_overdue = false,
@@ -205,6 +213,7 @@ impl<'a> Reconciler<'a> {
         span: impl Fn(&Address) -> tracing::Span,
     ) -> Result<Dispatch, StateCacheError> {
         let generation = self.generation;
+        self.add_untold_moves(&mut plan, &desired);
         let (abandoned_creates, marks) = self.session.state_cache.read(|recorded| abandoned_creates(&plan, recorded));
         self.session.state_cache.commit(marks).await?;
         let verdict = judge(&mut plan, self);
@@ -212,6 +221,24 @@ impl<'a> Reconciler<'a> {
         let steps = plan.steps;
         self.prepared = Some(WaitingPlan { steps, abandoned_creates, desired, generation, needs_key });
         Ok(if matches!(verdict, Verdict::Ask { .. }) { Dispatch::Waits } else { self.dispatch(span) })
+    }
+
+    /// Adds to a plan the moves that an earlier plan recorded and did not begin, and keeps all of its
+    /// moves until their steps have ended.
+    fn add_untold_moves(&mut self, plan: &mut Plan, desired: &Desired) {
+        let is_move = |step: &&Step| matches!(step.action, Action::Move { .. });
+        let new: Vec<Step> = plan.steps.iter().filter(is_move).cloned().collect();
+        let is_new = |step: &Step| new.iter().any(|other| other.address == step.address);
+        self.untold_moves.retain(|step| desired.assets.contains_key(&step.address) && !is_new(step));
+        let in_progress = self.workers.in_progress();
+        let again: Vec<Step> =
+            self.untold_moves.iter().filter(|step| !in_progress.contains(&step.address)).cloned().collect();
+        if !again.is_empty() {
+            plan.steps.splice(0..0, again);
+            // Stable: a move comes before the other steps of its address.
+            plan.steps.sort_by(|a, b| (&a.address, a.action.is_metadata()).cmp(&(&b.address, b.action.is_metadata())));
+        }
+        self.untold_moves.extend(new);
     }
 
     /// Returns whether a plan waits for leave to begin.

@@ -139,3 +139,19 @@ fn an_entry_that_takes_the_file_of_a_glob_is_named() {
     let whose = "its file belongs to `bastion` now, so the glob `models` no longer finds it";
     assert!(said.contains(whose) && !said.contains("its file is gone"), "{said}");
 }
+
+/// With `--refresh`, or while moderation checks an asset, a plan is made before the assets are
+/// fetched, and records what moved.
+#[test]
+fn a_move_is_told_where_assets_are_fetched_before_the_plan() {
+    let remote = prompt();
+    let project = Project::new(GLOBS).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.sync();
+    std::fs::rename(project.file("ui/a.png"), project.file("ui/b.png")).unwrap();
+    let (code, document) = project.json(&["sync", "--once", "--refresh"]);
+    assert_eq!((code, actions(&document)), (0, vec!["move ui/b.png".to_owned()]), "{document:#}");
+    std::fs::rename(project.file("ui/b.png"), project.file("ui/c.png")).unwrap();
+    let ran = project.run(&["sync", "--once", "--refresh"]).expect(0);
+    assert!(ran.stdout.contains("ui/c.png (rbxassetid://") && ran.stdout.contains("from ui/b.png"), "{}", ran.stdout);
+}
