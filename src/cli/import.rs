@@ -13,11 +13,12 @@ use super::service_client::{self, through_service};
 use super::target;
 use super::target::ProjectTarget;
 use super::unknown::guess;
-use crate::engine::commands::import::{self, ImportError, ImportRequest, Imported};
+use crate::engine::commands::import::{self, ImportError, ImportFit, ImportRequest, Imported};
 use crate::engine::execute::context::ExecutionContext;
 use crate::engine::report::status::status;
 use crate::engine::workspace::gather::read_manifest;
 use crate::model::address::Address;
+use crate::model::asset::{AssetType, ContentChange};
 use crate::model::ids::AssetId;
 use crate::model::request::Request;
 
@@ -61,24 +62,23 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> 
     // Without a usable manifest nothing is attempted, and no state is made.
     read_manifest(&target.project)?;
     let content_matches = args.content_matches;
+    let announces = !content_matches && !output.is_json() && !output.is_quiet();
     let before = asset_of(&target, &address);
-    let announce = |is_same: bool| {
-        if content_matches || output.is_json() || output.is_quiet() {
+    let announce = |fit: ImportFit| {
+        if !announces {
             return;
         }
-        if is_same {
+        let Some(note) = fit.note(&address, asset_id) else {
             output.say(format!("{address} has the bytes of asset {asset_id}: nothing is uploaded."));
             return;
-        }
-        // Forgetting would drop the asset that it has by now too, and upload the file again.
-        let back = match &before {
-            Some((old, number)) => format!("`macadam pin {address:#} {number}` goes back to asset {old}"),
-            None => format!("`macadam forget {address:#}` takes the import back"),
         };
-        output.say(format!(
-            "Macadam can't compare asset {asset_id} with the file of {address}, so the next sync uploads the file. If they are the same, use \
-             `macadam import {address:#} {asset_id} --content-matches`. {back}."
-        ));
+        // Forgetting would drop the asset that it has by now too, and upload the file again.
+        let back = match (fit, &before) {
+            (ImportFit::Unused { .. }, _) => String::new(),
+            (_, Some(old)) => format!(" {}.", back_to(&address, old)),
+            (_, None) => format!(" `macadam forget {address:#}` takes the import back."),
+        };
+        output.say(format!("{note}.{back}"));
     };
     let request = Request::Import { address: address.clone(), asset_id, content_matches };
     if let Some(answer) = through_service(output, global, &target, &request).await? {
@@ -90,40 +90,56 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> 
     let imported = carry_out(&mut hand, wish, &announce).await;
     hand.close().await;
     let (imported, lockfile_written) = imported?;
-    tell(output, &address, &imported, lockfile_written, target::is_local(global));
+    let notes = if announces { imported.notes_beside_fit(&address) } else { imported.notes(&address) };
+    tell(output, &address, &imported, notes, (lockfile_written, target::is_local(global)));
     Ok(Exit::Success)
 }
 
-/// The asset that an address has by now, and the number of its revision.
-fn asset_of(target: &ProjectTarget, address: &Address) -> Option<(AssetId, u64)> {
+/// What an address is by now: its asset, the number of its revision, and its type.
+fn asset_of(target: &ProjectTarget, address: &Address) -> Option<(AssetId, u64, AssetType)> {
     let rows = status(&target.project, &target.remote).ok()?.rows;
     let row = rows.into_iter().find(|row| row.address == *address)?;
-    row.asset_id.zip(row.revision)
+    Some((row.asset_id?, row.revision?, row.asset_type?))
+}
+
+/// How an address goes back to its asset after an import. A revision of a Model's other asset can't
+/// be pinned.
+fn back_to(address: &Address, (asset_id, number, asset_type): &(AssetId, u64, AssetType)) -> String {
+    let command = match asset_type.on_content_change() {
+        ContentChange::InPlace => format!("macadam import {address:#} {asset_id}"),
+        ContentChange::NewAsset => format!("macadam pin {address:#} {number}"),
+    };
+    format!("`{command}` goes back to asset {asset_id}")
 }
 
 async fn carry_out(
     hand: &mut Hand,
     wish: ImportRequest<'_>,
-    announce: &(dyn Fn(bool) + Sync),
+    announce: &(dyn Fn(ImportFit) + Sync),
 ) -> Result<(Imported, bool), CommandFailure> {
     let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
     let desired = hand.session.wanted(listener.clone()).await?;
     let context = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
-    let imported = import::import(&context, &desired, wish, &|is_same| {
+    let imported = import::import(&context, &desired, wish, &|fit| {
         hand.bars.clear();
-        announce(is_same);
+        announce(fit);
     })
     .await?;
     Ok((imported, hand.session.keep(Some(wish.address)).await?))
 }
 
-fn tell(output: Printer, address: &Address, imported: &Imported, lockfile_written: bool, is_local: bool) {
-    let Imported { key, number, moved_from, content_known, archived, .. } = imported;
-    let notes = imported.notes(address);
+fn tell(
+    output: Printer,
+    address: &Address,
+    imported: &Imported,
+    notes: Vec<String>,
+    (lockfile_written, is_local): (bool, bool),
+) {
+    let Imported { key, number, moved_from, fit, archived, .. } = imported;
     if output.is_json() {
         let more = vec![
             ("moved_from", json!(moved_from.as_ref().map(Address::as_str))),
-            ("content_known", json!(content_known)),
+            ("content_known", json!(fit.is_content_known())),
             ("archived", json!(archived)),
             ("notes", json!(notes)),
             ("lockfile_written", json!(lockfile_written)),
@@ -136,11 +152,13 @@ fn tell(output: Printer, address: &Address, imported: &Imported, lockfile_writte
         .as_ref()
         .map(|from| format!(", taken over from {from}, which is no longer in the manifest"))
         .unwrap_or_default();
-    output.line(format!(
-        "{} {address} is asset {}, revision {number}{from}",
-        paint(TextStyle::Good, "imported:"),
-        key.asset_id
-    ));
+    let what = match fit {
+        ImportFit::Unused { .. } => format!("asset {} is revision {number} of {address}", key.asset_id),
+        ImportFit::Same | ImportFit::Differs { .. } => {
+            format!("{address} is asset {}, revision {number}{from}", key.asset_id)
+        }
+    };
+    output.line(format!("{} {what}", paint(TextStyle::Good, "imported:")));
     for note in notes {
         output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
     }

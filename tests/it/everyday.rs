@@ -306,16 +306,25 @@ fn import_says_before_it_writes_what_will_happen_and_how_to_go_back() {
     assert!(said.contains("`macadam forget ui/a.png` takes the import back.\n"), "{said}");
     project.run(&["forget", "--yes", "ui/a.png"]).expect(0);
     assert_eq!(project.sync()["summary"], json!({"create": 1}));
-    // Forgetting would drop its own asset too.
+    // What has its file stays in use.
     let (_, document) = project.json(&["open", "ui/a.png"]);
     let own = document["asset_id"].to_string();
     let said = project.run(&["import", "ui/a.png", &id]).expect(0).stderr;
-    assert!(said.contains(&format!("`macadam pin ui/a.png 1` goes back to asset {own}.\n")), "{said}");
-    project.run(&["pin", "ui/a.png", "1"]).expect(0);
-    project.run(&["unpin", "ui/a.png"]).expect(0);
+    assert!(said.starts_with(&format!("ui/a.png stays asset {own}, which has its file")), "{said}");
+    assert!(said.contains("`macadam import ui/a.png") && said.contains("--content-matches"), "{said}");
     let (_, document) = project.json(&["open", "ui/a.png"]);
-    assert_eq!((document["asset_id"].to_string(), remote.requests(ApiEndpoint::CreateAsset)), (own, 2));
-    let quiet = project.run(&["import", "ui/a.png", &id, "--content-matches"]);
+    assert_eq!((document["asset_id"].to_string(), remote.requests(ApiEndpoint::CreateAsset)), (own.clone(), 2));
+    project.run(&["import", "ui/a.png", &id, "--content-matches"]).expect(0);
+    // Where another one has its file next, a pin goes back.
+    project.write("ui/a.png", png(98));
+    let third = {
+        other.write("ui/y.png", png(97));
+        other.sync();
+        other.json(&["open", "ui/y.png"]).1["asset_id"].to_string()
+    };
+    let said = project.run(&["import", "ui/a.png", &third]).expect(0).stderr;
+    assert!(said.contains("`macadam pin ui/a.png ") && said.contains(&format!("goes back to asset {id}.\n")), "{said}");
+    let quiet = project.run(&["import", "ui/a.png", &third, "--content-matches"]);
     assert!(!quiet.stderr.contains("can't compare"), "{}", quiet.stderr);
 }
 

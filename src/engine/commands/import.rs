@@ -4,6 +4,8 @@
 //! Read next: [`super::resolve`] for other decisions of a person, `src/plan/moves.rs` for the
 //! choices that an import makes.
 
+use std::cmp::Reverse;
+
 use crate::cloud::failure::Failure;
 use crate::engine::commands::error::{self, CommandError};
 use crate::engine::commands::obstacle::Obstacle;
@@ -13,7 +15,7 @@ use crate::engine::remote::fetch::AssetQuery;
 use crate::engine::remote::observe;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
-use crate::model::asset::{AssetType, Moderation};
+use crate::model::asset::{AssetType, ContentChange, Moderation};
 use crate::model::change::Change;
 use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::digest::FieldDigest;
@@ -26,6 +28,7 @@ use crate::model::recorded::{Identity, Record, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::plan::current::last;
 use crate::plan::input_digest;
+use crate::plan::reason::WithArticle;
 use crate::platform::clock;
 
 /// The arguments of an import.
@@ -38,6 +41,82 @@ pub(crate) struct ImportRequest<'a> {
     pub content_matches: bool,
 }
 
+/// What becomes of an imported asset with the file that its address has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ImportFit {
+    /// It holds the file's content.
+    Same,
+    /// It is updated to the file's content, or an asset with that takes its place.
+    Differs {
+        /// Whether the asset's content is known.
+        known: bool,
+    },
+    /// The address stays another asset, which holds the file's content already.
+    Unused {
+        /// The other asset.
+        stays: AssetId,
+        /// Whether the imported asset's content is known.
+        known: bool,
+        /// The type, which Roblox doesn't update.
+        asset_type: AssetType,
+    },
+}
+
+impl ImportFit {
+    /// Returns the fit of an asset that holds `known` with a file of `wanted` bytes.
+    fn of(
+        record: Option<&Record>,
+        (asset_id, asset_type): (AssetId, AssetType),
+        known: Option<ContentHash>,
+        wanted: ContentHash,
+    ) -> Self {
+        if known == Some(wanted) {
+            return Self::Same;
+        }
+        let known = known.is_some();
+        let has_file = || record?.current(asset_type, wanted).map(|(key, _)| key.asset_id);
+        match has_file().filter(|other| *other != asset_id) {
+            Some(stays) if asset_type.on_content_change() == ContentChange::NewAsset => {
+                Self::Unused { stays, known, asset_type }
+            }
+            Some(_) | None => Self::Differs { known },
+        }
+    }
+
+    /// Returns whether the content of the imported asset is known.
+    pub(crate) const fn is_content_known(self) -> bool {
+        match self {
+            Self::Same => true,
+            Self::Differs { known } | Self::Unused { known, .. } => known,
+        }
+    }
+
+    /// Returns what a person should know of it; `None` where nothing follows.
+    pub(crate) fn note(self, address: &Address, asset_id: AssetId) -> Option<String> {
+        let or_same = |known: bool| {
+            let matching =
+                format!(". If they are the same, use `macadam import {address:#} {asset_id} --content-matches`");
+            if known { String::new() } else { matching }
+        };
+        match self {
+            Self::Same => None,
+            Self::Differs { known: true } => Some(format!(
+                "asset {asset_id} has other content than the file of {address}, so the next sync uploads the file"
+            )),
+            Self::Differs { known } => Some(format!(
+                "Macadam can't compare asset {asset_id} with the file of {address}, so the next sync uploads the file{}",
+                or_same(known)
+            )),
+            Self::Unused { stays, known, asset_type } => Some(format!(
+                "{address} stays asset {stays}, which has its file: Roblox can't update {} to another content. To use asset {asset_id} all the \
+                 same, pin {address} to it: `macadam history {address:#}` shows its number{}",
+                WithArticle(asset_type),
+                or_same(known)
+            )),
+        }
+    }
+}
+
 /// The result of an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Imported {
@@ -47,8 +126,8 @@ pub(crate) struct Imported {
     pub number: u64,
     /// The address that had the asset and left the manifest.
     pub moved_from: Option<Address>,
-    /// Whether its content is known.
-    pub content_known: bool,
+    /// What becomes of it with the file that the address has.
+    pub fit: ImportFit,
     /// Whether it is archived.
     pub archived: bool,
     /// Whether it is under review.
@@ -62,11 +141,11 @@ pub(crate) struct Imported {
 impl Imported {
     /// Returns notes for a person, one per line.
     pub(crate) fn notes(&self, address: &Address) -> Vec<String> {
-        let unknown = || {
-            format!(
-                "Macadam can't compare this asset with the file of {address}, so the next sync uploads the file. If they are the same, run this again with `--content-matches`"
-            )
-        };
+        self.fit.note(address, self.key.asset_id).into_iter().chain(self.notes_beside_fit(address)).collect()
+    }
+
+    /// Returns the notes but for that about the file, which is said before the import.
+    pub(crate) fn notes_beside_fit(&self, address: &Address) -> Vec<String> {
         let archived = || format!("the asset is archived: `macadam restore {address:#}` restores it");
         let reviewing = || "moderation is still checking it".to_owned();
         let shown = self.shown_by.iter().map(|other| format!("`{other}` shows it: the next sync gives it this asset"));
@@ -75,7 +154,7 @@ impl Imported {
                 "asset {other}, which {address} had until now, stays on Roblox, unused; `macadam history {address:#}` keeps its ID"
             )
         });
-        let notes = [(!self.content_known).then(unknown), self.archived.then(archived), self.reviewing.then(reviewing)];
+        let notes = [self.archived.then(archived), self.reviewing.then(reviewing)];
         notes.into_iter().flatten().chain(instead).chain(shown).collect()
     }
 }
@@ -191,8 +270,8 @@ impl ImportError {
     }
 }
 
-/// Imports an asset. Calls `before_writing` once it was found and may be imported, with whether it is
-/// known to hold the file's content. The caller writes the lockfile.
+/// Imports an asset. Calls `before_writing` once it was found and may be imported, with what becomes
+/// of it. The caller writes the lockfile.
 ///
 /// # Errors
 /// When the asset differs from the manifest, is another address's, or can't be fetched.
@@ -200,7 +279,7 @@ pub(crate) async fn import(
     context: &ExecutionContext,
     desired: &Desired,
     wish: ImportRequest<'_>,
-    before_writing: &(dyn Fn(bool) + Sync),
+    before_writing: &(dyn Fn(ImportFit) + Sync),
 ) -> Result<Imported, ImportError> {
     let ImportRequest { address, asset_id, .. } = wish;
     let (want, asset_type, content) = usable(desired, address)?;
@@ -215,11 +294,14 @@ pub(crate) async fn import(
         return Err(ImportError::NotTheSame { address: address.clone(), asset_id, why });
     }
     let key = effects::key_of(asset_type, &asset);
-    let is_same = |record: &Record| record.history.get(key).is_some_and(|fact| fact.content == Some(content));
-    before_writing(context.state_cache.read(|recorded| recorded.assets.values().any(is_same)));
+    let said = wish.content_matches.then_some(content);
+    let fit = context.state_cache.read(|recorded| {
+        let known = of_others(recorded, key).and_then(|fact| fact.content).or(said);
+        ImportFit::of(recorded.assets.get(address), (asset_id, asset_type), known, content)
+    });
+    before_writing(fit);
     let identity = Identity { asset_type, creator: want.creator, privacy: want.privacy, path: want.path.clone() };
-    let content = wish.content_matches.then_some(content);
-    let import = Import { wish, identity, content, fields, asset: &asset };
+    let import = Import { wish, identity, content: said, fit, fields, asset: &asset };
     let mut moved_from = None;
     let before = context.state_cache.read(|recorded| last(recorded.assets.get(address)?));
     let decide = |recorded: &Recorded| {
@@ -227,19 +309,19 @@ pub(crate) async fn import(
         import.changes(recorded, moved_from.as_ref())
     };
     context.state_cache.commit_with(decide).await?;
-    let (number, content_known) = context.state_cache.read(|recorded| {
-        let history = recorded.assets.get(address).map(|record| &record.history);
-        let known = history.and_then(|history| history.get(key)).is_some_and(|fact| fact.content.is_some());
-        (history.map_or(0, |history| history.number(key)), known)
-    });
+    let number = context
+        .state_cache
+        .read(|recorded| recorded.assets.get(address).map_or(0, |record| record.history.number(key)));
     Ok(Imported {
         key,
         number,
         moved_from,
-        content_known,
+        fit,
         archived: asset.archived == Some(true),
         reviewing: asset.moderation == Some(Moderation::Reviewing),
-        instead_of: before.map(|(key, _)| key.asset_id).filter(|before| *before != asset_id),
+        instead_of: before
+            .map(|(key, _)| key.asset_id)
+            .filter(|before| *before != asset_id && !matches!(fit, ImportFit::Unused { .. })),
         shown_by: desired
             .assets
             .iter()
@@ -263,6 +345,10 @@ fn usable<'a>(
     Ok((want, asset_type, facts.hash))
 }
 
+fn is_in_place(record: &Record) -> bool {
+    record.identity.asset_type.on_content_change() == ContentChange::InPlace
+}
+
 fn has(record: &Record, asset_id: AssetId) -> bool {
     record.history.of_asset(asset_id).next().is_some()
 }
@@ -274,11 +360,13 @@ fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>)
         let obstacle = Obstacle::of(address, desired, recorded, clock::now());
         return Err(ImportError::UnderWay { address: address.clone(), obstacle });
     }
-    // An asset of this address that was gone may be found again, and one with unknown content may
-    // become known: neither is another's.
+    // An asset of this address that was gone may be found again, one with unknown content may become
+    // known, and a Model may go back to the asset that it was before another import: neither is
+    // another's.
     let is_again = |owner: &Address, record: &Record| {
         let is_unknown = || record.history.of_asset(asset_id).all(|(_, fact)| fact.content.is_none());
-        owner == address && (record.history.is_gone(asset_id) || (wish.content_matches && is_unknown()))
+        let is_earlier = || is_in_place(record) && last(record).is_none_or(|(key, _)| key.asset_id != asset_id);
+        owner == address && (record.history.is_gone(asset_id) || is_earlier() || (wish.content_matches && is_unknown()))
     };
     let mut owners = recorded.assets.iter().filter(|(owner, record)| has(record, asset_id) && !is_again(owner, record));
     match owners.find(|(owner, _)| desired.assets.contains_key(*owner)) {
@@ -288,8 +376,8 @@ fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>)
     }
 }
 
-/// Returns the address that left the manifest with this asset; of several that share it, the one
-/// that made it.
+/// Returns the address that left the manifest with this asset; of several, the one that knows the
+/// newest revision of it, then the one that left last, then the one that made it.
 fn left_with(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) -> Option<Address> {
     let ImportRequest { address, asset_id, .. } = wish;
     if recorded.assets.get(address).is_some_and(|record| !record.history.is_empty()) {
@@ -300,9 +388,9 @@ fn left_with(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) ->
     });
     let with = left.filter_map(|(other, record)| {
         let (key, fact) = last(record)?;
-        (key.asset_id == asset_id).then_some((fact.shared, other))
+        (key.asset_id == asset_id).then_some((Reverse(key.version), record.removed, fact.shared, other))
     });
-    with.min().map(|(_, other)| other.clone())
+    with.min().map(|(.., other)| other.clone())
 }
 
 /// Returns how the asset differs from the manifest. A fact that Roblox doesn't state can't be
@@ -324,12 +412,19 @@ fn difference(want: &DesiredAsset, asset_type: AssetType, asset: &RemoteAsset) -
     (asset.moderation == Some(Moderation::Rejected)).then(|| "moderation rejected it".to_owned())
 }
 
+/// Returns what is known of a revision, whichever address has it.
+fn of_others(recorded: &Recorded, key: RevisionKey) -> Option<RevisionFact> {
+    let facts = recorded.assets.values().filter_map(|record| record.history.get(key));
+    facts.max_by_key(|fact| fact.content.is_some()).copied()
+}
+
 /// A checked import.
 struct Import<'a> {
     wish: ImportRequest<'a>,
     identity: Identity,
     /// The content, as stated by the user.
     content: Option<ContentHash>,
+    fit: ImportFit,
     /// The desired metadata.
     fields: FieldDigests,
     asset: &'a RemoteAsset,
@@ -337,12 +432,13 @@ struct Import<'a> {
 
 impl Import<'_> {
     fn changes(&self, recorded: &Recorded, moved_from: Option<&Address>) -> Vec<Change> {
-        let Self { wish: ImportRequest { address, asset_id, .. }, identity, content, asset, .. } = self;
+        let Self { wish: ImportRequest { address, asset_id, .. }, identity, content, fit, asset, .. } = self;
         let address = || Address::clone(address);
         let now = clock::now();
         let key = effects::key_of(identity.asset_type, asset);
         // If another branch made it, its content is known.
-        let known = recorded.assets.values().find_map(|record| record.history.get(key)?.content);
+        let of_another = of_others(recorded, key);
+        let known = of_another.and_then(|fact| fact.content);
         let fact = RevisionFact {
             made: Some((now, Origin::Import)),
             ..RevisionFact::new(1, known.or(*content), RevisionState::of_moderation(asset.moderation))
@@ -353,7 +449,7 @@ impl Import<'_> {
         match moved_from.and_then(|from| Some((from, recorded.assets.get(from)?))) {
             Some((from, record)) => {
                 changes.extend([Change::Move { from: from.clone(), to: address() }, set_identity]);
-                changes.extend(effects::looked_at(&address(), record, asset, None, false, now));
+                changes.extend(effects::looked_at(&address(), record, asset, of_another, false, now));
                 let untold = record.history.get(key).filter(|fact| fact.content.is_none());
                 changes.extend(untold.map(|known| learn(RevisionFact { content: *content, ..*known })));
             }
@@ -380,14 +476,16 @@ impl Import<'_> {
         if history.of_asset(*asset_id).next().is_none() {
             history.add(key, RevisionFact { ordinal: history.next_ordinal(), kind: Some(identity.kind()), ..fact });
         }
-        // The user's choice counts for more than the lockfile's, until it is written there.
-        let preferred = history.prefer(*asset_id, identity.kind()).into_iter();
-        changes.extend(preferred.map(|(asset_id, listing)| Change::SetListing {
-            address: address(),
-            asset_id,
-            listing: Some(listing),
-        }));
-        changes.push(Change::SetCurrentAsset { address: address(), asset_id: *asset_id });
+        if !matches!(fit, ImportFit::Unused { .. }) {
+            // The user's choice counts for more than the lockfile's, until it is written there.
+            let preferred = history.prefer(*asset_id, identity.kind()).into_iter();
+            changes.extend(preferred.map(|(asset_id, listing)| Change::SetListing {
+                address: address(),
+                asset_id,
+                listing: Some(listing),
+            }));
+            changes.push(Change::SetCurrentAsset { address: address(), asset_id: *asset_id });
+        }
         changes.push(Change::RecordObservation { asset: RemoteAsset::clone(asset) });
         changes.push(Change::SetBlocked { address: address(), blocked: None });
         let event = EventKind::Imported { asset_id: *asset_id, from: moved_from.cloned() };

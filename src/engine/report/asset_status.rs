@@ -299,6 +299,8 @@ impl StatusInputs<'_> {
             AssetState::Pending
         } else if self.is_unverified(record) {
             AssetState::Unverified
+        } else if self.is_unknown(record) {
+            AssetState::Pending
         } else {
             AssetState::Synced
         }
@@ -330,6 +332,11 @@ impl StatusInputs<'_> {
         parts.extend(self.is_unverified(record).then(|| {
             "it is known only from another tool's files; the next `macadam sync --once` checks it on Roblox".to_owned()
         }));
+        let is_unknown = self.is_unknown(record) && !self.is_unverified(record) && pin.is_none();
+        parts.extend(is_unknown.then(|| {
+            "Macadam can't compare its asset with its file, so the next `macadam sync --once` uploads the file"
+                .to_owned()
+        }));
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
@@ -337,6 +344,13 @@ impl StatusInputs<'_> {
     fn is_unverified(&self, record: Option<&Record>) -> bool {
         let current = self.want().zip(record).and_then(|(want, record)| current(want, record));
         current.is_some_and(|(_, fact)| fact.state == RevisionState::Unverified)
+    }
+
+    /// Returns whether nothing tells what its asset holds, as after an import: its file will be
+    /// uploaded, though it was not read here.
+    fn is_unknown(&self, record: Option<&Record>) -> bool {
+        let current = self.want().zip(record).and_then(|(want, record)| current(want, record));
+        self.unknown.is_some() && current.is_some_and(|(_, fact)| fact.content.is_none())
     }
 
     /// Returns where a person finds the new name of an asset that the manifest still calls by its

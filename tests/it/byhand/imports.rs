@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{MANIFEST, asset_id, content, is_settled, refused, remote, row};
 use crate::crash::stage::hash;
-use crate::support::{Project, Remote, png, rbxmx};
+use crate::support::{Project, Ran, Remote, png, rbxmx};
 
 /// A project of another person, whose sword and picture are at the remote.
 fn made_elsewhere(remote: &Remote, manifest: &str) -> (u64, u64) {
@@ -177,6 +177,68 @@ fn an_ambiguous_move_is_decided_by_an_import() {
     project.sync();
     is_settled(&remote, &project);
     assert_eq!(remote.assets().len(), 2);
+}
+
+/// A Model that was renamed and edited at once, twice, and was synced in between.
+#[test]
+fn a_model_is_taken_over_again_and_again_from_the_name_that_had_it_last() {
+    let remote = remote(&[]);
+    let manifest = "[creator]\nuser_id = 1\n[globs.m]\npath = \"m/*.rbxmx\"\n";
+    let project = Project::new(manifest).at(&remote.url());
+    let rename = |from: &str, to: &str| {
+        project.remove(&format!("m/{from}.rbxmx"));
+        project.write(&format!("m/{to}.rbxmx"), rbxmx(to));
+    };
+    project.write("m/a.rbxmx", rbxmx("a"));
+    project.sync();
+    let first = asset_id(&project, "m/a.rbxmx");
+    rename("a", "b");
+    project.sync();
+    let second = asset_id(&project, "m/b.rbxmx");
+    let Ran { stdout, stderr, .. } = project.run(&["import", "m/b.rbxmx", &first.to_string()]).expect(0);
+    let said = format!("{stderr}{stdout}");
+    assert_eq!(said.matches("uploads the file").count(), 1, "{said}");
+    assert_eq!(row(&project, "m/b.rbxmx")["state"], "pending");
+    // The way back is one.
+    assert!(said.contains(&format!("`macadam import m/b.rbxmx {second}` goes back to asset {second}")), "{said}");
+    project.run(&["import", "m/b.rbxmx", &second.to_string()]).expect(0);
+    is_settled(&remote, &project);
+    assert_eq!(asset_id(&project, "m/b.rbxmx"), second);
+    project.run(&["import", "m/b.rbxmx", &first.to_string()]).expect(0);
+    assert_eq!(project.sync()["summary"], json!({"update_content": 1}));
+    rename("b", "c");
+    let (_, told) = project.json(&["import", "m/c.rbxmx", &first.to_string()]);
+    assert_eq!((&told["moved_from"], &told["content_known"]), (&json!("m/b.rbxmx"), &json!(true)), "{told:#}");
+    // Macadam made that revision itself.
+    assert_eq!(project.sync()["summary"], json!({"update_content": 1}));
+    assert_eq!(content(&remote, first), hash(rbxmx("c").as_bytes()));
+    is_settled(&remote, &project);
+}
+
+#[test]
+fn an_imported_picture_with_other_content_than_the_file_does_not_pretend_to_be_used() {
+    let remote = remote(&[]);
+    let manifest = "[creator]\nuser_id = 1\n[globs.ui]\npath = \"ui/*.png\"\n";
+    let project = Project::new(manifest).at(&remote.url());
+    project.write("ui/x.png", png(1));
+    project.sync();
+    let old = asset_id(&project, "ui/x.png");
+    project.remove("ui/x.png");
+    project.write("ui/x2.png", png(2));
+    project.sync();
+    let new = asset_id(&project, "ui/x2.png");
+    let Ran { stdout, stderr, .. } = project.run(&["import", "ui/x2.png", &old.to_string()]).expect(0);
+    let said = format!("{stderr}{stdout}");
+    let stays =
+        format!("ui/x2.png stays asset {new}, which has its file: Roblox can't update an Image to another content");
+    assert!(said.contains(&stays) && !said.contains("uploads the file") && !said.contains("can't compare"), "{said}");
+    let number = said.split(&format!("asset {old} is revision ")).nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    // Promise, status and plan agree, and the way to use it is one.
+    assert_eq!(asset_id(&project, "ui/x2.png"), new);
+    is_settled(&remote, &project);
+    project.run(&["pin", "ui/x2.png", &number]).expect(0);
+    assert_eq!(asset_id(&project, "ui/x2.png"), old);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 2);
 }
 
 #[test]
