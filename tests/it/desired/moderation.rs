@@ -166,3 +166,14 @@ fn a_refused_name_fails_or_is_replaced_by_a_neutral_one() {
     check_converged("kept", &other, &remote);
     assert_eq!(row(&other, "a")["stored_display_name"], "fine");
 }
+
+#[test]
+fn a_new_picture_that_is_rejected_does_not_get_into_the_games_code() {
+    let remote = prompt();
+    verdicts(&remote, &[(0, ModerationVerdict::Rejected)]);
+    let project = Project::new(&format!("{GLOBS}\n[[outputs]]\npath = \"ids.luau\"\n")).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.run(&["sync", "--once"]).expect(1);
+    let id = asset_id(&project, "ui/a.png").to_string();
+    assert!(!project.read("ids.luau").contains(&id), "{}", project.read("ids.luau"));
+}
