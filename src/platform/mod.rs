@@ -7,6 +7,7 @@ mod access;
 pub(crate) mod atomic_file;
 pub(crate) mod below;
 pub(crate) mod clock;
+pub(crate) mod creatable;
 pub(crate) mod failpoint;
 pub(crate) mod file_id;
 pub(crate) mod fingerprint;

@@ -207,9 +207,14 @@ impl StateError {
             Self::Busy { .. } => {
                 Some("close other programs that have the state open, for example `sqlite3`".to_owned())
             }
-            Self::CreateFolder { source, .. } | Self::OpenFile { source, .. } => {
-                own_file::hint(source).map(str::to_owned)
-            }
+            Self::CreateFolder { source, .. } => Some(own_file::hint(source).map_or_else(
+                || {
+                    "give this user write access there, or point --state to a file in a folder where it has that"
+                        .to_owned()
+                },
+                str::to_owned,
+            )),
+            Self::OpenFile { source, .. } => own_file::hint(source).map(str::to_owned),
             Self::Misfit(_) | Self::Sql { .. } | Self::Closed => None,
         }
     }

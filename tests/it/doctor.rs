@@ -294,3 +294,13 @@ fn a_clone_whose_lockfile_lost_an_entry_is_told_where_it_is() {
     assert_eq!(result, "warning", "{text}");
     assert!(text.contains("lost an entry, which an earlier one in git's history has: ui/a.png"), "{text}");
 }
+
+/// A file in the place of a folder stands for a folder without rights: the tests may run as root.
+#[test]
+fn a_state_that_can_not_be_made_is_an_error_with_a_way_out() {
+    let project = Project::new(MANIFEST);
+    project.write(".macadam", "");
+    let (result, said) = results(&project, 1)["state"].clone();
+    assert_eq!(result, "error", "{said}");
+    assert!(said.contains("can't create the folder") && said.contains("--state"), "{said}");
+}

@@ -345,15 +345,16 @@ pub(super) fn lockfile(found: &LockfileFacts) -> Vec<CheckResult> {
 /// Whether git has the lockfile `name`, as it is here.
 fn tracking(known: &KnownToGit, name: &str, publishing: Publishing) -> Option<CheckResult> {
     let (topic, file) = (CheckTopic::Git, quoted(name));
+    let unchecked = |why: &str| Some(CheckResult::unchecked(topic, format!("{name} {why}")));
     match publishing {
-        Publishing::OfThisMachine => {
-            let message = format!("{name} belongs to a server on this machine, and stays out of git");
-            return Some(CheckResult::unchecked(topic, message));
+        Publishing::OfThisMachine if known.tracking == Tracking::Tracked => {
+            let message = format!("{name} is in git, but belongs to a server on this machine and to no Roblox");
+            let hint = format!("`git rm --cached {file}`, commit and push that; sync with Roblox writes the real one");
+            return Some(CheckResult::warning(topic, message, hint));
         }
-        Publishing::Lost => {
-            let message = format!("{name} was lost (above); commit it once it is back");
-            return Some(CheckResult::unchecked(topic, message));
-        }
+        Publishing::OfThisMachine => return unchecked("belongs to a server on this machine, and stays out of git"),
+        Publishing::Unknown => return unchecked("can't be used with this server (above)"),
+        Publishing::Lost => return unchecked("was lost (above); commit it once it is back"),
         Publishing::Usual => {}
     }
     match known.tracking {

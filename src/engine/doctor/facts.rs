@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::cloud::wire::key::KeyFacts;
 use crate::engine::workspace::git::ask::{self, Tracking};
@@ -20,7 +21,8 @@ use crate::model::path::ProjectPath;
 use crate::model::shown::with_causes;
 use crate::plan::reason::hold::HoldReason;
 use crate::platform::own_file::Access;
-use crate::platform::{plain_file, space};
+use crate::platform::{creatable, plain_file, space};
+use crate::state::StateError;
 use crate::state::lock::{self, Occupancy};
 use crate::state::lockfile::{self, driver};
 use crate::state::store::Store;
@@ -100,15 +102,18 @@ pub(super) enum Publishing {
     Lost,
     /// It belongs to a server on this machine.
     OfThisMachine,
+    /// It can't be used with the server on this machine, so it may be another's.
+    Unknown,
 }
 
 impl Publishing {
     /// What becomes of this lockfile, if its server is on this machine, and if not.
     pub(super) const fn of(lockfile: &LockfileFacts, is_local: bool) -> Self {
-        match (is_local, &lockfile.lost) {
-            (true, _) => Self::OfThisMachine,
-            (false, Some(_)) => Self::Lost,
-            (false, None) => Self::Usual,
+        match (is_local, &lockfile.read, &lockfile.lost) {
+            (true, Ok(_), _) => Self::OfThisMachine,
+            (true, Err(_), _) => Self::Unknown,
+            (false, _, Some(_)) => Self::Lost,
+            (false, _, None) => Self::Usual,
         }
     }
 }
@@ -185,10 +190,16 @@ const PROC_BYTES: u64 = 64;
 
 /// Looks at the state. Blocks: it reads all of it.
 pub(super) fn state(project: &Project, remote: &str) -> StateFacts {
-    let told = |error: crate::state::StateError| (with_causes(&error), error.hint());
+    let told = |error: StateError| (with_causes(&error), error.hint());
     let mut has_lost_outcomes = false;
     let opened = Store::open_read_only(&project.state, remote).and_then(|store| {
-        let Some(store) = store else { return Ok(false) };
+        let Some(store) = store else {
+            let (path, making) = (project.state.clone(), creatable::check(&project.state));
+            return making.map(|()| false).map_err(|error| StateError::CreateFolder {
+                path: path.parent().map(Path::to_path_buf).unwrap_or(path),
+                source: Arc::new(error),
+            });
+        };
         has_lost_outcomes = store.has_lost_outcomes()?;
         store.integrity_check().map(|()| true)
     });

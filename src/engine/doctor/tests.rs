@@ -229,9 +229,9 @@ fn git_must_track_and_merge_the_lockfile() {
     check(&of_merge(true, Some(UnfinishedMerge::Incomplete)), "git error", "`git checkout --merge -- a.lock.toml`");
     check(&of_merge(true, Some(UnfinishedMerge::Complete)), "git error", "`git add a.lock.toml`");
     check(&of_merge(true, Some(UnfinishedMerge::Unreadable)), "git unchecked", "isn't finished");
-    let untracked = |publishing| {
+    let as_tracked = |tracking, publishing| {
         let known = KnownToGit {
-            tracking: Tracking::Untracked,
+            tracking,
             exists: true,
             is_modified: true,
             unfinished_merge: None,
@@ -241,7 +241,10 @@ fn git_must_track_and_merge_the_lockfile() {
         };
         checks::git(&GitFacts::Known(known), "a.lock.toml", publishing)
     };
+    let untracked = |publishing| as_tracked(Tracking::Untracked, publishing);
     check(&untracked(Publishing::OfThisMachine), "git unchecked", "stays out of git");
+    check(&as_tracked(Tracking::Tracked, Publishing::OfThisMachine), "git warning", "`git rm --cached a.lock.toml`");
+    check(&as_tracked(Tracking::Tracked, Publishing::Unknown), "git unchecked", "can't be used with this server");
     check(&untracked(Publishing::Lost), "git unchecked", "once it is back");
     check(&of_merge(false, None), "git warning", "git checkout -- a.lock.toml");
     check(&checks::git(&GitFacts::NoCheckout, "a", Publishing::Usual), "git unchecked", "put the project into git");

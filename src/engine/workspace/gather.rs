@@ -122,7 +122,7 @@ pub(crate) fn gather_beside<'a>(
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
     let last = LastScan { cache: &FileCache::new(), history: &SavedAnswer::default() };
-    let in_progress = &FilesInProgress::default();
+    let in_progress = &in_progress_now(project);
     let search = Search { project, last, in_progress, listener, remember: RememberInputs::No };
     search.run(read_manifest(project)?, known)
 }
