@@ -296,8 +296,9 @@ pub(super) fn although(mut failure: CommandFailure, what: &str, then: &str) -> C
     failure.rendered = None;
     if let Some(problem) = failure.problems.first_mut() {
         problem.message = format!("{what}: {}", problem.message);
-        let hint = problem.hint.take().map(|hint| format!("{hint}; ")).unwrap_or_default();
-        problem.hint = Some(format!("{hint}{then}"));
+        let hints = problem.hint.take().into_iter().chain((!then.is_empty()).then(|| then.to_owned()));
+        let hints: Vec<String> = hints.collect();
+        problem.hint = (!hints.is_empty()).then(|| hints.join("; "));
     }
     failure
 }

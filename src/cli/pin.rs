@@ -75,8 +75,8 @@ struct Edited {
     changed: bool,
     /// The edit in words, for a person.
     what: String,
-    /// How to undo it, for a person.
-    undo: String,
+    /// How to undo it, for a person, if there is a way.
+    undo: Option<String>,
     is_rehearsal: bool,
     /// The server is on this machine.
     is_local: bool,
@@ -162,7 +162,7 @@ pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Res
             is_single: selection.is_single,
             changed: false,
             what: format!("{} {verb} pinned to revision {}{asset}", names(&selection.addresses), args.revision),
-            undo: format!("`macadam unpin {}` removes the pin", typed.join(" ")),
+            undo: Some(format!("`macadam unpin {}` removes the pin", typed.join(" "))),
             is_rehearsal: global.emulator,
             is_local: target::is_local(global),
             outputs: Vec::new(),
@@ -266,7 +266,7 @@ pub(super) async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) ->
         is_single: selection.is_single,
         changed: false,
         what: format!("{names} {verb} no longer pinned"),
-        undo: "Macadam uses the file again".to_owned(),
+        undo: None,
         is_rehearsal: global.emulator,
         is_local: target::is_local(global),
         outputs: Vec::new(),
@@ -337,7 +337,10 @@ async fn finish(output: Printer, target: &ProjectTarget, mut hand: Hand, mut edi
         }
         return Exit::Success;
     };
-    tell_shortfall(output, target, &edited, (outcome, more), failure)
+    // The next sync leaves it on hold.
+    let tries_again = report.stop.is_some() || report.held.is_empty();
+    let failure = not_carried_out(target, &edited, failure, tries_again);
+    tell_shortfall(output, &edited, (outcome, more), failure)
 }
 
 /// Has the running service edit the manifest and sync it, and prints the result. `None`: there is
@@ -366,7 +369,8 @@ async fn by_service(
         // Whatever became of the service, the manifest says what is wanted.
         Err(failure) if pins::are_written(&String::from_utf8_lossy(&after), pins) => {
             edited.look_up(target);
-            Ok(Some(tell_shortfall(output, target, edited, ("waiting", vec![by_service]), failure)))
+            let failure = not_carried_out(target, edited, failure, true);
+            Ok(Some(tell_shortfall(output, edited, ("waiting", vec![by_service]), failure)))
         }
         Err(failure) => Err(failure),
     }
@@ -388,12 +392,10 @@ fn tell_done(output: Printer, edited: &Edited, answer: RequestDone, by_service: 
 
 fn tell_shortfall(
     output: Printer,
-    target: &ProjectTarget,
     edited: &Edited,
     (outcome, more): (&'static str, Vec<(&'static str, Value)>),
     failure: CommandFailure,
 ) -> Exit {
-    let failure = not_carried_out(target, edited, failure);
     if output.is_json() {
         output.stopped(edited.document(outcome, more), &failure);
     } else {
@@ -403,10 +405,16 @@ fn tell_shortfall(
 }
 
 /// The failure after the manifest was edited: Roblox doesn't have it yet.
-fn not_carried_out(target: &ProjectTarget, edited: &Edited, failure: CommandFailure) -> CommandFailure {
+fn not_carried_out(
+    target: &ProjectTarget,
+    edited: &Edited,
+    failure: CommandFailure,
+    tries_again: bool,
+) -> CommandFailure {
     let what = format!("{} in {}, but that isn't done yet", edited.what, edited.place(target));
-    let then = format!("`macadam sync --once` tries it again; {}", edited.undo);
-    command_context::although(failure, &what, &then)
+    let again = tries_again.then(|| "`macadam sync --once` tries it again".to_owned());
+    let then: Vec<String> = again.into_iter().chain(edited.undo.clone()).collect();
+    command_context::although(failure, &what, &then.join("; "))
 }
 
 fn last_line(output: Printer, edited: &Edited) {

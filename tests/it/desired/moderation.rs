@@ -167,6 +167,22 @@ fn a_refused_name_fails_or_is_replaced_by_a_neutral_one() {
     assert_eq!(row(&other, "a")["stored_display_name"], "fine");
 }
 
+/// Nothing that the messages propose is known to fail.
+#[test]
+fn a_pin_that_leads_back_to_a_rejected_file_does_not_promise_another_try() {
+    let remote = prompt();
+    let project = Project::new(GLOBS).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.sync();
+    verdicts(&remote, &[(0, ModerationVerdict::Rejected)]);
+    project.write("ui/a.png", png(2));
+    project.run(&["sync", "--once"]).expect(1);
+    project.run(&["pin", "ui/a.png", "1"]).expect(0);
+    let said = project.run(&["unpin", "ui/a.png"]).expect(1).stderr;
+    assert!(said.contains("no longer pinned") && said.contains("rejected this content"), "{said}");
+    assert!(said.contains("change the file") && !said.contains("tries it again"), "{said}");
+}
+
 #[test]
 fn a_new_picture_that_is_rejected_does_not_get_into_the_games_code() {
     let remote = prompt();
