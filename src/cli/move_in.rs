@@ -33,7 +33,9 @@ impl From<MoveError> for CommandFailure {
         match error {
             MoveError::Gather(error) => error.into(),
             MoveError::Credential { .. } => Self::of(Exit::Credential, &error, hint),
-            MoveError::NoCreator { .. } | MoveError::OtherCreator { .. } => Self::of(Exit::Usage, &error, hint),
+            MoveError::NoCreator { .. } | MoveError::OtherCreator { .. } | MoveError::AllOfAnother { .. } => {
+                Self::of(Exit::Usage, &error, hint)
+            }
             MoveError::Exists { .. } | MoveError::WouldUpload { .. } => Self::of(Exit::Unreconciled, &error, hint),
             error => Self::of(Exit::Unusable, &error, hint),
         }
@@ -229,6 +231,9 @@ impl Told<'_> {
             self.tool.name()
         ));
         output.line(match (self.checked, assets.len() - self.confirmed()) {
+            (true, 0) if assets.is_empty() => {
+                "there was no asset of which Roblox could confirm owner and type".to_owned()
+            }
             (true, 0) => "Roblox confirmed the owner and type of every asset".to_owned(),
             (true, left) => format!(
                 "Roblox did not confirm {}: the next sync asks again before it changes anything",

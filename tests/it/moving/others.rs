@@ -51,6 +51,11 @@ fn tarmac_moves_in_by_path_and_hash() {
     // Tarmac doesn't record the user.
     let ran = without_key(&project, &["import", "--from", "tarmac.toml"]).expect(64);
     assert!(ran.stderr.contains("--creator user:ID"), "{}", ran.stderr);
+    // Nor does anything but Roblox know that this is another one.
+    let ran = project.run(&["import", "--from", "tarmac.toml", "--creator", "user:5"]).expect(64);
+    let said = "all 2 assets belong to user 1, not to user 5; nothing was written";
+    assert!(ran.stderr.contains(said) && ran.stderr.contains("`--creator user:1`"), "{}", ran.stderr);
+    assert!(!project.file("assets.toml").exists() && !project.file("assets.lock.toml").exists());
     let told = move_in(&project, &["tarmac.toml", "--creator", "user:1"]);
     assert_eq!(told["assets"].as_array().unwrap().len(), 2, "{told:#}");
     assert_eq!(found(&told, "packed_sheet"), ["sheets/one.png", "sheets/two.png"]);

@@ -30,6 +30,16 @@ pub(crate) enum MoveError {
         /// As found.
         found: Creator,
     },
+    /// Every asset has one and the same owner, and it is not the one that was given.
+    #[error("{}, not to {}; nothing was written", all_belong(*.count, *.found), .given.in_words())]
+    AllOfAnother {
+        /// As given.
+        given: Creator,
+        /// As Roblox says.
+        found: Creator,
+        /// The number of assets.
+        count: usize,
+    },
     /// A file exists already.
     #[error("{} already exists, and Macadam overwrites nothing", .path.display())]
     Exists { path: PathBuf },
@@ -58,12 +68,18 @@ pub(crate) enum MoveError {
     Write { path: PathBuf, source: AtomicWriteError },
 }
 
+fn all_belong(count: usize, owner: Creator) -> String {
+    let all = if count == 1 { "the one asset belongs".to_owned() } else { format!("all {count} assets belong") };
+    format!("{all} to {}", owner.in_words())
+}
+
 impl MoveError {
     /// Returns how to fix it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Read(error) => error.hint(),
             Self::NoCreator { .. } => Some("add `--creator user:ID` or `--creator group:ID`".to_owned()),
+            Self::AllOfAnother { found, .. } => Some(format!("import with `--creator {found}`")),
             Self::OtherCreator { .. } => Some("leave --creator out, or correct the tool's file".to_owned()),
             Self::Exists { .. } => {
                 Some("move it away first, or choose another manifest with `--manifest PATH`".to_owned())

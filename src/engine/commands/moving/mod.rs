@@ -322,13 +322,20 @@ impl ToolProject {
             return Err(MoveError::Credential { message, hint });
         }
         let mut foreign = Vec::new();
+        let (mut owners, mut others) = (BTreeSet::new(), 0_usize);
         for (path, claim) in &self.claims.assets {
             let want = address(path).and_then(|address| gathered.desired.assets.get(&address));
             let Some(asset_type) = want.and_then(|want| want.asset_type) else { continue };
             let kind = Kind { asset_type, creator: claim.creator.unwrap_or(self.creator) };
             match answers.get(&claim.asset_id) {
                 Some(QueryResult::Present(asset)) => match Mismatch::of(kind, asset) {
-                    Some(mismatch) => foreign.push((path.clone(), format!("{path} ({})", said(mismatch)))),
+                    Some(mismatch) => {
+                        match mismatch {
+                            Mismatch::Creator { found, .. } if claim.creator.is_none() => _ = owners.insert(found),
+                            _ => others += 1,
+                        }
+                        foreign.push((path.clone(), format!("{path} ({})", said(mismatch))));
+                    }
                     None => record_state(&mut self.claims.findings, &mut self.states, path, claim, asset),
                 },
                 Some(QueryResult::Gone) => {
@@ -336,6 +343,13 @@ impl ToolProject {
                 }
                 Some(QueryResult::Unknown { .. }) | None => {}
             }
+        }
+        // A wrong owner would freeze every asset.
+        if let (Some(found), 1, 0) = (owners.first(), owners.len(), others)
+            && self.source.creator.is_none()
+            && self.claims.assets.len() == foreign.len()
+        {
+            return Err(MoveError::AllOfAnother { given: self.creator, found: *found, count: foreign.len() });
         }
         for (path, subject) in &foreign {
             self.claims.claim_existing(path, FindingKind::Mismatch, subject);
