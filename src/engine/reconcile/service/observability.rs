@@ -45,14 +45,24 @@ pub(crate) struct Observability {
     ready: bool,
     waits_for: Option<String>,
     ids: ChangeIds,
-    /// When each address last changed, and the change's id, until it is synced.
-    changed_at: BTreeMap<Address, (Duration, ChangeId)>,
+    /// The last change of each address, until it is synced.
+    changed_at: BTreeMap<Address, FollowedChange>,
     held: BTreeMap<Address, HoldReason>,
     /// Addresses whose first file is not whole yet.
     being_written: BTreeSet<Address>,
     drifts: BTreeMap<Address, DriftKind>,
     /// There was nothing to do at the last plan, and the log says so.
     is_up_to_date: bool,
+}
+
+/// A change of an address whose way is followed.
+struct FollowedChange {
+    /// When it was seen.
+    since: Duration,
+    /// Its ID in the log.
+    id: ChangeId,
+    /// A plan had something to do for it, or held it.
+    has_effect: bool,
 }
 
 impl Observability {
@@ -152,15 +162,18 @@ impl Observability {
     pub(super) fn changed(&mut self, addresses: &BTreeSet<Address>) {
         let now = clock::elapsed();
         for address in addresses {
-            let (_, id) = self.changed_at.entry(address.clone()).or_insert_with(|| (now, self.ids.next_id()));
-            let _following = id.span().entered();
+            let change = self.changed_at.entry(address.clone()).or_insert_with(|| {
+                let id = self.ids.next_id();
+                FollowedChange { since: now, id, has_effect: false }
+            });
+            let _following = change.id.span().entered();
             tracing::debug!(%address, "changed");
         }
     }
 
     /// Returns the span that puts the change's id on log lines.
     pub(super) fn span(&self, address: &Address) -> tracing::Span {
-        self.changed_at.get(address).map_or_else(tracing::Span::none, |(_, id)| id.span())
+        self.changed_at.get(address).map_or_else(tracing::Span::none, |change| change.id.span())
     }
 
     /// Logs and counts the outcome of a step; one that a refused key stopped is told as that.
@@ -217,21 +230,18 @@ impl Observability {
         let acting: BTreeSet<&Address> = plan.steps.iter().map(|step| &step.address).chain(in_progress).collect();
         let is_planned = |address: &Address| part.is_none_or(|part| part.assets.contains_key(address));
         let now = clock::elapsed();
-        let synced: Vec<Address> = self
-            .changed_at
-            .keys()
-            .filter(|address| {
-                is_planned(address)
-                    && !acting.contains(address)
-                    && !plan.held.iter().any(|hold| hold.address == **address)
-            })
-            .cloned()
-            .collect();
-        for address in synced {
-            if let Some((since, _)) = self.changed_at.remove(&address) {
-                self.metrics.synced_after(now.saturating_sub(since));
+        let is_open =
+            |address: &Address| acting.contains(address) || plan.held.iter().any(|hold| hold.address == *address);
+        let metrics = &self.metrics;
+        self.changed_at.retain(|address, change| {
+            change.has_effect |= is_open(address);
+            let is_synced = is_planned(address) && !is_open(address);
+            // At the start everything counts as changed, and nearly all of it is up to date.
+            if is_synced && change.has_effect {
+                metrics.synced_after(now.saturating_sub(change.since));
             }
-        }
+            !is_synced
+        });
         // A file that is still being written settles in a moment; nothing to report.
         let early = |hold: &&Hold| matches!(&hold.reason, HoldReason::File(problem) if problem.is_being_written());
         let holds: Vec<&Hold> = plan.held.iter().filter(|hold| !early(hold)).collect();
