@@ -214,7 +214,10 @@ fn show(output: Printer, rows: &[AssetStatus], rehearsal: bool) {
 /// The remarks under a row.
 fn remarks(row: &AssetStatus) -> Vec<String> {
     let mut remarks = Vec::new();
-    if let Some(moderation) = row.moderation.filter(|moderation| *moderation != Moderation::Approved) {
+    // A rejection is an error, which says so itself.
+    let is_told = |moderation: &Moderation| *moderation == Moderation::Rejected && row.error.is_some();
+    let shown = row.moderation.filter(|moderation| *moderation != Moderation::Approved && !is_told(moderation));
+    if let Some(moderation) = shown {
         let since = row.under_review_since.map(|at| format!(" since {}", Minute(at))).unwrap_or_default();
         remarks.push(format!("moderation: {}{since}", moderation.name()));
     }

@@ -57,6 +57,37 @@ fn recreate_asks_before_it_uploads_many_assets_again() {
     assert_eq!(remote.writes(), writes + 51, "{ran}");
 }
 
+#[test]
+#[cfg(unix)]
+fn what_follows_a_question_that_ctrl_c_ends_has_a_line_of_its_own() {
+    use std::io::{Read as _, Write as _};
+    use std::process::{Command, Stdio};
+
+    let remote = Remote::start();
+    let project = Project::new(&format!("{USER}{TAIL}")).at(&remote.url());
+    (1..=51).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    let asked = project.command(&["sync", "--once"]);
+    let words = [asked.get_program()].into_iter().chain(asked.get_args());
+    let words: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    let mut command = Command::new("script");
+    command.args(["-qec", &words.join(" "), "/dev/null"]).current_dir(project.path()).env_clear();
+    command.envs(asked.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut typed, mut shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"Continue? [y/N] ") {
+        let mut byte = [0];
+        shown.read_exact(&mut byte).unwrap();
+        seen.push(byte[0]);
+    }
+    typed.write_all(b"\x03").unwrap();
+    let mut rest = String::new();
+    shown.read_to_string(&mut rest).unwrap();
+    child.wait().unwrap();
+    assert!(rest.starts_with("^C\r\n"), "{rest:?}");
+    assert_eq!(remote.writes(), 0);
+}
+
 /// The server's asset IDs don't exist on Roblox.
 #[test]
 fn a_question_names_a_server_on_this_machine_and_not_roblox() {
