@@ -13,12 +13,13 @@ use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, fitted, paint};
 use super::owner::OwnerText;
 use super::question;
+use super::schema_file::{self, SCHEMA};
 use crate::engine::commands::moving;
 use crate::engine::workspace::git::ask::{INHERITED, Tracking, setting, tracking};
 use crate::engine::workspace::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE, Project};
 use crate::engine::workspace::state_folder::StateFolder;
 use crate::files;
-use crate::manifest::{self, Diagnostic, schema};
+use crate::manifest::{self, Diagnostic};
 use crate::model::asset::FileFormat;
 use crate::model::desired::{FileSelection, GlobPattern};
 use crate::model::ids::{Creator, UserId};
@@ -34,9 +35,6 @@ const ATTRIBUTES: &str = include_str!("init/gitattributes");
 
 /// Stands for the lockfile's name in [`ATTRIBUTES`].
 const LOCKFILE: &str = "LOCKFILE";
-
-/// The manifest's schema, to which the template's first line leads editors.
-const SCHEMA: &str = "assets.schema.json";
 
 /// The example of owners in [`MANIFEST`], which the real one replaces.
 const OWNERS: &str = "# user_id = 1234567\n# group_id = 7654321\n";
@@ -104,7 +102,7 @@ pub(super) fn run(
         (root.join(".gitattributes"), attributes.clone(), How::New),
     ];
     if !manifest.exists() {
-        files.push((root.join(SCHEMA), format!("{:#}\n", schema()), How::New));
+        files.push((root.join(SCHEMA), schema_file::text(), How::New));
     }
     // In a git checkout the state isn't here. The command that makes the state reports problems.
     let existing = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);

@@ -47,6 +47,7 @@ mod question;
 mod recreate;
 mod renamed;
 mod resolve;
+mod schema_file;
 mod selection;
 mod service;
 mod service_client;

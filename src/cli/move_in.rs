@@ -12,6 +12,7 @@ use super::interruption::Interruption;
 use super::invocation;
 use super::output::{Printer, TextStyle, fitted, paint, plural};
 use super::plan::preview;
+use super::schema_file::{self, SCHEMA};
 use super::target::{self, ProjectTarget};
 use crate::engine::commands::moving::{self, MoveError, PreparedImport, ToolProject};
 use crate::engine::reconcile::shutdown::Shutdown;
@@ -77,8 +78,9 @@ pub(super) async fn run(
     }
     let ready = tokio::task::block_in_place(|| {
         let ready = moved.finish(&listener)?;
+        schema_file::write(&target.project.root)?;
         ready.write()?;
-        Ok::<_, MoveError>(ready)
+        Ok::<_, CommandFailure>(ready)
     })?;
     let preview = preview(output, global, &target, &PlanOptions::default(), false).await?;
     let told = Told { tool, target: &target, ready: &ready, preview: &preview, checked, missing_record };
@@ -227,7 +229,7 @@ impl Told<'_> {
             ));
         }
         output.line(format!(
-            "wrote {manifest} and {lockfile}; nothing was uploaded, and no file of {} was changed",
+            "wrote {manifest}, {lockfile} and {SCHEMA}; nothing was uploaded, and no file of {} was changed",
             self.tool.name()
         ));
         output.line(match (self.checked, assets.len() - self.confirmed()) {
@@ -300,7 +302,8 @@ impl Told<'_> {
             output.line(format!("  {number}. {text}"));
             output.to_copy(format!("     {}", invocation::repeated().added_to_one(&command)));
         }
-        let files: Vec<String> = [manifest, lockfile, ".gitattributes".to_owned()].into_iter().chain(codes).collect();
+        let files: Vec<String> =
+            [manifest, lockfile, SCHEMA.to_owned(), ".gitattributes".to_owned()].into_iter().chain(codes).collect();
         let tool = self.tool.name();
         output.line(format!("  {last}. Commit {}, and stop running {tool}.", files.join(", ")));
     }

@@ -128,7 +128,7 @@ impl ManifestDraft {
     /// Returns the text of the manifest.
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
-            "# Written by `macadam import --from {}`: see docs/moving.md of Macadam, and assets.toml.example for every key.\n\n[creator]\n",
+            "#:schema ./assets.schema.json\n# Written by `macadam import --from {}`: see docs/moving.md of Macadam, and assets.toml.example for every key.\n\n[creator]\n",
             self.tool.file_name()
         );
         let _ = writeln!(text, "{}", owner(self.creator));
@@ -274,7 +274,8 @@ mod tests {
                       [inputs.sounds]\npath = \"assets/sounds/**/*.ogg\"\noutput_path = \"src\"\n[inputs.sounds.web]\n\"a \\\"b\\\".ogg\" = { id = 9 }\n";
         let mut draft = draft(config);
         draft.exclude("assets/icons/[x].png");
-        let expected = "# Written by `macadam import --from asphalt.toml`: see docs/moving.md of Macadam, and assets.toml.example for every key.
+        let expected = "#:schema ./assets.schema.json
+# Written by `macadam import --from asphalt.toml`: see docs/moving.md of Macadam, and assets.toml.example for every key.
 
 [creator]
 user_id = 1

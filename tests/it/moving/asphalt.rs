@@ -197,7 +197,7 @@ fn the_report_says_what_came_along_and_what_to_do_next() {
     for expected in [
         "moved in: 4 files of Asphalt",
         "owned by user 1",
-        "wrote assets.toml and assets.lock.toml; nothing was uploaded",
+        "wrote assets.toml, assets.lock.toml and assets.schema.json; nothing was uploaded",
         "Roblox confirmed the owner and type of every asset",
         "plan: the next sync uploads nothing",
         "macadam outputs --adopt",

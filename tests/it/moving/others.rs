@@ -78,6 +78,9 @@ fn the_commands_that_follow_a_move_name_the_server_of_the_move() {
     let from = ["import", "--from", "tarmac.toml", "--creator", "user:1"];
     let ran = Ran::of(project.command(&from).env_remove("MACADAM_STAND_IN").output().unwrap()).expect(0);
     let server = format!(" --api-url {}", remote.url());
+    // Editors find the schema by the first line.
+    assert!(project.read("assets.toml").starts_with("#:schema ./assets.schema.json\n"));
+    assert_eq!(project.read("assets.schema.json"), project.run(&["schema"]).expect(0).stdout);
     let commands: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("     macadam ")).collect();
     assert!(commands.len() >= 2, "{}", ran.stdout);
     // `init` asks no server.
