@@ -262,6 +262,7 @@ fn sync_and_pin_name_the_outputs_to_commit() {
     project.write("ui/a.png", png(9));
     project.sync();
     let pinned = project.run(&["pin", "ui/a.png", "1"]).expect(0).stdout;
+    assert!(pinned.contains("wrote           ids.json\n"), "{pinned}");
     assert!(pinned.contains("Commit the manifest, the lockfile and ids.json, or"), "{pinned}");
     project.write("ids.json", "old");
     project.run(&["outputs", "--adopt", "--yes"]).expect(0);
