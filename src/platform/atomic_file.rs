@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 
 use super::access::{Access, PathRefusal};
 use super::failpoint;
+use super::fingerprint;
 use super::folder::{Folder, split};
 use super::own_file;
 use super::space;
+use crate::model::file::Fingerprint;
 
 /// An error that kept a file from being replaced. The old one is unchanged, unless the variant says
 /// otherwise.
@@ -109,7 +111,7 @@ pub(crate) fn write_atomic_for<F>(access: Access, path: &Path, write: F) -> Resu
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
 {
-    replace(access, path, write, || Ok(true)).map(|_| ())
+    replace(access, path, write, || Ok(true)).map(drop)
 }
 
 /// The same, unless `still` finds, just before the replacement, that the old file has changed. Then
@@ -123,27 +125,21 @@ where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
     S: FnOnce() -> io::Result<bool>,
 {
-    write_atomic_for_if(Access::Usual, path, write, still)
+    replace(Access::Usual, path, write, still).map(|written| written.is_some())
 }
 
-/// The same, with the permissions of `access` for a new file.
+/// The same, with the permissions of `access` for a new file. Returns the fingerprint that the new
+/// content had before it got its name; `None` if the old file stays. A file of that inode, size and
+/// time of modification is the new one.
 ///
 /// # Errors
 /// Like [`write_atomic_if`].
-pub(crate) fn write_atomic_for_if<F, S>(
+pub(crate) fn replace<F, S>(
     access: Access,
     path: &Path,
     write: F,
     still: S,
-) -> Result<bool, AtomicWriteError>
-where
-    F: FnOnce(&mut dyn Write) -> io::Result<()>,
-    S: FnOnce() -> io::Result<bool>,
-{
-    replace(access, path, write, still)
-}
-
-fn replace<F, S>(access: Access, path: &Path, write: F, still: S) -> Result<bool, AtomicWriteError>
+) -> Result<Option<Fingerprint>, AtomicWriteError>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
     S: FnOnce() -> io::Result<bool>,
@@ -161,15 +157,16 @@ where
 
     let temporary = folder.temporary(name, access.new_file());
     let mut temporary = temporary.map_err(|source| AtomicWriteError::Create { path: path(), source })?;
-    fill(temporary.file(), old, write).map_err(|source| AtomicWriteError::Write { path: path(), source })?;
+    let filled = fill(temporary.file(), old, write).and_then(|()| fingerprint::of(temporary.file()));
+    let written = filled.map_err(|source| AtomicWriteError::Write { path: path(), source })?;
     failpoint::hit("temporary_written");
     if !still().map_err(|source| AtomicWriteError::Replace { path: path(), source })? {
-        return Ok(false);
+        return Ok(None);
     }
     temporary.persist(name).map_err(|source| AtomicWriteError::Replace { path: path(), source })?;
     failpoint::hit("replaced");
     folder.sync().map_err(|source| AtomicWriteError::Sync { path: path(), source })?;
-    Ok(true)
+    Ok(Some(written))
 }
 
 /// Reserved disk blocks for a later write. Dropping this frees them for it.

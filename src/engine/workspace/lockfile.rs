@@ -42,7 +42,7 @@ pub struct Lockfile {
     /// The fingerprint of the file as last read or written. While it matches, the file has nothing
     /// new.
     known: Option<String>,
-    /// What the file system said of that file before it was read.
+    /// What the file system said of that file before it was read, or says since it was written.
     stamp: Option<Stamp>,
     /// What that file was made from, if by this process.
     made_from: Option<MadeFrom>,
@@ -366,6 +366,7 @@ impl Lockfile {
                 self.digests = written.digests.map(Arc::new);
                 self.length = written.length;
                 self.made_from = Some(written.made_from);
+                self.stamp = written.stamp;
                 self.unreported = true;
                 Some(true)
             }

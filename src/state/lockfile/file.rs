@@ -11,8 +11,9 @@ use super::write::write;
 use super::{Ledger, LockfileEntry};
 use crate::model::address::Address;
 use crate::model::digest::Checksum;
+use crate::model::file::Fingerprint;
 use crate::model::forgotten::Forgotten;
-use crate::platform::atomic_file::{Room, keep_room, write_atomic_for, write_atomic_for_if};
+use crate::platform::atomic_file::{Room, keep_room, replace, write_atomic_for};
 use crate::platform::own_file::{self, Access, How, PathRefusal};
 
 /// The largest lockfile in bytes: room for a million addresses. A larger file is no lockfile, and
@@ -150,7 +151,8 @@ where
 }
 
 /// Replaces the file with this text, as [`save`] does, unless `still` finds just
-/// before the replacement that it may not: then this returns `false`, and the old file stays.
+/// before the replacement that it may not: then this returns `None`, and the old file stays.
+/// Otherwise it returns the new file's fingerprint, as [`replace`] does.
 ///
 /// # Errors
 /// When it can't be written; the old one is unchanged.
@@ -159,8 +161,8 @@ pub(crate) fn replace_if(
     access: Access,
     text: &NextText,
     still: impl FnOnce() -> io::Result<bool>,
-) -> Result<bool, LockfileError> {
-    Ok(write_atomic_for_if(access, path, |out| text.write_to(out), still)?)
+) -> Result<Option<Fingerprint>, LockfileError> {
+    Ok(replace(access, path, |out| text.write_to(out), still)?)
 }
 
 /// Reserves room for a lockfile of `bytes` bytes, until it is about to be saved.

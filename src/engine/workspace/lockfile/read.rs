@@ -18,24 +18,39 @@ use crate::model::missing_lockfile::MissingLockfile;
 use crate::platform::{clock, fingerprint};
 use crate::state::lockfile::{self, Digests, Ledger};
 
-/// What the file system said of the lockfile before it was read, and when.
+/// What the file system said of the lockfile when its content was known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stamp {
     state: Fingerprint,
-    looked_at_ns: i64,
+    /// Every change since changes what the file system says.
+    shows_changes: bool,
 }
 
 impl Stamp {
-    /// Returns what the file system says now; `None` if there is no such file.
+    /// Returns what the file system says now; `None` if there is no such file. Its content has to be
+    /// read after that.
     pub(super) fn now(path: &Path) -> Option<Self> {
         let looked_at_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
-        Some(Self { state: fingerprint::of_file(path)?, looked_at_ns })
+        let state = fingerprint::of_file(path)?;
+        Some(Self { state, shows_changes: files::is_unchanged_since(&state, looked_at_ns) })
     }
 
-    /// Returns whether the file is certainly the one that was read.
+    /// Returns what the file system says of a file of ours that had the fingerprint `written` before
+    /// it got its name; `None` if it is another one by now, or if that can't be told.
+    ///
+    /// Nobody else could write it before it got its name, and the time of its last change is when it
+    /// got that. If it was modified before, whatever is written into it later has another time of
+    /// modification, so no time has to pass before that shows.
+    pub(super) fn written(path: &Path, written: &Fingerprint) -> Option<Self> {
+        let state = fingerprint::of_file(path)?;
+        let is_ours = Fingerprint { changed_ns: written.changed_ns, ..state } == *written;
+        let is_fine = state.modified_ns % 1_000_000_000 != 0 && state.modified_ns < state.changed_ns;
+        (is_ours && is_fine).then_some(Self { state, shows_changes: true })
+    }
+
+    /// Returns whether the file is certainly the one whose content was known.
     pub(super) fn holds(&self, path: &Path) -> bool {
-        files::is_unchanged_since(&self.state, self.looked_at_ns)
-            && Self::now(path).is_some_and(|now| now.state == self.state)
+        self.shows_changes && fingerprint::of_file(path).as_ref() == Some(&self.state)
     }
 }
 
@@ -181,5 +196,65 @@ impl Lockfile {
 
     async fn remember(&self, state_cache: &StateCache) -> Result<(), StateCacheError> {
         Ok(state_cache.store().set_lockfile_fingerprint(self.known.clone()).await?)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
+mod tests {
+    use std::io::Write as _;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::platform::atomic_file;
+    use crate::platform::own_file::Access;
+
+    /// Longer than a tick of the clock that file times are of.
+    const A_TICK: Duration = Duration::from_millis(30);
+
+    fn replaced(path: &Path, pause: Duration) -> Fingerprint {
+        let still = || {
+            sleep(pause);
+            Ok(true)
+        };
+        atomic_file::replace(Access::Usual, path, |out| out.write_all(b"ours"), still).unwrap().unwrap()
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_ours_needs_no_look_at_its_content_and_whatever_is_written_into_it_shows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("assets.lock.toml");
+        let written = replaced(&path, A_TICK);
+        let stamp = Stamp::written(&path, &written).unwrap();
+        assert!(stamp.holds(&path), "at once, without a wait");
+        let mut same_length = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        same_length.write_all(b"them").unwrap();
+        drop(same_length);
+        assert!(!stamp.holds(&path));
+        assert!(Stamp::written(&path, &written).is_none(), "it is not the content of ours");
+    }
+
+    #[test]
+    fn a_file_that_another_one_replaced_is_not_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("assets.lock.toml");
+        let written = replaced(&path, A_TICK);
+        replaced(&path, A_TICK);
+        assert!(Stamp::written(&path, &written).is_none());
+        std::fs::remove_file(&path).unwrap();
+        assert!(Stamp::written(&path, &written).is_none());
+    }
+
+    #[test]
+    fn a_file_that_was_modified_when_it_got_its_name_proves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("assets.lock.toml");
+        replaced(&path, Duration::ZERO);
+        // A file of another name has no later time than that of its content.
+        let file = std::fs::File::create(&path).unwrap();
+        let written = fingerprint::of(&file).unwrap();
+        assert!(Stamp::written(&path, &written).is_none());
     }
 }

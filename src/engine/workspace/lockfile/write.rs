@@ -15,6 +15,7 @@ use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
 use crate::model::checkout::Checkout;
+use crate::model::file::Fingerprint;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::{Record, Recorded};
 use crate::platform::atomic_file::Room;
@@ -107,6 +108,8 @@ pub(super) struct WrittenFile {
     pub(super) digests: Option<Digests>,
     pub(super) length: u64,
     pub(super) made_from: MadeFrom,
+    /// What the file system says of it, where that shows every change since.
+    pub(super) stamp: Option<Stamp>,
 }
 
 /// The text for the file.
@@ -147,7 +150,7 @@ impl LockfileWrite {
 }
 
 async fn replace(inputs: &Arc<WriteInputs>, room: &mut RoomLeft) -> Result<WriteEnd, KeepError> {
-    let (file, written) = match on_a_thread(inputs, WriteInputs::make).await? {
+    let (file, mut written) = match on_a_thread(inputs, WriteInputs::make).await? {
         Made::File(file, written) => (Arc::new(file), written),
         Made::Nothing(end) => return Ok(end),
     };
@@ -172,9 +175,8 @@ async fn replace(inputs: &Arc<WriteInputs>, room: &mut RoomLeft) -> Result<Write
         let file = Arc::clone(&file);
         on_a_thread(inputs, move |inputs| inputs.replace(&file)).await?
     };
-    if !replaced {
-        return Ok(WriteEnd::Changed);
-    }
+    let Some(replaced) = replaced else { return Ok(WriteEnd::Changed) };
+    written.stamp = Stamp::written(&inputs.project.lockfile, &replaced);
     failpoint::hit("lockfile_written");
     let locked = |recorded: &Recorded| match &file.entries {
         NewEntries::All(addresses) => lockfile::locked(recorded, addresses),
@@ -244,7 +246,7 @@ impl WriteInputs {
         let digests = Digests::of(&ledger);
         self.refuse_loss(&digests, &ledger)?;
         let digests = Some(digests);
-        let written = WrittenFile { fingerprint, digests, length: text.len() as u64, made_from };
+        let written = WrittenFile { fingerprint, digests, length: text.len() as u64, made_from, stamp: None };
         let (text, entries) = (NextText::whole(text), NewEntries::All(addresses));
         Ok(Made::File(NewFile { text, entries, checkout, stamp }, written))
     }
@@ -309,7 +311,7 @@ impl WriteInputs {
             return Ok(Some(Made::Nothing(WriteEnd::Same(Some(made_from.clone())))));
         }
         let (fingerprint, length) = (text.fingerprint(), text.length());
-        let written = WrittenFile { fingerprint, digests, length, made_from: made_from.clone() };
+        let written = WrittenFile { fingerprint, digests, length, made_from: made_from.clone(), stamp: None };
         let (entries, checkout) = (NewEntries::Changed(entries), checkout.clone());
         Ok(Some(Made::File(NewFile { text, entries, checkout, stamp }, written)))
     }
@@ -330,8 +332,8 @@ impl WriteInputs {
         all
     }
 
-    /// Replaces the file, unless a last look finds that it may not.
-    fn replace(&self, file: &NewFile) -> Result<bool, LockfileError> {
+    /// Replaces the file, unless a last look finds that it may not; then this returns `None`.
+    fn replace(&self, file: &NewFile) -> Result<Option<Fingerprint>, LockfileError> {
         let (path, access) = (&self.project.lockfile, self.project.lockfile_access);
         let still = || {
             let is_same = self.is_as_known(file.stamp).unwrap_or(false);
