@@ -92,26 +92,29 @@ impl Session {
         }
         project.prepare_state_folder();
         let lock = StateLock::acquire(&project.state, command, clock::now())?;
-        let mut store = Store::open(&project.state, remote, clock::now())?;
+        let (mut store, read) = Store::open_and_read(&project.state, remote, clock::now(), |store| {
+            let lost = store.has_lost_outcomes()?;
+            let memory = SavedLockfile {
+                fingerprint: store.lockfile_fingerprint()?,
+                compared: store.lockfile_compared()?,
+                is_unreported: store.is_lockfile_unreported()?,
+                is_lost: store.is_lockfile_lost()?,
+                had: store.lockfile_had()?,
+            };
+            let part = match change.filter(|_| !lost) {
+                Some(change) => changed_part::load(store, project, change)?,
+                None => None,
+            };
+            let (recorded, part) = match part {
+                Some(LoadedPart { recorded, wanted }) => (recorded, Some(wanted)),
+                None => (store.load()?, None),
+            };
+            Ok((lost, memory, recorded, part))
+        })?;
+        let (lost, memory, recorded, part) = read;
         // A service that is gone left these requests. It may have begun them, so they are not begun
         // again.
         store.end_requests(clock::now())?;
-        let lost = store.has_lost_outcomes()?;
-        let memory = SavedLockfile {
-            fingerprint: store.lockfile_fingerprint()?,
-            compared: store.lockfile_compared()?,
-            is_unreported: store.is_lockfile_unreported()?,
-            is_lost: store.is_lockfile_lost()?,
-            had: store.lockfile_had()?,
-        };
-        let part = match change.filter(|_| !lost) {
-            Some(change) => changed_part::load(&store, project, change)?,
-            None => None,
-        };
-        let (recorded, part) = match part {
-            Some(LoadedPart { recorded, wanted }) => (recorded, Some(wanted)),
-            None => (store.load()?, None),
-        };
         let (command, place) = (command.to_owned(), project.clone());
         let place = Box::new(move || place.state_now().map_err(|error| with_causes(&error)));
         let hold = WriteLock::new(lock, &store, &command, place)?;

@@ -32,6 +32,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// import must not occupy the disk forever.
 const LOG_LIMIT_BYTES: i64 = 8 << 20;
 
+/// The size in bytes below which a database is checked in less time than another thread takes to
+/// begin.
+const CHECKED_ALONE_BYTES: u64 = 1 << 20;
+
 /// More than the store has distinct statements.
 const STATEMENTS: usize = 64;
 
@@ -49,46 +53,90 @@ impl Store {
     /// When the file is no state, damaged, of a newer Macadam or of another remote, when it can't
     /// be written, or when the disk is full. The file is unchanged then.
     pub fn open(path: &Path, remote: &str, now: Timestamp) -> Result<Self, StateError> {
+        Self::open_and_read(path, remote, now, |_| Ok(())).map(|(store, ())| store)
+    }
+
+    /// Opens it like [`Store::open`], and reads from it with `read`, while another thread checks a
+    /// large one. What that read counts only if the check finds nothing.
+    ///
+    /// # Errors
+    /// As for [`Store::open`], and those of `read`.
+    pub(crate) fn open_and_read<T>(
+        path: &Path,
+        remote: &str,
+        now: Timestamp,
+        read: impl FnOnce(&Self) -> Result<T, StateError>,
+    ) -> Result<(Self, T), StateError> {
         create_file(path)?;
         // The lock's file may have been deleted, and another process may hold a new one. This lock
         // is on the database itself.
         let alone = FileLock::try_acquire_beside_sqlite(path).map_err(|error| unopened(path, error))?;
         let alone = alone.ok_or_else(|| StateError::InUse { path: path.to_owned() })?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let fail = |doing| move |error| StateError::from_sql(path, doing, error);
-        let mut connection = connect(path, flags).map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::CannotOpen) if !folder_can_be_written(path) && !atomic_file::is_used_up(path) => {
-                StateError::ReadOnly { path: path.to_owned() }
-            }
-            _ => fail("open the database")(error),
-        })?;
-        refuse_swapped(path, alone.id().map_err(|error| unopened(path, error))?)?;
-        // Until the state is known to be ours, closing it must not even copy its log into the
-        // database.
-        let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-        connection.set_db_config(no_checkpoint, true).map_err(fail("configure the database"))?;
+        let own = alone.id().map_err(|error| unopened(path, error))?;
+        let connection = connect_to_write(path, own)?;
         refuse_what_is_not_ours(&connection, path, remote)?;
-        // Checks only the structure: loading reads the rows strictly anyway, and checking them here
-        // as well doubles the time.
-        connection.pragma_update(None, "ignore_check_constraints", true).map_err(fail("configure the database"))?;
-        check(&connection, path, "quick_check")?;
-        connection.pragma_update(None, "ignore_check_constraints", false).map_err(fail("configure the database"))?;
+        let version: i64 = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(fail("look at the database"))?;
+        let (place, remote) = (path.to_owned(), remote.to_owned());
+        let mut store = Self { connection, path: place, remote, files: Vec::new(), _alone: Some(alone) };
+        let is_large = own_file::metadata(path).is_ok_and(|found| found.len() >= CHECKED_ALONE_BYTES);
+        // What an older Macadam left can't be read before the migrations.
+        let value = if version == KNOWN && is_large {
+            let value = store.read_beside_check(own, read)?;
+            store.begin_to_write(now)?;
+            value
+        } else {
+            check_structure(&store.connection, path)?;
+            store.begin_to_write(now)?;
+            read(&store)?
+        };
+        Ok((store, value))
+    }
+
+    /// Reads with `read` while the structure is checked through a connection of its own.
+    fn read_beside_check<T>(
+        &self,
+        own: FileId,
+        read: impl FnOnce(&Self) -> Result<T, StateError>,
+    ) -> Result<T, StateError> {
+        let path: &Path = &self.path;
+        let check = || check_structure(&connect_to_write(path, own)?, path);
+        std::thread::scope(|scope| {
+            let checking = std::thread::Builder::new().name("check".to_owned()).spawn_scoped(scope, check);
+            let Ok(checking) = checking else {
+                check()?;
+                return read(self);
+            };
+            let value = read(self);
+            checking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            value
+        })
+    }
+
+    /// Prepares a checked database for writing, and brings its schema up to date.
+    fn begin_to_write(&mut self, now: Timestamp) -> Result<(), StateError> {
+        let Self { connection, path, remote, files: known, _alone: alone } = self;
+        let path: &Path = path;
+        let fail = |doing| move |error| StateError::from_sql(path, doing, error);
         if connection.is_readonly("main").map_err(fail("look at the database"))? {
             return Err(StateError::ReadOnly { path: path.to_owned() });
         }
-
-        configure(&connection).map_err(fail("configure the database"))?;
-        Migrations::from_slice(MIGRATIONS).to_latest(&mut connection).map_err(|error| match error {
+        configure(connection).map_err(fail("configure the database"))?;
+        Migrations::from_slice(MIGRATIONS).to_latest(connection).map_err(|error| match error {
             rusqlite_migration::Error::RusqliteError { err, .. } => {
                 StateError::from_sql(path, "bring the schema up to date", err)
             }
             other => StateError::Damaged { path: path.to_owned(), detail: other.to_string() },
         })?;
         let meta = "INSERT INTO meta (id, remote, created_at) VALUES (1, ?1, ?2) ON CONFLICT DO NOTHING";
-        connection.execute(meta, (remote, now.to_string())).map_err(fail("write the remote"))?;
-        connection.set_db_config(no_checkpoint, false).map_err(fail("configure the database"))?;
-        let files = files(path, &alone).map_err(|error| unopened(path, error))?;
-        Ok(Self { connection, path: path.to_owned(), remote: remote.to_owned(), files, _alone: Some(alone) })
+        connection.execute(meta, (remote.as_str(), now.to_string())).map_err(fail("write the remote"))?;
+        set_checkpoint_at_end(connection, true).map_err(fail("configure the database"))?;
+        if let Some(alone) = alone {
+            *known = files(path, alone).map_err(|error| unopened(path, error))?;
+        }
+        Ok(())
     }
 
     /// Opens the state of `remote` for reading, beside a writer or on a read-only disk. `None` if
@@ -266,6 +314,27 @@ fn distrust(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cell_size_check", true)
 }
 
+/// Connects to the database whose file has this identity. Until the state is known to be ours, and
+/// checked, closing the connection must not even copy its log into the database.
+fn connect_to_write(path: &Path, own: FileId) -> Result<Connection, StateError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let fail = |doing| move |error| StateError::from_sql(path, doing, error);
+    let connection = connect(path, flags).map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen) if !folder_can_be_written(path) && !atomic_file::is_used_up(path) => {
+            StateError::ReadOnly { path: path.to_owned() }
+        }
+        _ => fail("open the database")(error),
+    })?;
+    refuse_swapped(path, own)?;
+    set_checkpoint_at_end(&connection, false).map_err(fail("configure the database"))?;
+    Ok(connection)
+}
+
+/// Says whether the log is copied into the database when its last connection closes.
+fn set_checkpoint_at_end(connection: &Connection, copies: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !copies).map(drop)
+}
+
 /// Reads something, since only the first read really opens a file.
 fn read_something(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).map(drop)
@@ -339,6 +408,18 @@ pub(super) fn refuse_what_is_not_ours(connection: &Connection, path: &Path, remo
         }
         _ => Ok(()),
     }
+}
+
+/// Checks the structure alone: loading reads the rows strictly anyway, and checking them here as well
+/// doubles the time.
+fn check_structure(connection: &Connection, path: &Path) -> Result<(), StateError> {
+    let set = |ignored| {
+        let set = connection.pragma_update(None, "ignore_check_constraints", ignored);
+        set.map_err(|error| StateError::from_sql(path, "configure the database", error))
+    };
+    set(true)?;
+    check(connection, path, "quick_check")?;
+    set(false)
 }
 
 fn check(connection: &Connection, path: &Path, pragma: &'static str) -> Result<(), StateError> {
