@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Stage, SyncError, SyncRun};
+use super::{Stage, SyncRun};
 use crate::engine::reconcile::reconciler::Reconciler;
 use crate::engine::reconcile::wanted::WantedAssets;
 use crate::engine::report::settled_rows;
@@ -27,16 +27,13 @@ use crate::state::store::SettledRows;
 
 impl SyncRun<'_> {
     /// Begins with a part, of which everything is known.
-    pub(super) async fn begin_with(&mut self, part: WantedPart) -> Result<(), SyncError> {
+    pub(super) fn begin_with(&mut self, part: WantedPart) {
         self.report.assets = part.assets();
         let manifest = Some((part.manifest().clone(), part.text().to_owned()));
         let WantedPart { change, desired, inputs, touched, earlier, delta } = part;
         let reconciler = &mut self.reconciler;
         reconciler.find_parts();
         let Session { state_cache, lockfile, .. } = &mut *reconciler.session;
-        if !delta.is_empty() {
-            state_cache.store().save_files(delta).await.map_err(StateCacheError::from)?;
-        }
         let in_manifest: Arc<BTreeSet<Address>> = Arc::new(desired.assets.keys().cloned().collect());
         lockfile.wanted_by(&desired.checkout);
         lockfile.says_all(&in_manifest, &desired.checkout);
@@ -50,8 +47,18 @@ impl SyncRun<'_> {
         let (ties, desired, inputs) = (ties_of(&desired), Arc::new(desired), Some(inputs));
         reconciler.wanted = WantedAssets { manifest, desired, ties, in_manifest, inputs, change: Some(change) };
         self.touched = Some(Touched { addresses: touched, earlier: BTreeSet::new() });
+        self.learned = delta;
         self.stage = Stage::Planning;
-        Ok(())
+    }
+
+    /// Saves what was learned of the files with which the run began. That waits for the disk, so no
+    /// request waits for it: a run that ends before reads these files once more.
+    pub(super) async fn save_learned(&mut self) -> Result<(), StateCacheError> {
+        let learned = std::mem::take(&mut self.learned);
+        if learned.is_empty() {
+            return Ok(());
+        }
+        Ok(self.reconciler.session.state_cache.store().save_files(learned).await?)
     }
 
     /// Returns whether only a part is known.
@@ -79,6 +86,7 @@ impl SyncRun<'_> {
 
     /// Stores the proof that there is nothing to do any more, if that is so.
     pub(super) async fn settle_part(&mut self) -> Result<(), StateCacheError> {
+        self.save_learned().await?;
         let Reconciler { session, wanted, .. } = &mut self.reconciler;
         let Session { project, state_cache, .. } = &mut **session;
         let (Some(change), Some(inputs)) = (wanted.change.take(), wanted.inputs.take()) else { return Ok(()) };

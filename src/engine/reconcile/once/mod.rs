@@ -33,6 +33,7 @@ use crate::outputs::AssetIds;
 use crate::plan::part::{PartialPlan, Touched};
 use crate::plan::{Action, Plan, PlanOptions};
 use crate::platform::clock;
+use crate::state::store::FileDelta;
 
 /// The interval at which the lockfile is written during a plan: a CI machine may disappear at any
 /// time.
@@ -68,6 +69,7 @@ pub(crate) async fn sync_once(
         lockfile_at: None,
         touched: None,
         ids_before: None,
+        learned: FileDelta::default(),
         round: Round::default(),
         report: RunReport::default(),
     };
@@ -106,6 +108,8 @@ struct SyncRun<'a> {
     touched: Option<Touched>,
     /// The asset IDs that the game has of the part with which the run began, if they are known.
     ids_before: Option<AssetIds>,
+    /// What was learned of the files of that part, until it is saved.
+    learned: FileDelta,
     round: Round,
     report: RunReport,
 }
@@ -126,7 +130,7 @@ impl SyncRun<'_> {
     /// Drives the reconciler until nothing is in progress and nothing is left to do.
     async fn until_idle(&mut self) -> Result<(), SyncError> {
         match self.reconciler.session.part.take() {
-            Some(part) => self.begin_with(part).await?,
+            Some(part) => self.begin_with(part),
             None => {
                 self.reconciler.poll_overdue();
                 self.scan().await?;
@@ -203,6 +207,7 @@ impl SyncRun<'_> {
 
     /// Begins a scan of manifest and files. Nothing else is in progress.
     async fn scan(&mut self) -> Result<(), SyncError> {
+        self.save_learned().await?;
         self.reconciler.session.load_everything().await?;
         self.reconciler.secure().await?;
         let in_progress = in_progress_now(&self.reconciler.session.project);
@@ -221,6 +226,7 @@ impl SyncRun<'_> {
     /// Goes on after a round in which these addresses were `done`: without another scan and plan of
     /// everything, if nothing else changed meanwhile.
     async fn look_again(&mut self, done: BTreeSet<Address>) -> Result<bool, SyncError> {
+        self.save_learned().await?;
         self.reconciler.secure().await?;
         let in_progress = in_progress_now(&self.reconciler.session.project);
         let recent = self.reconciler.look_again().await.map_err(|message| self.broken(message))?;
