@@ -67,7 +67,7 @@ const POLL_EVERY: Duration = Duration::from_secs(30);
 
 /// The most bytes of lockfile that are written a second. The file is one, however little changed, so
 /// that a large one waits for more changes.
-const LOCKFILE_BYTES_A_SECOND: u64 = 5 << 20;
+const LOCKFILE_BYTES_A_SECOND: u64 = 4 << 20;
 
 /// While work is in progress, the pause after a plan is this many times as long as the plan took.
 /// In a large project a plan takes a while, and many outcomes follow one another closely.
