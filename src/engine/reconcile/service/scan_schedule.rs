@@ -43,6 +43,9 @@ const URGENT_SPAN: Duration = Duration::from_secs(60);
 /// The delay before an asset is fetched again after a fetch without a result.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
+/// As many assets as are compared one by one faster than they are searched.
+const FEW: usize = 8;
+
 /// In small projects, overdue assets, as after a start, are fetched at this interval.
 const OVERDUE: Duration = Duration::from_secs(5);
 
@@ -123,10 +126,16 @@ impl ScanSchedule {
         // What was fetched of all is known already.
         let Self { urgent, lately: _, reviews, drifts, archiving } = Self::new(desired, recorded, now);
         let theirs: BTreeSet<AssetId> = recorded.assets.values().flat_map(|record| record.history.assets()).collect();
-        self.urgent.retain(|query| !theirs.contains(&query.asset_id));
+        let theirs: Vec<AssetId> = theirs.into_iter().collect();
+        // All assets are compared with usually one or two, at each save.
+        let is_other = |query: &AssetQuery| match theirs.as_slice() {
+            few if few.len() <= FEW => !few.contains(&query.asset_id),
+            many => many.binary_search(&query.asset_id).is_err(),
+        };
+        self.urgent.retain(is_other);
         self.urgent.extend(urgent);
         for (scans, new) in [(&mut self.reviews, reviews), (&mut self.drifts, drifts)] {
-            scans.retain(|scan| !theirs.contains(&scan.query.asset_id));
+            scans.retain(|scan| is_other(&scan.query));
             new.into_iter().for_each(|scan| insert(scans, scan));
         }
         self.archiving = self.archiving.into_iter().chain(archiving).min();
