@@ -150,3 +150,20 @@ fn an_upload_that_a_service_is_sending_is_shown_as_under_way() {
     let row = &status["assets"][0];
     assert_eq!((&row["state"], &row["error"]), (&"in_progress".into(), &serde_json::Value::Null), "{status:#}");
 }
+
+/// What is sent is not yet at Roblox: a server that hangs is told from one that works.
+#[test]
+fn an_upload_without_an_answer_is_told_as_that() {
+    let (remote, project) = start(Config::default());
+    project.sync();
+    let hang = FaultAction::Hang { at: Point::AfterBody };
+    remote.control().add_faults(vec![FaultRule::on(ApiEndpoint::CreateAsset, hang)]).unwrap();
+    let mut service = Service::start(&project, &[]);
+    project.write("ui/new.png", png(5));
+    service.until("it is sent", || service.state_of("ui/new.png") == "in_progress");
+    let status = || project.run(&["status", "ui/new.png"]).expect(0).stdout;
+    assert!(!status().contains("hasn't answered"), "{}", status());
+    project.pass(1);
+    assert!(status().contains("and Roblox hasn't answered yet"), "{}", status());
+    service.kill();
+}

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::report::asset_state::{AssetState, Unknown};
 use crate::model::address::Address;
@@ -17,6 +17,7 @@ use crate::model::ids::{AssetId, ContentHash};
 use crate::model::metadata::Field;
 use crate::model::minute::Minute;
 use crate::model::path::ProjectPath;
+use crate::model::phase::Phase;
 use crate::model::recorded::{Attempt, Blocked, Record, Recorded, RetireReason, Retirement};
 use crate::model::remote::RemoteAsset;
 use crate::plan::asset::way_out;
@@ -27,6 +28,9 @@ use crate::plan::reason::hold::{HoldFacts, HoldReason};
 use crate::plan::reason::note::NoteKind;
 use crate::plan::retirement::{self, ScheduledArchiving};
 use crate::plan::{Drift, HeldPart, Hold, HoldKind, Plan, Step};
+
+/// Roblox answers sooner, whatever it is asked: an upload once its last byte was sent.
+const USUAL_ANSWER: SignedDuration = SignedDuration::from_secs(20);
 
 /// The origin of an archiving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -314,6 +318,9 @@ impl StatusInputs<'_> {
         }
         let mut parts: Vec<String> =
             self.steps().map(|step| format!("{}: {}", step.action.planned(), step.reason)).collect();
+        parts.extend(
+            self.unanswered().map(|since| format!("sent at {}, and Roblox hasn't answered yet", Minute(since))),
+        );
         let pin = self.want().and_then(|want| *want.pin).zip(record);
         let pinned = pin.and_then(|(pin, record)| find(record, pin).ok());
         let differs = pinned.zip(self.file_hash()).is_some_and(|((_, fact), hash)| fact.content != Some(hash));
@@ -338,6 +345,13 @@ impl StatusInputs<'_> {
                 .to_owned()
         }));
         (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// Returns when a request was sent that Roblox should have answered by now.
+    fn unanswered(&self) -> Option<Timestamp> {
+        let attempts = self.parts.attempts.get(self.address).into_iter().flatten();
+        let sent = attempts.filter(|attempt| self.under_way && attempt.phase == Phase::HandedOver);
+        sent.map(|attempt| attempt.since).min().filter(|since| self.now.duration_since(*since) >= USUAL_ANSWER)
     }
 
     /// Returns whether the current asset is known only from another tool's files.
