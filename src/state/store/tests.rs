@@ -546,6 +546,37 @@ fn an_unusable_state_is_refused_and_unchanged() {
 }
 
 #[test]
+fn what_was_read_of_a_large_state_counts_only_if_its_check_finds_nothing() {
+    let (_folder, path) = fresh();
+    let mut store = open(&path).unwrap();
+    let tell = |_| Change::LogEvent {
+        address: Some(address(1)),
+        event: EventKind::InDoubt { action: IntentKind::Create, message: "x".repeat(5000) },
+    };
+    store.commit(&(0..400).map(tell).collect::<Vec<_>>(), at(1)).unwrap();
+    drop(store);
+    let reads = std::cell::Cell::new(0);
+    let open_and_load = || {
+        Store::open_and_read(&path, REMOTE, at(2), |store| {
+            reads.set(reads.get() + 1);
+            store.load()
+        })
+    };
+    let (store, recorded) = open_and_load().unwrap();
+    assert_eq!(recorded, store.load().unwrap());
+    drop(store);
+    // A page of events, which loading doesn't read.
+    let mut bytes = fs::read(&path).unwrap();
+    assert!(bytes.len() > 1 << 20, "large: {}", bytes.len());
+    bytes.get_mut(900_000..912_000).unwrap().fill(0xff);
+    fs::write(&path, &bytes).unwrap();
+    let error = open_and_load().map(drop).unwrap_err();
+    assert!(matches!(error, StateError::Damaged { .. }), "{error:?}");
+    assert_eq!(reads.get(), 2, "it was read before the check had ended");
+    assert_eq!(fs::read(&path).unwrap(), bytes, "the file is unchanged");
+}
+
+#[test]
 fn invalid_values_are_damage() {
     let check = |statement: &str, wanted: &str| {
         let (_folder, path) = fresh();
