@@ -69,6 +69,15 @@ fn pages_of(command: &clap::Command, name: &str) -> Vec<(String, Vec<u8>)> {
             |text: String, end: &str| text.replace(&format!("\\fI{name}\\fR{end}"), &format!("\\fI{name}\\fR{end}..."));
         page = with_dots(with_dots(text, ">"), "]").into_bytes();
     }
+    for option in command.get_opts() {
+        // Its synopsis leaves the values of options out.
+        let (Some(long), Some(value)) = (option.get_long(), option.get_value_names().and_then(<[_]>::first)) else {
+            continue;
+        };
+        let form = format!("\\fB\\-\\-{}\\fR", long.replace('-', "\\-"));
+        let text = String::from_utf8_lossy(&page).into_owned();
+        page = text.replacen(&format!("{form}]"), &format!("{form} \\fI{value}\\fR]"), 1).into_bytes();
+    }
     let mut pages = vec![(name.to_owned(), page)];
     for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help") {
         pages.extend(pages_of(below, &format!("{name}-{}", below.get_name())));
@@ -91,6 +100,16 @@ mod tests {
             for other in named.lines().filter_map(|line| line.strip_suffix("(1)")) {
                 assert!(pages.iter().any(|(name, _)| name == other), "{name}: {other}");
             }
+        }
+    }
+
+    #[test]
+    fn a_synopsis_has_the_values_of_options() {
+        let pages = pages_of(&program(), "macadam");
+        let page = |name: &str| pages.iter().find(|(page, _)| page == name).unwrap().1.clone();
+        let sync = String::from_utf8(page("macadam-sync")).unwrap();
+        for form in [r"[\fB\-\-require\-branch\fR \fIBRANCH\fR]", r"[\fB\-\-uploads\fR \fIN\fR]", r"[\fB\-\-once\fR]"] {
+            assert!(sync.contains(form), "{form}: {sync}");
         }
     }
 
