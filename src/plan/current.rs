@@ -39,9 +39,8 @@ pub(crate) fn last(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
 /// or else, while those are on their way, were refused, or can't be read, the last one that can be
 /// used. `want` is `None` for an address that is absent here and not removed.
 ///
-/// Unlike [`current`] it passes over an asset that Roblox lost, as long as there is another, and one
-/// that moderation rejected, also where there is none: a game shows the picture of before, or what
-/// the output says of a missing one.
+/// Unlike [`current`] it passes over an asset that moderation rejected or Roblox lost, as long as
+/// there is another: a game shows the picture of before rather than none.
 pub(crate) fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<AssetId> {
     if let Some(Pin::Asset(pinned)) = want.and_then(|want| *want.pin)
         && record.history.of_asset(pinned).next().is_some()
@@ -57,10 +56,7 @@ pub(crate) fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<A
     let usable = |(key, fact): &(RevisionKey, RevisionFact)| fact.state.is_usable() && !passed_over(*key, fact);
     let last = || match record.identity.asset_type.on_content_change() {
         ContentChange::InPlace => last(record),
-        ContentChange::NewAsset => {
-            let known = last(record).filter(usable).or_else(|| newest_usable(record));
-            known.filter(|(_, fact)| fact.state != RevisionState::Rejected)
-        }
+        ContentChange::NewAsset => last(record).filter(usable).or_else(|| newest_usable(record)),
     };
     of_content().or_else(last).map(|(key, _)| key.asset_id)
 }

@@ -184,12 +184,12 @@ fn a_pin_that_leads_back_to_a_rejected_file_does_not_promise_another_try() {
 }
 
 #[test]
-fn a_new_picture_that_is_rejected_does_not_get_into_the_games_code() {
+fn a_picture_whose_only_asset_is_rejected_keeps_its_key_in_the_games_code() {
     let remote = prompt();
     verdicts(&remote, &[(0, ModerationVerdict::Rejected)]);
     let project = Project::new(&format!("{GLOBS}\n[[outputs]]\npath = \"ids.luau\"\n")).at(&remote.url());
     project.write("ui/a.png", png(1));
     project.run(&["sync", "--once"]).expect(1);
     let id = asset_id(&project, "ui/a.png").to_string();
-    assert!(!project.read("ids.luau").contains(&id), "{}", project.read("ids.luau"));
+    assert!(project.read("ids.luau").contains(&id), "{}", project.read("ids.luau"));
 }
