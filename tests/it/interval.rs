@@ -75,6 +75,23 @@ fn what_no_event_tells_of_is_found_at_the_interval() {
     service.end();
 }
 
+/// A link could lead another program's file, or one outside the project, to be overwritten.
+#[cfg(unix)]
+#[test]
+fn an_output_whose_folder_became_a_link_is_told_at_the_interval() {
+    let (_remote, project) = project();
+    let manifest = project.read("assets.toml").replace("\"ids.json\"", "\"out/ids.json\"");
+    project.write("assets.toml", manifest);
+    project.sync();
+    project.git(&["add", "-A"]);
+    project.git(&["commit", "-q", "-m", "another output"]);
+    let service = quiet(&project);
+    std::fs::rename(project.file("out"), project.file("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", project.file("out")).unwrap();
+    service.says("couldn't write out/ids.json");
+    service.end();
+}
+
 #[test]
 fn a_lockfile_that_goes_is_noticed() {
     let (_remote, project) = project();
@@ -82,5 +99,6 @@ fn a_lockfile_that_goes_is_noticed() {
     let [scanned, planned, _] = looks(&service);
     project.remove("assets.lock.toml");
     service.until("everything is looked at", || looks(&service)[0] > scanned && looks(&service)[1] > planned);
+    service.says("nothing new is uploaded: assets.lock.toml is missing here");
     service.end();
 }

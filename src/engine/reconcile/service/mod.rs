@@ -53,6 +53,7 @@ use crate::engine::workspace::outputs::ours;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::manifest::{Diagnostic, Manifest};
+use crate::model::missing_lockfile::Lost;
 use crate::platform::clock;
 use crate::state::StateError;
 
@@ -164,6 +165,8 @@ struct Service<'a> {
     quiet: Option<QuietPlan>,
     /// The last plan was made without a lockfile.
     lockfile_was_missing: bool,
+    /// Why nothing new was uploaded at that plan, as the log said.
+    told_lost: Option<Lost>,
     /// Reports the outputs' state.
     outputs: OutputReporter,
     /// Why nothing is written: the key was refused.
@@ -238,6 +241,7 @@ pub(crate) async fn serve(
         unreadable: None,
         quiet: None,
         lockfile_was_missing: false,
+        told_lost: None,
         outputs: OutputReporter::default(),
         refused: None,
         failing: false,

@@ -10,7 +10,7 @@ use crate::files;
 use crate::model::file::Fingerprint;
 use crate::model::output::Output;
 use crate::model::path::ProjectPath;
-use crate::platform::{clock, fingerprint};
+use crate::platform::clock;
 
 /// The problems reported so far, so that none is logged twice.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(super) struct OutputReporter {
     pub(super) changed: Vec<PathBuf>,
     /// What the file system said of all of them when they were last up to date, and when; `None` if
     /// they were not.
-    stamps: Option<Vec<(PathBuf, Fingerprint, i64)>>,
+    stamps: Option<Vec<(ProjectPath, Fingerprint, i64)>>,
 }
 
 impl OutputReporter {
@@ -30,11 +30,11 @@ impl OutputReporter {
         !self.problems.is_empty()
     }
 
-    /// Returns whether all outputs are certainly the files that were last up to date. Blocks: it
-    /// reads the disk.
-    pub(super) fn are_untouched(&self) -> bool {
-        let is_same = |(path, state, looked_at_ns): &(PathBuf, Fingerprint, i64)| {
-            files::is_unchanged_since(state, *looked_at_ns) && fingerprint::of_file(path) == Some(*state)
+    /// Returns whether all outputs below `root` are certainly the files that were last up to date, and
+    /// no link leads to one. Blocks: it reads the disk.
+    pub(super) fn are_untouched(&self, root: &Path) -> bool {
+        let is_same = |(path, state, looked_at_ns): &(ProjectPath, Fingerprint, i64)| {
+            files::is_unchanged_since(state, *looked_at_ns) && files::fingerprint_of(root, path) == Some(*state)
         };
         self.stamps.as_ref().is_some_and(|stamps| stamps.iter().all(is_same))
     }
@@ -55,13 +55,11 @@ impl OutputReporter {
     }
 }
 
-/// Returns what these files look like; `None` if one is missing.
-fn stamps(root: &Path, outputs: &[Output]) -> Option<Vec<(PathBuf, Fingerprint, i64)>> {
+/// Returns what these files look like; `None` if one is missing, or a link leads to it.
+fn stamps(root: &Path, outputs: &[Output]) -> Option<Vec<(ProjectPath, Fingerprint, i64)>> {
     let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
-    let stamp = |output: &Output| {
-        let path = root.join(output.path.as_str());
-        fingerprint::of_file(&path).map(|state| (path, state, now_ns))
-    };
+    let stamp =
+        |output: &Output| files::fingerprint_of(root, &output.path).map(|state| (output.path.clone(), state, now_ns));
     outputs.iter().map(stamp).collect()
 }
 

@@ -56,10 +56,22 @@ impl Service<'_> {
         };
         let span = |address: &Address| observability.borrow().span(address);
         let dispatched = self.reconciler.plan_and_dispatch(options, judge, span).await?;
+        self.tell_lost_lockfile();
         self.quiet = quiet.filter(|_| !self.lockfile_was_missing);
         self.dispatched(dispatched);
         self.times.plan_rest = rest_after(begun);
         Ok(())
+    }
+
+    /// Logs once that the lockfile is lost: what is up to date waits for nothing, and would say nothing.
+    fn tell_lost_lockfile(&mut self) {
+        let session = &self.reconciler.session;
+        let desired = &self.reconciler.wanted.desired;
+        let lost = session.state_cache.read(|recorded| session.lockfile.lost(desired, recorded));
+        if let Some(lost) = lost.as_ref().filter(|lost| self.told_lost.as_ref() != Some(*lost)) {
+            tracing::warn!(hint = lost.hint(), "nothing new is uploaded: {lost}");
+        }
+        self.told_lost = lost;
     }
 
     /// Plans what `touched` can touch, and begins the steps. Returns whether that was enough: else

@@ -56,7 +56,8 @@ impl Service<'_> {
             return;
         }
         tracing::debug!("nothing changed since the last plan");
-        self.needs.outputs |= !tokio::task::block_in_place(|| self.outputs.are_untouched());
+        let root = &self.reconciler.session.project.outputs;
+        self.needs.outputs |= !tokio::task::block_in_place(|| self.outputs.are_untouched(root));
         self.observability.still_up_to_date();
     }
 
