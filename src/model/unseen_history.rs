@@ -88,7 +88,7 @@ impl HistoryGap {
         match self {
             Self::Shallow => format!("{FETCH_ALL}; {TRUST}"),
             Self::Partial { lockfile } => {
-                format!("fetch them: `git log --full-history -m -p -- {}`; {TRUST}", quoted(lockfile))
+                format!("fetch them: `git log --full-history -m -p -- {}`, or clone anew; {TRUST}", quoted(lockfile))
             }
             Self::Unread { .. } => format!("make git work here; {TRUST}"),
         }

@@ -233,6 +233,92 @@ fn a_partial_clone_uploads_nothing_that_an_earlier_lockfile_may_have() {
     assert_eq!(ci.creates(), 3);
 }
 
+/// The configuration forgets a remote, and a clone of the clone never had it.
+#[test]
+fn a_partial_clone_without_its_remote_and_a_clone_of_it_upload_nothing_that_an_earlier_lockfile_may_have() {
+    let ci = dropped();
+    let check = |machine: &Clone| {
+        let document = ci.json(machine, &ONCE, 1);
+        assert_eq!(held(&document), [("ui/0.png", "history_unseen")], "{document:#}");
+        assert_eq!(ci.creates(), 2);
+    };
+    let machine = ci.hub.clone_partly("partial", &["--filter=blob:none"]);
+    for how in ["--shared", "--local"] {
+        machine.git(&["clone", "-q", how, ".", &format!("../of-{how}")]);
+        check(&Clone { path: machine.path.with_file_name(format!("of-{how}")) });
+    }
+    machine.git(&["remote", "remove", "origin"]);
+    check(&machine);
+}
+
+/// Git shows a history that somebody replaced here in place of the one that was committed.
+#[test]
+fn a_history_that_was_cut_in_one_clone_is_whole() {
+    let ci = dropped();
+    for how in ["replaced", "grafted"] {
+        let machine = ci.hub.clone(how);
+        if how == "replaced" {
+            machine.git(&["replace", "--graft", "HEAD~1"]);
+        } else {
+            std::fs::create_dir_all(machine.path.join(".git/info")).unwrap();
+            machine.write(".git/info/grafts", &machine.git(&["rev-parse", "HEAD~1"]));
+        }
+        ci.run(&machine, &ONCE).expect(0);
+        assert!(machine.read(LOCKFILE).contains("ui/0.png"), "{how}");
+        assert_eq!(ci.creates(), 2, "{how}");
+    }
+}
+
+/// What a filter keeps of one name is not what git keeps of the same bytes under another.
+#[cfg(unix)]
+#[test]
+fn known_bytes_wait_in_a_shallow_clone_where_a_filter_kept_them() {
+    const CLEAN: &str = "filter.text.clean=base64";
+    const SMUDGE: &str = "filter.text.smudge=base64 -d";
+    for (place, rule, other) in [("ui/0.png", "filter=text", ""), ("ui/*.png", "filter=text", "# none\n")] {
+        let ci = Ci::new(2);
+        let author = ci.machine();
+        for (key, value) in [CLEAN, SMUDGE].map(|setting| setting.split_once('=').unwrap()) {
+            author.git(&["config", key, value]);
+        }
+        author.write(".gitattributes", &format!("{place} {rule}\n"));
+        ci.run(&author, &ONCE).expect(0);
+        push(&author, "synced");
+        author.write(LOCKFILE, &without(&author.read(LOCKFILE), "ui/0.png"));
+        push(&author, "dropped");
+        let machine = ci.hub.clone_partly("pipeline", &["--depth=1", "--config", CLEAN, "--config", SMUDGE]);
+        if !other.is_empty() {
+            machine.write(".gitattributes", other);
+        }
+        machine.git(&["mv", "ui/0.png", "ui/moved.png"]);
+        assert_eq!(held(&ci.json(&machine, &ONCE, 1)), [("ui/moved.png", "history_unseen")], "{place}");
+        assert_eq!(ci.creates(), 2, "{place}");
+    }
+}
+
+/// The repository may come from a stranger.
+#[cfg(unix)]
+#[test]
+fn a_plan_in_a_shallow_clone_runs_no_program_that_the_repository_names() {
+    let ci = dropped();
+    let author = ci.machine();
+    author.write(".gitattributes", "* filter=evil diff=evil\n");
+    push(&author, "attributes");
+    let machine = ci.hub.clone_partly("pipeline", &["--depth=1"]);
+    let mark = machine.path.join("ran");
+    let command = format!("touch '{}'; cat", mark.display());
+    for key in ["filter.evil.clean", "filter.evil.process", "diff.evil.textconv", "diff.evil.command", "diff.external"]
+    {
+        machine.git(&["config", key, &command]);
+    }
+    // The same bytes at another time.
+    std::fs::write(machine.path.join("ui/0.png"), std::fs::read(machine.path.join("ui/0.png")).unwrap()).unwrap();
+    std::fs::write(machine.path.join("ui/1.png"), png(40)).unwrap();
+    machine.write(".gitattributes", "* filter=evil\n");
+    ci.json(&machine, &["plan"], 0);
+    assert!(!mark.exists());
+}
+
 /// A clone with so many commits, for a service.
 fn clone_at(ci: &Ci, depth: &str) -> Project {
     let project = Project::new("").at(&ci.remote.url());

@@ -5,7 +5,6 @@
 //! An unreadable file is reported, never guessed at. [`ask`] answers questions that git's files
 //! can't. Read next: `gather`, a caller.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -29,8 +28,13 @@ const MAX_REFS: u64 = 1 << 26;
 
 pub(crate) mod ask;
 pub(crate) mod at_commit;
+mod filters;
+mod incomplete;
 pub(crate) mod since;
 pub(crate) mod tracked;
+
+pub(super) use incomplete::may_lack_history;
+pub(crate) use incomplete::{is_partial_clone, last_commits};
 
 /// The age in seconds at which an index lock was probably left by a git that died. `git commit`
 /// holds one while its editor is open and a checkout while it writes, both usually for less.
@@ -273,40 +277,6 @@ fn history_ends(folder: &Path) -> Result<Option<String>, Unread> {
         digest.update(ends.as_bytes());
         digest.finish()
     }))
-}
-
-/// Returns the commits at which the history of a shallow clone around `folder` ends; none of another
-/// one.
-///
-/// # Errors
-/// Returns why they are unknown: lower case, no full stop.
-pub(crate) fn last_commits(folder: &Path) -> Result<BTreeSet<String>, String> {
-    let read = || {
-        let Some(private) = private_folder(folder)? else { return Ok(None) };
-        read_at_most(&shared_folder(&private)?.join("shallow"), MAX_REFS)
-    };
-    let ends: Option<String> = read().map_err(|unread: Unread| unread.to_string())?;
-    Ok(ends.unwrap_or_default().lines().map(str::to_owned).collect())
-}
-
-/// Returns whether the clone around `folder` may lack contents of earlier commits, which git would
-/// fetch when they are needed.
-///
-/// # Errors
-/// Returns why it is unknown: lower case, no full stop.
-pub(crate) fn is_partial_clone(folder: &Path) -> Result<bool, String> {
-    let read = || {
-        let Some(private) = private_folder(folder)? else { return Ok(None) };
-        read(&shared_folder(&private)?.join("config"))
-    };
-    let config: Option<String> = read().map_err(|unread: Unread| unread.to_string())?;
-    // `extensions.partialClone`, or `partialCloneFilter` of a remote, by git's version.
-    Ok(config.is_some_and(|config| config.to_ascii_lowercase().contains("partialclone")))
-}
-
-/// Returns whether the clone around `folder` may lack a part of its history.
-pub(super) fn may_lack_history(folder: &Path) -> bool {
-    last_commits(folder).map_or(true, |last| !last.is_empty()) || is_partial_clone(folder).unwrap_or(true)
 }
 
 fn checked_out_commit(folder: &Path) -> Result<String, Unread> {

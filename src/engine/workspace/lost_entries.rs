@@ -71,13 +71,21 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
         return Compared::default();
     }
     let Versions { commit, index, head } = versions;
-    // It may be fetched without a change of the commit.
     let lacks = |commit: &String| {
         let has = |commit: &str| at_commit::has(&project.lockfile, commit);
-        git::is_partial_clone(&project.root) != Ok(false)
+        history.commits.iter().any(|one| one.blob.is_none())
             && history_end(&history, commit, &BTreeSet::new(), has) != Ok(None)
     };
-    let at = if commit.as_ref().is_some_and(lacks) { None } else { Some(at) };
+    let lacks = commit.as_ref().is_some_and(lacks);
+    if lacks && git::is_partial_clone(&project.root) == Ok(false) {
+        let name = project.lockfile_name();
+        tracing::warn!(
+            hint = "`git fsck` names it; a new clone has it",
+            "git lacks the content of an earlier {name}: entries that only that one has are not taken back"
+        );
+    }
+    // It may be fetched without a change of the commit.
+    let at = if lacks { None } else { Some(at) };
     let uncommitted = index.iter().chain(&head).map(Vec::as_slice).filter(|version| *version != bytes);
     let mut others: Vec<&[u8]> = uncommitted.collect();
     if let Some(commit) = &commit {

@@ -10,7 +10,7 @@ use crate::engine::workspace::git::{self, ask, at_commit};
 use crate::engine::workspace::lost_entries::{self, HistoryEnd};
 use crate::engine::workspace::project::Project;
 use crate::manifest;
-use crate::model::desired::{Desired, DesiredAsset};
+use crate::model::desired::Desired;
 use crate::model::unseen_history::{HistoryGap, OpenFiles, UnseenHistory};
 use crate::platform::own_file::Access;
 
@@ -45,8 +45,7 @@ fn ask_git(project: &Project, desired: &Desired) -> Result<Option<UnseenHistory>
 /// address the manifest had then.
 fn open_files(project: &Project, desired: &Desired, from: &str) -> Result<OpenFiles, String> {
     // One that can't be used is not uploaded, whatever it holds.
-    let length = |want: &DesiredAsset| want.content.as_ref().ok().map(|facts| facts.size);
-    let files = desired.assets.values().map(|want| (&want.path, length(want)));
+    let files = desired.assets.values().map(|want| (&want.path, want.content.as_ref().ok()));
     let files = at_commit::files_at(&project.manifest, from, files)?;
     let at_commit::EarlierFiles { mut existed, known_content } = files;
     // A key keeps its entry in the lockfile, whatever its file is called.

@@ -2,8 +2,8 @@
 //! whether git tracks or ignores it.
 //!
 //! They are rare: about a lockfile that is missing or was changed by others, and in CI once at the
-//! end. Git runs without hooks, file monitor, locks or network, since the repository may come from
-//! a stranger.
+//! end. Git runs without hooks, filters, file monitor, locks or network, since the repository may come
+//! from a stranger.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -52,10 +52,13 @@ pub(crate) const INHERITED: &[&str] = &[
     "TEMP",
 ];
 
-/// Git fetches nothing, prompts for nothing, takes no lock, and its output is never translated.
+/// Git fetches nothing, prompts for nothing, takes no lock, and its output is never translated. It
+/// shows the history that was committed: what was replaced or grafted locally would hide a part of it.
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("GIT_ALLOW_PROTOCOL", "none"),
     ("GIT_NO_LAZY_FETCH", "1"),
+    ("GIT_NO_REPLACE_OBJECTS", "1"),
+    ("GIT_GRAFT_FILE", "/dev/null"),
     ("GIT_TERMINAL_PROMPT", "0"),
     ("GIT_OPTIONAL_LOCKS", "0"),
     ("LC_ALL", "C"),
@@ -184,7 +187,7 @@ fn blob(line: &str) -> Option<(&str, u64)> {
 
 /// Returns the files of a batch, in the order of the queries. Each follows a line with its name,
 /// type and size, and ends with a line break. For a missing file there is only a line that says so.
-fn contents(mut batch: &[u8]) -> Vec<Option<Vec<u8>>> {
+pub(super) fn contents(mut batch: &[u8]) -> Vec<Option<Vec<u8>>> {
     let mut contents = Vec::new();
     while let Some(end) = batch.iter().position(|byte| *byte == b'\n') {
         let (line, rest) = batch.split_at(end);

@@ -1,20 +1,19 @@
 //! What an earlier commit had: which files, and which of the contents that files have now.
 //!
 //! It needs the commit's list of files, and no file of it: a partial clone lacks those. What git keeps
-//! of a file may differ from the file, by a filter or another end of lines. Where git can't tell
-//! without a program of the filter's, a content counts as one that the commit may have.
+//! of a file may differ from the file. Other ends of lines and the pointers of Git LFS are known without
+//! git; where another filter may have made something of a file, a content counts as one that the commit
+//! may have. No program of a filter runs. Read next: [`super::filters`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::ask::{CheckoutFile, FILES, why};
+use super::filters::{ATTRIBUTES, Filters};
 use super::tracked::{ignored, inside, prefix};
+use crate::files::{GitObjects, ObjectFormat};
+use crate::model::file::FileFacts;
 use crate::model::path::{ProjectPath, composed};
-
-/// The most bytes that git hashes in one run: it has a limited time for that.
-const BATCH: u64 = 256 << 20;
-/// The same number for a file without content, which has to be opened too.
-const ONE_FILE: u64 = 16 << 10;
 
 /// Files of which a commit tells something.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,14 +25,15 @@ pub(crate) struct EarlierFiles {
 }
 
 /// Returns those of `files`, of the project around `manifest`, of which `commit` tells something. Each
-/// comes with its length, or `None` if its content doesn't matter.
+/// comes with what is known of its content, or `None` if that doesn't matter. Blocks: it runs git, and
+/// reads the files whose content the commit doesn't have under their name.
 ///
 /// # Errors
 /// Returns why they are unknown: lower case, no full stop.
 pub(crate) fn files_at<'a>(
     manifest: &Path,
     commit: &str,
-    files: impl Iterator<Item = (&'a ProjectPath, Option<u64>)>,
+    files: impl Iterator<Item = (&'a ProjectPath, Option<&'a FileFacts>)>,
 ) -> Result<EarlierFiles, String> {
     let Some(place) = CheckoutFile::of(manifest)? else { return Ok(EarlierFiles::default()) };
     let prefix = prefix(&place);
@@ -50,7 +50,10 @@ pub(crate) fn files_at<'a>(
     };
     let (then, now) =
         (list(&["ls-tree", "-r", "-z", "--full-tree", commit])?, list(&["ls-files", "--stage", "-v", "-z"])?);
-    let edited = list(&["ls-files", "--modified", "-z"])?;
+    // Git compares the content of a file whose times changed, and would run a filter for that.
+    let filters = Filters::of(&place)?;
+    let without_filters: Vec<&str> = filters.switched_off().iter().flat_map(|off| ["-c", off]).collect();
+    let edited = list(&[&without_filters, &["ls-files", "--modified", "-z"][..]].concat())?;
     // A mode, a type and an object.
     let then = objects(&then, |facts| facts.split(' ').nth(2));
     // A tag, a mode, an object and a stage. Git doesn't look at a file with another tag, and keeps of
@@ -60,12 +63,10 @@ pub(crate) fn files_at<'a>(
         _ => Some(None),
     });
     let edited: BTreeSet<String> = edited.split('\0').map(|path| composed(path).into_owned()).collect();
-    let attributes = Attributes { place: &place, then: &then, now: &now, edited: &edited };
-    let changes_filters = attributes.change_filters(commit)?;
     let contents: BTreeSet<&str> = then.values().copied().collect();
     let mut found = EarlierFiles::default();
     let (mut unknown, mut unsure) = (BTreeMap::new(), Vec::new());
-    for (path, length) in files {
+    for (path, facts) in files {
         let name = inside(&prefix, path).into_owned();
         let after = now.get(&name);
         if then.contains_key(&name) {
@@ -73,12 +74,12 @@ pub(crate) fn files_at<'a>(
         } else if after.is_none() {
             unknown.insert(name.clone(), path);
         }
-        let Some(length) = length else { continue };
+        let Some(facts) = facts else { continue };
         let in_index = after.copied().flatten().filter(|_| !edited.contains(&name));
-        if changes_filters || in_index.is_some_and(|object| contents.contains(object)) {
+        if in_index.is_some_and(|object| contents.contains(object)) {
             found.known_content.insert(path.clone());
         } else {
-            unsure.push(UnsureFile { path, name, length, is_in_index: in_index.is_some() });
+            unsure.push(UnsureFile { path, name, facts });
         }
     }
     if !unknown.is_empty() {
@@ -89,47 +90,18 @@ pub(crate) fn files_at<'a>(
         }
         unsure.retain(|file| !ignored.contains(&file.name));
     }
-    found.known_content.extend(with_content(&place, &contents, &unsure)?.into_iter().cloned());
-    Ok(found)
-}
-
-/// The name of the files that say how git keeps others.
-const ATTRIBUTES: &str = ".gitattributes";
-
-/// The files of attributes at a commit and now.
-struct Attributes<'a> {
-    place: &'a CheckoutFile,
-    then: &'a BTreeMap<String, &'a str>,
-    now: &'a BTreeMap<String, Option<&'a str>>,
-    edited: &'a BTreeSet<String>,
-}
-
-impl Attributes<'_> {
-    /// Returns whether git may keep files otherwise now than at `commit`: then its objects tell nothing
-    /// about the contents.
-    fn change_filters(&self, commit: &str) -> Result<bool, String> {
-        let is_same = |name: &str| {
-            let (then, now) = (self.then.get(name), self.now.get(name));
-            then.is_some() && then == now.and_then(Option::as_ref) && !self.edited.contains(name)
-        };
-        let names = self.then.keys().chain(self.now.keys());
-        let changed: BTreeSet<&str> = names
-            .map(String::as_str)
-            .filter(|name| name.rsplit('/').next() == Some(ATTRIBUTES) && !is_same(name))
-            .collect();
-        if changed.is_empty() {
-            return Ok(false);
+    let root = manifest.parent().unwrap_or(manifest);
+    let (known, new): (Vec<_>, Vec<_>) = with_content(root, &contents, unsure)?;
+    found.known_content.extend(known.into_iter().map(|file| file.path.clone()));
+    if !new.is_empty() {
+        let is_attributes = |name: &&String| name.rsplit('/').next() == Some(ATTRIBUTES);
+        let attributes = then.iter().filter(|(name, _)| is_attributes(name)).map(|(_, object)| *object);
+        let paths = then.keys().chain(new.iter().map(|file| &file.name)).map(String::as_str);
+        if filters.may_have_changed_files(&place, attributes, paths)? {
+            found.known_content.extend(new.into_iter().map(|file| file.path.clone()));
         }
-        let query = ["--literal-pathspecs", "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--text"];
-        let query: Vec<&str> = query.into_iter().chain(["--unified=0", commit, "--"]).chain(changed).collect();
-        let answer = self.place.ask_for(&query, b"", FILES)?;
-        if !answer.status.success() {
-            return Err(why(&answer));
-        }
-        let is_filter =
-            |line: &str| line.starts_with(['+', '-']) && ["filter", "lfs"].iter().any(|word| line.contains(word));
-        Ok(answer.said.lines().any(is_filter))
     }
+    Ok(found)
 }
 
 /// A file whose content is not that of an object which the commit has.
@@ -137,60 +109,32 @@ struct UnsureFile<'a> {
     path: &'a ProjectPath,
     /// Its path in the checkout.
     name: String,
-    length: u64,
-    /// Git's index has its content.
-    is_in_index: bool,
+    facts: &'a FileFacts,
 }
 
-/// Returns those of these files that have one of the earlier `contents`, or may have it. Git's own
-/// conversions are made for that, and no program of a filter runs.
+/// Splits these files into those of whose bytes git makes one of the earlier `contents`, or that can't
+/// be read, and the others.
+///
+/// # Errors
+/// Returns why they are unknown: lower case, no full stop.
 fn with_content<'a>(
-    place: &CheckoutFile,
+    root: &Path,
     contents: &BTreeSet<&str>,
-    files: &[UnsureFile<'a>],
-) -> Result<Vec<&'a ProjectPath>, String> {
-    if files.is_empty() {
-        return Ok(Vec::new());
-    }
-    let names: String = files.iter().flat_map(|file| [file.name.as_str(), "\0"]).collect();
-    let answer = place.ask_for(&["check-attr", "--stdin", "-z", "filter"], names.as_bytes(), FILES)?;
-    if !answer.status.success() {
-        return Err(why(&answer));
-    }
-    // A path, an attribute and its value, each with a NUL after it.
-    let filters = answer.said.split('\0').skip(2).step_by(3);
-    let (mut found, mut plain) = (Vec::new(), Vec::new());
-    for (file, filter) in files.iter().zip(filters.map(Some).chain(std::iter::repeat(None))) {
-        match filter {
-            Some("unspecified" | "unset") => plain.push(file),
-            // Git LFS keeps the same of the same bytes; what other filters keep may depend on more.
-            Some("lfs") if file.is_in_index => {}
-            Some(_) | None => found.push(file.path),
-        }
-    }
-    let converted: Vec<&UnsureFile<'_>> = plain.iter().copied().filter(|file| !file.is_in_index).collect();
-    let queries: [(&[&str], _); 2] =
-        [(&["hash-object", "--no-filters", "--stdin-paths"], plain), (&["hash-object", "--stdin-paths"], converted)];
-    for (query, files) in queries {
-        let mut bytes = 0;
-        let place_in_batches = |file: &UnsureFile<'_>| {
-            bytes += file.length + ONE_FILE;
-            bytes / BATCH
-        };
-        let numbers: Vec<u64> = files.iter().copied().map(place_in_batches).collect();
-        let numbered: Vec<(u64, &UnsureFile<'_>)> = numbers.into_iter().zip(files).collect();
-        for batch in numbered.chunk_by(|(one, _), (other, _)| one == other) {
-            let names: String = batch.iter().map(|(_, file)| format!("{}\n", file.name)).collect();
-            let answer = place.ask_for(query, names.as_bytes(), FILES)?;
-            let objects: Vec<&str> = answer.said.lines().collect();
-            // One of them can't be read, or has a name that is no line.
-            let is_unknown = !answer.status.success() || objects.len() != batch.len();
-            let now = batch.iter().zip(objects.iter().map(Some).chain(std::iter::repeat(None)));
-            let known = now.filter(|(_, object)| is_unknown || object.is_some_and(|object| contents.contains(object)));
-            found.extend(known.map(|((_, file), _)| file.path));
-        }
-    }
-    Ok(found)
+    files: Vec<UnsureFile<'a>>,
+) -> Result<(Vec<UnsureFile<'a>>, Vec<UnsureFile<'a>>), String> {
+    let Some(one) = contents.first() else { return Ok((Vec::new(), files)) };
+    // Names have 40 or 64 digits.
+    let format = if one.len() == 40 { ObjectFormat::Sha1 } else { ObjectFormat::Sha256 };
+    let unread = |error| format!("can't read {}: {error}", root.display());
+    let mut objects = GitObjects::new(root, format).map_err(unread)?;
+    let mut is_known = |file: &UnsureFile<'_>| {
+        let FileFacts { size, hash, .. } = file.facts;
+        contents.contains(objects.of_lfs_pointer(*hash, *size).as_str())
+            || objects
+                .of_file(file.path)
+                .map_or(true, |names| names.iter().any(|name| contents.contains(name.as_str())))
+    };
+    Ok(files.into_iter().partition(|file| is_known(file)))
 }
 
 /// Reads a list of files, each with its facts before a tab.
@@ -224,26 +168,52 @@ pub(crate) fn content(file: &Path, commit: &str) -> Result<Option<Vec<u8>>, Stri
 #[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
     use super::*;
+    use crate::engine::workspace::git::tests::git;
+    use crate::files;
+    use crate::model::asset::FileFormat;
+    use crate::model::file::ContentFacts;
+    use crate::model::foreign_hash::HashKind;
 
-    fn git(folder: &Path, args: &[&str]) {
-        let settings = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"];
-        let ran = std::process::Command::new("git").arg("-C").arg(folder).args(settings).args(args).output().unwrap();
-        assert!(ran.status.success(), "{args:?} {ran:?}");
-    }
+    /// What `git -c` needs to take a file into the index through a filter. Macadam never runs it.
+    const ROT: &str = "filter.rot.clean=tr a-z n-za-m";
 
     /// A checkout with these files in its first commit, in the folder `game`.
     fn committed(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         git(folder.path(), &["init", "-q", "-b", "main"]);
-        // Only to take a file into the index: Macadam runs no program of a filter.
-        for (key, value) in [("clean", "tr a-z n-za-m"), ("smudge", "tr a-z n-za-m")] {
-            git(folder.path(), &["config", &format!("filter.rot.{key}"), value]);
-        }
         write(&folder, files);
-        git(folder.path(), &["add", "."]);
-        git(folder.path(), &["commit", "-qm", "one"]);
+        commit(&folder);
         git(folder.path(), &["tag", "one"]);
         folder
+    }
+
+    fn commit(folder: &tempfile::TempDir) {
+        git(folder.path(), &["-c", ROT, "add", "-A"]);
+        git(folder.path(), &["commit", "-qm", "files"]);
+    }
+
+    fn rename(folder: &tempfile::TempDir, from: &str, to: &str) {
+        std::fs::rename(folder.path().join(from), folder.path().join(to)).unwrap();
+    }
+
+    /// Puts the pointer of Git LFS into the index, in place of the bytes of `name`.
+    fn point(folder: &tempfile::TempDir, name: &str) {
+        let FileFacts { size, hash, .. } = facts(&folder.path().join("game"), &path(name));
+        let text = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{hash}\nsize {size}\n");
+        write(folder, &[(".git/pointer", &text)]);
+        let object = git(folder.path(), &["hash-object", "-w", "--no-filters", ".git/pointer"]);
+        git(folder.path(), &["update-index", "--add", "--cacheinfo", &format!("100644,{object},game/{name}")]);
+    }
+
+    fn path(text: &str) -> ProjectPath {
+        ProjectPath::new(text).unwrap()
+    }
+
+    fn facts(root: &Path, path: &ProjectPath) -> FileFacts {
+        let hashes = files::foreign_hashes(root, std::slice::from_ref(path), HashKind::Sha256);
+        let hash = hashes.into_values().next().unwrap().unwrap().content;
+        let size = std::fs::metadata(root.join(path.as_str())).unwrap().len();
+        FileFacts { size, hash, format: FileFormat::Png, content: ContentFacts::Opaque }
     }
 
     fn write(folder: &tempfile::TempDir, files: &[(&str, &str)]) {
@@ -257,9 +227,11 @@ mod tests {
     /// Which of these files the first commit has, and which contents it has or may have.
     #[track_caller]
     fn check(folder: &tempfile::TempDir, asked: &[&str], existed: &[&str], known_content: &[&str]) {
-        let paths: Vec<ProjectPath> = asked.iter().map(|text| ProjectPath::new(text).unwrap()).collect();
-        let manifest = folder.path().join("game/assets.toml");
-        let found = files_at(&manifest, "one", paths.iter().map(|path| (path, Some(3)))).unwrap();
+        let paths = asked.iter().copied().map(path);
+        let root = folder.path().join("game");
+        let files: Vec<(ProjectPath, FileFacts)> = paths.map(|path| (path.clone(), facts(&root, &path))).collect();
+        let files = files.iter().map(|(path, facts)| (path, Some(facts)));
+        let found = files_at(&root.join("assets.toml"), "one", files).unwrap();
         let texts = |paths: &BTreeSet<ProjectPath>| paths.iter().map(|path| path.to_string()).collect::<Vec<_>>();
         assert_eq!(texts(&found.existed), existed, "{asked:?}");
         assert_eq!(texts(&found.known_content), known_content, "{asked:?}");
@@ -295,22 +267,83 @@ mod tests {
         check(&folder, &["link.mesh"], &[], &["link.mesh"]);
     }
 
+    /// A place of the attribute, before the first commit; what happens afterwards to `a.mesh`, which is
+    /// `b.mesh` then.
+    #[cfg(unix)]
+    #[track_caller]
+    fn check_moved_out_of_a_filter(place: &str, line: &str, change: &dyn Fn(&tempfile::TempDir)) {
+        let folder = committed(&[("game/assets.toml", "")]);
+        write(&folder, &[(place, line), ("game/a.mesh", "one")]);
+        if place == "attributes" {
+            git(folder.path(), &["config", "core.attributesFile", folder.path().join(place).to_str().unwrap()]);
+        }
+        // Attributes that git keeps nothing of count as well.
+        git(folder.path(), &["-c", ROT, "add", "game", if place == ".gitattributes" { place } else { "game" }]);
+        git(folder.path(), &["commit", "-qm", "files"]);
+        git(folder.path(), &["tag", "-f", "one"]);
+        rename(&folder, "game/a.mesh", "game/b.mesh");
+        change(&folder);
+        check(&folder, &["b.mesh"], &[], &["b.mesh"]);
+        commit(&folder);
+        check(&folder, &["b.mesh"], &[], &["b.mesh"]);
+    }
+
     #[cfg(unix)]
     #[test]
-    fn what_a_filter_makes_of_a_content_is_not_known_unless_it_is_git_lfs_and_in_the_index() {
-        let attributes = (".gitattributes", "*.mesh filter=rot\n*.png filter=lfs\n");
-        let folder = committed(&[attributes, ("game/assets.toml", ""), ("game/a.mesh", "one"), ("game/a.png", "two")]);
-        check(&folder, &["a.mesh", "a.png"], &["a.mesh", "a.png"], &["a.mesh", "a.png"]);
-        write(&folder, &[("game/a.mesh", "six"), ("game/a.png", "ten"), ("game/b.wav", "elf")]);
-        check(&folder, &["a.mesh", "a.png", "b.wav"], &["a.mesh", "a.png"], &["a.mesh", "a.png"]);
-        git(folder.path(), &["add", "."]);
-        check(&folder, &["a.mesh", "a.png", "b.wav"], &["a.mesh", "a.png"], &["a.mesh"]);
-        // A filter that came or went in between says nothing of what there was before.
-        write(&folder, &[(".gitattributes", "*.mesh filter=rot\n")]);
-        check(&folder, &["a.png", "b.wav"], &["a.png"], &["a.png", "b.wav"]);
-        write(&folder, &[attributes, ("game/.gitattributes", "assets.lock.toml merge=union\n")]);
-        git(folder.path(), &["add", "."]);
-        check(&folder, &["a.png", "b.wav"], &["a.png"], &[]);
+    fn known_bytes_wait_where_a_filter_kept_them_otherwise() {
+        check_moved_out_of_a_filter(".gitattributes", "game/a.mesh filter=rot\n", &|_| {});
+        check_moved_out_of_a_filter(".gitattributes", "*.mesh filter=rot\n", &|folder| {
+            write(folder, &[(".gitattributes", "")]);
+        });
+        check_moved_out_of_a_filter(".gitattributes", "[attr]big filter=rot\n*.mesh big\n", &|folder| {
+            write(folder, &[(".gitattributes", "[attr]big filter=rot\n")]);
+        });
+        check_moved_out_of_a_filter(".git/info/attributes", "game/a.mesh filter=rot\n", &|_| {});
+        check_moved_out_of_a_filter("attributes", "a.mesh filter=rot\n", &|_| {});
+        // Nothing but the configuration of the clone tells of it any more.
+        check_moved_out_of_a_filter(".git/info/attributes", "*.mesh filter=rot\n", &|folder| {
+            write(folder, &[(".git/info/attributes", "")]);
+            let (key, command) = ROT.split_once('=').unwrap();
+            git(folder.path(), &["config", key, command]);
+        });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn new_bytes_wait_wherever_a_filter_may_have_kept_them() {
+        let attributes = (".gitattributes", "*.mesh filter=rot\n");
+        let folder = committed(&[attributes, ("game/assets.toml", ""), ("game/a.mesh", "one")]);
+        check(&folder, &["a.mesh"], &["a.mesh"], &["a.mesh"]);
+        write(&folder, &[("game/a.mesh", "six"), ("game/b.wav", "elf")]);
+        check(&folder, &["a.mesh", "b.wav"], &["a.mesh"], &["a.mesh", "b.wav"]);
+    }
+
+    #[test]
+    fn git_lfs_is_known_by_its_pointers() {
+        let attributes = (".gitattributes", "*.png filter=lfs diff=lfs merge=lfs -text\n");
+        let folder = committed(&[("game/assets.toml", ""), ("game/raw.png", "raw")]);
+        write(&folder, &[attributes, ("game/a.png", "two")]);
+        point(&folder, "a.png");
+        git(folder.path(), &["commit", "-qm", "files"]);
+        git(folder.path(), &["tag", "-f", "one"]);
+        // Under another name, out of the pattern, changed, and new.
+        write(&folder, &[("game/b.png", "two"), ("game/c.mesh", "two"), ("game/a.png", "ten"), ("game/d.wav", "elf")]);
+        let asked = ["a.png", "b.png", "c.mesh", "d.wav"];
+        check(&folder, &asked, &["a.png"], &["b.png", "c.mesh"]);
+        point(&folder, "a.png");
+        point(&folder, "b.png");
+        git(folder.path(), &["commit", "-qm", "files"]);
+        check(&folder, &asked, &["a.png"], &["b.png", "c.mesh"]);
+        write(&folder, &[(".gitattributes", "")]);
+        check(&folder, &asked, &["a.png"], &["b.png", "c.mesh"]);
+        // It was kept as it is before it came under the pattern.
+        write(&folder, &[attributes]);
+        rename(&folder, "game/raw.png", "game/moved.png");
+        point(&folder, "moved.png");
+        check(&folder, &["moved.png"], &[], &["moved.png"]);
+        // A filter of that name that is another program.
+        git(folder.path(), &["config", "filter.lfs.clean", "base64"]);
+        check(&folder, &["d.wav"], &[], &["d.wav"]);
     }
 
     #[test]
@@ -319,5 +352,44 @@ mod tests {
         let folder = committed(&[attributes, ("game/assets.toml", ""), ("game/a.mesh", "one\n")]);
         write(&folder, &[("game/b.mesh", "one\r\n"), ("game/c.mesh", "one\n"), ("game/d.mesh", "two\r\n")]);
         check(&folder, &["b.mesh", "c.mesh", "d.mesh"], &[], &["b.mesh", "c.mesh"]);
+        commit(&folder);
+        check(&folder, &["b.mesh", "c.mesh", "d.mesh"], &[], &["b.mesh", "c.mesh"]);
+    }
+
+    #[test]
+    fn known_bytes_are_known_whatever_changes_the_ends_of_lines() {
+        for attributes in ["game/a.mesh text eol=crlf\n", "*.mesh text eol=crlf\n", ""] {
+            let folder = committed(&[(".gitattributes", attributes), ("game/assets.toml", "")]);
+            git(folder.path(), &["config", "core.autocrlf", "true"]);
+            write(&folder, &[("game/a.mesh", "one\r\ntwo\r\n")]);
+            commit(&folder);
+            git(folder.path(), &["tag", "-f", "one"]);
+            rename(&folder, "game/a.mesh", "game/b.mesh");
+            git(folder.path(), &["config", "core.autocrlf", "false"]);
+            write(&folder, &[(".gitattributes", attributes.strip_prefix("*.mesh").map_or(attributes, |_| ""))]);
+            check(&folder, &["b.mesh"], &[], &["b.mesh"]);
+            commit(&folder);
+            check(&folder, &["b.mesh"], &[], &["b.mesh"]);
+        }
+    }
+
+    /// Git compares a file whose times changed, and runs the filter that the repository names.
+    #[cfg(unix)]
+    #[test]
+    fn no_program_of_a_filter_runs() {
+        let attributes = (".gitattributes", "* filter=evil\n");
+        let folder = committed(&[attributes, ("game/assets.toml", ""), ("game/a.mesh", "one")]);
+        let mark = folder.path().join("ran");
+        let command = format!("touch '{}'; cat", mark.display());
+        for (key, value) in [("clean", command.as_str()), ("process", &command), ("required", "true")] {
+            git(folder.path(), &["config", &format!("filter.evil.{key}"), value]);
+        }
+        // The same bytes, and the same length.
+        for text in ["one", "six"] {
+            write(&folder, &[("game/a.mesh", text), (".gitattributes", "* filter=evil\n"), ("game/b.mesh", "ten")]);
+            let known: &[&str] = &["a.mesh", "b.mesh"];
+            check(&folder, &["a.mesh", "b.mesh"], &["a.mesh"], known);
+            assert!(!mark.exists(), "{text}");
+        }
     }
 }

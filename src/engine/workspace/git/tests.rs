@@ -4,6 +4,17 @@ use std::process::Command;
 
 use super::*;
 
+/// Runs git in a folder, as somebody, with no configuration but the folder's own.
+#[track_caller]
+pub(super) fn git(folder: &Path, args: &[&str]) -> String {
+    let settings = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"];
+    let mut git = Command::new("git");
+    git.arg("-C").arg(folder).args(settings).args(args);
+    let ran = git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null").output().unwrap();
+    assert!(ran.status.success(), "{args:?} {ran:?}");
+    String::from_utf8_lossy(&ran.stdout).trim().to_owned()
+}
+
 #[test]
 fn a_flag_is_read_as_git_reads_it() {
     let check = |config: &str, expected: Option<bool>| {

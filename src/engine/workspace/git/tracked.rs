@@ -234,12 +234,7 @@ pub(super) fn inside<'a>(prefix: &str, path: &'a ProjectPath) -> Cow<'a, str> {
 #[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
     use super::*;
-
-    fn git(folder: &Path, args: &[&str]) {
-        let settings = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"];
-        let ran = std::process::Command::new("git").arg("-C").arg(folder).args(settings).args(args).output().unwrap();
-        assert!(ran.status.success(), "{args:?} {ran:?}");
-    }
+    use crate::engine::workspace::git::tests::git;
 
     fn path(text: &str) -> ProjectPath {
         ProjectPath::new(text).unwrap()
