@@ -202,7 +202,6 @@ impl Lockfile {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
-    use std::io::Write as _;
     use std::thread::sleep;
     use std::time::Duration;
 
@@ -224,6 +223,8 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_file_of_ours_needs_no_look_at_its_content_and_whatever_is_written_into_it_shows() {
+        use std::io::Write as _;
+
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("assets.lock.toml");
         let written = replaced(&path, A_TICK);
