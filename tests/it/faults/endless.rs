@@ -53,7 +53,9 @@ fn an_endless_operation_is_named_with_its_age_and_the_way_out() {
     assert_eq!(row["state"], "in_progress");
     assert!(row["hint"].as_str().unwrap().contains("macadam resolve ui/late.png --asset-id N"), "{row:#}");
     let told = trial.project.run(&["status"]).expect(0).stdout;
-    assert!(told.contains(&id) && told.contains("for 2 h"), "{told}");
+    assert!(told.contains("for 2 h"), "{told}");
+    let planned = trial.project.run(&["plan", "--verbose"]).expect(0).stdout;
+    assert!(planned.contains(&id) && planned.contains("for 2 h"), "{planned}");
     let ran = trial.project.run(&["sync", "--once", "--patience", "2s", "--timeout", "3s"]).expect(1);
     assert!(ran.stdout.contains("ui/late.png") && ran.stdout.contains("for 2 h"), "{}", ran.stdout);
     assert_eq!(trial.remote.assets().len(), 4, "it is not uploaded again by itself");
