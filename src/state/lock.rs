@@ -258,7 +258,12 @@ mod tests {
             let Occupancy::Held { by: Some(by) } = holder(&database).unwrap() else { panic!("{command}") };
             assert_eq!((by.command.as_str(), by.is_service()), (command, service));
             drop(held);
-            assert_eq!(holder(&database).unwrap(), Occupancy::Free);
+            // A process that another test is starting has this one's files until it runs its own program.
+            let is_free = |_| {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                holder(&database).unwrap() == Occupancy::Free
+            };
+            assert!((0..100).any(is_free), "{command}");
         }
         // The leftovers of a killed process hold nothing.
         own_file::replace_private(&beside(&database, ".holder"), b"{").unwrap();
