@@ -301,10 +301,16 @@ fn a_run_whose_time_is_over_before_anything_began_says_what_it_waited_for() {
     limits.endpoints.insert(ApiEndpoint::CreateAsset, Limit::of(2));
     let remote = Remote::with(Config { limits, ..Config::default() });
     let project = Project::new(GLOBS).at(&remote.url());
-    (1..6).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
-    project.run(&["sync", "--once", "--timeout", "4s"]).expect(1);
-    let second = project.run(&["sync", "--once", "--timeout", "4s"]).expect(1).stderr;
-    assert!(second.contains("not started, because Macadam was waiting for Roblox's rate limit"), "{second}");
+    (1..8).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    let run = || project.run(&["sync", "--once", "--timeout", "4s"]).expect(1).stderr;
+    run();
+    let waited = "not started, because Macadam was waiting for Roblox's rate limit";
+    let mut said = run();
+    if !said.contains(waited) {
+        // The remote's minute ended meanwhile, so that another one has just begun.
+        said = run();
+    }
+    assert!(said.contains(waited), "{said}");
 }
 
 /// A machine that knows the asset from the lockfile alone.

@@ -206,7 +206,7 @@ impl RenderedOutput {
         plan.steps.iter().filter(|step| changes(&step.action) && self.selection.fits(&step.address)).count()
     }
 
-    /// Returns how many of these asset IDs nobody knows yet.
+    /// Returns how many of these asset IDs are not known yet.
     pub(crate) fn unknown_asset_ids(&self, plan: &Plan) -> usize {
         let unknown = |action: &Action| {
             matches!(action, Action::Create(_) | Action::Replace { .. } | Action::Share { key: None, .. })
