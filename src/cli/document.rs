@@ -144,7 +144,7 @@ pub(super) fn plan(preview: &PlanPreview) -> Value {
         "actions": actions,
         "summary": summary(&actions),
         "lockfile_changes": preview.lockfile_changes,
-        "outputs": outputs::planned_documents(&preview.outputs, &preview.plan),
+        "outputs": outputs::planned_documents(preview),
         "drifts": drifts(&preview.plan.drifts),
         "notes": notes(&preview.plan.notes),
         "warnings": warnings(&preview.gathered.notes),

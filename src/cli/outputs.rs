@@ -11,10 +11,12 @@ use super::output::{Printer, TextStyle, annotate, paint, plural};
 use super::question::{ask_or, asks};
 use super::target::{self, ProjectTarget};
 use super::warnings;
-use crate::engine::workspace::outputs::{OutputFile, OutputState, RenderedOutput};
-use crate::engine::workspace::snapshot;
+use crate::engine::workspace::outputs::{ChangedAssetId, OutputFile, OutputState, RenderedOutput};
+use crate::engine::workspace::snapshot::{self, PlanPreview};
 use crate::outputs::mark::Maker;
-use crate::plan::Plan;
+
+/// How many asset IDs that change are named for an output.
+const LISTED: usize = 5;
 
 /// Writes the outputs, or with `--check` says whether they are as they should be.
 pub(super) fn run(output: Printer, global: &Global, args: &OutputsArgs) -> Result<Exit, CommandFailure> {
@@ -126,7 +128,8 @@ pub(super) fn show(output: Printer, files: &[OutputFile]) {
 }
 
 /// Prints what a sync would do to the outputs.
-pub(super) fn show_planned(output: Printer, drafts: &[RenderedOutput], plan: &Plan) {
+pub(super) fn show_planned(output: Printer, preview: &PlanPreview, all: bool) {
+    let PlanPreview { outputs: drafts, plan, .. } = preview;
     let told = |draft: &&RenderedOutput| draft.state() != OutputState::UpToDate || draft.new_asset_ids(plan) > 0;
     for draft in drafts.iter().filter(told) {
         let file = OutputFile { path: draft.path.clone(), state: draft.state() };
@@ -143,6 +146,18 @@ pub(super) fn show_planned(output: Printer, drafts: &[RenderedOutput], plan: &Pl
             )),
         }
         show_problem(output, &file);
+        show_changed(output, &preview.changed_asset_ids(draft), all);
+    }
+}
+
+/// Prints which asset IDs in an output become others, the first few of them or `all`.
+fn show_changed(output: Printer, changed: &[ChangedAssetId], all: bool) {
+    let shown = if all { changed.len() } else { LISTED };
+    for ChangedAssetId { address, from, to } in changed.iter().take(shown) {
+        output.line(format!("                {address}: asset {from} -> {to}"));
+    }
+    if changed.len() > shown {
+        output.line(format!("                and {} more; -v shows all", changed.len() - shown));
     }
 }
 
@@ -162,23 +177,25 @@ fn document(OutputFile { path, state }: &OutputFile) -> Value {
 }
 
 /// The same for outputs that a sync would write, with how many addresses get another asset ID.
-pub(super) fn planned_documents(drafts: &[RenderedOutput], plan: &Plan) -> Value {
+pub(super) fn planned_documents(preview: &PlanPreview) -> Value {
     let planned = |draft: &RenderedOutput| {
         let file = OutputFile { path: draft.path.clone(), state: draft.state() };
-        planned_document(&file, draft.new_asset_ids(plan))
+        planned_document(&file, draft.new_asset_ids(&preview.plan), &preview.changed_asset_ids(draft))
     };
-    drafts.iter().map(planned).collect()
+    preview.outputs.iter().map(planned).collect()
 }
 
 /// The same where no address gets another asset ID.
 pub(super) fn settled_documents(files: &[OutputFile]) -> Value {
-    files.iter().map(|file| planned_document(file, 0)).collect()
+    files.iter().map(|file| planned_document(file, 0, &[])).collect()
 }
 
-fn planned_document(file: &OutputFile, new_asset_ids: usize) -> Value {
+fn planned_document(file: &OutputFile, new_asset_ids: usize, changed: &[ChangedAssetId]) -> Value {
     let mut entry = document(file);
     if let Some(fields) = entry.as_object_mut() {
+        let document = |ChangedAssetId { address, from, to }: &ChangedAssetId| json!({ "address": address.as_str(), "from": from.get(), "to": to.get() });
         fields.insert("new_asset_ids".to_owned(), json!(new_asset_ids));
+        fields.insert("changed_asset_ids".to_owned(), changed.iter().map(document).collect());
     }
     entry
 }

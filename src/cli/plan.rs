@@ -127,7 +127,7 @@ pub(super) fn show(
 ) {
     warnings::warn(output, &preview.gathered.notes);
     annotate_holds(&preview.plan.held, &target.project, || Some(preview.gathered.manifest.lines()));
-    let PlanPreview { gathered, recorded, plan, lockfile_changes, outputs, taken_back: _ } = preview;
+    let PlanPreview { gathered, recorded, plan, lockfile_changes, .. } = preview;
     let (all, rehearsal) = (global.verbose > 0, global.emulator);
     let part = part.map(|part| &part.addresses);
     let outline = Outline { plan, desired: &gathered.desired, recorded, part, all, rehearsal };
@@ -138,7 +138,7 @@ pub(super) fn show(
     if *lockfile_changes && plan.steps.is_empty() {
         output.line(format!("{} would change.", target.project.lockfile_name()));
     }
-    outputs::show_planned(output, outputs, plan);
+    outputs::show_planned(output, preview, all);
     warnings::warn_of_untracked(output, &gathered.notes);
 }
 

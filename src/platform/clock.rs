@@ -13,6 +13,17 @@ pub(crate) fn now() -> Timestamp {
     time_of_day(SystemTime::now()).saturating_add(failpoint::clock_shift()).unwrap_or(Timestamp::MAX)
 }
 
+/// Returns the time of day in nanoseconds since 1970, as file systems count it.
+pub(crate) fn nanoseconds() -> i64 {
+    as_nanoseconds(now())
+}
+
+/// Returns a time in nanoseconds since 1970, as file systems count it, or the nearest that they can
+/// count.
+pub(crate) fn as_nanoseconds(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
+}
+
 /// Converts the system's time, or returns the nearest representable time. A clock in the year 10000
 /// is wrong, but no reason to panic.
 fn time_of_day(system: SystemTime) -> Timestamp {

@@ -44,11 +44,17 @@ impl Shared {
         (Self { remote, origin }, project)
     }
 
-    /// Another clone, in sync with what was pushed.
-    fn clone(&self) -> Project {
+    /// Another clone, in which nothing ran yet.
+    fn clone_alone(&self) -> Project {
         let project = Project::new("").at(&self.remote.url());
         project.remove("assets.toml");
         git(project.path(), &["clone", "--quiet", &self.origin.path().to_string_lossy(), "."]);
+        project
+    }
+
+    /// Another clone, in sync with what was pushed.
+    fn clone(&self) -> Project {
+        let project = self.clone_alone();
         let before = self.remote.writes();
         project.sync();
         assert_eq!(self.remote.writes(), before, "a fresh clone sent something");
@@ -216,4 +222,41 @@ fn a_merge_that_drops_entries_under_a_running_service_uploads_nothing_again() {
     service.until_synced("ui/z1.png");
     service.end();
     assert_eq!(shared.remote.requests(ApiEndpoint::CreateAsset), 5);
+}
+
+#[test]
+fn a_clone_without_a_state_tells_which_earlier_picture_is_in_use() {
+    let (shared, a) = Shared::new();
+    a.write("assets.toml", format!("{MANIFEST}\n[[outputs]]\npath = \"ids.json\"\n"));
+    a.write("ui/y.png", png(3));
+    a.sync();
+    push(&a, "another picture");
+    let another = asset_id(&a, "ui/y.png");
+    a.write("ui/y.png", png(2));
+    push(&a, "the first picture again, not synced yet");
+    // As a pull request is planned in CI.
+    let planning = shared.clone_alone();
+    let (_, plan) = planning.json(&["plan"]);
+    let text = planning.run(&["plan"]).expect(0).stdout;
+    a.sync();
+    push(&a, "the first picture again");
+    let first = asset_id(&a, "ui/y.png");
+    assert_ne!(first, another);
+    let changed = json!([{ "address": "ui/y.png", "from": another, "to": first }]);
+    assert_eq!((&plan["actions"], &plan["outputs"][0]["changed_asset_ids"]), (&json!([]), &changed), "{plan:#}");
+    assert!(text.contains(&format!("ui/y.png: asset {another} -> {first}\n")), "{text}");
+
+    let clone = shared.clone_alone();
+    let (_, history) = clone.json(&["history", "ui/y.png"]);
+    let current: Vec<&Value> =
+        history["revisions"].as_array().unwrap().iter().filter(|one| one["current"] == true).collect();
+    assert_eq!(current.iter().map(|one| &one["asset_id"]).collect::<Vec<_>>(), [&json!(first)], "{history:#}");
+    assert_eq!(clone.json(&["open", "ui/y.png"]).1["asset_id"], first);
+    let (_, status) = clone.json(&["status", "ui/y.png"]);
+    assert_eq!((&status["assets"][0]["asset_id"], &status["assets"][0]["state"]), (&json!(first), &json!("synced")));
+    assert_eq!(clone.json(&["plan"]).1["outputs"][0]["changed_asset_ids"], json!([]));
+    // A file that is none of its revisions waits for its upload, with the same asset as before.
+    clone.write("ui/y.png", png(9));
+    assert_eq!(clone.json(&["status", "ui/y.png"]).1["assets"][0]["state"], "pending");
+    shared.is_in_sync(&a);
 }

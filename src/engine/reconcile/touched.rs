@@ -92,7 +92,7 @@ impl Reconciler<'_> {
         if project.read_manifest().ok()? != text.as_bytes() {
             return None;
         }
-        let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let now_ns = clock::nanoseconds();
         rescan(&project.root, &manifest.selection(), known, paths, in_progress, now_ns)
     }
 

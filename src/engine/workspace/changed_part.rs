@@ -158,7 +158,7 @@ impl Loading<'_> {
         }
         let Project { root, .. } = self.project;
         let (selection, in_progress) = (self.change.manifest.selection(), in_progress_now(self.project));
-        let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let now_ns = clock::nanoseconds();
         let Some(found) = rescan(root, &selection, &known, paths, &in_progress, now_ns) else { return Ok(None) };
         let mut earlier = BTreeMap::new();
         for RescannedFile { path, found, cached } in found {

@@ -90,7 +90,7 @@ pub(crate) fn in_progress_now(project: &Project) -> FilesInProgress {
     if project.in_ci {
         return FilesInProgress::default();
     }
-    FilesInProgress::single_run(i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX))
+    FilesInProgress::single_run(clock::nanoseconds())
 }
 
 /// Reads the manifest and scans every file that it selects. A reference to an address that left the
@@ -182,7 +182,7 @@ impl Search<'_> {
         in_progress.keep(&mut walk, &selection, cache);
         let known = known();
         files::keep_behind_links(&mut walk, &project.root, &selection, &known.here);
-        let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let now_ns = clock::nanoseconds();
         let tell = |seen: files::ScanProgress| {
             let (done, total) = (seen.files_done as u64, seen.files as u64);
             listener(ProgressEvent::Files { done, total, bytes: seen.bytes_done });

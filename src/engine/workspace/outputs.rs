@@ -7,7 +7,7 @@
 //!
 //! Read next: [`crate::outputs`] for the contents of a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::engine::workspace::project::Project;
@@ -168,7 +168,35 @@ fn lacks_an_id(selection: &OutputFilter, asset_ids: &AssetIds) -> bool {
     asset_ids.iter().any(|(address, asset_id)| asset_id.is_none() && selection.fits(address))
 }
 
+/// An address for which an output's file still has an earlier asset ID of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChangedAssetId {
+    pub address: Address,
+    /// What the file has.
+    pub from: AssetId,
+    /// What it gets.
+    pub to: AssetId,
+}
+
 impl RenderedOutput {
+    /// Returns the addresses whose asset ID in the file becomes another one of theirs, as `plan` finds
+    /// them now. What moderation, a pin or earlier bytes mean for the game shows here even where
+    /// nothing is to do at Roblox, and in a clone that doesn't know what was in use before.
+    pub(crate) fn changed_asset_ids(&self, asset_ids: &AssetIds, recorded: &Recorded) -> Vec<ChangedAssetId> {
+        let Ok((text, FileComparison::Differs { maker: Maker::Macadam, content })) = &self.content else {
+            return Vec::new();
+        };
+        let [before, after] = [content.as_slice(), text.as_bytes()].map(numbers);
+        let left: BTreeSet<u64> = before.difference(&after).copied().collect();
+        let changed = |(address, asset_id): (&Address, &Option<AssetId>)| {
+            let to = (*asset_id).filter(|to| !before.contains(&to.get()) && self.selection.fits(address))?;
+            let own = recorded.assets.get(address)?.history.assets();
+            let from = own.into_iter().rev().find(|from| left.contains(&from.get()))?;
+            Some(ChangedAssetId { address: address.clone(), from, to })
+        };
+        asset_ids.iter().filter_map(changed).collect()
+    }
+
     /// Returns the state of the file before any write.
     pub(crate) fn state(&self) -> OutputState {
         match &self.content {
@@ -231,6 +259,12 @@ impl RenderedOutput {
         };
         OutputFile { path: self.path, state }
     }
+}
+
+/// The numbers in a text, among them the asset IDs of an output in any language.
+fn numbers(text: &[u8]) -> BTreeSet<u64> {
+    let digits = text.split(|byte| !byte.is_ascii_digit());
+    digits.filter_map(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).collect()
 }
 
 fn not_ours(maker: Maker) -> OutputProblem {

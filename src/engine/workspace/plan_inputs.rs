@@ -88,7 +88,7 @@ impl CheckoutState {
     /// Returns it; `None` if files are missing or change.
     pub(super) fn now(project: &Project) -> Option<Self> {
         let root = &project.root;
-        let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let now_ns = clock::nanoseconds();
         // `git rm --cached` is worth a word about the file. A rehearsal's files are nobody else's.
         let index = (project.lockfile_access != Access::Private).then(|| git::index(root)).flatten();
         let index = index.as_deref().and_then(fingerprint::of_file);

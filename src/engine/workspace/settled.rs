@@ -73,10 +73,6 @@ impl OwnFiles {
     }
 }
 
-fn now_ns(now: Timestamp) -> i64 {
-    i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX)
-}
-
 /// A proof that holds but for the project's files, which nobody looked at yet.
 pub(crate) struct OpenProof<'a> {
     project: &'a Project,
@@ -132,7 +128,7 @@ impl ChangedFiles {
     pub(super) fn still_hold(&self, project: &Project) -> Option<CheckoutState> {
         let checkout = CheckoutState::now(project)?;
         let digest = checksum(self.text.as_bytes(), &checkout.branch);
-        let own = OwnFiles::look(digest, project, &self.manifest, now_ns(clock::now()))?;
+        let own = OwnFiles::look(digest, project, &self.manifest, clock::nanoseconds())?;
         (own == self.own && checkout.git.commit == self.git.state.commit).then_some(checkout)
     }
 
@@ -230,7 +226,7 @@ fn open_for_change<'a>(project: &'a Project, remote: &str) -> Option<OpenProof<'
     }
     let (manifest, text) = read_manifest(project).ok()?;
     let CheckoutState { branch, git } = CheckoutState::now(project)?;
-    let own = OwnFiles::look(checksum(text.as_bytes(), &branch), project, &manifest, now_ns(now))?;
+    let own = OwnFiles::look(checksum(text.as_bytes(), &branch), project, &manifest, clock::as_nanoseconds(now))?;
     if own.digest() != proof.inputs {
         return None;
     }
@@ -334,8 +330,8 @@ pub(crate) fn prove(
         return None;
     }
     // The lockfile on disk is the one that was planned with.
-    let own = OwnFiles::look(text, project, manifest, now_ns(now))?;
-    is_unchanged_since(&own.lockfile, now_ns(now)).then_some(())?;
+    let own = OwnFiles::look(text, project, manifest, clock::as_nanoseconds(now))?;
+    is_unchanged_since(&own.lockfile, clock::as_nanoseconds(now)).then_some(())?;
     let bytes = lockfile::read(&project.lockfile).ok()??;
     (lockfile == Some(&*lockfile::fingerprint(&bytes))).then_some(())?;
     let git = prove_gathered(run, &git)?;
@@ -393,15 +389,16 @@ pub(crate) fn prove_again(
     if is_open || !stays_empty(recorded, now, proof.until, has_nothing) {
         return None;
     }
-    let now_own = OwnFiles::look(inputs.manifest.clone(), project, manifest, now_ns(now))?;
+    let now_own = OwnFiles::look(inputs.manifest.clone(), project, manifest, clock::as_nanoseconds(now))?;
     (now_own.rest == own.rest).then_some(())?;
     let is_recent = |path: &&ProjectPath| {
         cache.get(path).is_none_or(|file| !is_unchanged_since(&file.fingerprint, file.looked_at_ns))
     };
     let recent: BTreeSet<ProjectPath> = change.files.iter().filter(is_recent).cloned().collect();
     // Only what the lockfile holds tells whether this one is the one that was written.
-    let is_firm =
-        recent.is_empty() && now_own.lockfile == own.lockfile && is_unchanged_since(&own.lockfile, now_ns(now));
+    let is_firm = recent.is_empty()
+        && now_own.lockfile == own.lockfile
+        && is_unchanged_since(&own.lockfile, clock::as_nanoseconds(now));
     let (files, recent) = ((&inputs.files, &inputs.parts), (!is_firm).then_some(recent));
     let git = ProvedGit { state: git.state.clone(), base: git.base.clone() };
     Some(self::proof((&now_own, git), files, proof.assets, (now, proof.until), recent))

@@ -17,7 +17,7 @@ use crate::engine::workspace::lockfile;
 use crate::engine::workspace::lost_entries;
 use crate::engine::workspace::lost_outcomes::hold_lost;
 use crate::engine::workspace::missing_lockfile;
-use crate::engine::workspace::outputs::{self, RenderedOutput};
+use crate::engine::workspace::outputs::{self, ChangedAssetId, RenderedOutput};
 use crate::engine::workspace::project::Project;
 use crate::files::FilesInProgress;
 use crate::manifest::Diagnostic;
@@ -28,6 +28,7 @@ use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::phase::Phase;
 use crate::model::recorded::{ApplyError, AttemptId, Recorded};
+use crate::outputs::AssetIds;
 use crate::plan::reason::step::StepReason;
 use crate::plan::{Action, Plan, PlanOptions, Step, plan};
 use crate::platform::clock;
@@ -189,12 +190,22 @@ pub(crate) struct PlanPreview {
     pub taken_back: Vec<Address>,
     /// The files of `[[outputs]]` as they would be written now.
     pub outputs: Vec<RenderedOutput>,
+    /// The asset IDs that the game would get now.
+    pub asset_ids: AssetIds,
 }
 
 impl PlanPreview {
     /// Returns whether a sync would write an output, now or after the plan.
     pub(crate) fn outputs_change(&self) -> bool {
         self.outputs.iter().any(|draft| draft.is_due() || draft.new_asset_ids(&self.plan) > 0)
+    }
+
+    /// Returns the addresses that get another of their asset IDs in an output's file. What a step of
+    /// the plan does is left out: the step says it.
+    pub(crate) fn changed_asset_ids(&self, draft: &RenderedOutput) -> Vec<ChangedAssetId> {
+        let mut changed = draft.changed_asset_ids(&self.asset_ids, &self.recorded);
+        changed.retain(|changed| !self.plan.steps.iter().any(|step| step.address == changed.address));
+        changed
     }
 }
 
@@ -340,6 +351,7 @@ impl PreviewInputs {
             lockfile_changes,
             taken_back: view.taken_back,
             outputs,
+            asset_ids,
         })
     }
 }

@@ -323,6 +323,15 @@ impl Record {
         at.or(Some(newest))
     }
 
+    /// Whether the file alone tells which asset it is: of a type whose content can't be updated it had
+    /// several, and this machine hasn't recorded yet which one it is.
+    pub fn is_undecided(&self) -> bool {
+        let kind = self.identity.kind();
+        let is_replaced = self.identity.asset_type.on_content_change() == ContentChange::NewAsset;
+        let contents = || self.history.iter().filter(|(_, fact)| fact.kind == Some(kind)).map(|(_, fact)| fact.content);
+        is_replaced && self.points_to.is_none() && contents().collect::<BTreeSet<_>>().len() > 1
+    }
+
     /// The revision that holds `content` now: of a Model the head if it has these bytes, of another
     /// type the asset that has them.
     pub fn current(&self, asset_type: AssetType, content: ContentHash) -> Option<(RevisionKey, RevisionFact)> {

@@ -128,7 +128,7 @@ impl FileMonitor {
     pub(super) fn in_progress(&self, all: bool) -> FilesInProgress {
         let paths = self.debouncer.in_progress(clock::elapsed());
         if all {
-            let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+            let now_ns = clock::nanoseconds();
             return FilesInProgress::without_events(paths, now_ns);
         }
         FilesInProgress { paths, ..FilesInProgress::default() }

@@ -57,7 +57,7 @@ impl OutputReporter {
 
 /// Returns what these files look like; `None` if one is missing, or a link leads to it.
 fn stamps(root: &Path, outputs: &[Output]) -> Option<Vec<(ProjectPath, Fingerprint, i64)>> {
-    let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+    let now_ns = clock::nanoseconds();
     let stamp =
         |output: &Output| files::fingerprint_of(root, &output.path).map(|state| (output.path.clone(), state, now_ns));
     outputs.iter().map(stamp).collect()

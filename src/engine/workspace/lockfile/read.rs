@@ -30,7 +30,7 @@ impl Stamp {
     /// Returns what the file system says now; `None` if there is no such file. Its content has to be
     /// read after that.
     pub(super) fn now(path: &Path) -> Option<Self> {
-        let looked_at_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let looked_at_ns = clock::nanoseconds();
         let state = fingerprint::of_file(path)?;
         Some(Self { state, shows_changes: files::is_unchanged_since(&state, looked_at_ns) })
     }
