@@ -149,6 +149,7 @@ fn plan_upload<'a>(
             push(plan, inputs, action, reason, ready.not_before);
             Some(MetadataSubject::New)
         }
+        AssetSource::Existing { owner, key } if drift::holds_sharing(plan, inputs, &owner, key.asset_id) => None,
         AssetSource::Existing { owner, key } => {
             let reason = StepReason::SharesAsset { because: Box::new(reason), owner: owner.clone() };
             push(plan, inputs, share(owner, Some(key)), reason, ready.not_before);

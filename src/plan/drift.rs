@@ -13,6 +13,7 @@ use super::reason::note::NoteKind;
 use super::reason::step::StepReason;
 use super::sharing::AssetSource;
 use super::step::{Action, Drift, HEALINGS_A_DAY, Plan};
+use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::history::{Origin, RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, Revision};
@@ -116,6 +117,23 @@ pub(super) fn holds_archived(
     let holds = archived && !repairs(inputs, record, DriftRepair::Archived);
     if holds {
         hold(plan, inputs, HoldReason::Archived { asset_id, change });
+    }
+    holds
+}
+
+/// Holds the use of another address's asset that a person archived, or somebody outside of Macadam
+/// under a policy that only reports that: using it would restore it. What Macadam archived since
+/// nothing used it comes back.
+pub(super) fn holds_sharing(plan: &mut Plan, inputs: &AddressInputs<'_>, owner: &Address, asset_id: AssetId) -> bool {
+    let holds = match for_another(inputs, asset_id) {
+        Some(retirement) => retirement.why == RetireReason::ByHand && retirement.archived_at.is_some(),
+        None => {
+            let heals = |record| repairs(inputs, record, DriftRepair::Archived);
+            is_archived(inputs, asset_id) && !inputs.recorded.assets.get(owner).is_some_and(heals)
+        }
+    };
+    if holds {
+        hold(plan, inputs, HoldReason::Archived { asset_id, change: BlockedChange::Sharing { owner: owner.clone() } });
     }
     holds
 }

@@ -200,8 +200,9 @@ impl Executor {
             Action::UpdateMetadata { asset_id, changes, repairs } => {
                 self.update_metadata(address, *asset_id, changes, *repairs).await
             }
-            Action::Share { owner, key, identity, content, .. } => {
-                self.share(address, owner, *key, identity, *content).await
+            Action::Share { owner, key, identity, content, restores, .. } => {
+                let key = key.map(|key| (key, *restores));
+                self.share(address, owner, key, identity, *content).await
             }
             Action::PointBack { to, .. } => self.point_back(address, *to).await,
             Action::Rollback { asset_id, to } => self.roll_back(address, *asset_id, *to).await,

@@ -24,17 +24,18 @@ use crate::model::recorded::{DriftRepair, Identity, Record};
 use crate::platform::clock;
 
 impl Executor {
-    /// Uses another address's asset, after checking that it still exists unless this run made it.
+    /// Uses another address's asset: a `known` one after checking that it still exists, and whether it
+    /// may be restored; `None` if this run makes it.
     pub(in crate::engine) async fn share(
         &self,
         address: &Address,
         owner: &Address,
-        key: Option<RevisionKey>,
+        known: Option<(RevisionKey, bool)>,
         identity: &Identity,
         content: ContentHash,
     ) -> Result<StepResult, StepError> {
-        if let Some(key) = key {
-            self.check_alive(address, identity, key.asset_id).await?;
+        if let Some((key, restores)) = known {
+            self.check_alive(address, identity, key.asset_id, restores).await?;
         }
         let mut shared = None;
         self.state_cache
@@ -61,7 +62,7 @@ impl Executor {
         let Some(identity) = self.record(address).map(|record| record.identity) else {
             return Ok(superseded("it has no record"));
         };
-        self.check_alive(address, &identity, to.asset_id).await?;
+        self.check_alive(address, &identity, to.asset_id, true).await?;
         self.state_cache
             .commit_with(|recorded| match (recorded.assets.get(address), recorded.seen.get(&to.asset_id)) {
                 (Some(record), Some(seen)) => effects::pointed_back(address, record, &seen.asset),
@@ -71,9 +72,16 @@ impl Executor {
         Ok(StepResult::Ended(self.done(address, to)))
     }
 
-    /// Checks whether an asset can be that of `address`, restores it if it is archived, and records
-    /// the result.
-    async fn check_alive(&self, address: &Address, identity: &Identity, asset_id: AssetId) -> Result<(), StepError> {
+    /// Checks whether an asset can be that of `address`, and records the result. One that is archived
+    /// is restored if the plan `restores` it; otherwise somebody just archived it, and the next plan
+    /// decides.
+    async fn check_alive(
+        &self,
+        address: &Address,
+        identity: &Identity,
+        asset_id: AssetId,
+        restores: bool,
+    ) -> Result<(), StepError> {
         let asset = match self.fetch_asset(address, asset_id).await? {
             Lookup::Present(asset) => asset,
             Lookup::Gone => return Err(self.not_found(address, asset_id).await?.into()),
@@ -85,11 +93,16 @@ impl Executor {
             self.learn(asset_id, effects::rejected).await?;
             return Err(superseded("moderation rejected the asset that it had").into());
         }
-        if asset.archived == Some(true) {
+        if asset.archived == Some(true) && restores {
             // The response to the restore is newer than this observation.
             return self.restore(address, identity, asset_id).await;
         }
         self.state_cache.commit_with(|recorded| observe::observed(recorded, &asset, clock::now())).await?;
+        if asset.archived == Some(true) {
+            let message = format!("asset {asset_id} is archived on Roblox");
+            self.back_off(address, &message).await?;
+            return Err(StepResult::Ended(Outcome::TryLater { message }).into());
+        }
         Ok(())
     }
 

@@ -52,7 +52,7 @@ impl fmt::Display for HoldKind {
 }
 
 /// A change that an archived asset keeps from being made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum BlockedChange {
     /// The file changed.
     Content,
@@ -60,6 +60,11 @@ pub(crate) enum BlockedChange {
     Pin {
         /// The pinned revision.
         to: Revision,
+    },
+    /// Another address is to use it, which would restore it.
+    Sharing {
+        /// The address that has it.
+        owner: Address,
     },
 }
 

@@ -5,7 +5,7 @@ use macadam::emulator::{ApiEndpoint, ForeignEdit};
 use serde_json::json;
 
 use super::{actions, asset, asset_id, check_converged, prompt, row};
-use crate::support::{Project, Remote, rbxmx};
+use crate::support::{GLOBS, Project, Remote, png, rbxmx};
 
 fn manifest(policy: &str, more: &str) -> String {
     format!(
@@ -68,6 +68,57 @@ fn an_asset_archived_at_roblox_is_reported_or_restored() {
         refresh(&project, 0, wanted);
         assert_eq!(asset(&project, &remote, "sword").asset.archived, policy == "report");
         assert_eq!(row(&project, "sword")["state"], if policy == "report" { "archived" } else { "synced" });
+    }
+}
+
+/// An asset that somebody archived is not restored by a copy of its file, whether Macadam knew that
+/// before or finds it when it is about to share the asset.
+#[test]
+fn sharing_restores_no_asset_that_somebody_archived() {
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    enum Archived {
+        ByHand,
+        AtRoblox { known: bool, heal: bool },
+    }
+    let [unknown, known, healed] =
+        [(false, false), (true, false), (true, true)].map(|(known, heal)| Archived::AtRoblox { known, heal });
+    for how in [Archived::ByHand, unknown, known, healed] {
+        let remote = prompt();
+        let heals = matches!(how, Archived::AtRoblox { heal: true, .. });
+        let policy = if heals { "[policy]\ndrift = \"heal\"\n" } else { "" };
+        let project = Project::new(&format!("{GLOBS}\n{policy}")).at(&remote.url());
+        project.write("ui/a.png", png(1));
+        project.sync();
+        let first = asset_id(&project, "ui/a.png");
+        project.let_reads_catch_up();
+        if how == Archived::ByHand {
+            project.run(&["archive", "ui/a.png", "--yes"]).expect(0);
+            project.let_reads_catch_up();
+        } else {
+            let archived = ForeignEdit { archived: Some(true), ..ForeignEdit::default() };
+            remote.control().edit(first, &archived).unwrap();
+        }
+        if matches!(how, Archived::AtRoblox { known: true, heal: false }) {
+            refresh(&project, 0, &[]);
+        }
+        project.write("ui/b.png", png(1));
+        let (code, document) = project.json(&["sync", "--once"]);
+        let is_archived = || remote.control().asset(first).unwrap().asset.archived;
+        if heals {
+            // What Macadam finds only now is put back as it is where nothing is shared.
+            let (code, document) = if code == 0 { (code, document) } else { project.json(&["sync", "--once"]) };
+            assert_eq!((code, is_archived()), (0, false), "{how:?}: {document:#}");
+        } else {
+            assert_eq!((code, actions(&document)), (1, vec!["hold ui/b.png".to_owned()]), "{how:?}: {document:#}");
+            assert_eq!((is_archived(), remote.requests(ApiEndpoint::RestoreAsset)), (true, 0), "{how:?}");
+            let held = project.run(&["plan"]).stdout;
+            assert!(held.contains("its file is that of `ui/a.png`, but asset"), "{how:?}: {held}");
+            assert!(held.contains("`macadam restore ui/a.png`"), "{how:?}: {held}");
+            project.run(&["restore", "ui/a.png"]).expect(0);
+            project.let_reads_catch_up();
+            project.sync();
+        }
+        assert_eq!((asset_id(&project, "ui/b.png"), remote.requests(ApiEndpoint::CreateAsset)), (first, 1), "{how:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a hold's reason names, for programs.
 
-use super::HoldReason;
+use super::{BlockedChange, HoldReason};
 use crate::model::address::Address;
 use crate::model::ids::{AssetId, Revision};
 use crate::plan::contradiction::Contradiction;
@@ -42,6 +42,7 @@ impl HoldReason {
                 claims.iter().map(|(address, _)| address.clone()).collect()
             }
             Self::Contradiction(Contradiction::Contents { claims, .. }) => claims.to_vec(),
+            Self::Archived { change: BlockedChange::Sharing { owner }, .. } => vec![owner.clone()],
             Self::File(_)
             | Self::TypeUnknown
             | Self::NoAnswer { .. }

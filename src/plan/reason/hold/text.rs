@@ -63,6 +63,7 @@ impl HoldReason {
                 )
             }
             Self::MadeElsewhere { .. } | Self::RolledBackElsewhere { .. } => overwrite_hint(address),
+            Self::Archived { change: BlockedChange::Sharing { owner }, .. } => format!("`macadam restore {owner:#}`"),
             Self::Archived { .. } => format!("`macadam restore {address:#}`"),
             Self::OneOfSeveralNew { from, asset_id, .. } => choice_hint(address, &[(from, *asset_id)]),
             Self::OneOfSeveralLeft { from, asset_ids, .. } => {
@@ -211,6 +212,7 @@ impl fmt::Display for HoldReason {
                 match change {
                     BlockedChange::Content => f.write_str("its file changed")?,
                     BlockedChange::Pin { to } => write!(f, "it is pinned to revision {to}")?,
+                    BlockedChange::Sharing { owner } => write!(f, "its file is that of `{owner}`")?,
                 }
                 write!(f, ", but asset {asset_id} is archived")
             }
