@@ -10,6 +10,7 @@ use super::args::{Global, HistoryArgs};
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural, stdout_columns};
 use super::progress::Bars;
+use super::second_copies;
 use super::selection::AddressSelection;
 use super::status::not_uploaded;
 use super::table::{Column, TextTable};
@@ -399,6 +400,8 @@ fn show(output: Printer, known: &KnownHistory, revisions: &[RemoteRevision], ask
     if let Some(Renamed::Becoming(now)) = &known.renamed {
         output.line(format!("{} {}", paint(TextStyle::Quiet, "note"), renamed::note(&known.address, now)));
     }
+    let copies = second_copies::of_one(&known.address, &known.record, &known.events);
+    copies.iter().for_each(|note| output.line(format!("{} {note}", paint(TextStyle::Warning, "note"))));
     for event in &known.events {
         output.line(format!("{} {}", paint(TextStyle::Quiet, Minute(event.at)), shown::foreign(&event.message)));
     }

@@ -48,6 +48,7 @@ mod recreate;
 mod renamed;
 mod resolve;
 mod schema_file;
+mod second_copies;
 mod selection;
 mod service;
 mod service_client;

@@ -84,7 +84,10 @@ pub(super) async fn resolve(output: Printer, global: &Global, args: &ResolveArgs
                 None => format!("asset {asset_id} is the upload of {address}{commit}"),
             },
             Resolution::NoDuplicate => format!("there is no second copy of {address} on Roblox{commit}"),
-            Resolution::Nothing => format!("{} uploads {address} again", next(by_service)),
+            Resolution::Nothing => match used_instead(&target, &address).filter(|_| !by_service) {
+                Some(used) => format!("nothing is uploaded again: {address} has asset {used} already{commit}"),
+                None => format!("{} uploads {address} again", next(by_service)),
+            },
         };
         output.line(format!("{} {done}", paint(TextStyle::Good, "resolved:")));
         renamed::tell(output, &target, &[address]);
@@ -97,6 +100,15 @@ fn used_beside(target: &ProjectTarget, address: &Address, asset_id: AssetId) -> 
     let view = StateSnapshot::open(&target.project, &target.remote).ok()?;
     let (key, _) = current::last(view.recorded.assets.get(address)?)?;
     (key.asset_id != asset_id).then_some(key.asset_id)
+}
+
+/// Returns the asset that an address uses, if the next sync uploads nothing for it.
+fn used_instead(target: &ProjectTarget, address: &Address) -> Option<AssetId> {
+    let look = || snapshot::preview(&target.project, &target.remote, &silent(), &PlanOptions::default());
+    let PlanPreview { recorded, plan, .. } = tokio::task::block_in_place(look).ok()?;
+    let (key, _) = current::last(recorded.assets.get(address)?)?;
+    let is_open = plan.steps.iter().map(|step| &step.address).chain(plan.held.iter().map(|hold| &hold.address));
+    (!is_open.into_iter().any(|open| open == address)).then_some(key.asset_id)
 }
 
 /// The process that does the rest.

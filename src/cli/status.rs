@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::args::{Global, StatusArgs};
 use super::exit::{CommandFailure, Exit};
-use super::output::{Printer, TextStyle, paint, plural, stdout_columns};
+use super::output::{Printer, TextStyle, paint, stdout_columns};
 use super::plan_text::unverified_text;
+use super::second_copies;
 use super::selection::AddressSelection;
 use super::table::{Column, TextTable};
 use super::unknown::unknown_address;
@@ -200,15 +201,8 @@ fn show(output: Printer, rows: &[AssetStatus], rehearsal: bool) {
     output.line(format!("\n{rehearsal}{counts}"));
     let unverified = rows.iter().filter(|row| row.state == AssetState::Unverified).count();
     unverified_text(unverified as u64).iter().for_each(|text| output.line(text));
-    let twice: Vec<&str> =
-        rows.iter().filter(|row| row.possible_duplicates > 0).map(|row| row.address.as_str()).collect();
-    if let Some(first) = twice.first() {
-        let count = plural(twice.len() as u64, "asset");
-        let what = format!(
-            "{count} may have a second copy on Roblox, because the first answer got lost. `macadam history {first:#}` shows when; then `macadam resolve {first:#} --asset-id N`, or `--no-duplicate`"
-        );
-        output.line(paint(TextStyle::Warning, what));
-    }
+    let twice = rows.iter().filter(|row| row.possible_duplicates > 0).map(|row| &row.address).collect::<Vec<_>>();
+    second_copies::of_several(&twice).iter().for_each(|what| output.line(paint(TextStyle::Warning, what)));
 }
 
 /// The remarks under a row.

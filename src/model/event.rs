@@ -19,6 +19,11 @@ pub enum EventKind {
         /// When it was sent; `None`: by another machine.
         sent_at: Option<Timestamp>,
     },
+    /// An upload got no clear answer, and another one of the same file has arrived.
+    MayBeTwice {
+        /// When it was sent; `None`: by another machine.
+        sent_at: Option<Timestamp>,
+    },
     /// Another machine sent an upload of this one again.
     SentAgainElsewhere {
         /// When this machine sent it.
@@ -142,13 +147,18 @@ pub enum EventKind {
     },
 }
 
+/// The stable name of the events of an upload that may have made a second copy.
+pub(crate) const POSSIBLE_DUPLICATE: &str = "possible_duplicate";
+
 impl EventKind {
     /// The stable name in the state and in `--json`.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::SentAgain { .. } | Self::SentAgainElsewhere { .. } | Self::SetAside { .. } | Self::GivenUp => {
-                "possible_duplicate"
-            }
+            Self::SentAgain { .. }
+            | Self::MayBeTwice { .. }
+            | Self::SentAgainElsewhere { .. }
+            | Self::SetAside { .. }
+            | Self::GivenUp => POSSIBLE_DUPLICATE,
             Self::MadeTwice { .. } | Self::PassedOver { .. } => "duplicate_asset",
             Self::InDoubt { .. } => "in_doubt",
             Self::EntryTakenBack { .. } => "entry_taken_back",
@@ -182,15 +192,26 @@ const fn request(action: IntentKind) -> &'static str {
     }
 }
 
+/// Writes which upload it was, at the beginning of a sentence.
+fn write_upload(f: &mut fmt::Formatter<'_>, sent_at: Option<Timestamp>) -> fmt::Result {
+    match sent_at {
+        Some(at) => write!(f, "the upload of {}", Minute(at)),
+        None => f.write_str("an upload from another machine"),
+    }
+}
+
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SentAgain { sent_at } => {
-                match sent_at {
-                    Some(at) => write!(f, "the upload of {}", Minute(*at))?,
-                    None => f.write_str("an upload from another machine")?,
-                }
+                write_upload(f, *sent_at)?;
                 f.write_str(" got no clear answer and is sent again, so there may be two copies of it on Roblox")
+            }
+            Self::MayBeTwice { sent_at } => {
+                write_upload(f, *sent_at)?;
+                f.write_str(
+                    " got no clear answer, and another upload has arrived, so there may be two copies of it on Roblox",
+                )
             }
             Self::SentAgainElsewhere { sent_at } => write!(
                 f,

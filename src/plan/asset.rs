@@ -109,6 +109,7 @@ fn close_unbinding(plan: &mut Plan, inputs: &AddressInputs<'_>) {
             Phase::Submitted(_) if in_doubt::is_overdue(attempt, inputs.now) => {
                 stop_waiting(plan, inputs, *id, attempt)
             }
+            _ if in_doubt::is_needless(attempt, inputs.record) => leave_in_doubt(plan, inputs, *id, attempt),
             Phase::HandedOver | Phase::InDoubt => {
                 abandoned_creates = abandoned_creates.saturating_add(1);
                 abandon(
@@ -188,6 +189,22 @@ fn abandon(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, attempt: 
     };
     plan.marks.push(Change::SetBlocked { address: inputs.address.clone(), blocked: Some(blocked) });
     note(plan, inputs, NoteKind::SentAgain);
+}
+
+/// Gives up on a create that may have happened and that nothing waits for: the address has an asset
+/// with the same bytes. That one may be the second copy.
+fn leave_in_doubt(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt) {
+    if attempt.phase == Phase::HandedOver {
+        plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Doubt });
+    }
+    plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Abandon });
+    plan.marks.push(Change::log(inputs.address, EventKind::MayBeTwice { sent_at: sent_at(attempt) }));
+    plan.marks.extend(suspect(inputs.address, attempt));
+    let blocked = inputs.record.and_then(|record| record.blocked.as_deref());
+    if matches!(blocked, Some(Blocked::Retrying { .. })) {
+        plan.marks.push(Change::SetBlocked { address: inputs.address.clone(), blocked: None });
+    }
+    note(plan, inputs, NoteKind::MayBeTwice);
 }
 
 /// Holds an upload whose result could not be read or written down.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::digest::FieldDigest;
+use crate::model::history::{RevisionFact, RevisionKey};
 use crate::model::ids::ContentHash;
 use crate::model::phase::{Intent, Phase};
 use crate::model::policy::{AmbiguousCreate, Policy};
@@ -37,8 +38,24 @@ pub(crate) fn is_overtaken(attempt: &Attempt, wanted: Option<ContentHash>, now: 
     is_overdue(attempt, now) && uploads.is_some() && wanted.is_some() && uploads != wanted
 }
 
+/// Whether nothing waits for the outcome of an upload: its answer was lost, but the address has an
+/// asset of its own with the same bytes by now, from another machine. Only whether there are two is
+/// open then.
+pub(crate) fn is_needless(attempt: &Attempt, record: Option<&Record>) -> bool {
+    let Intent::Create { content, replaces, .. } = &attempt.intent else { return false };
+    let is_lost = matches!(attempt.phase, Phase::HandedOver | Phase::InDoubt | Phase::Held);
+    let is_it = |(key, fact): (RevisionKey, &RevisionFact)| {
+        let is_alike = fact.content == Some(*content) && fact.kind == Some(attempt.kind) && fact.state.is_usable();
+        is_alike && !fact.shared && Some(key.asset_id) != *replaces
+    };
+    is_lost && record.is_some_and(|record| record.history.iter().any(is_it))
+}
+
 /// Whether a change under way keeps its address from being planned further.
 pub(crate) fn is_binding(attempt: &Attempt, record: Option<&Record>, policy: &Policy) -> bool {
+    if is_needless(attempt, record) {
+        return false;
+    }
     match (&attempt.phase, &attempt.intent) {
         (Phase::Submitted(_) | Phase::Held, _) => true,
         (Phase::SetAside(_), _) => false,

@@ -33,6 +33,7 @@ mod edit;
 mod everyday;
 mod facts;
 mod faults;
+mod finished_elsewhere;
 mod first_minutes;
 mod fuzz;
 mod github;

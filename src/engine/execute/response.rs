@@ -192,8 +192,9 @@ impl Executor {
     ) -> Result<StepResult, StepError> {
         let why = (self.input_digest(attempt), refusal_kind);
         self.state_cache
-            .commit_with(|recorded| {
-                effects::refused(id, attempt, recorded.assets.get(&attempt.address), why, said, clock::now())
+            .commit_with(|recorded| match recorded.attempts.contains_key(&id) {
+                true => effects::refused(id, attempt, recorded.assets.get(&attempt.address), why, said, clock::now()),
+                false => Vec::new(),
             })
             .await?;
         tracing::error!(target: OUTCOMES, address = %attempt.address, action = attempt.intent.name(), "Roblox refused it: {said}");

@@ -3,6 +3,7 @@
 
 pub(crate) mod changed_part;
 pub(crate) mod committed;
+mod finished_uploads;
 pub(crate) mod gather;
 pub(crate) mod git;
 pub(crate) mod lockfile;

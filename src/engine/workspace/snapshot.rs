@@ -11,6 +11,7 @@ use crate::engine::remote::saved_limits;
 use crate::engine::remote::throttle::{self, Throttle};
 use crate::engine::report::progress::{Listener, silent};
 use crate::engine::report::run_report::Stop;
+use crate::engine::workspace::finished_uploads;
 use crate::engine::workspace::gather::{GatherError, Gathered, gather, in_progress_now, wanted_addresses};
 use crate::engine::workspace::git;
 use crate::engine::workspace::lockfile;
@@ -34,7 +35,7 @@ use crate::plan::{Action, Plan, PlanOptions, Step, plan};
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::lock::{self, Occupancy};
-use crate::state::lockfile::LockfileError;
+use crate::state::lockfile::{LockfileError, finished};
 use crate::state::store::{EventRow, Store};
 
 /// The number of addresses that a note names.
@@ -117,6 +118,9 @@ impl StateSnapshot {
                 let changes = crate::state::lockfile::import(&view.recorded, &ledger, clock::now());
                 view.apply(&changes)?;
             }
+            let in_question = finished::in_question(&view.recorded, &ledger);
+            let over = finished_uploads::find(project, remote, &in_question);
+            view.apply(&finished::close(&view.recorded, &over))?;
         }
         if matches!(lock::holder(&project.state), Ok(Occupancy::Held { .. })) {
             let attempts = view.recorded.attempts.iter();

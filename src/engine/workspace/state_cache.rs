@@ -306,12 +306,17 @@ impl StateCache {
         Ok(Some(attempt))
     }
 
-    /// Records that an attempt advanced.
+    /// Records that an attempt advanced. One that was closed meanwhile stays closed: a lockfile that
+    /// was pulled may tell the end of an upload whose answer is still awaited here.
     ///
     /// # Errors
     /// As for [`StateCache::commit`].
     pub async fn advance(&self, attempt: AttemptId, event: PhaseEvent) -> Result<(), StateCacheError> {
-        self.commit(vec![Change::Advance { attempt, event }]).await
+        let decide = |recorded: &Recorded| match recorded.attempts.contains_key(&attempt) {
+            true => vec![Change::Advance { attempt, event }],
+            false => Vec::new(),
+        };
+        self.commit_with(decide).await.map(|_| ())
     }
 
     /// Records that the last byte of a request, planned for the state of `generation`, is about to
@@ -321,7 +326,7 @@ impl StateCache {
     /// As for [`StateCache::commit`], and when the state is no longer the one at its path or was
     /// written anew since. A process that was stopped for a while may continue only here.
     pub async fn hand_over(&self, attempt: AttemptId, generation: u64) -> Result<(), HandOverError> {
-        self.advance(attempt, PhaseEvent::HandOver).await?;
+        self.commit(vec![Change::Advance { attempt, event: PhaseEvent::HandOver }]).await?;
         // After the write, which takes time: nothing comes between this check and the byte.
         self.hold.check()?;
         if self.generation() == generation { Ok(()) } else { Err(HandOverError::WrittenAnew) }

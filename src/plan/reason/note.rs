@@ -59,6 +59,8 @@ pub(crate) enum NoteKind {
     },
     /// An upload whose answer was lost is sent again.
     SentAgain,
+    /// The answer to an upload was lost, and another upload of the same file has arrived.
+    MayBeTwice,
     /// A person archived the asset.
     ArchivedByHand {
         /// The address.
@@ -132,6 +134,7 @@ impl NoteKind {
             Self::Overdue { .. } => "overdue",
             Self::SetAside { .. } => "set_aside",
             Self::SentAgain => "sent_again",
+            Self::MayBeTwice => "may_be_twice",
             Self::ArchivedByHand { .. } => "archived_by_hand",
             Self::PinHoldsFile { .. } => "pin_holds_file",
             Self::MayBeRenamed { .. } => "may_be_renamed",
@@ -173,6 +176,9 @@ impl fmt::Display for NoteKind {
                 write!(f, "Roblox has been processing its upload for {age}, longer than any that succeeds: {way_out}")
             }
             Self::SetAside { age } => EventKind::SetAside { age: *age }.fmt(f),
+            Self::MayBeTwice => f.write_str(
+                "the answer to an earlier upload of it got lost, and it has an asset from another one; there may be a second copy of it on Roblox",
+            ),
             Self::SentAgain => f.write_str(
                 "it is uploaded again because the first answer got lost; there may now be two copies of it on Roblox",
             ),

@@ -12,6 +12,7 @@ pub(crate) mod driver;
 mod error;
 mod export;
 mod file;
+pub(crate) mod finished;
 mod forms;
 mod import;
 mod known;

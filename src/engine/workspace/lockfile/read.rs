@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::content::{in_lockfile, parse};
 use super::{KeepError, Lockfile};
+use crate::engine::workspace::finished_uploads;
 use crate::engine::workspace::git;
 use crate::engine::workspace::lost_entries::{self, Compared};
 use crate::engine::workspace::missing_lockfile;
@@ -16,7 +17,7 @@ use crate::model::event::EventKind;
 use crate::model::file::Fingerprint;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::platform::{clock, fingerprint};
-use crate::state::lockfile::{self, Digests, Ledger};
+use crate::state::lockfile::{self, Digests, Ledger, finished};
 
 /// What the file system said of the lockfile when its content was known.
 #[derive(Debug, Clone, Copy)]
@@ -120,6 +121,7 @@ impl Lockfile {
         if !is_same || compared.is_changed {
             state_cache.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
         }
+        self.close_finished(state_cache, &ledger).await?;
         self.generation = generation;
         if self.known != fingerprint {
             self.known = fingerprint;
@@ -157,6 +159,22 @@ impl Lockfile {
         };
         state_cache.commit(compared.lost.iter().cloned().map(tell).collect()).await?;
         Ok((ledger, compared))
+    }
+
+    /// Closes open uploads that another machine finished, as git's history of the lockfile shows. Runs
+    /// on another thread, since it runs git.
+    async fn close_finished(&self, state_cache: &StateCache, ledger: &Ledger) -> Result<(), StateCacheError> {
+        let in_question = state_cache.read(|recorded| finished::in_question(recorded, ledger));
+        if in_question.is_empty() {
+            return Ok(());
+        }
+        let (project, remote) = (self.project.clone(), self.remote.clone());
+        let looked = tokio::task::spawn_blocking(move || finished_uploads::find(&project, &remote, &in_question)).await;
+        let over = looked.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        if !over.is_empty() {
+            state_cache.commit_with(|recorded| finished::close(recorded, &over)).await?;
+        }
+        Ok(())
     }
 
     /// Remembers what the missing file had, until there is one again: the state forgets that next, and
