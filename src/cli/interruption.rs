@@ -28,6 +28,8 @@ const AT_ONCE: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Interruption {
     display: Arc<OnceLock<(Printer, Bars)>>,
+    /// The name of the lockfile that the command of `--on-change` is to publish.
+    publishes: Arc<OnceLock<String>>,
 }
 
 impl Interruption {
@@ -65,6 +67,11 @@ impl Interruption {
         let _ = self.display.set((output, bars.clone())); // a run has one display
     }
 
+    /// The run is to publish this lockfile at its end, which a process that ends at once doesn't do.
+    pub(super) fn publishes(&self, lockfile: String) {
+        let _ = self.publishes.set(lockfile); // a run has one lockfile
+    }
+
     /// Says what the run still waits for; takes [`AT_ONCE`].
     async fn say_what_is_finished(&self, signal: EndSignal) {
         let is_said = self.say(|uploads| (uploads > 0).then(|| stopping(uploads, signal)));
@@ -75,7 +82,7 @@ impl Interruption {
     }
 
     fn say_what_is_left(&self) {
-        self.say(|uploads| Some(stopped(uploads)));
+        self.say(|uploads| Some(stopped(uploads, self.publishes.get().map(String::as_str))));
         if let Some((_, bars)) = self.display.get() {
             bars.hide();
         }
@@ -101,11 +108,20 @@ fn stopping(uploads: u64, signal: EndSignal) -> String {
     format!("Stopping: finishing {work}.{again}")
 }
 
-/// What is said at the end of a process that no longer waits for so many uploads.
-fn stopped(uploads: u64) -> String {
-    match uploads {
-        0 => "Stopped. Nothing is lost: run it again to go on.".to_owned(),
-        _ => format!("Stopped. {} may have arrived; run it again to go on.", plural(uploads, "upload")),
+/// What is said at the end of a process that no longer waits for so many uploads, and didn't come to
+/// publish `lockfile`.
+fn stopped(uploads: u64, lockfile: Option<&str>) -> String {
+    let arrived = match uploads {
+        0 => String::new(),
+        _ => format!(" {} may have arrived.", plural(uploads, "upload")),
+    };
+    match (uploads, lockfile) {
+        (_, Some(lockfile)) => format!(
+            "Stopped before the command of --on-change ran.{arrived} Keep this folder and run it again here: a machine that gets no \
+             {lockfile} of this run uploads its files again."
+        ),
+        (0, None) => "Stopped. Nothing is lost: run it again to go on.".to_owned(),
+        (_, None) => format!("Stopped. {} may have arrived; run it again to go on.", plural(uploads, "upload")),
     }
 }
 
@@ -119,7 +135,17 @@ mod tests {
         assert_eq!(stopping(8, EndSignal::Interrupt), format!("Stopping: finishing 8 uploads. {again}"));
         assert_eq!(stopping(0, EndSignal::Interrupt), format!("Stopping: finishing what is under way. {again}"));
         assert_eq!(stopping(1, EndSignal::Terminate), "Stopping: finishing 1 upload.");
-        assert_eq!(stopped(1), "Stopped. 1 upload may have arrived; run it again to go on.");
-        assert_eq!(stopped(0), "Stopped. Nothing is lost: run it again to go on.");
+        assert_eq!(stopped(1, None), "Stopped. 1 upload may have arrived; run it again to go on.");
+        assert_eq!(stopped(0, None), "Stopped. Nothing is lost: run it again to go on.");
+    }
+
+    /// On most CI machines nothing of the folder is kept.
+    #[test]
+    fn a_run_that_did_not_publish_its_lockfile_does_not_say_that_nothing_is_lost() {
+        let again = "Keep this folder and run it again here: a machine that gets no assets.lock.toml of this run uploads its files again.";
+        let stopped = |uploads| stopped(uploads, Some("assets.lock.toml"));
+        assert_eq!(stopped(0), format!("Stopped before the command of --on-change ran. {again}"));
+        let arrived = "Stopped before the command of --on-change ran. 1 upload may have arrived.";
+        assert_eq!(stopped(1), format!("{arrived} {again}"));
     }
 }

@@ -83,6 +83,9 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     let (client, embedded) = target::connect(global, &target, credential).await?;
     let bars = Bars::with_results(output);
     interruption.tell_through(output, &bars);
+    if command.is_some() {
+        interruption.publishes(target.project.lockfile_name());
+    }
     let options = OnceOptions {
         uploads: args.uploads as usize,
         confirm: confirm(output, args.yes || global.emulator, bars.clone()),

@@ -61,13 +61,14 @@ fn after_a_lost_answer_the_line_says_what_it_waits_for_and_its_total_stays() {
     assert!(!told.contains("WARN") && !told.contains("it may exist twice"), "the plan's note says it: {told}");
 }
 
-#[test]
-#[cfg_attr(windows, ignore = "no such signal")]
-fn ctrl_c_says_what_is_finished_and_a_second_one_what_may_have_arrived() {
-    let (remote, project) = pictures(&["a"]);
+/// What a run says that gets Ctrl-C twice while Roblox doesn't answer.
+fn interrupted_twice(args: &[&str]) -> String {
+    let (remote, mut project) = pictures(&["a"]);
+    // A command of `--on-change` is for the real remote.
+    project.set_env("MACADAM_STAND_IN", "1");
     let hang = FaultRule::on(ApiEndpoint::CreateAsset, FaultAction::Hang { at: Point::AfterCommit });
     let hang = remote.control().add_faults(vec![hang]).unwrap()[0];
-    let mut child = project.command(&["sync", "--once"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = project.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     while remote.control().fired(hang) == 0 {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
@@ -77,7 +78,22 @@ fn ctrl_c_says_what_is_finished_and_a_second_one_what_may_have_arrived() {
         std::thread::sleep(std::time::Duration::from_millis(300));
         system::send(&child, Signal::INT);
     }
-    let told = Ran::of(child.wait_with_output().unwrap()).expect(130).stderr;
+    assert!(!project.file("ran").exists());
+    Ran::of(child.wait_with_output().unwrap()).expect(130).stderr
+}
+
+#[test]
+#[cfg_attr(windows, ignore = "no such signal")]
+fn ctrl_c_says_what_is_finished_and_a_second_one_what_may_have_arrived() {
+    let told = interrupted_twice(&["sync", "--once"]);
     assert!(told.contains("Stopping: finishing 1 upload. Ctrl-C again stops at once.\n"), "{told}");
     assert!(told.ends_with("Stopped. 1 upload may have arrived; run it again to go on.\n"), "{told}");
+}
+
+#[test]
+#[cfg_attr(windows, ignore = "no such signal")]
+fn a_second_ctrl_c_says_that_the_lockfile_was_not_published() {
+    let told = interrupted_twice(&["sync", "--once", "--on-change", "touch ran"]);
+    let stopped = "Stopped before the command of --on-change ran. 1 upload may have arrived. Keep this folder";
+    assert!(told.contains(stopped) && told.contains("gets no assets.lock.toml of this run"), "{told}");
 }
