@@ -4,18 +4,24 @@
 //! When it is due, and how it went as an exit code and in the document. Read next:
 //! `engine/on_change`, which runs it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::args::{Global, SyncArgs};
 use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::output::Printer;
 use super::target;
+use crate::engine::on_change::merged::{self, Merged};
 use crate::engine::on_change::{self, CommandSettings, run_once};
 use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::report::run_report::Warning;
 use crate::engine::workspace::gather::read_manifest;
-use crate::engine::workspace::outputs::OutputFile;
+use crate::engine::workspace::outputs::{OutputFile, OutputState};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::session::Session;
+use crate::model::address::Address;
+use crate::model::shown::with_causes;
 
 /// The command of `--on-change`, if one is given.
 ///
@@ -75,9 +81,87 @@ impl Ran {
     }
 }
 
+/// How often the command runs again because it merged another machine's lockfile.
+const ROUNDS: u32 = 3;
+
+/// How the command of a run went, and what it changed.
+#[derive(Debug)]
+pub(super) struct Published {
+    /// How it went.
+    pub ran: Ran,
+    /// The outputs, if they were made again.
+    pub outputs: Option<Vec<OutputFile>>,
+    /// What it found.
+    pub warnings: Vec<Warning>,
+}
+
+/// Runs the command if it is due. If it merged what another machine pushed meanwhile, the outputs are
+/// written again from the merged lockfile, and the command publishes them too.
+pub(super) async fn publish(
+    output: Printer,
+    command: Option<&str>,
+    session: &mut Session,
+    remote: &str,
+    outputs: &[OutputFile],
+    stop: &Shutdown,
+) -> Published {
+    let ran = run(output, command, session, outputs, stop).await;
+    let mut published = Published { ran, outputs: None, warnings: Vec::new() };
+    for _ in 0..ROUNDS {
+        // A run that was told to end has no time for more: the next one writes the outputs.
+        if !matches!(published.ran, Ran::Well) || stop.signalled().borrow().is_some() {
+            break;
+        }
+        let lockfile = session.project.lockfile_name();
+        match merged::take_in(session, remote).await {
+            Ok(None) => break,
+            Ok(Some(Merged { outputs, twice })) => {
+                published.warnings.extend(uploaded_twice(&twice));
+                let written = outputs.iter().filter(|file| file.state == OutputState::Written);
+                written.for_each(|file| {
+                    output.aside(&format!("{} is written again, from the merged {lockfile}", file.path));
+                });
+                let again = run(output, command, session, &outputs, stop).await;
+                published.outputs = Some(outputs);
+                if matches!(again, Ran::NotDue) {
+                    break;
+                }
+                published.ran = again;
+            }
+            Err(error) => {
+                let why = with_causes(&error);
+                published.warnings.push(Warning {
+                    message: format!("{lockfile} was merged with that of another machine, and the outputs could not be written again: {why}"),
+                    hint: "run `macadam outputs`, and commit what it writes".to_owned(),
+                });
+                break;
+            }
+        }
+    }
+    published
+}
+
+/// The number of addresses that a warning names.
+const NAMED: usize = 5;
+
+/// Warns that another machine uploaded the files of these addresses too.
+fn uploaded_twice(addresses: &BTreeSet<Address>) -> Option<Warning> {
+    let named: Vec<&str> = addresses.iter().take(NAMED).map(Address::as_str).collect();
+    let more = addresses.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let are = if addresses.len() == 1 { "is" } else { "are" };
+    (!addresses.is_empty()).then(|| Warning {
+        message: format!(
+            "another machine uploaded the same files at the same time: {}{more} {are} on Roblox twice",
+            named.join(", ")
+        ),
+        hint: "`macadam status` names the copies that aren't used; let only one machine sync at a time".to_owned(),
+    })
+}
+
 /// Runs the command if it is due. What it prints goes to standard error, line by line: standard
 /// output is the report's.
-pub(super) async fn run(
+async fn run(
     output: Printer,
     command: Option<&str>,
     session: &mut Session,

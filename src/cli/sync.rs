@@ -11,7 +11,7 @@ use super::consent::agreed;
 use super::document;
 use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::interruption::Interruption;
-use super::on_change::{self, Ran};
+use super::on_change::{self, Published, Ran};
 use super::output::{Printer, plural};
 use super::part::LeftOut;
 use super::progress::Bars;
@@ -111,10 +111,19 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     }
     // Under the lock, so that no other process changes the lockfile meanwhile.
     let outputs = ended.report.as_ref().map(|report| report.outputs.clone()).unwrap_or_default();
-    let ran = on_change::run(output, command, &mut session, &outputs, &stop).await;
+    let remote = &target.remote;
+    let Published { ran, outputs, warnings } =
+        on_change::publish(output, command, &mut session, remote, &outputs, &stop).await;
     session.close().await;
     if let Some(embedded) = embedded {
         embedded.stop().await;
+    }
+    match ended.report.as_mut() {
+        Some(report) => {
+            report.warnings.extend(warnings);
+            report.outputs = outputs.unwrap_or_else(|| std::mem::take(&mut report.outputs));
+        }
+        None => warnings.iter().for_each(|warning| output.warning(warning.to_string())),
     }
     // After the command, which may have added the lockfile to git.
     if let Some(report) = ended.report.as_mut() {

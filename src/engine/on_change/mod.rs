@@ -4,8 +4,10 @@
 //! `sync --once` runs it once, at the end ([`run_once`]). The service ([`OnChange`]) has one run at
 //! a time, and a change during a run causes one more. A failure never stops the service: it is
 //! logged, counted and tried again, with a longer wait each time. The command sees no credential.
-//! Read next: [`schedule`] for when it runs, [`shipped`] for the command that ships with Macadam.
+//! Read next: [`schedule`] for when it runs, [`shipped`] for the command that ships with Macadam,
+//! [`merged`] for what it may change.
 
+pub(crate) mod merged;
 mod output;
 mod schedule;
 mod shipped;

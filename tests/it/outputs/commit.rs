@@ -51,3 +51,33 @@ fn two_machines_that_changed_one_output_both_arrive() {
     assert!(pushed.contains("ui/x.png") && pushed.contains("ui/y.png"), "{pushed}");
     assert_eq!(two.git(&["status", "--porcelain", "--untracked-files=no"]), "");
 }
+
+/// Both uploaded the same pictures. The second one's rebase merges the lockfiles, and so chooses one of
+/// two assets for each: its outputs must not have the other one.
+#[test]
+fn outputs_follow_the_lockfile_that_a_rebase_merged() {
+    let ci = Ci::new(3);
+    let author = ci.machine();
+    author.write("assets.toml", &format!("{MANIFEST}[[outputs]]\npath = \"{LUAU}\"\n"));
+    push(&author, "outputs");
+    let (one, two) = (ci.machine(), ci.machine());
+    // Its upload came first and its push comes last.
+    ci.run(&one, &["sync", "--once"]).expect(0);
+    ci.run(&two, &ON_CHANGE).expect(0);
+    let ran = ci.run(&one, &ON_CHANGE).expect(0);
+    assert!(ran.stderr.contains("is written again, from the merged assets.lock.toml"), "{}", ran.stderr);
+    let told =
+        "another machine uploaded the same files at the same time: ui/0.png, ui/1.png, ui/2.png are on Roblox twice";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert_eq!(one.git(&["status", "--porcelain", "--untracked-files=no"]), "");
+    let fresh = ci.machine();
+    ci.run(&fresh, &["outputs", "--check"]).expect(0);
+    assert_eq!((fresh.read(LUAU), ci.creates()), (one.read(LUAU), 6));
+    // Nothing is left to do, and nothing to tell again.
+    for machine in [&fresh, &one, &two] {
+        machine.git(&["pull", "-q"]);
+        let ran = ci.run(machine, &ON_CHANGE).expect(0);
+        assert!(!ran.stderr.contains("another machine") && !ran.stderr.contains("pushed"), "{}", ran.stderr);
+    }
+    assert_eq!(ci.creates(), 6);
+}
