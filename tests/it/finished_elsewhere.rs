@@ -171,6 +171,7 @@ fn an_upload_that_the_lockfile_never_had_stays_a_possible_duplicate() {
     // Each has its asset, so nothing has to wait, whatever came of the other upload.
     let ran = ci.run(&first, &["sync", "--once"]).expect(0);
     assert!(!ran.stdout.contains("uploaded again") && ran.stdout.contains("second copy"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("Done. 3 assets are up to date") && !ran.stdout.contains("not done"), "{}", ran.stdout);
     assert_eq!(first.read("assets.lock.toml").matches("possible_duplicates").count(), 3);
     assert_eq!(ci.creates(), 6);
     let status = ci.json(&first, &["status"], 0);

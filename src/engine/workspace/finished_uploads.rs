@@ -14,7 +14,8 @@ use crate::state::lockfile::finished::{is_finished, may_have, open_lines};
 /// Returns those of the uploads that a commit of the checked-out history took out of the lockfile as
 /// done. Blocks: it runs git.
 ///
-/// A merge proves nothing, since it may have taken the lockfile of one side. An upload of which git
+/// A merge proves nothing, since it may have taken the lockfile of one side. A rebase in which a
+/// person took one side can't be told from a commit that finished the upload. An upload of which git
 /// tells nothing stays open, and Roblox is asked about it.
 pub(crate) fn find(project: &Project, remote: &str, in_question: &[Intent]) -> Vec<Intent> {
     // The lockfile of the embedded emulator lies elsewhere, unknown to git.
