@@ -170,9 +170,9 @@ fn uploads_of_a_second_process_are_taken_over_and_not_repeated() {
     let first = once(&project);
     // The first request of a run goes alone.
     until("the upload is carried out", || remote.assets().len() == 1);
-    remote.control().clear_faults();
-    // It notices nothing before the second is done.
+    // It notices nothing before the second is done. Until it stops, it waits for the slow answer.
     signal(&first, "STOP");
+    remote.control().clear_faults();
     lose(&project);
     project.sync();
     assert_eq!(remote.assets().len(), 7, "the second knew nothing of the one on the wire");
