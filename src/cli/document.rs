@@ -180,7 +180,8 @@ pub(super) fn locked(preview: &PlanPreview, violated: bool) -> Value {
     }
     if let Some(fields) = document.as_object_mut() {
         fields.insert("actions".to_owned(), json!(actions));
-        fields.insert("in_sync".to_owned(), json!(!violated && preview.plan.held.is_empty()));
+        fields
+            .insert("in_sync".to_owned(), json!(!violated && preview.plan.held.is_empty() && !preview.outputs_fail()));
         fields.insert("assets".to_owned(), json!(preview.gathered.desired.assets.len()));
         fields.insert("lockfile_written".to_owned(), json!(false));
         if violated {

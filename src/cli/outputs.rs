@@ -1,6 +1,8 @@
 //! `macadam outputs`: write the files of `[[outputs]]` from what state and lockfile know, without
 //! key or network; and how every command tells of them.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::args::{Global, OutputsArgs};
@@ -11,7 +13,9 @@ use super::output::{Printer, TextStyle, annotate, paint, plural};
 use super::question::{ask_or, asks};
 use super::target::{self, ProjectTarget};
 use super::warnings;
+use crate::engine::workspace::git::ask::{Tracking, tracking};
 use crate::engine::workspace::outputs::{ChangedAssetId, OutputFile, OutputState, RenderedOutput};
+use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot::{self, PlanPreview};
 use crate::outputs::mark::Maker;
 
@@ -47,7 +51,7 @@ fn settle(output: Printer, target: &ProjectTarget, args: &OutputsArgs, draft: Re
     }
     let adopted = args.adopt
         && match draft.other_maker() {
-            Some(Maker::Other(_)) => true,
+            Some(Maker::Other(_) | Maker::OtherManifest) => true,
             Some(Maker::Unknown | Maker::Macadam) if args.yes => true,
             Some(Maker::Unknown | Maker::Macadam) if asks(output, args.yes) => {
                 let path = &draft.path;
@@ -110,6 +114,11 @@ pub(super) fn written(files: &[OutputFile]) -> impl Iterator<Item = String> {
     files.iter().filter(|file| file.state == OutputState::Written).map(|file| file.path.to_string())
 }
 
+/// Whether git is told to ignore an output, so that each machine makes its own.
+pub(super) fn is_ignored(project: &Project, path: impl AsRef<Path>) -> bool {
+    matches!(tracking(&project.outputs.join(path)), Ok(Some(Tracking::Ignored)))
+}
+
 /// What becomes of a rehearsal's outputs.
 const NOT_IN_THE_GAME: &str = "Rehearsal: these files are in the emulator's folder, not in your game";
 
@@ -132,7 +141,7 @@ pub(super) fn show_planned(output: Printer, preview: &PlanPreview, all: bool) {
     let PlanPreview { outputs: drafts, plan, .. } = preview;
     let told = |draft: &&RenderedOutput| draft.state() != OutputState::UpToDate || draft.new_asset_ids(plan) > 0;
     for draft in drafts.iter().filter(told) {
-        let file = OutputFile { path: draft.path.clone(), state: draft.state() };
+        let file = OutputFile { path: draft.path.clone(), state: draft.planned_state(plan) };
         let unknown = draft.unknown_asset_ids(plan) as u64;
         let what = if unknown > 0 { format!(": {} to come", plural(unknown, "asset ID")) } else { String::new() };
         match file.state.problem() {
@@ -179,7 +188,7 @@ fn document(OutputFile { path, state }: &OutputFile) -> Value {
 /// The same for outputs that a sync would write, with how many addresses get another asset ID.
 pub(super) fn planned_documents(preview: &PlanPreview) -> Value {
     let planned = |draft: &RenderedOutput| {
-        let file = OutputFile { path: draft.path.clone(), state: draft.state() };
+        let file = OutputFile { path: draft.path.clone(), state: draft.planned_state(&preview.plan) };
         planned_document(&file, draft.new_asset_ids(&preview.plan), &preview.changed_asset_ids(draft))
     };
     preview.outputs.iter().map(planned).collect()

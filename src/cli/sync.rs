@@ -19,12 +19,13 @@ use super::question::asks;
 use super::sync_results::{annotate_report, exit, not_started, show, show_results};
 use super::target::ProjectTarget;
 use super::unknown::unknown_address;
-use super::{ci, part, plan, service, target, values};
+use super::{ci, outputs, part, plan, service, target, values};
 use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::progress::{WaitReason, silent};
 use crate::engine::report::run_report::{RunReport, Stop};
 use crate::engine::workspace::gather::read_manifest;
+use crate::engine::workspace::outputs::RenderedOutput;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::settled::{self, Look, NothingToDo};
 use crate::engine::workspace::snapshot;
@@ -304,7 +305,11 @@ async fn locked(
     let options = PlanOptions { only: part.clone(), ..plan_options(args)? };
     let preview = plan::preview(output, global, target, &options, args.refresh).await?;
     let left_out = part.as_ref().map(|part| LeftOut::look(target, part, &preview.plan.steps)).transpose()?;
-    let violated = !preview.plan.steps.is_empty() || preview.lockfile_changes || preview.outputs_change();
+    // What git ignores can't be committed: each machine makes its own.
+    let is_stale =
+        |draft: &RenderedOutput| draft.is_due() && !outputs::is_ignored(&target.project, draft.path.as_str());
+    let outputs_change = preview.outputs.iter().any(is_stale);
+    let violated = !preview.plan.steps.is_empty() || preview.lockfile_changes || outputs_change;
     if output.is_json() {
         let mut document = document::locked(&preview, violated);
         if let (Some(left_out), Some(fields)) = (&left_out, document.as_object_mut()) {
@@ -328,7 +333,8 @@ async fn locked(
             });
         }
     }
-    Ok(if violated || !preview.plan.held.is_empty() { Exit::Unreconciled } else { Exit::Success })
+    let is_left = !preview.plan.held.is_empty() || preview.outputs_fail();
+    Ok(if violated || is_left { Exit::Unreconciled } else { Exit::Success })
 }
 
 /// The plan options of this run.

@@ -22,10 +22,10 @@ use crate::model::path::ProjectPath;
 use crate::model::recorded::Recorded;
 use crate::model::shown::with_causes;
 use crate::outputs::file::{FileComparison, compare, replace};
-use crate::outputs::mark::Maker;
-use crate::outputs::{AssetIds, render};
+use crate::outputs::mark::{self, Maker};
+use crate::outputs::{AssetIds, RenderError, render};
 use crate::plan::current::for_game;
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Plan, Step};
 
 /// One output, made and compared with its file.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub(crate) struct OutputProblem {
     pub message: String,
     /// The remedy.
     pub hint: Option<String>,
+    /// The addresses whose missing asset IDs are all that is wrong.
+    pub lacking: Vec<Address>,
 }
 
 /// The state of an output's file.
@@ -152,16 +154,32 @@ pub(crate) fn draft(
     let draft = |output: &Output| {
         let selection = OutputFilter::of(output);
         let made = match lost.filter(|_| lacks_an_id(&selection, asset_ids)) {
-            Some(lost) => Err(OutputProblem { message: format!("left as it is: {lost}"), hint: Some(lost.hint()) }),
+            Some(lost) => Err(OutputProblem {
+                message: format!("left as it is: {lost}"),
+                hint: Some(lost.hint()),
+                lacking: Vec::new(),
+            }),
             None => make(project, output, &selection, asset_ids),
         };
         let content = made.and_then(|text| match compare(&project.outputs, &output.path, &text) {
-            Ok(comparison) => Ok((text, comparison)),
-            Err(error) => Err(OutputProblem { message: with_causes(&error), hint: error.hint() }),
+            Ok(comparison) => Ok((text, with_its_manifest(project, comparison))),
+            Err(error) => Err(OutputProblem { message: with_causes(&error), hint: error.hint(), lacking: Vec::new() }),
         });
         RenderedOutput { path: output.path.clone(), selection, content }
     };
     manifest.outputs().iter().map(draft).collect()
+}
+
+/// Tells a file that another manifest beside this one makes from one of a manifest that was renamed.
+fn with_its_manifest(project: &Project, comparison: FileComparison) -> FileComparison {
+    match comparison {
+        FileComparison::Differs { maker: Maker::Macadam, content } => {
+            let is_other = |name: &String| *name != project.manifest_name() && project.root.join(name).is_file();
+            let is_other = mark::manifest(&content).as_ref().is_some_and(is_other);
+            FileComparison::Differs { maker: if is_other { Maker::OtherManifest } else { Maker::Macadam }, content }
+        }
+        other => other,
+    }
 }
 
 fn lacks_an_id(selection: &OutputFilter, asset_ids: &AssetIds) -> bool {
@@ -204,7 +222,7 @@ impl RenderedOutput {
             Ok((_, FileComparison::Absent | FileComparison::Differs { maker: Maker::Macadam, .. })) => {
                 OutputState::OutOfDate
             }
-            Ok((_, FileComparison::Differs { maker, .. })) => OutputState::Refused(not_ours(*maker)),
+            Ok((_, FileComparison::Differs { maker, content })) => OutputState::Refused(not_ours(*maker, content)),
             Err(problem) => OutputState::Failed(problem.clone()),
         }
     }
@@ -212,7 +230,7 @@ impl RenderedOutput {
     /// Returns who made a file that is not Macadam's; `None` if it is Macadam's, or absent.
     pub(crate) fn other_maker(&self) -> Option<Maker> {
         match &self.content {
-            Ok((_, FileComparison::Differs { maker: maker @ (Maker::Other(_) | Maker::Unknown), .. })) => Some(*maker),
+            Ok((_, FileComparison::Differs { maker, .. })) if *maker != Maker::Macadam => Some(*maker),
             Ok(_) | Err(_) => None,
         }
     }
@@ -227,11 +245,19 @@ impl RenderedOutput {
         self.selection.fits(address)
     }
 
+    /// Returns its state as `plan` leaves it: one that lacks nothing but asset IDs that the plan brings
+    /// is written then.
+    pub(crate) fn planned_state(&self, plan: &Plan) -> OutputState {
+        let state = self.state();
+        let lacking = state.problem().map(|problem| &problem.lacking).filter(|lacking| !lacking.is_empty());
+        let comes = |address: &Address| plan.steps.iter().any(|step| step.address == *address && brings_id(step));
+        let waits = lacking.is_some_and(|lacking| lacking.iter().all(comes));
+        if waits { OutputState::OutOfDate } else { state }
+    }
+
     /// Returns how many of its addresses get another asset ID by the steps of `plan`.
     pub(crate) fn new_asset_ids(&self, plan: &Plan) -> usize {
-        let changes =
-            |action: &Action| matches!(action, Action::Create(_) | Action::Replace { .. } | Action::Share { .. });
-        plan.steps.iter().filter(|step| changes(&step.action) && self.selection.fits(&step.address)).count()
+        plan.steps.iter().filter(|step| brings_id(step) && self.selection.fits(&step.address)).count()
     }
 
     /// Returns how many of these asset IDs are not known yet.
@@ -250,9 +276,11 @@ impl RenderedOutput {
             (Ok((text, seen)), true) => {
                 match replace(&project.outputs, &self.path, project.lockfile_access, text, seen) {
                     Ok(()) => OutputState::Written,
-                    Err(error) => {
-                        OutputState::Failed(OutputProblem { message: with_causes(&error), hint: error.hint() })
-                    }
+                    Err(error) => OutputState::Failed(OutputProblem {
+                        message: with_causes(&error),
+                        hint: error.hint(),
+                        lacking: Vec::new(),
+                    }),
                 }
             }
             _ => self.state(),
@@ -261,14 +289,26 @@ impl RenderedOutput {
     }
 }
 
+/// Whether a step gives its address another asset ID.
+fn brings_id(step: &Step) -> bool {
+    matches!(step.action, Action::Create(_) | Action::Replace { .. } | Action::Share { .. })
+}
+
 /// The numbers in a text, among them the asset IDs of an output in any language.
 fn numbers(text: &[u8]) -> BTreeSet<u64> {
     let digits = text.split(|byte| !byte.is_ascii_digit());
     digits.filter_map(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).collect()
 }
 
-fn not_ours(maker: Maker) -> OutputProblem {
+fn not_ours(maker: Maker, content: &[u8]) -> OutputProblem {
     let (message, hint) = match maker {
+        Maker::OtherManifest => (
+            format!(
+                "it has the asset IDs of {}, so Macadam doesn't overwrite it",
+                mark::manifest(content).unwrap_or_else(|| "another manifest".to_owned())
+            ),
+            "give one of the two outputs another `path`; `macadam outputs --adopt` overwrites it".to_owned(),
+        ),
         Maker::Other(tool) => (
             format!("{tool} made this file, so Macadam doesn't overwrite it"),
             "`macadam outputs --adopt` overwrites it".to_owned(),
@@ -280,7 +320,7 @@ fn not_ours(maker: Maker) -> OutputProblem {
                 .to_owned(),
         ),
     };
-    OutputProblem { message, hint: Some(hint) }
+    OutputProblem { message, hint: Some(hint), lacking: Vec::new() }
 }
 
 /// Returns the text of one output.
@@ -293,7 +333,11 @@ fn make(
     let held = asset_ids.iter().filter(|(address, _)| selection.fits(address));
     let held: AssetIds = held.map(|(address, asset_id)| (address.clone(), *asset_id)).collect();
     let made = render(output, &project.manifest_name(), &held);
-    made.map_err(|error| OutputProblem { message: error.to_string(), hint: Some(error.hint()) })
+    made.map_err(|error| {
+        let (message, hint) = (error.to_string(), Some(error.hint()));
+        let lacking = if let RenderError::Missing(addresses) = error { addresses } else { Vec::new() };
+        OutputProblem { message, hint, lacking }
+    })
 }
 
 /// Returns problems of outputs that exist whatever the asset IDs are: colliding keys, usually.

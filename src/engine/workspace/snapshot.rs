@@ -204,6 +204,11 @@ impl PlanPreview {
         self.outputs.iter().any(|draft| draft.is_due() || draft.new_asset_ids(&self.plan) > 0)
     }
 
+    /// Returns whether a sync would leave an output unwritten, so that it ends with a failure.
+    pub(crate) fn outputs_fail(&self) -> bool {
+        self.outputs.iter().any(|draft| draft.planned_state(&self.plan).problem().is_some())
+    }
+
     /// Returns the addresses that get another of their asset IDs in an output's file. What a step of
     /// the plan does is left out: the step says it.
     pub(crate) fn changed_asset_ids(&self, draft: &RenderedOutput) -> Vec<ChangedAssetId> {

@@ -2,7 +2,7 @@
 
 use macadam::emulator::{ForeignEdit, ModerationRule, ModerationVerdict, VerdictStep};
 
-use super::{LUAU, MANIFEST, error, id, project, refuse_uploads, states};
+use super::{LUAU, MANIFEST, error, id, jpeg, project, refuse_uploads, states};
 use crate::support::{Project, Remote, png};
 
 const ONCE: [&str; 2] = ["sync", "--once"];
@@ -182,4 +182,77 @@ fn an_absent_file_stays_in_the_output() {
     project.sync();
     assert_eq!(in_game(&project), 0);
     assert!(project.read(LUAU).contains("ui/icons/b.png"));
+}
+
+#[test]
+fn an_output_of_another_manifest_is_left_alone() {
+    let remote = Remote::start();
+    let project = project(MANIFEST, &remote);
+    project.sync();
+    let ours = project.read(LUAU);
+    let output = format!("[[outputs]]\npath = \"{LUAU}\"\n");
+    project.write(
+        "assets.staging.toml",
+        format!("creator = {{ user_id = 2 }}\n\n[globs.ui]\npath = \"ui/**/*.png\"\n\n{output}"),
+    );
+    let staging = ["sync", "--once", "--manifest", "assets.staging.toml"];
+    let ran = project.run(&staging).expect(1);
+    assert!(
+        ran.stdout.contains("it has the asset IDs of assets.toml, so Macadam doesn't overwrite it"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(project.read(LUAU), ours);
+    // A manifest that was renamed goes on with its outputs.
+    project.remove("assets.toml");
+    project.run(&staging).expect(0);
+    assert_ne!(project.read(LUAU), ours);
+    project.write("assets.toml", MANIFEST);
+    project.run(&["outputs", "--check"]).expect(1);
+    project.run(&["outputs", "--adopt"]).expect(0);
+    assert_eq!(project.read(LUAU), ours);
+}
+
+#[test]
+fn a_locked_sync_fails_where_an_output_can_not_be_written_and_ignores_what_git_ignores() {
+    let remote = Remote::start();
+    let project = project(MANIFEST, &remote);
+    project.git(&["init", "-q"]);
+    project.write(".gitignore", "/src/\n");
+    project.sync();
+    project.remove("src");
+    let (code, document) = project.json(&["sync", "--once", "--locked"]);
+    assert_eq!((code, &document["in_sync"]), (0, &true.into()), "{document:#}");
+    project.remove("ui/assets.json");
+    project.run(&["sync", "--once", "--locked"]).expect(1);
+    project.sync();
+    // Two addresses get one key.
+    project.write("ui/a.jpg", jpeg());
+    project.run(&ONCE).expect(1);
+    let (code, document) = project.json(&["sync", "--once", "--locked"]);
+    assert_eq!((code, &document["in_sync"]), (1, &false.into()), "{document:#}");
+}
+
+#[test]
+fn an_output_that_lacks_only_what_the_plan_brings_would_be_written() {
+    let remote = Remote::start();
+    let strict = MANIFEST.replace("style = \"nested\"", "missing = \"error\"");
+    let project = project(&strict, &remote);
+    project.sync();
+    project.write("ui/c.png", png(1));
+    project.write("ui/d.png", png(9));
+    let (_, plan) = project.json(&["plan"]);
+    assert_eq!(plan["outputs"][2]["state"], "out_of_date", "{plan:#}");
+    let told = project.run(&["plan"]).expect(0).stdout;
+    assert!(
+        told.contains("would write     ui/assets.json: 1 asset ID to come") && !told.contains("can't write"),
+        "{told}"
+    );
+    project.sync();
+    // What the plan doesn't bring is still an error.
+    refuse_uploads(&remote);
+    project.write("ui/e.png", png(10));
+    project.run(&["sync", "--once"]).expect(1);
+    let (_, plan) = project.json(&["plan"]);
+    assert_eq!(plan["outputs"][2]["state"], "failed", "{plan:#}");
 }

@@ -332,7 +332,9 @@ pub(super) struct CheckoutFile {
 
 impl CheckoutFile {
     pub(super) fn of(file: &Path) -> Result<Option<Self>, String> {
-        let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(None) };
+        // A folder that isn't made yet is in the next one that is.
+        let Some(folder) = file.ancestors().skip(1).find(|folder| folder.is_dir()) else { return Ok(None) };
+        let Ok(name) = file.strip_prefix(folder) else { return Ok(None) };
         let found = work_tree(folder).map_err(|unread| unread.to_string())?;
         let Some(WorkTree { top, git_folder: private }) = found else { return Ok(None) };
         let folder = own_file::resolved(folder).map_err(|error| format!("can't find {}: {error}", folder.display()))?;
