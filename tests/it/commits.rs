@@ -1,6 +1,8 @@
 //! A commit between two runs: the second one loads and plans only what changed, wherever a run that
 //! looks at everything would say and do the same.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::Value;
 
 use super::changed::{ONLY_WHAT_CHANGED, forget_the_proof, looks, state, sync, written};
@@ -26,7 +28,7 @@ fn proved() -> (Remote, Project) {
 }
 
 /// A change of a project, and what it is.
-type Change<'a> = (&'a str, &'a dyn Fn(&Project));
+type Change<'a> = (&'a str, &'a (dyn Fn(&Project) + Sync));
 
 fn commit(project: &Project, message: &str) {
     project.git(&["add", "-A"]);
@@ -121,6 +123,18 @@ fn check(what: &str, change: &dyn Fn(&Project)) -> bool {
     began.unwrap()
 }
 
+/// Checks each change, several at once: each takes a dozen runs. Those of all begin with what changed,
+/// or none does.
+fn check_all(changes: &[Change<'_>], began: bool) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((what, change)) = changes.get(next.fetch_add(1, Ordering::Relaxed)) {
+            assert_eq!(check(what, change), began, "{what}");
+        }
+    };
+    std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(work))));
+}
+
 #[test]
 fn plain_commits_need_no_look_at_everything() {
     let plain: &[Change<'_>] = &[
@@ -166,9 +180,7 @@ fn plain_commits_need_no_look_at_everything() {
             project.git(&["read-tree", "HEAD"]);
         }),
     ];
-    for (what, change) in plain.iter().copied() {
-        assert!(check(what, change), "{what}");
-    }
+    check_all(plain, true);
 }
 
 #[test]
@@ -257,9 +269,7 @@ fn whatever_git_may_say_something_else_of_takes_a_look_at_everything() {
             commit(project, "another");
         }),
     ];
-    for (what, change) in other.iter().copied() {
-        assert!(!check(what, change), "{what}");
-    }
+    check_all(other, false);
 }
 
 #[test]
