@@ -105,6 +105,23 @@ fn a_renamed_entry_is_not_taken_back_under_its_old_name() {
     assert!(!renamed.contains("ui/0.png\"]"), "{renamed}");
 }
 
+/// The rename was never committed by itself, so only the tombstone of the new name tells of it.
+#[test]
+fn what_was_renamed_and_then_forgotten_is_not_taken_back_under_its_old_name() {
+    let (ci, machine) = synced();
+    ci.run(&machine, &ONCE).expect(0);
+    std::fs::rename(machine.path.join("ui/0.png"), machine.path.join("ui/moved.png")).unwrap();
+    ci.run(&machine, &ONCE).expect(0);
+    std::fs::remove_file(machine.path.join("ui/moved.png")).unwrap();
+    ci.run(&machine, &["forget", "ui/moved.png"]).expect(0);
+    push(&machine, "forgotten");
+    let forgotten = machine.read(LOCKFILE);
+    assert!(forgotten.contains("[forgotten.\"ui/moved.png\"]"), "{forgotten}");
+    let fresh = ci.machine();
+    ci.run(&fresh, &ONCE).expect(0);
+    assert_eq!((ci.creates(), fresh.read(LOCKFILE)), (2, forgotten));
+}
+
 /// Without git the state alone remembers.
 #[test]
 fn an_entry_that_only_the_state_has_comes_back() {

@@ -2,7 +2,7 @@
 //! lockfile replaced them, or a merge or rebase took one side's lockfile.
 //!
 //! An entry leaves a lockfile only if it is forgotten, which leaves a tombstone, or if another
-//! address takes its assets over. So whatever else an earlier lockfile of the checked-out commit's
+//! address takes its assets over, and may be forgotten then. So whatever else an earlier lockfile of the checked-out commit's
 //! history has, the lockfile lost, and its assets would be uploaded again. An older branch's
 //! lockfile rightly lacks what its history never had. Read next:
 //! [`crate::engine::workspace::missing_lockfile`], for a lockfile that is missing as a whole.
@@ -16,9 +16,8 @@ use crate::engine::workspace::git::{self, ask, at_commit};
 use crate::engine::workspace::lockfile::parse;
 use crate::engine::workspace::project::Project;
 use crate::model::address::Address;
-use crate::model::forgotten::Forgotten;
 use crate::model::history::{Listing, RevisionFact, RevisionKey};
-use crate::state::lockfile::{self, Ledger, LockfileEntry};
+use crate::state::lockfile::{self, Ledger, LockfileEntry, forgotten_too, moved_and_forgotten, remembered};
 
 /// The longest time between the new index and the new `HEAD` during a switch of branches: one
 /// rename of a file.
@@ -242,12 +241,14 @@ fn add_lost(
     }
     let mut lost = BTreeSet::new();
     for version in versions {
+        let elsewhere = moved_and_forgotten(&version, &forgotten);
         let here: BTreeSet<RevisionKey> =
             ledger.entries.values().flat_map(|entry| entry.history.iter().map(|(key, _)| key)).collect();
-        for (address, entry) in version.entries {
-            let forgotten = forgotten.get(&address);
-            if take_back_entry(ledger.entries.entry(address.clone()), entry, forgotten, &here) {
-                lost.insert(address);
+        for (address, entry) in &version.entries {
+            let forgotten = forgotten_too(entry, forgotten.get(address), |asset_id| elsewhere.contains(&asset_id));
+            let Some(entry) = remembered(entry, Some(&forgotten)) else { continue };
+            if take_back_entry(ledger.entries.entry(address.clone()), &entry, &here) {
+                lost.insert(address.clone());
             }
         }
     }
@@ -255,24 +256,21 @@ fn add_lost(
     (lost.into_iter().collect(), is_changed)
 }
 
-/// Adds to an entry the revisions of `theirs` that it lost: those that were neither forgotten nor
-/// moved to another address, as after a rename.
+/// Adds to an entry the revisions of `theirs` that it lost: those that were not moved to another
+/// address, as after a rename.
 fn take_back_entry(
     ours: btree_map::Entry<'_, Address, LockfileEntry>,
-    theirs: LockfileEntry,
-    forgotten: Option<&Forgotten>,
+    theirs: &LockfileEntry,
     here: &BTreeSet<RevisionKey>,
 ) -> bool {
-    let is_forgotten = |asset_id, era| forgotten.is_some_and(|forgotten| forgotten.covers(asset_id, era));
-    let is_lost = |key: RevisionKey, fact: &RevisionFact| !here.contains(&key) && !is_forgotten(key.asset_id, fact.era);
-    let lost: Vec<(RevisionKey, RevisionFact)> =
-        theirs.history.iter().filter(|(key, fact)| is_lost(*key, fact)).map(|(key, fact)| (key, *fact)).collect();
+    let lost = theirs.history.iter().filter(|(key, _)| !here.contains(key));
+    let lost: Vec<(RevisionKey, RevisionFact)> = lost.map(|(key, fact)| (key, *fact)).collect();
     if lost.is_empty() {
         return false;
     }
     match ours {
         btree_map::Entry::Vacant(place) => {
-            place.insert(theirs);
+            place.insert(theirs.clone());
         }
         btree_map::Entry::Occupied(mut place) => {
             let kind = place.get().identity.kind();

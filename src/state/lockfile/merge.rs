@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::union::{join_stored, remembered, union_of_possible};
+use super::union::{forgotten_too, join_stored, moved_and_forgotten, remembered, union_of_possible};
 use super::{Ledger, LockfileEntry, OpenWork};
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
@@ -44,6 +44,13 @@ pub fn merge(base: Option<&Ledger>, ours: &Ledger, theirs: &Ledger) -> Result<Le
     }
     let base_forgotten = |address: &Address| base.and_then(|base| base.forgotten.get(address));
     let (our_assets, their_assets) = (assets(ours), assets(theirs));
+    // What one side renamed and then forgot doesn't come back under the name that the other has.
+    let renamed_and_forgotten: Vec<(&Ledger, BTreeSet<AssetId>)> = base.map_or_else(Vec::new, |base| {
+        [ours, theirs].map(|side| (side, moved_and_forgotten(base, &side.forgotten))).to_vec()
+    });
+    let has = |side: Option<&LockfileEntry>, asset_id| {
+        side.is_some_and(|entry| entry.history.of_asset(asset_id).next().is_some())
+    };
     let addresses: BTreeSet<&Address> = ours.entries.keys().chain(theirs.entries.keys()).collect();
     for address in addresses {
         let base = base.and_then(|base| base.entries.get(address));
@@ -62,8 +69,16 @@ pub fn merge(base: Option<&Ledger>, ours: &Ledger, theirs: &Ledger) -> Result<Le
                 settle_forgotten(entry, base, side.entries.get(address));
             }
         }
-        let forgotten = merged.forgotten.get(address);
-        let entry = entry.and_then(|entry| remembered(&entry, forgotten).map(Cow::into_owned));
+        let is_forgotten = |asset_id: AssetId| {
+            let by = |(side, forgotten): &(&Ledger, BTreeSet<AssetId>)| {
+                forgotten.contains(&asset_id) && !has(side.entries.get(address), asset_id)
+            };
+            has(base, asset_id) && renamed_and_forgotten.iter().any(by)
+        };
+        let entry = entry.and_then(|entry| {
+            let forgotten = forgotten_too(&entry, merged.forgotten.get(address), is_forgotten);
+            remembered(&entry, Some(&forgotten)).map(Cow::into_owned)
+        });
         if let Some(entry) = entry {
             merged.entries.insert(address.clone(), entry);
         }

@@ -45,6 +45,7 @@ pub(crate) use loss::{Digests, EntryChange, first_lost, unlisted};
 pub use merge::merge;
 pub(crate) use next::{LockfileText, NextText};
 pub use parse::parse;
+pub(crate) use union::{forgotten_too, moved_and_forgotten, remembered};
 pub use write::write;
 
 /// The content of a lockfile.

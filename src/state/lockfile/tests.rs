@@ -10,7 +10,6 @@ use std::path::Path;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::union::remembered;
 use super::*;
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::change::Change;
@@ -314,7 +313,11 @@ proptest! {
         for (address, entry) in &ours.entries {
             let left = remembered(entry, caught_up.forgotten.get(address));
             let kept = caught_up.entries.contains_key(address) || theirs.forgotten.contains_key(address);
-            let moved = |asset: &AssetId| theirs.entries.values().any(|other| other.history.assets().contains(asset));
+            let forgotten = moved_and_forgotten(&ours, &theirs.forgotten);
+            let moved = |asset: &AssetId| {
+                let other = || theirs.entries.values().any(|other| other.history.assets().contains(asset));
+                forgotten.contains(asset) || other()
+            };
             prop_assert!(kept || left.is_none_or(|left| left.history.assets().iter().all(moved)));
         }
         let facts = merge(None, &ours, &theirs).unwrap();
@@ -991,6 +994,35 @@ fn an_asset_that_one_side_forgot_is_gone_unless_the_other_added_facts() {
     assert_eq!(both.forgotten, forgotten.forgotten);
     // Without a common base it is still forgotten.
     assert_eq!(merge(None, &base, &forgotten).unwrap(), forgotten);
+}
+
+#[test]
+fn an_asset_that_one_side_renamed_and_forgot_is_gone_under_every_name() {
+    let base = ledger([("a", image("a", &[(1, 1)])), ("b", image("b", &[(2, 2)]))]);
+    let forget = |ledger: &mut Ledger| {
+        let entry = ledger.entries.remove(&address("a")).unwrap();
+        ledger.forgotten.insert(address("z"), entry.history.to_forget());
+    };
+    let mut forgotten = base.clone();
+    forget(&mut forgotten);
+    assert_eq!(merged(&base, forget, |_| {}), forgotten);
+    assert_eq!(merged(&base, |_| {}, forget), forgotten);
+    // The other side changed the file, or renamed it too.
+    let both = merged(&base, forget, add("a", 3, 3));
+    assert_eq!(both.entries[&address("a")].history.assets(), BTreeSet::from([id(3)]));
+    let both = merged(&base, forget, |ledger| {
+        let entry = ledger.entries.remove(&address("a")).unwrap();
+        ledger.entries.insert(address("c"), entry);
+    });
+    assert!(both.entries.contains_key(&address("c")), "it is in use there");
+    // Two names shared it, and one of them was forgotten.
+    let shared = ledger([("a", image("a", &[(1, 1)])), ("z", image("z", &[(1, 1)]))]);
+    let forget = |ledger: &mut Ledger| {
+        let entry = ledger.entries.remove(&address("z")).unwrap();
+        ledger.forgotten.insert(address("z"), entry.history.to_forget());
+        ledger.entries.remove(&address("a"));
+    };
+    assert!(merged(&shared, forget, |_| {}).entries.contains_key(&address("a")), "the other one keeps it");
 }
 
 #[test]
