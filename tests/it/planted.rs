@@ -6,6 +6,7 @@ use std::process::Command;
 
 use rusqlite::Connection;
 
+use super::ci::{Ci, push};
 use super::state_folder::checkout;
 use super::support::{GLOBS, Project, Ran, Remote, SECRET, png, system};
 
@@ -165,4 +166,89 @@ fn a_manifest_above_that_is_another_users_is_refused_and_may_be_named() {
     run(&here, &["check", "--manifest", manifest.to_str().unwrap()]).expect(0);
     // A person who stands in the folder chose it.
     run(&above, &["check"]).expect(0);
+}
+
+/// Settings of git's that name a program, and one that has it check signatures.
+#[cfg(unix)]
+const PROGRAMS: [&str; 32] = [
+    "alias.cat-file=!",
+    "alias.rev-list=!",
+    "core.alternateRefsCommand=",
+    "core.askPass=",
+    "core.editor=",
+    "core.fsmonitor=",
+    "core.gitProxy=",
+    "core.pager=",
+    "core.sshCommand=",
+    "credential.helper=!",
+    "diff.evil.command=",
+    "diff.evil.textconv=",
+    "diff.external=",
+    "filter.evil.clean=",
+    "filter.evil.process=",
+    "filter.evil.smudge=",
+    "gpg.program=",
+    "gpg.openpgp.program=",
+    "gpg.ssh.defaultKeyCommand=",
+    "gpg.ssh.program=",
+    "gpg.x509.program=",
+    "interactive.diffFilter=",
+    "man.evil.cmd=",
+    "merge.evil.driver=",
+    "pager.cat-file=",
+    "pager.diff-tree=",
+    "pager.log=",
+    "pager.ls-files=",
+    "pager.rev-list=",
+    "remote.origin.uploadpack=",
+    "sequence.editor=",
+    "uploadpack.packObjectsHook=",
+];
+
+/// Every commit is signed, the clone lacks contents that it would have to fetch, and a file that a
+/// commit removed has its entry in the lockfile still.
+#[cfg(unix)]
+#[test]
+fn no_command_runs_a_program_that_the_repository_names() {
+    let ci = Ci::new(3);
+    let author = ci.machine();
+    let signer = author.path.join(".git/signer");
+    let signs = "cat > /dev/null\nprintf '\\n[GNUPG:] SIG_CREATED \\n' >&2\necho '-----BEGIN PGP SIGNATURE-----'\n";
+    std::fs::write(&signer, format!("#!/bin/sh\n{signs}")).unwrap();
+    system::make_executable(&signer);
+    for (name, value) in [("gpg.program", signer.to_str().unwrap()), ("commit.gpgSign", "true")] {
+        author.git(&["config", name, value]);
+    }
+    std::fs::write(author.path.join("ui/gone.png"), png(9)).unwrap();
+    ci.run(&author, &["sync", "--once"]).expect(0);
+    author.write(".gitattributes", "* filter=evil diff=evil merge=evil\n");
+    push(&author, "synced");
+    std::fs::remove_file(author.path.join("ui/gone.png")).unwrap();
+    std::fs::write(author.path.join("ui/1.png"), png(40)).unwrap();
+    push(&author, "removed");
+    assert!(author.git(&["cat-file", "commit", "HEAD"]).contains("gpgsig"));
+    ci.hub_git(&["config", "uploadpack.allowFilter", "true"]);
+    let machine = ci.hub.clone_partly("stranger", &["--filter=blob:none"]);
+    let (evil, mark) = (machine.path.join(".git/evil"), machine.path.join(".git/ran"));
+    std::fs::write(&evil, format!("#!/bin/sh\necho \"$0 $*\" >> '{}'\n", mark.display())).unwrap();
+    system::make_executable(&evil);
+    for hook in ["post-checkout", "post-index-change", "pre-auto-gc", "query-watchman", "reference-transaction"] {
+        std::fs::copy(&evil, machine.path.join(".git/hooks").join(hook)).unwrap();
+    }
+    for setting in PROGRAMS {
+        let (name, value) = setting.split_once('=').unwrap();
+        machine.git(&["config", name, &format!("{value}{}", evil.display())]);
+    }
+    machine.git(&["config", "log.showSignature", "true"]);
+    for url in ["ssh://example.invalid/game", &format!("ext::{} %S", evil.display())] {
+        machine.git(&["config", "remote.origin.url", url]);
+        // The same bytes at another time.
+        std::fs::write(machine.path.join("ui/2.png"), std::fs::read(machine.path.join("ui/2.png")).unwrap()).unwrap();
+        let asset = ["history", "ui/gone.png"];
+        for args in [&["plan"][..], &["status"], &["doctor"], &["check"], &asset, &["outputs"], &["sync", "--once"]] {
+            let _ = std::fs::remove_file(&mark);
+            ci.run(&machine, args);
+            assert!(!mark.exists(), "{args:?}: {}", std::fs::read_to_string(&mark).unwrap());
+        }
+    }
 }

@@ -3,7 +3,8 @@
 //!
 //! They are rare: about a lockfile that is missing or was changed by others, and in CI once at the
 //! end. Git runs without hooks, filters, file monitor, locks or network, since the repository may come
-//! from a stranger.
+//! from a stranger. Every question goes through [`CheckoutFile::ask_for`], and only by commands for
+//! programs (plumbing): what those print, and what they run, depends on no taste of a person's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -63,6 +64,12 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("GIT_OPTIONAL_LOCKS", "0"),
     ("LC_ALL", "C"),
 ];
+
+/// Settings of the repository's that would have git run a program, whatever is asked of it. Others do
+/// so only for a command that this module must not use: one for people (`log`, `diff`, `status`), which
+/// also reads pagers, signature checkers and drivers of attributes, or one that writes. Filters are
+/// switched off by name ([`super::filters`]), and no fetch gets as far as its programs.
+const SWITCHED_OFF: &[&str] = &["core.fsmonitor=false", "core.hooksPath=/dev/null", "log.showSignature=false"];
 
 /// Git's knowledge of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -373,8 +380,9 @@ impl CheckoutFile {
         // elsewhere.
         let folders =
             [OsStr::new("--git-dir"), self.private.as_os_str(), OsStr::new("--work-tree"), self.top.as_os_str()];
-        let options = ["-C".as_ref(), self.top.as_os_str(), "--no-pager".as_ref(), "-c".as_ref()];
-        let options = options.into_iter().chain([OsStr::new("core.fsmonitor=false")]).chain(folders);
+        let options = ["-C".as_ref(), self.top.as_os_str(), "--no-pager".as_ref()];
+        let off = SWITCHED_OFF.iter().flat_map(|setting| [OsStr::new("-c"), OsStr::new(*setting)]);
+        let options = options.into_iter().chain(off).chain(folders);
         let arguments = options.chain(query.iter().map(OsStr::new));
         program::ask("git", arguments, ENVIRONMENT, INHERITED, input, (PATIENCE, most))
             .map_err(|error| format!("git can't be asked: {error}"))

@@ -155,19 +155,22 @@ pub(crate) fn never_committed<'a>(
     if missing.is_empty() {
         return Ok(Some(NeverTracked { files: BTreeSet::new(), is_shallow }));
     }
-    // A merge may have added a file, and `--full-history` also follows the sides of a merge that
-    // ended without it. The first commits of a shallow clone count as having added all their files.
-    let query = ["--literal-pathspecs", "log", "--full-history", "-m", "--no-renames", "--diff-filter=A"];
-    let form = ["--root", "--name-only", "--format=", "-z", "HEAD", "--"];
     let whole = [if prefix.is_empty() { "." } else { prefix.as_str() }];
     let named: Vec<&str> = missing.keys().map(|path| &**path).collect();
-    let paths = if named.len() > MANY { &whole[..] } else { named.as_slice() };
-    let query: Vec<&str> = query.into_iter().chain(form).chain(paths.iter().copied()).collect();
-    let answer = place.ask_for(&query, b"", FILES)?;
-    if !answer.status.success() {
-        return Err(why(&answer));
-    }
-    for path in answer.said.split(['\0', '\n']).filter(|path| !path.is_empty()) {
+    let paths = [&["--"][..], if named.len() > MANY { &whole[..] } else { named.as_slice() }].concat();
+    let ask = |query: &[&str], input: &[u8]| {
+        let answer = place.ask_for(&[&["--literal-pathspecs"], query, &paths].concat(), input, FILES)?;
+        if answer.status.success() { Ok(answer.said) } else { Err(why(&answer)) }
+    };
+    // `--full-history` also follows the sides of a merge that ended without a file. `git log` would
+    // do it at once, but checks signatures by a program if the repository says so.
+    let commits = ask(&["rev-list", "--full-history", "HEAD"], b"")?;
+    // A merge may have added a file too, and the first commits of a shallow clone count as having
+    // added all their files.
+    let query = ["diff-tree", "--stdin", "-r", "-m", "--root", "--no-renames", "--diff-filter=A"];
+    let form = ["--name-only", "--no-commit-id", "-z"];
+    let added = ask(&[&query[..], &form].concat(), commits.as_bytes())?;
+    for path in added.split('\0').filter(|path| !path.is_empty()) {
         missing.remove(&*composed(path));
     }
     Ok(Some(NeverTracked { files: missing.into_values().collect(), is_shallow }))
