@@ -38,11 +38,18 @@ pub(crate) fn share_history<'a>(
     for (asset_id, sharing) in by_asset.iter().filter(|(_, sharing)| sharing.len() > 1) {
         for (address, record) in sharing.iter().filter(|(address, _)| desired.assets.contains_key(*address)) {
             let known = sharing.iter().flat_map(|(_, other)| other.history.of_asset(*asset_id));
-            let new = known.filter(|(key, _)| record.history.get(*key).is_none());
+            let new = known.filter_map(|(key, fact)| match record.history.get(key) {
+                None => Some((key, RevisionFact { era: 0, ..*fact })),
+                // Seen at Roblox under this name alone, and made under the other.
+                Some(ours) if ours.content.is_none() && fact.content.is_some() => {
+                    Some((key, RevisionFact { content: fact.content, ..*ours }))
+                }
+                Some(_) => None,
+            });
             let learn = |(key, fact)| Change::AddRevision { address: Address::clone(address), key, fact };
             // Several others may know the very same.
             let mut learned = Vec::new();
-            for (key, fact) in new.map(|(key, fact)| (key, RevisionFact { era: 0, ..*fact })) {
+            for (key, fact) in new {
                 if !learned.contains(&(key, fact)) {
                     learned.push((key, fact));
                 }

@@ -14,6 +14,23 @@ fn a_revision_made_elsewhere_holds_the_update() {
     check(vec![want("b.fbx", 1)], known(), "drift b.fbx: revision 2 was made on Roblox, outside of Macadam");
 }
 
+/// One machine renamed it, another one updated it under its old name: git merged their lockfiles.
+#[test]
+fn a_revision_that_another_name_of_the_asset_made_is_none_from_elsewhere() {
+    let known = || {
+        let known = KnownBuilder::default().revision("a.fbx", 11, 1, 1).revision("a.fbx", 11, 2, 2).left("a.fbx");
+        known.revision("b.fbx", 11, 1, 1).elsewhere("b.fbx", 11, 2).locked("b.fbx")
+    };
+    check(vec![want("b.fbx", 2)], known(), "");
+    check(vec![want("b.fbx", 3)], known(), "update_content b.fbx 11: the file changed");
+    let unknown = || known().elsewhere("a.fbx", 11, 3).elsewhere("b.fbx", 11, 3);
+    check(
+        vec![want("b.fbx", 4)],
+        unknown(),
+        "held b.fbx: revision 3 of asset 11 was made on Roblox, outside of Macadam",
+    );
+}
+
 fn model() -> KnownBuilder {
     KnownBuilder::default().fact("b.fbx", 11, 1, |fact| {
         fact.content = Some(hash(1));
