@@ -243,6 +243,20 @@ fn has_old_asset(inputs: &AddressInputs<'_>) -> bool {
 fn identity_changed(plan: &mut Plan, inputs: &AddressInputs<'_>, record: &Record) -> bool {
     let known = &record.identity;
     if known.creator != inputs.want.creator {
+        // Its assets can't be told apart by owner before it is known what came of this.
+        let mut open = inputs.sharing.open(inputs.address).iter();
+        let is_lost = |attempt: &Attempt| {
+            matches!(attempt.phase, Phase::HandedOver | Phase::InDoubt | Phase::Held)
+                && attempt.intent.upload().is_some()
+        };
+        if let Some((_, attempt)) = open.find(|(_, attempt)| is_lost(attempt)) {
+            if attempt.phase == Phase::Held {
+                hold_for_person(plan, inputs, attempt);
+            } else {
+                hold_in_doubt(plan, inputs, attempt, in_doubt::doubts(inputs.record, attempt).saturating_add(1));
+            }
+            return true;
+        }
         let (from, to, has_old) = (known.creator, inputs.want.creator, has_old_asset(inputs));
         hold(plan, inputs, HoldReason::CreatorChanged { from, to, has_old });
         return true;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::model::address::Address;
 use crate::model::desired::Desired;
+use crate::model::phase::Phase;
 use crate::model::recorded::Recorded;
 use crate::plan::{PlanOptions, plan};
 
@@ -27,6 +28,29 @@ impl Obstacle {
         let held = plan(desired, recorded, &PlanOptions::default(), now).held;
         let first = held.into_iter().filter(|hold| hold.address == *address).min_by_key(|hold| hold.part)?;
         Some(Self { reason: first.reason.to_string(), hint: first.hint() })
+    }
+
+    /// Returns why an address can't change its owner while an upload of it is open, and the way on;
+    /// `None` if nothing is open.
+    pub(crate) fn still_changing(
+        address: &Address,
+        desired: &Desired,
+        recorded: &Recorded,
+        now: Timestamp,
+    ) -> Option<String> {
+        let mut open = recorded.attempts.values().filter(|attempt| attempt.address == *address).peekable();
+        open.peek()?;
+        // The plan waits for none of these, so that its way on would be the change of the owner.
+        if open.all(|attempt| matches!(attempt.phase, Phase::SetAside(_))) {
+            return Some(
+                "Macadam doesn't wait any longer for an upload of it that Roblox hasn't ended: each `macadam sync` asks \
+                 what came of it, and its owner can change after that"
+                    .to_owned(),
+            );
+        }
+        let way_on = Self::of(address, desired, recorded, now);
+        let way_on = way_on.map_or_else(|| "run `macadam sync --once` first".to_owned(), |way_on| way_on.to_string());
+        Some(format!("Macadam is still changing it: {way_on}"))
     }
 
     /// Returns what helps: against the obstacle, or where there is none `otherwise`.

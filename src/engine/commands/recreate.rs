@@ -243,10 +243,8 @@ fn obstacle(
     record: &Record,
     recorded: &Recorded,
 ) -> Option<String> {
-    if recorded.attempts.values().any(|attempt| attempt.address == *address) {
-        let way_on = Obstacle::of(address, desired, recorded, clock::now());
-        let way_on = way_on.map_or_else(|| "run `macadam sync --once` first".to_owned(), |way_on| way_on.to_string());
-        return Some(format!("Macadam is still changing it: {way_on}"));
+    if let Some(why) = Obstacle::still_changing(address, desired, recorded, clock::now()) {
+        return Some(why);
     }
     if record.identity.creator == want.creator {
         return None;

@@ -62,6 +62,23 @@ fn a_refusal_ends_with_new_content_and_a_retry_keeps_its_time() {
     assert_eq!(times(2), [None], "new content starts anew");
 }
 
+/// `recreate --creator` waits for what came of the upload, so no message may lead to it first.
+#[test]
+fn a_changed_owner_after_an_upload_without_an_answer_waits_for_what_came_of_it() {
+    let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
+    let known = KnownBuilder::default()
+        .revision("a.png", 10, 1, 1)
+        .create_under_way("a.png", 2, false, &doubt)
+        .points_to("a.png", 10);
+    let want = DesiredAsset { creator: creator(2), ..want("a.png", 2) };
+    let plan = plan(&desired(vec![want]), &known.0, NOW);
+    let lost =
+        "held a.png: its upload of 1970-01-01 00:00 UTC got no clear answer, so it is unknown whether Roblox has it";
+    assert_eq!(text(&plan), lost);
+    let hints = hints(&plan).join("\n");
+    assert!(hints.contains("of user 1") && hints.contains("`macadam resolve a.png --recreate`"), "{hints}");
+}
+
 #[test]
 fn an_unusable_file_a_changed_owner_and_a_changed_type_are_held() {
     let broken = FileProblem {
