@@ -9,11 +9,9 @@ use std::path::{Path, PathBuf};
 
 use super::access::{Access, PathRefusal};
 use super::failpoint;
-use super::fingerprint;
 use super::folder::{Folder, split};
 use super::own_file;
 use super::space;
-use crate::model::file::Fingerprint;
 
 /// An error that kept a file from being replaced. The old one is unchanged, unless the variant says
 /// otherwise.
@@ -125,21 +123,14 @@ where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
     S: FnOnce() -> io::Result<bool>,
 {
-    replace(Access::Usual, path, write, still).map(|written| written.is_some())
+    replace(Access::Usual, path, write, still)
 }
 
-/// The same, with the permissions of `access` for a new file. Returns the fingerprint that the new
-/// content had before it got its name; `None` if the old file stays. A file of that inode, size and
-/// time of modification is the new one.
+/// The same, with the permissions of `access` for a new file.
 ///
 /// # Errors
 /// Like [`write_atomic_if`].
-pub(crate) fn replace<F, S>(
-    access: Access,
-    path: &Path,
-    write: F,
-    still: S,
-) -> Result<Option<Fingerprint>, AtomicWriteError>
+pub(crate) fn replace<F, S>(access: Access, path: &Path, write: F, still: S) -> Result<bool, AtomicWriteError>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
     S: FnOnce() -> io::Result<bool>,
@@ -157,16 +148,16 @@ where
 
     let temporary = folder.temporary(name, access.new_file());
     let mut temporary = temporary.map_err(|source| AtomicWriteError::Create { path: path(), source })?;
-    let filled = fill(temporary.file(), old, write).and_then(|()| fingerprint::of(temporary.file()));
-    let written = filled.map_err(|source| AtomicWriteError::Write { path: path(), source })?;
+    let filled = fill(temporary.file(), old, write);
+    filled.map_err(|source| AtomicWriteError::Write { path: path(), source })?;
     failpoint::hit("temporary_written");
     if !still().map_err(|source| AtomicWriteError::Replace { path: path(), source })? {
-        return Ok(None);
+        return Ok(false);
     }
     temporary.persist(name).map_err(|source| AtomicWriteError::Replace { path: path(), source })?;
     failpoint::hit("replaced");
     folder.sync().map_err(|source| AtomicWriteError::Sync { path: path(), source })?;
-    Ok(Some(written))
+    Ok(true)
 }
 
 /// Reserved disk blocks for a later write. Dropping this frees them for it.

@@ -11,7 +11,6 @@ use super::write::write;
 use super::{Ledger, LockfileEntry};
 use crate::model::address::Address;
 use crate::model::digest::Checksum;
-use crate::model::file::Fingerprint;
 use crate::model::forgotten::Forgotten;
 use crate::platform::atomic_file::{Room, keep_room, replace, write_atomic_for};
 use crate::platform::own_file::{self, Access, How, PathRefusal};
@@ -151,8 +150,7 @@ where
 }
 
 /// Replaces the file with this text, as [`save`] does, unless `still` finds just
-/// before the replacement that it may not: then this returns `None`, and the old file stays.
-/// Otherwise it returns the new file's fingerprint, as [`replace`] does.
+/// before the replacement that it may not: then this returns `false`, and the old file stays.
 ///
 /// # Errors
 /// When it can't be written; the old one is unchanged.
@@ -161,8 +159,20 @@ pub(crate) fn replace_if(
     access: Access,
     text: &NextText,
     still: impl FnOnce() -> io::Result<bool>,
-) -> Result<Option<Fingerprint>, LockfileError> {
+) -> Result<bool, LockfileError> {
     Ok(replace(access, path, |out| text.write_to(out), still)?)
+}
+
+/// Returns whether the file has exactly this text; `false` if it can't be read.
+pub(crate) fn has_text(path: &Path, text: &NextText) -> bool {
+    let Ok(mut file) = own_file::open(path, How::Read) else { return false };
+    let mut read = vec![0; 64 * 1024];
+    let mut is_next = |part: &[u8]| {
+        let read = read.get_mut(..part.len()).unwrap_or_default();
+        file.read_exact(read).is_ok() && *read == *part
+    };
+    let is_begin = text.parts().all(|part| part.chunks(64 * 1024).all(&mut is_next));
+    is_begin && file.read(&mut [0]).is_ok_and(|more| more == 0)
 }
 
 /// Reserves room for a lockfile of `bytes` bytes, until it is about to be saved.

@@ -38,7 +38,7 @@ use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, RetireReason
 
 pub(crate) use error::LockfileError;
 pub(crate) use export::{entries_of, export, exported, locked, locked_of};
-pub(crate) use file::{fingerprint, fingerprint_at, fingerprint_of, read, replace_if, room, save};
+pub(crate) use file::{fingerprint, fingerprint_at, fingerprint_of, has_text, read, replace_if, room, save};
 pub use import::import;
 pub(crate) use known::known_addresses;
 pub(crate) use loss::{Digests, EntryChange, first_lost, unlisted};

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::content::{in_lockfile, parse};
 use super::{KeepError, Lockfile};
@@ -17,7 +18,11 @@ use crate::model::event::EventKind;
 use crate::model::file::Fingerprint;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::platform::{clock, fingerprint};
-use crate::state::lockfile::{self, Digests, Ledger, finished};
+use crate::state::lockfile::{self, Digests, Ledger, NextText, finished};
+
+/// A tick of the clock that a file's times are of, at most: 10 milliseconds on Unix, and 16 on
+/// Windows. A file system that keeps whole seconds has longer ones.
+const TICK_NS: i64 = 20_000_000;
 
 /// What the file system said of the lockfile when its content was known.
 #[derive(Debug, Clone, Copy)]
@@ -36,17 +41,20 @@ impl Stamp {
         Some(Self { state, shows_changes: files::is_unchanged_since(&state, looked_at_ns) })
     }
 
-    /// Returns what the file system says of a file of ours that had the fingerprint `written` before
-    /// it got its name; `None` if it is another one by now, or if that can't be told.
+    /// Returns what the file system says of a file that was written just now with this text, once
+    /// every later change shows; `None` if it has another text by then, or that can't be told. Blocks
+    /// for a tick.
     ///
-    /// Nobody else could write it before it got its name, and the time of its last change is when it
-    /// got that. If it was modified before, whatever is written into it later has another time of
-    /// modification, so no time has to pass before that shows.
-    pub(super) fn written(path: &Path, written: &Fingerprint) -> Option<Self> {
+    /// In the tick in which the file got its name, another program may write into it and restore the
+    /// time of modification, without a trace. So it is compared after that tick, which takes a
+    /// fraction of the time to sum it up.
+    pub(super) fn written(path: &Path, text: &NextText) -> Option<Self> {
+        let age = |state: &Fingerprint| clock::nanoseconds().saturating_sub(state.last_change_ns());
+        let left = TICK_NS.saturating_sub(age(&fingerprint::of_file(path)?)).clamp(0, TICK_NS);
+        std::thread::sleep(Duration::from_nanos(u64::try_from(left).unwrap_or_default()));
         let state = fingerprint::of_file(path)?;
-        let is_ours = Fingerprint { changed_ns: written.changed_ns, ..state } == *written;
-        let is_fine = state.modified_ns % 1_000_000_000 != 0 && state.modified_ns < state.changed_ns;
-        (is_ours && is_fine).then_some(Self { state, shows_changes: true })
+        let is_over = age(&state) >= TICK_NS && state.last_change_ns() % 1_000_000_000 != 0;
+        (is_over && lockfile::has_text(path, text)).then_some(Self { state, shows_changes: true })
     }
 
     /// Returns whether the file is certainly the one whose content was known.
@@ -220,60 +228,69 @@ impl Lockfile {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
-    use std::thread::sleep;
-    use std::time::Duration;
+    use std::fs::{FileTimes, OpenOptions};
+    use std::io::Write as _;
 
     use super::*;
-    use crate::platform::atomic_file;
     use crate::platform::own_file::Access;
 
-    /// Longer than a tick of the clock that file times are of.
-    const A_TICK: Duration = Duration::from_millis(30);
-
-    fn replaced(path: &Path, pause: Duration) -> Fingerprint {
-        let still = || {
-            sleep(pause);
-            Ok(true)
-        };
-        atomic_file::replace(Access::Usual, path, |out| out.write_all(b"ours"), still).unwrap().unwrap()
+    fn text(text: &str) -> NextText {
+        NextText::whole(text.as_bytes().to_vec())
     }
 
-    #[cfg(unix)]
-    #[test]
-    fn a_file_of_ours_needs_no_look_at_its_content_and_whatever_is_written_into_it_shows() {
-        use std::io::Write as _;
+    fn replaced(path: &Path) -> NextText {
+        let ours = text("ours");
+        assert!(lockfile::replace_if(path, Access::Usual, &ours, || Ok(true)).unwrap());
+        ours
+    }
 
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("assets.lock.toml");
-        let written = replaced(&path, A_TICK);
-        let stamp = Stamp::written(&path, &written).unwrap();
-        assert!(stamp.holds(&path), "at once, without a wait");
-        let mut same_length = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    /// Writes into the file, and restores its time of modification.
+    fn write_unseen(path: &Path) {
+        let before = std::fs::metadata(path).unwrap().modified().unwrap();
+        let mut same_length = OpenOptions::new().write(true).open(path).unwrap();
         same_length.write_all(b"them").unwrap();
-        drop(same_length);
-        assert!(!stamp.holds(&path));
-        assert!(Stamp::written(&path, &written).is_none(), "it is not the content of ours");
+        same_length.set_times(FileTimes::new().set_modified(before)).unwrap();
     }
 
     #[test]
-    fn a_file_that_another_one_replaced_is_not_ours() {
+    fn a_file_of_ours_is_known_by_its_metadata_until_somebody_writes_into_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("assets.lock.toml");
-        let written = replaced(&path, A_TICK);
-        replaced(&path, A_TICK);
-        assert!(Stamp::written(&path, &written).is_none());
+        let ours = replaced(&path);
+        let stamp = Stamp::written(&path, &ours).unwrap();
+        assert!(stamp.holds(&path), "at once");
+        #[cfg(unix)]
+        {
+            write_unseen(&path);
+            assert!(!stamp.holds(&path));
+        }
+    }
+
+    /// The clock that the file's times are of may not have moved since it got its name.
+    #[test]
+    fn what_was_written_into_it_right_after_it_got_its_name_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("assets.lock.toml");
+        let ours = replaced(&path);
+        write_unseen(&path);
+        assert!(Stamp::written(&path, &ours).is_none());
         std::fs::remove_file(&path).unwrap();
-        assert!(Stamp::written(&path, &written).is_none());
+        assert!(Stamp::written(&path, &ours).is_none());
     }
 
     #[test]
-    fn a_file_that_was_modified_when_it_got_its_name_proves_nothing() {
+    fn a_text_is_the_same_to_its_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("assets.lock.toml");
-        replaced(&path, Duration::ZERO);
-        // A file of another name has no later time than that of its content.
-        let file = std::fs::File::create(&path).unwrap();
-        let written = fingerprint::of(&file).unwrap();
-        assert!(Stamp::written(&path, &written).is_none());
+        let long = "0123456789".repeat(30_000);
+        for (content, wanted) in [("ours", true), ("our", false), ("ours and more", false), ("", false)] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(lockfile::has_text(&path, &text("ours")), wanted, "{content}");
+            assert!(!lockfile::has_text(&path, &text(&long)), "{content}");
+        }
+        std::fs::write(&path, &long).unwrap();
+        assert!(lockfile::has_text(&path, &text(&long)));
+        std::fs::write(&path, long.replacen('9', "8", 1)).unwrap();
+        assert!(!lockfile::has_text(&path, &text(&long)));
     }
 }

@@ -15,7 +15,6 @@ use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
 use crate::model::checkout::Checkout;
-use crate::model::file::Fingerprint;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::{Record, Recorded};
 use crate::platform::atomic_file::Room;
@@ -175,8 +174,9 @@ async fn replace(inputs: &Arc<WriteInputs>, room: &mut RoomLeft) -> Result<Write
         let file = Arc::clone(&file);
         on_a_thread(inputs, move |inputs| inputs.replace(&file)).await?
     };
-    let Some(replaced) = replaced else { return Ok(WriteEnd::Changed) };
-    written.stamp = Stamp::written(&inputs.project.lockfile, &replaced);
+    if !replaced {
+        return Ok(WriteEnd::Changed);
+    }
     failpoint::hit("lockfile_written");
     let locked = |recorded: &Recorded| match &file.entries {
         NewEntries::All(addresses) => lockfile::locked(recorded, addresses),
@@ -185,6 +185,10 @@ async fn replace(inputs: &Arc<WriteInputs>, room: &mut RoomLeft) -> Result<Write
     inputs.state_cache.commit_with(locked).await?;
     let fingerprint = Some(written.fingerprint.clone());
     store.set_lockfile_fingerprint(fingerprint).await.map_err(StateCacheError::from)?;
+    // The last write of a run needs none, and waits for no tick.
+    if inputs.is_cautious && !inputs.only_changes {
+        written.stamp = on_a_thread(inputs, move |inputs| Stamp::written(&inputs.project.lockfile, &file.text)).await;
+    }
     Ok(WriteEnd::Written(written))
 }
 
@@ -332,8 +336,8 @@ impl WriteInputs {
         all
     }
 
-    /// Replaces the file, unless a last look finds that it may not; then this returns `None`.
-    fn replace(&self, file: &NewFile) -> Result<Option<Fingerprint>, LockfileError> {
+    /// Replaces the file, unless a last look finds that it may not; then this returns `false`.
+    fn replace(&self, file: &NewFile) -> Result<bool, LockfileError> {
         let (path, access) = (&self.project.lockfile, self.project.lockfile_access);
         let still = || {
             let is_same = self.is_as_known(file.stamp).unwrap_or(false);
