@@ -19,7 +19,7 @@ use crate::model::desired::Desired;
 use crate::model::history::RevisionFact;
 use crate::model::ids::AssetId;
 use crate::model::phase::Phase;
-use crate::model::recorded::{Record, Recorded, RetireReason, Retirement};
+use crate::model::recorded::{Record, Recorded, Retirement};
 
 /// Gives every wanted address all revisions of its assets, and which were
 /// archived by hand; and what it had to learn for that.
@@ -56,11 +56,8 @@ pub(crate) fn share_history<'a>(
             }
             changes.extend(learned.into_iter().map(learn));
             if !record.retirements.contains_key(asset_id) {
-                let by_hand = |retirement: &&Retirement| {
-                    retirement.why == RetireReason::ByHand && retirement.archived_at.is_some()
-                };
-                let retirement =
-                    sharing.iter().filter_map(|(_, other)| other.retirements.get(asset_id)).find(by_hand).copied();
+                let known = sharing.iter().filter_map(|(_, other)| other.retirements.get(asset_id));
+                let retirement = known.copied().find(Retirement::is_by_hand);
                 let retire = |retirement| Change::SetRetirement {
                     address: Address::clone(address),
                     asset_id: *asset_id,

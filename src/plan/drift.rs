@@ -17,7 +17,7 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::history::{Origin, RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, Revision};
-use crate::model::observation::READ_LAG;
+use crate::model::observation::{self, READ_LAG};
 use crate::model::policy::DriftPolicy;
 use crate::model::recorded::{DriftRepair, Observation, Record, Recorded, RetireReason, Retirement};
 
@@ -220,15 +220,16 @@ fn by_whom(
 /// What Macadam archived was restored since: by somebody else, for another address, or on another
 /// branch.
 ///
-/// A lockfile doesn't say when an asset was archived, but it was before the lockfile was read, so
-/// that a look since then counts; only after a write of this state's own a look may lag. If that
-/// write was the restore itself, what it answered counts until a look can tell: the lockfile may be
-/// an older one.
+/// A look shortly after the archiving may lag, whoever archived it. If it was archived in the future,
+/// some clock was wrong: then any look since the lockfile was read counts. If this state restored it
+/// itself, what Roblox answered counts until a look can tell: the lockfile may be an older one.
 pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, retirement: Retirement, now: Timestamp) -> bool {
     let Some(archived_at) = retirement.archived_at else { return false };
     let Some(Observation { asset, at }) = recorded.seen.get(&asset_id) else { return false };
     let is_outdated = recorded.outdated.contains(&asset_id);
-    let was_looked_at = !is_outdated && *at >= archived_at && !recorded.may_lag(asset_id, *at);
+    let is_later = *at >= archived_at || archived_at > now;
+    let may_lag = observation::may_lag(archived_at, *at) || recorded.may_lag(asset_id, *at);
+    let was_looked_at = !is_outdated && is_later && !may_lag;
     asset.archived == Some(false) && (was_looked_at || recorded.was_just_restored(asset_id, now))
 }
 

@@ -85,7 +85,7 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
     let may_have_moved = undecided.iter().filter_map(|address| recorded.assets.get(address));
     needed.extend(may_have_moved.flat_map(|record| record.history.assets()));
     needed.extend(kept(desired, recorded));
-    let archived: BTreeSet<AssetId> = archived(recorded, now).map(|(asset_id, _)| asset_id).collect();
+    let archived: BTreeMap<AssetId, Timestamp> = archived(recorded, now).collect();
     let is_back = |asset_id: AssetId, retirement: &Retirement| drift::is_back(recorded, asset_id, *retirement, now);
     let mut due: BTreeMap<AssetId, DueArchiving<'_>> = BTreeMap::new();
     let mut waiting: BTreeSet<AssetId> = BTreeSet::new();
@@ -115,10 +115,10 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
             if retirement.is_some_and(|retirement| retirement.archived_at.is_some()) {
                 continue;
             }
-            if archived.contains(&asset_id) {
+            if let Some(at) = archived.get(&asset_id) {
                 // Another address that had the same asset.
-                let since = retirement.map_or(now, |retirement| retirement.since);
-                retire(plan, address, asset_id, Retirement { why, since, archived_at: Some(now) });
+                let since = retirement.map_or(*at, |retirement| retirement.since);
+                retire(plan, address, asset_id, Retirement { why, since, archived_at: Some(*at) });
                 continue;
             }
             let since = retirement.map_or(now, |retirement| retirement.since);
@@ -276,10 +276,7 @@ fn carry_out(
     options: &PlanOptions,
     now: Timestamp,
 ) {
-    // Of what the lockfile alone tells nobody here saw when it was archived; a new machine must not
-    // count all that ever was as today's.
-    let saw = |asset_id: &AssetId| recorded.observed(*asset_id).is_some_and(|seen| seen.asset.archived == Some(true));
-    let lately = archived(recorded, now).filter(|(id, at)| now.duration_since(*at) < GUARD_SPAN && saw(id));
+    let lately = archived(recorded, now).filter(|(_, at)| now.duration_since(*at) < GUARD_SPAN);
     let mut together: BTreeSet<AssetId> = lately.map(|(asset_id, _)| asset_id).collect();
     together.extend(due.iter().map(|due| due.asset_id));
     let all = ours(desired, recorded);

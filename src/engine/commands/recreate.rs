@@ -34,7 +34,7 @@ use crate::model::history::{History, Kind};
 use crate::model::ids::{AssetId, Creator, UploadId};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::missing_lockfile::{Lost, MissingLockfile};
-use crate::model::recorded::{Identity, PossibleDuplicate, Record, Recorded, RetireReason};
+use crate::model::recorded::{Identity, PossibleDuplicate, Record, Recorded, Retirement};
 use crate::plan::current::{current, last};
 use crate::plan::{Plan, PlanOptions, Restriction, plan};
 use crate::platform::clock;
@@ -273,9 +273,7 @@ fn obstacle(
         );
     }
     let (key, _) = current(want, &after)?;
-    let by_hand = |why, archived| why == RetireReason::ByHand && archived;
-    let retirement = record.retirements.get(&key.asset_id);
-    let archived = retirement.is_some_and(|retirement| by_hand(retirement.why, retirement.archived_at.is_some()));
+    let archived = record.retirements.get(&key.asset_id).is_some_and(Retirement::is_by_hand);
     archived.then(|| format!("it was archived by hand: take it out of the manifest, or `macadam forget {address:#}`"))
 }
 

@@ -91,10 +91,34 @@ impl RetireReason {
 pub struct Retirement {
     /// Why.
     pub why: RetireReason,
-    /// Since when this checkout knows: `archive_after` counts from here.
+    /// Since when it is known: `archive_after` counts from here.
     pub since: Timestamp,
     /// When Macadam archived it; `None` while that is still to come.
     pub archived_at: Option<Timestamp>,
+}
+
+impl Retirement {
+    /// The union of what two machines know of one retirement: the later times, since nothing may be
+    /// archived earlier than either of them said, and the reason that goes with them.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        let order = |one: &Self| (one.archived_at, one.since, one.why);
+        let last = if order(&self) < order(&other) { other } else { self };
+        Self { since: self.since.max(other.since), ..last }
+    }
+
+    /// Whether a person archived it.
+    pub fn is_by_hand(&self) -> bool {
+        self.why == RetireReason::ByHand && self.archived_at.is_some()
+    }
+
+    /// The same with whole seconds, as a lockfile has it.
+    #[must_use]
+    pub fn in_seconds(self) -> Self {
+        let Self { why, since, archived_at } = self;
+        let floor = |at: Timestamp| Timestamp::from_second(at.as_second()).unwrap_or(at);
+        Self { why, since: floor(since), archived_at: archived_at.map(floor) }
+    }
 }
 
 /// A repair of a change made outside of Macadam.
@@ -279,8 +303,7 @@ impl Record {
 
     /// Whether a person archived one of its assets.
     pub fn is_archived_by_hand(&self) -> bool {
-        let by_hand = |one: &Retirement| one.why == RetireReason::ByHand && one.archived_at.is_some();
-        self.retirements.values().any(by_hand)
+        self.retirements.values().any(Retirement::is_by_hand)
     }
 
     /// Of a Model the newest version that is known.

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::LockfileEntry;
-use super::forms::{EntryText, FieldsText, NumberForm, Numbered, RevisionText, Spelled, TextForm};
+use super::forms::{EntryText, FieldsText, NumberForm, Numbered, RetirementText, RevisionText, Spelled, TextForm};
 use super::write::LAST_LINE;
 use crate::model::address::Address;
 use crate::model::metadata::Field;
@@ -101,7 +101,8 @@ impl<'a> Text<'a> {
         entry.removed = self.skip("removed = true\n");
         entry.asked = self.after("asked = ", |text| text.line(Self::fields))?.unwrap_or_default();
         entry.stored = self.after("stored = ", |text| text.line(Self::fields))?.unwrap_or_default();
-        entry.revisions = self.after("revisions = [\n", Self::revisions)?.unwrap_or_default();
+        entry.revisions = self.after("revisions = [\n", |text| text.list(Self::revision))?.unwrap_or_default();
+        entry.retirements = self.after("retirements = [\n", |text| text.list(Self::retirement))?.unwrap_or_default();
         Some(entry)
     }
 
@@ -145,13 +146,13 @@ impl<'a> Text<'a> {
         Field::read(name).ok().map(TextForm)
     }
 
-    /// The lines of all revisions, of which there is at least one, and the end of the list.
-    fn revisions(&mut self) -> Option<Vec<RevisionText>> {
-        let mut revisions = vec![self.revision()?];
+    /// The lines of a list, of which there is at least one, and its end.
+    fn list<T>(&mut self, line: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let mut lines = vec![line(self)?];
         while !self.skip("]\n") {
-            revisions.push(self.revision()?);
+            lines.push(line(self)?);
         }
-        Some(revisions)
+        Some(lines)
     }
 
     fn revision(&mut self) -> Option<RevisionText> {
@@ -173,5 +174,16 @@ impl<'a> Text<'a> {
         };
         self.take(" },\n")?;
         Some(revision)
+    }
+    fn retirement(&mut self) -> Option<RetirementText> {
+        self.take("  { asset_id = ")?;
+        let asset_id = self.number()?;
+        self.take(", why = ")?;
+        let why = self.text()?;
+        self.take(", since = ")?;
+        let since = self.text()?;
+        let archived_at = self.after(", archived_at = ", Self::text)?;
+        self.take(" },\n")?;
+        Some(RetirementText { asset_id, why, since, archived_at })
     }
 }

@@ -102,7 +102,7 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
         asked: asked.clone(),
         stored: (**stored).clone(),
         pinned: **pinned,
-        archived: retirements.iter().filter(|(_, at)| at.archived_at.is_some()).map(|(id, at)| (*id, at.why)).collect(),
+        retirements: retirements.iter().map(|(asset_id, retirement)| (*asset_id, retirement.in_seconds())).collect(),
         removed: *removed,
         possible_duplicates: (**possible_duplicates).clone(),
         open,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use toml::Spanned;
@@ -19,7 +20,7 @@ use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision, Up
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, RetireReason};
+use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, RetireReason, Retirement};
 use crate::state::spelling;
 
 /// A value that is written as a string.
@@ -64,6 +65,13 @@ spelled! {
     Pin => |text: &str| word("pin", text, spelling::parse_pin);
     ProjectPath => |text: &str| Self::new(text).map_err(|error| error.to_string());
     OperationId => |text: &str| Self::new(text).map_err(|error| error.to_string());
+    Timestamp => |text: &str| word("time like 2026-11-30T04:05:00Z", text, time);
+}
+
+/// Reads a time that is written as Macadam writes it: in UTC, to the second.
+fn time(text: &str) -> Option<Timestamp> {
+    let at: Timestamp = text.parse().ok()?;
+    (at.subsec_nanosecond() == 0 && at.to_string() == text).then_some(at)
 }
 
 impl Numbered for AssetId {
@@ -127,13 +135,13 @@ pub(super) struct EntryText {
     pub(super) removed: bool,
     pinned: Option<PinnedText>,
     #[serde(default)]
-    archived: BTreeMap<String, TextForm<RetireReason>>,
-    #[serde(default)]
     pub(super) asked: FieldsText,
     #[serde(default)]
     pub(super) stored: FieldsText,
     #[serde(default)]
     pub(super) revisions: Vec<RevisionText>,
+    #[serde(default)]
+    pub(super) retirements: Vec<RetirementText>,
     #[serde(default)]
     possible_duplicates: Vec<PossibleDuplicateText>,
     #[serde(default)]
@@ -150,10 +158,10 @@ impl EntryText {
             path: None,
             removed: false,
             pinned: None,
-            archived: BTreeMap::new(),
             asked: FieldsText::default(),
             stored: FieldsText::default(),
             revisions: Vec::new(),
+            retirements: Vec::new(),
             possible_duplicates: Vec::new(),
             open: Vec::new(),
         }
@@ -162,8 +170,8 @@ impl EntryText {
     /// Returns the entry of `address`, which is also its path where none is written. The error says
     /// what is wrong, and at which byte if that is known.
     pub(super) fn read(self, address: &str) -> Result<LockfileEntry, (String, Option<usize>)> {
-        let Self { asset_type, creator, privacy, path, removed, pinned, archived, .. } = self;
-        let Self { asked, stored, revisions, possible_duplicates, open, .. } = self;
+        let Self { asset_type, creator, privacy, path, removed, pinned, .. } = self;
+        let Self { asked, stored, revisions, retirements, possible_duplicates, open, .. } = self;
         let path = match path {
             Some(TextForm(path)) => path,
             None => ProjectPath::new(address).map_err(|error| {
@@ -182,9 +190,10 @@ impl EntryText {
         }
         entry.asked = asked.read();
         entry.stored = stored.read();
-        for (asset_id, TextForm(why)) in archived {
-            let asset_id = asset_id.parse::<AssetId>().map_err(|error| (error.to_string(), None))?;
-            entry.archived.insert(asset_id, why);
+        for text in retirements {
+            let (asset_id, retirement) = text.read();
+            let known = entry.retirements.get(&asset_id).map_or(retirement, |known| known.union(retirement));
+            entry.retirements.insert(asset_id, known);
         }
         entry.pinned = pinned.map(PinnedText::read);
         entry.removed = removed;
@@ -263,6 +272,22 @@ impl RevisionText {
             made: None,
         };
         (key, fact, if duplicate { Listing::Duplicate } else { Listing::Listed })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RetirementText {
+    pub(super) asset_id: NumberForm<AssetId>,
+    pub(super) why: TextForm<RetireReason>,
+    pub(super) since: TextForm<Timestamp>,
+    pub(super) archived_at: Option<TextForm<Timestamp>>,
+}
+
+impl RetirementText {
+    fn read(self) -> (AssetId, Retirement) {
+        let Self { asset_id: NumberForm(asset_id), why: TextForm(why), since: TextForm(since), archived_at } = self;
+        (asset_id, Retirement { why, since, archived_at: archived_at.map(|TextForm(at)| at) })
     }
 }
 

@@ -44,8 +44,8 @@ use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record, Reco
 ///   right.
 /// - Current asset: if the lockfile has other facts about the address than the state, the lockfile
 ///   and the file decide, as in a fresh clone.
-/// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Archived: the assets that
-///   either side archived; the time is unknown, so it is `now`.
+/// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Assets that were archived, or
+///   are to be: those of either side, with the later times.
 /// - Open work that neither the journal nor the history has is taken over: operations to poll,
 ///   creates in doubt to hold or retry, updates and rollbacks in doubt to look for, so that their
 ///   revisions aren't taken for somebody else's. An operation on metadata is not: later values may
@@ -91,7 +91,7 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
             AddressImport { address, entry, known: recorded.assets.get(address), heads: &heads, was_forgotten };
         let under_way = attempts.get(address).map(Vec::as_slice).unwrap_or_default();
         let before = changes.len();
-        address_import.import_facts(under_way, &mut changes, now);
+        address_import.import_facts(under_way, &mut changes);
         let mut open = Vec::new();
         for work in &entry.open {
             if address_import.take_over(work, under_way, &mut next, &mut changes) {
@@ -146,9 +146,9 @@ struct AddressImport<'a> {
 }
 
 impl AddressImport<'_> {
-    fn import_facts(&self, under_way: &[(AttemptId, &Attempt)], changes: &mut Vec<Change>, now: Timestamp) {
+    fn import_facts(&self, under_way: &[(AttemptId, &Attempt)], changes: &mut Vec<Change>) {
         let Self { address, entry, known, heads: _, was_forgotten: _ } = self;
-        let LockfileEntry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } =
+        let LockfileEntry { identity, history, asked, stored, pinned, retirements, removed, possible_duplicates, open } =
             entry;
         let address = || (*address).clone();
         if known.is_none_or(|known| !known.identity.is_alike(identity)) {
@@ -191,11 +191,11 @@ impl AddressImport<'_> {
                 changes.push(Change::Overrule { address: address(), asked: still });
             }
         }
-        for (asset_id, why) in archived {
-            let retirement = known.and_then(|known| known.retirements.get(asset_id)).copied();
-            if retirement.is_none_or(|retirement| retirement.archived_at.is_none()) {
-                let since = retirement.map_or(now, |retirement| retirement.since);
-                let retirement = Some(Retirement { why: *why, since, archived_at: Some(now) });
+        for (asset_id, theirs) in retirements {
+            let ours = known.and_then(|known| known.retirements.get(asset_id)).map(|ours| ours.in_seconds());
+            let joined = ours.map_or(*theirs, |ours| ours.union(*theirs));
+            if ours != Some(joined) {
+                let retirement = Some(joined);
                 changes.push(Change::SetRetirement { address: address(), asset_id: *asset_id, retirement });
             }
         }
@@ -278,7 +278,7 @@ impl AddressImport<'_> {
                 change,
                 Change::AddRevision { .. }
                     | Change::SetMetadata { .. }
-                    | Change::SetRetirement { .. }
+                    | Change::SetRetirement { retirement: Some(Retirement { archived_at: Some(_), .. }), .. }
                     | Change::SetPinnedAt { .. }
             )
         };

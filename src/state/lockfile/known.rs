@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::{Ledger, LockfileEntry, import};
-use crate::model::recorded::{KnownAddresses, Recorded, RetireReason};
+use crate::model::recorded::{KnownAddresses, Recorded, Retirement};
 
 /// Returns the addresses that would be known if a machine without a state read the lockfile.
 pub(crate) fn known_addresses(ledger: &Ledger) -> KnownAddresses {
@@ -19,7 +19,7 @@ pub(crate) fn known_addresses(ledger: &Ledger) -> KnownAddresses {
             asked: _,
             stored: _,
             pinned: _,
-            archived,
+            retirements,
             removed,
             possible_duplicates,
             open,
@@ -35,7 +35,7 @@ pub(crate) fn known_addresses(ledger: &Ledger) -> KnownAddresses {
         }
         here.push(address.clone());
         let has_something = !history.is_empty() || !possible_duplicates.is_empty();
-        if has_something && !archived.values().any(|why| *why == RetireReason::ByHand) {
+        if has_something && !retirements.values().any(Retirement::is_by_hand) {
             elsewhere.push((address.clone(), identity.path.clone()));
         }
     }

@@ -16,7 +16,7 @@ use crate::model::forgotten::Forgotten;
 use crate::model::history::{History, Kind, Listing};
 use crate::model::ids::{AssetId, UploadId};
 use crate::model::metadata::FieldDigests;
-use crate::model::recorded::{Identity, RetireReason};
+use crate::model::recorded::{Identity, Retirement};
 
 /// Two lockfiles of different remotes, which have no facts in common.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,7 +119,6 @@ fn merge_entries(base: Option<&LockfileEntry>, ours: &LockfileEntry, theirs: &Lo
     history.union(&theirs.history);
     choose(&mut history, base.map(|base| &base.history), &ours.history, &theirs.history, identity.kind());
     let asked = merge_asked(base.map(|base| &base.asked), &ours.asked, &theirs.asked);
-    let archived = three_way(base.map(|base| &base.archived), &ours.archived, &theirs.archived);
     let mut entry = LockfileEntry {
         history,
         identity,
@@ -128,8 +127,7 @@ fn merge_entries(base: Option<&LockfileEntry>, ours: &LockfileEntry, theirs: &Lo
             |stored| join_stored(&asked, stored, stored),
         ),
         asked,
-        // An asset that one side archived is archived.
-        archived: archived.cloned().unwrap_or_else(|| union(&ours.archived, &theirs.archived)),
+        retirements: merge_retirements(base.map(|base| &base.retirements), &ours.retirements, &theirs.retirements),
         // Two pins that were both carried out: it is unknown which was last. So neither counts, and
         // the pin is carried out again.
         pinned: three_way(base.map(|base| &base.pinned), &ours.pinned, &theirs.pinned).copied().flatten(),
@@ -153,15 +151,28 @@ fn three_way<'a, T: PartialEq>(base: Option<&T>, ours: &'a T, theirs: &'a T) -> 
     }
 }
 
-fn union(
-    ours: &BTreeMap<AssetId, RetireReason>,
-    theirs: &BTreeMap<AssetId, RetireReason>,
-) -> BTreeMap<AssetId, RetireReason> {
-    let mut union = ours.clone();
-    for (asset_id, why) in theirs {
-        union.entry(*asset_id).and_modify(|known| *known = (*known).min(*why)).or_insert(*why);
-    }
-    union
+/// Merges each asset separately. An asset that one side archived is archived. If one side has it in
+/// use, and the other only scheduled it, it isn't scheduled: where it is not wanted in the end, the
+/// next sync begins to count.
+fn merge_retirements(
+    base: Option<&BTreeMap<AssetId, Retirement>>,
+    ours: &BTreeMap<AssetId, Retirement>,
+    theirs: &BTreeMap<AssetId, Retirement>,
+) -> BTreeMap<AssetId, Retirement> {
+    let assets: BTreeSet<AssetId> = ours.keys().chain(theirs.keys()).copied().collect();
+    let merge = |asset_id: AssetId| {
+        let (ours, theirs) = (ours.get(&asset_id).copied(), theirs.get(&asset_id).copied());
+        let base = base.map(|base| base.get(&asset_id).copied());
+        let merged = match three_way(base.as_ref(), &ours, &theirs) {
+            Some(retirement) => *retirement,
+            None => match (ours, theirs) {
+                (Some(ours), Some(theirs)) => Some(ours.union(theirs)),
+                (one, other) => one.or(other).filter(|retirement| retirement.archived_at.is_some()),
+            },
+        };
+        Some((asset_id, merged?))
+    };
+    assets.into_iter().filter_map(merge).collect()
 }
 
 /// Merges identities. If both sides changed one, the manifest has a conflict too. A person resolves

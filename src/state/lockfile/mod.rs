@@ -1,7 +1,7 @@
 //! The lockfile: the facts that another machine needs, as text that git merges well.
 //!
-//! It has facts and no goals, and no times. Reading one adds facts and never removes any. An
-//! unreadable lockfile is an error, never an empty one.
+//! It has facts and no goals, and no times but those of archiving. Reading one adds facts and never
+//! removes any. An unreadable lockfile is an error, never an empty one.
 //!
 //! Read next: `write` for the format, `next` for one that follows on another, `parse` for what is refused, `as_written` for
 //! the usual entry, `export` and `import` for the
@@ -34,7 +34,7 @@ use crate::model::history::{History, RevisionFact};
 use crate::model::ids::{AssetId, OperationId, UploadId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, RetireReason};
+use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, Retirement};
 
 pub(crate) use error::LockfileError;
 pub(crate) use export::{entries_of, export, exported, locked, locked_of};
@@ -72,8 +72,8 @@ pub struct LockfileEntry {
     pub stored: FieldDigests,
     /// The target of the last rollback.
     pub pinned: Option<PinnedAt>,
-    /// The assets that Macadam archived, and why.
-    pub archived: BTreeMap<AssetId, RetireReason>,
+    /// Its assets that are to be archived, or were: why, and when, to the second.
+    pub retirements: BTreeMap<AssetId, Retirement>,
     /// Whether it left the manifest.
     pub removed: bool,
     /// Uploads that may have made an unknown asset, and those for which a person settled that.
@@ -122,7 +122,7 @@ impl LockfileEntry {
             asked: FieldDigests::new(),
             stored: FieldDigests::new(),
             pinned: None,
-            archived: BTreeMap::new(),
+            retirements: BTreeMap::new(),
             removed: false,
             possible_duplicates: BTreeMap::new(),
             open: Vec::new(),

@@ -21,7 +21,7 @@ use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, Revision, Upload
 use crate::model::metadata::{Field, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Phase, PhaseEvent};
-use crate::model::recorded::{AttemptId, PossibleDuplicate, Recorded, RetireReason};
+use crate::model::recorded::{AttemptId, PossibleDuplicate, Recorded, RetireReason, Retirement};
 use crate::platform::own_file::Access;
 
 const REMOTE: &str = "https://apis.roblox.com";
@@ -148,13 +148,21 @@ prop_compose! {
     }
 }
 
+/// Also with times of a wrong clock.
+fn any_retirement() -> impl Strategy<Value = Retirement> {
+    let whys = prop::sample::select(vec![RetireReason::Replaced, RetireReason::Removed, RetireReason::ByHand]);
+    let seconds = || prop::sample::select(vec![-62_167_219_201_i64, -1, 0, 1, 1_796_000_000, 253_402_207_200]);
+    let at = move || seconds().prop_map(|at| Timestamp::from_second(at).unwrap());
+    (whys, at(), prop::option::of(at())).prop_map(|(why, since, archived_at)| Retirement { why, since, archived_at })
+}
+
 prop_compose! {
     fn any_entry()(
         (asset_type, creator, privacy) in (0_usize..7, any::<bool>(), 0_usize..3),
         path in "[a-c\"'#\\]\u{e9}\u{1f5e1}\n\t= .]{1,6}",
         facts in prop::collection::vec((1_u64..4, 0_u64..3, any_fact(), 0_u8..8), 1..5),
         (asked, stored) in (any_digests(), any_digests()),
-        archived in prop::collection::btree_map(1_u64..4, 0_usize..3, 0..3),
+        retirements in prop::collection::btree_map(1_u64..4, any_retirement(), 0..3),
         pinned in prop::option::of((any::<bool>(), 1_u64..4, 0_u64..3)),
         removed: bool,
         possible in prop::collection::btree_map(0_u64..4, (10_u8..14, any::<bool>()), 0..3),
@@ -173,8 +181,7 @@ prop_compose! {
         }
         entry.stored = stored.into_iter().filter(|(field, _)| asked.contains_key(field)).collect();
         entry.asked = asked;
-        let whys = [RetireReason::Replaced, RetireReason::Removed, RetireReason::ByHand];
-        entry.archived = archived.into_iter().map(|(asset, why)| (id(asset), whys[why])).collect();
+        entry.retirements = retirements.into_iter().map(|(asset, retirement)| (id(asset), retirement)).collect();
         entry.pinned = pinned.map(|(revision, asset, version)| {
             let pin = if revision { Pin::Revision(Revision::new(asset).unwrap()) } else { Pin::Asset(id(asset)) };
             PinnedAt { pin, at: key(asset, version), newest: Revision::new(asset).ok().filter(|_| revision) }
@@ -418,6 +425,11 @@ fn the_format_is_stable() {
         Some(PinnedAt { pin: Pin::Revision(Revision::new(1).unwrap()), at: key(10, 1), newest: Revision::new(2).ok() });
     sword.asked.insert(Field::SocialLink(SocialNetwork::Twitter), FieldDigest::of_cleared());
     sword.removed = true;
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let since = at("2026-11-30T04:05:06.789Z");
+    let archived_at = Some(at("2026-12-14T04:06:00Z"));
+    sword.retirements.insert(id(9), Retirement { why: RetireReason::Replaced, since, archived_at });
+    sword.retirements.insert(id(10), Retirement { why: RetireReason::Removed, since, archived_at: None });
     let mut close = image("ui/close.png", &[]);
     close.open = vec![open(create(0xcc), Some("op-1"))];
     insta::assert_snapshot!(text_of(&ledger([("sword", sword), ("ui/close.png", close)])), @r##"
@@ -437,6 +449,10 @@ fn the_format_is_stable() {
       { asset_id = 10, revision = 1, content_hash = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
       { asset_id = 10, revision = 2, content_hash = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", state = "rejected" },
       { asset_id = 11, revision = 1, ordinal = 2, duplicate = true },
+    ]
+    retirements = [
+      { asset_id = 9, why = "replaced", since = "2026-11-30T04:05:06Z", archived_at = "2026-12-14T04:06:00Z" },
+      { asset_id = 10, why = "removed", since = "2026-11-30T04:05:06Z" },
     ]
 
     [assets."ui/close.png"]
@@ -470,6 +486,10 @@ fn errors_have_their_place() {
     check_error(&format!("{entry}path = \"../x\""), "leaves the manifest's folder", 6, 8);
     check_error(&format!("{entry}revisions = [\n  {{ asset_id = 0 }},\n]"), "`0` is no asset ID", 7, 16);
     check_error(&format!("{entry}revisions = [\n  {{ asset_id = 1, made = 2 }},\n]"), "unknown field `made`", 7, 19);
+    let retired = |keys: &str| format!("{entry}retirements = [\n  {{ asset_id = 1, why = \"removed\"{keys} }},\n]");
+    check_error(&retired(""), "missing field `since`", 7, 3);
+    check_error(&retired(", since = \"2026-11-30\""), "`2026-11-30` is no time like 2026-11-30T04:05:00Z", 7, 44);
+    check_error(&retired(", since = \"2026-11-30T04:05:00.5Z\""), "is no time like", 7, 44);
     check_error(&format!("{entry}asked = {{ hat = \"00\" }}"), "`hat` is no metadata field", 6, 11);
     check_error(&format!("{entry}open = [\n  {{ action = \"create\" }},\n]"), "`create` needs `content_hash`", 7, 3);
     check_error(
@@ -1082,6 +1102,68 @@ fn pin_and_removal_follow_the_side_that_changed_them() {
 }
 
 /// Git alone, without the merge driver, usually manages this.
+fn retired(why: RetireReason, since: i64, archived_at: Option<i64>) -> Retirement {
+    let at = |day: i64| Timestamp::from_second(day * 86_400).unwrap();
+    Retirement { why, since: at(since), archived_at: archived_at.map(at) }
+}
+
+/// Returns an image whose asset is on its way out.
+fn leaving(retirement: impl Into<Option<Retirement>>) -> Ledger {
+    let mut entry = image("a", &[(1, 1)]);
+    entry.retirements.extend(retirement.into().map(|retirement| (id(1), retirement)));
+    ledger([("a", entry)])
+}
+
+#[test]
+fn merging_archives_no_earlier_than_either_branch_and_forgets_no_archiving() {
+    use RetireReason::{ByHand, Removed, Replaced};
+    let check = |base: Option<Option<Retirement>>, ours, theirs, wanted: Option<Retirement>| {
+        let base = base.map(leaving);
+        let merged = merge(base.as_ref(), &leaving(ours), &leaving(theirs)).unwrap();
+        assert_eq!(merged, leaving(wanted), "{ours:?} {theirs:?}");
+        assert_eq!(merge(base.as_ref(), &leaving(theirs), &leaving(ours)).unwrap(), merged);
+    };
+    let scheduled = |day| Some(retired(Removed, day, None));
+    let archived = Some(retired(Removed, 1, Some(15)));
+    check(Some(None), scheduled(1), scheduled(5), scheduled(5));
+    check(None, scheduled(1), scheduled(5), scheduled(5));
+    // It came back on one side, and left again there.
+    check(Some(scheduled(1)), scheduled(1), None, None);
+    check(Some(scheduled(1)), scheduled(1), scheduled(5), scheduled(5));
+    // The sides disagree: it is in use, or the time begins anew.
+    check(Some(scheduled(1)), scheduled(5), None, None);
+    check(None, scheduled(5), None, None);
+    // It is archived, whatever the other side knew.
+    check(Some(scheduled(1)), archived, None, archived);
+    check(Some(scheduled(1)), archived, scheduled(5), Some(retired(Removed, 5, Some(15))));
+    check(None, archived, Some(retired(ByHand, 0, Some(20))), Some(retired(ByHand, 1, Some(20))));
+    check(None, archived, Some(retired(Replaced, 20, None)), Some(retired(Removed, 20, Some(15))));
+}
+
+#[test]
+fn reading_dates_takes_the_later_ones_and_writes_them_back_as_they_were() {
+    use RetireReason::Removed;
+    let dates = |recorded: &Recorded| export(REMOTE, recorded, &BTreeSet::new());
+    let (early, late) = (leaving(retired(Removed, 1, None)), leaving(retired(Removed, 5, None)));
+    assert_eq!(dates(&imported(&early)), early);
+    for [first, second] in [[&early, &late], [&late, &early]] {
+        let mut recorded = imported(first);
+        import_into(&mut recorded, second);
+        assert_eq!(dates(&recorded), late, "whichever is read first");
+    }
+    // What this state knows to the nanosecond is in its own lockfile to the second.
+    let mut recorded = imported(&early);
+    let since = Timestamp::new(5 * 86_400, 999_999_999).unwrap();
+    let retirement = Some(Retirement { since, ..retired(Removed, 5, None) });
+    apply(&mut recorded, &[Change::SetRetirement { address: address("a"), asset_id: id(1), retirement }]);
+    assert_eq!(dates(&recorded), late);
+    assert_eq!(import(&recorded, &late, Timestamp::UNIX_EPOCH), []);
+    // It is in use on a branch that this lockfile is not of.
+    let mut recorded = imported(&early);
+    import_into(&mut recorded, &leaving(None));
+    assert_eq!(dates(&recorded), early, "a plan takes it off");
+}
+
 #[test]
 fn git_merges_two_branches_that_add_different_assets() {
     let folder = tempfile::tempdir().unwrap();

@@ -25,11 +25,12 @@ pub(crate) fn remembered<'a>(
         return None;
     }
     let has = |asset_id: &AssetId| history.of_asset(*asset_id).next().is_some();
-    let archived = entry.archived.iter().filter(|(asset_id, _)| has(asset_id)).map(|(id, why)| (*id, *why)).collect();
+    let retirements = entry.retirements.iter().filter(|(asset_id, _)| has(asset_id));
+    let retirements = retirements.map(|(asset_id, retirement)| (*asset_id, *retirement)).collect();
     let pinned = entry.pinned.filter(|pinned| has(&pinned.at.asset_id));
     let unlisted: Vec<AssetId> = history.listings().map(|(asset_id, _)| asset_id).filter(|id| !has(id)).collect();
     unlisted.into_iter().for_each(|asset_id| history.list(asset_id, None));
-    Some(Cow::Owned(LockfileEntry { history, archived, pinned, ..entry.clone() }))
+    Some(Cow::Owned(LockfileEntry { history, retirements, pinned, ..entry.clone() }))
 }
 
 /// Returns the assets that were forgotten since `earlier` under an address that didn't have them

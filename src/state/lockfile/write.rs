@@ -16,7 +16,7 @@ use crate::model::forgotten::Forgotten;
 use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, RevisionState};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate};
+use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, Retirement};
 use crate::state::spelling;
 
 /// The newest version that this program knows.
@@ -74,7 +74,7 @@ pub(super) fn foot(forgotten: &BTreeMap<Address, Forgotten>) -> String {
 
 /// Adds the text of one entry, which begins with the line `[assets."…"]`.
 pub(super) fn push_entry(text: &mut String, address: &Address, entry: &LockfileEntry) {
-    let LockfileEntry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } =
+    let LockfileEntry { identity, history, asked, stored, pinned, retirements, removed, possible_duplicates, open } =
         entry;
     let Identity { asset_type, creator, privacy, path } = identity;
     let _ = writeln!(text, "[assets.{}]\ntype = \"{asset_type}\"\ncreator = \"{creator}\"", Quoted(address.as_str()));
@@ -93,10 +93,6 @@ pub(super) fn push_entry(text: &mut String, address: &Address, entry: &LockfileE
         let newest = newest.map(|newest| format!(", newest = {newest}")).unwrap_or_default();
         let _ = writeln!(text, "pinned = {{ pin = \"{}\", {}{newest} }}", spelling::pin(*pin), key(*at));
     }
-    if !archived.is_empty() {
-        let all: Vec<String> = archived.iter().map(|(asset, why)| format!("{asset} = \"{}\"", why.name())).collect();
-        let _ = writeln!(text, "archived = {{ {} }}", all.join(", "));
-    }
     if !asked.is_empty() {
         let _ = writeln!(text, "asked = {}", fields(asked));
     }
@@ -107,6 +103,16 @@ pub(super) fn push_entry(text: &mut String, address: &Address, entry: &LockfileE
         text.push_str("revisions = [\n");
         for (at, fact) in history.iter() {
             push_revision(text, at, fact, identity.kind(), history.listing(at.asset_id));
+        }
+        text.push_str("]\n");
+    }
+    if !retirements.is_empty() {
+        text.push_str("retirements = [\n");
+        for (asset_id, retirement) in retirements {
+            let Retirement { why, since, archived_at } = retirement.in_seconds();
+            let archived_at = archived_at.map(|at| format!(", archived_at = \"{at}\"")).unwrap_or_default();
+            let why = why.name();
+            let _ = writeln!(text, "  {{ asset_id = {asset_id}, why = \"{why}\", since = \"{since}\"{archived_at} }},");
         }
         text.push_str("]\n");
     }

@@ -75,6 +75,69 @@ fn archiving_waits_and_plan_tells_until_when() {
     assert!(!is_archived(&remote, old) && !is_archived(&remote, gone));
 }
 
+/// Each run of CI is a fresh clone: the time goes on where the lockfile says that it began.
+#[test]
+fn archive_after_goes_on_in_fresh_clones() {
+    let remote = prompt();
+    let project = project(&remote, "replaced = \"archive\"\nremoved = \"archive\"\narchive_after = \"14d\"", 4);
+    let (old, gone) = (asset_id(&project, "ui/0.png"), asset_id(&project, "ui/1.png"));
+    project.write("ui/0.png", png(50));
+    project.remove("ui/1.png");
+    project.sync();
+    let lockfile = project.read("assets.lock.toml");
+    let dates = || {
+        let (_, plan) = project.json(&["plan"]);
+        let notes = plan["notes"].as_array().unwrap().iter().filter_map(|note| note["note"].as_str());
+        let dates: Vec<String> = notes.filter(|note| note.contains("archives it after")).map(str::to_owned).collect();
+        assert_eq!(dates.len(), 2, "{plan:#}");
+        dates
+    };
+    let first = dates();
+    for _ in 0..2 {
+        project.remove_state();
+        project.pass(6 * 24 * 60);
+        assert_eq!(dates(), first);
+        assert_eq!(actions(&project.sync()), Vec::<String>::new());
+        assert_eq!(project.read("assets.lock.toml"), lockfile, "reading changes no date");
+    }
+    assert!(!is_archived(&remote, old) && !is_archived(&remote, gone));
+    project.remove_state();
+    project.pass(2 * 24 * 60 + 1);
+    assert_eq!(actions(&project.sync()), ["archive ui/0.png", "archive ui/1.png"]);
+    assert!(is_archived(&remote, old) && is_archived(&remote, gone));
+    // What comes back and leaves again begins anew.
+    project.write("ui/1.png", png(1));
+    project.sync();
+    project.remove_state();
+    project.remove("ui/1.png");
+    assert_eq!(actions(&project.sync()), Vec::<String>::new());
+    assert!(!is_archived(&remote, gone));
+}
+
+#[test]
+fn fresh_clones_count_the_archivings_of_a_day_together() {
+    let remote = prompt();
+    let project = project(&remote, "removed = \"archive\"\narchive_after = \"0d\"", 9);
+    let remove_two = |first: u8| {
+        project.remove_state();
+        (first..first + 2).for_each(|shade| project.remove(&format!("ui/{shade}.png")));
+        project.json(&["sync", "--once"])
+    };
+    assert_eq!(remove_two(0).0, 0);
+    let (code, document) = remove_two(2);
+    assert_eq!((code, actions(&document)), (1, vec!["hold ui/2.png".to_owned(), "hold ui/3.png".to_owned()]));
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 2);
+    // The code of one run agrees in another clone.
+    let hint = document["actions"][0]["hint"].as_str().unwrap().to_owned();
+    let code_word = hint.rsplit("--confirm ").next().unwrap().trim_end_matches('`').to_owned();
+    project.remove_state();
+    assert_eq!(project.json(&["sync", "--once", "--confirm", &code_word]).0, 0);
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 4);
+    // On another day these count no longer.
+    project.pass(25 * 60);
+    assert_eq!(remove_two(4).0, 0);
+}
+
 #[test]
 fn a_file_that_comes_back_keeps_its_id_and_is_restored() {
     let remote = prompt();

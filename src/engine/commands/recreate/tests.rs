@@ -8,7 +8,7 @@ use crate::model::history::{Listing, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{ContentHash, UserId};
 use crate::model::path::ProjectPath;
 use crate::model::rare::Rare;
-use crate::model::recorded::Retirement;
+use crate::model::recorded::{RetireReason, Retirement};
 use std::sync::Arc;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;

@@ -53,6 +53,9 @@ fn any_bit() -> impl Strategy<Value = String> {
         "removed = true\n",
         "type = \"Image\"\n",
         ", era = 0",
+        ", archived_at = \"2026-11-30T04:05:00Z\"",
+        "2026-11-30T04:05:00+00:00",
+        "retirements = [\n]\n",
         ", shared = true",
         ", shared = false",
         ", revision = 1",
@@ -112,7 +115,7 @@ proptest! {
         let text = text_of(&ledger);
         let mut read = 0;
         for table in tables(&text).filter(|table| table.starts_with("[assets.")) {
-            let is_rare = ["pinned = ", "archived = ", "possible_duplicates = ", "open = "]
+            let is_rare = ["pinned = ", "possible_duplicates = ", "open = "]
                 .iter()
                 .any(|key| table.lines().any(|line| line.starts_with(key)));
             let has_escape = table.contains('\\');
