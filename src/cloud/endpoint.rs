@@ -2,7 +2,8 @@
 //!
 //! Knows no URL and no body; [`super::client`] does. Read next: [`super::client`].
 
-use reqwest::header::HeaderMap;
+use jiff::Timestamp;
+use reqwest::header::{DATE, HeaderMap};
 
 /// One kind of request to Open Cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +101,18 @@ pub struct RawLimitHeaders {
     pub envoy_ratelimited: bool,
 }
 
+impl ResponseHead {
+    pub(super) fn of(status: u16, headers: &HeaderMap) -> Self {
+        Self { status, date: date_of(headers), limits: RawLimitHeaders::of(headers) }
+    }
+}
+
+/// Returns the time in a response's `date`.
+pub(super) fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    Timestamp::try_from(httpdate::parse_http_date(text.trim()).ok()?).ok()
+}
+
 impl RawLimitHeaders {
     /// Iterates over every text in the headers.
     pub(super) fn texts(&mut self) -> impl Iterator<Item = &mut String> {
@@ -121,11 +134,28 @@ impl RawLimitHeaders {
     }
 }
 
-/// Status and rate limit headers of a response.
+/// Status, date and rate limit headers of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseHead {
     /// The HTTP status.
     pub status: u16,
+    /// The time of day that the remote's clock shows (`date`, RFC 9110, to the second).
+    pub date: Option<Timestamp>,
     /// The rate limit headers.
     pub limits: RawLimitHeaders,
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_date_is_read_or_unknown() {
+        let date = |text: &'static str| date_of(&HeaderMap::from_iter([(DATE, HeaderValue::from_static(text))]));
+        assert_eq!(date("Sun, 29 Nov 2026 04:00:00 GMT").unwrap().to_string(), "2026-11-29T04:00:00Z");
+        assert_eq!(date("tomorrow"), None);
+        assert_eq!(date_of(&HeaderMap::new()), None);
+    }
 }

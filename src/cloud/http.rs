@@ -22,6 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{Either, FutureExt, select};
 use http_body::{Body, Frame, SizeHint};
+use jiff::Timestamp;
 use reqwest::{Client, Method, Request, Response, Url};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
@@ -29,7 +30,7 @@ use tokio::time::timeout;
 
 use super::base::BaseUrl;
 use super::class::Sent;
-use super::endpoint::{RawLimitHeaders, ResponseHead};
+use super::endpoint::{ResponseHead, date_of};
 use super::failure::{RecordError, TransportError, cause_of};
 use super::secret::Credential;
 use super::timeouts::Timeouts;
@@ -192,13 +193,10 @@ impl HttpTransport {
 
     /// Asks for a page without a credential, and returns the status and the `date` of whatever
     /// answers. Its body isn't read.
-    pub(super) async fn knock(&self, url: Url) -> Result<(u16, Option<String>), TransportError> {
+    pub(super) async fn knock(&self, url: Url) -> Result<(u16, Option<Timestamp>), TransportError> {
         let limit = self.timeouts.connect.saturating_add(self.timeouts.answer);
         match within("an answer", limit, self.reads.execute(Request::new(Method::GET, url))).await? {
-            Ok(response) => {
-                let date = response.headers().get(reqwest::header::DATE).and_then(|value| value.to_str().ok());
-                Ok((response.status().as_u16(), date.map(str::to_owned)))
-            }
+            Ok(response) => Ok((response.status().as_u16(), date_of(response.headers()))),
             Err(error) => Err(self.broken(error)),
         }
     }
@@ -267,7 +265,7 @@ impl HttpTransport {
     }
 
     async fn read(&self, mut response: Response) -> RawResponse {
-        let head = ResponseHead { status: response.status().as_u16(), limits: RawLimitHeaders::of(response.headers()) };
+        let head = ResponseHead::of(response.status().as_u16(), response.headers());
         let mut body = Vec::new();
         let reading = async {
             loop {

@@ -24,6 +24,11 @@ pub(crate) fn as_nanoseconds(time: Timestamp) -> i64 {
     i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
+/// Returns a remote's time of day. Where tests let time pass, it passes for the remote too.
+pub(crate) fn remote(date: Timestamp) -> Timestamp {
+    date.saturating_add(failpoint::remote_shift()).unwrap_or(Timestamp::MAX)
+}
+
 /// Converts the system's time, or returns the nearest representable time. A clock in the year 10000
 /// is wrong, but no reason to panic.
 fn time_of_day(system: SystemTime) -> Timestamp {

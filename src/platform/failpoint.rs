@@ -19,6 +19,7 @@
 //! - `MACADAM_STAND_IN` makes a server that `--api-url` names stand in for Roblox: what it uploads
 //!   may be published, and hints don't name it.
 //! - `MACADAM_CLOCK_SHIFT` is how many seconds the clock is ahead of the time of day, or behind it.
+//!   Time passes for the remote too, unless `MACADAM_CLOCK_WRONG` is set.
 
 /// Passes a named step, or dies there.
 #[cfg(not(feature = "failpoints"))]
@@ -34,6 +35,13 @@ pub(crate) const fn trip(_name: &str) {}
 #[cfg(not(feature = "failpoints"))]
 #[inline]
 pub(crate) const fn clock_shift() -> jiff::SignedDuration {
+    jiff::SignedDuration::ZERO
+}
+
+/// Returns how far the remote's clock is shifted.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub(crate) const fn remote_shift() -> jiff::SignedDuration {
     jiff::SignedDuration::ZERO
 }
 
@@ -80,7 +88,7 @@ pub(crate) const fn stands_in() -> bool {
 }
 
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::{clock_shift, columns, first_poll, held, hit, progress, rest, stands_in, trip};
+pub(crate) use armed::{clock_shift, columns, first_poll, held, hit, progress, remote_shift, rest, stands_in, trip};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -143,6 +151,11 @@ mod armed {
             let seconds = variable("MACADAM_CLOCK_SHIFT").and_then(|text| text.parse().ok());
             seconds.map_or(SignedDuration::ZERO, SignedDuration::from_secs)
         })
+    }
+
+    /// Returns how far the remote's clock is shifted.
+    pub(crate) fn remote_shift() -> SignedDuration {
+        if variable("MACADAM_CLOCK_WRONG").is_some() { SignedDuration::ZERO } else { clock_shift() }
     }
 
     /// Returns the back-off of a request whose answer was lost; `known` is the real one.

@@ -45,21 +45,5 @@ pub(crate) async fn reach(base: &BaseUrl, timeouts: Timeouts) -> Result<Reached,
     // A base URL is a URL, so its root can't be none.
     let Ok(url) = Url::parse(base.as_str()) else { return Ok(Reached { status: 0, date: None }) };
     let (status, date) = transport.knock(url).await?;
-    Ok(Reached { status, date: date.as_deref().and_then(read_date) })
-}
-
-fn read_date(text: &str) -> Option<Timestamp> {
-    Timestamp::try_from(httpdate::parse_http_date(text.trim()).ok()?).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_is_read_or_unknown() {
-        let date = read_date("Sun, 29 Nov 2026 04:00:00 GMT").unwrap();
-        assert_eq!(date.to_string(), "2026-11-29T04:00:00Z");
-        assert_eq!(read_date("tomorrow"), None);
-    }
+    Ok(Reached { status, date })
 }

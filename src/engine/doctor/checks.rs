@@ -16,6 +16,7 @@ use super::facts::{
 };
 use crate::cloud::client::reach::Reached;
 use crate::engine::remote::key::{self, KeyVerdict};
+use crate::engine::remote::remote_clock::{ClockOffset, SET_CLOCK};
 use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::git::ask::Tracking;
 use crate::engine::workspace::unfinished_merge::UnfinishedMerge;
@@ -160,20 +161,11 @@ pub(super) fn network(reached: &Result<Reached, String>, remote: &str) -> CheckR
 pub(super) fn clock(date: Option<Timestamp>, now: Timestamp) -> CheckResult {
     let topic = CheckTopic::Clock;
     let Some(date) = date else { return CheckResult::unchecked(topic, "no server said what time it is") };
-    let ahead = now.duration_since(date);
-    let off = ahead.abs();
-    let way = if ahead.is_negative() { "behind" } else { "ahead" };
-    let by = if off < SignedDuration::from_mins(120) {
-        count(usize::try_from(off.as_mins()).unwrap_or_default(), "minute")
-    } else {
-        count(usize::try_from(off.as_hours()).unwrap_or_default(), "hour")
-    };
-    let message = format!("this machine's clock is {by} {way}");
-    let hint = "set the clock, and let it be kept right: `timedatectl set-ntp true`";
-    if off > CLOCK_ERROR {
-        CheckResult::error(topic, message, Some(hint.to_owned()))
-    } else if off > CLOCK_WARNING {
-        CheckResult::warning(topic, message, hint)
+    let offset = ClockOffset::between(date, now);
+    if offset.apart() > CLOCK_ERROR {
+        CheckResult::error(topic, offset.to_string(), Some(SET_CLOCK.to_owned()))
+    } else if offset.apart() > CLOCK_WARNING {
+        CheckResult::warning(topic, offset.to_string(), SET_CLOCK)
     } else {
         CheckResult::fine(topic, "this machine's clock is right")
     }

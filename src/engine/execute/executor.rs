@@ -206,7 +206,7 @@ impl Executor {
             }
             Action::PointBack { to, .. } => self.point_back(address, *to).await,
             Action::Rollback { asset_id, to } => self.roll_back(address, *asset_id, *to).await,
-            Action::Archive { asset_id, .. } => self.archive(address, *asset_id).await,
+            Action::Archive { asset_id, why } => self.archive(address, *asset_id, *why).await,
             Action::Restore { asset_id, repairs } => self.bring_back(address, *asset_id, *repairs).await,
             Action::Move { .. } => Ok(self.moved(address)),
             Action::Wait { attempt } => self.follow(*attempt, None).await,

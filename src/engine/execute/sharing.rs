@@ -11,6 +11,7 @@ use crate::engine::execute::effects;
 use crate::engine::execute::executor::Executor;
 use crate::engine::execute::step_result::{Lookup, StepError, StepResult, Write, superseded};
 use crate::engine::remote::observe;
+use crate::engine::remote::remote_clock::SET_CLOCK;
 use crate::engine::report::run_report::Outcome;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
@@ -20,7 +21,7 @@ use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::observation::Mismatch;
 use crate::model::phase::Intent;
-use crate::model::recorded::{DriftRepair, Identity, Record};
+use crate::model::recorded::{DriftRepair, Identity, Record, RetireReason};
 use crate::platform::clock;
 
 impl Executor {
@@ -106,11 +107,13 @@ impl Executor {
         Ok(())
     }
 
-    /// Archives an asset that no address uses any more.
+    /// Archives an asset that no address uses any more. By a date only if this machine's clock is
+    /// right.
     pub(in crate::engine) async fn archive(
         &self,
         address: &Address,
         asset_id: AssetId,
+        why: RetireReason,
     ) -> Result<StepResult, StepError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
         // Nothing is archived unseen: its owner may differ from the lockfile.
@@ -119,6 +122,11 @@ impl Executor {
                 self.state_cache.commit_with(|recorded| observe::observed(recorded, &asset, clock::now())).await?;
             }
             Lookup::Gone => return self.not_found(address, asset_id).await,
+        }
+        let is_by_date = matches!(why, RetireReason::Removed | RetireReason::Replaced);
+        if let Some(offset) = self.throttle.clock_offset().filter(|offset| is_by_date && offset.is_off()) {
+            let message = format!("{offset}, so asset {asset_id} is not archived: it may not be due yet");
+            return Ok(StepResult::Ended(Outcome::Refused { message, hint: Some(SET_CLOCK.to_owned()) }));
         }
         let (identity, intent) = (record.identity, Intent::Archive { asset_id });
         let write = Write { address, identity, intent, endpoint: Endpoint::ArchiveAsset, upload: None };

@@ -8,6 +8,7 @@ pub(crate) mod observe;
 pub(crate) mod outages;
 pub(crate) mod overdue;
 pub(crate) mod poller;
+pub(crate) mod remote_clock;
 pub(crate) mod revisions;
 pub(crate) mod saved_limits;
 pub(crate) mod throttle;

@@ -17,6 +17,7 @@ use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::ApiReply;
 use crate::cloud::limits::{Acquire, Budget, LimitOwner, LimitRecord, LimitSample, LimitSignal, Permit, RateLimits};
 use crate::cloud::moment::Moment;
+use crate::engine::remote::remote_clock::ClockOffset;
 use crate::engine::report::progress::{Listener, ProgressEvent, WaitReason};
 use crate::model::urgency::Urgency;
 use crate::platform::clock;
@@ -42,6 +43,8 @@ struct ThrottleState {
     listener: Listener,
     /// The time of Roblox's last good response.
     last_good: Mutex<Option<Timestamp>>,
+    /// How far this machine's clock was off at the last response that had a date.
+    clock_offset: Mutex<Option<ClockOffset>>,
 }
 
 struct Rules {
@@ -127,6 +130,7 @@ impl Throttle {
                 owner,
                 listener,
                 last_good: Mutex::default(),
+                clock_offset: Mutex::default(),
             }),
         }
     }
@@ -223,6 +227,11 @@ impl Throttle {
         self.inner.last_good.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at > then)
     }
 
+    /// Returns how far this machine's clock was off at the last answer; `None` if none had a date.
+    pub(crate) fn clock_offset(&self) -> Option<ClockOffset> {
+        *self.inner.clock_offset.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns whether the remote is failing, so that only probes are sent.
     pub(crate) fn is_failing(&self) -> bool {
         self.rules().breaker.open_since().is_some()
@@ -239,6 +248,10 @@ impl Throttle {
             *self.inner.last_good.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
         }
         let status = reply.head.as_ref().map(|head| head.status);
+        if let Some(date) = reply.head.as_ref().and_then(|head| head.date) {
+            let offset = ClockOffset::between(clock::remote(date), clock::now());
+            *self.inner.clock_offset.lock().unwrap_or_else(PoisonError::into_inner) = Some(offset);
+        }
         let unconnected = matches!(&reply.result, Err(failure) if failure.is_without_connection()).then(clock::now);
         self.rules().is_unconnected = unconnected.is_some();
         (self.inner.listener)(ProgressEvent::Answered { endpoint: permit.endpoint.name(), status, unconnected });

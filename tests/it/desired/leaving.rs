@@ -114,6 +114,25 @@ fn archive_after_goes_on_in_fresh_clones() {
     assert!(!is_archived(&remote, gone));
 }
 
+/// It would archive at once what has two weeks left.
+#[test]
+fn a_wrong_clock_archives_nothing() {
+    let remote = prompt();
+    let mut project = project(&remote, "removed = \"archive\"\narchive_after = \"14d\"", 4);
+    project.set_env("MACADAM_CLOCK_WRONG", "1");
+    project.remove("ui/1.png");
+    project.sync();
+    project.pass(15 * 24 * 60);
+    let ran = project.run(&["sync", "--once"]).expect(1);
+    let text = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(text.contains("this machine's clock is 360 hours ahead, so asset"), "{text}");
+    assert!(text.contains("timedatectl"), "{text}");
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 0);
+    project.pass(-15 * 24 * 60);
+    assert_eq!(actions(&project.sync()), Vec::<String>::new());
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 0);
+}
+
 #[test]
 fn fresh_clones_count_the_archivings_of_a_day_together() {
     let remote = prompt();
