@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::own_file::{PathRefusal, kind_of, limited};
 
@@ -21,6 +21,20 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         return Err(PathRefusal::NotAFile { kind }.into());
     }
     limited(open(path)?, limit)
+}
+
+/// Returns the path that a file of git's names.
+#[cfg(unix)]
+pub(crate) fn path_of(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    std::ffi::OsStr::from_bytes(bytes).into()
+}
+
+/// Returns the path that a file of git's names. Git writes paths as UTF-8 here.
+#[cfg(not(unix))]
+pub(crate) fn path_of(bytes: &[u8]) -> PathBuf {
+    String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 #[cfg(unix)]

@@ -13,12 +13,20 @@ use std::time::Duration;
 pub(crate) struct ProgramOutput {
     /// The exit status.
     pub status: ExitStatus,
-    /// Standard output, as text.
-    pub said: String,
     /// Standard output, byte for byte.
     pub raw: Vec<u8>,
     /// Standard error, as text.
     pub complained: String,
+}
+
+impl ProgramOutput {
+    /// Returns standard output as text.
+    ///
+    /// # Errors
+    /// When it is not UTF-8: a text with replacements would name something else.
+    pub(crate) fn said(&self) -> Result<&str, String> {
+        std::str::from_utf8(&self.raw).map_err(|_| "the answer is not UTF-8".to_owned())
+    }
 }
 
 /// Runs `program` with `input` and only the variables in `inherited` of this process's environment,
@@ -48,10 +56,10 @@ pub(crate) fn ask<'a>(
         let _ = stdin.write_all(input);
     }
     let bytes = |from: mpsc::Receiver<Vec<u8>>| from.recv_timeout(patience);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match (bytes(said), bytes(complained)) {
         (Ok(raw), Ok(complained)) => {
-            Ok(ProgramOutput { status: child.wait()?, said: text(&raw), raw, complained: text(&complained) })
+            let complained = String::from_utf8_lossy(&complained).into_owned();
+            Ok(ProgramOutput { status: child.wait()?, raw, complained })
         }
         _ => {
             end(child);

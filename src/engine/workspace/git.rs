@@ -167,8 +167,8 @@ pub(crate) fn work_tree(folder: &Path) -> Result<Option<WorkTree>, WorkTreeError
             path.clone()
         } else {
             let text = plain_file::read(&path, MAX_BYTES).map_err(unread(&path))?;
-            match String::from_utf8_lossy(&text).strip_prefix("gitdir:").map(str::trim) {
-                Some(named) if !named.is_empty() => top.join(named),
+            match text.strip_prefix(b"gitdir:").map(<[u8]>::trim_ascii) {
+                Some(named) if !named.is_empty() => top.join(plain_file::path_of(named)),
                 _ => return Err(WorkTreeError::NoPointer { path }),
             }
         };
@@ -281,16 +281,17 @@ fn history_ends(folder: &Path) -> Result<Option<String>, Unread> {
 
 fn checked_out_commit(folder: &Path) -> Result<String, Unread> {
     let Some(private) = private_folder(folder)? else { return Ok(String::new()) };
-    let Some(head) = read(&private.join("HEAD"))? else { return Ok(String::new()) };
-    let Some(name) = head.trim().strip_prefix("ref:").map(str::trim) else { return Ok(head.trim().to_owned()) };
+    let Some(head) = read_bytes(&private.join("HEAD"), MAX_BYTES)? else { return Ok(String::new()) };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes.trim_ascii()).into_owned();
+    let Some(name) = head.trim_ascii().strip_prefix(b"ref:").map(<[u8]>::trim_ascii) else { return Ok(text(&head)) };
     // Branches are common to all work trees.
     let shared = shared_folder(&private)?;
-    if let Some(commit) = read(&shared.join(name))? {
+    if let Some(commit) = read(&shared.join(plain_file::path_of(name)))? {
         return Ok(commit.trim().to_owned());
     }
-    let packed = read_at_most(&shared.join("packed-refs"), MAX_REFS)?.unwrap_or_default();
-    let of_branch = |line: &str| line.split_once(' ').filter(|(_, found)| *found == name).map(|(id, _)| id.to_owned());
-    if let Some(commit) = packed.lines().find_map(of_branch) {
+    let packed = read_bytes(&shared.join("packed-refs"), MAX_REFS)?.unwrap_or_default();
+    let of_branch = |line: &[u8]| line.trim_ascii_end().strip_suffix(name)?.strip_suffix(b" ").map(text);
+    if let Some(commit) = packed.split(|byte| *byte == b'\n').find_map(of_branch) {
         return Ok(commit);
     }
     // A list of tables that is written anew with every change of a branch.
@@ -309,8 +310,11 @@ pub(crate) fn checkout(folder: &Path) -> Checkout {
 
 fn checked_out(folder: &Path) -> Result<Option<Branch>, Unread> {
     let Some(private) = private_folder(folder)? else { return Ok(None) };
-    let Some(head) = read(&private.join("HEAD"))? else { return Ok(None) };
-    let head = head.trim();
+    let Some(head) = read_bytes(&private.join("HEAD"), MAX_BYTES)? else { return Ok(None) };
+    // Two names with replacements would be one branch.
+    let Ok(head) = std::str::from_utf8(&head).map(str::trim) else {
+        return Ok(Some(Branch::Unknown { why: "HEAD is not UTF-8".to_owned() }));
+    };
     Ok(Some(match head.strip_prefix("ref:").map(str::trim) {
         // The reftable format writes this placeholder so that older gits refuse the repository.
         Some("refs/heads/.invalid") => Branch::Unknown {
@@ -367,8 +371,8 @@ fn is_sparse(folder: &Path) -> Result<bool, Unread> {
 
 /// Returns the git folder that a work tree shares with others: its own, unless it is a linked one.
 fn shared_folder(private: &Path) -> Result<PathBuf, Unread> {
-    Ok(match read(&private.join("commondir"))? {
-        Some(path) => private.join(path.trim()),
+    Ok(match read_bytes(&private.join("commondir"), MAX_BYTES)? {
+        Some(path) => private.join(plain_file::path_of(path.trim_ascii())),
         None => private.to_owned(),
     })
 }
@@ -382,8 +386,9 @@ fn private_folder(folder: &Path) -> Result<Option<PathBuf>, Unread> {
         match fs::metadata(&path) {
             Ok(found) if found.is_dir() => return Ok(Some(path)),
             Ok(_) => {
-                let text = read(&path)?.unwrap_or_default();
-                return Ok(text.strip_prefix("gitdir:").map(|place| above.join(place.trim())));
+                let text = read_bytes(&path, MAX_BYTES)?.unwrap_or_default();
+                let named = text.strip_prefix(b"gitdir:").map(<[u8]>::trim_ascii);
+                return Ok(named.map(|named| above.join(plain_file::path_of(named))));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(Unread { path, source }),
@@ -401,14 +406,19 @@ fn found(path: &Path) -> Result<Option<fs::Metadata>, Unread> {
     }
 }
 
-/// Returns the text of a file, or `None` if it doesn't exist.
+/// Returns the text of a file, or `None` if it doesn't exist. Bytes that are not UTF-8 are replaced,
+/// so it is for known words and names of commits.
 fn read(path: &Path) -> Result<Option<String>, Unread> {
     read_at_most(path, MAX_BYTES)
 }
 
-fn read_at_most(path: &Path, bytes: u64) -> Result<Option<String>, Unread> {
-    match plain_file::read(path, bytes) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+fn read_at_most(path: &Path, limit: u64) -> Result<Option<String>, Unread> {
+    Ok(read_bytes(path, limit)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn read_bytes(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Unread> {
+    match plain_file::read(path, limit) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Unread { path: path.to_owned(), source }),
     }

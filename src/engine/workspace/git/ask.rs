@@ -6,6 +6,7 @@
 //! from a stranger. Every question goes through [`CheckoutFile::ask_for`], and only by commands for
 //! programs (plumbing): what those print, and what they run, depends on no taste of a person's.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -92,7 +93,7 @@ pub(crate) fn head_has(file: &Path) -> Result<bool, String> {
     let query = format!("HEAD:{}\n", place.inside);
     let answer = place.ask(&["cat-file", "--batch-check"], query.as_bytes())?;
     // A repository without a commit answers `missing` too.
-    match answer.said.trim_end().rsplit(' ').next() {
+    match answer.said()?.trim_end().rsplit(' ').next() {
         Some("missing") => Ok(false),
         Some(size) if answer.status.success() && size.parse::<u64>().is_ok() => Ok(true),
         Some(_) | None => Err(why(&answer)),
@@ -117,7 +118,7 @@ pub(crate) struct Versions {
 pub(crate) fn versions(file: &Path) -> Result<Versions, String> {
     let Some(place) = CheckoutFile::of(file)? else { return Ok(Versions::default()) };
     let commit = place.ask(&["cat-file", "--batch-check"], b"HEAD^{commit}\n")?;
-    let commit = commit.said.split_once(" commit ").map(|(commit, _)| commit.to_owned());
+    let commit = commit.said()?.split_once(" commit ").map(|(commit, _)| commit.to_owned());
     let queries: String = [":0", "HEAD"].iter().map(|name| format!("{name}:{}\n", place.inside)).collect();
     let answer = place.ask_for(&["cat-file", "--batch"], queries.as_bytes(), FILES)?;
     if !answer.status.success() {
@@ -166,14 +167,14 @@ pub(crate) fn history(
     if !listed.status.success() {
         return Err(why(&listed));
     }
-    let commits: Vec<Vec<&str>> = listed.said.lines().map(|line| line.split(' ').collect()).collect();
+    let commits: Vec<Vec<&str>> = listed.said()?.lines().map(|line| line.split(' ').collect()).collect();
     let names = commits.iter().filter_map(|names| names.first());
     let queries: String = names.map(|commit| format!("{commit}:{}\n", place.inside)).collect();
     let sizes = place.ask_for(&["cat-file", "--batch-check"], queries.as_bytes(), LIST)?;
     if !sizes.status.success() {
         return Err(why(&sizes));
     }
-    let blobs: Vec<Option<(&str, u64)>> = sizes.said.lines().map(blob).collect();
+    let blobs: Vec<Option<(&str, u64)>> = sizes.said()?.lines().map(blob).collect();
     let mut history = FileHistory::default();
     for (names, blob) in commits.iter().zip(&blobs) {
         let mut names = names.iter().map(|name| (*name).to_owned());
@@ -213,6 +214,12 @@ pub(super) fn contents(mut batch: &[u8]) -> Vec<Option<Vec<u8>>> {
     contents
 }
 
+/// Returns the parts of an answer that end with a NUL. One that is not UTF-8 is left out, since it
+/// tells of a path that no project can name.
+pub(super) fn records(answer: &[u8]) -> impl Iterator<Item = &str> {
+    answer.split(|byte| *byte == 0).filter_map(|part| std::str::from_utf8(part).ok()).filter(|part| !part.is_empty())
+}
+
 /// Returns whether git tracks or ignores `file`; `None` without a repository.
 ///
 /// # Errors
@@ -223,7 +230,7 @@ pub(crate) fn tracking(file: &Path) -> Result<Option<Tracking>, String> {
     if !listed.status.success() {
         return Err(why(&listed));
     }
-    if !listed.said.is_empty() {
+    if !listed.raw.is_empty() {
         return Ok(Some(Tracking::Tracked));
     }
     let ignored = place.ask(&["check-ignore", "--quiet", "--", &place.inside], b"")?;
@@ -275,10 +282,19 @@ pub(crate) fn attributes(file: &Path, names: &[&str]) -> Result<Option<Vec<Optio
     if !answer.status.success() {
         return Err(why(&answer));
     }
+    let mut values = attribute_values(&answer).map(|(_, value)| Some(value).filter(|value| value != "unspecified"));
+    Ok(Some(names.iter().map(|_| values.next().flatten().map(Cow::into_owned)).collect()))
+}
+
+/// Returns attributes and their values, from an answer of `check-attr -z`. A value that is not UTF-8 is
+/// still none of the known ones.
+pub(super) fn attribute_values(answer: &ProgramOutput) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     // A path, an attribute and its value, each with a NUL after it.
-    let values = answer.said.split('\0').skip(2).step_by(3).map(str::to_owned);
-    let mut values = values.map(|value| Some(value).filter(|value| value != "unspecified"));
-    Ok(Some(names.iter().map(|_| values.next().flatten()).collect()))
+    let mut parts = answer.raw.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    std::iter::from_fn(move || {
+        parts.next()?;
+        Some((parts.next()?, parts.next()?))
+    })
 }
 
 /// Returns a setting of git's for the checkout around `file`; `None` if it is not set, or without a
@@ -290,7 +306,7 @@ pub(crate) fn setting(file: &Path, name: &str) -> Result<Option<String>, String>
     let Some(place) = CheckoutFile::of(file)? else { return Ok(None) };
     let answer = place.ask(&["config", "--get", name], b"")?;
     match answer.status.code() {
-        Some(0) => Ok(Some(answer.said.trim_end().to_owned())),
+        Some(0) => Ok(Some(answer.said()?.trim_end().to_owned())),
         Some(1) => Ok(None),
         Some(_) | None => Err(why(&answer)),
     }
@@ -313,7 +329,7 @@ pub(crate) fn converted(file: &Path) -> Result<Vec<String>, String> {
         Some(folder) => path.strip_prefix(folder)?.strip_prefix('/').map(str::to_owned),
         None => Some(path.to_owned()),
     };
-    let lines = answer.said.split('\0').filter_map(|line| line.split_once('\t'));
+    let lines = records(&answer.raw).filter_map(|line| line.split_once('\t'));
     Ok(lines.filter(|(facts, _)| is_converted(facts)).filter_map(|(_, path)| inside(path)).collect())
 }
 

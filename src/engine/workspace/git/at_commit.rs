@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::ask::{CheckoutFile, FILES, why};
+use super::ask::{CheckoutFile, FILES, records, why};
 use super::filters::{ATTRIBUTES, Filters};
 use super::tracked::{ignored, inside, prefix};
 use crate::files::{GitObjects, ObjectFormat};
@@ -46,7 +46,7 @@ pub(crate) fn files_at<'a>(
     let list = |query: &[&str]| {
         let answer =
             place.ask_for(&[&["--literal-pathspecs"], query, &["--"], paths.as_slice()].concat(), b"", FILES)?;
-        if answer.status.success() { Ok(answer.said) } else { Err(why(&answer)) }
+        if answer.status.success() { Ok(answer.raw) } else { Err(why(&answer)) }
     };
     let (then, now) =
         (list(&["ls-tree", "-r", "-z", "--full-tree", commit])?, list(&["ls-files", "--stage", "-v", "-z"])?);
@@ -62,7 +62,7 @@ pub(crate) fn files_at<'a>(
         ["H", "100644" | "100755", object, "0"] => Some(Some(object)),
         _ => Some(None),
     });
-    let edited: BTreeSet<String> = edited.split('\0').map(|path| composed(path).into_owned()).collect();
+    let edited: BTreeSet<String> = records(&edited).map(|path| composed(path).into_owned()).collect();
     let contents: BTreeSet<&str> = then.values().copied().collect();
     let mut found = EarlierFiles::default();
     let (mut unknown, mut unsure) = (BTreeMap::new(), Vec::new());
@@ -138,8 +138,8 @@ fn with_content<'a>(
 }
 
 /// Reads a list of files, each with its facts before a tab.
-fn objects<'a, T>(list: &'a str, object: impl Fn(&'a str) -> Option<T>) -> BTreeMap<String, T> {
-    let lines = list.split('\0').filter_map(|line| line.split_once('\t'));
+fn objects<'a, T>(list: &'a [u8], object: impl Fn(&'a str) -> Option<T>) -> BTreeMap<String, T> {
+    let lines = records(list).filter_map(|line| line.split_once('\t'));
     lines.filter_map(|(facts, path)| Some((composed(path).into_owned(), object(facts)?))).collect()
 }
 
@@ -151,7 +151,7 @@ pub(crate) fn has(file: &Path, commit: &str) -> Result<bool, String> {
     let Some(place) = CheckoutFile::of(file)? else { return Ok(false) };
     let query = ["--literal-pathspecs", "ls-tree", "--full-tree", "--name-only", commit, "--", &place.inside];
     let answer = place.ask(&query, b"")?;
-    if answer.status.success() { Ok(!answer.said.is_empty()) } else { Err(why(&answer)) }
+    if answer.status.success() { Ok(!answer.raw.is_empty()) } else { Err(why(&answer)) }
 }
 
 /// Returns the content that `file` had at `commit`; `None` if it had none, or it is not here.
@@ -318,6 +318,24 @@ mod tests {
         check(&folder, &["a.mesh", "b.wav"], &["a.mesh"], &["a.mesh", "b.wav"]);
     }
 
+    /// The name that a text with replacements would have is that of another file, which git ignores.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_name_that_is_not_utf8_is_no_other_files() {
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let folder = committed(&[("game/assets.toml", ""), ("game/a.mesh", "one")]);
+        let odd = folder.path().join("game").join(std::ffi::OsStr::from_bytes(b"x\xff.mesh"));
+        std::fs::write(&odd, "odd").unwrap();
+        git(folder.path(), &["add", "-A"]);
+        git(folder.path(), &["commit", "-qm", "odd"]);
+        write(&folder, &[("game/x\u{fffd}.mesh", "new"), (".git/info/exclude", "*.mesh\n")]);
+        check(&folder, &["x\u{fffd}.mesh"], &["x\u{fffd}.mesh"], &["x\u{fffd}.mesh"]);
+        git(folder.path(), &["tag", "-f", "one"]);
+        write(&folder, &[(".git/info/exclude", "")]);
+        check(&folder, &["x\u{fffd}.mesh"], &[], &[]);
+    }
+
     #[test]
     fn git_lfs_is_known_by_its_pointers() {
         let attributes = (".gitattributes", "*.png filter=lfs diff=lfs merge=lfs -text\n");
@@ -373,17 +391,43 @@ mod tests {
         }
     }
 
+    /// Returns a checkout whose configuration names a filter for every file, and the file that the
+    /// filter's program makes.
+    #[cfg(unix)]
+    fn with_evil_filter(name: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = committed(&[("game/assets.toml", ""), ("game/a.mesh", "one")]);
+        std::fs::write(folder.path().join(".gitattributes"), [b"* filter=", name, b"\n"].concat()).unwrap();
+        git(folder.path(), &["add", "-A"]);
+        git(folder.path(), &["commit", "-qm", "files"]);
+        git(folder.path(), &["tag", "-f", "one"]);
+        let (config, mark) = (folder.path().join(".git/config"), folder.path().join("ran"));
+        let command = format!("\"touch '{}'; cat\"\n", mark.display());
+        let mut text = std::fs::read(&config).unwrap();
+        text.extend([b"[filter \"", name, b"\"]\nrequired = true\n"].concat());
+        ["clean", "process"].iter().for_each(|key| text.extend(format!("{key} = {command}").bytes()));
+        std::fs::write(&config, text).unwrap();
+        (folder, mark)
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_program_of_a_filter_runs_that_has_no_name_in_utf8() {
+        for name in [b"ev\xff", b"\xef\xbf\xbd\xff".as_slice()] {
+            let (folder, mark) = with_evil_filter(name);
+            write(&folder, &[("game/a.mesh", "six")]);
+            let (root, path) = (folder.path().join("game"), path("a.mesh"));
+            let facts = facts(&root, &path);
+            let why = files_at(&root.join("assets.toml"), "one", [(&path, Some(&facts))].into_iter()).unwrap_err();
+            assert!(!mark.exists(), "{name:?}");
+            assert!(why.contains("can't be switched off"), "{why}");
+        }
+    }
+
     /// Git compares a file whose times changed, and runs the filter that the repository names.
     #[cfg(unix)]
     #[test]
     fn no_program_of_a_filter_runs() {
-        let attributes = (".gitattributes", "* filter=evil\n");
-        let folder = committed(&[attributes, ("game/assets.toml", ""), ("game/a.mesh", "one")]);
-        let mark = folder.path().join("ran");
-        let command = format!("touch '{}'; cat", mark.display());
-        for (key, value) in [("clean", command.as_str()), ("process", &command), ("required", "true")] {
-            git(folder.path(), &["config", &format!("filter.evil.{key}"), value]);
-        }
+        let (folder, mark) = with_evil_filter(b"evil");
         // The same bytes, and the same length.
         for text in ["one", "six"] {
             write(&folder, &[("game/a.mesh", text), (".gitattributes", "* filter=evil\n"), ("game/b.mesh", "ten")]);

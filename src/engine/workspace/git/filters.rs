@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::ask::{CheckoutFile, FILES, contents, why};
+use super::ask::{CheckoutFile, FILES, attribute_values, contents, why};
 
 /// The name of the files that say how git keeps others.
 pub(super) const ATTRIBUTES: &str = ".gitattributes";
@@ -75,7 +75,7 @@ impl Filters {
         // One that is not here may say anything.
         let is_open = |text: &Option<Vec<u8>>| {
             text.as_ref()
-                .is_none_or(|text| String::from_utf8_lossy(text).lines().any(|line| self.sets_conversion(line)))
+                .is_none_or(|text| String::from_utf8_lossy(text).split('\n').any(|line| self.sets_conversion(line)))
         };
         if contents(&answer.raw).iter().any(is_open) {
             return Ok(true);
@@ -86,20 +86,16 @@ impl Filters {
         if !answer.status.success() {
             return Err(why(&answer));
         }
-        // A path, an attribute and its value, each with a NUL after it.
-        let words: Vec<&str> = answer.said.split_terminator('\0').collect();
-        Ok(words.chunks(3).any(|words| match words {
-            [_, name, value] => self.is_conversion(name, value),
-            _ => true,
-        }))
+        Ok(attribute_values(&answer).any(|(name, value)| self.is_conversion(&name, &value)))
     }
 
     /// Whether a line of a file of attributes sets one of the [`CONVERSIONS`], for whatever files.
     fn sets_conversion(&self, line: &str) -> bool {
-        let words = line.split_whitespace().skip(1);
-        let is_comment = line.trim_start().starts_with('#');
+        // Git's blanks; others are a part of a name or of a value.
+        let mut words = line.split([' ', '\t', '\r']).filter(|word| !word.is_empty());
+        let is_comment = words.next().is_none_or(|first| first.starts_with('#'));
         !is_comment
-            && words.into_iter().any(|word| match word.split_once('=') {
+            && words.any(|word| match word.split_once('=') {
                 Some((name, value)) => self.is_conversion(name, value),
                 None => self.is_conversion(word, "set"),
             })
@@ -131,7 +127,7 @@ fn settings(place: &CheckoutFile, part: &[&str]) -> Result<Vec<Setting>, String>
     let query = [&["config"], part, &["-z", "--get-regexp", r"^filter\."]].concat();
     let answer = place.ask_for(&query, b"", FILES)?;
     match answer.status.code() {
-        Some(0) => Ok(answer.said.split_terminator('\0').filter_map(setting).collect()),
+        Some(0) => answer.raw.split(|byte| *byte == 0).filter_map(setting).collect(),
         Some(1) => Ok(Vec::new()),
         Some(_) | None => Err(why(&answer)),
     }
@@ -139,8 +135,19 @@ fn settings(place: &CheckoutFile, part: &[&str]) -> Result<Vec<Setting>, String>
 
 /// Reads a setting such as `filter.lfs.clean`, a line break and its value; without the latter two,
 /// it is only there.
-fn setting(text: &str) -> Option<Setting> {
-    let (name, value) = text.split_once('\n').unwrap_or((text, ""));
+///
+/// # Errors
+/// When the filter can't be named: a name with replacements would be another filter's.
+fn setting(text: &[u8]) -> Option<Result<Setting, String>> {
+    let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
+    let (name, value) = text.split_at(end);
+    let Ok(name) = std::str::from_utf8(name) else {
+        let name = String::from_utf8_lossy(name);
+        return Some(Err(format!(
+            "{name:?} of git's configuration is not UTF-8, so this filter can't be switched off"
+        )));
+    };
     let (filter, key) = name.strip_prefix("filter.")?.rsplit_once('.')?;
-    Some(Setting { filter: filter.to_owned(), key: key.to_owned(), value: value.to_owned() })
+    let value = String::from_utf8_lossy(value).into_owned();
+    Some(Ok(Setting { filter: filter.to_owned(), key: key.to_owned(), value }))
 }

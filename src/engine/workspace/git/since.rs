@@ -94,7 +94,7 @@ fn commits(place: &CheckoutFile, from: &str, to: &str) -> Result<Option<Vec<Stri
         return Err(why(&listed));
     }
     let (mut commits, mut next) = (Vec::new(), to);
-    for line in listed.said.lines() {
+    for line in listed.said()?.lines() {
         match line.split_once(' ') {
             Some((commit, parent)) if commit == next && is_object_name(parent) => {
                 commits.push(commit.to_owned());
@@ -164,7 +164,7 @@ fn versions(
     let all = std::iter::once(base).chain(commits.iter().map(String::as_str));
     let queries: String = all.map(|commit| format!("{commit}:{lockfile}\n")).collect();
     let answer = place.ask(&["cat-file", "--batch-check"], queries.as_bytes())?;
-    let versions: Vec<_> = answer.said.lines().map(|line| Some(line.split_once(" blob ")?.0.to_owned())).collect();
+    let versions: Vec<_> = answer.said()?.lines().map(|line| Some(line.split_once(" blob ")?.0.to_owned())).collect();
     if answer.status.success() && versions.len() == commits.len() + 1 { Ok(versions) } else { Err(why(&answer)) }
 }
 
@@ -176,7 +176,7 @@ fn lead_to_the_disk(place: &CheckoutFile, lockfile: &str, versions: Vec<Option<S
         [_] => Ok(true),
         [_, Some(new)] => {
             let answer = place.ask(&["hash-object", "--no-filters", "--", lockfile], b"")?;
-            if answer.status.success() { Ok(answer.said.trim_end() == new) } else { Err(why(&answer)) }
+            if answer.status.success() { Ok(answer.said()?.trim_end() == new) } else { Err(why(&answer)) }
         }
         _ => Ok(false),
     }

@@ -162,6 +162,9 @@ fn the_branch_is_what_head_says() {
     let why = "HEAD names neither a branch nor a commit".to_owned();
     check(&[(".git/HEAD", "hunter2\n")], Some(Branch::Unknown { why }));
     check(&[("a/.git", "gitdir: ../g"), ("g/HEAD", "ref: refs/heads/w"), (".git/HEAD", "x")], named("w"));
+    let root = place(&[(".git/HEAD", "")]);
+    fs::write(root.path().join(".git/HEAD"), b"ref: refs/heads/\xff\n").unwrap();
+    assert_eq!(branch(root.path()), Some(Branch::Unknown { why: "HEAD is not UTF-8".to_owned() }));
     let root = place(&[(".git/HEAD", "ref: refs/heads/.invalid\n")]);
     assert!(branch(root.path()).unwrap().to_string().contains("reftable"));
     assert!(matches!(branch(&root.path().join("gone")), Some(Branch::Unknown { .. })));
@@ -280,6 +283,19 @@ fn the_head_tells_when_another_commit_is_checked_out() {
     assert_eq!((head(&linked), head(&main)), (git(&linked, &["rev-parse", "HEAD"]), before));
     git(&linked, &["checkout", "--quiet", "--detach", "HEAD~1"]);
     assert_eq!(head(&linked), head(&main));
+    #[cfg(target_os = "linux")]
+    for packed in [false, true] {
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
+        let ran = Command::new("git").args(["checkout", "--quiet", "-B"]).arg(name).current_dir(&main).output();
+        assert!(ran.unwrap().status.success());
+        commit(&main);
+        if packed {
+            git(&main, &["pack-refs", "--all"]);
+        }
+        assert_eq!(head(&main), git(&main, &["rev-parse", "HEAD"]), "a name that is not UTF-8");
+    }
     // A lockfile that was compared with a part of its history is compared again with all of it.
     git(&main, &["checkout", "--quiet", "-B", "long"]);
     commit(&main);

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::ask::{CheckoutFile, FILES, why};
+use super::ask::{CheckoutFile, FILES, records, why};
 use super::{found, shared_folder};
 use crate::model::path::{ProjectPath, composed};
 
@@ -32,7 +32,7 @@ pub(crate) struct UntrackedFiles {
 #[derive(Debug)]
 pub(crate) struct IndexedFiles {
     place: CheckoutFile,
-    answer: String,
+    answer: Vec<u8>,
 }
 
 /// Asks git which files of the project around `manifest` its index has; `None` without a repository.
@@ -51,13 +51,13 @@ impl IndexedFiles {
         if !answer.status.success() {
             return Err(why(&answer));
         }
-        Ok(Self { place, answer: answer.said })
+        Ok(Self { place, answer: answer.raw })
     }
 
     /// The mode, object and stage of each path. One of several versions from a merge that isn't
     /// finished comes once a version.
     fn lines(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.answer.split('\0').filter_map(|line| line.split_once('\t'))
+        records(&self.answer).filter_map(|line| line.split_once('\t'))
     }
 
     /// Returns those of `wanted` that it doesn't have, and that are in no submodule and behind no
@@ -160,7 +160,7 @@ pub(crate) fn never_committed<'a>(
     let paths = [&["--"][..], if named.len() > MANY { &whole[..] } else { named.as_slice() }].concat();
     let ask = |query: &[&str], input: &[u8]| {
         let answer = place.ask_for(&[&["--literal-pathspecs"], query, &paths].concat(), input, FILES)?;
-        if answer.status.success() { Ok(answer.said) } else { Err(why(&answer)) }
+        if answer.status.success() { Ok(answer.raw) } else { Err(why(&answer)) }
     };
     // `--full-history` also follows the sides of a merge that ended without a file. `git log` would
     // do it at once, but checks signatures by a program if the repository says so.
@@ -169,8 +169,8 @@ pub(crate) fn never_committed<'a>(
     // added all their files.
     let query = ["diff-tree", "--stdin", "-r", "-m", "--root", "--no-renames", "--diff-filter=A"];
     let form = ["--name-only", "--no-commit-id", "-z"];
-    let added = ask(&[&query[..], &form].concat(), commits.as_bytes())?;
-    for path in added.split('\0').filter(|path| !path.is_empty()) {
+    let added = ask(&[&query[..], &form].concat(), &commits)?;
+    for path in records(&added) {
         missing.remove(&*composed(path));
     }
     Ok(Some(NeverTracked { files: missing.into_values().collect(), is_shallow }))
@@ -187,7 +187,7 @@ pub(crate) fn was_committed(file: &Path) -> Result<bool, String> {
         return Ok(true);
     }
     let answer = place.ask(&["--literal-pathspecs", "rev-list", "--all", "--max-count=1", "--", &place.inside], b"")?;
-    if answer.status.success() { Ok(!answer.said.is_empty()) } else { Err(why(&answer)) }
+    if answer.status.success() { Ok(!answer.raw.is_empty()) } else { Err(why(&answer)) }
 }
 
 /// Returns whether a commit is checked out.
@@ -205,12 +205,7 @@ pub(super) fn ignored<'a>(place: &CheckoutFile, files: impl Iterator<Item = &'a 
     let names: String = files.flat_map(|path| [path, "\0"]).collect();
     let answer = place.ask_for(&["check-ignore", "--stdin", "-z"], names.as_bytes(), FILES)?;
     match answer.status.code() {
-        Some(0 | 1) => Ok(answer
-            .said
-            .split('\0')
-            .filter(|path| !path.is_empty())
-            .map(|path| composed(path).into_owned())
-            .collect()),
+        Some(0 | 1) => Ok(records(&answer.raw).map(|path| composed(path).into_owned()).collect()),
         Some(_) | None => Err(why(&answer)),
     }
 }
