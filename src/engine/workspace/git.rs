@@ -30,6 +30,7 @@ pub(crate) mod ask;
 pub(crate) mod at_commit;
 mod filters;
 mod incomplete;
+mod lfs_pointers;
 pub(crate) mod since;
 pub(crate) mod tracked;
 

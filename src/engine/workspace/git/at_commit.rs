@@ -1,8 +1,8 @@
 //! What an earlier commit had: which files, and which of the contents that files have now.
 //!
-//! It needs the commit's list of files, and no file of it: a partial clone lacks those. What git keeps
-//! of a file may differ from the file. Other ends of lines and the pointers of Git LFS are known without
-//! git; where another filter may have made something of a file, a content counts as one that the commit
+//! It needs the commit's list of files; a partial clone lacks the files themselves. What git keeps of a
+//! file may differ from the file. Other ends of lines and the usual pointers of Git LFS are known without
+//! git, other pointers are read; where another filter may have made something of a file, a content counts as one that the commit
 //! may have. No program of a filter runs. Read next: [`super::filters`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::ask::{CheckoutFile, FILES, records, why};
 use super::filters::{ATTRIBUTES, Filters};
+use super::lfs_pointers::LfsPointers;
 use super::tracked::{ignored, inside, prefix};
 use crate::files::{GitObjects, ObjectFormat};
 use crate::model::file::FileFacts;
@@ -94,10 +95,15 @@ pub(crate) fn files_at<'a>(
     let (known, new): (Vec<_>, Vec<_>) = with_content(root, &contents, unsure)?;
     found.known_content.extend(known.into_iter().map(|file| file.path.clone()));
     if !new.is_empty() {
+        let pointers = LfsPointers::among(&place, &contents)?;
+        let (known, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|file| pointers.has(file.facts.hash));
+        found.known_content.extend(known.into_iter().map(|file| file.path.clone()));
         let is_attributes = |name: &&String| name.rsplit('/').next() == Some(ATTRIBUTES);
         let attributes = then.iter().filter(|(name, _)| is_attributes(name)).map(|(_, object)| *object);
         let paths = then.keys().chain(new.iter().map(|file| &file.name)).map(String::as_str);
-        if filters.may_have_changed_files(&place, attributes, paths)? {
+        if pointers.may_lack_one(filters.has_lfs_extension())
+            || filters.may_have_changed_files(&place, attributes, paths)?
+        {
             found.known_content.extend(new.into_iter().map(|file| file.path.clone()));
         }
     }
@@ -196,13 +202,22 @@ mod tests {
         std::fs::rename(folder.path().join(from), folder.path().join(to)).unwrap();
     }
 
-    /// Puts the pointer of Git LFS into the index, in place of the bytes of `name`.
+    /// The usual pointer of Git LFS.
+    const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:HASH\nsize SIZE\n";
+
+    /// Puts the usual pointer of Git LFS into the index, in place of the bytes of `name`.
     fn point(folder: &tempfile::TempDir, name: &str) {
+        point_as(folder, name, POINTER);
+    }
+
+    /// Puts a pointer of this form into the index, and returns the name of its object.
+    fn point_as(folder: &tempfile::TempDir, name: &str, form: &str) -> String {
         let FileFacts { size, hash, .. } = facts(&folder.path().join("game"), &path(name));
-        let text = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{hash}\nsize {size}\n");
+        let text = form.replace("HASH", &hash.to_string()).replace("SIZE", &size.to_string());
         write(folder, &[(".git/pointer", &text)]);
         let object = git(folder.path(), &["hash-object", "-w", "--no-filters", ".git/pointer"]);
         git(folder.path(), &["update-index", "--add", "--cacheinfo", &format!("100644,{object},game/{name}")]);
+        object
     }
 
     fn path(text: &str) -> ProjectPath {
@@ -362,6 +377,57 @@ mod tests {
         // A filter of that name that is another program.
         git(folder.path(), &["config", "filter.lfs.clean", "base64"]);
         check(&folder, &["d.wav"], &[], &["d.wav"]);
+    }
+
+    #[test]
+    fn a_pointer_of_git_lfs_is_known_in_every_form() {
+        let attributes = (".gitattributes", "*.png filter=lfs diff=lfs merge=lfs -text\n");
+        let other = "f".repeat(64);
+        let extended =
+            format!("version https://git-lfs.github.com/spec/v1\next-0-case sha256:HASH\noid sha256:{other}\nsize 7\n");
+        for form in [
+            "version https://hawser.github.com/spec/v1\noid sha256:HASH\nsize SIZE\n",
+            "version http://git-media.io/v/2\noid sha256:HASH\nsize SIZE\n",
+            &POINTER.replace('\n', "\r\n"),
+            POINTER.trim_end(),
+            &extended,
+        ] {
+            let folder = committed(&[attributes, ("game/assets.toml", "")]);
+            write(&folder, &[("game/a.png", "two")]);
+            point_as(&folder, "a.png", form);
+            git(folder.path(), &["commit", "-qm", "files"]);
+            git(folder.path(), &["tag", "-f", "one"]);
+            // Under another name, in the index too, and new.
+            rename(&folder, "game/a.png", "game/b.png");
+            write(&folder, &[("game/c.png", "six")]);
+            check(&folder, &["b.png", "c.png"], &[], &["b.png"]);
+            point_as(&folder, "b.png", form);
+            git(folder.path(), &["commit", "-qam", "moved"]);
+            check(&folder, &["b.png", "c.png"], &[], &["b.png"]);
+        }
+    }
+
+    #[test]
+    fn where_a_pointer_is_not_here_that_may_have_any_form_new_bytes_wait() {
+        let attributes = (".gitattributes", "*.png filter=lfs diff=lfs merge=lfs -text\n");
+        for (form, is_extended, waits) in
+            [(POINTER, false, false), (POINTER, true, true), (POINTER.trim_end(), false, true)]
+        {
+            let folder = committed(&[attributes, ("game/assets.toml", "")]);
+            write(&folder, &[("game/a.png", "two"), ("game/b.png", "ten")]);
+            point_as(&folder, "a.png", form);
+            let lost = point_as(&folder, "b.png", form);
+            git(folder.path(), &["commit", "-qm", "files"]);
+            git(folder.path(), &["tag", "-f", "one"]);
+            let (start, rest) = lost.split_at(2);
+            std::fs::remove_file(folder.path().join(".git/objects").join(start).join(rest)).unwrap();
+            if is_extended {
+                git(folder.path(), &["config", "lfs.extension.case.clean", "upper"]);
+            }
+            write(&folder, &[("game/c.png", "six")]);
+            let known: &[&str] = if waits { &["c.png"] } else { &[] };
+            check(&folder, &["c.png"], &[], known);
+        }
     }
 
     #[test]

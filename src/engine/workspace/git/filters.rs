@@ -24,6 +24,8 @@ pub(super) struct Filters {
     is_lfs: bool,
     /// The configuration of this clone names another one than that of Git LFS.
     has_own: bool,
+    /// Git LFS makes something else of a file before it keeps it.
+    has_lfs_extension: bool,
 }
 
 impl Filters {
@@ -31,6 +33,7 @@ impl Filters {
     /// Returns why they are unknown: lower case, no full stop.
     pub(super) fn of(place: &CheckoutFile) -> Result<Self, String> {
         let all = settings(place, &[])?;
+        let (extensions, all): (Vec<_>, Vec<_>) = all.into_iter().partition(|setting| setting.is_extension);
         let own = if all.is_empty() { Vec::new() } else { settings(place, &["--local", "--includes"])? };
         let is_program = |key: &str| matches!(key, "clean" | "process");
         let of_lfs = all.iter().filter(|setting| setting.filter == LFS && is_program(&setting.key));
@@ -43,13 +46,20 @@ impl Filters {
         }
         let off = |name: &&str| ["clean=", "process=", "required=false"].map(|value| format!("filter.{name}.{value}"));
         let switched_off = names.iter().flat_map(off).collect();
-        let is_other = |setting: &Setting| is_program(&setting.key) && !(setting.filter == LFS && is_lfs);
-        Ok(Self { switched_off, is_lfs, has_own: own.iter().any(is_other) })
+        let is_other =
+            |setting: &Setting| is_program(&setting.key) && !setting.is_extension && !(setting.filter == LFS && is_lfs);
+        let has_lfs_extension = !extensions.is_empty();
+        Ok(Self { switched_off, is_lfs, has_own: own.iter().any(is_other), has_lfs_extension })
     }
 
     /// Returns the settings with which git runs no filter.
     pub(super) fn switched_off(&self) -> &[String] {
         &self.switched_off
+    }
+
+    /// Returns whether a pointer of Git LFS may name another content than that of the file.
+    pub(super) const fn has_lfs_extension(&self) -> bool {
+        self.has_lfs_extension
     }
 
     /// Returns whether git may have kept a file of the checkout as something else than its bytes, the
@@ -114,9 +124,10 @@ impl Filters {
     }
 }
 
-/// A setting of a filter.
+/// A setting of a filter, or of an extension of Git LFS.
 struct Setting {
     filter: String,
+    is_extension: bool,
     /// In lower case.
     key: String,
     value: String,
@@ -124,7 +135,7 @@ struct Setting {
 
 /// Returns the settings of filters in git's configuration, or in a part of it.
 fn settings(place: &CheckoutFile, part: &[&str]) -> Result<Vec<Setting>, String> {
-    let query = [&["config"], part, &["-z", "--get-regexp", r"^filter\."]].concat();
+    let query = [&["config"], part, &["-z", "--get-regexp", r"^(filter|lfs\.extension)\."]].concat();
     let answer = place.ask_for(&query, b"", FILES)?;
     match answer.status.code() {
         Some(0) => answer.raw.split(|byte| *byte == 0).filter_map(setting).collect(),
@@ -147,7 +158,11 @@ fn setting(text: &[u8]) -> Option<Result<Setting, String>> {
             "{name:?} of git's configuration is not UTF-8, so this filter can't be switched off"
         )));
     };
-    let (filter, key) = name.strip_prefix("filter.")?.rsplit_once('.')?;
+    let (named, is_extension) = match name.strip_prefix("lfs.extension.") {
+        Some(named) => (named, true),
+        None => (name.strip_prefix("filter.")?, false),
+    };
+    let (filter, key) = named.rsplit_once('.')?;
     let value = String::from_utf8_lossy(value).into_owned();
-    Some(Ok(Setting { filter: filter.to_owned(), key: key.to_owned(), value }))
+    Some(Ok(Setting { filter: filter.to_owned(), is_extension, key: key.to_owned(), value }))
 }
