@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::finding::{Finding, FindingKind};
-use super::read::{ReadError, SourceOptions, asset_id, slashed};
+use super::read::{ReadError, SourceOptions, asset_id, slashed, yaml};
 use super::source::{FileSet, Input, Row, Source, Tool, Treatment};
 use crate::model::ids::{Creator, GroupId};
 
@@ -17,7 +17,7 @@ const FAKE: [&str; 2] = ["fake-hash", "fake-path"];
 
 /// Reads one environment of the state.
 pub(super) fn read(main: &str, options: &SourceOptions) -> Result<Source, ReadError> {
-    let state: Value = serde_saphyr::from_str(main).map_err(|error| ReadError::malformed(STATE, error))?;
+    let state: Value = yaml(STATE, main)?;
     require_version(&state)?;
     let environments = state.get("environments").and_then(Value::as_object);
     let environments = environments.ok_or_else(|| ReadError::malformed(STATE, "it has no `environments`"))?;

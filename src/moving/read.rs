@@ -64,9 +64,20 @@ impl ReadError {
     }
 }
 
-/// Reads TOML.
+/// Reads TOML. An error says where it is and quotes no line: a file that isn't the tool's may have a
+/// secret.
 pub(super) fn toml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ReadError> {
-    toml::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| ReadError::malformed(file, error))
+    let text = text.trim_start_matches('\u{feff}');
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map(|before| format!(" (line {})", before.matches('\n').count() + 1));
+        ReadError::malformed(file, format!("{}{}", error.message().replace('\n', ", "), line.unwrap_or_default()))
+    })
+}
+
+/// Reads YAML, with the same errors.
+pub(super) fn yaml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ReadError> {
+    serde_saphyr::from_str(text).map_err(|error| ReadError::malformed(file, error.without_snippet()))
 }
 
 /// Checks an asset ID that a tool wrote.

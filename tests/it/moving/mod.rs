@@ -2,6 +2,8 @@
 
 mod asphalt;
 mod beside;
+#[cfg(unix)]
+mod links;
 mod others;
 pub mod unverified;
 mod walk;

@@ -7,6 +7,7 @@ use crate::engine::workspace::gather::GatherError;
 use crate::model::ids::Creator;
 use crate::moving::{ReadError, Tool};
 use crate::platform::atomic_file::AtomicWriteError;
+use crate::platform::own_file;
 use crate::state::lockfile::LockfileError;
 
 /// Why moving in failed. Nothing was written, unless [`MoveError::Write`] says otherwise.
@@ -87,7 +88,8 @@ impl MoveError {
             Self::Credential { hint, .. } => Some(hint.clone()).filter(|hint| !hint.is_empty()),
             Self::WouldUpload { .. } => Some("this is a bug in Macadam: please report it".to_owned()),
             Self::Write { source, .. } => source.hint().map(str::to_owned),
-            Self::File { .. } | Self::Gather(_) | Self::Lockfile(_) => None,
+            Self::File { source, .. } => own_file::hint(source).map(str::to_owned),
+            Self::Gather(_) | Self::Lockfile(_) => None,
         }
     }
 }

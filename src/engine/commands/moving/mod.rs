@@ -4,7 +4,6 @@
 //! It changes nothing at Roblox, overwrites nothing, and writes nothing that would upload existing
 //! assets again: it first plans, in memory, for what it would write. [`crate::moving`] makes the
 //! decisions. Read next: `src/moving/claims.rs`.
-#![expect(clippy::disallowed_methods, reason = "this module reads the files of other tools")]
 
 mod beside;
 mod error;
@@ -41,7 +40,7 @@ use crate::moving::{
 };
 use crate::plan::{Action, PlanOptions, plan};
 use crate::platform::atomic_file::write_atomic_if;
-use crate::platform::clock;
+use crate::platform::{clock, own_file};
 use crate::state::lockfile::{self, Ledger, LockfileEntry};
 
 pub(crate) use beside::files_of_tools;
@@ -92,13 +91,15 @@ pub(crate) struct PreparedImport {
     pub unasked: Vec<(AssetId, String)>,
 }
 
-/// Reads the files of a tool. `main` is the file that the user named.
+/// Reads the files of a tool. `main` is the file that the user named. None of them is read through a
+/// link below the folder that the user named: a pull request may have brought it.
 ///
 /// # Errors
 /// When they can't be read.
 pub(crate) fn read(tool: Tool, main: &Path, options: &SourceOptions) -> Result<Source, MoveError> {
-    let text = read_text(main)?
-        .ok_or_else(|| MoveError::File { path: main.to_owned(), source: io::Error::from(io::ErrorKind::NotFound) })?;
+    let main = own_file::named(main);
+    let text = read_text(&main)?
+        .ok_or_else(|| MoveError::File { path: main.clone(), source: io::Error::from(io::ErrorKind::NotFound) })?;
     let folder = main.parent().unwrap_or(Path::new("."));
     let fetch = |path: &str| {
         // A path outside the project's folder is not a file of the project.
@@ -117,19 +118,14 @@ fn chain(error: &MoveError) -> String {
 
 fn read_text(path: &Path) -> Result<Option<String>, MoveError> {
     let failed = |source: io::Error| MoveError::File { path: path.to_owned(), source };
-    let text = match std::fs::metadata(path) {
-        Ok(metadata) if metadata.len() > MAX_FILE => {
-            return Err(failed(io::Error::other("it is larger than any tool writes it")));
-        }
-        Ok(metadata) if metadata.is_dir() => return Ok(None),
-        // A FIFO or device is never a file of a tool, and may have no end.
-        Ok(metadata) if !metadata.is_file() => return Err(failed(io::Error::other("it is no plain file"))),
-        Ok(_) => std::fs::read_to_string(path),
-        Err(error) => Err(error),
-    };
-    match text {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+    let is_no_file =
+        |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory);
+    match own_file::read(path, MAX_FILE) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(failed(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))),
+        },
+        Err(error) if is_no_file(error.kind()) => Ok(None),
         Err(error) => Err(failed(error)),
     }
 }
