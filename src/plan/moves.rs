@@ -23,6 +23,7 @@ use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::Change;
 use crate::model::desired::{AbsenceReason, Desired, DesiredAsset, Pin, StrayPlace};
+use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Creator};
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded};
@@ -102,8 +103,8 @@ impl Moves {
             let (busy, left): (Vec<_>, Vec<_>) =
                 left.into_iter().partition(|(address, _)| in_progress.contains(*address));
             moves.wait_for(&mut new, &busy, &on_the_way);
-            moves.by_path(&mut new, &left);
-            moves.by_pin(&mut new, &left, desired);
+            moves.by_path(&mut new, &left, &on_the_way);
+            moves.by_pin(&mut new, &left, &on_the_way, desired);
             moves.by_content(&mut new, &left, &on_the_way, desired);
             moves.find_lookalikes(&new, &left, desired);
         }
@@ -129,12 +130,12 @@ impl Moves {
         });
     }
 
-    fn by_path(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, left: &[Left<'_>]) {
+    fn by_path(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, left: &[Left<'_>], on_the_way: &OnTheWay<'_>) {
         let files = by_file(left);
         new.retain(|address, want| {
             let same = files.get(&want.path.composed()).into_iter().flatten();
             let same: Vec<Left<'_>> = same.filter(|(_, record)| has_its_file(record, want)).copied().collect();
-            match fresh(&same).as_slice() {
+            match of_one_asset(&fresh(&same), on_the_way).as_slice() {
                 [] => true,
                 [(from, _)] => {
                     self.take(address, from, MoveEvidence::File);
@@ -150,7 +151,13 @@ impl Moves {
 
     /// A pin that went along tells what the address was: the asset that it names, or, of a Model,
     /// the only one that left just now and has that revision.
-    fn by_pin(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, left: &[Left<'_>], desired: &Desired) {
+    fn by_pin(
+        &mut self,
+        new: &mut BTreeMap<&Address, &DesiredAsset>,
+        left: &[Left<'_>],
+        on_the_way: &OnTheWay<'_>,
+        desired: &Desired,
+    ) {
         let mut found: BTreeMap<&Address, Vec<Left<'_>>> = BTreeMap::new();
         for (address, want) in new.iter() {
             let Some(pin) = *want.pin else { continue };
@@ -160,7 +167,7 @@ impl Moves {
             // has it.
             let led_there = |(_, record): &&Left<'_>| record.pinned.is_some_and(|pinned| pinned.pin == pin);
             let exact: Vec<Left<'_>> = fits.iter().filter(led_there).copied().collect();
-            let fits = of_one_asset(&fresh(if exact.is_empty() { &fits } else { &exact }));
+            let fits = of_one_asset(&fresh(if exact.is_empty() { &fits } else { &exact }), on_the_way);
             if !fits.is_empty() {
                 found.insert(address, fits);
             }
@@ -234,7 +241,7 @@ impl Moves {
             let candidates: Vec<Left<'_>> =
                 candidates.iter().filter(|(from, _)| !self.is_taken(from)).copied().collect();
             if !candidates.is_empty() {
-                self.match_group(likeness.0, &new, &of_one_asset(&candidates), desired);
+                self.match_group(likeness.0, &new, &of_one_asset(&candidates, on_the_way), desired);
             }
         }
     }
@@ -424,25 +431,26 @@ fn fresh<'a>(candidates: &[Left<'a>]) -> Vec<Left<'a>> {
     if now.is_empty() { candidates.to_vec() } else { now }
 }
 
-/// One candidate for each asset: of addresses that share one, the one that made it. What is still
-/// on its way is an asset of its own.
-fn of_one_asset<'a>(candidates: &[Left<'a>]) -> Vec<Left<'a>> {
-    let mut by_asset: BTreeMap<AssetId, (bool, Left<'a>)> = BTreeMap::new();
-    let mut distinct = Vec::new();
-    for candidate in candidates {
+/// One candidate for each asset: of addresses that have one and the same, the one that made it, and
+/// then the one that knows its newest revision. An address with something on its way stands for its
+/// asset, so that this goes along; what is the first of its address is an asset of its own.
+fn of_one_asset<'a>(candidates: &[Left<'a>], on_the_way: &OnTheWay<'_>) -> Vec<Left<'a>> {
+    let (mut distinct, idle): (Vec<Left<'a>>, Vec<Left<'a>>) =
+        candidates.iter().copied().partition(|(address, _)| on_the_way.contains_key(*address));
+    let busy: BTreeSet<AssetId> = distinct.iter().filter_map(|(_, record)| last_asset(record)).collect();
+    let mut by_asset: BTreeMap<AssetId, ((bool, RevisionKey), Left<'a>)> = BTreeMap::new();
+    for candidate in idle {
         let Some((key, fact)) = current::last(candidate.1) else {
-            distinct.push(*candidate);
+            distinct.push(candidate);
             continue;
         };
-        let better = (fact.shared, *candidate);
-        by_asset
-            .entry(key.asset_id)
-            .and_modify(|known| {
-                if !better.0 && known.0 {
-                    *known = better;
-                }
-            })
-            .or_insert(better);
+        if busy.contains(&key.asset_id) {
+            continue;
+        }
+        let (rank, known) = ((!fact.shared, key), by_asset.get(&key.asset_id));
+        if known.is_none_or(|(best, _)| rank > *best) {
+            by_asset.insert(key.asset_id, (rank, candidate));
+        }
     }
     distinct.extend(by_asset.into_values().map(|(_, candidate)| candidate));
     distinct

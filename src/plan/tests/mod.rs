@@ -270,7 +270,11 @@ impl KnownBuilder {
     }
 
     fn refused(self, path: &str, input_digest: FieldDigest, refusal_kind: RefusalKind) -> Self {
-        let (action, message) = (IntentKind::UpdateMetadata, "Moderated".to_owned());
+        self.refused_as(IntentKind::UpdateMetadata, path, input_digest, refusal_kind)
+    }
+
+    fn refused_as(self, action: IntentKind, path: &str, input_digest: FieldDigest, refusal_kind: RefusalKind) -> Self {
+        let message = "Moderated".to_owned();
         let blocked = Blocked::Refused { input_digest, action, refusal_kind, message, at: NOW };
         self.tell(Change::SetBlocked { address: address(path), blocked: Some(blocked) })
     }

@@ -257,6 +257,47 @@ fn two_that_shared_an_asset_and_left_are_one_candidate() {
     );
 }
 
+/// A key was renamed on two branches, one to each name, and a third name came with their merge.
+#[test]
+fn two_names_of_one_asset_and_file_that_left_are_one_candidate() {
+    let at_once = |desired: Desired| with_policy(archiving(desired), |policy| policy.archive_after = Duration::ZERO);
+    let add = |known: KnownBuilder, name: &str, asset: u64, revisions: &[u8]| {
+        let (asset_type, path) = (AssetType::Model, ProjectPath::new("k.fbx").unwrap());
+        let identity = Identity { asset_type, creator: creator(1), privacy: Privacy::Default, path };
+        let known = known.tell(Change::SetIdentity { address: address(name), identity });
+        let known = (1_u32..).zip(revisions).fold(known, |known, (version, content)| {
+            let key = RevisionKey { asset_id: id(asset), version: Revision::new(version.into()).ok() };
+            let fact = RevisionFact::new(1, Some(hash(*content)), RevisionState::Live);
+            known.tell(Change::AddRevision { address: address(name), key, fact })
+        });
+        known.points_to(name, asset).locked(name)
+    };
+    let wanted = |content| at_once(desired_as(vec![called("two", want("k.fbx", content))]));
+    let both = |one: u64, other: u64| add(add(KnownBuilder::default(), "k1", one, &[1, 2]), "one", other, &[1]);
+    // Whichever it takes over from, the revisions of both count, and the asset isn't archived.
+    let moved = "move two: it was `k1` before: both have the same file";
+    let left = "note one: it is no longer in the manifest";
+    check_desired(&wanted(2), both(10, 10), &format!("{moved}\n{left}"));
+    let updated = format!("{moved}\nupdate_content two 10: the file changed\n{left}");
+    check_desired(&wanted(1), both(10, 10), &updated);
+    check_desired(&wanted(3), both(10, 10), &updated);
+    // What is on its way goes along.
+    let known = both(10, 10);
+    let attempt = AttemptId(known.0.next_attempt);
+    let intent = Intent::UpdateContent { asset_id: id(10), content: hash(3), head: Revision::new(1).ok() };
+    let known = known.tell(Change::Begin { attempt, address: address("one"), intent });
+    let known = known.tell(Change::Advance { attempt, event: PhaseEvent::HandOver });
+    let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
+    let known = known.tell(Change::Advance { attempt, event: accepted });
+    let under_way = "move two: it was `one` before: both have the same file
+         wait two: sent at 1970-01-01 00:00 UTC; Roblox is still processing it
+         note k1: it is no longer in the manifest";
+    check_desired(&wanted(3), known, under_way);
+    // Two assets are a choice.
+    let held = "held two: it may be any of `k1`, `one`, which left and had the same file";
+    check_desired(&wanted(2), both(10, 11), held);
+}
+
 #[test]
 fn another_type_or_owner_is_no_move_by_bytes_and_held_by_path() {
     let other = |want: DesiredAsset| DesiredAsset { creator: creator(2), ..want };
@@ -425,6 +466,13 @@ fn every_address_of_a_model_knows_its_head() {
         "update_content a.fbx 10: the file changed\nnote b.fbx: it is no longer in the manifest; its asset stays on Roblox",
     );
     check(vec![want("a.fbx", 2)], known(), "note b.fbx: it is no longer in the manifest; its asset stays on Roblox");
+    // One that was seen at Roblox before a lockfile told what it is.
+    let seen = known().elsewhere("a.fbx", 10, 2);
+    check(
+        vec![want("a.fbx", 3)],
+        seen,
+        "update_content a.fbx 10: the file changed\nnote b.fbx: it is no longer in the manifest; its asset stays on Roblox",
+    );
     // What a person archived under the other name is no doing of somebody else's.
     let archived = known()
         .retirements("b.fbx", 10, RetireReason::ByHand, NOW, Some(NOW))
