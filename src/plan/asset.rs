@@ -4,12 +4,13 @@
 use jiff::Timestamp;
 
 use crate::model::address::Address;
-use crate::model::asset::ContentChange;
+use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::Change;
 use crate::model::desired::DesiredAsset;
 use crate::model::event::EventKind;
 use crate::model::file::FileProblem;
-use crate::model::phase::{Intent, Phase, PhaseEvent};
+use crate::model::ids::ContentHash;
+use crate::model::phase::{Intent, IntentKind, Phase, PhaseEvent};
 use crate::model::policy::ModeratedName;
 use crate::model::recorded::{Attempt, AttemptId, Blocked, Identity, PossibleDuplicate, Record, RefusalKind};
 
@@ -67,7 +68,7 @@ pub(crate) fn plan_asset<'a>(plan: &mut Plan, inputs: &AddressInputs<'a>) -> Opt
         pin::hold_unknown(plan, inputs, pin);
         return None;
     }
-    let (not_before, neutral) = match resting(plan, inputs).and_after(lost_answers(inputs)) {
+    let (not_before, neutral) = match resting(plan, inputs, asset_type, facts.hash).and_after(lost_answers(inputs)) {
         ContentBackoff::Held => return None,
         ContentBackoff::Until(time) => (Some(time), false),
         ContentBackoff::NeutralName => (None, true),
@@ -368,11 +369,30 @@ fn lost_answers(inputs: &AddressInputs<'_>) -> Option<Timestamp> {
     (until > inputs.now).then_some(until)
 }
 
-fn resting(plan: &mut Plan, inputs: &AddressInputs<'_>) -> ContentBackoff {
+/// Whether Roblox has the content that it refused here: another machine uploaded it since, and its
+/// lockfile came.
+fn is_uploaded_since(
+    inputs: &AddressInputs<'_>,
+    refused: IntentKind,
+    asset_type: AssetType,
+    hash: ContentHash,
+) -> bool {
+    let is_upload = matches!(refused, IntentKind::Create | IntentKind::Replace | IntentKind::UpdateContent);
+    let known = inputs.record.filter(|_| is_upload).and_then(|record| record.current(asset_type, hash));
+    known.is_some_and(|(key, fact)| !fact.shared || !inputs.sharing.must_split(inputs.fields, key.asset_id))
+}
+
+fn resting(plan: &mut Plan, inputs: &AddressInputs<'_>, asset_type: AssetType, hash: ContentHash) -> ContentBackoff {
     // A digest for each address would take longer than the rest of its plan.
     let Some(blocked) = inputs.record.and_then(|record| record.blocked.as_deref()) else { return ContentBackoff::No };
     let wanted = input_digest::of(inputs.want, inputs.fields).asset;
     match Some(blocked) {
+        Some(Blocked::Refused { input_digest, action, .. })
+            if *input_digest == wanted && is_uploaded_since(inputs, *action, asset_type, hash) =>
+        {
+            plan.marks.push(Change::SetBlocked { address: inputs.address.clone(), blocked: None });
+            ContentBackoff::No
+        }
         Some(Blocked::Refused { input_digest, refusal_kind: RefusalKind::DisplayName, .. })
             if *input_digest == wanted && inputs.desired.policy.moderated_name == ModeratedName::Neutral =>
         {

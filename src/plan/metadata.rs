@@ -112,9 +112,23 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
     // A digest for each address would take longer than the rest of its plan.
     let wanted = blocked.map(|_| input_digest::of(want, fields).metadata);
     let mut name_refused = false;
+    // What was refused is asked for by now: another machine did so since, and its lockfile came. A
+    // refused repair is asked for too, and the asset shows that it wasn't made.
+    let is_set_since = || match target {
+        MetadataSubject::Known { asset_id, asked: Some(asked), stored: Some(stored), .. } => {
+            let seen = scene.recorded.observed(*asset_id).map(|seen| &seen.asset);
+            compare(fields, asked, None).changed.is_empty()
+                && seen.is_none_or(|seen| drifted(fields, asked, stored, seen).is_empty())
+        }
+        MetadataSubject::Known { .. } | MetadataSubject::New => false,
+    };
     if let Some(Blocked::Refused { input_digest, action, refusal_kind, message, .. }) = blocked
         && Some(*input_digest) == wanted
     {
+        if *action == IntentKind::UpdateMetadata && is_set_since() {
+            plan.marks.push(Change::SetBlocked { address: (*address).clone(), blocked: None });
+            return;
+        }
         name_refused = *refusal_kind == RefusalKind::DisplayName
             && scene.desired.policy.moderated_name == ModeratedName::Neutral
             && matches!(target, MetadataSubject::Known { .. });

@@ -46,11 +46,12 @@ use jiff::Timestamp;
 
 use crate::model::address::Address;
 use crate::model::change::Change;
-use crate::model::desired::{AbsenceReason, Desired, NeverCommitted, Unseen};
+use crate::model::desired::{AbsenceReason, Desired, DesiredAsset, NeverCommitted, Unseen};
+use crate::model::digest::FieldDigest;
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::policy::LeavePolicy;
-use crate::model::recorded::Recorded;
+use crate::model::recorded::{Blocked, Recorded};
 use moves::Moves;
 pub(crate) use reason::hold::HoldKind;
 use reason::hold::HoldReason;
@@ -134,6 +135,7 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
     );
     unproven::hold(&mut plan, desired, recorded, in_progress);
     unproven::note(&mut plan, desired, recorded);
+    end_backoffs(&mut plan, (desired, recorded), &fields, &sharing, in_progress);
     // Stable: the steps of an address keep their order, and metadata comes last.
     plan.steps.sort_by(|a, b| (&a.address, a.action.is_metadata()).cmp(&(&b.address, b.action.is_metadata())));
     debug_assert_eq!(lint::check(&plan, in_progress), Vec::<String>::new(), "a plan breaks its own rules");
@@ -141,6 +143,40 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
         plan.restrict(restriction, desired, recorded);
     }
     plan
+}
+
+/// Ends the back-off of each address for which nothing is left to do: another machine did it since,
+/// and its lockfile came.
+fn end_backoffs(
+    plan: &mut Plan,
+    (desired, recorded): (&Desired, &Recorded),
+    fields: &[FieldDigests],
+    sharing: &Sharing<'_>,
+    in_progress: &BTreeSet<Address>,
+) {
+    let waiting: Vec<(&Address, FieldDigest, &DesiredAsset, &FieldDigests)> = side_by_side::wanted(desired, recorded)
+        .zip(fields)
+        .filter_map(|((address, want, record), fields)| match record?.blocked.as_deref()? {
+            Blocked::Retrying { input_digest, .. } => Some((address, *input_digest, want, fields)),
+            Blocked::Refused { .. } => None,
+        })
+        .collect();
+    if waiting.is_empty() {
+        return;
+    }
+    let steps = plan.steps.iter().map(|step| &step.address);
+    let to_do: BTreeSet<&Address> = steps.chain(plan.held.iter().map(|hold| &hold.address)).collect();
+    let is_over = |(address, failed, want, fields): &(&Address, FieldDigest, &DesiredAsset, &FieldDigests)| {
+        let wanted = input_digest::of(want, fields);
+        !to_do.contains(address)
+            && !in_progress.contains(*address)
+            && sharing.open(address).is_empty()
+            && [wanted.asset, wanted.metadata].contains(failed)
+    };
+    let over = waiting.iter().filter(|waiting| is_over(waiting));
+    let ended: Vec<Change> =
+        over.map(|(address, ..)| Change::SetBlocked { address: (*address).clone(), blocked: None }).collect();
+    plan.marks.extend(ended);
 }
 
 fn push_move(plan: &mut Plan, address: &Address, moved: &moves::Move) {

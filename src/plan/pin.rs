@@ -10,9 +10,11 @@ use super::reason::hold::{BlockedChange, HoldReason};
 use super::reason::note::NoteKind;
 use super::reason::step::StepReason;
 use super::step::{Action, HeldPart, Plan};
+use crate::model::change::Change;
 use crate::model::desired::Pin;
 use crate::model::history::{RevisionFact, RevisionKey};
 use crate::model::ids::Revision;
+use crate::model::phase::IntentKind;
 use crate::model::recorded::{Blocked, Record};
 
 /// Plans an address that `[pins]` names. Returns the asset whose metadata is planned next.
@@ -33,8 +35,12 @@ pub(super) fn plan_pin<'a>(
     if let Some(Blocked::Refused { input_digest, action, refusal_kind, message, .. }) = record.blocked.as_deref()
         && *input_digest == wanted
     {
-        hold_refused(plan, inputs, HeldPart::Asset, *action, *refusal_kind, message);
-        return None;
+        if *action != IntentKind::Rollback || !is_there(record, pin, key, fact) {
+            hold_refused(plan, inputs, HeldPart::Asset, *action, *refusal_kind, message);
+            return None;
+        }
+        // Another machine brought it there since, and its lockfile came.
+        plan.marks.push(Change::SetBlocked { address: inputs.address.clone(), blocked: None });
     }
     let not_before = due(record.blocked.as_deref(), wanted, inputs.now);
     let goes = match key.version {
@@ -62,6 +68,18 @@ pub(super) fn hold_unknown(plan: &mut Plan, inputs: &AddressInputs<'_>, pin: Pin
     hold(plan, inputs, HoldReason::PinnedTooEarly { pin });
 }
 
+/// Whether the address is at the pinned revision, or at the same bytes.
+fn is_there(record: &Record, pin: Pin, key: RevisionKey, fact: RevisionFact) -> bool {
+    if key.version.is_none() {
+        return record.points_to.is_none_or(|points_to| points_to == key.asset_id);
+    }
+    record.head().is_some_and(|(head, head_fact)| {
+        let same_bytes = fact.content.is_some() && fact.content == head_fact.content;
+        let carried_out = record.pinned.is_some_and(|pinned| pinned.pin == pin && pinned.at == head);
+        head == key || same_bytes || carried_out
+    })
+}
+
 /// Of a Model. `None`: it is held. Otherwise whether there is something to do.
 fn roll_back(
     plan: &mut Plan,
@@ -83,8 +101,7 @@ fn roll_back(
         drift::holds_update(plan, inputs, record, head, head_fact);
         return None;
     }
-    let same_bytes = fact.content.is_some() && fact.content == head_fact.content;
-    if head == key || same_bytes || (carried_out && record.pinned.is_some_and(|pinned| pinned.at == head)) {
+    if is_there(record, Pin::Revision(to), key, fact) {
         drift::rolled_back_elsewhere(plan, inputs, head, head_fact);
         return Some(false);
     }

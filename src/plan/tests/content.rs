@@ -101,3 +101,52 @@ fn an_unusable_file_a_changed_owner_and_a_changed_type_are_held() {
         "held b.rbxm: its type changed from Model to Animation",
     );
 }
+
+/// Another machine did what was refused here, or failed, and its lockfile came.
+#[test]
+fn what_another_machine_did_is_neither_refused_nor_failed_any_more() {
+    let unblocks = |wanted: DesiredAsset, known: KnownBuilder, blocked: &str| {
+        let path = wanted.path.as_str().to_owned();
+        let plan = plan(&desired(vec![wanted]), &known.0, NOW);
+        let ended = Change::SetBlocked { address: address(&path), blocked: None };
+        assert_eq!((text(&plan).as_str(), plan.marks.contains(&ended)), (blocked, blocked.is_empty()), "{path}");
+        assert!(plan.steps.is_empty(), "{:?}", plan.steps);
+    };
+    let digests = |want: &DesiredAsset| input_digest::of(want, &want.metadata.digests());
+    let refused = |known: KnownBuilder, action: IntentKind, want: &DesiredAsset| {
+        known.refused_as(action, want.path.as_str(), digests(want).asset, RefusalKind::Other)
+    };
+    let model = |content| KnownBuilder::default().revision("m.fbx", 10, 1, 1).revision("m.fbx", 10, 2, content);
+    let update = |content| refused(model(content).points_to("m.fbx", 10), IntentKind::UpdateContent, &want("m.fbx", 3));
+    unblocks(want("m.fbx", 3), update(3), "");
+    unblocks(want("m.fbx", 3), update(2), "failed m.fbx: Roblox refused the new revision: Moderated");
+    let picture = || KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
+    unblocks(want("a.png", 1), refused(picture(), IntentKind::Create, &want("a.png", 1)), "");
+    // A restoration that was refused is no upload.
+    let restore = refused(picture(), IntentKind::Restore, &want("a.png", 1));
+    unblocks(want("a.png", 1), restore, "failed a.png: Roblox refused to restore it: Moderated");
+    let to_one = pinned(want("m.fbx", 2), 1);
+    let rollback = |known: KnownBuilder| refused(known, IntentKind::Rollback, &to_one);
+    unblocks(to_one.clone(), rollback(model(2)), "failed m.fbx: Roblox refused the rollback: Moderated");
+    let there = rollback(model(2).rolled_back("m.fbx", 10, 1, 1, 2));
+    let plan_there = plan(&desired(vec![to_one.clone()]), &there.0, NOW);
+    assert!(plan_there.held.is_empty(), "{}", text(&plan_there));
+    let sword = named(want("m.fbx", 2), "Sword");
+    let metadata = |known: KnownBuilder| known.refused("m.fbx", digests(&sword).metadata, RefusalKind::Other);
+    let known = || model(2).points_to("m.fbx", 10);
+    unblocks(sword.clone(), metadata(known()), "failed m.fbx: Roblox refused the new metadata: Moderated");
+    unblocks(sword.clone(), metadata(known().asked(&sword)), "");
+    // A refused repair is asked for as well.
+    let repaired = metadata(known().asked(&sword)).seen(10, |seen| seen.display_name = Some("Axe".to_owned()));
+    unblocks(sword.clone(), repaired, "failed m.fbx: Roblox refused the new metadata: Moderated");
+    let failed = |known: KnownBuilder, want: &DesiredAsset| {
+        let (input_digest, message) = (digests(want).asset, "Unavailable".to_owned());
+        let next_at = NOW + SignedDuration::from_hours(1);
+        let blocked = Blocked::Retrying { input_digest, failures: 3, doubts: 0, next_at, message };
+        known.tell(Change::SetBlocked { address: address(want.path.as_str()), blocked: Some(blocked) })
+    };
+    unblocks(want("m.fbx", 2), failed(known(), &want("m.fbx", 2)), "");
+    let waits = plan(&desired(vec![want("m.fbx", 3)]), &failed(known(), &want("m.fbx", 3)).0, NOW);
+    assert!(waits.steps.iter().all(|step| step.not_before.is_some()) && !waits.steps.is_empty(), "{}", text(&waits));
+    assert!(!waits.marks.iter().any(|mark| matches!(mark, Change::SetBlocked { .. })), "{:?}", waits.marks);
+}
