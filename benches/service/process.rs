@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// The ticks per second in which `/proc` counts processor time, on every Linux.
-const TICKS: u32 = 100;
-
-/// The interval between samples of the threads. The count of a thread that ends in between is lost.
+/// The interval between samples of the threads. What a thread does between its last sample and its end
+/// is lost: one of tokio's ends after ten idle seconds.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The resources that a process used over a time, and those it holds at the end.
@@ -56,48 +54,52 @@ pub fn measure(pids: &[u32], time: Duration) -> Vec<Usage> {
 
 struct Meter {
     folder: PathBuf,
+    before: BTreeMap<String, ThreadUsage>,
+    latest: BTreeMap<String, ThreadUsage>,
+}
+
+/// What a thread used since it began.
+#[derive(Clone, Copy)]
+struct ThreadUsage {
+    /// The scheduler's own count: `stat` counts steps of 10 milliseconds.
     cpu: Duration,
-    before: BTreeMap<String, u64>,
-    latest: BTreeMap<String, u64>,
+    wakes: u64,
+}
+
+fn sum(threads: &BTreeMap<String, ThreadUsage>) -> (Duration, u64) {
+    (threads.values().map(|thread| thread.cpu).sum(), threads.values().map(|thread| thread.wakes).sum())
 }
 
 impl Meter {
     fn start(pid: u32) -> Self {
         let folder = PathBuf::from(format!("/proc/{pid}"));
-        let mut meter = Self { cpu: Duration::ZERO, before: BTreeMap::new(), latest: BTreeMap::new(), folder };
+        let mut meter = Self { before: BTreeMap::new(), latest: BTreeMap::new(), folder };
         meter.sample();
         meter.before = meter.latest.clone();
-        meter.cpu = meter.cpu_so_far();
         meter
     }
 
-    /// Records the context switches of each living thread.
+    /// Records what each living thread used.
     fn sample(&mut self) {
         for thread in self.folder.join("task").read_dir().expect("the process lives").flatten() {
             // It may have ended meanwhile.
-            let Ok(status) = std::fs::read_to_string(thread.path().join("status")) else { continue };
+            let read = |name| std::fs::read_to_string(thread.path().join(name));
+            let (Ok(status), Ok(schedule)) = (read("status"), read("schedstat")) else { continue };
+            let nanoseconds = schedule.split(' ').next().and_then(|text| text.parse().ok()).expect("a number");
+            let wakes = number(&status, "voluntary_ctxt_switches");
             let id = thread.file_name().to_string_lossy().into_owned();
-            self.latest.insert(id, number(&status, "voluntary_ctxt_switches"));
+            self.latest.insert(id, ThreadUsage { cpu: Duration::from_nanos(nanoseconds), wakes });
         }
-    }
-
-    fn cpu_so_far(&self) -> Duration {
-        let stat = std::fs::read_to_string(self.folder.join("stat")).expect("the process lives");
-        // The second field is the name, which may contain anything.
-        let (_, rest) = stat.rsplit_once(") ").expect("a name in brackets");
-        let field = |at: usize| rest.split(' ').nth(at).and_then(|text| text.parse::<u32>().ok()).expect("a number");
-        // utime and stime are the fields 14 and 15.
-        Duration::from_secs(1) * (field(11) + field(12)) / TICKS
     }
 
     fn end(self, time: Duration) -> Usage {
         let status = std::fs::read_to_string(self.folder.join("status")).expect("the process lives");
-        let wakes = self.latest.values().sum::<u64>() - self.before.values().sum::<u64>();
+        let ((cpu, wakes), (cpu_before, wakes_before)) = (sum(&self.latest), sum(&self.before));
         let kib = |name| number(&status, name) * 1024;
         Usage {
             time,
-            cpu: self.cpu_so_far() - self.cpu,
-            wakes,
+            cpu: cpu - cpu_before,
+            wakes: wakes - wakes_before,
             rss: kib("VmRSS"),
             rss_anonymous: kib("RssAnon"),
             rss_peak: kib("VmHWM"),
