@@ -55,7 +55,36 @@ struct Roots {
     animation: bool,
 }
 
+/// The first line of a conflict that git left in a text.
+const CONFLICT: &[u8] = b"<<<<<<< ";
+
 pub(super) fn rbxmx(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
+    match read(source) {
+        Err(Unfit::Problem(_)) if has_conflict(source)? => Err(unfit(
+            "the file has git's conflict markers",
+            "take one side, with `git checkout --ours` or `--theirs`, then `git add` it",
+        )),
+        result => result,
+    }
+}
+
+/// Returns whether a line of the file begins a conflict of git's.
+fn has_conflict(source: &mut FileSource<'_>) -> io::Result<bool> {
+    source.seek(0)?;
+    let mut start = Vec::new();
+    loop {
+        start.clear();
+        source.by_ref().take(CONFLICT.len() as u64).read_until(b'\n', &mut start)?;
+        match start.last() {
+            None => return Ok(false),
+            Some(_) if start == CONFLICT => return Ok(true),
+            Some(b'\n') => {}
+            Some(_) => drop(source.skip_until(b'\n')?),
+        }
+    }
+}
+
+fn read(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     let tags = BufReader::new(Tags::new(source));
     let mut reader = Reader::from_reader(Metered { inner: tags, left: MAX_TAG });
     let mut buffer = Vec::new();

@@ -102,6 +102,9 @@ fn only_the_tags_of_an_xml_model_count() {
     check_problem("a.rbxmx", b"\xff\xfe<\0r\0o\0", "text in UTF-16");
     check_problem("a.rbxmx", b"<roblox><Item", "ends too early");
     check_problem("a.rbxmx", b"<roblox><Item></Item></roblox><!--", "ends too early");
+    let conflict = "<Item class=\"Folder\">\r\n<<<<<<< HEAD\n</Item>\n=======\n<Item/></Item>\n>>>>>>> other\n";
+    check_problem("a.rbxmx", &rbxmx(conflict), "git's conflict markers");
+    check_problem("a.rbxmx", b"<roblox><Item>x <<<<<<< y\n>\n\n<", "ends too early");
     check_problem("a.rbxmx", &rbxmx(&"<Item class=\"Folder\">".repeat(100_000)), "nested too deep");
     check_problem("a.rbxmx", &rbxmx(&format!("<Item class=\"{}\"/>", "x".repeat(100_000))), "a tag has no end");
 }
