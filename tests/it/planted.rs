@@ -6,6 +6,7 @@ use std::process::Command;
 
 use rusqlite::Connection;
 
+#[cfg(unix)]
 use super::ci::{Ci, push};
 use super::state_folder::checkout;
 use super::support::{GLOBS, Project, Ran, Remote, SECRET, png, system};
