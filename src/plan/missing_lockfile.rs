@@ -18,7 +18,8 @@ use super::step::{Action, HeldPart, Hold, Note, Plan, Step};
 /// Holds all uploads of new assets where the lockfile was lost; everything else goes on.
 pub(super) fn hold_creates(plan: &mut Plan, missing: &MissingLockfile, desired: &Desired, recorded: &Recorded) {
     let Some(lost) = missing.lost(desired, recorded) else { return };
-    let held = hold_new(plan, recorded, |_| Some(HoldReason::LockfileLost(lost.clone())));
+    let held = hold_new(plan, recorded, |_| Some(HoldReason::LockfileLost(lost.clone())))
+        | explain_pins(plan, |_| Some(HoldReason::LockfileLost(lost.clone())));
     if !held && !matches!(lost, Lost::KnownToState { .. }) {
         plan.notes.push(Note { address: None, kind: NoteKind::LockfileLost(lost) });
     }
@@ -46,6 +47,21 @@ pub(super) fn hold_open(plan: &mut Plan, unseen: &UnseenHistory, desired: &Desir
         let (Action::Create(new) | Action::Replace { new, .. }) = &step.action else { return None };
         open.contains(&new.content).then(|| HoldReason::HistoryUnseen(unseen.gap.clone()))
     });
+    explain_pins(plan, |address| {
+        let path = &desired.assets.get(address)?.path;
+        unseen.may_have(path, false).then(|| HoldReason::HistoryUnseen(unseen.gap.clone()))
+    });
+}
+
+/// Gives pins of addresses without a revision the reason why none is known: without the pin, a later
+/// sync would undo the rollback. Returns whether there are any.
+fn explain_pins(plan: &mut Plan, reason: impl Fn(&Address) -> Option<HoldReason>) -> bool {
+    let mut any = false;
+    for hold in plan.held.iter_mut().filter(|hold| matches!(hold.reason, HoldReason::PinnedTooEarly { .. })) {
+        let Some(reason) = reason(&hold.address) else { continue };
+        (hold.reason, any) = (reason, true);
+    }
+    any
 }
 
 /// Holds the uploads of new assets for which there is a reason. Returns whether there are any.

@@ -43,6 +43,16 @@ fn delete(machine: &Clone) {
 }
 
 #[test]
+fn no_pin_is_to_be_removed_because_the_lockfile_is_lost() {
+    let (ci, machine) = synced();
+    let manifest = std::fs::read_to_string(machine.path.join("assets.toml")).unwrap();
+    machine.write("assets.toml", &format!("{manifest}\n[pins]\nsword = 1\n"));
+    delete(&machine);
+    let words = ["the commit that is checked out has it", "git checkout -- assets.lock.toml"];
+    assert_eq!(held(&ci.json(&machine, &["plan"], 0), &words), ["sword", "ui/0.png", "ui/1.png"]);
+}
+
+#[test]
 fn a_lockfile_that_head_has_holds_creates_until_it_is_back() {
     let (ci, machine) = synced();
     delete(&machine);
