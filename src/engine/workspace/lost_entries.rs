@@ -2,9 +2,9 @@
 //! lockfile replaced them, or a merge or rebase took one side's lockfile.
 //!
 //! An entry leaves a lockfile only if it is forgotten, which leaves a tombstone, or if another
-//! address takes its assets over, and may be forgotten then. So whatever else an earlier lockfile of the checked-out commit's
-//! history has, the lockfile lost, and its assets would be uploaded again. An older branch's
-//! lockfile rightly lacks what its history never had. Read next:
+//! address takes its assets over, and may be forgotten then. So whatever else an earlier lockfile of
+//! the checked-out commit's history has, the lockfile lost, and its assets would be uploaded again.
+//! An older branch's lockfile rightly lacks what its history never had. Read next:
 //! [`crate::engine::workspace::missing_lockfile`], for a lockfile that is missing as a whole.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
