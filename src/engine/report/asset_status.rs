@@ -389,8 +389,6 @@ impl StatusInputs<'_> {
                 let hint = format!("change the file or its settings, or run `macadam retry {:#}`", self.address);
                 (Some(message.clone()), Some(hint))
             }
-            // What it was to retry is no longer to be done.
-            Some(Blocked::Retrying { .. }) if self.is_at_rest() => (None, None),
             Some(Blocked::Retrying { message, next_at, failures, .. }) => {
                 let times = if *failures == 1 { "once".to_owned() } else { format!("{failures} times") };
                 let next =
@@ -399,11 +397,6 @@ impl StatusInputs<'_> {
             }
             None => (None, self.overdue()),
         }
-    }
-
-    /// Returns whether the plan knows its file and has nothing to do for it.
-    fn is_at_rest(&self) -> bool {
-        self.want().is_some() && self.unknown.is_none() && !self.under_way && self.steps().next().is_none()
     }
 
     /// Returns what to do about an upload that takes longer at Roblox than any that succeeds.
