@@ -272,7 +272,7 @@ pub(super) struct OutputsArgs {
 /// `status`.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// Show only these assets: names such as `sword`, or patterns such as 'ui/**'
+    /// Show only these assets: names such as `sword`, patterns such as 'ui/**', or asset IDs
     #[arg(value_name = "ADDRESS")]
     pub addresses: Vec<String>,
 }
@@ -280,8 +280,8 @@ pub(super) struct StatusArgs {
 /// `history`.
 #[derive(Debug, Args)]
 pub(super) struct HistoryArgs {
-    /// Names such as `sword` or patterns such as 'ui/**', then perhaps a revision's number to show
-    /// only that one
+    /// Names such as `sword`, patterns such as 'ui/**' or asset IDs, then perhaps a revision's number
+    /// to show only that one
     #[arg(value_name = "ADDRESS", required = true)]
     pub words: Vec<String>,
     /// Also ask Roblox: finds versions made elsewhere, missing ones and moderation; needs a key
@@ -292,7 +292,7 @@ pub(super) struct HistoryArgs {
 /// `open`.
 #[derive(Debug, Args)]
 pub(super) struct OpenArgs {
-    /// Names such as `sword`, or patterns such as 'ui/**'
+    /// Names such as `sword`, patterns such as 'ui/**', or asset IDs
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
 }

@@ -15,7 +15,7 @@ const EXAMPLES: [(&str, &str); 23] = [
     ("plan", "macadam plan --refresh"),
     ("sync", "macadam sync --once\n  macadam sync --require-branch main --on-change macadam-commit-push"),
     ("outputs", "macadam outputs --check"),
-    ("status", "macadam status 'ui/**'"),
+    ("status", "macadam status 'ui/**'\n  macadam status rbxassetid://1234567890"),
     ("history", "macadam history sword\n  macadam history sword 3 --remote"),
     ("open", "macadam open sword"),
     ("pin", "macadam pin sword 3"),

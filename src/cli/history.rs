@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::args::{Global, HistoryArgs};
+use super::asset_words::{self, NamedWords};
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural, stdout_columns};
 use super::progress::Bars;
@@ -62,12 +63,13 @@ struct KnownHistory {
 
 /// The addresses and the revision that the person asked for.
 struct HistoryQuery {
+    asked: NamedWords,
     selection: AddressSelection,
     revision: Option<u64>,
 }
 
 impl HistoryQuery {
-    /// A number last is a revision, unless an asset has that name.
+    /// A number last is a revision, unless an asset has that name or that ID.
     fn read(target: &ProjectTarget, words: &[String]) -> Result<Self, CommandFailure> {
         // The names of all assets are needed only where a word may be something else.
         let may_be_number = words.last().is_some_and(|last| last.parse::<u64>().is_ok());
@@ -77,13 +79,15 @@ impl HistoryQuery {
         };
         let number = |word: &String| {
             let is_name = Address::new(word).is_ok_and(|address| known.contains(&address));
-            word.parse::<u64>().ok().filter(|_| !is_name)
+            word.parse::<u64>().ok().filter(|_| !is_name && !asset_words::is_known(target, word))
         };
         let (words, revision) = match words {
             [words @ .., last] if !words.is_empty() && number(last).is_some() => (words, number(last)),
             words => (words, None),
         };
-        Ok(Self { selection: AddressSelection::read(words, || Ok(known.clone()))?, revision })
+        let asked = NamedWords::read(target, words)?.without_existing()?;
+        let selection = AddressSelection::read(&asked.words, || Ok(known.clone()))?;
+        Ok(Self { asked, selection, revision })
     }
 
     /// Prints what was found: the document of one address, or that of each of several.
@@ -221,6 +225,7 @@ impl KnownHistory {
 pub(super) fn run(output: Printer, global: &Global, args: &HistoryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let wish = HistoryQuery::read(&target, &args.words)?;
+    wish.asked.tell(output);
     let mut documents = Vec::new();
     for address in &wish.selection.addresses {
         let known = match KnownHistory::load_alone(&target, address) {
@@ -265,6 +270,7 @@ fn heading(output: Printer, wish: &HistoryQuery, known: &KnownHistory) {
 pub(super) async fn run_remote(output: Printer, global: &Global, args: &HistoryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let wish = HistoryQuery::read(&target, &args.words)?;
+    wish.asked.tell(output);
     let all = wish.selection.addresses.iter().map(|address| KnownHistory::load(&target, address));
     let all: Vec<KnownHistory> = all.collect::<Result<_, _>>()?;
     let Some(first) = all.first() else { return Ok(Exit::Success) };

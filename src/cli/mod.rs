@@ -6,6 +6,7 @@
 
 mod archive;
 mod args;
+mod asset_words;
 mod check;
 mod ci;
 mod command_context;

@@ -1,25 +1,35 @@
-//! A name that no asset has: one that an asset had before it was renamed, or a path from the current
-//! folder. Whoever types it is told the right one, whichever command it was.
+//! A name that no asset has: one that an asset had before it was renamed, a path from the current
+//! folder, an asset ID, or an entry of `[existing]`. Whoever types it is told the right one,
+//! whichever command it was.
 
 use super::args::Global;
+use super::asset_words;
 use super::exit::CommandFailure;
 use super::output::{Printer, TextStyle, paint};
 use super::target::{self, ProjectTarget};
 use super::unknown::from_here;
+use crate::engine::workspace::asset_ids;
 use crate::engine::workspace::renamed;
 use crate::engine::workspace::snapshot::{self, NamedAddresses};
 use crate::model::address::Address;
+use crate::model::ids::AssetId;
 
-/// Puts the new name into the hint of a failure about a name that no asset has.
+/// Puts the right name into the hint of a failure about a name that no asset has.
 pub(super) fn explain(global: &Global, failure: CommandFailure) -> CommandFailure {
-    let hint = failure.unknown.as_deref().and_then(|name| {
-        let target = target::find(global).ok()?;
-        renamed_hint(&target, name).or_else(|| path_hint(&target, name))
-    });
-    match hint {
+    let (Some(name), Ok(target)) = (failure.unknown.as_deref(), target::find(global)) else { return failure };
+    if let Some((address, asset_id)) = existing(&target, name) {
+        return CommandFailure { exit: failure.exit, ..asset_words::left_alone(&address, asset_id) };
+    }
+    let hint = renamed_hint(&target, name).or_else(|| path_hint(&target, name));
+    match hint.or_else(|| asset_words::hint(&target, name)) {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
+}
+
+/// The entry of `[existing]` with this name.
+fn existing(target: &ProjectTarget, name: &str) -> Option<(Address, AssetId)> {
+    asset_ids::existing(&target.project).remove_entry(&Address::new(name).ok()?)
 }
 
 /// Prints a note for each of these addresses that the manifest calls otherwise by now: no sync took

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::args::{Global, StatusArgs};
+use super::asset_words::NamedWords;
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, stdout_columns};
 use super::plan_text::unverified_text;
@@ -34,16 +35,17 @@ const INDENT: &str = "    ";
 /// Shows the named assets, or all.
 pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
-    let named = AddressSelection::plain(&args.addresses);
+    let asked = NamedWords::read(&target, &args.addresses)?.without_existing()?;
+    let named = AddressSelection::plain(&asked.words);
     let named = named.and_then(|addresses| status_of(&target.project, &target.remote, &addresses));
     let is_named = named.is_some();
     let Status { mut rows, lost_lockfile, notes } = match named {
         Some(rows) => Status { rows, lost_lockfile: None, notes: Vec::new() },
         None => status(&target.project, &target.remote)?,
     };
-    if !args.addresses.is_empty() && !is_named {
+    if !asked.words.is_empty() && !is_named {
         let known: BTreeSet<Address> = rows.iter().map(|row| row.address.clone()).collect();
-        let AddressSelection { addresses, .. } = AddressSelection::read(&args.addresses, || Ok(known.clone()))?;
+        let AddressSelection { addresses, .. } = AddressSelection::read(&asked.words, || Ok(known.clone()))?;
         if let Some(unknown) = addresses.iter().find(|wanted| !known.contains(*wanted)) {
             return Err(unknown_address(unknown.as_str(), known.iter().map(Address::as_str)));
         }
@@ -56,6 +58,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
         return Ok(Exit::Success);
     }
     warnings::warn(output, &notes);
+    asked.tell(output);
     show(output, &rows, global.emulator);
     if let Some(LostLockfile { reason, hint }) = lost_lockfile {
         output.warning(format!("Macadam uploads nothing new, because {reason}"));

@@ -53,7 +53,7 @@ use crate::model::address::Address;
 use crate::model::checkout::Checkout;
 use crate::model::desired::{Desired, DesiredAsset, FileSelection, FoundFiles, GlobPattern};
 use crate::model::file::{FileFacts, FileProblem};
-use crate::model::ids::Creator;
+use crate::model::ids::{AssetId, Creator};
 use crate::model::metadata::Metadata;
 use crate::model::output::Output;
 use crate::model::path::ProjectPath;
@@ -160,18 +160,17 @@ impl Manifest {
 
     /// Returns the desired state of these assets alone, which were resolved one by one, in `checkout`.
     pub(crate) fn desired_of(&self, assets: BTreeMap<Address, DesiredAsset>, checkout: Checkout) -> Desired {
-        Desired {
-            assets,
-            existing: resolve::existing(self),
-            policy: self.document.policy,
-            checkout,
-            ..Desired::default()
-        }
+        Desired { assets, existing: self.existing(), policy: self.document.policy, checkout, ..Desired::default() }
     }
 
     /// The addresses under `[assets]`.
     pub(crate) fn named(&self) -> impl Iterator<Item = &Address> {
         self.document.assets.iter().map(|entry| &entry.address)
+    }
+
+    /// `[existing]`.
+    pub(crate) fn existing(&self) -> BTreeMap<Address, AssetId> {
+        resolve::existing(self)
     }
 
     /// The addresses under `[pins]`.

@@ -13,6 +13,7 @@
 )]
 
 mod arguments;
+mod asset_words;
 mod beside;
 mod branches;
 mod byhand;

@@ -1,6 +1,7 @@
 //! The local workspace: the project, its checkout, manifest, lockfile and state, and the desired
 //! and recorded state that follow from them.
 
+pub(crate) mod asset_ids;
 pub(crate) mod changed_part;
 pub(crate) mod committed;
 mod finished_uploads;
