@@ -9,10 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::report::asset_state::{AssetState, Unknown};
 use crate::model::address::Address;
-use crate::model::asset::{AssetType, Moderation};
+use crate::model::asset::{AssetType, ContentChange, Moderation};
 use crate::model::desired::{AbsenceReason, Desired, DesiredAsset, Pin};
 use crate::model::file::FileProblemKind;
-use crate::model::history::RevisionState;
+use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::metadata::Field;
 use crate::model::minute::Minute;
@@ -21,7 +21,7 @@ use crate::model::phase::Phase;
 use crate::model::recorded::{Attempt, Blocked, Record, Recorded, RetireReason, Retirement};
 use crate::model::remote::RemoteAsset;
 use crate::plan::asset::way_out;
-use crate::plan::current::{current, last};
+use crate::plan::current::{current, for_game, last};
 use crate::plan::in_doubt;
 use crate::plan::pinnable::find;
 use crate::plan::reason::hold::{HoldFacts, HoldReason};
@@ -173,16 +173,15 @@ impl StatusInputs<'_> {
         let identity = record.map(|record| &record.identity);
         let asset_type = identity.map(|i| i.asset_type).or_else(|| want.and_then(|want| want.asset_type));
         let path = want.map(|want| want.path.clone()).or_else(|| identity.map(|i| i.path.clone()))?;
-        let current = record.and_then(|record| match want {
-            Some(want) => current(want, record),
-            None => last(record),
-        });
+        let current = record.and_then(|record| in_use(want, record));
         let seen = current.and_then(|(key, _)| self.recorded.observed(key.asset_id)).map(|seen| &seen.asset);
         let archived_by = record
             .zip(current)
             .and_then(|(record, (key, _))| archived_by(&self.parts.archivings, record, key.asset_id, seen));
         let state = current.map(|(_, fact)| fact.state);
         let moderation = match state {
+            // The game keeps the asset of before.
+            _ if self.is_rejected() => Some(Moderation::Rejected),
             Some(RevisionState::Rejected) => Some(Moderation::Rejected),
             Some(RevisionState::Reviewing) => Some(Moderation::Reviewing),
             Some(RevisionState::Unverified | RevisionState::Live | RevisionState::Gone) | None => {
@@ -258,6 +257,20 @@ impl StatusInputs<'_> {
         let mut coming = retirement::coming(self.address, record, self.desired);
         coming.retain(|archiving| !is_held || archiving.at > self.now);
         coming
+    }
+
+    /// Returns whether moderation rejected the content that is wanted.
+    fn is_rejected(&self) -> bool {
+        self.holds().iter().any(|hold| hold.kind() == HoldKind::Rejected)
+    }
+
+    /// Returns what the game has instead of the content that moderation rejected.
+    fn kept(&self, record: &Record) -> Option<String> {
+        let (key, fact) = in_use(self.want(), record).filter(|(_, fact)| fact.state.is_usable())?;
+        let is_other = fact.content.is_some() && fact.content != self.file_hash();
+        let is_replaced = record.identity.asset_type.on_content_change() == ContentChange::NewAsset;
+        let is_kept = self.is_rejected() && is_other && is_replaced;
+        is_kept.then(|| format!("the game keeps asset {} (revision {})", key.asset_id, record.history.number(key)))
     }
 
     fn is_archiving_held(&self) -> bool {
@@ -344,6 +357,7 @@ impl StatusInputs<'_> {
             "Macadam can't compare its asset with its file, so the next `macadam sync --once` uploads the file"
                 .to_owned()
         }));
+        parts.extend(record.and_then(|record| self.kept(record)));
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
@@ -405,6 +419,20 @@ impl StatusInputs<'_> {
         let mut overdue = attempts.filter(|attempt| in_doubt::is_overdue(attempt, self.now));
         overdue.next().map(|attempt| way_out(self.address, attempt, self.want()).to_string())
     }
+}
+
+/// The revision that the game has of an address: also while the content of its file is on its way, or
+/// was rejected.
+fn in_use(want: Option<&DesiredAsset>, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
+    let shown = match want {
+        Some(want) => current(want, record),
+        None => last(record),
+    };
+    let of_game = || {
+        let asset_id = for_game(want, record).filter(|id| shown.is_none_or(|(key, _)| key.asset_id != *id))?;
+        record.history.of_asset(asset_id).next_back().map(|(key, fact)| (key, *fact))
+    };
+    of_game().or(shown)
 }
 
 /// Returns who archived an asset, or `None` if it isn't archived. Roblox's last statement counts

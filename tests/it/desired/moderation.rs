@@ -3,6 +3,8 @@
 
 use macadam::emulator::{ApiEndpoint, ModerationRule, ModerationVerdict, TextAction, TextField, TextRule, VerdictStep};
 
+use serde_json::json;
+
 use super::{actions, asset, asset_id, check_converged, prompt, row};
 use crate::support::{GLOBS, Project, Remote, png};
 
@@ -181,6 +183,40 @@ fn a_pin_that_leads_back_to_a_rejected_file_does_not_promise_another_try() {
     let said = project.run(&["unpin", "ui/a.png"]).expect(1).stderr;
     assert!(said.contains("no longer pinned") && said.contains("rejected this content"), "{said}");
     assert!(said.contains("change the file") && !said.contains("tries it again"), "{said}");
+}
+
+/// However the file came back: the commands name the asset that the game has.
+#[test]
+fn a_rejected_replacement_shows_the_asset_that_the_game_keeps() {
+    let remote = prompt();
+    let project = Project::new(&format!("{GLOBS}\n[[outputs]]\npath = \"ids.luau\"\n")).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.sync();
+    let first = asset_id(&project, "ui/a.png");
+    verdicts(&remote, &[(0, ModerationVerdict::Rejected)]);
+    project.write("ui/a.png", png(2));
+    project.run(&["sync", "--once"]).expect(1);
+    let check = |when: &str| {
+        let row = row(&project, "ui/a.png");
+        assert!(project.read("ids.luau").contains(&first.to_string()), "{when}");
+        assert_eq!((&row["state"], &row["moderation"]), (&json!("rejected"), &json!("rejected")), "{when}: {row:#}");
+        assert_eq!((&row["asset_id"], &row["revision"]), (&json!(first), &json!(1)), "{when}: {row:#}");
+        assert_eq!(row["waits"], json!(format!("the game keeps asset {first} (revision 1)")), "{when}: {row:#}");
+        let shown = project.run(&["status"]).expect(0).stdout;
+        assert!(shown.contains(&format!("\n    the game keeps asset {first} (revision 1)\n")), "{when}: {shown}");
+        let revisions = project.json(&["history", "ui/a.png"]).1["revisions"].clone();
+        let marks = |at: usize| (revisions[at]["current"] == true, revisions[at]["file"] == true);
+        assert_eq!((marks(0), marks(1)), ((true, false), (false, true)), "{when}: {revisions:#}");
+        let opened = project.run(&["open", "ui/a.png"]).expect(0).stdout;
+        assert!(opened.contains(&first.to_string()), "{when}: {opened}");
+    };
+    check("rejected");
+    project.run(&["pin", "ui/a.png", "1"]).expect(0);
+    project.run(&["unpin", "ui/a.png"]).expect(1);
+    check("after a pin");
+    project.remove_state();
+    project.run(&["sync", "--once"]).expect(1);
+    check("on another machine");
 }
 
 #[test]
