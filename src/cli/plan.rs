@@ -62,6 +62,10 @@ pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Re
     if preview.gathered.desired.assets.iter().any(|(address, wanted)| wanted.content.is_err() && unusable(address)) {
         return Ok(Exit::Unreconciled);
     }
+    // A sync can't mend it, unlike a file that is only out of date.
+    if preview.outputs_fail() {
+        return Ok(Exit::Unreconciled);
+    }
     if args.detailed_exitcode && changes {
         return Ok(Exit::Changes);
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::ci::{Ci, push};
+use super::ci::{Ci, MANIFEST, push};
 use super::commit_push::Clone;
 use super::support::git::isolated;
 use super::support::{Ran, SECRET, png, system};
@@ -213,7 +213,7 @@ fn propose(ci: &Ci, change: impl Fn(&Clone)) {
     change(&author);
     author.git(&["add", "--all"]);
     author.git(&["commit", "-q", "-m", "proposed"]);
-    author.git(&["push", "-q", "origin", "HEAD:refs/pull/7/merge"]);
+    author.git(&["push", "-q", "origin", "+HEAD:refs/pull/7/merge"]);
 }
 
 fn picture(machine: &Clone, name: &str, shade: u8) {
@@ -309,7 +309,6 @@ fn a_pull_request_of_a_fork_is_checked_and_planned_without_a_key() {
         assert!(line.starts_with("::error file=assets.toml,line=5,title=macadam::ui/"), "{line}");
     }
     runner.run(&named(&page, "plan"), &[]);
-    runner.run(&named(&page, "outputs"), &[]).expect(0);
     let summary = runner.summary();
     for words in ["❌ macadam check", "macadam plan", "ui/new.png", "1 file can't be used"] {
         assert!(summary.contains(words), "{words}: {summary}");
@@ -318,6 +317,33 @@ fn a_pull_request_of_a_fork_is_checked_and_planned_without_a_key() {
     assert_eq!((ci.hub.log(), ci.remote.all_requests()), before);
     assert_eq!(runner.git(&["status", "--porcelain"]), "");
     assert_eq!(runner.read("calls.txt"), "", "no comment");
+}
+
+/// Only the sync on main can give a new picture its asset ID.
+#[test]
+fn a_pull_request_fails_for_no_output_that_the_sync_on_main_writes() {
+    let ci = Ci::new(1);
+    let with = |path: &str| format!("{MANIFEST}\n[[outputs]]\npath = \"{path}\"\nmissing = \"error\"\n");
+    let author = ci.machine();
+    author.write("assets.toml", &with("ids.luau"));
+    push(&author, "outputs");
+    Ran::of(Runner::of_push(&ci).sync().output().unwrap()).expect(0);
+    propose(&ci, |author| picture(author, "new.png", 9));
+    let check = |code: i32| {
+        let runner = Runner::of_pull_request(&ci);
+        runner.git(&["fetch", "-q", "--unshallow", "origin", "refs/pull/7/merge"]);
+        let of_macadam = |step: &Value| step["run"].as_str().is_some_and(|run| !run.contains("gh "));
+        let steps: Vec<Value> = steps(&pull_request()).into_iter().filter(of_macadam).collect();
+        let codes = steps.iter().map(|step| runner.run(step, &[]).code);
+        assert_eq!(codes.max(), Some(code), "{}", runner.summary());
+    };
+    check(0);
+    // What it can't write fails.
+    propose(&ci, |author| {
+        author.write("assets.toml", &with("mine.luau"));
+        author.write("mine.luau", "return {}\n");
+    });
+    check(1);
 }
 
 #[test]
@@ -483,7 +509,7 @@ fn the_workflows_queue_and_ask_for_no_more_than_they_need() {
         }
     }
     // Each is run by a test above.
-    let tested = ["sync", "check", "plan", "outputs", "comment"];
+    let tested = ["sync", "check", "plan", "comment"];
     let of_action = ["look at the sources", "build Macadam", "install Macadam", "run Macadam"];
     assert_eq!(blocks, [&tested[..], &of_action].concat());
 }

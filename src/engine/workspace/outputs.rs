@@ -245,12 +245,13 @@ impl RenderedOutput {
         self.selection.fits(address)
     }
 
-    /// Returns its state as `plan` leaves it: one that lacks nothing but asset IDs that the plan brings
-    /// is written then.
+    /// Returns its state as `plan` leaves it: one that lacks nothing but asset IDs that the plan brings,
+    /// or waits for, is written then.
     pub(crate) fn planned_state(&self, plan: &Plan) -> OutputState {
         let state = self.state();
         let lacking = state.problem().map(|problem| &problem.lacking).filter(|lacking| !lacking.is_empty());
-        let comes = |address: &Address| plan.steps.iter().any(|step| step.address == *address && brings_id(step));
+        let is_awaited = |step: &Step| brings_id(step) || matches!(step.action, Action::Wait { .. });
+        let comes = |address: &Address| plan.steps.iter().any(|step| step.address == *address && is_awaited(step));
         let waits = lacking.is_some_and(|lacking| lacking.iter().all(comes));
         if waits { OutputState::OutOfDate } else { state }
     }
