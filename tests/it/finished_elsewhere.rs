@@ -80,28 +80,36 @@ fn states(ci: &Ci, machine: &Clone) -> Vec<(String, String)> {
     rows.map(|row| (row["address"].as_str().unwrap().to_owned(), row["state"].as_str().unwrap().to_owned())).collect()
 }
 
-/// All are done here, nothing is asked of Roblox, and nothing is marked.
+/// What Roblox knows of the operations that it ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Operations {
+    Known,
+    Forgotten,
+}
+
+/// A sync here closes them all: nothing is uploaded, and nothing is marked.
 #[track_caller]
-fn is_settled(ci: &Ci, machine: &Clone) {
-    let pushed = ci.pushed();
-    forget_operations(ci);
-    assert!(states(ci, machine).iter().all(|(_, state)| state == "synced"), "{:?}", states(ci, machine));
-    let plan = ci.json(machine, &["plan"], 0);
-    assert_eq!((&plan["actions"], &plan["notes"]), (&json!([]), &json!([])), "{plan:#}");
-    let (writes, polls) = (ci.remote.writes(), ci.remote.requests(ApiEndpoint::GetOperation));
+fn is_settled(ci: &Ci, machine: &Clone, operations: Operations) {
+    let (pushed, writes) = (ci.pushed(), ci.remote.writes());
+    if operations == Operations::Forgotten {
+        forget_operations(ci);
+    }
     let document = ci.json(machine, &ON_CHANGE, 0);
-    assert_eq!((&document["in_sync"], &document["actions"]), (&true.into(), &json!([])), "{document:#}");
-    assert_eq!((ci.remote.writes(), ci.remote.requests(ApiEndpoint::GetOperation)), (writes, polls));
+    assert_eq!(&document["in_sync"], &true, "{document:#}");
+    assert_eq!(ci.remote.writes(), writes);
     let status = ci.json(machine, &["status"], 0);
     for row in status["assets"].as_array().unwrap() {
         assert_eq!((&row["state"], &row["error"]), (&"synced".into(), &Value::Null), "{status:#}");
+        assert_eq!(row["possible_duplicates"], 0, "{status:#}");
     }
+    let plan = ci.json(machine, &["plan"], 0);
+    assert_eq!((&plan["actions"], &plan["notes"]), (&json!([]), &json!([])), "{plan:#}");
     assert_eq!((ci.pushed(), machine.read("assets.lock.toml")), (pushed.clone(), pushed));
     ci.remote.control().clear_faults();
 }
 
 #[test]
-fn an_upload_that_another_machine_finished_is_closed_when_the_lockfile_is_read() {
+fn an_upload_that_another_machine_finished_is_closed_by_its_answer_or_else_by_git() {
     let (ci, first) = project();
     interrupted(&ci, &first, &ON_CHANGE, 3);
     assert_eq!(ci.pushed().matches("operation = ").count(), 3, "{}", ci.pushed());
@@ -111,9 +119,9 @@ fn an_upload_that_another_machine_finished_is_closed_when_the_lockfile_is_read()
     an_hour_passes(&ci);
     ci.run(&ci.machine(), &ON_CHANGE).expect(0);
     assert!(!ci.pushed().contains("open = "), "{}", ci.pushed());
-    for machine in [&first, &third] {
+    for (machine, operations) in [(&first, Operations::Known), (&third, Operations::Forgotten)] {
         machine.git(&["pull", "-q"]);
-        is_settled(&ci, machine);
+        is_settled(&ci, machine, operations);
     }
     assert_eq!((ci.creates(), ci.remote.assets().len()), (3, 3));
 }
@@ -133,12 +141,12 @@ fn an_upload_that_was_finished_under_another_name_and_merged_is_closed_too() {
     first.git(&["commit", "-q", "-m", "note"]);
     first.git(&["pull", "-q", "--no-rebase"]);
     first.git(&["push", "-q"]);
-    is_settled(&ci, &first);
+    is_settled(&ci, &first, Operations::Forgotten);
     assert_eq!((ci.creates(), ci.remote.assets().len()), (3, 3));
 }
 
 #[test]
-fn an_update_that_another_machine_finished_is_closed_when_the_lockfile_is_read() {
+fn an_update_that_another_machine_finished_is_closed() {
     let (ci, first) = project();
     slow(&ci, false);
     ci.run(&first, &ON_CHANGE).expect(0);
@@ -151,7 +159,7 @@ fn an_update_that_another_machine_finished_is_closed_when_the_lockfile_is_read()
     let other = ci.machine();
     ci.run(&other, &ON_CHANGE).expect(0);
     first.git(&["pull", "-q"]);
-    is_settled(&ci, &first);
+    is_settled(&ci, &first, Operations::Forgotten);
     assert_eq!(ci.remote.requests(ApiEndpoint::UpdateAsset), 1);
 }
 
@@ -204,6 +212,110 @@ fn an_upload_that_a_merge_dropped_from_the_lockfile_is_still_asked_about() {
     ci.run(&first, &["sync", "--once"]).expect(0);
     let lockfile = first.read("assets.lock.toml");
     assert_eq!((lockfile.matches("asset_id = ").count(), ci.creates()), (6, 6), "no ID is lost: {lockfile}");
+}
+
+/// Every asset at Roblox is in the lockfile, be it as a forgotten one.
+#[track_caller]
+fn no_id_is_lost(ci: &Ci, machine: &Clone) {
+    let lockfile = machine.read("assets.lock.toml");
+    for asset in ci.remote.assets().iter().map(|report| &report.asset) {
+        assert!(lockfile.contains(&asset.id.to_string()), "{} is lost: {lockfile}", asset.id);
+    }
+}
+
+/// An earlier asset comes back with the revert, and takes the upload out of the lockfile.
+#[test]
+fn a_reverted_forget_closes_no_upload() {
+    let (ci, first) = project();
+    slow(&ci, false);
+    ci.run(&first, &ON_CHANGE).expect(0);
+    ci.run(&first, &["forget", "-y", "f/a.png", "f/b.wav"]).expect(0);
+    slow(&ci, true);
+    interrupted(&ci, &first, &PLAIN, 5);
+    push(&first, "forgotten, and uploads again");
+    first.git(&["revert", "--no-edit", "HEAD"]);
+    an_hour_passes(&ci);
+    slow(&ci, false);
+    ci.run(&first, &PLAIN).expect(0);
+    assert_eq!(ci.creates(), 5, "no third one is uploaded");
+    no_id_is_lost(&ci, &first);
+}
+
+/// The same with an upload whose answer is lost: it may have made an asset, and says so.
+#[test]
+fn a_reverted_forget_closes_no_upload_in_doubt() {
+    let (ci, first) = project();
+    slow(&ci, false);
+    ci.run(&first, &ON_CHANGE).expect(0);
+    ci.run(&first, &["forget", "-y", "f/b.wav"]).expect(0);
+    let lost = FaultAction::Reset { at: Point::AfterCommit };
+    ci.remote.control().add_faults(vec![FaultRule::on(ApiEndpoint::CreateAsset, lost)]).unwrap();
+    ci.run(&first, &PLAIN).expect(1);
+    ci.remote.control().clear_faults();
+    push(&first, "forgotten, and in doubt");
+    first.git(&["revert", "--no-edit", "HEAD"]);
+    let creates = ci.creates();
+    let ran = ci.run(&first, &PLAIN).expect(1);
+    assert!(ran.stdout.contains("macadam resolve f/b.wav"), "{}", ran.stdout);
+    assert_eq!(ci.creates(), creates, "a sound is never doubled");
+}
+
+/// The asset of another branch's upload takes the place of the open one: by a squashed merge that kept
+/// that branch's side, or by a checkout of its lockfile.
+#[test]
+fn an_upload_is_not_closed_by_another_branchs_asset_of_the_same_file() {
+    for how in ["squash", "checkout"] {
+        let (ci, first) = project();
+        let other = ci.machine();
+        interrupted(&ci, &first, &ON_CHANGE, 3);
+        slow(&ci, false);
+        other.git(&["switch", "-q", "-c", "feature"]);
+        ci.run(&other, &PLAIN).expect(0);
+        other.git(&["add", "--all"]);
+        other.git(&["commit", "-q", "-m", "uploaded too"]);
+        other.git(&["push", "-q", "-u", "origin", "HEAD:feature"]);
+        first.git(&["fetch", "-q"]);
+        if how == "squash" {
+            other.git(&["fetch", "-q"]);
+            other.git(&["merge", "-q", "-s", "ours", "origin/main", "-m", "keeps its side"]);
+            other.git(&["push", "-q", "origin", "HEAD:feature"]);
+            first.git(&["fetch", "-q"]);
+            first.git(&["merge", "-q", "--squash", "origin/feature"]);
+        } else {
+            first.git(&["checkout", "-q", "origin/feature", "--", "assets.lock.toml"]);
+        }
+        first.git(&["commit", "-q", "-m", how]);
+        assert!(!first.read("assets.lock.toml").contains("open = "), "{}", first.read("assets.lock.toml"));
+        an_hour_passes(&ci);
+        if how == "squash" {
+            ci.run(&first, &PLAIN).expect(0);
+            assert_eq!(ci.creates(), 6);
+            no_id_is_lost(&ci, &first);
+        } else {
+            forget_operations(&ci);
+            let said = ci.run(&first, &PLAIN).expect(0).stdout;
+            assert!(said.contains("second copy"), "{said}");
+            assert_eq!(first.read("assets.lock.toml").matches("possible_duplicates").count(), 3);
+        }
+    }
+}
+
+/// Another machine finished it, and then forgot the asset: the answer to the upload is older.
+#[test]
+fn an_upload_whose_asset_was_forgotten_elsewhere_does_not_bring_it_back() {
+    let (ci, first) = project();
+    interrupted(&ci, &first, &ON_CHANGE, 3);
+    an_hour_passes(&ci);
+    slow(&ci, false);
+    let other = ci.machine();
+    ci.run(&other, &ON_CHANGE).expect(0);
+    std::fs::remove_file(other.path.join("f/b.wav")).unwrap();
+    ci.run(&other, &["forget", "-y", "f/b.wav"]).expect(0);
+    push(&other, "forgotten");
+    first.git(&["pull", "-q"]);
+    ci.run(&first, &PLAIN).expect(0);
+    assert_eq!(first.read("assets.lock.toml"), other.read("assets.lock.toml"));
+    assert_eq!(ci.creates(), 3);
 }
 
 /// Roblox took the answer along: the person says that it made nothing, though another upload did.

@@ -25,6 +25,7 @@ use crate::engine::remote::saved_limits;
 use crate::engine::remote::throttle::{self, Throttle};
 use crate::engine::report::estimate::Workload;
 use crate::engine::report::progress::{Listener, ProgressEvent};
+use crate::engine::workspace::finished_uploads::FinishedUploads;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
@@ -43,6 +44,7 @@ pub(in crate::engine) type AbandonedCreates = BTreeMap<Address, Vec<Change>>;
 pub(crate) struct ExecutionContext {
     pub(in crate::engine) state_cache: Arc<StateCache>,
     root: PathBuf,
+    finished: FinishedUploads,
     pub(in crate::engine) client: Arc<Client>,
     pub(in crate::engine) throttle: Throttle,
     poller: Poller,
@@ -81,6 +83,7 @@ impl ExecutionContext {
         Ok(Self {
             state_cache,
             root,
+            finished: session.lockfile.finished_uploads(),
             client,
             throttle,
             poller,
@@ -158,6 +161,7 @@ impl ExecutionContext {
             listener: self.listener.clone(),
             stop: self.stop.clone(),
             root: self.root.clone(),
+            finished: self.finished.clone(),
             uploads: self.uploads.clone(),
             // A person waits; a worker has the urgency of its steps.
             urgency: Urgency::Rescue,

@@ -37,6 +37,7 @@ use crate::engine::remote::poller::Poller;
 use crate::engine::remote::throttle::Throttle;
 use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::engine::report::run_report::Outcome;
+use crate::engine::workspace::finished_uploads::FinishedUploads;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::files;
 use crate::model::address::Address;
@@ -69,6 +70,8 @@ pub(crate) struct Executor {
     pub(in crate::engine) listener: Listener,
     pub(in crate::engine) stop: Shutdown,
     pub(in crate::engine) root: PathBuf,
+    /// Finds uploads that another machine finished.
+    pub(in crate::engine) finished: FinishedUploads,
     pub(in crate::engine) uploads: UploadSlots,
     /// The urgency of the steps.
     pub(in crate::engine) urgency: Urgency,

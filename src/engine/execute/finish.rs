@@ -84,6 +84,9 @@ impl Executor {
             Some(Followed::DoneWithNothing) => {
                 self.hold(id, &format!("operation {operation} ended without a result or an error")).await
             }
+            Some(Followed::Lost) if self.is_finished_elsewhere(id).await? => {
+                Ok(superseded("another machine finished it, and git's history shows its asset"))
+            }
             Some(Followed::Lost) => {
                 self.mark_in_doubt(id, &format!("Roblox no longer knows operation {operation}")).await
             }
@@ -140,6 +143,9 @@ impl Executor {
         {
             self.state_cache.advance(id, PhaseEvent::Refuse).await?;
             return self.foreign(&attempt.address, mismatch, asset).await;
+        }
+        if self.is_known_by_now(id, asset.asset_id).await? {
+            return Ok(superseded("another machine finished it, and its asset is known by now"));
         }
         let asset = self.newest_after_update(id, asset).await?;
         let mut settled: Option<(Settled, Attempt)> = None;

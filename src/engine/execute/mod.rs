@@ -3,6 +3,7 @@
 pub(crate) mod chain;
 pub(crate) mod context;
 pub(crate) mod effects;
+pub(crate) mod elsewhere;
 pub(crate) mod executor;
 mod fetch;
 mod finish;

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::wire::operation::OperationState;
 use crate::engine::execute::context::ExecutionContext;
-use crate::engine::execute::effects;
+use crate::engine::execute::{effects, elsewhere};
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::change::Change;
 use crate::model::ids::OperationId;
@@ -82,6 +82,10 @@ fn ended(recorded: &Recorded, id: AttemptId, attempt: &Attempt, state: &Operatio
     match state {
         OperationState::Pending => Vec::new(),
         OperationState::Done(asset) => {
+            if let Some(mut changes) = elsewhere::known_by_now(recorded, id, attempt, asset.asset_id) {
+                changes.extend(effects::accounted(attempt));
+                return changes;
+            }
             let mut changes = made_late(recorded, attempt, asset, now);
             changes.push(advance(PhaseEvent::Complete));
             changes.extend(effects::accounted(attempt));

@@ -53,7 +53,10 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
     }
     let looked = settled_versions(&project.lockfile).and_then(|versions| {
         let Some(versions) = versions else { return Ok(None) };
-        let history = versions.commit.as_ref().map(|commit| ask::history(&project.lockfile, commit, needed));
+        let history = versions
+            .commit
+            .as_ref()
+            .map(|commit| ask::history(&project.lockfile, &[commit], |all| needed(all, commit)));
         Ok(Some((versions, history.transpose()?.unwrap_or_default())))
     });
     let (versions, history) = match looked {

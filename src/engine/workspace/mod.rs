@@ -4,7 +4,7 @@
 pub(crate) mod asset_ids;
 pub(crate) mod changed_part;
 pub(crate) mod committed;
-mod finished_uploads;
+pub(in crate::engine) mod finished_uploads;
 pub(crate) mod gather;
 pub(crate) mod git;
 pub(crate) mod lockfile;

@@ -31,7 +31,7 @@ fn ask_git(project: &Project, desired: &Desired) -> Result<Option<UnseenHistory>
         return Ok(None);
     }
     let Some(commit) = ask::versions(&project.lockfile)?.commit else { return Ok(None) };
-    let history = ask::history(&project.lockfile, &commit, lost_entries::needed)?;
+    let history = ask::history(&project.lockfile, &[&commit], |all| lost_entries::needed(all, &commit))?;
     let has = |commit: &str| at_commit::has(&project.lockfile, commit);
     let (gap, from) = match lost_entries::history_end(&history, &commit, &last, has)? {
         Some(HistoryEnd::NoEarlierCommit(from)) => (HistoryGap::Shallow, from),

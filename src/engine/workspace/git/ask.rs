@@ -149,20 +149,21 @@ pub(crate) struct FileHistory {
     pub contents: BTreeMap<String, Vec<u8>>,
 }
 
-/// Returns the history of `file` that leads to `commit`, with the contents that `needed` names.
+/// Returns the history of `file` that leads to the commits that `from` selects for `git rev-list`, with
+/// the contents that `needed` names.
 ///
 /// # Errors
 /// Returns why it is unknown: lower case, no full stop.
 pub(crate) fn history(
     file: &Path,
-    commit: &str,
-    needed: impl FnOnce(&[FileCommit], &str) -> BTreeSet<String>,
+    from: &[&str],
+    needed: impl FnOnce(&[FileCommit]) -> BTreeSet<String>,
 ) -> Result<FileHistory, String> {
     let Some(place) = CheckoutFile::of(file)? else { return Ok(FileHistory::default()) };
     // Without `--full-history`, git follows only the side of a merge that has the same content.
     let newest = format!("--max-count={COMMITS}");
-    let query =
-        ["--literal-pathspecs", "rev-list", "--full-history", "--parents", &newest, commit, "--", &place.inside];
+    let options = ["--literal-pathspecs", "rev-list", "--full-history", "--parents", &newest];
+    let query = [&options, from, &["--", &place.inside]].concat();
     let listed = place.ask_for(&query, b"", LIST)?;
     if !listed.status.success() {
         return Err(why(&listed));
@@ -182,7 +183,7 @@ pub(crate) fn history(
         let blob = blob.map(|(name, _)| name.to_owned());
         history.commits.push(FileCommit { commit, parents: names.collect(), blob });
     }
-    let needed = needed(&history.commits, commit);
+    let needed = needed(&history.commits);
     history.contents = place.contents(blobs.into_iter().flatten().filter(|(name, _)| needed.contains(*name)))?;
     Ok(history)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::content::{in_lockfile, parse};
 use super::{KeepError, Lockfile};
-use crate::engine::workspace::finished_uploads;
+use crate::engine::workspace::finished_uploads::FinishedUploads;
 use crate::engine::workspace::git;
 use crate::engine::workspace::lost_entries::{self, Compared};
 use crate::engine::workspace::missing_lockfile;
@@ -169,20 +169,19 @@ impl Lockfile {
         Ok((ledger, compared))
     }
 
-    /// Closes open uploads that another machine finished, as git's history of the lockfile shows. Runs
-    /// on another thread, since it runs git.
+    /// Closes uploads in doubt that another machine finished, as git's history of the lockfile shows.
     async fn close_finished(&self, state_cache: &StateCache, ledger: &Ledger) -> Result<(), StateCacheError> {
         let in_question = state_cache.read(|recorded| finished::in_question(recorded, ledger));
-        if in_question.is_empty() {
-            return Ok(());
-        }
-        let (project, remote) = (self.project.clone(), self.remote.clone());
-        let looked = tokio::task::spawn_blocking(move || finished_uploads::find(&project, &remote, &in_question)).await;
-        let over = looked.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        let over = self.finished_uploads().find(in_question).await;
         if !over.is_empty() {
             state_cache.commit_with(|recorded| finished::close(recorded, &over)).await?;
         }
         Ok(())
+    }
+
+    /// Returns what finds uploads that another machine finished.
+    pub(in crate::engine) fn finished_uploads(&self) -> FinishedUploads {
+        FinishedUploads::new(&self.project, &self.remote)
     }
 
     /// Remembers what the missing file had, until there is one again: the state forgets that next, and
