@@ -18,6 +18,15 @@ pub(crate) struct FileLock {
     file: File,
 }
 
+impl Drop for FileLock {
+    /// Closing the file alone would leave it locked for as long as a process that another thread is
+    /// just starting shares it.
+    fn drop(&mut self) {
+        // Closing it frees it too.
+        let _ = self.file.unlock();
+    }
+}
+
 impl FileLock {
     /// Locks the file at `path` without waiting, and creates it if it is missing. `None` if another
     /// process holds it.
@@ -76,7 +85,10 @@ pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
         Err(error) => return Err(error),
     };
     match file.try_lock_shared() {
-        Ok(()) => Ok(false),
+        Ok(()) => {
+            drop(FileLock { file });
+            Ok(false)
+        }
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),
     }
@@ -106,5 +118,17 @@ mod tests {
         assert!(!is_locked(&path).unwrap());
         assert!(FileLock::try_acquire(&path).unwrap().is_some());
         assert!(FileLock::try_acquire(&folder.path().join("none/x.lock")).is_err());
+    }
+
+    #[test]
+    fn dropping_a_lock_frees_it_even_if_a_child_process_shares_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        let held = FileLock::try_acquire(&path).unwrap().unwrap();
+        // What a child has between its start and its program's.
+        let shared = held.file.try_clone().unwrap();
+        drop(held);
+        assert!(!is_locked(&path).unwrap());
+        drop(shared);
     }
 }
