@@ -5,17 +5,31 @@
 //! missing assets would be uploaded again, so such a state is damaged. The digest is the exclusive
 //! or of one digest per row, so the cost of an update depends only on the change.
 
+use std::fmt::Write as _;
+
 use rusqlite::{Connection, Result, Row};
 
 use super::rows;
 use crate::model::address::Address;
 use crate::model::digest::FieldDigest;
 
+/// The length of two numbers and a hash in hex, at most.
+const TEXT: usize = 20 + 20 + 64;
+
 /// Returns the digest of one revision: the address, the asset, its version and its content.
 pub(super) fn of(address: &str, asset_id: i64, version: i64, content: Option<&[u8]>) -> u64 {
+    // One piece of memory for all: each row of the state comes here.
+    let mut text = String::with_capacity(TEXT);
+    let mut end_of = |number: i64| {
+        let _ = write!(text, "{number}");
+        text.len()
+    };
+    let (id_end, version_end) = (end_of(asset_id), end_of(version));
     let digits = content.into_iter().flatten().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    let content: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
-    FieldDigest::of_parts([address, &asset_id.to_string(), &version.to_string(), &content]).bits()
+    text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
+    let (numbers, content) = text.split_at(version_end);
+    let (asset_id, version) = numbers.split_at(id_end);
+    FieldDigest::of_parts([address, asset_id, version, content]).bits()
 }
 
 /// Returns the digest of a row with address, asset, version and content, under `address` if that is
