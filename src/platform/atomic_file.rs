@@ -194,28 +194,11 @@ pub(crate) fn keep_room(path: &Path, bytes: u64) -> Result<Room, AtomicWriteErro
     let (folder, _) = split(path).map_err(reach)?;
     permissions(path).map_err(reach)?;
     let blocks = tempfile::tempfile_in(folder);
-    let mut blocks = blocks.map_err(|source| AtomicWriteError::Create { path: path.to_owned(), source })?;
-    match reserve(&mut blocks, bytes) {
+    let blocks = blocks.map_err(|source| AtomicWriteError::Create { path: path.to_owned(), source })?;
+    match space::lengthen(&blocks, 0, bytes) {
         Ok(()) => Ok(Room { bytes, _blocks: blocks }),
         Err(source) => Err(AtomicWriteError::Write { path: path.to_owned(), source }),
     }
-}
-
-/// Makes the file system give `bytes` bytes to an empty file.
-fn reserve(file: &mut File, bytes: u64) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::{FallocateFlags, fallocate};
-        use rustix::io::Errno;
-
-        match fallocate(&*file, FallocateFlags::empty(), 0, bytes) {
-            Ok(()) => return Ok(()),
-            // Not every file system can; writing does it everywhere.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    io::copy(&mut io::Read::take(io::repeat(0), bytes), file).map(drop)
 }
 
 /// Returns the permissions of the existing file, if any; a new one gets the usual ones. Even if the

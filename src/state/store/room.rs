@@ -17,6 +17,7 @@ use std::sync::Arc;
 use super::Store;
 use crate::platform::file_id::FileId;
 use crate::platform::own_file::{self, How};
+use crate::platform::space;
 use crate::state::error::StateError;
 
 /// The free pages of the log before anything is sent. An upload writes 10 to 30 of them in two
@@ -100,12 +101,10 @@ impl Store {
     }
 }
 
-/// Makes a file at least `least` bytes long, and `step` bytes longer if it must grow. It writes
-/// real zeros, since a hole has no blocks. It changes only the `own` file: another process may
-/// write to one that took its place.
+/// Makes a file at least `least` bytes long, and `step` bytes longer if it must grow. It changes
+/// only the `own` file: another process may write to one that took its place.
 fn lengthen(path: &Path, own: Option<FileId>, least: u64, step: u64) -> io::Result<()> {
-    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-    let mut file = own_file::open(path, How::Append)?;
+    let file = own_file::open(path, How::Append)?;
     if Some(FileId::of(&file)?) != own {
         return Err(io::Error::new(io::ErrorKind::NotFound, "another file took the place of the log"));
     }
@@ -113,13 +112,7 @@ fn lengthen(path: &Path, own: Option<FileId>, least: u64, step: u64) -> io::Resu
     if length >= least {
         return Ok(());
     }
-    let mut missing = least.saturating_add(step).saturating_sub(length);
-    while missing > 0 {
-        let part = ZEROS.get(..usize::try_from(missing).unwrap_or(usize::MAX)).unwrap_or(&ZEROS);
-        file.write_all(part)?;
-        missing = missing.saturating_sub(part.len() as u64);
-    }
-    file.sync_all()
+    space::lengthen(&file, length, least.saturating_add(step).saturating_sub(length))
 }
 
 /// Creates the note, which says that nothing is lost, if it is missing.
