@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::gather::in_progress_now;
 use super::git;
+use super::lockfile::Stamp;
 use super::plan_inputs::{PlanInputs, checksum};
 use super::project::Project;
 use super::settled::ChangedFiles;
@@ -67,6 +68,11 @@ impl WantedPart {
     /// Returns the commit at which there was nothing to do and the one of now, if they differ.
     pub(super) fn moved(&self) -> Option<(&str, &str)> {
         self.change.moved()
+    }
+
+    /// What the file system says of the lockfile that the state knows.
+    pub(super) const fn lockfile(&self) -> Stamp {
+        self.change.lockfile
     }
 
     /// The number of assets in the manifest.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use self::content::{begun_in, text};
 pub(crate) use self::content::{parse, would_change};
-use self::read::Stamp;
+pub(super) use self::read::Stamp;
 pub(crate) use self::write::{LockfileWrite, WriteDone};
 use self::write::{MadeFrom, RoomLeft, WriteEnd, WriteInputs};
 use crate::engine::workspace::git;
@@ -135,8 +135,9 @@ impl Lockfile {
     }
 
     /// Begins with a file that says all of the state, of which only a part is loaded, and that is
-    /// not read. `moved` are the commit with which it was compared, if that says all of another
-    /// one, and that one. Returns `false`, and does nothing, if it has to be read.
+    /// not read: `stamp` is of when it was known. `moved` are the commit with which it was compared,
+    /// if that says all of another one, and that one. Returns `false`, and does nothing, if it has to
+    /// be read.
     ///
     /// # Errors
     /// When the state can't be written.
@@ -144,6 +145,7 @@ impl Lockfile {
         &mut self,
         state_cache: &StateCache,
         moved: Option<(&str, &str)>,
+        stamp: Stamp,
     ) -> Result<bool, StateCacheError> {
         let head = git::head(&self.project.root);
         let (compared, now) = moved.unwrap_or((&head, &head));
@@ -157,7 +159,7 @@ impl Lockfile {
             self.compared = Some(head.clone());
             state_cache.store().set_lockfile_compared(self.compared.clone()).await?;
         }
-        (self.only_changes, self.head, self.length) = (true, head, length);
+        (self.only_changes, self.head, self.length, self.stamp) = (true, head, length, Some(stamp));
         Ok(true)
     }
 

@@ -123,7 +123,7 @@ impl Session {
         let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), memory);
         let (project, notes, history) = (project.clone(), Vec::new(), Arc::default());
         let begins_with_part = match &part {
-            Some(part) => lockfile.begin_with_changes(&state_cache, part.moved()).await?,
+            Some(part) => lockfile.begin_with_changes(&state_cache, part.moved(), part.lockfile()).await?,
             None => false,
         };
         if begins_with_part {

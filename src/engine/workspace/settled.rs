@@ -21,6 +21,7 @@ use crate::engine::workspace::committed;
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::git;
 use crate::engine::workspace::git::since;
+use crate::engine::workspace::lockfile::Stamp;
 use crate::engine::workspace::outputs::{OutputFile, OutputState};
 use crate::engine::workspace::plan_inputs::{CheckoutState, GitState, PlanInputs, checksum, update};
 use crate::engine::workspace::project::Project;
@@ -79,6 +80,7 @@ pub(crate) struct OpenProof<'a> {
     manifest: Manifest,
     text: String,
     own: OwnFiles,
+    lockfile: Stamp,
     git: ProvedGit,
     store: Store,
     proof: SettledProof,
@@ -111,6 +113,8 @@ pub(crate) struct ChangedFiles {
     pub(super) text: String,
     /// What the proof depends on beside them.
     own: OwnFiles,
+    /// The lockfile as it was found to be the known one.
+    pub(super) lockfile: Stamp,
     git: ProvedGit,
     /// What all files look like now.
     pub(super) digest: TreeDigest,
@@ -167,8 +171,9 @@ pub(crate) fn look(project: &Project, remote: &str) -> Look {
         let known = |folder: &str| open.store.load_files_in(folder).ok();
         let mut files = parts.changed_since(&open.proof.parts, &project.root, &selection, SOME, known)?;
         files.extend(open.proof.recent.iter().flatten().cloned());
-        let OpenProof { manifest, text, own, git, proof, .. } = open;
-        Some(Look::Changed(Box::new(ChangedFiles { proof, manifest, text, own, git, digest, parts, files })))
+        let OpenProof { manifest, text, own, lockfile, git, proof, .. } = open;
+        let changed = ChangedFiles { proof, manifest, text, own, lockfile, git, digest, parts, files };
+        Some(Look::Changed(Box::new(changed)))
     };
     look().unwrap_or(Look::Unknown)
 }
@@ -226,7 +231,8 @@ fn open_for_change<'a>(project: &'a Project, remote: &str) -> Option<OpenProof<'
     }
     let (manifest, text) = read_manifest(project).ok()?;
     let CheckoutState { branch, git } = CheckoutState::now(project)?;
-    let own = OwnFiles::look(checksum(text.as_bytes(), &branch), project, &manifest, clock::as_nanoseconds(now))?;
+    let now_ns = clock::as_nanoseconds(now);
+    let own = OwnFiles::look(checksum(text.as_bytes(), &branch), project, &manifest, now_ns)?;
     if own.digest() != proof.inputs {
         return None;
     }
@@ -235,7 +241,8 @@ fn open_for_change<'a>(project: &'a Project, remote: &str) -> Option<OpenProof<'
         (lockfile::fingerprint_at(&project.lockfile).ok()?? == known).then_some(())?;
     }
     let git = prove_git(project, &proof, git)?;
-    Some(OpenProof { project, manifest, text, own, git, store, proof })
+    let lockfile = Stamp::of(own.lockfile, now_ns);
+    Some(OpenProof { project, manifest, text, own, lockfile, git, store, proof })
 }
 
 /// Returns git's commit and index, if they are those of the proof, or plain later ones of which git

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write};
 use std::path::Path;
 
+use memchr::memchr;
+
 use super::error::{LockfileError, LockfilePosition};
 use super::next::NextText;
 use super::write::write;
@@ -87,8 +89,7 @@ impl FileSum {
         }
         let mut rest = bytes;
         // Most have none, and are read often.
-        while rest.contains(&b'\r') {
-            let at = rest.iter().position(|byte| *byte == b'\r').unwrap_or(rest.len());
+        while let Some(at) = memchr(b'\r', rest) {
             let (line, end) = rest.split_at(at);
             self.checksum.update(line);
             rest = end.get(1..).unwrap_or_default();
@@ -102,6 +103,7 @@ impl FileSum {
     }
 
     fn finish(mut self) -> String {
+        tracing::debug!("the lockfile was summed up");
         if self.is_open {
             self.checksum.update(b"\r");
         }

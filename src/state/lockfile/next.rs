@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::Range;
 
+use memchr::memchr;
+
 use super::LockfileEntry;
 use super::parse::parse_entry;
 use super::write::{foot, head, push_entry};
@@ -103,7 +105,7 @@ impl<'a> LockfileText<'a> {
         let entries = text.strip_prefix(head.as_bytes())?.strip_suffix(foot.as_bytes())?;
         let found = Self { text, entries: (head.len(), head.len() + entries.len()) };
         // Git's other line ends may be in some lines only.
-        if entries.contains(&b'\r') {
+        if memchr(b'\r', entries).is_some() {
             return None;
         }
         let Some(last) = entries.len().checked_sub(1) else { return Some(found) };

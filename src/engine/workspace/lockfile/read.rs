@@ -26,19 +26,23 @@ const TICK_NS: i64 = 20_000_000;
 
 /// What the file system said of the lockfile when its content was known.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stamp {
+pub(in crate::engine::workspace) struct Stamp {
     state: Fingerprint,
     /// Every change since changes what the file system says.
     shows_changes: bool,
 }
 
 impl Stamp {
+    /// Returns what the file system said at `looked_at_ns`, before it was known what the file holds.
+    pub(in crate::engine::workspace) fn of(state: Fingerprint, looked_at_ns: i64) -> Self {
+        Self { state, shows_changes: files::is_unchanged_since(&state, looked_at_ns) }
+    }
+
     /// Returns what the file system says now; `None` if there is no such file. Its content has to be
     /// read after that.
     pub(super) fn now(path: &Path) -> Option<Self> {
         let looked_at_ns = clock::nanoseconds();
-        let state = fingerprint::of_file(path)?;
-        Some(Self { state, shows_changes: files::is_unchanged_since(&state, looked_at_ns) })
+        Some(Self::of(fingerprint::of_file(path)?, looked_at_ns))
     }
 
     /// Returns what the file system says of a file that was written just now with this text, once
