@@ -51,7 +51,9 @@ fn found(told: &Value, kind: &str) -> Vec<String> {
 
 /// The actions of a plan without a key.
 fn planned(project: &Project) -> Value {
-    let ran = without_key(project, &["plan", "--json"]).expect(0);
+    // It fails where the tool's own output is still to be adopted.
+    let ran = without_key(project, &["plan", "--json"]);
+    assert!([0, 1].contains(&ran.code), "{}{}", ran.stdout, ran.stderr);
     let plan: Value = serde_json::from_str(&ran.stdout).unwrap();
     plan["summary"].clone()
 }
