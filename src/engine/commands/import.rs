@@ -4,7 +4,9 @@
 //! Read next: [`super::resolve`] for other decisions of a person, `src/plan/moves.rs` for the
 //! choices that an import makes.
 
-use std::cmp::Reverse;
+mod left;
+
+use left::{left_with, losers};
 
 use crate::cloud::failure::Failure;
 use crate::engine::commands::error::{self, CommandError};
@@ -306,7 +308,12 @@ pub(crate) async fn import(
     let before = context.state_cache.read(|recorded| last(recorded.assets.get(address)?));
     let decide = |recorded: &Recorded| {
         moved_from = left_with(desired, recorded, wish);
-        import.changes(recorded, moved_from.as_ref())
+        let losers = losers(desired, recorded, wish, moved_from.as_ref());
+        let changes = import.changes(recorded, moved_from.as_ref(), &losers);
+        if moved_from.is_none() && !matches!(fit, ImportFit::Unused { .. }) {
+            moved_from = losers.into_iter().next();
+        }
+        changes
     };
     context.state_cache.commit_with(decide).await?;
     let number = context
@@ -376,23 +383,6 @@ fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>)
     }
 }
 
-/// Returns the address that left the manifest with this asset; of several, the one that knows the
-/// newest revision of it, then the one that left last, then the one that made it.
-fn left_with(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) -> Option<Address> {
-    let ImportRequest { address, asset_id, .. } = wish;
-    if recorded.assets.get(address).is_some_and(|record| !record.history.is_empty()) {
-        return None;
-    }
-    let left = recorded.assets.iter().filter(|(other, record)| {
-        record.in_lockfile.is_any() && !desired.assets.contains_key(*other) && other != &address
-    });
-    let with = left.filter_map(|(other, record)| {
-        let (key, fact) = last(record)?;
-        (key.asset_id == asset_id).then_some((Reverse(key.version), record.removed, fact.shared, other))
-    });
-    with.min().map(|(.., other)| other.clone())
-}
-
 /// Returns how the asset differs from the manifest. A fact that Roblox doesn't state can't be
 /// checked, so it counts as a difference.
 fn difference(want: &DesiredAsset, asset_type: AssetType, asset: &RemoteAsset) -> Option<String> {
@@ -431,7 +421,7 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    fn changes(&self, recorded: &Recorded, moved_from: Option<&Address>) -> Vec<Change> {
+    fn changes(&self, recorded: &Recorded, moved_from: Option<&Address>, losers: &[Address]) -> Vec<Change> {
         let Self { wish: ImportRequest { address, asset_id, .. }, identity, content, fit, asset, .. } = self;
         let address = || Address::clone(address);
         let now = clock::now();
@@ -477,6 +467,14 @@ impl Import<'_> {
             history.add(key, RevisionFact { ordinal: history.next_ordinal(), kind: Some(identity.kind()), ..fact });
         }
         if !matches!(fit, ImportFit::Unused { .. }) {
+            let pinned = recorded.assets.get(moved_from.unwrap_or(&address())).and_then(|record| *record.pinned);
+            for from in losers {
+                changes.push(Change::MoveAsset { from: from.clone(), to: address(), asset_id: *asset_id });
+            }
+            // Where its own last rollback led counts for more than where that of another name did.
+            if pinned.is_some() && !losers.is_empty() {
+                changes.push(Change::SetPinnedAt { address: address(), pinned });
+            }
             // The user's choice counts for more than the lockfile's, until it is written there.
             let preferred = history.prefer(*asset_id, identity.kind()).into_iter();
             changes.extend(preferred.map(|(asset_id, listing)| Change::SetListing {

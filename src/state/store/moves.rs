@@ -118,6 +118,13 @@ pub(super) fn move_asset(
                 AND upload IN (SELECT upload FROM possible_duplicates WHERE address = ?2)",
         )?
         .execute((from.as_str(), to.as_str()))?;
+    // Earlier names of one that left the manifest are names of what was taken over from it.
+    connection
+        .prepare_cached(
+            "UPDATE former_names SET address = ?2 WHERE address = ?1
+                AND EXISTS (SELECT 1 FROM assets WHERE address = ?1 AND removed_at IS NOT NULL)",
+        )?
+        .execute((from.as_str(), to.as_str()))?;
     let is_left: bool = connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM revisions WHERE address = ?1)
@@ -132,7 +139,7 @@ pub(super) fn move_asset(
         .prepare_cached("UPDATE attempts SET address = ?2 WHERE address = ?1")?
         .execute((from.as_str(), to.as_str()))?;
     connection.prepare_cached("DELETE FROM assets WHERE address = ?1")?.execute([from.as_str()])?;
-    Ok(())
+    remember_name(connection, from, to)
 }
 
 fn facts_of(

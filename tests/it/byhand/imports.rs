@@ -215,6 +215,59 @@ fn a_model_is_taken_over_again_and_again_from_the_name_that_had_it_last() {
     is_settled(&remote, &project);
 }
 
+/// Also on other machines, and after a merge with a branch from before.
+#[test]
+fn a_name_that_left_loses_its_asset_to_the_one_that_takes_it_over() {
+    let remote = remote(&[]);
+    let manifest = "[creator]\nuser_id = 1\n[globs.m]\npath = \"m/*.rbxmx\"\n";
+    let project = Project::new(manifest).at(&remote.url());
+    let rename = |from: &str, to: &str| {
+        project.remove(&format!("m/{from}.rbxmx"));
+        project.write(&format!("m/{to}.rbxmx"), rbxmx(to));
+    };
+    project.write("m/a.rbxmx", rbxmx("a"));
+    project.sync();
+    let (id, before) = (asset_id(&project, "m/a.rbxmx"), project.read("assets.lock.toml"));
+    let first = id.to_string();
+    // Each is synced under its new name before it is taken over.
+    for (from, to) in [("a", "b"), ("b", "c")] {
+        rename(from, to);
+        project.sync();
+        let (_, told) = project.json(&["import", &format!("m/{to}.rbxmx"), &first]);
+        assert_eq!(told["moved_from"], json!(format!("m/{from}.rbxmx")), "{told:#}");
+        project.sync();
+        is_settled(&remote, &project);
+    }
+    let check = |when: &str| {
+        let rows = project.json(&["status"]).1["assets"].clone();
+        let with: Vec<_> = rows.as_array().unwrap().iter().filter(|row| row["asset_id"] == id).collect();
+        assert_eq!(with.len(), 1, "{when}: {rows:#}");
+        assert_eq!((&with[0]["address"], &with[0]["state"]), (&json!("m/c.rbxmx"), &json!("synced")), "{when}");
+        let revisions = project.json(&["history", "m/c.rbxmx"]).1["revisions"].clone();
+        let of_first = revisions.as_array().unwrap().iter().filter(|one| one["asset_id"] == id);
+        let contents: Vec<_> = of_first.map(|one| one["content_hash"].clone()).collect();
+        assert_eq!(contents, ["a", "b", "c"].map(|text| json!(hash(rbxmx(text).as_bytes()))), "{when}: {revisions:#}");
+    };
+    check("here");
+    let told = project.run(&["status", "m/a.rbxmx"]).expect(1).stderr;
+    assert!(told.contains("it is called `m/c.rbxmx` now"), "{told}");
+    let lockfile = project.read("assets.lock.toml");
+    project.remove_state();
+    check("in a clone");
+    // A branch from before doesn't bring it back.
+    project.write("base.toml", &before);
+    project.write("ours.toml", &lockfile);
+    project.write("theirs.toml", &before);
+    project.run(&["lockfile", "merge", "base.toml", "ours.toml", "theirs.toml"]).expect(0);
+    assert_eq!(project.read("ours.toml"), lockfile);
+    // Its old file doesn't stop the asset's new name.
+    project.sync();
+    project.write("m/a.rbxmx", rbxmx("a"));
+    let plan = project.run(&["plan"]).stdout;
+    assert!(!plan.contains("m/c.rbxmx` has the same asset"), "{plan}");
+    assert_eq!(row(&project, "m/c.rbxmx")["state"], "synced", "{plan}");
+}
+
 #[test]
 fn an_imported_picture_with_other_content_than_the_file_does_not_pretend_to_be_used() {
     let remote = remote(&[]);
