@@ -96,6 +96,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) => return wrong_usage(error, &arguments),
     };
     let output = Printer::new(cli.global.json, cli.global.quiet, cli.global.verbose > 0);
+    // The service has no result but its log.
+    let is_logged = is_service(&cli.command) && cli.global.log_format == LogFormat::Json && !cli.global.json;
+    let output = if is_logged { output.logging() } else { output };
     colour(cli.global.color);
     invocation::remember(&cli.global);
     start_log(&cli);
@@ -203,10 +206,14 @@ fn colour(color: Color) {
     }
 }
 
+const fn is_service(command: &Command) -> bool {
+    matches!(command, Command::Sync(args) if !args.once)
+}
+
 fn start_log(cli: &Cli) {
     let global = &cli.global;
     // The service has no other output.
-    let service = matches!(&cli.command, Command::Sync(args) if !args.once);
+    let service = is_service(&cli.command);
     let form = match global.log_format {
         LogFormat::Text => logs::LogForm::Text,
         LogFormat::Json => logs::LogForm::Json,

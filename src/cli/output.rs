@@ -45,12 +45,28 @@ pub(super) struct Printer {
     json: bool,
     quiet: bool,
     verbose: bool,
+    /// Whoever reads the log finds in it all that there is to say.
+    logs: bool,
 }
 
 impl Printer {
     /// Text or JSON.
     pub(super) const fn new(json: bool, quiet: bool, verbose: bool) -> Self {
-        Self { json, quiet, verbose }
+        Self { json, quiet, verbose, logs: false }
+    }
+
+    /// Puts warnings, and why and how the command ended, into the log, which programs read.
+    pub(super) const fn logging(self) -> Self {
+        Self { logs: true, ..self }
+    }
+
+    /// Says that the command ended as it was told to.
+    pub(super) fn ended(self, text: &str) {
+        if self.logs {
+            tracing::info!("{text}");
+        } else {
+            self.line(text);
+        }
     }
 
     /// Whether details are wanted: the rules of actions, and a log.
@@ -129,7 +145,10 @@ impl Printer {
 
     /// The same for a problem with a hint, whose place only an annotation shows.
     pub(super) fn warning_at(self, problem: &ReportedProblem) {
-        if !self.json {
+        if self.logs {
+            let ReportedProblem { message, hint, .. } = problem;
+            tracing::warn!(hint, "{message}");
+        } else if !self.json {
             let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
             to_people(&presentable(&format!("{YELLOW}warning{YELLOW:#}: {}{hint}", problem.message)), fit::lines);
             annotate(AnnotationLevel::Warning, problem.clone());
@@ -162,6 +181,10 @@ impl Printer {
 
     /// Prints why the command failed.
     pub(super) fn failure(self, failure: &CommandFailure) {
+        if self.logs {
+            failure.problems.iter().for_each(log_problem);
+            return;
+        }
         if self.json {
             self.document(&json!({ "errors": problems_json(failure) }));
             return;
@@ -186,6 +209,12 @@ impl Printer {
         }
         annotate(AnnotationLevel::Error, problem.clone());
     }
+}
+
+/// Puts an error into the log, with its place and what to do in fields of their own.
+fn log_problem(ReportedProblem { message, hint, file, line, column }: &ReportedProblem) {
+    let [line, column] = [line, column].map(|number| number.map(|number| number as u64));
+    tracing::error!(hint, file, line, column, "{message}");
 }
 
 /// How much of a page is written at once, in bytes.

@@ -109,7 +109,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         embedded.stop().await;
     }
     ended?;
-    output.line("stopped");
+    output.ended("stopped");
     Ok(Exit::Success)
 }
 

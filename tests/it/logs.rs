@@ -87,3 +87,28 @@ fn files_that_are_not_in_git_are_told_once() {
     assert_eq!(service.log().matches("not in git").count(), 1, "{}", service.log());
     service.end();
 }
+
+/// A collector of logs finds the reason for a restart.
+#[test]
+fn json_also_says_why_and_how_the_service_ended() {
+    let (_remote, project) = start(Config::default());
+    let ends = |command: &mut std::process::Command| {
+        let ran = Ran::of(command.output().unwrap());
+        assert_eq!(ran.stdout, "");
+        let lines: Vec<serde_json::Value> =
+            ran.stderr.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+        (ran.code, lines.last().unwrap().clone())
+    };
+    let json = ["--log-format", "json", "sync"];
+    let (code, last) = ends(project.command(&json).env_remove("ROBLOX_API_KEY"));
+    assert_eq!((code, &last["level"], &last["message"]), (4, &"ERROR".into(), &"no API key".into()), "{last:#}");
+    assert!(last["hint"].is_string() && last["timestamp"].is_string(), "{last:#}");
+    let service = Service::start(&project, &["--log-format", "json"]);
+    service.says("all 2 assets are up to date");
+    let log = service.end();
+    let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["level"], &last["message"]), (&"INFO".into(), &"stopped".into()), "{log}");
+    project.write("assets.toml", "[creator]\nuser = 1\n");
+    let (code, last) = ends(&mut project.command(&json));
+    assert_eq!((code, &last["file"], &last["line"]), (3, &"assets.toml".into(), &2.into()), "{last:#}");
+}

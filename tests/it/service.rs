@@ -41,7 +41,7 @@ impl<'a> Service<'a> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let service = Self { project, child };
         // Not the end of "already".
-        service.says(" ready");
+        service.until("ready", || [" ready", "\"ready\""].iter().any(|word| service.log().contains(word)));
         service
     }
 
