@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::args::{Global, ImportArgs};
 use super::credential;
+use super::errors::problem;
 use super::exit::{CommandFailure, Exit};
 use super::interruption::Interruption;
 use super::invocation;
@@ -33,6 +34,9 @@ impl From<MoveError> for CommandFailure {
         let hint = error.hint();
         match error {
             MoveError::Gather(error) => error.into(),
+            MoveError::Syntax(ref mistake) => {
+                Self { problems: vec![problem(mistake)], ..Self::of(Exit::Unusable, &error, hint) }
+            }
             MoveError::Credential { .. } => Self::of(Exit::Credential, &error, hint),
             MoveError::NoCreator { .. } | MoveError::OtherCreator { .. } | MoveError::AllOfAnother { .. } => {
                 Self::of(Exit::Usage, &error, hint)

@@ -97,6 +97,16 @@ pub fn parse(bytes: &[u8], file: &str) -> Result<Manifest, Vec<Diagnostic>> {
     }
 }
 
+/// Returns the first mistake in the syntax of another tool's TOML, in the words and with the place of
+/// one in a manifest; `None` if it has none. It has no hint, which would repeat what stands there: the
+/// file may be none of the tool's, and hold a secret.
+pub(crate) fn syntax_mistake(text: &str, file: &str) -> Option<Diagnostic> {
+    let (source, mut report) = (ManifestSource::new(file, text.to_owned()), ErrorSink::default());
+    syntax::parse(&source, &mut report);
+    let first = report.into_diagnostics(&source).into_iter().next()?;
+    Some(Diagnostic { hint: None, quoted: false, also: Vec::new(), ..first })
+}
+
 impl Manifest {
     /// The text that was parsed.
     pub fn text(&self) -> &str {

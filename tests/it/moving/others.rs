@@ -89,6 +89,21 @@ fn the_commands_that_follow_a_move_name_the_server_of_the_move() {
     assert!(!others.is_empty() && others.iter().all(|line| line.ends_with(&server)), "{}", ran.stdout);
 }
 
+/// As a mistake in assets.toml, but without the line, which may hold a secret.
+#[test]
+fn a_mistake_in_another_tools_file_has_its_place() {
+    let remote = Remote::start();
+    let project = empty(&remote);
+    project.write("tarmac.toml", "name = \"game\"\n\n[[inputs]]\nglob = \"assets/**/*.png\"\n");
+    project.write("tarmac-manifest.toml", "[inputs.\"assets/a.png\"]\nhash = \"hunter2\"\nid = \n");
+    let from = ["import", "--from", "tarmac.toml", "--creator", "user:1"];
+    let said = without_key(&project, &from).expect(3).stderr;
+    assert_eq!(said, "error: tarmac-manifest.toml:3:6: the value is missing\n");
+    let (code, told) = project.json(&from);
+    let error = &told["errors"][0];
+    assert_eq!((code, &error["file"], &error["line"]), (3, &"tarmac-manifest.toml".into(), &3.into()), "{told:#}");
+}
+
 #[test]
 fn a_file_changed_since_tarmac_uploaded_it_is_listed_and_uploaded() {
     let remote = Remote::start();

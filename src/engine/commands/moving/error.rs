@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::engine::workspace::gather::GatherError;
+use crate::manifest::Diagnostic;
 use crate::model::ids::Creator;
 use crate::moving::{ReadError, Tool};
 use crate::platform::atomic_file::AtomicWriteError;
@@ -19,6 +20,9 @@ pub(crate) enum MoveError {
     /// A file of the tool doesn't have the tool's format.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// A file of the tool is no TOML.
+    #[error("{}", .0.message)]
+    Syntax(Box<Diagnostic>),
     /// The owner of the assets is unknown.
     #[error("{} doesn't say who owns the assets", .tool.file_name())]
     NoCreator { tool: Tool },
@@ -89,7 +93,7 @@ impl MoveError {
             Self::WouldUpload { .. } => Some("this is a bug in Macadam: please report it".to_owned()),
             Self::Write { source, .. } => source.hint().map(str::to_owned),
             Self::File { source, .. } => own_file::hint(source).map(str::to_owned),
-            Self::Gather(_) | Self::Lockfile(_) => None,
+            Self::Syntax(_) | Self::Gather(_) | Self::Lockfile(_) => None,
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::engine::workspace::gather::{GatherError, Gathered, LastScan, gather_m
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::saved_answer::SavedAnswer;
 use crate::files::{self, FilesInProgress};
-use crate::manifest;
+use crate::manifest::{self, Diagnostic};
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::file::FileCache;
@@ -106,7 +106,18 @@ pub(crate) fn read(tool: Tool, main: &Path, options: &SourceOptions) -> Result<S
         let Ok(path) = ProjectPath::new(path) else { return Ok(None) };
         read_text(&folder.join(path.as_str())).map_err(|error| ReadError::malformed(path.as_str(), chain(&error)))
     };
-    Ok(crate::moving::read(tool, &text, options, &fetch)?)
+    crate::moving::read(tool, &text, options, &fetch).map_err(|error| match syntax_mistake_in(folder, &error) {
+        Some(mistake) => MoveError::Syntax(Box::new(mistake)),
+        None => error.into(),
+    })
+}
+
+/// Returns the mistake for which a file is no TOML, if it is one that should be.
+fn syntax_mistake_in(folder: &Path, error: &ReadError) -> Option<Diagnostic> {
+    let ReadError::Malformed { file, .. } = error else { return None };
+    let is_toml = Path::new(file).extension().is_some_and(|extension| extension == "toml");
+    let text = read_text(&folder.join(file)).ok().flatten().filter(|_| is_toml)?;
+    manifest::syntax_mistake(&text, file)
 }
 
 fn chain(error: &MoveError) -> String {
