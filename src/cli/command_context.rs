@@ -21,6 +21,7 @@ use super::warnings;
 use crate::cloud::client::Client;
 use crate::engine::reconcile::once::{OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::remote::remote_clock::SET_CLOCK;
 use crate::engine::report::progress::silent;
 use crate::engine::report::run_report::{Outcome, RunReport, Stop};
 use crate::engine::workspace::gather::{Gathered, gather};
@@ -256,6 +257,9 @@ impl Shortfall {
     fn of_stop(stop: Option<&Stop>) -> Option<Self> {
         match stop? {
             Stop::Credential { message, hint } => Some(Self::new("failed", Exit::Credential, message, Some(hint))),
+            Stop::Clock { message } => {
+                Some(Self::new("waiting", Exit::Unreconciled, message, Some(&SET_CLOCK.to_owned())))
+            }
             Stop::State { message } => Some(Self::new("failed", Exit::Unusable, message, None)),
             Stop::Taken { message, hint } => Some(Self::new("failed", Exit::Busy, message, Some(hint))),
             Stop::Defect { message } => Some(Self { outcome: "failed", failure: CommandFailure::defect(message) }),

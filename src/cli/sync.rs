@@ -22,6 +22,7 @@ use super::unknown::unknown_address;
 use super::{ci, outputs, part, plan, service, target, values};
 use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::remote::remote_clock::SET_CLOCK;
 use crate::engine::report::progress::{WaitReason, silent};
 use crate::engine::report::run_report::{RunReport, Stop};
 use crate::engine::workspace::gather::read_manifest;
@@ -287,6 +288,7 @@ fn stopped(report: &RunReport) -> Option<CommandFailure> {
             let failure = CommandFailure::new(Exit::Credential, message);
             Some(if hint.is_empty() { failure } else { failure.hint(hint) })
         }
+        Stop::Clock { message } => Some(CommandFailure::new(Exit::Unreconciled, message).hint(SET_CLOCK)),
         Stop::State { message } => Some(CommandFailure::new(Exit::Unusable, message)),
         Stop::Taken { message, hint } => Some(CommandFailure::new(Exit::Busy, message).hint(hint)),
         Stop::Defect { message } => Some(CommandFailure::defect(message)),

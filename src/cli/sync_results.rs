@@ -201,7 +201,14 @@ fn show_summary(
     match &report.stop {
         Some(Stop::TimedOut) => output.warning("stopped, because the time of --timeout is over. Nothing is lost"),
         Some(Stop::Signal(_)) => output.warning("interrupted. Nothing is lost"),
-        Some(Stop::Credential { .. } | Stop::State { .. } | Stop::Taken { .. } | Stop::Defect { .. }) | None => {}
+        Some(
+            Stop::Credential { .. }
+            | Stop::Clock { .. }
+            | Stop::State { .. }
+            | Stop::Taken { .. }
+            | Stop::Defect { .. },
+        )
+        | None => {}
     }
     let in_sync = report.in_sync();
     let unwritten = report.outputs.iter().filter(|output| !output.state.is_current()).count() as u64;

@@ -79,14 +79,19 @@ impl Failure {
 
     /// Whether there was no connection, so that any other request would have failed alike.
     pub const fn is_without_connection(&self) -> bool {
-        matches!(self.source, Some(TransportError::Connect { .. }))
+        matches!(self.source, Some(TransportError::Connect { .. } | TransportError::Certificate { .. }))
+    }
+
+    /// Whether this machine's clock is probably wrong: Roblox's certificate isn't valid now.
+    pub const fn is_untimely(&self) -> bool {
+        matches!(self.source, Some(TransportError::Certificate { .. }))
     }
 
     /// Returns the failure with its causes. Where there was no connection it names no asset, since
     /// it is none's fault.
     pub fn cause(&self) -> String {
         match &self.source {
-            Some(source @ TransportError::Connect { .. }) => source.to_string(),
+            Some(source @ (TransportError::Connect { .. } | TransportError::Certificate { .. })) => source.to_string(),
             Some(source) => format!("{self}: {source}"),
             None => self.to_string(),
         }
@@ -125,6 +130,12 @@ pub enum TransportError {
         remote: String,
         /// The cause, in a person's words.
         why: String,
+    },
+    /// The certificate is expired or not yet valid by this machine's clock.
+    #[error("the certificate of {remote} isn't valid at this machine's time")]
+    Certificate {
+        /// The base URL.
+        remote: String,
     },
     /// The connection broke, or carried something other than HTTP.
     #[error("the connection to {remote} broke: {why}")]
@@ -165,7 +176,7 @@ impl TransportError {
     /// Returns the kind of breakage, for the table in [`super::class`].
     pub(super) const fn breakage(&self) -> Breakage {
         match self {
-            Self::Connect { .. } => Breakage::Connect,
+            Self::Connect { .. } | Self::Certificate { .. } => Breakage::Connect,
             Self::Connection { .. } | Self::Oversized(_) => Breakage::Connection,
             Self::Timeout { .. } => Breakage::Timeout,
             Self::Content(_) | Self::Length { .. } => Breakage::Content,
@@ -198,6 +209,18 @@ pub(super) fn cause_of(error: &(dyn std::error::Error + 'static)) -> String {
             text.split(" (os error ").next().unwrap_or_default().to_owned()
         }
     }
+}
+
+/// Whether a connection failed because a certificate is expired or not yet valid. The type of that
+/// error is the TLS library's own, so its words have to tell.
+pub(super) fn is_untimely(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let text = innermost.to_string();
+    let why = text.strip_prefix("invalid peer certificate: ");
+    why.is_some_and(|why| why.starts_with("certificate expired") || why.starts_with("certificate not valid yet"))
 }
 
 /// Makes Roblox's text fit for a terminal and a log: one line, cut, without the credential.

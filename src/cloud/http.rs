@@ -31,7 +31,7 @@ use tokio::time::timeout;
 use super::base::BaseUrl;
 use super::class::Sent;
 use super::endpoint::{ResponseHead, date_of};
-use super::failure::{RecordError, TransportError, cause_of};
+use super::failure::{RecordError, TransportError, cause_of, is_untimely};
 use super::secret::Credential;
 use super::timeouts::Timeouts;
 
@@ -285,6 +285,9 @@ impl HttpTransport {
     fn broken(&self, error: reqwest::Error) -> TransportError {
         let (remote, connect) = (self.remote.clone(), error.is_connect());
         let source = error.without_url();
+        if connect && is_untimely(&source) {
+            return TransportError::Certificate { remote };
+        }
         let why = cause_of(&source);
         if connect { TransportError::Connect { remote, why } } else { TransportError::Connection { remote, why } }
     }

@@ -391,6 +391,7 @@ pub(crate) async fn begin(
         let message = match context.stop.why() {
             Some(
                 Stop::Credential { message, .. }
+                | Stop::Clock { message }
                 | Stop::State { message }
                 | Stop::Taken { message, .. }
                 | Stop::Defect { message },

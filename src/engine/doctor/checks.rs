@@ -14,9 +14,10 @@ use super::check_result::{CheckResult, CheckTopic};
 use super::facts::{
     ConvertedFiles, GitFacts, KeyLookup, KnownToGit, LockfileFacts, OutputFacts, Publishing, StateFacts,
 };
-use crate::cloud::client::reach::Reached;
+use crate::cloud::client::reach::{ReachError, Reached};
+use crate::cloud::failure::TransportError;
 use crate::engine::remote::key::{self, KeyVerdict};
-use crate::engine::remote::remote_clock::{ClockOffset, SET_CLOCK};
+use crate::engine::remote::remote_clock::{self, ClockOffset, SET_CLOCK};
 use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::git::ask::Tracking;
 use crate::engine::workspace::unfinished_merge::UnfinishedMerge;
@@ -24,7 +25,7 @@ use crate::manifest::Diagnostic;
 use crate::model::ids::Creator;
 use crate::model::minute::Minute;
 use crate::model::proposed::quoted;
-use crate::model::shown::foreign;
+use crate::model::shown::{foreign, with_causes};
 use crate::model::unseen_history::FETCH_ALL;
 use crate::plan::Hold;
 use crate::plan::reason::hold::{HoldKind, HoldReason};
@@ -136,7 +137,7 @@ pub(super) fn line_endings(found: &ConvertedFiles) -> CheckResult {
 }
 
 /// Whether `remote` answers.
-pub(super) fn network(reached: &Result<Reached, String>, remote: &str) -> CheckResult {
+pub(super) fn network(reached: &Result<Reached, ReachError>, remote: &str) -> CheckResult {
     let topic = CheckTopic::Network;
     match reached {
         Ok(Reached { status, .. }) if *status >= 500 => CheckResult::warning(
@@ -145,9 +146,12 @@ pub(super) fn network(reached: &Result<Reached, String>, remote: &str) -> CheckR
             "Roblox may be down: see status.roblox.com. Macadam tries again by itself",
         ),
         Ok(_) => CheckResult::fine(topic, format!("{remote} answers")),
-        Err(why) => CheckResult::error(
+        Err(ReachError::Transport(TransportError::Certificate { .. })) => {
+            CheckResult::unchecked(topic, "nothing can be asked before the clock is right")
+        }
+        Err(error) => CheckResult::error(
             topic,
-            foreign(why).into_owned(),
+            foreign(&with_causes(error)).into_owned(),
             Some(
                 "check the connection of this machine, and whether a firewall or a proxy is in the way (Macadam \
                  respects HTTPS_PROXY)"
@@ -169,6 +173,11 @@ pub(super) fn clock(date: Option<Timestamp>, now: Timestamp) -> CheckResult {
     } else {
         CheckResult::fine(topic, "this machine's clock is right")
     }
+}
+
+/// The certificate of the remote isn't valid at this machine's time, as `message` says.
+pub(super) fn untimely(message: &str, now: Timestamp) -> CheckResult {
+    CheckResult::error(CheckTopic::Clock, remote_clock::untimely(message, now), Some(SET_CLOCK.to_owned()))
 }
 
 /// The API key, and whether it may change the assets of these creators.

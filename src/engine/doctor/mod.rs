@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use crate::cloud::base::BaseUrl;
 use crate::cloud::client::Client;
-use crate::cloud::client::reach::{Reached, reach};
+use crate::cloud::client::reach::{ReachError, Reached, reach};
+use crate::cloud::failure::TransportError;
 use crate::cloud::timeouts::Timeouts;
 use crate::engine::report::progress::Listener;
 use crate::engine::workspace::gather::{GatherError, read_manifest};
@@ -115,9 +116,15 @@ pub(crate) fn local(project: &Project, remote: &str, is_local: bool, listener: &
 /// Checks the way to the remote, and this machine's clock against the remote's. Sends one request,
 /// without a key. Also returns whether something answered.
 pub(crate) async fn network(base: &BaseUrl, timeouts: Timeouts) -> (Vec<CheckResult>, bool) {
-    let reached = reach(base, timeouts.at_most(PATIENCE)).await.map_err(|error| with_causes(&error));
+    let reached = reach(base, timeouts.at_most(PATIENCE)).await;
     let date = reached.as_ref().ok().and_then(|Reached { date, .. }| *date);
-    let results = vec![checks::network(&reached, base.as_str()), checks::clock(date, clock::now())];
+    let clock = match &reached {
+        Err(ReachError::Transport(error @ TransportError::Certificate { .. })) => {
+            checks::untimely(&error.to_string(), clock::now())
+        }
+        _ => checks::clock(date, clock::now()),
+    };
+    let results = vec![checks::network(&reached, base.as_str()), clock];
     (results, reached.is_ok())
 }
 

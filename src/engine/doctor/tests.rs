@@ -7,7 +7,8 @@ use super::checks;
 use super::facts::{
     ConvertedFiles, FreeSpace, GitFacts, KeyLookup, KnownToGit, LockfileFacts, OutputFacts, Publishing, StateFacts,
 };
-use crate::cloud::client::reach::Reached;
+use crate::cloud::client::reach::{ReachError, Reached};
+use crate::cloud::failure::TransportError;
 use crate::cloud::wire::key::{KeyFacts, read_key};
 use crate::engine::workspace::git::ask::Tracking;
 use crate::engine::workspace::unfinished_merge::UnfinishedMerge;
@@ -68,12 +69,16 @@ fn converted_line_endings_name_the_attribute_that_ends_them() {
 #[test]
 fn a_server_that_fails_is_not_a_network_that_fails() {
     let reached = |status| Ok(Reached { status, date: None });
-    let check_network = |reached: Result<Reached, String>, wanted: &str, words: &str| {
-        check(&[checks::network(&reached, "https://x")], wanted, words);
+    let check_network = |reached: Result<Reached, TransportError>, wanted: &str, words: &str| {
+        check(&[checks::network(&reached.map_err(ReachError::Transport), "https://x")], wanted, words);
     };
     check_network(reached(404), "network ok", "https://x answers");
     check_network(reached(503), "network warning", "status.roblox.com");
-    check_network(Err("no connection to https://x".to_owned()), "network error", "HTTPS_PROXY");
+    check_network(
+        Err(TransportError::Connect { remote: "https://x".to_owned(), why: "it was reset".to_owned() }),
+        "network error",
+        "HTTPS_PROXY",
+    );
 }
 
 #[test]

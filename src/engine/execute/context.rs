@@ -98,9 +98,9 @@ impl ExecutionContext {
         })
     }
 
-    /// Lets a panic in a step propagate to its caller.
-    pub(in crate::engine) fn propagating_panics(self) -> Self {
-        Self { panics: Panics::GoOn, ..self }
+    /// Lets a panic in a step propagate to its caller, and steps wait for what only a person can mend.
+    pub(in crate::engine) fn for_a_service(self) -> Self {
+        Self { panics: Panics::GoOn, outages: Outages::of_a_service(), ..self }
     }
 
     /// Checks what the key may do for these creators. Returns `false` if the run must end.

@@ -34,9 +34,10 @@ use crate::engine::remote::breaker::ResultBreaker;
 use crate::engine::remote::observe;
 use crate::engine::remote::outages::Outages;
 use crate::engine::remote::poller::Poller;
+use crate::engine::remote::remote_clock::untimely;
 use crate::engine::remote::throttle::Throttle;
 use crate::engine::report::progress::{Listener, ProgressEvent};
-use crate::engine::report::run_report::Outcome;
+use crate::engine::report::run_report::{Outcome, Stop};
 use crate::engine::workspace::finished_uploads::FinishedUploads;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::files;
@@ -133,6 +134,10 @@ impl Runner for Executor {
                     outcome
                 }
                 Ok(StepResult::Again { message }) if self.stop.is_triggered() => Outcome::TryLater { message },
+                Ok(StepResult::Again { message }) if self.outages.ends_the_run(&message) => {
+                    self.stop.trigger(Stop::Clock { message: untimely(&message, clock::now()) });
+                    Outcome::TryLater { message }
+                }
                 Ok(StepResult::Again { message }) => {
                     self.tell_of_another_try(step, &message, last.as_ref() == Some(&message));
                     due = self.due(&step.address);

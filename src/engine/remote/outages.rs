@@ -9,12 +9,26 @@ use crate::cloud::failure::Failure;
 /// The failures of this run that concern every request. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outages {
-    /// By their messages, and whether each was told.
-    seen: Arc<Mutex<BTreeMap<String, bool>>>,
+    /// By their messages.
+    seen: Arc<Mutex<BTreeMap<String, Outage>>>,
+    /// Whether to wait for what only a person can mend, as a service does.
+    waits: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Outage {
+    is_told: bool,
+    /// It lasts until somebody sets the clock.
+    is_untimely: bool,
 }
 
 impl Outages {
-    fn seen(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
+    /// Those of a service, which waits for what only a person can mend.
+    pub(crate) fn of_a_service() -> Self {
+        Self { waits: true, ..Self::default() }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<String, Outage>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -23,7 +37,8 @@ impl Outages {
     pub(crate) fn message(&self, failure: &Failure) -> String {
         let message = failure.cause();
         if failure.is_without_connection() {
-            self.seen().entry(message.clone()).or_default();
+            let is_untimely = failure.is_untimely();
+            self.seen().entry(message.clone()).or_insert(Outage { is_told: false, is_untimely });
         }
         message
     }
@@ -35,7 +50,13 @@ impl Outages {
 
     /// Returns whether it is told now for the first time.
     pub(crate) fn is_news(&self, message: &str) -> bool {
-        self.seen().get_mut(message).is_some_and(|told| !std::mem::replace(told, true))
+        self.seen().get_mut(message).is_some_and(|outage| !std::mem::replace(&mut outage.is_told, true))
+    }
+
+    /// Returns whether a run need not try again after this message: it can't succeed before somebody
+    /// sets the clock.
+    pub(crate) fn ends_the_run(&self, message: &str) -> bool {
+        !self.waits && self.seen().get(message).is_some_and(|outage| outage.is_untimely)
     }
 
     /// Records that something succeeded.

@@ -5,12 +5,19 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::model::minute::Minute;
+
 /// A clock that is off by more than this archives nothing. Below it, both clocks may well be kept
 /// right, and the answer was on its way for a while.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
 /// The remedy for a wrong clock.
 pub(crate) const SET_CLOCK: &str = "set the clock, and let it be kept right: `timedatectl set-ntp true`";
+
+/// Completes the message about a certificate that isn't valid at this machine's time.
+pub(crate) fn untimely(message: &str, now: Timestamp) -> String {
+    format!("{message}, {}: is the clock right?", Minute(now))
+}
 
 /// How far this machine's clock is ahead of the remote's; negative: behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

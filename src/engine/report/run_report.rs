@@ -73,6 +73,11 @@ pub(crate) enum Stop {
         /// The remedy.
         hint: String,
     },
+    /// This machine's clock is probably wrong: Roblox's certificate isn't valid now.
+    Clock {
+        /// The failure, with the time.
+        message: String,
+    },
     /// The time limit of the run was reached.
     TimedOut,
     /// A signal, with the exit code that it implies.

@@ -260,7 +260,7 @@ async fn context(
     // At any time somebody may save a file that players have.
     context.throttle.keep_reserve();
     // The workers catch a panic, so that it doesn't affect other addresses.
-    Ok(context.propagating_panics())
+    Ok(context.for_a_service())
 }
 
 /// The reason for a wakeup of the loop.
