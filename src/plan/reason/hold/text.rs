@@ -69,7 +69,7 @@ impl HoldReason {
             Self::OneOfSeveralLeft { from, asset_ids, .. } => {
                 choice_hint(address, &from.iter().zip(asset_ids.iter().copied()).collect::<Vec<_>>())
             }
-            Self::MayHaveMoved { .. } => "correct that first, so that nothing is uploaded twice".to_owned(),
+            Self::MayHaveMoved { why, .. } => format!("{}, so that nothing is uploaded twice", with_all_files(why)),
             Self::StillNamed { new: Some(new), .. } => format!("write `{new}` there"),
             Self::StillNamed { new: None, .. } => {
                 "remove the reference, or put the asset back into the manifest".to_owned()
@@ -256,6 +256,30 @@ impl fmt::Display for HoldReason {
                 why_text(*why)
             ),
         }
+    }
+}
+
+/// How to make a checkout show what was removed and what only is absent.
+fn with_all_files(why: &AbsenceReason) -> String {
+    match why {
+        AbsenceReason::SparseCheckout => "check out all files first: `git sparse-checkout disable`".to_owned(),
+        AbsenceReason::CheckoutUnread { .. } => "make git work here first; `git status` shows what is wrong".to_owned(),
+        AbsenceReason::NothingWanted => "put the assets back into the manifest first".to_owned(),
+        AbsenceReason::Unreadable => "give this user the right to read the folders first".to_owned(),
+        AbsenceReason::FolderMissing { folder, glob } => {
+            format!("put the folder `{folder}` there first, or remove [globs.{glob}]")
+        }
+        AbsenceReason::NeverCommitted { path, part: NeverCommitted::File } => {
+            let path = quoted(&foreign(path.as_str()));
+            format!("first commit {path} on the machine that has it, or its removal")
+        }
+        AbsenceReason::NeverCommitted { part: NeverCommitted::Entry, .. } => {
+            "first commit the manifest on the machine that uploaded it".to_owned()
+        }
+        AbsenceReason::NeverCommitted { part: NeverCommitted::Unknown, .. } => {
+            "first clone the repository anew, with its whole history".to_owned()
+        }
+        AbsenceReason::NeverCommitted { part: NeverCommitted::Shallow, .. } => FETCH_ALL.to_owned(),
     }
 }
 
