@@ -1,10 +1,14 @@
 //! `macadam history`: every revision of addresses, or one of them; with `--remote`, also as Roblox
 //! lists them.
 
+mod known;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+
+use known::{CommitLookup, KnownHistory};
 
 use super::args::{Global, HistoryArgs};
 use super::asset_words::{self, NamedWords};
@@ -13,53 +17,29 @@ use super::output::{Printer, TextStyle, paint, plural, stdout_columns};
 use super::progress::Bars;
 use super::second_copies;
 use super::selection::AddressSelection;
-use super::status::not_uploaded;
 use super::table::{Column, TextTable};
 use super::target::{self, ProjectTarget};
-use super::unknown::unknown_address;
 use crate::cloud::client::Client;
-use crate::engine::commands::forget::{self, ForgetError};
 use crate::engine::remote::revisions::{self, RemoteFacts, RemoteHistory, RemoteRevision, RemoteStatus};
 use crate::engine::remote::throttle::{self, Throttle};
-use crate::engine::report::asset_state::AssetState;
 use crate::engine::report::progress::Listener;
-use crate::engine::report::status::status;
+use crate::engine::workspace::lockfile_commits::LockfileCommit;
 use crate::engine::workspace::renamed::{self, Renamed};
-use crate::engine::workspace::settled::{self, SettledHistory};
 use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
-use crate::model::desired::Pin;
-use crate::model::history::{Numbers, Origin, RevisionFact, RevisionKey, RevisionState};
-use crate::model::ids::{AssetId, ContentHash, Revision};
+use crate::model::history::{Origin, RevisionKey, RevisionState};
+use crate::model::ids::{AssetId, Revision};
 use crate::model::minute::Minute;
-use crate::model::recorded::{PinnedAt, Record};
 use crate::model::shown;
-use crate::plan::current::last;
-use crate::plan::pinnable::{UsableRevisions, find};
+use crate::plan::pinnable::UsableRevisions;
 use crate::state::store::EventRow;
 
-/// The recorded history of an address.
-struct KnownHistory {
-    view: StateSnapshot,
-    /// Its events.
-    events: Vec<EventRow>,
-    address: Address,
-    record: Record,
-    /// The asset and the number of the revision that is current.
-    current: Option<(AssetId, u64)>,
-    /// The revision that the manifest pins it to.
-    pinned: Option<RevisionKey>,
-    /// The bytes of its file, where an earlier look tells.
-    file: Option<ContentHash>,
-    numbers: Numbers,
-    /// The asset whose revisions have numbers; `None`: all of them.
-    numbered: Option<AssetId>,
-    /// Its assets that are passed over for others that this checkout's lockfile has.
-    duplicates: BTreeSet<AssetId>,
-    /// What the manifest calls it now, if that is another name.
-    renamed: Option<Renamed>,
-}
+/// Stands for what is not known.
+const UNKNOWN: &str = "-";
+
+/// How many letters of a commit's name are shown: as many as git shows.
+const SHORT: usize = 7;
 
 /// The addresses and the revision that the person asked for.
 struct HistoryQuery {
@@ -102,136 +82,18 @@ impl HistoryQuery {
     }
 }
 
-impl KnownHistory {
-    /// Loads one address alone, if that is enough to know which revision is current.
-    fn load_alone(target: &ProjectTarget, wanted: &Address) -> Option<Self> {
-        let SettledHistory { status, record, events } = settled::history(&target.project, &target.remote, wanted)?;
-        // Another address is named then.
-        if record.history.iter().any(|(_, fact)| fact.shared) {
-            return None;
-        }
-        let current = status.asset_id.zip(status.revision);
-        let pinned = status.pin.and_then(|pin| Some(find(&record, pin).ok()?.0));
-        let view = StateSnapshot::default();
-        Some(Self::of(view, events, wanted.clone(), record, current, pinned, status.file_hash))
-    }
-
-    fn load(target: &ProjectTarget, wanted: &Address) -> Result<Self, CommandFailure> {
-        let view = StateSnapshot::open(&target.project, &target.remote)?;
-        let found = view.recorded.assets.iter().find(|(address, _)| *address == wanted);
-        let Some((address, record)) = found.map(|(address, record)| (address.clone(), record.clone())) else {
-            let forgotten = forget::forgotten_assets(&view.recorded, wanted);
-            if !forgotten.is_empty() {
-                let why = ForgetError::Already { address: wanted.clone(), asset_ids: forgotten };
-                return Err(why.into());
-            }
-            let named = status(&target.project, &target.remote).map(|status| status.rows).unwrap_or_default();
-            if let Some(row) = named.iter().find(|row| row.address == *wanted) {
-                return Err(not_uploaded(row, format!("`{wanted}` has no history: it isn't uploaded yet")));
-            }
-            let known = view.recorded.assets.keys().chain(named.iter().map(|row| &row.address));
-            return Err(unknown_address(wanted.as_str(), known.map(Address::as_str)));
-        };
-        // The manifest decides which asset is current; without a usable manifest it is the last
-        // one.
-        let rows = status(&target.project, &target.remote).map(|status| status.rows).unwrap_or_default();
-        let row = rows.iter().find(|row| row.address == address);
-        let known = || last(&record).map(|(key, _)| (key.asset_id, record.history.number(key)));
-        let current = row.map_or_else(known, |row| row.asset_id.zip(row.revision));
-        let pinned = row.and_then(|row| row.pin).and_then(|pin| Some(find(&record, pin).ok()?.0));
-        let file = row.and_then(|row| row.file_hash);
-        let events = StateSnapshot::events(&target.project, &target.remote, &address)?;
-        let has_left = row.is_none_or(|row| row.state == AssetState::Removed);
-        let look = || renamed::find(&target.project, &target.remote, &address).ok().flatten();
-        let renamed = if has_left { look() } else { None };
-        Ok(Self { renamed, ..Self::of(view, events, address, record, current, pinned, file) })
-    }
-
-    fn of(
-        view: StateSnapshot,
-        events: Vec<EventRow>,
-        address: Address,
-        record: Record,
-        current: Option<(AssetId, u64)>,
-        pinned: Option<RevisionKey>,
-        file: Option<ContentHash>,
-    ) -> Self {
-        let (numbers, numbered) = (record.history.numbers(), record.numbered());
-        let duplicates = record.history.duplicates(record.identity.kind());
-        Self { view, events, address, record, current, pinned, file, numbers, numbered, duplicates, renamed: None }
-    }
-
-    /// `None`: a revision of an asset that is not the one that counts, whose numbers it would
-    /// share.
-    fn number(&self, key: RevisionKey) -> Option<u64> {
-        self.numbered.is_none_or(|asset_id| asset_id == key.asset_id).then(|| self.numbers.of(key))
-    }
-
-    fn is_current(&self, seen: &RemoteRevision) -> bool {
-        seen.fact.is_some() && self.current == Some((seen.key.asset_id, self.numbers.of(seen.key)))
-    }
-
-    /// Whether it is passed over for the asset that this checkout's lockfile has.
-    fn is_duplicate(&self, seen: &RemoteRevision) -> bool {
-        seen.fact.is_some() && self.duplicates.contains(&seen.key.asset_id)
-    }
-
-    /// Whether it has the bytes that the file has now.
-    fn is_file(&self, seen: &RemoteRevision) -> bool {
-        self.file.is_some() && seen.fact.and_then(|fact| fact.content) == self.file
-    }
-
-    /// The revision whose bytes a rollback made current again, as another revision.
-    fn rollback_of(&self, seen: &RemoteRevision) -> Option<u64> {
-        let PinnedAt { pin, at, .. } = self.record.pinned.filter(|pinned| pinned.at == seen.key)?;
-        match pin {
-            Pin::Revision(revision) if at.version != Some(revision) => Some(revision.get()),
-            Pin::Revision(_) | Pin::Asset(_) => None,
-        }
-    }
-
-    /// Whether it is another address's upload, which this one shares.
-    fn is_shared(seen: &RemoteRevision) -> bool {
-        seen.fact.is_some_and(|fact| fact.shared)
-    }
-
-    /// The address that uploaded what this one shares, where it is known.
-    fn shared_with(&self, seen: &RemoteRevision) -> Option<&Address> {
-        let uploaded = |record: &Record| record.history.get(seen.key).is_some_and(|fact| !fact.shared);
-        let found = self.view.recorded.assets.iter().find(|(_, record)| uploaded(record));
-        found.map(|(address, _)| address).filter(|address| **address != self.address)
-    }
-
-    /// How it came to be, for a person.
-    fn how(&self, seen: &RemoteRevision) -> String {
-        match self.origin(seen).map_or("-", Origin::in_words) {
-            word if !Self::is_shared(seen) => word.to_owned(),
-            _ => self.shared_with(seen).map_or_else(|| "shared".to_owned(), |other| format!("shared with {other}")),
-        }
-    }
-
-    /// How it came to be; what only Roblox knows was made elsewhere.
-    fn origin(&self, seen: &RemoteRevision) -> Option<Origin> {
-        match seen.fact {
-            None => Some(Origin::Elsewhere),
-            // A lockfile doesn't tell how a revision was made, but where the last rollback led.
-            Some(RevisionFact { made: None, .. }) => self.rollback_of(seen).map(|_| Origin::Rollback),
-            Some(RevisionFact { made: Some((_, origin)), .. }) => Some(origin),
-        }
-    }
-}
-
 /// Shows them, oldest first.
 pub(super) fn run(output: Printer, global: &Global, args: &HistoryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let wish = HistoryQuery::read(&target, &args.words)?;
     wish.asked.tell(output);
-    let mut documents = Vec::new();
+    let (mut documents, mut commits) = (Vec::new(), CommitLookup::of(&target));
     for address in &wish.selection.addresses {
-        let known = match KnownHistory::load_alone(&target, address) {
+        let mut known = match KnownHistory::load_alone(&target, address) {
             Some(known) => known,
             None => KnownHistory::load(&target, address)?,
         };
+        commits.add_to(&mut known);
         let unasked = |(key, fact)| RemoteRevision { key, fact: Some(fact), remote: RemoteStatus::Unknown };
         let all = known.record.history.in_order().into_iter().map(unasked);
         let revisions: Vec<RemoteRevision> =
@@ -272,7 +134,9 @@ pub(super) async fn run_remote(output: Printer, global: &Global, args: &HistoryA
     let wish = HistoryQuery::read(&target, &args.words)?;
     wish.asked.tell(output);
     let all = wish.selection.addresses.iter().map(|address| KnownHistory::load(&target, address));
-    let all: Vec<KnownHistory> = all.collect::<Result<_, _>>()?;
+    let mut all: Vec<KnownHistory> = all.collect::<Result<_, _>>()?;
+    let mut commits = CommitLookup::of(&target);
+    all.iter_mut().for_each(|known| commits.add_to(known));
     let Some(first) = all.first() else { return Ok(Exit::Success) };
     let credential = target::credential(global, &target)?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
@@ -351,6 +215,7 @@ fn entry(known: &KnownHistory, seen: &RemoteRevision) -> Value {
         "asset_id": seen.key.asset_id.get(),
         "content_hash": fact.and_then(|fact| fact.content).map(|hash| hash.to_string()),
         "created_at": fact.and_then(|fact| fact.made).map(|(at, _)| at.to_string()),
+        "lockfile_commit": known.commits.get(&seen.key).map(|LockfileCommit { commit, at }| json!({ "commit": commit, "at": at.to_string() })),
         "action": if KnownHistory::is_shared(seen) { Some("share") } else { known.origin(seen).map(Origin::name) },
         "current": known.is_current(seen),
         "pinned": known.pinned == Some(seen.key),
@@ -400,6 +265,10 @@ fn show(output: Printer, known: &KnownHistory, revisions: &[RemoteRevision], ask
         output.line(table.head(columns));
         table.rows(columns).for_each(|row| output.line(row));
     }
+    if revisions.iter().any(|seen| known.commits.contains_key(&seen.key)) {
+        let note = "another machine uploaded what has a commit: the one that brought it into the lockfile";
+        output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
+    }
     if let Some(explained) = dashes(known, revisions) {
         output.line(format!("{} {explained}", paint(TextStyle::Quiet, "note")));
     }
@@ -415,7 +284,8 @@ fn show(output: Printer, known: &KnownHistory, revisions: &[RemoteRevision], ask
 
 /// What a `-` in the table means; `None` if it has none.
 fn dashes(known: &KnownHistory, revisions: &[RemoteRevision]) -> Option<String> {
-    let from_lockfile = |seen: &RemoteRevision| seen.fact.is_some_and(|fact| fact.made.is_none());
+    let is_undated = |seen: &RemoteRevision| seen.fact.is_some_and(|fact| fact.made.is_none());
+    let from_lockfile = |seen: &RemoteRevision| is_undated(seen) && !known.commits.contains_key(&seen.key);
     let meanings = [
         (revisions.iter().any(from_lockfile), "another machine uploaded it, and the lockfile doesn't say when and how"),
         (revisions.iter().any(|seen| seen.fact.is_none()), "Macadam doesn't know when somebody else made it"),
@@ -448,9 +318,16 @@ fn cells(known: &KnownHistory, seen: &RemoteRevision, asked: bool, form: fn(Asse
     let RemoteRevision { key, fact, .. } = seen;
     let hash = fact.and_then(|fact| fact.content);
     let content: String = hash.map_or_else(|| "unknown".to_owned(), |hash| hash.to_string().chars().take(12).collect());
-    let when = fact.and_then(|fact| fact.made).map(|(at, _)| Minute(at).to_string());
+    let commit = known.commits.get(key);
+    let when = fact.and_then(|fact| fact.made).map(|(at, _)| at).or(commit.map(|commit| commit.at));
+    let when = when.map(|at| Minute(at).to_string());
     let when = when.unwrap_or_else(|| "-".to_owned());
-    let by = known.how(seen);
+    let by = match (known.how(seen), commit) {
+        (how, Some(LockfileCommit { commit, .. })) if how == UNKNOWN => {
+            format!("commit {}", commit.get(..SHORT).unwrap_or(commit))
+        }
+        (how, _) => how,
+    };
     let by = if fact.is_none() { paint(TextStyle::Warning, by) } else { by };
     let remote = if asked { remote_column(seen.remote) } else { String::new() };
     let current = known.is_current(seen);

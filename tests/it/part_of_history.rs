@@ -64,6 +64,23 @@ fn a_shallow_clone_uploads_nothing_that_an_earlier_lockfile_may_have() {
 }
 
 #[test]
+fn a_renamed_file_in_a_shallow_clone_says_what_to_fetch() {
+    let ci = Ci::new(2);
+    let author = ci.machine();
+    ci.run(&author, &ONCE).expect(0);
+    push(&author, "synced");
+    author.git(&["mv", "ui/0.png", "ui/two.png"]);
+    push(&author, "renamed");
+    let machine = ci.hub.clone_partly("pipeline", &["--depth=1"]);
+    let plan = ci.json(&machine, &["plan"], 0);
+    assert!(held(&plan).contains(&("ui/two.png", "may_have_moved")), "{plan:#}");
+    let holds = plan["actions"].as_array().unwrap().iter().filter(|action| action["action"] == "hold");
+    for hold in holds {
+        assert!(hold["hint"].as_str().unwrap().contains("`git fetch --unshallow`"), "{hold:#}");
+    }
+}
+
+#[test]
 fn a_shallow_clone_uploads_what_its_commits_show_to_be_new() {
     let ci = dropped();
     let author = ci.machine();
@@ -358,4 +375,38 @@ fn a_service_in_a_shallow_clone_names_what_waits() {
     service.until_synced("ui/newer.png");
     service.end();
     assert_eq!(ci.creates(), 4);
+}
+
+/// The lockfile has no times: git has.
+#[test]
+fn history_names_the_commit_that_brought_a_revision_of_another_machine() {
+    let ci = Ci::new(2);
+    let author = ci.machine();
+    ci.run(&author, &ONCE).expect(0);
+    push(&author, "first sync");
+    add(&author, "ui/0.png", 9);
+    ci.run(&author, &ONCE).expect(0);
+    push(&author, "second sync");
+    author.write("readme.md", "a game\n");
+    push(&author, "later");
+    let commit = |at: &str| author.git(&["rev-parse", at]).trim().to_owned();
+    let machine = ci.machine();
+    let revisions = ci.json(&machine, &["history", "ui/0.png"], 0)["revisions"].clone();
+    let named = |at: usize| revisions[at]["lockfile_commit"]["commit"].as_str().unwrap().to_owned();
+    assert_eq!([named(0), named(1)], [commit("HEAD~2"), commit("HEAD~1")], "{revisions:#}");
+    let time = author.git(&["log", "-1", "--format=%ct", "HEAD~1"]).trim().parse::<i64>().unwrap();
+    let at = revisions[1]["lockfile_commit"]["at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(at.as_second(), time);
+    let told = ci.run(&machine, &["history", "ui/0.png"]).expect(0).stdout;
+    assert!(told.contains(&format!("UTC  commit {}", &commit("HEAD~1")[..7])), "{told}");
+    assert!(told.contains("the one that brought it into the lockfile") && !told.contains("`-`"), "{told}");
+    // The end of a shallow clone brought nothing.
+    let shallow = ci.hub.clone_partly("shallow", &["--depth=2"]);
+    let revisions = ci.json(&shallow, &["history", "ui/0.png"], 0)["revisions"].clone();
+    let all = revisions.as_array().unwrap().iter();
+    assert!(all.clone().all(|revision| revision["lockfile_commit"].is_null()), "{revisions:#}");
+    assert!(ci.run(&shallow, &["history", "ui/0.png"]).stdout.contains("`-`: another machine uploaded it"));
+    // Who uploaded it has its own time.
+    let own = ci.json(&author, &["history", "ui/0.png"], 0)["revisions"].clone();
+    assert!(own[0]["lockfile_commit"].is_null() && own[0]["created_at"].is_string(), "{own:#}");
 }

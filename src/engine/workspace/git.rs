@@ -28,6 +28,7 @@ const MAX_REFS: u64 = 1 << 26;
 
 pub(crate) mod ask;
 pub(crate) mod at_commit;
+pub(crate) mod commit_times;
 mod filters;
 mod incomplete;
 mod lfs_pointers;

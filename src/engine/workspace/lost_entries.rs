@@ -114,7 +114,7 @@ fn settled_versions(file: &Path) -> Result<Option<Versions>, String> {
 ///
 /// What happened inside a branch that was merged doesn't count: a pull request whose commits add
 /// lines and remove them again has no line in what a person reviews.
-fn lineage<'a>(history: &'a [FileCommit], commit: &str) -> Vec<(&'a FileCommit, Vec<&'a FileCommit>)> {
+pub(super) fn lineage<'a>(history: &'a [FileCommit], commit: &str) -> Vec<(&'a FileCommit, Vec<&'a FileCommit>)> {
     let commits: BTreeMap<&str, &FileCommit> = history.iter().map(|commit| (commit.commit.as_str(), commit)).collect();
     // The checked-out commit itself is not in the history if it didn't change the file.
     let mut next = commits.get(commit).copied().or(history.first());
@@ -156,7 +156,7 @@ fn begins_anew(history: &FileHistory, found: &FileCommit, parents: &[&FileCommit
     content(history, found).is_none_or(|new| content(history, parent).is_some_and(|old| is_another(old, new)))
 }
 
-fn content<'a>(history: &'a FileHistory, commit: &FileCommit) -> Option<&'a [u8]> {
+pub(super) fn content<'a>(history: &'a FileHistory, commit: &FileCommit) -> Option<&'a [u8]> {
     history.contents.get(commit.blob.as_ref()?).map(Vec::as_slice)
 }
 

@@ -8,6 +8,7 @@ pub(in crate::engine) mod finished_uploads;
 pub(crate) mod gather;
 pub(crate) mod git;
 pub(crate) mod lockfile;
+pub(crate) mod lockfile_commits;
 pub(crate) mod lost_entries;
 mod lost_outcomes;
 pub(crate) mod missing_lockfile;
