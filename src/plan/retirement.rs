@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::current::{current, last};
+use super::current::{current, for_game, last};
 use super::drift;
 use super::reason::hold::HoldReason;
 use super::reason::note::NoteKind;
@@ -279,7 +279,7 @@ fn carry_out(
     let lately = archived(recorded, now).filter(|(_, at)| now.duration_since(*at) < GUARD_SPAN);
     let mut together: BTreeSet<AssetId> = lately.map(|(asset_id, _)| asset_id).collect();
     together.extend(due.iter().map(|due| due.asset_id));
-    let all = ours(desired, recorded);
+    let all = ours(desired, recorded, &together);
     let code = code(&together);
     let held = together.len() >= GUARD_LEAST
         && together.len() * GUARD_FRACTION > all
@@ -303,13 +303,17 @@ fn carry_out(
     }
 }
 
-/// How many assets this checkout has.
-fn ours(desired: &Desired, recorded: &Recorded) -> usize {
+/// How many assets this checkout has: those that the game is given, and those that are archived
+/// `together`. One that was archived long ago, or was replaced and stays on Roblox, says nothing of
+/// how much the game loses.
+fn ours(desired: &Desired, recorded: &Recorded, together: &BTreeSet<AssetId>) -> usize {
     let ours = side_by_side::known(desired, recorded)
         .filter(|(_, record, want)| record.in_lockfile.is_of(&desired.checkout) || want.is_some());
-    let assets: BTreeMap<AssetId, ()> =
-        ours.flat_map(|(_, record, _)| record.history.assets()).map(|id| (id, ())).collect();
-    assets.len()
+    let is_used =
+        |record: &Record, is_wanted: bool| is_wanted || desired.is_absence_in_doubt(&record.identity.path).is_some();
+    let used = ours.filter(|(_, record, want)| is_used(record, want.is_some()));
+    let used = used.filter_map(|(_, record, want)| for_game(want, record));
+    used.chain(together.iter().copied()).collect::<BTreeSet<AssetId>>().len()
 }
 
 /// A name for exactly this set of assets: agreeing to one archiving agrees to no other.

@@ -190,6 +190,28 @@ fn only_archivings_within_a_day_count_against_the_limit() {
     assert_eq!(known(NOW + SignedDuration::from_hours(1000)), 0);
 }
 
+/// The earlier assets of replaced pictures, archived long ago or kept, are no part of what the game loses.
+#[test]
+fn the_limit_is_a_part_of_the_assets_in_use() {
+    let check = |archived_at: Option<Timestamp>, replaced: LeavePolicy| {
+        let (wanted, known) = staying(gone(&["a.png", "b.png", "c.png"]), 4);
+        let earlier = wanted.iter().flat_map(|want| [want; 2]).zip(200..);
+        let known = earlier.fold(known, |known, (want, asset)| {
+            let path = want.path.as_str();
+            let known = known.revision(path, asset, 2, (asset - 199) as u8);
+            match archived_at {
+                Some(_) => known.retirements(path, asset, RetireReason::Replaced, days_ago(40), archived_at),
+                None => known,
+            }
+        });
+        let plan = plan(&with_policy(at_once(desired(wanted)), |policy| policy.replaced = replaced), &known.0, NOW);
+        let reason = "asset 10 left the manifest and would be archived now, but 3 of 7 assets in one day is a lot";
+        assert_eq!(plan.held.first().map(|hold| hold.reason.to_string()).as_deref(), Some(reason), "{}", text(&plan));
+    };
+    check(Some(days_ago(20)), LeavePolicy::Archive);
+    check(None, LeavePolicy::Keep);
+}
+
 #[test]
 fn an_asset_that_comes_back_is_restored_with_its_id() {
     let archived = |why: RetireReason| gone(&["a.png"]).retirements("a.png", 10, why, days_ago(20), Some(days_ago(5)));
