@@ -34,16 +34,17 @@ pub(crate) enum MergeError {
 }
 
 /// Takes in the lockfile of `session`, which belongs to `remote`, if the command changed it, and writes
-/// the outputs that differ. `None` if it is as it was. Whatever is written is to be published too.
+/// the outputs that differ: a rebase may have merged an output by its lines and left the lockfile alone.
+/// `None` if all is as it was. Whatever is written is to be published too.
 ///
 /// # Errors
 /// When lockfile, manifest or state can't be used or written.
 pub(crate) async fn take_in(session: &mut Session, remote: &str) -> Result<Option<Merged>, MergeError> {
-    if !session.lockfile.is_changed()? {
-        return Ok(None);
-    }
+    let is_changed = session.lockfile.is_changed()?;
     let before = session.state_cache.read(unused);
-    session.keep(None).await?;
+    if is_changed {
+        session.keep(None).await?;
+    }
     let after = session.state_cache.read(unused);
     let twice = after.difference(&before).map(|(address, _)| address.clone()).collect();
     let outputs = block_in_place(|| {
@@ -52,6 +53,8 @@ pub(crate) async fn take_in(session: &mut Session, remote: &str) -> Result<Optio
     })?;
     if outputs.iter().any(|output| output.state == OutputState::Written) {
         session.lockfile.mark_unreported(&session.state_cache).await.map_err(KeepError::from)?;
+    } else if !is_changed {
+        return Ok(None);
     }
     Ok(Some(Merged { outputs, twice }))
 }

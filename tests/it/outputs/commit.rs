@@ -52,6 +52,58 @@ fn two_machines_that_changed_one_output_both_arrive() {
     assert_eq!(two.git(&["status", "--porcelain", "--untracked-files=no"]), "");
 }
 
+/// The rebase merges the output by its lines and has no reason to touch the lockfile: on the other machine a
+/// picture only went back to its earlier bytes.
+#[test]
+fn an_output_that_a_rebase_merged_is_written_again_also_if_the_lockfile_stayed() {
+    let ci = Ci::new(2);
+    let author = ci.machine();
+    author.write("assets.toml", &format!("{MANIFEST}[[outputs]]\npath = \"{LUAU}\"\n"));
+    let earlier = std::fs::read(author.path.join("ui/0.png")).unwrap();
+    ci.run(&author, &["sync", "--once"]).expect(0);
+    std::fs::write(author.path.join("ui/0.png"), png(77)).unwrap();
+    ci.run(&author, &["sync", "--once"]).expect(0);
+    push(&author, "edited");
+    let machine = ci.machine();
+    std::fs::write(machine.path.join("ui/00.png"), png(78)).unwrap();
+    machine.git(&["add", "--all"]);
+    machine.git(&["commit", "-q", "-m", "a new picture"]);
+    std::fs::write(author.path.join("ui/0.png"), earlier).unwrap();
+    ci.run(&author, &["sync", "--once"]).expect(0);
+    push(&author, "back");
+    ci.run(&machine, &ON_CHANGE).expect(0);
+    let pushed = ci.hub.show(LUAU);
+    assert!(pushed.contains("00.png") && pushed == machine.read(LUAU), "{pushed}");
+    ci.run(&ci.machine(), &["outputs", "--check"]).expect(0);
+}
+
+/// A formatter in a hook undoes every later commit of the output: that would go on without end.
+#[cfg(unix)]
+#[test]
+fn a_hook_that_undoes_what_is_committed_is_told_and_makes_no_empty_commits() {
+    let ci = Ci::new(1);
+    let author = ci.machine();
+    author.write("assets.toml", &format!("{MANIFEST}[[outputs]]\npath = \"{LUAU}\"\n"));
+    push(&author, "outputs");
+    let machine = ci.machine();
+    let hook = machine.path.join(".git/hooks/pre-commit");
+    std::fs::write(
+        &hook,
+        format!("#!/bin/sh\nsed 's/\t/  /' {LUAU} >.git/new && cat .git/new >{LUAU} && git add {LUAU}\n"),
+    )
+    .unwrap();
+    crate::support::system::make_executable(&hook);
+    for _ in 0..2 {
+        let ran = ci.run(&machine, &ON_CHANGE).expect(1);
+        let told = format!("a hook changed what Macadam wrote back to what was committed before ({LUAU})");
+        assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+        assert_eq!(machine.git(&["rev-list", "--count", "HEAD"]).trim(), "3");
+    }
+    std::fs::remove_file(hook).unwrap();
+    ci.run(&machine, &ON_CHANGE).expect(0);
+    ci.run(&ci.machine(), &["outputs", "--check"]).expect(0);
+}
+
 /// Both uploaded the same pictures. The second one's rebase merges the lockfiles, and so chooses one of
 /// two assets for each: its outputs must not have the other one.
 #[test]
