@@ -255,6 +255,9 @@ fn what_can_not_be_checked_hides_nothing_else() {
         assert!(wrong.contains(&wanted.to_owned()), "{wanted}: {wrong:?}");
     }
     assert!(found["manifest"].1.contains("macadam check"), "{}", found["manifest"].1);
+    for topic in ["files", "assets", "line_endings", "outputs", "watching"] {
+        assert_eq!(found[topic].0, "unchecked", "{topic}: {found:#?}");
+    }
     // A rehearsal asks nobody.
     let rehearsal = Project::new(MANIFEST);
     let (_, document) = rehearsal.json(&["doctor", "--emulator"]);
@@ -263,6 +266,21 @@ fn what_can_not_be_checked_hides_nothing_else() {
     assert!(!rehearsal.state_folder().exists(), "a rehearsal's doctor writes nothing either");
     let topics: Vec<&Value> = document["checks"].as_array().unwrap().iter().map(|check| &check["check"]).collect();
     assert!(!topics.contains(&&json!("network")) && topics.contains(&&json!("state")), "{topics:?}");
+}
+
+#[test]
+fn files_are_checked_though_the_lockfile_is_broken_and_that_one_is_not_to_be_committed() {
+    let project = Project::new(MANIFEST).at("http://127.0.0.1:9");
+    project.write("ui/a.png", "no picture");
+    git(&project, &["init", "-q", "-b", "main"]);
+    commit(&project);
+    project.write("assets.lock.toml", "version = 1\n");
+    let found = results(&project, 1);
+    assert!(found["files"].1.contains("1 file can't be used: ui/a.png"), "{found:#?}");
+    assert_eq!(found["lockfile"].0, "error", "{found:#?}");
+    let (_, document) = project.json(&["doctor"]);
+    assert!(!document.to_string().contains("git add assets.lock.toml"), "{document:#}");
+    assert_eq!((found["outputs"].0.as_str(), found["assets"].0.as_str()), ("unchecked", "unchecked"), "{found:#?}");
 }
 
 #[test]

@@ -356,7 +356,10 @@ fn tracking(known: &KnownToGit, name: &str, publishing: Publishing) -> Option<Ch
         Publishing::OfThisMachine => return unchecked("belongs to a server on this machine, and stays out of git"),
         Publishing::Unknown => return unchecked("can't be used with this server (above)"),
         Publishing::Lost => return unchecked("was lost (above); commit it once it is back"),
-        Publishing::Usual => {}
+        Publishing::Broken if known.tracking == Tracking::Untracked => {
+            return unchecked("can't be used (above); commit it once it can");
+        }
+        Publishing::Broken | Publishing::Usual => {}
     }
     match known.tracking {
         Tracking::Ignored => Some(CheckResult::error(

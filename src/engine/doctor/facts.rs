@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cloud::wire::key::KeyFacts;
+use crate::engine::workspace::gather::Gathered;
 use crate::engine::workspace::git::ask::{self, Tracking};
 use crate::engine::workspace::git::tracked;
 use crate::engine::workspace::git::work_tree;
@@ -104,6 +105,8 @@ pub(super) enum Publishing {
     OfThisMachine,
     /// It can't be used with the server on this machine, so it may be another's.
     Unknown,
+    /// It can't be used.
+    Broken,
 }
 
 impl Publishing {
@@ -113,7 +116,8 @@ impl Publishing {
             (true, Ok(_), _) => Self::OfThisMachine,
             (true, Err(_), _) => Self::Unknown,
             (false, _, Some(_)) => Self::Lost,
-            (false, _, None) => Self::Usual,
+            (false, Err(_), None) => Self::Broken,
+            (false, Ok(_), None) => Self::Usual,
         }
     }
 }
@@ -265,13 +269,13 @@ pub(super) fn git(project: &Project) -> GitFacts {
 }
 
 /// Asks git which of the wanted files it converted. Blocks.
-pub(super) fn converted(project: &Project, preview: &PlanPreview) -> ConvertedFiles {
+pub(super) fn converted(project: &Project, gathered: &Gathered) -> ConvertedFiles {
     match work_tree(&project.root) {
         Ok(Some(_)) => {}
         Ok(None) => return ConvertedFiles::NoCheckout,
         Err(error) => return ConvertedFiles::Unknown { why: with_causes(&error) },
     }
-    let wanted: BTreeSet<&str> = preview.gathered.desired.assets.values().map(|want| want.path.as_str()).collect();
+    let wanted: BTreeSet<&str> = gathered.desired.assets.values().map(|want| want.path.as_str()).collect();
     match ask::converted(&project.manifest) {
         Ok(files) => ConvertedFiles::Known(files.into_iter().filter(|file| wanted.contains(file.as_str())).collect()),
         Err(why) => ConvertedFiles::Unknown { why },
@@ -279,8 +283,8 @@ pub(super) fn converted(project: &Project, preview: &PlanPreview) -> ConvertedFi
 }
 
 /// The asset files that can't be used, and those of them that are Git LFS pointers. Blocks.
-pub(super) fn unusable(project: &Project, preview: &PlanPreview) -> (Vec<String>, Vec<String>) {
-    let desired = &preview.gathered.desired;
+pub(super) fn unusable(project: &Project, gathered: &Gathered) -> (Vec<String>, Vec<String>) {
+    let desired = &gathered.desired;
     let wanted = desired.assets.values().filter(|want| want.content.is_err());
     let paths: Vec<&ProjectPath> = wanted.map(|want| &want.path).collect();
     let pointers = paths.iter().filter(|path| files::is_lfs_pointer(&project.root, path));
@@ -312,8 +316,8 @@ pub(super) fn free_space(project: &Path, state: Option<&Path>) -> Vec<FreeSpace>
 }
 
 /// The folders that the service watches for these files, as far as they are known.
-pub(super) fn folders(preview: &PlanPreview) -> usize {
-    let paths = preview.gathered.desired.assets.values().map(|want| Path::new(want.path.as_str()));
+pub(super) fn folders(gathered: &Gathered) -> usize {
+    let paths = gathered.desired.assets.values().map(|want| Path::new(want.path.as_str()));
     let folders: BTreeSet<&Path> = paths.flat_map(|path| path.ancestors().skip(1)).collect();
     folders.len().max(1)
 }

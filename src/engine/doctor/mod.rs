@@ -19,12 +19,13 @@ use crate::cloud::client::reach::{ReachError, Reached, reach};
 use crate::cloud::failure::TransportError;
 use crate::cloud::timeouts::Timeouts;
 use crate::engine::report::progress::Listener;
-use crate::engine::workspace::gather::{GatherError, read_manifest};
+use crate::engine::workspace::gather::{GatherError, Gathered, gather_beside, read_manifest};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot::{self, PlanPreview, ViewError};
 use crate::manifest::{Diagnostic, Matter};
 use crate::model::ids::Creator;
 use crate::model::policy::LeavePolicy;
+use crate::model::recorded::KnownAddresses;
 use crate::model::shown::with_causes;
 use crate::plan::PlanOptions;
 use crate::platform::{clock, mount};
@@ -75,38 +76,64 @@ pub(crate) fn local(project: &Project, remote: &str, is_local: bool, listener: &
         Some(GatherError::Project(error)) => CheckResult::error(CheckTopic::Manifest, with_causes(error), error.hint()),
         None => CheckResult::fine(CheckTopic::Manifest, format!("{} can be used", project.manifest_name())),
     });
+    // Files need neither the lockfile nor the state.
+    let known = KnownAddresses::default();
+    let beside = match (&manifest, &preview) {
+        (Ok(_), Err(_)) => gather_beside(project, || &known, listener).ok(),
+        _ => None,
+    };
+    let obstacle = match &preview {
+        _ if broken.is_some() => project.manifest_name(),
+        Err(Some(ViewError::Lockfile(_))) => project.lockfile_name(),
+        _ => "the state".to_owned(),
+    };
     let preview: Option<&PlanPreview> = preview.as_ref().ok();
+    let gathered: Option<&Gathered> = preview.map(|preview| &preview.gathered).or(beside.as_ref());
+    let unchecked = |topic| CheckResult::unchecked(topic, format!("{obstacle} can't be used"));
     let mut untracked = Vec::new();
-    if let Some(preview) = preview {
+    if let Some(gathered) = gathered {
         // A note about the lockfile is git's matter, below.
         let lockfile = project.lockfile_name();
-        let (of_git, of_manifest): (Vec<&Diagnostic>, _) = preview
-            .gathered
+        let (of_git, of_manifest): (Vec<&Diagnostic>, _) = gathered
             .notes
             .iter()
             .filter(|note| note.file != lockfile)
             .partition(|note| note.matter == Some(Matter::Untracked));
         untracked = checks::notes(CheckTopic::Git, &of_git);
         results.extend(checks::notes(CheckTopic::Manifest, &of_manifest));
-        let assets = &preview.gathered.desired.assets;
+        let assets = &gathered.desired.assets;
         creators = assets.values().map(|want| want.creator).chain(creators).collect();
-        let (unusable, pointers) = facts::unusable(project, preview);
+        let (unusable, pointers) = facts::unusable(project, gathered);
         results.extend(checks::files(assets.len(), &unusable, &pointers));
-        results.extend(checks::assets(&preview.plan.held));
-        results.push(checks::line_endings(&facts::converted(project, preview)));
+    } else {
+        results.push(unchecked(CheckTopic::Files));
     }
+    match preview {
+        Some(preview) => results.extend(checks::assets(&preview.plan.held)),
+        None => results.push(unchecked(CheckTopic::Assets)),
+    }
+    results.push(match gathered {
+        Some(gathered) => checks::line_endings(&facts::converted(project, gathered)),
+        None => unchecked(CheckTopic::LineEndings),
+    });
     results.extend(checks::state(&facts::state(project, remote)));
     let lockfile = facts::lockfile(project, remote, preview);
     results.extend(checks::lockfile(&lockfile));
     let git = facts::git(project);
     results.extend(checks::git(&git, &lockfile.name, Publishing::of(&lockfile, is_local)));
     results.append(&mut untracked);
-    if let Some(preview) = preview {
-        let archives = preview.gathered.desired.policy.removed == LeavePolicy::Archive;
+    if let Some(gathered) = gathered {
+        let archives = gathered.desired.policy.removed == LeavePolicy::Archive;
         results.extend(checks::shallow_clone(&git, archives));
-        results.extend(checks::outputs(&facts::outputs(preview)));
-        results.push(checks::watching(facts::folders(preview), facts::watch_limit()));
     }
+    match preview {
+        Some(preview) => results.extend(checks::outputs(&facts::outputs(preview))),
+        None => results.push(unchecked(CheckTopic::Outputs)),
+    }
+    results.push(match gathered {
+        Some(gathered) => checks::watching(facts::folders(gathered), facts::watch_limit()),
+        None => unchecked(CheckTopic::Watching),
+    });
     let state = project.state.ancestors().skip(1).find(|folder| folder.is_dir());
     let free = facts::free_space(&project.root, state);
     results.extend(checks::disks(mount::network(&project.root), state.and_then(mount::network), &free));
