@@ -73,3 +73,15 @@ pub(in crate::engine) enum Unknown {
     /// Its size or times changed since it was read, and perhaps its bytes.
     Changed,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_of_documents_has_every_state() {
+        let schema: serde_json::Value = serde_json::from_str(include_str!("../../../docs/json.schema.json")).unwrap();
+        let known = &schema["$defs"]["assetStatus"]["properties"]["state"]["enum"];
+        assert_eq!(*known, serde_json::json!(AssetState::ALL.map(AssetState::name)));
+    }
+}
