@@ -47,7 +47,7 @@ impl LockfileCommits {
 
     fn look(project: &Project) -> Result<Self, String> {
         let Some(commit) = ask::versions(&project.lockfile)?.commit else { return Ok(Self::default()) };
-        let history = ask::history(&project.lockfile, &commit, needed)?;
+        let history = ask::history(&project.lockfile, &[&commit], |all| needed(all, &commit))?;
         let line: Vec<&FileCommit> = lineage(&history.commits, &commit).into_iter().map(|(found, _)| found).collect();
         let last = git::last_commits(&project.root)?;
         let first = brought(&history, &line, &last);
