@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::open::{Root, is_guarded};
-use super::share::threads;
+use super::share::do_each;
 use crate::model::file::Fingerprint;
 use crate::model::path::ProjectPath;
 use crate::platform::below::FilesBelow;
@@ -29,12 +29,7 @@ pub(crate) fn fingerprint_of(root: &Path, path: &ProjectPath) -> Option<Fingerpr
 pub(super) fn fingerprints(root: &Root, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>> {
     let below = root.below();
     let below = below.as_ref();
-    let share = paths.len().div_ceil(threads(paths.len())).max(1);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            paths.chunks(share).map(|paths| scope.spawn(move || fingerprints_of(root, below, paths))).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("reading a file's state does not panic")).collect()
-    })
+    do_each(paths, |paths| fingerprints_of(root, below, paths))
 }
 
 fn fingerprints_of(root: &Root, project: Option<&FilesBelow>, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>> {

@@ -22,7 +22,7 @@ use super::fingerprints::fingerprints;
 use super::in_progress::FilesInProgress;
 use super::inspect::{self, Unfit};
 use super::open::{OpenError, Opened, Root, open, open_seen, unreadable_folder};
-use super::share::threads;
+use super::share::{both, threads};
 use super::walk::Walk;
 use crate::model::along::along;
 use crate::model::desired::{FoundFile, FoundFiles};
@@ -158,7 +158,8 @@ pub fn scan(
         findings.push((path.clone(), FoundFile { globs: globs.clone(), content }));
         fresh.extend(cached.map(|cached| (path.clone(), cached)));
     }
-    Scanned { findings: findings.into_iter().collect(), cache: fresh.into_iter().collect(), waiting }
+    let (findings, cache) = both(|| findings.into_iter().collect(), || fresh.into_iter().collect());
+    Scanned { findings, cache, waiting }
 }
 
 /// What is known of a file after the scan.

@@ -1,6 +1,8 @@
-//! Shares work among all cores, where the work itself shows what else there is to do: a folder shows
-//! its folders.
+//! Shares work among all cores: a list of it, and such where the work itself shows what else there is
+//! to do, as a folder shows its folders. Whoever is free takes the next piece, since another program
+//! may have one of the cores.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The most threads. More don't read faster, and each needs a buffer.
@@ -62,6 +64,43 @@ pub(super) fn do_all<J: Send, R: Default + Send>(
     (!is_over).then_some(results)
 }
 
+/// How many items a thread takes at once: those that follow each other are often of one folder.
+const PIECE: usize = 256;
+
+/// Returns the results of all items, in their order. `work` gives those of some that follow each
+/// other.
+pub(super) fn do_each<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> Vec<R> + Sync) -> Vec<R> {
+    let pieces: Vec<&[T]> = items.chunks(PIECE).collect();
+    let next = AtomicUsize::new(0);
+    let go = || {
+        let mut done = Vec::new();
+        while let at = next.fetch_add(1, Ordering::Relaxed)
+            && let Some(piece) = pieces.get(at)
+        {
+            done.push((at, work(piece)));
+        }
+        done
+    };
+    let mut done: Vec<(usize, Vec<R>)> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads(pieces.len())).map(|_| scope.spawn(go)).collect();
+        let own = go();
+        let others =
+            others.into_iter().flat_map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        others.chain(own).collect()
+    });
+    done.sort_unstable_by_key(|(at, _)| *at);
+    done.into_iter().flat_map(|(_, results)| results).collect()
+}
+
+/// Does both at once, and returns their results.
+pub(super) fn both<A, B: Send>(one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(other);
+        let one = one();
+        (one, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
 fn locked<J>(work: &Mutex<Work<J>>) -> MutexGuard<'_, Work<J>> {
     work.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -81,6 +120,15 @@ mod tests {
         let mut done: Vec<u32> = done.unwrap().into_iter().flatten().collect();
         done.sort_unstable();
         assert_eq!(done, (1..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn each_item_has_its_result_in_order() {
+        for count in [0, 1, PIECE, 7 * PIECE + 3] {
+            let items: Vec<usize> = (0..count).collect();
+            let doubled = do_each(&items, |piece| piece.iter().map(|item| 2 * item).collect());
+            assert_eq!(doubled, items.iter().map(|item| 2 * item).collect::<Vec<_>>());
+        }
     }
 
     #[test]
