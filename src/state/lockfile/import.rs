@@ -52,6 +52,8 @@ use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record, Reco
 ///   have been set since, and its fields are asserted again.
 /// - Possible duplicates: the union, without those that were forgotten with their address. An
 ///   upload in doubt here that another machine abandoned or resolved is closed here too.
+/// - An archiving that only this state knows of an asset that the lockfile has is looked at again:
+///   another machine restored it, or the lockfile is older.
 /// - Number of creates of the same input that were abandoned in a row: the higher one.
 pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Change> {
     let mut attempts: BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> = BTreeMap::new();
@@ -282,13 +284,25 @@ impl AddressImport<'_> {
                     | Change::SetPinnedAt { .. }
             )
         };
-        if !changes.iter().skip(before).any(is_news) {
+        let is_back = || self.known.is_some_and(|known| self.is_back(known));
+        if !changes.iter().skip(before).any(is_news) && !is_back() {
             return;
         }
         let ours = self.known.map(|known| known.history.assets()).unwrap_or_default();
         let all = ours.union(&self.entry.history.assets()).copied().collect::<Vec<_>>();
         let seen = all.into_iter().filter(|asset_id| recorded.seen.contains_key(asset_id));
+        let seen = seen.filter(|asset_id| !recorded.outdated.contains(asset_id));
         changes.extend(seen.map(|asset_id| Change::MarkOutdated { asset_id }));
+    }
+
+    /// Returns whether an asset that is archived by what this state knows isn't by the lockfile:
+    /// another machine restored it, or the lockfile is older.
+    fn is_back(&self, known: &Record) -> bool {
+        let has = |asset_id: AssetId| self.entry.history.of_asset(asset_id).next().is_some();
+        let theirs = &self.entry.retirements;
+        let is_archived = |asset_id| theirs.get(asset_id).is_some_and(|theirs| theirs.archived_at.is_some());
+        let archived = known.retirements.iter().filter(|(_, retirement)| retirement.archived_at.is_some());
+        archived.map(|(asset_id, _)| asset_id).any(|asset_id| has(*asset_id) && !is_archived(asset_id))
     }
 
     fn import_history(&self, theirs: &History, changes: &mut Vec<Change>) {

@@ -22,6 +22,7 @@ use crate::model::metadata::{Field, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::recorded::{AttemptId, PossibleDuplicate, Recorded, RetireReason, Retirement};
+use crate::model::remote::RemoteAsset;
 use crate::platform::own_file::Access;
 
 const REMOTE: &str = "https://apis.roblox.com";
@@ -1234,4 +1235,17 @@ fn metadata_set_under_another_branchs_name_is_asserted_again() {
     assert_eq!(asked(&recorded, "b"), FieldDigest::of_text("new"), "it stays settled while it is checked out");
     visit(&mut recorded, &ours);
     assert_eq!(asked(&recorded, "a"), FieldDigest::UNKNOWN, "and on the way back");
+}
+
+/// Another machine restored it, or the lockfile is older: only Roblox knows.
+#[test]
+fn an_archiving_that_the_lockfile_lacks_is_looked_at_again() {
+    let archived = leaving(retired(RetireReason::ByHand, 1, Some(1)));
+    let mut recorded = imported(&archived);
+    apply(&mut recorded, &[Change::RecordObservation { asset: RemoteAsset::unknown(id(1)) }]);
+    import_into(&mut recorded, &archived);
+    assert!(recorded.outdated.is_empty(), "both say the same");
+    import_into(&mut recorded, &leaving(None));
+    assert_eq!(recorded.outdated, BTreeSet::from([id(1)]));
+    assert_eq!(import(&recorded, &leaving(None), Timestamp::UNIX_EPOCH), []);
 }
