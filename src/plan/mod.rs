@@ -32,6 +32,7 @@ pub(crate) mod part;
 mod pin;
 pub(crate) mod pinnable;
 pub(crate) mod reason;
+mod renamed;
 mod restriction;
 pub(crate) mod retirement;
 pub(crate) mod rule;
@@ -65,8 +66,10 @@ pub(crate) use step::{
 /// Plans what makes the remote match `desired`, as far as `recorded` knows it, at the time `now`.
 pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let moves = Moves::of(desired, recorded, &options.in_progress);
-    let (recorded, moved) = moves.apply(recorded, now);
+    let (recorded, given_up) = renamed::give_up(desired, recorded, options, now);
+    plan.marks.extend(given_up);
+    let moves = Moves::of(desired, &recorded, &options.in_progress);
+    let (recorded, moved) = moves.apply(&recorded, now);
     plan.marks.extend(moved);
     let (recorded, learned) = aliases::share_history(desired, &recorded, now);
     plan.marks.extend(learned);

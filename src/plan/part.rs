@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::renamed;
 use super::step::{Action, HeldPart, Plan, PlanOptions};
 use crate::model::address::Address;
 use crate::model::desired::{Desired, DesiredAsset, Pin};
@@ -68,6 +69,10 @@ pub(crate) fn plan_part(
         return None;
     }
     let (desired, recorded) = ties.cut(desired, recorded);
+    // What an old name gives up makes it new, and one that left may have moved there.
+    if !renamed::given_up(&desired, &recorded, options).is_empty() {
+        return None;
+    }
     let plan = super::plan(&desired, &recorded, options, now);
     // How many archivings are too many depends on all assets, and hides why else one is held.
     let archives = plan.steps.iter().any(|step| matches!(step.action, Action::Archive { .. }))

@@ -74,6 +74,8 @@ impl Plan {
         let mut known_as = only.clone();
         known_as.extend(self.marks.iter().filter_map(|mark| match mark {
             Change::Move { from, to } | Change::MoveAsset { from, to, .. } if only.contains(to) => Some(from.clone()),
+            // The new name of what an old name gives up.
+            Change::MoveAsset { from, to, .. } if only.contains(from) => Some(to.clone()),
             _ => None,
         }));
         let is_of = |change: &Change| match change {
@@ -95,7 +97,8 @@ impl Plan {
             | Change::Forget { address }
             | Change::ForgetAsset { address, .. }
             | Change::LogEvent { address: Some(address), .. } => known_as.contains(address),
-            Change::Move { to, .. } | Change::MoveAsset { to, .. } => only.contains(to),
+            Change::Move { to, .. } => only.contains(to),
+            Change::MoveAsset { from, to, .. } => only.contains(from) || only.contains(to),
             Change::Advance { attempt, .. } | Change::TakeOver { attempt } => {
                 recorded.attempts.get(attempt).is_some_and(|attempt| known_as.contains(&attempt.address))
             }

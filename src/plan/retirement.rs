@@ -185,14 +185,22 @@ fn without_successor<'a>(desired: &'a Desired, recorded: &'a Recorded) -> impl I
 }
 
 /// Assets that some address had and doesn't let go: the policy keeps them there, or the address is
-/// another branch's.
+/// another branch's. An address that this checkout doesn't have is an old name of what another one
+/// here has, and has no say in that, unless it only shared it.
 fn kept(desired: &Desired, recorded: &Recorded) -> BTreeSet<AssetId> {
-    let kept = side_by_side::known(desired, recorded).flat_map(|(_, record, want)| {
+    let (here, elsewhere): (Vec<_>, Vec<_>) = side_by_side::known(desired, recorded)
+        .partition(|(_, record, want)| want.is_some() || record.in_lockfile.is_of(&desired.checkout));
+    let all: BTreeSet<AssetId> = here.iter().flat_map(|(_, record, _)| record.history.assets()).collect();
+    let kept = here.into_iter().flat_map(|(_, record, want)| {
         let leaving: BTreeSet<AssetId> =
             leaving(record, want.is_some(), desired).into_iter().map(|(id, _)| id).collect();
         record.history.assets().into_iter().filter(move |asset_id| !leaving.contains(asset_id))
     });
-    kept.collect()
+    let is_shared = |record: &Record, asset_id| record.history.of_asset(asset_id).any(|(_, fact)| fact.shared);
+    let of_others = elsewhere.iter().flat_map(|(_, record, _)| {
+        record.history.assets().into_iter().filter(|id| !all.contains(id) || is_shared(record, *id))
+    });
+    kept.chain(of_others).collect()
 }
 
 /// The assets of one address that the policy lets go.

@@ -567,3 +567,18 @@ fn the_file_of_an_entry_whose_path_is_wrong_is_not_uploaded_a_second_time() {
          held m/fort.rbxm: this is the file of `bastion`, whose path `m/fortt.rbxm` doesn't exist",
     );
 }
+
+/// Another machine renamed it, and this state still knows the old name, which the lockfile doesn't have.
+#[test]
+fn another_file_under_an_old_name_is_new_and_the_asset_stays_that_of_the_new_name() {
+    let check = |old: &str, new: &str, expected: &str| {
+        let known =
+            KnownBuilder::default().revision(old, 10, 1, 1).points_to(old, 10).revision(new, 10, 1, 1).locked(new);
+        check_desired(&desired(vec![want(old, 7), want(new, 1)]), known, expected);
+    };
+    check("a.png", "v.png", "create a.png: not on Roblox yet");
+    check("m.fbx", "v.fbx", "create m.fbx: not on Roblox yet");
+    // Its own bytes need no upload.
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("v.png", 10, 1, 1).locked("v.png");
+    check_desired(&desired(vec![want("a.png", 1), want("v.png", 1)]), known, "");
+}

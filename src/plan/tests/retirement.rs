@@ -190,6 +190,24 @@ fn only_archivings_within_a_day_count_against_the_limit() {
     assert_eq!(known(NOW + SignedDuration::from_hours(1000)), 0);
 }
 
+/// Another machine renamed `a.png`, and then replaced it.
+#[test]
+fn an_old_name_keeps_no_asset_that_the_new_one_replaced() {
+    let known = |edit: fn(&mut RevisionFact)| {
+        let known = KnownBuilder::default().fact("a.png", 10, 1, |fact| {
+            fact.content = Some(hash(1));
+            edit(fact);
+        });
+        let known = known.revision("v.png", 10, 1, 1).revision("v.png", 11, 2, 2).points_to("v.png", 11);
+        known.locked("v.png").retirements("v.png", 10, RetireReason::Replaced, days_ago(20), None)
+    };
+    let wanted = at_once(desired(vec![want("v.png", 2)]));
+    let archived = "archive v.png 10: another asset took its place";
+    check_desired(&wanted, known(|_| ()), archived);
+    // On another branch it is another file that shares the asset.
+    check_desired(&wanted, known(|fact| fact.shared = true), "");
+}
+
 /// The earlier assets of replaced pictures, archived long ago or kept, are no part of what the game loses.
 #[test]
 fn the_limit_is_a_part_of_the_assets_in_use() {
