@@ -7,10 +7,9 @@
 
 mod beside;
 mod error;
+mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::path::Path;
 
 use crate::cloud::client::Client;
 use crate::engine::reconcile::shutdown::Shutdown;
@@ -23,7 +22,7 @@ use crate::engine::workspace::gather::{GatherError, Gathered, LastScan, gather_m
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::saved_answer::SavedAnswer;
 use crate::files::{self, FilesInProgress};
-use crate::manifest::{self, Diagnostic};
+use crate::manifest;
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::file::FileCache;
@@ -35,19 +34,17 @@ use crate::model::recorded::KnownAddresses;
 use crate::model::recorded::{Identity, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::moving::{
-    Claim, Claims, FileSet, FindingKind, Findings, ManifestDraft, Proof, ReadError, Source, SourceOptions, TheirFile,
-    Tool, claims, is_theirs,
+    Claim, Claims, FileSet, FindingKind, Findings, ManifestDraft, Proof, Source, TheirFile, claims, is_theirs,
 };
 use crate::plan::{Action, PlanOptions, plan};
 use crate::platform::atomic_file::write_atomic_if;
-use crate::platform::{clock, own_file};
+use crate::platform::clock;
 use crate::state::lockfile::{self, Ledger, LockfileEntry};
 
 pub(crate) use beside::files_of_tools;
 pub(crate) use error::MoveError;
+pub(crate) use reading::read;
 
-/// The largest file of another tool that is read, in bytes: no tool writes a larger one.
-const MAX_FILE: u64 = 256 << 20;
 /// The number of times that unusable files are removed from the manifest before it must be right.
 const ROUNDS: usize = 8;
 /// The version of every asset that these tools upload. They make new assets, which Roblox counts
@@ -89,56 +86,6 @@ pub(crate) struct PreparedImport {
     pub creator: Creator,
     /// Assets that could not be fetched, with the reason.
     pub unasked: Vec<(AssetId, String)>,
-}
-
-/// Reads the files of a tool. `main` is the file that the user named. None of them is read through a
-/// link below the folder that the user named: a pull request may have brought it.
-///
-/// # Errors
-/// When they can't be read.
-pub(crate) fn read(tool: Tool, main: &Path, options: &SourceOptions) -> Result<Source, MoveError> {
-    let main = own_file::named(main);
-    let text = read_text(&main)?
-        .ok_or_else(|| MoveError::File { path: main.clone(), source: io::Error::from(io::ErrorKind::NotFound) })?;
-    let folder = main.parent().unwrap_or(Path::new("."));
-    let fetch = |path: &str| {
-        // A path outside the project's folder is not a file of the project.
-        let Ok(path) = ProjectPath::new(path) else { return Ok(None) };
-        read_text(&folder.join(path.as_str())).map_err(|error| ReadError::malformed(path.as_str(), chain(&error)))
-    };
-    crate::moving::read(tool, &text, options, &fetch).map_err(|error| match syntax_mistake_in(folder, &error) {
-        Some(mistake) => MoveError::Syntax(Box::new(mistake)),
-        None => error.into(),
-    })
-}
-
-/// Returns the mistake for which a file is no TOML, if it is one that should be.
-fn syntax_mistake_in(folder: &Path, error: &ReadError) -> Option<Diagnostic> {
-    let ReadError::Malformed { file, .. } = error else { return None };
-    let is_toml = Path::new(file).extension().is_some_and(|extension| extension == "toml");
-    let text = read_text(&folder.join(file)).ok().flatten().filter(|_| is_toml)?;
-    manifest::syntax_mistake(&text, file)
-}
-
-fn chain(error: &MoveError) -> String {
-    match error {
-        MoveError::File { source, .. } => source.to_string(),
-        other => other.to_string(),
-    }
-}
-
-fn read_text(path: &Path) -> Result<Option<String>, MoveError> {
-    let failed = |source: io::Error| MoveError::File { path: path.to_owned(), source };
-    let is_no_file =
-        |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory);
-    match own_file::read(path, MAX_FILE) {
-        Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => Ok(Some(text)),
-            Err(_) => Err(failed(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))),
-        },
-        Err(error) if is_no_file(error.kind()) => Ok(None),
-        Err(error) => Err(failed(error)),
-    }
 }
 
 /// Returns the owner of the assets: from the tool's files, or as `given`.
