@@ -140,7 +140,12 @@ pub(super) fn show(
     lines.into_iter().for_each(|line| output.line(line));
     summary.into_iter().for_each(|line| output.summary(line));
     if *lockfile_changes && plan.steps.is_empty() {
-        output.line(format!("{} would change.", target.project.lockfile_name()));
+        let lost: Vec<&Address> = preview.taken_back.iter().collect();
+        let why = match lost.as_slice() {
+            [] => String::new(),
+            lost => format!(": it lost what git still has of {}", plan_text::together(lost, all)),
+        };
+        output.line(format!("{} would change{why}.", target.project.lockfile_name()));
     }
     outputs::show_planned(output, preview, all);
     warnings::warn_of_untracked(output, &gathered.notes);

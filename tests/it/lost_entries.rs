@@ -37,6 +37,8 @@ fn an_entry_that_an_edit_dropped_is_taken_from_git() {
     // Nothing is written yet, and nothing is to be done.
     let plan = ci.json(&machine, &["plan"], 0);
     assert_eq!(plan["actions"].as_array().map(Vec::len), Some(0), "{plan:#}");
+    let told = ci.run(&machine, &["plan"]).expect(0).stdout;
+    assert!(told.contains("assets.lock.toml would change: it lost what git still has of 1 asset: ui/0.png."), "{told}");
     ci.run(&machine, &ONCE).expect(0);
     assert_eq!((ci.creates(), machine.read(LOCKFILE)), (2, whole));
 }
