@@ -8,8 +8,8 @@
 //! facts that followed from it.
 //!
 //! Read next: [`step`] for what a plan consists of, [`asset`] for the rules of one address in their
-//! order, one small function a case. Rules across addresses have files of their own: [`aliases`],
-//! [`moves`], [`sharing`], [`metadata`] (icons order the work), [`retirement`] (archiving).
+//! order, one small function a case. Rules across addresses have files of their own: [`renamed`],
+//! [`aliases`], [`moves`], [`sharing`], [`metadata`] (icons order the work), [`retirement`] (archiving).
 //! [`part`] plans only what a change can touch.
 
 pub(crate) mod aliases;
