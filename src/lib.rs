@@ -76,7 +76,7 @@ pub mod testing {
     pub mod state {
         pub use crate::state::StateError;
         pub use crate::state::lock::SERVICE;
-        pub use crate::state::store::Store;
+        pub use crate::state::store::{RequestStart, Store};
     }
 
     pub mod telemetry {

@@ -194,7 +194,7 @@ async fn run_all(
                     hand = Some(open);
                 }
                 Err(failure) => {
-                    let ends = matches!(failure.exit, Exit::Credential | Exit::Busy | Exit::Unusable);
+                    let ends = matches!(failure.exit, Exit::Credential | Exit::Busy | Exit::Unusable | Exit::Signal(_));
                     each.push((
                         address.clone(),
                         Each::Failed(CommandResult { outcome: "failed", ..CommandResult::default() }, failure),

@@ -1,10 +1,15 @@
 //! Ends a run at a signal, and says so to the person who pressed Ctrl-C.
 //!
 //! The first signal begins nothing new and lets requests on the wire finish; the second ends the
-//! process at once. What was begun is in the journal either way.
+//! process at once. What was begun is in the journal either way. A command that waits for a running
+//! service takes its request back at the first one: see [`ServiceWait`].
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, plural};
@@ -38,8 +43,10 @@ impl Interruption {
     /// # Errors
     /// When the system refuses the handlers.
     pub(super) fn listen(stop: &Shutdown) -> Result<Self, CommandFailure> {
-        let mut signals = signals::catch_end_signals()
-            .map_err(|error| CommandFailure::new(Exit::Unusable, format!("catch signals: {error}")))?;
+        let mut signals = catch()?;
+        if let Some(wait) = SERVICE_WAIT.get() {
+            wait.task.abort(); // the command does the work itself, and signals are this one's
+        }
         let (stop, interruption) = (stop.clone(), Self::default());
         let told = interruption.clone();
         tokio::spawn(async move {
@@ -95,6 +102,71 @@ impl Interruption {
         let Some(text) = bars.uploads().and_then(text) else { return false };
         bars.say(*output, &text);
         true
+    }
+}
+
+fn catch() -> Result<mpsc::UnboundedReceiver<EndSignal>, CommandFailure> {
+    signals::catch_end_signals().map_err(|error| CommandFailure::new(Exit::Unusable, format!("catch signals: {error}")))
+}
+
+/// Signals around waits for a running service. There is one per process: a signal that was caught
+/// once is never the system's to handle again.
+pub(super) struct ServiceWait {
+    signal: watch::Receiver<Option<EndSignal>>,
+    /// Nothing else reacts to a signal.
+    ends_process: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+static SERVICE_WAIT: OnceLock<ServiceWait> = OnceLock::new();
+
+impl ServiceWait {
+    /// Starts to catch signals, unless that began before. They end the process, as before, but for
+    /// those during a wait.
+    ///
+    /// # Errors
+    /// When the system refuses the handlers.
+    fn listen() -> Result<&'static Self, CommandFailure> {
+        if let Some(listening) = SERVICE_WAIT.get() {
+            return Ok(listening);
+        }
+        let mut signals = catch()?;
+        let (send, signal) = watch::channel(None);
+        let ends_process = Arc::new(AtomicBool::new(true));
+        let ends = Arc::clone(&ends_process);
+        let task = tokio::spawn(async move {
+            while let Some(signal) = signals.recv().await {
+                let is_second = send.send_replace(Some(signal)).is_some();
+                if is_second || ends.load(Ordering::SeqCst) {
+                    super::die(signal.exit_code());
+                }
+            }
+        });
+        Ok(SERVICE_WAIT.get_or_init(|| Self { signal, ends_process, task }))
+    }
+
+    /// Begins a wait for the service: until [`Self::end`] a first signal ends nothing, and
+    /// [`Self::signalled`] returns it.
+    ///
+    /// # Errors
+    /// When the system refuses the handlers.
+    pub(super) fn begin() -> Result<&'static Self, CommandFailure> {
+        let wait = Self::listen()?;
+        wait.ends_process.store(false, Ordering::SeqCst);
+        Ok(wait)
+    }
+
+    /// Waits for the signal.
+    pub(super) async fn signalled(&self) -> EndSignal {
+        match self.signal.clone().wait_for(Option::is_some).await.map(|signal| *signal) {
+            Ok(Some(signal)) => signal,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Ends the wait.
+    pub(super) fn end(&self) {
+        self.ends_process.store(true, Ordering::SeqCst);
     }
 }
 

@@ -8,11 +8,13 @@ use serde_json::json;
 use super::args::Global;
 use super::command_context::{CommandResult, documents};
 use super::exit::{CommandFailure, Exit};
+use super::interruption::ServiceWait;
 use super::output::{Printer, TextStyle, paint};
 use super::target::ProjectTarget;
-use crate::engine::commands::request_queue::{AskError, ask};
+use crate::engine::commands::request_queue::{AskError, RequestOutcome, ask};
 use crate::model::address::Address;
 use crate::model::request::{ProblemKind, Request, RequestDone};
+use crate::platform::signals::EndSignal;
 use crate::state::lock::{self, LockError};
 
 /// A service answers between two of its rounds, and a round may upload for minutes.
@@ -33,17 +35,12 @@ pub(super) async fn through_service(
     target: &ProjectTarget,
     request: &Request,
 ) -> Result<Option<RequestDone>, CommandFailure> {
-    let asking = ask(&target.project, &target.remote, request, global.patience.unwrap_or(PATIENCE));
-    tokio::pin!(asking);
-    let answered = tokio::select! {
-        answered = &mut asking => answered,
-        () = tokio::time::sleep(SILENCE) => {
-            if !output.is_quiet() {
-                output.warning("`macadam sync` is running in this project; waiting for it to do this");
-            }
-            asking.await
-        }
-    };
+    let wait = ServiceWait::begin()?;
+    let (mut signal, interrupted) = (None, wait.signalled());
+    let interrupted = async { signal = Some(interrupted.await) };
+    let patience = global.patience.unwrap_or(PATIENCE);
+    let answered = waited(output, ask(&target.project, &target.remote, request, patience, interrupted)).await;
+    wait.end();
     match answered {
         Ok(answer) => Ok(Some(answer)),
         // The service certainly never does it.
@@ -58,11 +55,31 @@ pub(super) async fn through_service(
                     };
                     (exit, problem.unknown.as_ref().map(ToString::to_string))
                 }
+                AskError::Interrupted { .. } => {
+                    (Exit::Signal(signal.unwrap_or(EndSignal::Interrupt).exit_code()), None)
+                }
                 AskError::Patience { begun: false, .. } => (Exit::Busy, None),
                 AskError::State(_) | AskError::Lock(_) => (Exit::Unusable, None),
                 AskError::NoService | AskError::Ended { .. } | AskError::Patience { .. } => (Exit::Unreconciled, None),
             };
             Err(CommandFailure { unknown, ..CommandFailure::of(exit, &error, error.hint()) })
+        }
+    }
+}
+
+/// Waits for the service's answer, and says so after a while.
+async fn waited(
+    output: Printer,
+    asking: impl Future<Output = RequestOutcome>,
+) -> RequestOutcome {
+    tokio::pin!(asking);
+    tokio::select! {
+        answered = &mut asking => answered,
+        () = tokio::time::sleep(SILENCE) => {
+            if !output.is_quiet() {
+                output.warning("`macadam sync` is running in this project; waiting for it to do this");
+            }
+            asking.await
         }
     }
 }

@@ -42,6 +42,18 @@ impl FileLock {
         }
     }
 
+    /// Makes a file at `path` anew and locks it: a sign that this process lives, which
+    /// [`is_locked`] reads. Other users may open it where the folder lets them, to look at the lock.
+    ///
+    /// # Errors
+    /// When the file can't be made or the file system has no locks.
+    pub(crate) fn acquire_new(path: &Path) -> io::Result<Self> {
+        own_file::remove(path)?;
+        let file = own_file::open(path, How::New)?;
+        file.try_lock()?;
+        Ok(Self { file })
+    }
+
     /// Returns the identity of the locked file, even if its path now has another one.
     ///
     /// # Errors

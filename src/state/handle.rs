@@ -15,7 +15,9 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::StateError;
-use super::store::{Anew, Batch, EventRow, FileDelta, LatencyRow, LimitRow, SettledProof, SettledRows, Store};
+use super::store::{
+    Anew, Batch, EventRow, FileDelta, LatencyRow, LimitRow, RequestStart, SettledProof, SettledRows, Store,
+};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
@@ -289,15 +291,39 @@ impl StoreHandle {
         self.call(move |store| store.save_latencies(&latencies))
     }
 
-    /// See [`Store::take_request`]. The request is taken even if the future is dropped.
+    /// See [`Store::next_request`].
     ///
     /// # Errors
-    /// Like [`Store::take_request`], or [`StateError::Closed`].
-    pub fn take_request(
+    /// Like [`Store::next_request`], or [`StateError::Closed`].
+    pub fn next_request(
         &self,
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<(RequestId, Request)>, StateError>> + Send + 'static {
-        self.call(move |store| store.take_request(now))
+        self.call(move |store| store.next_request(now))
+    }
+
+    /// See [`Store::may_start_request`].
+    ///
+    /// # Errors
+    /// Like [`Store::may_start_request`], or [`StateError::Closed`].
+    pub fn may_start_request(
+        &self,
+        id: RequestId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<RequestStart, StateError>> + Send + 'static {
+        self.call(move |store| store.may_start_request(id, now))
+    }
+
+    /// See [`Store::start_request`]. The request is marked even if the future is dropped.
+    ///
+    /// # Errors
+    /// Like [`Store::start_request`], or [`StateError::Closed`].
+    pub fn start_request(
+        &self,
+        id: RequestId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<RequestStart, StateError>> + Send + 'static {
+        self.call(move |store| store.start_request(id, now))
     }
 
     /// See [`Store::answer_request`].

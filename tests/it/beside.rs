@@ -10,9 +10,11 @@ use macadam::testing::engine::Project as InnerProject;
 use macadam::testing::engine::RequestQueue;
 use macadam::testing::engine::Session;
 use macadam::testing::model::{ProblemKind, Request, RequestDone, RequestId, RequestProblem, Resolution};
-use macadam::testing::state::SERVICE;
+use macadam::testing::state::{RequestStart, SERVICE};
 use serde_json::{Value, json};
 
+use super::service::Service as RealService;
+use super::support::system::{Signal, send};
 use super::support::{Project, Ran, Remote, png};
 
 /// The service's side, in this process: it holds the state as the service does, and takes requests
@@ -40,12 +42,18 @@ impl Service {
     fn next(&mut self, asking: &mut [Child]) -> (RequestId, Request) {
         loop {
             if let Some(found) = self.runtime.block_on(self.queue.next()).unwrap() {
+                assert_eq!(self.begin(found.0), RequestStart::Wanted);
                 return found;
             }
             let lives = asking.iter_mut().any(|asking| asking.try_wait().unwrap().is_none());
             assert!(lives, "the command ended without a request");
             self.runtime.block_on(self.queue.woken());
         }
+    }
+
+    /// As the service begins with it.
+    fn begin(&self, id: RequestId) -> RequestStart {
+        self.runtime.block_on(self.queue.start(id)).unwrap()
     }
 
     fn answer(&self, id: RequestId, result: Result<RequestDone, RequestProblem>) {
@@ -183,5 +191,59 @@ fn an_unstarted_request_is_withdrawn() {
     let (code, document) = ended(asking);
     assert_eq!(code, 1, "{document:#}");
     assert!(message(&document).contains("has not finished this"), "{document:#}");
+    service.answer(id, Ok(RequestDone::default()));
+}
+
+/// Whether a command that waits for a service says that its request is in.
+fn waits_for_request(project: &Project, count: i64) {
+    while requests(project) < count {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+/// The requests of commands that were interrupted, or killed, were carried out minutes later.
+#[test]
+fn nothing_is_done_for_a_command_that_ended_while_it_waited() {
+    let (remote, project, _) = in_doubt();
+    project.git(&["init", "-q"]);
+    let service = RealService::start(&project, &[]);
+    service.until_synced("ui/b.png");
+    project.write(".git/index.lock", "");
+    for (count, signal, code) in [(1, Signal::INT, 130), (2, Signal::TERM, 143)] {
+        let asking = spawn(&project, &["archive", "ui/b.png", "--yes"]);
+        waits_for_request(&project, count);
+        send(&asking, signal);
+        let (ended, document) = ended(asking);
+        assert_eq!(ended, code, "{document:#}");
+        assert!(message(&document).contains("before the running `macadam sync` started this"), "{document:#}");
+        assert_eq!(document["errors"][0]["hint"], "nothing was done");
+    }
+    let mut asking = spawn(&project, &["archive", "ui/b.png", "--yes"]);
+    waits_for_request(&project, 3);
+    asking.kill().unwrap();
+    asking.wait().unwrap();
+    project.remove(".git/index.lock");
+    // A later request that is carried out: those before it are over.
+    project.run(&["retry", "ui/a.png"]);
+    let log = service.end();
+    assert!(log.contains("`macadam archive ui/b.png` was not done"), "{log}");
+    assert!(!log.contains("running `macadam archive"), "{log}");
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 0);
+    let left: Vec<_> =
+        std::fs::read_dir(project.state_folder()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains(".request-")), "{left:?}");
+}
+
+#[test]
+fn an_interrupted_command_says_that_the_service_is_doing_it() {
+    let (remote, project, _) = in_doubt();
+    let mut service = Service::start(&project, &remote);
+    let mut asking = spawn(&project, &["retry", "ui/a.png"]);
+    let (id, _) = service.next(std::slice::from_mut(&mut asking));
+    send(&asking, Signal::INT);
+    let (code, document) = ended(asking);
+    assert_eq!(code, 130, "{document:#}");
+    assert!(message(&document).contains("while the running `macadam sync` was doing this"), "{document:#}");
+    assert!(document["errors"][0]["hint"].as_str().unwrap().contains("it goes on"), "{document:#}");
     service.answer(id, Ok(RequestDone::default()));
 }

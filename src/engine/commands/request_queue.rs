@@ -3,8 +3,9 @@
 //!
 //! A request is a row of the state. The client wakes the service through a socket beside the state,
 //! then polls its row for the response. The service reads the queue on each wakeup, and now and
-//! then in case one was lost. A request is carried out at most once. Its row is marked before the
-//! service begins, and a marked request is never begun again; an unmarked one can be withdrawn.
+//! then in case one was lost. A request is carried out at most once. Its row is marked as the service
+//! begins, and a marked request is never begun again; an unmarked one can be withdrawn, and is
+//! dropped if its client has ended.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::platform::wakeup::{self, Wakeup};
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
 use crate::state::lock::{self, LockError};
-use crate::state::store::{RequestClient, RequestProgress};
+use crate::state::store::{RequestClient, RequestProgress, RequestStart};
 
 /// The first poll's delay: most requests are answered within milliseconds.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
@@ -58,6 +59,13 @@ pub(crate) enum AskError {
         /// The time waited.
         waited: Duration,
     },
+    /// A person, or the system, wanted this command to end.
+    #[error("interrupted {}", if *begun { "while the running `macadam sync` was doing this" } else { "before the running `macadam sync` started this" })]
+    Interrupted {
+        /// Whether it had begun, and continues. If not, the request is withdrawn and never carried
+        /// out.
+        begun: bool,
+    },
     /// The state could not be read or written.
     #[error("leave a request for the service")]
     State(#[from] StateError),
@@ -76,7 +84,10 @@ impl AskError {
                 Some("`macadam status` shows what is done; run the same command again for the rest".to_owned())
             }
             Self::Ended { begun: false } => Some("nothing was done; try again".to_owned()),
-            Self::Patience { begun: true, .. } => Some("it goes on; `macadam status` shows the result".to_owned()),
+            Self::Interrupted { begun: false } => Some("nothing was done".to_owned()),
+            Self::Patience { begun: true, .. } | Self::Interrupted { begun: true } => {
+                Some("it goes on; `macadam status` shows the result".to_owned())
+            }
             Self::Patience { begun: false, .. } => {
                 Some("nothing was done; its log says what it is busy with".to_owned())
             }
@@ -86,11 +97,18 @@ impl AskError {
     }
 }
 
-/// Sends a request to the service that holds the state of `project`, and waits for the response.
+/// Sends a request to the service that holds the state of `project`, and waits for the response,
+/// until `interrupted` completes.
 ///
 /// # Errors
 /// See [`AskError`]; each variant says whether anything may have been done.
-pub(crate) async fn ask(project: &Project, remote: &str, request: &Request, patience: Duration) -> RequestOutcome {
+pub(crate) async fn ask(
+    project: &Project,
+    remote: &str,
+    request: &Request,
+    patience: Duration,
+    interrupted: impl Future<Output = ()>,
+) -> RequestOutcome {
     let begun_at = clock::elapsed();
     let serves = || Ok::<_, LockError>(lock::holder(&project.state)?.is_service());
     if !serves()? {
@@ -104,7 +122,8 @@ pub(crate) async fn ask(project: &Project, remote: &str, request: &Request, pati
     let id = counter.ask(request, clock::now())?;
     // Without a wakeup, the service reads the queue after a while.
     let _ = wakeup::wake(&wakeup_path(&project.state));
-    let mut pause = FIRST_LOOK;
+    let (mut pause, mut is_interrupted) = (FIRST_LOOK, false);
+    tokio::pin!(interrupted);
     loop {
         // In this order: a response that came before the service ended is found by the poll after
         // it.
@@ -115,16 +134,22 @@ pub(crate) async fn ask(project: &Project, remote: &str, request: &Request, pati
             RequestProgress::Gone => return Err(AskError::Ended { begun: true }),
             RequestProgress::Waiting | RequestProgress::Taken => {}
         }
-        if !serves || waited >= patience {
+        if !serves || is_interrupted || waited >= patience {
             let begun = !counter.withdraw(id)?;
+            // It may keep addresses free for this.
+            let _ = wakeup::wake(&wakeup_path(&project.state));
             return match counter.progress(id)? {
                 // It was answered at the last moment.
                 RequestProgress::Answered(result) => result.map_err(AskError::Problem),
+                _ if is_interrupted => Err(AskError::Interrupted { begun }),
                 _ if serves => Err(AskError::Patience { begun, waited }),
                 _ => Err(AskError::Ended { begun }),
             };
         }
-        tokio::time::sleep(pause.min(patience.saturating_sub(waited))).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause.min(patience.saturating_sub(waited))) => {}
+            () = &mut interrupted => is_interrupted = true,
+        }
         pause = (pause * 3 / 2).min(LATER_LOOKS);
     }
 }
@@ -172,13 +197,29 @@ impl RequestQueue {
         self.look_at = clock::elapsed().saturating_add(pause);
     }
 
-    /// Takes the oldest waiting request, if there is one; call it until there is none. Must not be
-    /// cancelled: a request that was taken and not answered is reported as interrupted.
+    /// Returns the oldest request that was not started, if there is one.
     ///
     /// # Errors
     /// When the state can't be read or written.
     pub async fn next(&self) -> Result<Option<(RequestId, Request)>, StateError> {
-        self.store.take_request(clock::now()).await
+        self.store.next_request(clock::now()).await
+    }
+
+    /// Returns whether a request may still start.
+    ///
+    /// # Errors
+    /// When the state can't be read or written.
+    pub(crate) async fn may_start(&self, id: RequestId) -> Result<RequestStart, StateError> {
+        self.store.may_start_request(id, clock::now()).await
+    }
+
+    /// Marks a request as started; it must not start unless it is still wanted. Must not be
+    /// cancelled: a request that was started and not answered is reported as interrupted.
+    ///
+    /// # Errors
+    /// When the state can't be read or written.
+    pub async fn start(&self, id: RequestId) -> Result<RequestStart, StateError> {
+        self.store.start_request(id, clock::now()).await
     }
 
     /// Answers a request.

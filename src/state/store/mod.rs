@@ -45,6 +45,7 @@ pub(crate) use files::FileDelta;
 pub(crate) use learned::{LatencyRow, LimitRow};
 pub(super) use open::create_folder;
 pub(crate) use part::{TiedBy, TiedNames};
+pub use requests::RequestStart;
 pub(crate) use requests::{RequestClient, RequestProgress};
 pub(crate) use settled::{CommitBase, SettledProof, SettledRows};
 

@@ -1,17 +1,25 @@
 //! Requests of other commands to the service that holds the state.
 //!
 //! This is the one table that a second process writes: with [`RequestClient`] it adds a row and
-//! removes it again, beside the writer. The rest is up to the writer: it takes a request before it
-//! starts, and answers it afterwards. So a crash in between leaves a row that was taken and not
+//! removes it again, beside the writer. The rest is up to the writer: it marks a request as it
+//! starts, and answers it afterwards. So a crash in between leaves a row that was marked and not
 //! answered, which is never started again.
+//!
+//! A client holds the lock of a file of its own beside the state while it waits. The kernel frees
+//! the lock with the process, so a request whose lock is free has nobody who waits for it. A number
+//! of a process would not do: it is given again, and means another process in a container. Where
+//! the lock can't be looked at, its request counts as one that nobody waits for: to do nothing can
+//! be made good.
 
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Result};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Result, TransactionBehavior};
 
 use super::{Store, open, request_form, rows, schema};
 use crate::model::request::{ProblemKind, Request, RequestDone, RequestId, RequestProblem};
+use crate::platform::lock::{FileLock, is_locked};
+use crate::platform::own_file;
 use crate::state::error::StateError;
 
 /// How many answered requests are kept for a person who reads them later.
@@ -30,26 +38,33 @@ pub(crate) enum RequestProgress {
     Gone,
 }
 
+/// Whether a request may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestStart {
+    /// Its client waits for it.
+    Wanted,
+    /// Its client took it back.
+    Withdrawn,
+    /// Its client has ended. The request was answered, and never starts.
+    Abandoned,
+}
+
 impl Store {
-    /// Takes the oldest request that was not started. A request that this program doesn't
+    /// Returns the oldest request that was not started. A request that this program doesn't
     /// understand is answered at once, and not returned.
     ///
     /// # Errors
     /// When the database can't be read or written.
-    pub fn take_request(&mut self, now: Timestamp) -> std::result::Result<Option<(RequestId, Request)>, StateError> {
-        let doing = "take a request";
+    pub fn next_request(&mut self, now: Timestamp) -> std::result::Result<Option<(RequestId, Request)>, StateError> {
         loop {
-            // One statement: the row is marked before its content is read.
-            let sql = "UPDATE requests SET taken_at = ?1
-                       WHERE id = (SELECT min(id) FROM requests WHERE answered_at IS NULL AND taken_at IS NULL)
-                       RETURNING id, command, arguments";
-            let taken = || -> Result<Option<(i64, String, String)>> {
-                let mut take = self.connection.prepare_cached(sql)?;
-                take.query_row([now.to_string()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
+            let sql = "SELECT id, command, arguments FROM requests
+                       WHERE answered_at IS NULL AND taken_at IS NULL ORDER BY id LIMIT 1";
+            let oldest = || -> Result<Option<(i64, String, String)>> {
+                let mut oldest = self.connection.prepare_cached(sql)?;
+                oldest.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
             };
-            let Some((id, command, arguments)) = taken().map_err(|error| self.failed(doing, error))? else {
-                return Ok(None);
-            };
+            let oldest = oldest().map_err(|error| self.failed("read the requests", error))?;
+            let Some((id, command, arguments)) = oldest else { return Ok(None) };
             let id = RequestId::new(id);
             match request_form::request(&command, &arguments) {
                 Ok(request) => return Ok(Some((id, request))),
@@ -65,7 +80,49 @@ impl Store {
         }
     }
 
-    /// Answers a taken request, and deletes old answered ones.
+    /// Returns whether a request that was not started may still start.
+    ///
+    /// # Errors
+    /// When the database can't be read or written.
+    pub fn may_start_request(
+        &mut self,
+        id: RequestId,
+        now: Timestamp,
+    ) -> std::result::Result<RequestStart, StateError> {
+        let sql = "SELECT taken_at IS NOT NULL FROM requests WHERE id = ?1";
+        let taken: Option<bool> = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut one| one.query_row([id.get()], |row| row.get(0)).optional())
+            .map_err(|error| self.failed("read a request", error))?;
+        match taken {
+            None => Ok(RequestStart::Withdrawn),
+            Some(true) => Ok(RequestStart::Wanted),
+            Some(false) if is_locked(&presence(&self.path, id)).unwrap_or(false) => Ok(RequestStart::Wanted),
+            Some(false) => {
+                self.answer_request(id, &Err(abandoned()), now)?;
+                Ok(RequestStart::Abandoned)
+            }
+        }
+    }
+
+    /// Marks a request as started, so that it can't be withdrawn any more. It must not start unless
+    /// the result is [`RequestStart::Wanted`].
+    ///
+    /// # Errors
+    /// When the database can't be read or written.
+    pub fn start_request(&mut self, id: RequestId, now: Timestamp) -> std::result::Result<RequestStart, StateError> {
+        let may = self.may_start_request(id, now)?;
+        if may != RequestStart::Wanted {
+            return Ok(may);
+        }
+        let sql = "UPDATE requests SET taken_at = coalesce(taken_at, ?2) WHERE id = ?1";
+        let marked = self.connection.prepare_cached(sql).and_then(|mut mark| mark.execute((id.get(), now.to_string())));
+        let marked = marked.map_err(|error| self.failed("start a request", error))?;
+        Ok(if marked > 0 { RequestStart::Wanted } else { RequestStart::Withdrawn })
+    }
+
+    /// Answers a request, and deletes old answered ones.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -75,7 +132,14 @@ impl Store {
         result: &std::result::Result<RequestDone, RequestProblem>,
         now: Timestamp,
     ) -> std::result::Result<(), StateError> {
-        answer(&self.connection, id, result, now).map_err(|error| self.failed("answer a request", error))
+        answer(&self.connection, id, result, now).map_err(|error| self.failed("answer a request", error))?;
+        self.forget_client(id);
+        Ok(())
+    }
+
+    /// Removes the file that shows that a client waits, which a killed one leaves behind.
+    fn forget_client(&self, id: RequestId) {
+        let _ = own_file::remove(&presence(&self.path, id)); // it says nothing about an answered request
     }
 
     /// Ends the requests that an earlier process left open. It is unknown whether a started one was
@@ -85,7 +149,7 @@ impl Store {
     /// # Errors
     /// When the database can't be read or written.
     pub fn end_requests(&mut self, now: Timestamp) -> std::result::Result<usize, StateError> {
-        let end = || -> Result<usize> {
+        let end = || -> Result<Vec<i64>> {
             let open: Vec<(i64, bool)> = {
                 let mut all = self.connection.prepare_cached(
                     "SELECT id, taken_at IS NOT NULL FROM requests WHERE answered_at IS NULL ORDER BY id",
@@ -95,9 +159,11 @@ impl Store {
             for (id, taken) in &open {
                 answer(&self.connection, RequestId::new(*id), &Err(interrupted(*taken)), now)?;
             }
-            Ok(open.len())
+            Ok(open.into_iter().map(|(id, _)| id).collect())
         };
-        end().map_err(|error| self.failed("end open requests", error))
+        let ended = end().map_err(|error| self.failed("end open requests", error))?;
+        ended.iter().for_each(|id| self.forget_client(RequestId::new(*id)));
+        Ok(ended.len())
     }
 }
 
@@ -111,6 +177,21 @@ fn interrupted(begun: bool) -> RequestProblem {
         },
         Some("`macadam status` shows what is known now".to_owned()),
     )
+}
+
+fn abandoned() -> RequestProblem {
+    RequestProblem::new(
+        ProblemKind::Interrupted,
+        "the running `macadam sync` found that this command no longer waits for it".to_owned(),
+        Some("nothing was done; run it again, as the user that `macadam sync` runs as".to_owned()),
+    )
+}
+
+/// The file whose lock a client holds while it waits.
+fn presence(state: &Path, id: RequestId) -> PathBuf {
+    let mut path = state.as_os_str().to_owned();
+    path.push(format!(".request-{}", id.get()));
+    path.into()
 }
 
 fn answer(
@@ -134,6 +215,8 @@ fn answer(
 pub(crate) struct RequestClient {
     connection: Connection,
     path: PathBuf,
+    /// The requests that it waits for, each with the lock that shows it.
+    waits: Vec<(RequestId, FileLock)>,
 }
 
 impl RequestClient {
@@ -159,24 +242,28 @@ impl RequestClient {
         if connection.is_readonly("main").map_err(fail)? {
             return Err(StateError::ReadOnly { path: path.to_owned() });
         }
-        Ok(Self { connection, path: path.to_owned() })
+        Ok(Self { connection, path: path.to_owned(), waits: Vec::new() })
     }
 
-    /// Adds a request.
+    /// Adds a request. It is carried out only while this lives.
     ///
     /// # Errors
-    /// When the database can't be written.
+    /// When the database can't be written, or nothing can be locked beside it.
     pub(crate) fn ask(&mut self, request: &Request, now: Timestamp) -> std::result::Result<RequestId, StateError> {
-        let insert = || -> Result<RequestId> {
-            let arguments = request_form::arguments(request)
-                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-            self.connection.execute(
-                "INSERT INTO requests (asked_at, command, arguments) VALUES (?1, ?2, ?3)",
-                (now.to_string(), request.command(), arguments),
-            )?;
-            Ok(RequestId::new(self.connection.last_insert_rowid()))
-        };
-        insert().map_err(|error| StateError::from_sql(&self.path, "leave a request", error))
+        let fail = |error| StateError::from_sql(&self.path, "leave a request", error);
+        let arguments = request_form::arguments(request)
+            .map_err(|error| fail(rusqlite::Error::ToSqlConversionFailure(error.into())))?;
+        let insert = "INSERT INTO requests (asked_at, command, arguments) VALUES (?1, ?2, ?3)";
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        transaction.execute(insert, (now.to_string(), request.command(), arguments)).map_err(fail)?;
+        let id = RequestId::new(transaction.last_insert_rowid());
+        // Locked before the service sees the row.
+        let path = presence(&self.path, id);
+        let lock = FileLock::acquire_new(&path)
+            .map_err(|error| StateError::OpenFile { path, source: std::sync::Arc::new(error) })?;
+        self.waits.push((id, lock));
+        transaction.commit().map_err(fail)?;
+        Ok(id)
     }
 
     /// Returns the progress of a request.
@@ -215,6 +302,16 @@ impl RequestClient {
     }
 }
 
+impl Drop for RequestClient {
+    fn drop(&mut self) {
+        for (id, lock) in self.waits.drain(..) {
+            // First the name, so that the file of this name is locked as long as there is one.
+            let _ = own_file::remove(&presence(&self.path, id));
+            drop(lock);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,16 +333,23 @@ mod tests {
         (folder, store, client)
     }
 
+    /// Takes the next request, and starts it.
+    fn take(store: &mut Store) -> Option<(RequestId, Request)> {
+        let next = store.next_request(at(3)).unwrap()?;
+        assert_eq!(store.start_request(next.0, at(3)).unwrap(), RequestStart::Wanted);
+        Some(next)
+    }
+
     #[test]
     fn requests_are_taken_in_order_once_and_answered() {
         let (_folder, mut store, mut client) = service_and_client();
         let (a, b) = (client.ask(&forget("a"), at(1)).unwrap(), client.ask(&forget("b"), at(2)).unwrap());
         assert_eq!(client.progress(a).unwrap(), RequestProgress::Waiting);
-        assert_eq!(store.take_request(at(3)).unwrap(), Some((a, forget("a"))));
+        assert_eq!(take(&mut store), Some((a, forget("a"))));
         assert_eq!(client.progress(a).unwrap(), RequestProgress::Taken);
         assert!(!client.withdraw(a).unwrap());
-        assert_eq!(store.take_request(at(3)).unwrap(), Some((b, forget("b"))));
-        assert_eq!(store.take_request(at(3)).unwrap(), None);
+        assert_eq!(take(&mut store), Some((b, forget("b"))));
+        assert_eq!(take(&mut store), None);
         let answer = Ok(RequestDone { revision: Some(1), ..RequestDone::default() });
         store.answer_request(a, &answer, at(4)).unwrap();
         assert_eq!(client.progress(a).unwrap(), RequestProgress::Answered(answer.clone()));
@@ -260,22 +364,63 @@ mod tests {
         let a = client.ask(&forget("a"), at(1)).unwrap();
         assert!(client.withdraw(a).unwrap());
         assert!(!client.withdraw(a).unwrap());
-        assert_eq!((client.progress(a).unwrap(), store.take_request(at(2)).unwrap()), (RequestProgress::Gone, None));
+        assert_eq!((client.progress(a).unwrap(), take(&mut store)), (RequestProgress::Gone, None));
         assert_ne!(client.ask(&forget("a"), at(3)).unwrap(), a, "a number given twice");
+    }
+
+    #[test]
+    fn a_request_can_be_withdrawn_until_it_starts() {
+        let (_folder, mut store, mut client) = service_and_client();
+        let a = client.ask(&forget("a"), at(1)).unwrap();
+        assert_eq!(store.next_request(at(2)).unwrap(), Some((a, forget("a"))));
+        assert_eq!(store.may_start_request(a, at(2)).unwrap(), RequestStart::Wanted);
+        assert!(client.withdraw(a).unwrap());
+        assert_eq!(store.may_start_request(a, at(3)).unwrap(), RequestStart::Withdrawn);
+        assert_eq!(store.start_request(a, at(3)).unwrap(), RequestStart::Withdrawn);
+    }
+
+    #[test]
+    fn a_request_whose_client_is_gone_never_starts() {
+        let (folder, mut store, mut client) = service_and_client();
+        let begun = client.ask(&forget("a"), at(1)).unwrap();
+        let left = client.ask(&forget("b"), at(1)).unwrap();
+        take(&mut store).unwrap();
+        drop(client);
+        let mut next = RequestClient::open(&folder.path().join("s.db"), "r").unwrap();
+        let waits = next.ask(&forget("c"), at(2)).unwrap();
+        assert_eq!(store.start_request(left, at(3)).unwrap(), RequestStart::Abandoned);
+        let RequestProgress::Answered(Err(problem)) = next.progress(left).unwrap() else { panic!() };
+        assert!(problem.message.contains("no longer waits") && problem.hint.is_some(), "{problem}");
+        // One that has started goes on.
+        assert_eq!(store.may_start_request(begun, at(3)).unwrap(), RequestStart::Wanted);
+        assert_eq!(take(&mut store), Some((waits, forget("c"))));
+    }
+
+    /// Of several clients, one killed at any moment: its file stays, and its lock doesn't.
+    #[test]
+    fn the_file_of_a_killed_client_is_removed_with_its_request() {
+        let (folder, mut store, mut client) = service_and_client();
+        let a = client.ask(&forget("a"), at(1)).unwrap();
+        let file = presence(&folder.path().join("s.db"), a);
+        let lock = client.waits.pop().unwrap();
+        assert!(file.exists());
+        drop(lock);
+        assert_eq!(store.start_request(a, at(3)).unwrap(), RequestStart::Abandoned);
+        assert!(!file.exists());
     }
 
     #[test]
     fn open_requests_of_an_earlier_process_end_and_never_start_again() {
         let (_folder, mut store, mut client) = service_and_client();
         let (a, b) = (client.ask(&forget("a"), at(1)).unwrap(), client.ask(&forget("b"), at(1)).unwrap());
-        store.take_request(at(2)).unwrap().unwrap();
+        take(&mut store).unwrap();
         assert_eq!(store.end_requests(at(3)).unwrap(), 2);
         for (id, part) in [(a, "while it was doing"), (b, "before it started")] {
             let RequestProgress::Answered(Err(problem)) = client.progress(id).unwrap() else { panic!("{id}") };
             assert_eq!(problem.kind, ProblemKind::Interrupted);
             assert!(problem.message.contains(part) && problem.message.contains("interrupted, try again"), "{problem}");
         }
-        assert_eq!((store.take_request(at(4)).unwrap(), store.end_requests(at(4)).unwrap()), (None, 0));
+        assert_eq!((take(&mut store), store.end_requests(at(4)).unwrap()), (None, 0));
     }
 
     #[test]
@@ -285,7 +430,7 @@ mod tests {
         client.connection.execute(insert, []).unwrap();
         let strange = RequestId::new(client.connection.last_insert_rowid());
         let a = client.ask(&forget("a"), at(1)).unwrap();
-        assert_eq!(store.take_request(at(2)).unwrap(), Some((a, forget("a"))));
+        assert_eq!(take(&mut store), Some((a, forget("a"))));
         let RequestProgress::Answered(Err(problem)) = client.progress(strange).unwrap() else { panic!() };
         assert!(problem.message.contains("`dance`") && problem.hint.is_some(), "{problem}");
     }
@@ -294,10 +439,10 @@ mod tests {
     fn old_answers_are_dropped_and_open_requests_are_not() {
         let (_folder, mut store, mut client) = service_and_client();
         let open = client.ask(&forget("open"), at(1)).unwrap();
-        store.take_request(at(1)).unwrap().unwrap();
+        take(&mut store).unwrap();
         for _ in 0..KEPT + 20 {
             let id = client.ask(&forget("a"), at(1)).unwrap();
-            store.take_request(at(1)).unwrap().unwrap();
+            take(&mut store).unwrap();
             store.answer_request(id, &Ok(RequestDone::default()), at(1)).unwrap();
         }
         let count = |sql: &str| client.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();

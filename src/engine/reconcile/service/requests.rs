@@ -3,8 +3,8 @@
 //!
 //! A request that needs the remote is a job of the workers, so the loop goes on scanning. At
 //! shutdown the job has as long as any upload. It begins when no worker is busy with its addresses,
-//! which are kept free for it from the start. What it leaves to the plan is followed, and the next
-//! request is taken meanwhile.
+//! which are kept free for it from the start, and only if its command still waits for it then. What
+//! it leaves to the plan is followed, and the next request is taken meanwhile.
 //!
 //! Read next: [`jobs`], then [`followed`].
 
@@ -30,6 +30,7 @@ use crate::model::file::FileProblem;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::request::{ProblemKind, Request, RequestDone, RequestId, RequestProblem, Resolution};
 use crate::platform::clock;
+use crate::state::store::RequestStart;
 
 /// A request that was taken from the request queue and is not answered yet.
 pub(super) struct ActiveRequest {
@@ -104,10 +105,13 @@ impl Service<'_> {
                 }
                 Some(RequestStage::Waits) => {
                     self.needs.requests = true;
-                    if !self.may_begin_request() {
-                        return Ok(());
+                    let may_begin = self.may_begin_request();
+                    if self.is_wanted(may_begin).await? {
+                        if !may_begin {
+                            return Ok(());
+                        }
+                        self.begin_request().await?;
                     }
-                    self.begin_request().await?;
                 }
                 Some(RequestStage::Begun) => return Ok(()),
                 Some(RequestStage::Decided(_)) => self.edit_manifest(),
@@ -123,8 +127,7 @@ impl Service<'_> {
             return Ok(false);
         }
         let Some((id, request)) = self.queue.next().await? else { return Ok(false) };
-        tracing::info!("running `{}`, typed in another terminal", request.typed());
-        self.reconciler.workers.keep_free(addresses(&request));
+        let kept = addresses(&request);
         let needs_scan = match &request {
             Request::Import { .. } | Request::Recreate { .. } | Request::Pin { .. } | Request::Unpin { .. } => true,
             Request::Resolve { .. }
@@ -135,10 +138,38 @@ impl Service<'_> {
         };
         let scan = if needs_scan { RequestScan::Needed } else { RequestScan::Over };
         self.request = Some(ActiveRequest { id, request, stage: RequestStage::Waits, scan, pins: Vec::new() });
+        if !self.is_wanted(false).await? {
+            return Ok(true);
+        }
+        self.reconciler.workers.keep_free(kept);
         if needs_scan {
             (self.needs.scan, self.needs.all) = (true, true);
         }
         Ok(true)
+    }
+
+    /// Returns whether a command waits for the request that was taken, and drops it if none does. If
+    /// it `begins`, it can't be taken back from now on.
+    async fn is_wanted(&mut self, begins: bool) -> Result<bool, ServiceError> {
+        let Some(ActiveRequest { id, request, .. }) = &self.request else { return Ok(false) };
+        let start = if begins { self.queue.start(*id).await? } else { self.queue.may_start(*id).await? };
+        let typed = request.typed();
+        match start {
+            RequestStart::Wanted if begins => tracing::info!("running `{typed}`, typed in another terminal"),
+            RequestStart::Wanted => {}
+            RequestStart::Withdrawn => tracing::info!("`{typed}` was taken back in the other terminal"),
+            RequestStart::Abandoned => {
+                tracing::info!("`{typed}` was not done: the command in the other terminal has ended");
+            }
+        }
+        let is_wanted = start == RequestStart::Wanted;
+        if !is_wanted {
+            self.request = None;
+            self.reconciler.workers.release();
+            // The next request, and what waited for its addresses.
+            (self.needs.requests, self.needs.plan) = (true, true);
+        }
+        Ok(is_wanted)
     }
 
     /// Returns whether no worker is busy with its addresses, and its file is not being written.
