@@ -12,6 +12,7 @@ use super::interruption::ServiceWait;
 use super::output::{Printer, TextStyle, paint};
 use super::target::ProjectTarget;
 use crate::engine::commands::request_queue::{AskError, RequestOutcome, ask};
+use crate::engine::workspace::git;
 use crate::model::address::Address;
 use crate::model::request::{ProblemKind, Request, RequestDone};
 use crate::platform::signals::EndSignal;
@@ -39,7 +40,7 @@ pub(super) async fn through_service(
     let (mut signal, interrupted) = (None, wait.signalled());
     let interrupted = async { signal = Some(interrupted.await) };
     let patience = global.patience.unwrap_or(PATIENCE);
-    let answered = waited(output, ask(&target.project, &target.remote, request, patience, interrupted)).await;
+    let answered = waited(output, target, ask(&target.project, &target.remote, request, patience, interrupted)).await;
     wait.end();
     match answered {
         Ok(answer) => Ok(Some(answer)),
@@ -70,6 +71,7 @@ pub(super) async fn through_service(
 /// Waits for the service's answer, and says so after a while.
 async fn waited(
     output: Printer,
+    target: &ProjectTarget,
     asking: impl Future<Output = RequestOutcome>,
 ) -> RequestOutcome {
     tokio::pin!(asking);
@@ -77,7 +79,11 @@ async fn waited(
         answered = &mut asking => answered,
         () = tokio::time::sleep(SILENCE) => {
             if !output.is_quiet() {
-                output.warning("`macadam sync` is running in this project; waiting for it to do this");
+                let itself = git::busy(&target.project.root).map(|work| format!(". It waits too: {work}"));
+                output.warning(format!(
+                    "`macadam sync` is running in this project; waiting for it to do this{}",
+                    itself.unwrap_or_default()
+                ));
             }
             asking.await
         }

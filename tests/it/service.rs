@@ -224,6 +224,42 @@ fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
     service.end();
 }
 
+/// A git that died leaves its lock, and nobody said so but one line of the log.
+#[test]
+fn a_git_that_never_ends_is_told_by_everything_that_is_asked() {
+    let (remote, project) = start(Config::default());
+    project.write(".gitignore", "log.txt\n");
+    project.git(&["init", "--quiet", "--initial-branch=main"]);
+    let service = Service::start(&project, &["--listen", "0"]);
+    let address = service.address();
+    service.until_synced("ui/a.png");
+    service.until_synced("models/sword.rbxmx");
+    let left = std::fs::File::create(project.file(".git/index.lock")).unwrap();
+    left.set_modified(std::time::SystemTime::now() - Duration::from_secs(600)).unwrap();
+    project.write("ui/b.png", png(2));
+    service.says("nothing is uploaded meanwhile: git holds");
+    service.until("/readyz tells it", || get(&address, "/readyz").1.contains("git's work here doesn't end"));
+    let (_, checkup) = project.json(&["doctor"]);
+    let told = checkup["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|check| check["message"].as_str().unwrap().contains("git holds"));
+    assert_eq!(told.unwrap_or_else(|| panic!("{checkup:#}"))["result"], "warning");
+    let (code, document) = project.json(&["archive", "ui/a.png", "--yes", "--patience", "1s"]);
+    assert_eq!(code, 5, "{document:#}");
+    let hint = document["errors"][0]["hint"].as_str().unwrap();
+    assert!(hint.contains("nothing was done: git holds") && hint.contains("index.lock"), "{hint}");
+    project.remove(".git/index.lock");
+    service.until_synced("ui/b.png");
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 0);
+    let log = service.end();
+    assert!(
+        log.lines().any(|line| line.contains("WARN") && line.contains("if no git runs here, remove that file")),
+        "{log}"
+    );
+}
+
 #[test]
 #[cfg_attr(windows, ignore = "no such signal")]
 fn a_refused_key_stops_writes_until_a_reload_brings_another() {

@@ -10,6 +10,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::engine::workspace::git::{self, GitWork};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::session::Session;
 use crate::model::request::{Request, RequestDone, RequestId, RequestProblem};
@@ -58,6 +59,8 @@ pub(crate) enum AskError {
         begun: bool,
         /// The time waited.
         waited: Duration,
+        /// What the service itself waits for.
+        git: Option<GitWork>,
     },
     /// A person, or the system, wanted this command to end.
     #[error("interrupted {}", if *begun { "while the running `macadam sync` was doing this" } else { "before the running `macadam sync` started this" })]
@@ -88,7 +91,8 @@ impl AskError {
             Self::Patience { begun: true, .. } | Self::Interrupted { begun: true } => {
                 Some("it goes on; `macadam status` shows the result".to_owned())
             }
-            Self::Patience { begun: false, .. } => {
+            Self::Patience { begun: false, git: Some(work), .. } => Some(format!("nothing was done: {work}")),
+            Self::Patience { begun: false, git: None, .. } => {
                 Some("nothing was done; its log says what it is busy with".to_owned())
             }
             Self::State(error) => error.hint(),
@@ -142,7 +146,7 @@ pub(crate) async fn ask(
                 // It was answered at the last moment.
                 RequestProgress::Answered(result) => result.map_err(AskError::Problem),
                 _ if is_interrupted => Err(AskError::Interrupted { begun }),
-                _ if serves => Err(AskError::Patience { begun, waited }),
+                _ if serves => Err(AskError::Patience { begun, waited, git: git::busy(&project.root) }),
                 _ => Err(AskError::Ended { begun }),
             };
         }

@@ -4,12 +4,16 @@
 //! good one: it is said to be unchecked, with the reason.
 
 mod disks;
+mod git_work;
+mod watching;
 
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
 pub(super) use self::disks::disks;
+pub(super) use self::git_work::git_work;
+pub(super) use self::watching::watching;
 use super::check_result::{CheckResult, CheckTopic};
 use super::facts::{
     ConvertedFiles, GitFacts, KeyLookup, KnownToGit, LockfileFacts, OutputFacts, Publishing, StateFacts,
@@ -477,23 +481,4 @@ pub(super) fn outputs(found: &OutputFacts) -> Vec<CheckResult> {
         results.push(CheckResult::fine(topic, message));
     }
     results
-}
-
-/// The watches that the service needs, against what the system allows a user.
-pub(super) fn watching(folders: usize, limit: Option<usize>) -> CheckResult {
-    let topic = CheckTopic::Watching;
-    match limit {
-        None => CheckResult::unchecked(topic, "this system has no limit that Macadam knows of"),
-        // Other programs of this user, such as editors, take from the same limit.
-        Some(limit) if folders > limit / 2 => CheckResult::warning(
-            topic,
-            format!(
-                "the service watches {}, and the system allows {limit} for all programs of this user",
-                count(folders, "folder")
-            ),
-            "raise it: `sudo sysctl fs.inotify.max_user_watches=524288`, and the same in /etc/sysctl.d; without that, changes \
-             are found by the scan of --interval",
-        ),
-        Some(limit) => CheckResult::fine(topic, format!("{} to watch, {limit} allowed", count(folders, "folder"))),
-    }
 }

@@ -20,6 +20,7 @@ use crate::cloud::failure::TransportError;
 use crate::cloud::timeouts::Timeouts;
 use crate::engine::report::progress::Listener;
 use crate::engine::workspace::gather::{GatherError, Gathered, gather_beside, read_manifest};
+use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot::{self, PlanPreview, ViewError};
 use crate::manifest::{Diagnostic, Matter};
@@ -121,6 +122,7 @@ pub(crate) fn local(project: &Project, remote: &str, is_local: bool, listener: &
     results.extend(checks::lockfile(&lockfile));
     let git = facts::git(project);
     results.extend(checks::git(&git, &lockfile.name, Publishing::of(&lockfile, is_local)));
+    results.extend(checks::git_work(git::busy(&project.root).as_ref()));
     results.append(&mut untracked);
     if let Some(gathered) = gathered {
         let archives = gathered.desired.policy.removed == LeavePolicy::Archive;

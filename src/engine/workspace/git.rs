@@ -34,13 +34,11 @@ mod incomplete;
 mod lfs_pointers;
 pub(crate) mod since;
 pub(crate) mod tracked;
+mod work;
 
 pub(super) use incomplete::may_lack_history;
 pub(crate) use incomplete::{is_partial_clone, last_commits};
-
-/// The age in seconds at which an index lock was probably left by a git that died. `git commit`
-/// holds one while its editor is open and a checkout while it writes, both usually for less.
-const OLD_LOCK_SECONDS: i64 = 60 * 60;
+pub(crate) use work::GitWork;
 
 /// The longest time between git's new index and its new `HEAD` in a switch of branches: one rename
 /// of a file.
@@ -202,45 +200,41 @@ fn is_git_folder(folder: &Path) -> io::Result<bool> {
 /// An index lock counts however old it is. Git too refuses to continue until a person has removed a
 /// stale one, so there is nothing to gain by ignoring it. And a checkout that takes hours (large
 /// files) mixes two branches. The message about an old lock says so, with the remedy.
-pub(crate) fn busy(folder: &Path) -> Option<String> {
+pub(crate) fn busy(folder: &Path) -> Option<GitWork> {
     busy_at(folder, clock::now())
 }
 
 /// Returns the same, and also what git may still be about to do: it writes the files and the index
 /// first, and `HEAD` a moment later. In between a checkout has the files of one branch and the name
 /// of another.
-pub(crate) fn busy_or_just_was(folder: &Path) -> Option<String> {
+pub(crate) fn busy_or_just_was(folder: &Path) -> Option<GitWork> {
     busy(folder).or_else(|| just_was(folder, clock::now()))
 }
 
-fn just_was(folder: &Path, now: Timestamp) -> Option<String> {
+fn just_was(folder: &Path, now: Timestamp) -> Option<GitWork> {
     let index = found(&private_folder(folder).ok()??.join("index")).ok()??;
     let written = Timestamp::try_from(index.modified().ok()?).ok()?;
     let is_fresh = now.duration_since(written).unsigned_abs() < HEAD_FOLLOWS;
-    is_fresh.then(|| "git has just written the checkout".to_owned())
+    is_fresh.then(|| GitWork::just_now("git has just written the checkout"))
 }
 
-fn busy_at(folder: &Path, now: Timestamp) -> Option<String> {
-    under_way(folder, now).unwrap_or_else(|unread| Some(format!("whether git is busy is unknown: {unread}")))
+fn busy_at(folder: &Path, now: Timestamp) -> Option<GitWork> {
+    under_way(folder, now)
+        .unwrap_or_else(|unread| Some(GitWork::just_now(&format!("whether git is busy is unknown: {unread}"))))
 }
 
-fn under_way(folder: &Path, now: Timestamp) -> Result<Option<String>, Unread> {
+fn under_way(folder: &Path, now: Timestamp) -> Result<Option<GitWork>, Unread> {
     let Some(private) = private_folder(folder)? else { return Ok(None) };
     // The lock comes last: each step of the other operations also holds it, and they say more.
     for (name, what, end) in UNDER_WAY {
-        if found(&private.join(name))?.is_some() {
-            return Ok(Some(format!("git is in the middle of {what}; finish it with {end}")));
+        if let Some(metadata) = found(&private.join(name))? {
+            let what = format!("git is in the middle of {what}; finish it with {end}");
+            return Ok(Some(GitWork::since(what, &metadata, now)));
         }
     }
     let lock = private.join("index.lock");
     let Some(metadata) = found(&lock)? else { return Ok(None) };
-    let since = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
-    let old = since.is_some_and(|since| now.as_second().saturating_sub(since.as_second()) > OLD_LOCK_SECONDS);
-    Ok(Some(if old {
-        format!("git holds {} for over an hour; if no git runs here, remove that file", lock.display())
-    } else {
-        "git is writing the checkout (index.lock)".to_owned()
-    }))
+    Ok(Some(GitWork::index_lock(&lock, &metadata, now)))
 }
 
 /// Returns the branch or commit checked out around `folder`; `None` if there is no repository.

@@ -7,9 +7,9 @@
 //!
 //! Read next: [`super::reconciler`], then [`due`] for what is due when, [`pass`] for one pass,
 //! [`requests`] for requests of other commands, [`file_monitor`] and [`rescan`] for the disk,
-//! [`quiet`] for the interval while nothing changes, [`results`] for work that ended,
-//! [`scan_schedule`] for the order of fetches, [`outputs`] for the game's files, [`key`] for a
-//! refused key, [`end`] for the shutdown, [`observability`] for operators.
+//! [`waits`] for git at work, [`quiet`] for the interval while nothing changes, [`results`] for work
+//! that ended, [`scan_schedule`] for the order of fetches, [`outputs`] for the game's files, [`key`]
+//! for a refused key, [`end`] for the shutdown, [`observability`] for operators.
 
 mod drift_scan;
 mod due;
@@ -24,6 +24,7 @@ mod requests;
 mod rescan;
 mod results;
 mod scan_schedule;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +48,6 @@ use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::reconcile::workers::End;
 use crate::engine::report::progress::Listener;
 use crate::engine::workspace::gather::{GatherError, read_manifest};
-use crate::engine::workspace::git;
 use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::outputs::ours;
 use crate::engine::workspace::session::Session;
@@ -446,21 +446,6 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Returns whether git, or the checkout's branch, forbids to act now.
-    fn must_wait(&mut self) -> bool {
-        let root = &self.reconciler.session.project.root;
-        let why = git::busy_or_just_was(root).or_else(|| {
-            let wanted = self.setting.branch.as_ref()?;
-            match git::branch(root) {
-                Some(branch) if branch.is(wanted) => None,
-                Some(branch) => Some(format!("the checkout is on {branch}, not on {wanted}")),
-                None => Some(format!("there is no git checkout, and so no branch {wanted}")),
-            }
-        });
-        self.observability.waits_for(why.clone());
-        why.is_some()
-    }
-
     fn hinted(&mut self, hints: Vec<crate::files::Hint>) {
         let wake = self.file_monitor.take(hints);
         self.needs.scan |= wake.scan;
@@ -478,6 +463,7 @@ impl Service<'_> {
         let mut degraded = Vec::new();
         degraded.extend(self.refused.as_ref().map(|_| "the key was refused".to_owned()));
         degraded.extend(self.unreadable.as_ref().map(|_| "the lockfile can't be used".to_owned()));
+        degraded.extend(self.observability.waits_long().then(|| "git's work here doesn't end".to_owned()));
         degraded.extend(self.failing.then(|| "Roblox fails".to_owned()));
         degraded.extend(self.invalid.as_ref().map(|_| "the manifest is not valid".to_owned()));
         degraded.extend(self.outputs.is_failing().then(|| "an output can't be written".to_owned()));

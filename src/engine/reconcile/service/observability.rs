@@ -33,6 +33,14 @@ pub(super) struct LoopStatus {
     pub(super) degraded: Vec<String>,
 }
 
+/// What the loop waits for before it does anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LoopWait {
+    pub(super) why: String,
+    /// It takes so long that nobody may know of it.
+    pub(super) is_long: bool,
+}
+
 /// Reports the loop's progress to operators.
 pub(crate) struct Observability {
     /// The metrics.
@@ -43,7 +51,7 @@ pub(crate) struct Observability {
     notified_at: Option<Duration>,
     status: String,
     ready: bool,
-    waits_for: Option<String>,
+    waits_for: Option<LoopWait>,
     ids: ChangeIds,
     /// The last change of each address, until it is synced.
     changed_at: BTreeMap<Address, FollowedChange>,
@@ -148,14 +156,20 @@ impl Observability {
     }
 
     /// Reports why the loop may do nothing now. Logs changes only.
-    pub(super) fn waits_for(&mut self, why: Option<String>) {
-        if why != self.waits_for {
-            match &why {
-                Some(why) => tracing::info!("waiting: {why}"),
+    pub(super) fn waits_for(&mut self, waiting: Option<LoopWait>) {
+        if waiting != self.waits_for {
+            match &waiting {
+                Some(LoopWait { why, is_long: false }) => tracing::info!("waiting: {why}"),
+                Some(LoopWait { why, is_long: true }) => tracing::warn!("nothing is uploaded meanwhile: {why}"),
                 None => tracing::info!("continuing"),
             }
-            self.waits_for = why;
+            self.waits_for = waiting;
         }
+    }
+
+    /// Returns whether the loop waits for something that takes so long that a person should look.
+    pub(super) fn waits_long(&self) -> bool {
+        self.waits_for.as_ref().is_some_and(|waiting| waiting.is_long)
     }
 
     /// Records that the desired state of these addresses changed.

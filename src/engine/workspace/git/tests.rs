@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use super::work::{A_WHILE_SECONDS, LONG_SECONDS};
 use super::*;
 
 /// Runs git in a folder, as somebody, with no configuration but the folder's own.
@@ -101,7 +102,7 @@ fn place(files: &[(&str, &str)]) -> tempfile::TempDir {
 fn git_is_busy_while_its_marker_exists() {
     let check = |at: &str, files: &[(&str, &str)], expected: Option<&str>| {
         let root = place(files);
-        let why = busy(&root.path().join(at));
+        let why = busy(&root.path().join(at)).map(|work| work.to_string());
         match expected {
             None => assert_eq!(why, None, "{files:?}"),
             Some(part) => assert!(why.as_deref().is_some_and(|why| why.contains(part)), "{why:?}: {files:?}"),
@@ -136,11 +137,20 @@ fn a_stale_index_lock_is_reported_as_old() {
     let root = place(&[(".git/index.lock", "")]);
     let at = |seconds: i64| {
         let now = Timestamp::from_second(clock::now().as_second() + seconds).unwrap();
-        busy_at(root.path(), now).unwrap()
+        let work = busy_at(root.path(), now).unwrap();
+        (work.to_string(), work.takes_a_while(), work.is_long())
     };
-    assert!(at(0).contains("is writing"), "{}", at(0));
-    assert!(at(OLD_LOCK_SECONDS * 2).contains("remove that file"), "{}", at(OLD_LOCK_SECONDS * 2));
-    assert!(at(-OLD_LOCK_SECONDS * 2).contains("is writing"), "a clock that went back");
+    for (seconds, said, takes_a_while, is_long) in [
+        (0, "is writing", false, false),
+        (A_WHILE_SECONDS * 2, "remove that file", true, false),
+        (LONG_SECONDS * 2, "remove that file", true, true),
+        // A clock that went back.
+        (-LONG_SECONDS * 2, "is writing", false, false),
+    ] {
+        let (work, while_, long) = at(seconds);
+        assert!(work.contains(said), "{work}");
+        assert_eq!((while_, long), (takes_a_while, is_long), "{work}");
+    }
 }
 
 #[test]
@@ -220,7 +230,7 @@ impl Real {
     fn stops(&self, args: &[&str], sign: &str, back: &[&str]) {
         assert_eq!(busy(&self.main()), None);
         assert!(!self.try_git(&self.main(), args), "{args:?} was no conflict");
-        let why = busy(&self.main());
+        let why = busy(&self.main()).map(|work| work.to_string());
         assert!(why.as_deref().is_some_and(|why| why.contains(sign)), "{args:?}: {why:?}");
         self.git(back);
         assert_eq!(busy(&self.main()), None, "after {back:?}");
@@ -241,7 +251,7 @@ fn the_real_git_leaves_these_signs() {
     assert!(matches!(branch(&real.main()), Some(Branch::Detached { .. })), "a rebase leaves the branch");
     real.git(&["rebase", "--abort"]);
     real.git(&["bisect", "start", "HEAD", "HEAD~1"]);
-    assert!(busy(&real.main()).unwrap().contains("a bisection"));
+    assert!(busy(&real.main()).unwrap().to_string().contains("a bisection"));
     real.git(&["bisect", "reset"]);
     assert_eq!(busy(&real.main()), None);
 
@@ -250,7 +260,7 @@ fn the_real_git_leaves_these_signs() {
     real.git(&["worktree", "add", "-q", tree.to_str().unwrap(), "other"]);
     assert!(branch(&tree).unwrap().is("other"));
     assert!(!real.try_git(&tree, &["merge", "-q", "main"]));
-    assert!(busy(&tree).unwrap().contains("a merge"));
+    assert!(busy(&tree).unwrap().to_string().contains("a merge"));
     assert_eq!(busy(&real.main()), None);
     real.git(&["checkout", "-q", "--detach"]);
     assert!(matches!(branch(&real.main()), Some(Branch::Detached { .. })));
