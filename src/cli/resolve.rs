@@ -10,7 +10,7 @@ use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::renamed;
 use super::selection::{AddressSelection, Candidates};
-use super::service_client::through_service;
+use super::service_client::{is_served, through_service};
 use super::target::{self, ProjectTarget, address};
 use super::unknown::unknown_address;
 use super::warnings;
@@ -23,9 +23,11 @@ use crate::engine::workspace::session::Session;
 use crate::engine::workspace::snapshot::{self, PlanPreview, StateSnapshot};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
+use crate::model::minute::Minute;
 use crate::model::request::{Request, Resolution};
 use crate::plan::{PlanOptions, current};
 use crate::platform::clock;
+use crate::state::uploads_stop::{self, UploadsStop};
 
 impl From<RepairError> for CommandFailure {
     fn from(error: RepairError) -> Self {
@@ -209,6 +211,9 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
             return Err(RetryError::Partly { done: 0, not: not.to_vec() }.into());
         }
         if eligible.is_empty() {
+            if let Some(stop) = tokio::task::block_in_place(|| uploads_stop::read(&target.project.state)) {
+                return Err(retry_after(&target, &stop));
+            }
             let message = "there is nothing to retry: Roblox refused no asset, and none waits for another try";
             return Err(CommandFailure::new(Exit::Unreconciled, message)
                 .hint("`macadam status` shows what is on hold, and what helps"));
@@ -246,4 +251,17 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
         renamed::tell(output, &target, &addresses);
     }
     Ok(Exit::Success)
+}
+
+/// What to do where Roblox refused no single asset, but the key.
+fn retry_after(target: &ProjectTarget, stop: &UploadsStop) -> CommandFailure {
+    let UploadsStop { since, message, hint } = stop;
+    let again = match is_served(target) {
+        Ok(true) => {
+            "the running `macadam sync` tries it again with its next look, or at once when it is told to reload"
+        }
+        Ok(false) | Err(_) => "then `macadam sync --once` tries all of it again",
+    };
+    let message = format!("no single asset was refused: {message} (since {})", Minute(*since));
+    CommandFailure::new(Exit::Unreconciled, message).hint(format!("{hint}; {again}"))
 }

@@ -28,6 +28,7 @@ use crate::plan::Drift;
 use crate::plan::reason::why_text;
 use crate::plan::retirement::ScheduledArchiving;
 use crate::platform::clock;
+use crate::state::uploads_stop::{self, UploadsStop};
 
 /// Stands under an address.
 const INDENT: &str = "    ";
@@ -51,10 +52,15 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
         }
         rows.retain(|row| addresses.contains(&row.address));
     }
+    let stopped = uploads_stop::read(&target.project.state);
     if output.is_json() {
         let lost = lost_lockfile.map(|LostLockfile { reason, hint }| json!({ "reason": reason, "hint": hint }));
         let rows: Vec<Value> = rows.iter().map(row_json).collect();
-        output.document(&json!({ "assets": rows, "lost_lockfile": lost, "warnings": document::warnings(&notes) }));
+        let stopped = stopped.map(|UploadsStop { since, message, hint }| {
+            json!({ "since": since.to_string(), "message": message, "hint": hint })
+        });
+        let warnings = document::warnings(&notes);
+        output.document(&json!({ "assets": rows, "lost_lockfile": lost, "stopped": stopped, "warnings": warnings }));
         return Ok(Exit::Success);
     }
     warnings::warn(output, &notes);
@@ -62,6 +68,10 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
     show(output, &rows, global.emulator);
     if let Some(LostLockfile { reason, hint }) = lost_lockfile {
         output.warning(format!("Macadam uploads nothing new, because {reason}"));
+        output.warning(hint);
+    }
+    if let Some(UploadsStop { since, message, hint }) = stopped {
+        output.warning(format!("{message} (since {})", Minute(since)));
         output.warning(hint);
     }
     warnings::warn_of_untracked(output, &notes);

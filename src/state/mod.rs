@@ -15,6 +15,7 @@ pub(crate) mod lock;
 pub(crate) mod lockfile;
 mod spelling;
 pub(crate) mod store;
+pub(crate) mod uploads_stop;
 pub(crate) mod write_lock;
 
 pub use error::StateError;

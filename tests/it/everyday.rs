@@ -105,7 +105,7 @@ fn retry_says_what_would_help_where_it_can_not_and_does_the_rest() {
     project.run(&["sync", "--once"]).expect(1);
     project.write("ui/e.png", png(12));
     says(&["retry", "ui/d.png"], &["a retry doesn't help `ui/d.png`", "`macadam resolve ui/d.png --recreate`"]);
-    says(&["retry", "ui/e.png"], &["`ui/e.png` was not tried yet", "`macadam sync --once` continues"]);
+    says(&["retry", "ui/e.png"], &["`ui/e.png` is still to be uploaded", "`macadam sync --once` continues"]);
     says(&["resolve", "ui/e.png", "--recreate"], &["no upload of `ui/e.png` was sent yet"]);
     says(&["retry", "ui/c.png", "ui/d.png"], &["a retry doesn't help `ui/d.png`", "the other one is tried again"]);
     let (_, status) = project.json(&["status", "ui/c.png"]);

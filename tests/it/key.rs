@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use macadam::emulator::{ApiEndpoint, Config, Creators, EmulatedKey, Principal};
 use serde_json::{Value, json};
 
+use super::service::Service;
 use super::support::{Project, Ran, Remote, SECRET, png, rbxmx, system};
 
 /// Assets of a user and of two groups, one by one and by globs.
@@ -109,6 +110,45 @@ fn a_key_that_can_do_nothing_stops_the_run_before_anything_is_sent() {
         remote.control().put_key(ours());
         assert_eq!(project.sync()["summary"], json!({"create": 4}), "{said}");
     }
+}
+
+/// Roblox's answer to an upload left no trace outside the run that got it.
+#[test]
+fn what_the_key_is_not_allowed_is_told_later_too() {
+    let (remote, project) = start(Some(ours()));
+    let stopped = || project.json(&["status"]).1["stopped"].clone();
+    assert_eq!(stopped(), Value::Null);
+    let script = |status: u16| {
+        let action = json!({"kind": "reply", "status": status, "shape": "service", "message": "No."});
+        let script = json!({"match": {"endpoint": "create_asset"}, "action": action});
+        remote.control().add_faults(vec![serde_json::from_value(script).unwrap()]).unwrap();
+    };
+    script(403);
+    project.run(&["sync", "--once"]).expect(1);
+    let told = stopped();
+    assert!(told["message"].as_str().unwrap().starts_with("nothing is uploaded for "), "{told:#}");
+    assert!(told["hint"].as_str().unwrap().contains("give the key access to"), "{told:#}");
+    let ran = project.run(&["status"]).expect(0);
+    assert!(ran.stderr.contains("nothing is uploaded for ") && ran.stderr.contains("(since 20"), "{}", ran.stderr);
+    let ran = project.run(&["retry", "--all"]).expect(1);
+    assert!(ran.stderr.contains("no single asset was refused: nothing is uploaded for "), "{}", ran.stderr);
+    // A service says it as well, and a retry tries it.
+    let service = Service::start(&project, &["--interval", "1h"]);
+    service.until("it was refused again", || service.log().contains("give the key access to user 1"));
+    assert_eq!(stopped()["since"], told["since"]);
+    remote.control().clear_faults();
+    project.run(&["retry", "sword"]).expect(0);
+    service.until_synced("sword");
+    service.until("uploads go on", || stopped().is_null());
+    service.end();
+
+    project.write("hud/late.png", png(9));
+    script(401);
+    project.run(&["sync", "--once"]).expect(4);
+    assert!(stopped()["message"].as_str().unwrap().starts_with("Roblox refused the API key"), "{:#}", stopped());
+    remote.control().clear_faults();
+    project.sync();
+    assert_eq!(stopped(), Value::Null);
 }
 
 #[test]

@@ -30,8 +30,8 @@ pub(crate) enum NoUse {
     Unknown,
     /// Nothing is wrong.
     UpToDate,
-    /// It was not tried yet.
-    NotTried,
+    /// Nothing keeps the next sync from doing what is to be done for it.
+    ToDo,
     /// Roblox is processing it.
     UnderWay,
     /// Something else is in the way.
@@ -56,7 +56,7 @@ impl fmt::Display for NotRetried {
         match why {
             NoUse::Unknown => write!(f, "there is no asset named `{address}`"),
             NoUse::UpToDate => write!(f, "there is nothing to retry: `{address}` is up to date"),
-            NoUse::NotTried => write!(f, "there is nothing to retry: `{address}` was not tried yet"),
+            NoUse::ToDo => write!(f, "there is nothing to retry: `{address}` is still to be uploaded"),
             NoUse::UnderWay => write!(f, "there is nothing to retry: Roblox is still processing `{address}`"),
             NoUse::Held { reason, .. } => write!(f, "a retry doesn't help `{address}`: {reason}"),
         }
@@ -68,7 +68,7 @@ impl NotRetried {
         match &self.why {
             NoUse::Unknown => Some("`macadam status` lists all names".to_owned()),
             NoUse::UpToDate => None,
-            NoUse::NotTried | NoUse::UnderWay => Some("`macadam sync --once` continues with it".to_owned()),
+            NoUse::ToDo | NoUse::UnderWay => Some("`macadam sync --once` continues with it".to_owned()),
             NoUse::Held { hint, .. } => hint.clone(),
         }
     }
@@ -107,6 +107,11 @@ impl RetryError {
             }
             Self::Command(error) => error.hint(),
         }
+    }
+
+    /// Returns whether all that it couldn't help is still to be sent, and held by nothing of its own.
+    pub(crate) fn is_still_to_be_sent(&self) -> bool {
+        matches!(self, Self::Partly { not, .. } if not.iter().all(|not| not.why == NoUse::ToDo))
     }
 
     /// Returns the part that all commands share.
@@ -222,7 +227,7 @@ fn judge(address: &Address, desired: &Desired, recorded: &Recorded, plan: &Plan)
             Err(match steps.as_slice() {
                 [] => NoUse::UpToDate,
                 _ if is_under_way => NoUse::UnderWay,
-                _ => NoUse::NotTried,
+                _ => NoUse::ToDo,
             })
         }
     }

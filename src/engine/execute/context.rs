@@ -14,6 +14,7 @@ use crate::cloud::endpoint::Endpoint;
 use crate::cloud::limits::Budget;
 use crate::engine::execute::executor::{Executor, Forbidden, LookedAt, Panics};
 use crate::engine::execute::heads::FetchedHeads;
+use crate::engine::execute::step_result::forbidden_hint;
 use crate::engine::execute::upload_slots::UploadSlots;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::breaker::ResultBreaker;
@@ -25,6 +26,7 @@ use crate::engine::remote::saved_limits;
 use crate::engine::remote::throttle::{self, Throttle};
 use crate::engine::report::estimate::Workload;
 use crate::engine::report::progress::{Listener, ProgressEvent};
+use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::finished_uploads::FinishedUploads;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
@@ -195,6 +197,16 @@ impl ExecutionContext {
             creates_a_minute: self.throttle.a_minute(Budget::CreateAsset),
             polls_a_minute: self.throttle.a_minute(Budget::Operations),
         }
+    }
+
+    /// Returns why nothing is uploaded, or nothing of an owner's, and what to do about it.
+    pub(in crate::engine) fn uploads_stop(&self) -> Option<(String, String)> {
+        if let Some(Stop::Credential { message, hint }) = self.stop.why() {
+            return Some((format!("Roblox refused the API key: {message}"), hint));
+        }
+        let forbidden = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
+        let (creator, message) = forbidden.iter().next()?;
+        Some((format!("nothing is uploaded for {}: {message}", creator.in_words()), forbidden_hint(*creator)))
     }
 
     /// Forgets refused permissions: they may have been granted.

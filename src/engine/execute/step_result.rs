@@ -69,11 +69,15 @@ pub(in crate::engine) struct Write<'a> {
 /// Returns the outcome for a creator that the key has no permission for. Its assets wait for the
 /// rest of the run.
 pub(in crate::engine) fn forbidden_outcome(creator: Creator, message: String) -> Outcome {
-    let hint = format!(
+    Outcome::Refused { message, hint: Some(forbidden_hint(creator)) }
+}
+
+/// Returns what to do about a creator that the key has no permission for.
+pub(in crate::engine) fn forbidden_hint(creator: Creator) -> String {
+    format!(
         "give the key access to {}, or set another creator: https://create.roblox.com/dashboard/credentials",
         creator.in_words()
-    );
-    Outcome::Refused { message, hint: Some(hint) }
+    )
 }
 
 /// Returns why a run ends when its state can't be written.

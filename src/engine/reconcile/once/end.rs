@@ -15,6 +15,7 @@ use crate::model::recorded::Recorded;
 use crate::model::shown::with_causes;
 use crate::platform::clock;
 use crate::state::lockfile::LockfileError;
+use crate::state::uploads_stop;
 
 impl SyncRun<'_> {
     /// Writes the lockfile and the learned limits while steps are in progress. They are awaited
@@ -80,9 +81,15 @@ impl SyncRun<'_> {
 
     /// Writes the lockfile, the learned limits and the latencies, however the run ended.
     pub(super) async fn end(mut self, ended: Result<(), SyncError>) -> Result<RunReport, SyncError> {
+        let is_part = self.is_part();
         let Reconciler { session, wanted, context, .. } = &mut self.reconciler;
         let written = session.write_last(&wanted.in_manifest).await;
         let learned = context.save_limits().await;
+        let stopped = context.uploads_stop();
+        // Else what stopped uploads before may not have been tried again.
+        if stopped.is_some() || (self.options.stop.why().is_none() && !is_part) {
+            tokio::task::block_in_place(|| uploads_stop::write(&session.project.state, stopped, clock::now()));
+        }
         self.report.stop = self.options.stop.why();
         if let Some(Stop::Defect { .. }) = self.report.stop {
             // Other errors followed from the defect.

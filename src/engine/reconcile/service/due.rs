@@ -46,6 +46,16 @@ pub(super) struct Needs {
 }
 
 impl Needs {
+    /// Returns whether nothing waits to be scanned, planned or begun.
+    pub(super) fn is_settled(&self) -> bool {
+        let Self { scan, all: _, look, plan, files, observed, touched, done, undone, begin, .. } = self;
+        !(*scan || *look || *plan || *undone || *begin)
+            && files.is_empty()
+            && observed.is_empty()
+            && touched.is_empty()
+            && done.is_empty()
+    }
+
     /// Plans for the outcomes that were collected.
     pub(super) fn plan_for_outcomes(&mut self) {
         let done = std::mem::take(&mut self.done);

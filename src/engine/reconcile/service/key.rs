@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::{Service, ServiceError, context};
 use crate::engine::report::run_report::Stop;
+use crate::platform::clock;
+use crate::state::uploads_stop;
 
 impl Service<'_> {
     /// Reacts to the reason why work has to stop, wherever it was found.
@@ -21,6 +23,20 @@ impl Service<'_> {
             Some(_) | None => {}
         }
         Ok(())
+    }
+
+    /// Writes down why nothing is uploaded, for `status`; and that uploads go on, once everything was
+    /// tried.
+    pub(super) fn keep_uploads_stop(&mut self) {
+        let stopped = self.reconciler.context.uploads_stop();
+        let is_idle =
+            self.reconciler.is_idle() && self.reconciler.scanning.is_none() && !self.reconciler.has_waiting_plan();
+        let may_be_over = stopped.is_none() && is_idle && self.needs.is_settled();
+        if self.uploads_stop != stopped && (stopped.is_some() || may_be_over) {
+            let state = &self.reconciler.session.project.state;
+            tokio::task::block_in_place(|| uploads_stop::write(state, stopped.clone(), clock::now()));
+            self.uploads_stop = stopped;
+        }
     }
 
     /// Reads the key again and scans everything.

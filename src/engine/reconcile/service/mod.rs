@@ -55,7 +55,7 @@ use crate::engine::workspace::state_cache::StateCacheError;
 use crate::manifest::{Diagnostic, Manifest};
 use crate::model::missing_lockfile::Lost;
 use crate::platform::clock;
-use crate::state::StateError;
+use crate::state::{StateError, uploads_stop};
 
 /// The lockfile is written at most this long after an outcome.
 const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
@@ -171,6 +171,8 @@ struct Service<'a> {
     outputs: OutputReporter,
     /// Why nothing is written: the key was refused.
     refused: Option<String>,
+    /// Why nothing is uploaded and what to do about it, as it stands beside the state.
+    uploads_stop: Option<(String, String)>,
     /// The remote was failing when this was last reported.
     failing: bool,
 }
@@ -218,6 +220,8 @@ pub(crate) async fn serve(
         quiet: None,
     };
     let needs = Needs { scan: true, all: true, ..Needs::default() };
+    let uploads_stop = tokio::task::block_in_place(|| uploads_stop::read(&session.project.state));
+    let uploads_stop = uploads_stop.map(|stop| (stop.message, stop.hint));
     let mut reconciler = Reconciler::new(session, context, setting.interval);
     reconciler.find_parts();
     let mut service = Service {
@@ -244,6 +248,7 @@ pub(crate) async fn serve(
         told_lost: None,
         outputs: OutputReporter::default(),
         refused: None,
+        uploads_stop,
         failing: false,
     };
     let ended = service.run(commands).await;
@@ -276,6 +281,7 @@ impl Service<'_> {
     async fn run(&mut self, mut commands: mpsc::UnboundedReceiver<ServiceCommand>) -> Result<(), ServiceError> {
         loop {
             self.act().await?;
+            self.keep_uploads_stop();
             // The watchdog takes a disk that hangs for a loop that hangs.
             if !self.reconciler.hangs(clock::elapsed(), DEADLINE) {
                 self.observability.progress(&self.health());
@@ -462,6 +468,8 @@ impl Service<'_> {
     fn health(&self) -> observability::LoopStatus {
         let mut degraded = Vec::new();
         degraded.extend(self.refused.as_ref().map(|_| "the key was refused".to_owned()));
+        let is_forbidden = self.refused.is_none() && self.reconciler.context.uploads_stop().is_some();
+        degraded.extend(is_forbidden.then(|| "the key has no access to an owner".to_owned()));
         degraded.extend(self.unreadable.as_ref().map(|_| "the lockfile can't be used".to_owned()));
         degraded.extend(self.observability.waits_long().then(|| "git's work here doesn't end".to_owned()));
         degraded.extend(self.failing.then(|| "Roblox fails".to_owned()));

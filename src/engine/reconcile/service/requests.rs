@@ -210,8 +210,14 @@ impl Service<'_> {
                 settled.map(|()| RequestDone::default()).map_err(Into::into)
             }
             Request::Retry { addresses } => {
-                let retried = retry::retry(state_cache, &self.reconciler.wanted.desired, addresses).await;
-                retried.map(|()| RequestDone::default()).map_err(Into::into)
+                // What the key was not allowed is refused to its owner, and to no address.
+                let was_forbidden = self.refused.is_none() && self.reconciler.context.uploads_stop().is_some();
+                self.reconciler.context.reset_backoff();
+                self.reconciler.workers.reset_backoff();
+                match retry::retry(state_cache, &self.reconciler.wanted.desired, addresses).await {
+                    Err(error) if was_forbidden && error.is_still_to_be_sent() => Ok(RequestDone::default()),
+                    retried => retried.map(|()| RequestDone::default()).map_err(Into::into),
+                }
             }
             Request::Forget { addresses } => {
                 forget::forget(session, addresses).await.map(|forgotten| answer(&forgotten)).map_err(Into::into)
