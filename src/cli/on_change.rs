@@ -4,9 +4,10 @@
 //! When it is due, and how it went as an exit code and in the document. Read next:
 //! `engine/on_change`, which runs it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use tokio::task::block_in_place;
 
 use super::args::{Global, SyncArgs};
 use super::exit::{CommandFailure, Exit, ReportedProblem};
@@ -15,13 +16,17 @@ use super::target;
 use crate::engine::on_change::merged::{self, Merged};
 use crate::engine::on_change::{self, CommandSettings, run_once};
 use crate::engine::reconcile::shutdown::Shutdown;
-use crate::engine::report::run_report::Warning;
+use crate::engine::report::run_report::{StepReport, Warning};
+use crate::engine::workspace::committed;
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::outputs::{OutputFile, OutputState};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::session::Session;
 use crate::model::address::Address;
+use crate::model::file::FileFacts;
+use crate::model::path::ProjectPath;
 use crate::model::shown::with_causes;
+use crate::plan::Action;
 
 /// The command of `--on-change`, if one is given.
 ///
@@ -139,6 +144,24 @@ pub(super) async fn publish(
         }
     }
     published
+}
+
+/// Warns of files that `steps` uploaded and git has otherwise: their new asset IDs were published, and
+/// the files were not.
+pub(super) async fn edited(session: &Session, steps: &[StepReport]) -> Option<Warning> {
+    let sent =
+        |action: &Action| matches!(action, Action::Create(_) | Action::Replace { .. } | Action::UpdateContent { .. });
+    let done = steps.iter().filter(|report| report.outcome.is_done() && sent(&report.step.action));
+    let paths: BTreeSet<ProjectPath> = session.state_cache.read(|recorded| {
+        done.filter_map(|report| Some(recorded.assets.get(&report.step.address)?.identity.path.clone())).collect()
+    });
+    if paths.is_empty() {
+        return None;
+    }
+    let cache = session.state_cache.store().load_files_at(paths).await.ok()?;
+    let uploaded: BTreeMap<ProjectPath, FileFacts> =
+        cache.into_iter().filter_map(|(path, file)| Some((path, file.content.ok()?))).collect();
+    block_in_place(|| committed::edited(&session.project, &uploaded))
 }
 
 /// The number of addresses that a warning names.

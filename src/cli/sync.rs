@@ -116,13 +116,15 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     let remote = &target.remote;
     let Published { ran, outputs, warnings } =
         on_change::publish(output, command, &mut session, remote, &outputs, &stop).await;
+    let steps = ended.report.as_ref().map(|report| report.steps.as_slice()).unwrap_or_default();
+    let edited = if matches!(ran, Ran::Well) { on_change::edited(&session, steps).await } else { None };
     session.close().await;
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }
     match ended.report.as_mut() {
         Some(report) => {
-            report.warnings.extend(warnings);
+            report.warnings.extend(warnings.into_iter().chain(edited));
             report.outputs = outputs.unwrap_or_else(|| std::mem::take(&mut report.outputs));
         }
         None => warnings.iter().for_each(|warning| output.warning(warning.to_string())),

@@ -328,3 +328,16 @@ fn the_command_runs_after_a_timeout_a_signal_and_a_refused_key() {
     );
     ends(revoke, |_| {}, &["--uploads", "1"], 4);
 }
+
+/// The next run elsewhere goes back to what git has, and nobody had been told.
+#[test]
+fn a_published_file_that_is_edited_and_not_committed_is_told() {
+    let ci = Ci::new(2);
+    let machine = ci.machine();
+    let ran = ci.run(&machine, &ON_CHANGE).expect(0);
+    assert!(!ran.stderr.contains("not committed"), "{}", ran.stderr);
+    std::fs::write(machine.path.join("ui/1.png"), png(77)).unwrap();
+    let ran = ci.run(&machine, &ON_CHANGE).expect(0);
+    let told = "1 asset file is not committed as uploaded, so other machines go back to what git has: ui/1.png";
+    assert!(ran.stderr.contains(told) && ran.stderr.contains("`git add ui/1.png`"), "{}", ran.stderr);
+}

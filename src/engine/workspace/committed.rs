@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::engine::report::run_report::Warning;
 use crate::engine::workspace::git;
 use crate::engine::workspace::git::ask;
+use crate::engine::workspace::git::at_commit::{self, EarlierFiles};
 use crate::engine::workspace::git::tracked::{self, IndexedFiles, NeverTracked, UntrackedFiles};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::saved_answer::{HistoryQuestion, SavedAnswer};
@@ -17,7 +19,7 @@ use crate::manifest::{self, Diagnostic, Manifest, Matter};
 use crate::model::address::Address;
 use crate::model::along::along;
 use crate::model::desired::{Desired, DesiredAsset, NeverCommitted};
-use crate::model::file::FileProblemKind;
+use crate::model::file::{FileFacts, FileProblemKind};
 use crate::model::path::ProjectPath;
 use crate::model::proposed::quoted;
 use crate::model::recorded::KnownAddresses;
@@ -163,6 +165,34 @@ pub(crate) fn untracked_by(index: IndexAnswer, project: &Project, desired: &Desi
             Vec::new()
         }
     }
+}
+
+/// Returns those of `uploaded` files, with what was uploaded, that git has with another content in the
+/// checked-out commit: only this disk has them as they are. None where git can't be asked. Blocks: it
+/// runs git.
+pub(crate) fn edited(project: &Project, uploaded: &BTreeMap<ProjectPath, FileFacts>) -> Option<Warning> {
+    let files = uploaded.iter().map(|(path, facts)| (path, Some(facts)));
+    let EarlierFiles { existed, known_content } = at_commit::files_at(&project.manifest, "HEAD", files)
+        .inspect_err(|why| tracing::info!("can't tell whether the uploaded files are committed: {why}"))
+        .ok()?;
+    let edited: Vec<ProjectPath> = existed.difference(&known_content).cloned().collect();
+    if edited.is_empty() {
+        return None;
+    }
+    let more = edited.len().saturating_sub(LISTED);
+    let names: Vec<_> = edited.iter().take(LISTED).map(|path| foreign(path.as_str())).collect();
+    let and = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let (files, are) = match edited.len() {
+        1 => ("1 asset file".to_owned(), "is"),
+        count => (format!("{count} asset files"), "are"),
+    };
+    Some(Warning {
+        message: format!(
+            "{files} {are} not committed as uploaded, so other machines go back to what git has: {}{and}",
+            names.join(", ")
+        ),
+        hint: format!("`git add {}`, commit and push", pathspecs(&edited)),
+    })
 }
 
 /// A note about a merge of the lockfile that isn't finished; none about a lockfile that can't be
