@@ -143,7 +143,7 @@ pub(super) fn plan(preview: &PlanPreview) -> Value {
     json!({
         "actions": actions,
         "summary": summary(&actions),
-        "lockfile_changes": preview.lockfile_changes,
+        "lockfile_changes": preview.lockfile_changes.any,
         "outputs": outputs::planned_documents(preview),
         "drifts": drifts(&preview.plan.drifts),
         "notes": notes(&preview.plan.notes),

@@ -15,12 +15,14 @@ use super::target::{self, ProjectTarget};
 use super::warnings;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::run_report::Stop;
+use crate::engine::workspace::lockfile::LockfileChanges;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::settled::{self, NothingToDo};
 use crate::engine::workspace::snapshot::{self, Asker, PlanPreview, RefreshedPreview};
 use crate::manifest::EntryLines;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
+use crate::model::shown::foreign;
 use crate::plan::{Hold, HoldKind, PlanOptions, Restriction};
 
 /// Shows the plan.
@@ -54,7 +56,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Re
             left_out.print(output);
         }
     }
-    let changes = !preview.plan.steps.is_empty() || preview.lockfile_changes || preview.outputs_change();
+    let changes = !preview.plan.steps.is_empty() || preview.lockfile_changes.any || preview.outputs_change();
     let concerns = |address: &Address| part.as_ref().is_none_or(|part| part.addresses.contains(address));
     // A sync needs no file for what is pinned.
     let holds = |address: &Address| preview.plan.held.iter().any(|hold| hold.address == *address);
@@ -139,16 +141,35 @@ pub(super) fn show(
     let summary = lines.pop();
     lines.into_iter().for_each(|line| output.line(line));
     summary.into_iter().for_each(|line| output.summary(line));
-    if *lockfile_changes && plan.steps.is_empty() {
+    if lockfile_changes.any && plan.steps.is_empty() {
         let lost: Vec<&Address> = preview.taken_back.iter().collect();
         let why = match lost.as_slice() {
-            [] => String::new(),
+            [] => changed_parts(lockfile_changes),
             lost => format!(": it lost what git still has of {}", plan_text::together(lost, all)),
         };
         output.line(format!("{} would change{why}.", target.project.lockfile_name()));
     }
     outputs::show_planned(output, preview, all);
     warnings::warn_of_untracked(output, &gathered.notes);
+}
+
+/// The number of addresses that a line about the lockfile names.
+const NAMED: usize = 3;
+
+/// What changes in the lockfile, as the rest of a sentence.
+fn changed_parts(changes: &LockfileChanges) -> String {
+    let named = |addresses: &[Address]| {
+        let names: Vec<&str> = addresses.iter().take(NAMED).map(Address::as_str).collect();
+        let more = addresses.len().saturating_sub(NAMED);
+        (!names.is_empty()).then(|| {
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{}{more}", foreign(&names.join(", ")))
+        })
+    };
+    let LockfileChanges { any: _, times, others } = changes;
+    let times = named(times).map(|names| format!("since when earlier assets of {names} are unwanted"));
+    let parts: Vec<String> = named(others).into_iter().chain(times).collect();
+    if parts.is_empty() { String::new() } else { format!(": {}", parts.join("; ")) }
 }
 
 /// Annotates what is not done, at its line of the manifest. What only waits for Roblox is nobody's

@@ -313,7 +313,7 @@ async fn locked(
     let is_stale =
         |draft: &RenderedOutput| draft.is_due() && !outputs::is_ignored(&target.project, draft.path.as_str());
     let outputs_change = preview.outputs.iter().any(is_stale);
-    let violated = !preview.plan.steps.is_empty() || preview.lockfile_changes || outputs_change;
+    let violated = !preview.plan.steps.is_empty() || preview.lockfile_changes.any || outputs_change;
     if output.is_json() {
         let mut document = document::locked(&preview, violated);
         if let (Some(left_out), Some(fields)) = (&left_out, document.as_object_mut()) {

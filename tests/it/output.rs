@@ -163,7 +163,7 @@ fn a_plan_shows_holds_and_drifts() {
           hint: if it is a deploy that this checkout hasn't pulled, pull it; `macadam sync --once --overwrite sword` puts the file over it
 
     Plan: 1 file can't be used. 1 changed on Roblox.
-    assets.lock.toml would change.
+    assets.lock.toml would change: sword.
     "#);
     let (_, document) = project.json(&["plan", "--refresh"]);
     let drift = &document["drifts"][0];

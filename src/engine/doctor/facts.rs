@@ -229,7 +229,7 @@ pub(super) fn lockfile(project: &Project, remote: &str, preview: Option<&PlanPre
         let hold = preview.plan.held.iter().find(|hold| matches!(hold.reason, HoldReason::LockfileLost(_)))?;
         Some((hold.reason.to_string(), hold.hint()))
     });
-    let would_change = preview.map(|preview| preview.lockfile_changes);
+    let would_change = preview.map(|preview| preview.lockfile_changes.any);
     let taken_back = preview.map(|preview| preview.taken_back.iter().map(Address::to_string).collect());
     LockfileFacts {
         name: project.lockfile_name(),

@@ -10,8 +10,8 @@ mod write;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub(crate) use self::content::{LockfileChanges, parse, would_change};
 use self::content::{begun_in, text};
-pub(crate) use self::content::{parse, would_change};
 pub(super) use self::read::Stamp;
 pub(crate) use self::write::{LockfileWrite, WriteDone};
 use self::write::{MadeFrom, RoomLeft, WriteEnd, WriteInputs};

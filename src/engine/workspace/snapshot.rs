@@ -14,7 +14,7 @@ use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::finished_uploads;
 use crate::engine::workspace::gather::{GatherError, Gathered, gather, in_progress_now, wanted_addresses};
 use crate::engine::workspace::git;
-use crate::engine::workspace::lockfile;
+use crate::engine::workspace::lockfile::{self, LockfileChanges};
 use crate::engine::workspace::lost_entries;
 use crate::engine::workspace::lost_outcomes::hold_lost;
 use crate::engine::workspace::missing_lockfile;
@@ -188,8 +188,8 @@ pub(crate) struct PlanPreview {
     /// The recorded state, with the plan's marks.
     pub recorded: Recorded,
     pub plan: Plan,
-    /// Whether the lockfile would change even without a step.
-    pub lockfile_changes: bool,
+    /// What would change in the lockfile even without a step.
+    pub lockfile_changes: LockfileChanges,
     /// The addresses whose entries or revisions the lockfile had lost, and git's history has.
     pub taken_back: Vec<Address>,
     /// The files of `[[outputs]]` as they would be written now.

@@ -10,7 +10,7 @@ use crate::model::address::Address;
 use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::{Record, Recorded};
-use crate::state::lockfile::{self, Ledger, LockfileError};
+use crate::state::lockfile::{self, Ledger, LockfileEntry, LockfileError};
 
 /// Parses the lockfile of `project`; an empty ledger if there is none.
 ///
@@ -28,7 +28,38 @@ pub(super) fn forbids(missing: &MissingLockfile, ledger: &Ledger) -> bool {
     missing.forbids(ledger.entries.values().map(|entry| (&entry.identity.path, entry.identity.creator)))
 }
 
-/// Returns whether a sync without steps would still change the lockfile. A `missing` one is not
+/// What a sync without steps would still change in the lockfile.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct LockfileChanges {
+    /// Whether it would change anything.
+    pub any: bool,
+    /// The addresses of which only the times of their assets' way out change.
+    pub times: Vec<Address>,
+    /// The others, where they are known.
+    pub others: Vec<Address>,
+}
+
+impl LockfileChanges {
+    /// Compares two lockfiles that differ.
+    fn between(before: &Ledger, after: &Ledger) -> Self {
+        let addresses: BTreeSet<&Address> = before.entries.keys().chain(after.entries.keys()).collect();
+        let mut changes = Self { any: true, ..Self::default() };
+        for address in addresses {
+            match (before.entries.get(address), after.entries.get(address)) {
+                (before, after) if before == after => {}
+                (Some(before), Some(after)) => {
+                    let with_its_times = LockfileEntry { retirements: after.retirements.clone(), ..before.clone() };
+                    let changed = if with_its_times == *after { &mut changes.times } else { &mut changes.others };
+                    changed.push(address.clone());
+                }
+                _ => changes.others.push(address.clone()),
+            }
+        }
+        changes
+    }
+}
+
+/// Returns what a sync without steps would still change in the lockfile. A `missing` one is not
 /// always written.
 ///
 /// # Errors
@@ -39,13 +70,19 @@ pub(crate) fn would_change(
     recorded: &Recorded,
     in_manifest: &BTreeSet<Address>,
     missing: Option<&MissingLockfile>,
-) -> Result<bool, LockfileError> {
+) -> Result<LockfileChanges, LockfileError> {
     let mut all = begun_in(recorded, &git::checkout(&project.root));
     all.extend(in_manifest.iter().cloned());
     let ledger = lockfile::export(remote, recorded, &all);
     Ok(match lockfile::read(&project.lockfile)? {
-        Some(current) => lockfile::fingerprint(&current) != lockfile::fingerprint(&text(&ledger)),
-        None => !ledger.entries.is_empty() && !missing.is_some_and(|missing| forbids(missing, &ledger)),
+        Some(current) if lockfile::fingerprint(&current) != lockfile::fingerprint(&text(&ledger)) => {
+            LockfileChanges::between(&parse(project, remote, Some(&current))?, &ledger)
+        }
+        Some(_) => LockfileChanges::default(),
+        None => {
+            let any = !ledger.entries.is_empty() && !missing.is_some_and(|missing| forbids(missing, &ledger));
+            LockfileChanges { any, ..LockfileChanges::default() }
+        }
     })
 }
 
