@@ -8,10 +8,10 @@
 //! Read next: [`crate::outputs`] for the contents of a file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::engine::workspace::project::Project;
-use crate::manifest::{Manifest, OutputFilter};
+use crate::manifest::{self, MAX_BYTES, Manifest, OutputFilter};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::former;
@@ -26,6 +26,7 @@ use crate::outputs::mark::{self, Maker};
 use crate::outputs::{AssetIds, RenderError, render};
 use crate::plan::current::for_game;
 use crate::plan::{Action, Plan, Step};
+use crate::platform::own_file;
 
 /// One output, made and compared with its file.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct RenderedOutput {
     selection: OutputFilter,
     /// Its text and the comparison with the file, or why there is none.
     content: Result<(String, FileComparison), OutputProblem>,
+    /// The manifest of the same name in a folder below that makes the same file.
+    nearer: Option<String>,
 }
 
 /// Why an output is not written, for a person.
@@ -161,25 +164,41 @@ pub(crate) fn draft(
             }),
             None => make(project, output, &selection, asset_ids),
         };
+        let mut nearer = None;
         let content = made.and_then(|text| match compare(&project.outputs, &output.path, &text) {
-            Ok(comparison) => Ok((text, with_its_manifest(project, comparison))),
+            Ok(FileComparison::Differs { maker: Maker::Macadam, content }) => {
+                nearer = nearer_manifest(project, &output.path);
+                let is_other = nearer.is_some() || has_other_manifest(project, &content);
+                let maker = if is_other { Maker::OtherManifest } else { Maker::Macadam };
+                Ok((text, FileComparison::Differs { maker, content }))
+            }
+            Ok(comparison) => Ok((text, comparison)),
             Err(error) => Err(OutputProblem { message: with_causes(&error), hint: error.hint(), lacking: Vec::new() }),
         });
-        RenderedOutput { path: output.path.clone(), selection, content }
+        RenderedOutput { path: output.path.clone(), selection, content, nearer }
     };
     manifest.outputs().iter().map(draft).collect()
 }
 
 /// Tells a file that another manifest beside this one makes from one of a manifest that was renamed.
-fn with_its_manifest(project: &Project, comparison: FileComparison) -> FileComparison {
-    match comparison {
-        FileComparison::Differs { maker: Maker::Macadam, content } => {
-            let is_other = |name: &String| *name != project.manifest_name() && project.root.join(name).is_file();
-            let is_other = mark::manifest(&content).as_ref().is_some_and(is_other);
-            FileComparison::Differs { maker: if is_other { Maker::OtherManifest } else { Maker::Macadam }, content }
-        }
-        other => other,
-    }
+fn has_other_manifest(project: &Project, content: &[u8]) -> bool {
+    let is_other = |name: &String| *name != project.manifest_name() && project.root.join(name).is_file();
+    mark::manifest(content).as_ref().is_some_and(is_other)
+}
+
+/// Returns the manifest of the same name, in a folder below this one, that makes the file at `path`
+/// too. The file's mark doesn't tell the two apart.
+fn nearer_manifest(project: &Project, path: &ProjectPath) -> Option<String> {
+    let (file, name) = (Path::new(path.as_str()), project.manifest_name());
+    let folders = file.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+    let makes_it = |folder: &&Path| {
+        let text = own_file::read(&project.root.join(folder).join(&name), MAX_BYTES as u64).ok();
+        let manifest = text.and_then(|text| manifest::parse(&text, &name).ok());
+        manifest
+            .is_some_and(|manifest| manifest.outputs().iter().any(|output| folder.join(output.path.as_str()) == file))
+    };
+    let folder = folders.into_iter().find(makes_it)?;
+    Some(format!("{}/{name}", folder.display()))
 }
 
 fn lacks_an_id(selection: &OutputFilter, asset_ids: &AssetIds) -> bool {
@@ -222,7 +241,9 @@ impl RenderedOutput {
             Ok((_, FileComparison::Absent | FileComparison::Differs { maker: Maker::Macadam, .. })) => {
                 OutputState::OutOfDate
             }
-            Ok((_, FileComparison::Differs { maker, content })) => OutputState::Refused(not_ours(*maker, content)),
+            Ok((_, FileComparison::Differs { maker, content })) => {
+                OutputState::Refused(not_ours(*maker, content, self.nearer.as_deref()))
+            }
             Err(problem) => OutputState::Failed(problem.clone()),
         }
     }
@@ -301,12 +322,15 @@ fn numbers(text: &[u8]) -> BTreeSet<u64> {
     digits.filter_map(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).collect()
 }
 
-fn not_ours(maker: Maker, content: &[u8]) -> OutputProblem {
+fn not_ours(maker: Maker, content: &[u8], nearer: Option<&str>) -> OutputProblem {
     let (message, hint) = match maker {
         Maker::OtherManifest => (
             format!(
                 "it has the asset IDs of {}, so Macadam doesn't overwrite it",
-                mark::manifest(content).unwrap_or_else(|| "another manifest".to_owned())
+                nearer
+                    .map(str::to_owned)
+                    .or_else(|| mark::manifest(content))
+                    .unwrap_or_else(|| "another manifest".to_owned())
             ),
             "give one of the two outputs another `path`; `macadam outputs --adopt` overwrites it".to_owned(),
         ),

@@ -256,3 +256,27 @@ fn an_output_that_lacks_only_what_the_plan_brings_would_be_written() {
     let (_, plan) = project.json(&["plan"]);
     assert_eq!(plan["outputs"][2]["state"], "failed", "{plan:#}");
 }
+
+/// Two manifests of one name took turns in writing the file.
+#[test]
+fn a_manifest_leaves_the_output_of_one_of_its_name_below_alone() {
+    let remote = Remote::start();
+    let outer = project(
+        "[creator]\nuser_id = 1\n[globs.ui]\npath = \"ui/**\"\n[[outputs]]\npath = \"sub/ids.json\"\n",
+        &remote,
+    );
+    outer.sync();
+    outer.write(
+        "sub/assets.toml",
+        "[creator]\nuser_id = 1\n[globs.a]\npath = \"a/*.png\"\n[[outputs]]\npath = \"ids.json\"\n",
+    );
+    outer.write("sub/a/c.png", png(3));
+    outer.run(&["sync", "--once", "--manifest", "sub/assets.toml"]).expect(0);
+    let made = outer.read("sub/ids.json");
+    assert!(made.contains("a/c.png"), "{made}");
+    let ran = outer.run(&["outputs"]).expect(1);
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(said.contains("it has the asset IDs of sub/assets.toml"), "{said}");
+    assert_eq!(outer.read("sub/ids.json"), made);
+    outer.run(&["outputs", "--check", "--manifest", "sub/assets.toml"]).expect(0);
+}
