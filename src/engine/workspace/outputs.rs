@@ -190,14 +190,14 @@ fn has_other_manifest(project: &Project, content: &[u8]) -> bool {
 /// too. The file's mark doesn't tell the two apart.
 fn nearer_manifest(project: &Project, path: &ProjectPath) -> Option<String> {
     let (file, name) = (Path::new(path.as_str()), project.manifest_name());
-    let folders = file.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+    let mut folders = file.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
     let makes_it = |folder: &&Path| {
         let text = own_file::read(&project.root.join(folder).join(&name), MAX_BYTES as u64).ok();
         let manifest = text.and_then(|text| manifest::parse(&text, &name).ok());
         manifest
             .is_some_and(|manifest| manifest.outputs().iter().any(|output| folder.join(output.path.as_str()) == file))
     };
-    let folder = folders.into_iter().find(makes_it)?;
+    let folder = folders.find(makes_it)?;
     Some(format!("{}/{name}", folder.display()))
 }
 
