@@ -230,6 +230,33 @@ fn commit_push_does_nothing_in_the_wrong_checkout() {
     assert!(no_remote.run(&["assets.lock.toml"], false).contains("git checkout -- assets.lock.toml"));
 }
 
+/// The check before the first upload passed, and every run after it failed.
+#[test]
+fn a_branch_that_the_remote_lacks_is_told_before_anything_is_uploaded() {
+    let hub = Hub::empty();
+    let a = hub.clone("a");
+    a.write("game/assets.toml", "[creator]\nuser_id = 1\n");
+    a.write("game/assets.lock.toml", "one = 1\n");
+    a.git(&["checkout", "-q", "-B", "main"]);
+    a.git(&["add", "game/assets.toml"]);
+    a.git(&["commit", "-q", "-m", "first"]);
+    a.git(&["config", "branch.main.remote", "origin"]);
+    a.git(&["config", "branch.main.merge", "refs/heads/main"]);
+    let check = || a.script(&["assets.lock.toml"]).arg("--check").output().unwrap();
+    let told = check();
+    assert!(!told.status.success(), "{}", said(&told));
+    let way_out =
+        "origin has no branch main, so nothing could be pushed: `git push origin HEAD:refs/heads/main` makes it";
+    assert!(said(&told).contains(way_out), "{}", said(&told));
+    let refused = a.run(&["assets.lock.toml"], false);
+    assert!(refused.contains("origin has no branch main") && refused.contains("stays here"), "{refused}");
+    a.git(&["push", "-q", "origin", "HEAD:refs/heads/main"]);
+    assert!(check().status.success());
+    a.write("game/assets.lock.toml", "one = 1\ntwo = 2\n");
+    a.run(&["assets.lock.toml"], true);
+    assert_eq!(hub.log(), ["assets: sync", "assets: sync", "first"]);
+}
+
 /// Two clones of one project sync different pictures; the lockfiles are merged by the driver, and
 /// no asset is lost.
 #[test]
