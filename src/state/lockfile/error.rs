@@ -199,7 +199,7 @@ fn own_server(found: &str, wanted: &str, lockfile: &Path) -> String {
     }
     if wanted.starts_with("http://") {
         return format!(
-            "to try something out, use `--emulator` in place of `--api-url`, or a copy of the project without {lockfile}"
+            "to try something out, use `--emulator` in place of `--api-url`. In a copy of the project, `rm {file}` and `macadam sync --once --accept-new-lockfile` start anew at that server"
         );
     }
     format!(
