@@ -124,6 +124,11 @@ impl History {
         self.facts.len() == 0
     }
 
+    /// How many revisions there are.
+    pub fn count(&self) -> usize {
+        self.facts.len()
+    }
+
     /// The facts about one revision.
     pub fn get(&self, key: RevisionKey) -> Option<&RevisionFact> {
         self.facts.get(key)
@@ -252,6 +257,34 @@ impl History {
         let rejected = |f: &RevisionFact| f.state == RevisionState::Rejected && f.content == Some(content);
         let found = self.facts.iter().find(|(_, fact)| rejected(fact)).map(|(key, _)| key);
         if self.find_content(content, kind).is_some() { None } else { found }
+    }
+
+    /// The newest revision of an asset that the game can be given at an address of this kind, unless the
+    /// asset is passed over.
+    pub fn usable(&self, asset_id: AssetId, kind: Kind) -> Option<(RevisionKey, RevisionFact)> {
+        let found = self.of_asset(asset_id).rev().find(|(_, fact)| fact.is_for_use(kind))?;
+        (!self.is_duplicate(asset_id, kind)).then_some((found.0, *found.1))
+    }
+
+    /// Of a type with one content an asset the revision that the game is given where `said` is the
+    /// asset that it is said to use: that one, or the newest. One that moderation rejected or Roblox
+    /// lost, or another owner's, counts only where there is no other: an ID is shown as long as it is
+    /// known.
+    pub fn in_use(&self, said: Option<AssetId>, kind: Kind) -> Option<(RevisionKey, RevisionFact)> {
+        if let Some(found) = said.and_then(|asset_id| self.usable(asset_id, kind)) {
+            return Some(found);
+        }
+        let said = said.and_then(|asset_id| self.of_asset(asset_id).next_back()).map(|(key, fact)| (key, *fact));
+        if self.facts.len() == 1 && said.is_some() {
+            return said;
+        }
+        let (all, duplicates) = (self.in_order(), self.duplicates(kind));
+        let is_usable =
+            |(key, fact): &&(RevisionKey, RevisionFact)| fact.is_for_use(kind) && !duplicates.contains(&key.asset_id);
+        let is_there = |(_, fact): &&(RevisionKey, RevisionFact)| fact.state != RevisionState::Gone;
+        let usable = all.iter().rev().find(is_usable).copied();
+        let there = || said.filter(|said| is_there(&said)).or_else(|| all.iter().rev().find(is_there).copied());
+        usable.or_else(there).or(said).or(all.last().copied())
     }
 
     /// Whether there is an asset of this kind.

@@ -2,12 +2,13 @@
 
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::desired::{DesiredAsset, Pin};
-use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
+use crate::model::history::{RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::recorded::Record;
 
 /// The revision that `want` is: the pinned one, the one with its bytes, or else the one that it
-/// last was.
+/// last was. A picture that moderation rejected or Roblox lost is passed over, as long as there is
+/// another: a game shows the picture of before rather than none.
 pub(crate) fn current(want: &DesiredAsset, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
     let owned = |(key, fact): (RevisionKey, &RevisionFact)| (key, *fact);
     if let Some(Pin::Asset(asset_id)) = *want.pin
@@ -24,41 +25,19 @@ pub(crate) fn current(want: &DesiredAsset, record: &Record) -> Option<(RevisionK
 }
 
 /// The revision that an address last was: of a Model its head, of another type the asset that it
-/// last pointed to, or else its newest.
+/// uses.
 pub(crate) fn last(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
     match record.identity.asset_type.on_content_change() {
         ContentChange::InPlace => record.head().or_else(|| record.history.in_order().last().copied()),
-        ContentChange::NewAsset => {
-            let pointed = record.points_to.and_then(|asset_id| record.history.of_asset(asset_id).next_back());
-            pointed.map(|(key, fact)| (key, *fact)).or_else(|| newest_usable(record))
-        }
+        ContentChange::NewAsset => record.in_use(),
     }
 }
 
-/// The asset that the game is given for an address: the pinned one, the one with the file's bytes,
+/// The revision that the game is given for an address: the pinned one, the one with the file's bytes,
 /// or else, while those are on their way, were refused, or can't be read, the last one that can be
 /// used. `want` is `None` for an address that is absent here and not removed.
-///
-/// Unlike [`current`] it passes over an asset that moderation rejected or Roblox lost, as long as
-/// there is another: a game shows the picture of before rather than none.
-pub(crate) fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<AssetId> {
-    if let Some(Pin::Asset(pinned)) = want.and_then(|want| *want.pin)
-        && record.history.of_asset(pinned).next().is_some()
-    {
-        return Some(pinned);
-    }
-    let of_content = || {
-        let want = want.filter(|want| want.pin.is_none())?;
-        let facts = want.content.as_ref().ok()?;
-        record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash)
-    };
-    let passed_over = record.passed_over();
-    let usable = |(key, fact): &(RevisionKey, RevisionFact)| fact.state.is_usable() && !passed_over(*key, fact);
-    let last = || match record.identity.asset_type.on_content_change() {
-        ContentChange::InPlace => last(record),
-        ContentChange::NewAsset => last(record).filter(usable).or_else(|| newest_usable(record)),
-    };
-    of_content().or_else(last).map(|(key, _)| key.asset_id)
+pub(crate) fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
+    want.map_or_else(|| last(record), |want| current(want, record))
 }
 
 /// The asset that an address is, or was with the bytes that are wanted now, and that Roblox no
@@ -72,12 +51,4 @@ pub(crate) fn vanished(asset_type: AssetType, content: ContentHash, record: &Rec
         }
         ContentChange::InPlace => None,
     }
-}
-
-fn newest_usable(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
-    let (all, passed_over) = (record.history.in_order(), record.passed_over());
-    let usable = all.iter().rev().find(|(key, fact)| fact.state.is_usable() && !passed_over(*key, fact));
-    let there = || all.iter().rev().find(|(_, fact)| fact.state != RevisionState::Gone);
-    // An ID is shown as long as it is known.
-    usable.or_else(there).or(all.last()).copied()
 }

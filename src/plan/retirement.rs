@@ -15,7 +15,7 @@ use super::side_by_side;
 use super::step::{Action, HeldPart, Hold, Note, Plan, PlanOptions, Step};
 use crate::model::address::Address;
 use crate::model::change::Change;
-use crate::model::desired::Desired;
+use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::digest::FieldDigest;
 use crate::model::former;
 use crate::model::history::RevisionFact;
@@ -121,6 +121,10 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
                 retire(plan, address, asset_id, Retirement { why, since, archived_at: Some(*at) });
                 continue;
             }
+            // What the lockfile says is in use may be older than the file.
+            if why == RetireReason::Replaced && retirement.is_none() && !is_decided(record, want, desired) {
+                continue;
+            }
             let since = retirement.map_or(now, |retirement| retirement.since);
             if retirement.is_none_or(|retirement| retirement.why != why) {
                 retire(plan, address, asset_id, Retirement { why, since, archived_at: None });
@@ -182,6 +186,15 @@ fn without_successor<'a>(desired: &'a Desired, recorded: &'a Recorded) -> impl I
         address.is_some_and(|address| desired.assets.contains_key(&address) && !has_own(&address))
     });
     kept.flat_map(|(_, record)| record.history.assets())
+}
+
+/// Whether file, pin or manifest say here which asset an address needs. Otherwise none of its assets
+/// begins to count as replaced.
+fn is_decided(record: &Record, want: Option<&DesiredAsset>, desired: &Desired) -> bool {
+    match want {
+        Some(want) => want.pin.is_some() || want.content.is_ok(),
+        None => desired.is_absence_in_doubt(&record.identity.path).is_none(),
+    }
 }
 
 /// Assets that some address had and doesn't let go: the policy keeps them there, or the address is
@@ -320,7 +333,7 @@ fn ours(desired: &Desired, recorded: &Recorded, together: &BTreeSet<AssetId>) ->
     let is_used =
         |record: &Record, is_wanted: bool| is_wanted || desired.is_absence_in_doubt(&record.identity.path).is_some();
     let used = ours.filter(|(_, record, want)| is_used(record, want.is_some()));
-    let used = used.filter_map(|(_, record, want)| for_game(want, record));
+    let used = used.filter_map(|(_, record, want)| Some(for_game(want, record)?.0.asset_id));
     used.chain(together.iter().copied()).collect::<BTreeSet<AssetId>>().len()
 }
 

@@ -86,6 +86,20 @@ fn an_edit_loads_and_plans_only_what_it_can_touch_one_edit_after_the_other() {
 }
 
 #[test]
+fn a_file_that_goes_back_to_earlier_bytes_loads_only_that_and_is_in_the_lockfile() {
+    let (remote, project) = proved(GLOBS);
+    project.write("ui/1.png", png(9));
+    assert_eq!(looks(&sync(&project)), ONLY_WHAT_CHANGED);
+    assert!(!project.read("assets.lock.toml").contains("current = "));
+    project.write("ui/1.png", png(1));
+    assert_eq!(looks(&sync(&project)), ONLY_WHAT_CHANGED);
+    let (_, status) = project.json(&["status", "ui/1.png"]);
+    let line = format!("\ncurrent = {}\n", status["assets"][0]["asset_id"]);
+    assert_eq!(project.read("assets.lock.toml").matches(&line).count(), 1, "{}", project.read("assets.lock.toml"));
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 7);
+}
+
+#[test]
 fn a_file_whose_time_can_not_show_an_edit_is_read_again() {
     let (remote, project) = proved(GLOBS);
     let write = |content: u8| {

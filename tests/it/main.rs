@@ -42,6 +42,7 @@ mod history;
 mod hostile_server;
 mod hostile_text;
 mod identity;
+mod in_use;
 mod inputs;
 mod installers;
 mod interval;

@@ -29,7 +29,7 @@ use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::{AttemptId, Recorded, RetireReason, Retirement};
 use crate::model::shown::with_causes;
-use crate::plan::current::{current, last};
+use crate::plan::current::for_game;
 use crate::plan::reason::step::StepReason;
 use crate::plan::{Action, Step, input_digest};
 use crate::platform::clock;
@@ -278,7 +278,7 @@ fn find(
             None => ByHandError::Unknown { address: address.clone(), known: known() },
         });
     };
-    let found = want.map_or_else(|| last(record), |want| current(want, record));
+    let found = for_game(want, record);
     let Some((key, _)) = found else { return Err(no_asset()) };
     if direction == Direction::Archive
         && let Some(by) = user(recorded, desired, address, key.asset_id, together)

@@ -85,8 +85,13 @@ pub(crate) fn completed(
                 asked.entry(*field).or_insert(FieldDigest::of_cleared());
             }
             let stored = stored_otherwise(fields, &FieldDigests::new(), asset);
-            changes.push(Change::SetMetadata { address: address.clone(), fields: asked, stored });
-            changes.push(Change::SetCurrentAsset { address: address.clone(), asset_id: asset.asset_id });
+            // In place of a rejected picture the game keeps the one of before.
+            let is_replaced = attempt.kind.asset_type.on_content_change() == ContentChange::NewAsset;
+            let keeps = || is_replaced && record.in_use().is_some_and(|(_, fact)| fact.state.is_usable());
+            if !(rejected && keeps()) {
+                changes.push(Change::SetMetadata { address: address.clone(), fields: asked, stored });
+                changes.push(Change::SetCurrentAsset { address: address.clone(), asset_id: asset.asset_id });
+            }
             changes.extend(other_creator(attempt, asset));
         }
         Intent::UpdateContent { asset_id, content, head } => {

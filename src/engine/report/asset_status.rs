@@ -12,7 +12,7 @@ use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange, Moderation};
 use crate::model::desired::{AbsenceReason, Desired, DesiredAsset, Pin};
 use crate::model::file::FileProblemKind;
-use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
+use crate::model::history::RevisionState;
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::metadata::Field;
 use crate::model::minute::Minute;
@@ -21,7 +21,7 @@ use crate::model::phase::Phase;
 use crate::model::recorded::{Attempt, Blocked, Record, Recorded, RetireReason, Retirement};
 use crate::model::remote::RemoteAsset;
 use crate::plan::asset::way_out;
-use crate::plan::current::{current, for_game, last};
+use crate::plan::current::{current, for_game};
 use crate::plan::in_doubt;
 use crate::plan::pinnable::find;
 use crate::plan::reason::hold::{HoldFacts, HoldReason};
@@ -173,7 +173,7 @@ impl StatusInputs<'_> {
         let identity = record.map(|record| &record.identity);
         let asset_type = identity.map(|i| i.asset_type).or_else(|| want.and_then(|want| want.asset_type));
         let path = want.map(|want| want.path.clone()).or_else(|| identity.map(|i| i.path.clone()))?;
-        let current = record.and_then(|record| in_use(want, record));
+        let current = record.and_then(|record| for_game(want, record));
         let seen = current.and_then(|(key, _)| self.recorded.observed(key.asset_id)).map(|seen| &seen.asset);
         let archived_by = record
             .zip(current)
@@ -266,7 +266,7 @@ impl StatusInputs<'_> {
 
     /// Returns what the game has instead of the content that moderation rejected.
     fn kept(&self, record: &Record) -> Option<String> {
-        let (key, fact) = in_use(self.want(), record).filter(|(_, fact)| fact.state.is_usable())?;
+        let (key, fact) = for_game(self.want(), record).filter(|(_, fact)| fact.state.is_usable())?;
         let is_other = fact.content.is_some() && fact.content != self.file_hash();
         let is_replaced = record.identity.asset_type.on_content_change() == ContentChange::NewAsset;
         let is_kept = self.is_rejected() && is_other && is_replaced;
@@ -419,20 +419,6 @@ impl StatusInputs<'_> {
         let mut overdue = attempts.filter(|attempt| in_doubt::is_overdue(attempt, self.now));
         overdue.next().map(|attempt| way_out(self.address, attempt, self.want()).to_string())
     }
-}
-
-/// The revision that the game has of an address: also while the content of its file is on its way, or
-/// was rejected.
-fn in_use(want: Option<&DesiredAsset>, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
-    let shown = match want {
-        Some(want) => current(want, record),
-        None => last(record),
-    };
-    let of_game = || {
-        let asset_id = for_game(want, record).filter(|id| shown.is_none_or(|(key, _)| key.asset_id != *id))?;
-        record.history.of_asset(asset_id).next_back().map(|(key, fact)| (key, *fact))
-    };
-    of_game().or(shown)
 }
 
 /// Returns who archived an asset, or `None` if it isn't archived. Roblox's last statement counts

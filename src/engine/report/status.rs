@@ -1,6 +1,5 @@
-//! The status of every address. A cached file counts as unchanged while its size and times are, and
-//! of the others only those are read whose bytes alone tell which asset an address is: in a new clone
-//! those of addresses that had several. Read next: [`super::asset_status`] for one address.
+//! The status of every address. No file is read: a cached one counts as unchanged while its size and
+//! times are. Read next: [`super::asset_status`] for one address.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,8 +61,7 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
     let mut walk = files::walk(&project.root, &selection);
     let known = view.recorded.addresses();
     files::keep_behind_links(&mut walk, &project.root, &selection, &known.here);
-    let (mut findings, mut unknown) = recall(project, &walk, &view.cache);
-    read_deciding(project, &walk, &view.recorded, &mut findings, &mut unknown);
+    let (findings, unknown) = recall(project, &walk, &view.cache);
     let resolved = manifest
         .resolve(&findings, &known.all, &walk.unread_globs())
         .map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
@@ -126,32 +124,6 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (FoundFil
         findings.insert(path.clone(), FoundFile { globs: globs.clone(), content });
     }
     (findings, unknown)
-}
-
-/// Reads the files that were never looked at here and whose bytes tell which of several assets their
-/// address is.
-fn read_deciding(
-    project: &Project,
-    walk: &files::Walk,
-    recorded: &Recorded,
-    findings: &mut FoundFiles,
-    unknown: &mut BTreeMap<ProjectPath, Unknown>,
-) {
-    let undecided = recorded.assets.values().filter(|record| record.is_undecided()).map(|record| &record.identity.path);
-    let never_looked = undecided.filter(|path| unknown.get(*path) == Some(&Unknown::NeverLooked));
-    let deciding: BTreeMap<_, _> = never_looked.filter_map(|path| walk.files.get_key_value(path)).collect();
-    if deciding.is_empty() {
-        return;
-    }
-    let files = deciding.into_iter().map(|(path, globs)| (path.clone(), globs.clone())).collect();
-    let now_ns = clock::nanoseconds();
-    let in_progress = files::FilesInProgress::single_run(now_ns);
-    let few = files::Walk { files, ..files::Walk::default() };
-    let scanned = files::scan(&project.root, &few, &FileCache::new(), &in_progress, now_ns, &|_| {});
-    for (path, found) in scanned.findings {
-        unknown.remove(&path);
-        findings.insert(path, found);
-    }
 }
 
 /// Returns the status of each address. The plan's marks are applied first, as a sync would do, so

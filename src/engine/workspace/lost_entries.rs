@@ -17,6 +17,7 @@ use crate::engine::workspace::lockfile::parse;
 use crate::engine::workspace::project::Project;
 use crate::model::address::Address;
 use crate::model::history::{Listing, RevisionFact, RevisionKey};
+use crate::model::ids::AssetId;
 use crate::state::lockfile::{self, Ledger, LockfileEntry, forgotten_too, moved_and_forgotten, remembered};
 
 /// The longest time between the new index and the new `HEAD` during a switch of branches: one
@@ -277,6 +278,9 @@ fn take_back_entry(
         }
         btree_map::Entry::Occupied(mut place) => {
             let kind = place.get().identity.kind();
+            // What the lockfile says stays, unless it lost that very asset.
+            let is_lost = |asset_id: &AssetId| lost.iter().any(|(key, _)| key.asset_id == *asset_id);
+            let in_use = theirs.in_use().filter(is_lost).or_else(|| place.get().in_use());
             let history = &mut place.get_mut().history;
             for (key, fact) in lost {
                 history.add(key, fact);
@@ -287,6 +291,7 @@ fn take_back_entry(
                     history.list(key.asset_id, if is_second { Some(Listing::Duplicate) } else { listing });
                 }
             }
+            place.get_mut().set_in_use(in_use);
         }
     }
     true

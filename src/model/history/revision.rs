@@ -188,6 +188,11 @@ impl RevisionFact {
         Self { state, round: self.round.saturating_add(u32::from(takes_back)), ..self }
     }
 
+    /// Whether the game can be given it at an address of this kind.
+    pub(super) fn is_for_use(&self, kind: Kind) -> bool {
+        self.state.is_usable() && self.kind == Some(kind)
+    }
+
     /// The union of two reports of one revision.
     pub(super) fn union(self, other: Self) -> Self {
         // Facts from before the asset was forgotten say nothing about later ones.

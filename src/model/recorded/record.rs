@@ -346,13 +346,11 @@ impl Record {
         at.or(Some(newest))
     }
 
-    /// Whether the file alone tells which asset it is: of a type whose content can't be updated it had
-    /// several, and this machine hasn't recorded yet which one it is.
-    pub fn is_undecided(&self) -> bool {
-        let kind = self.identity.kind();
-        let is_replaced = self.identity.asset_type.on_content_change() == ContentChange::NewAsset;
-        let contents = || self.history.iter().filter(|(_, fact)| fact.kind == Some(kind)).map(|(_, fact)| fact.content);
-        is_replaced && self.points_to.is_none() && contents().collect::<BTreeSet<_>>().len() > 1
+    /// Of a type with one content an asset the revision that the game has as long as neither the file
+    /// nor a pin says otherwise: the one that the address last pointed to, or else the newest, as a
+    /// reader of the lockfile takes it.
+    pub fn in_use(&self) -> Option<(RevisionKey, RevisionFact)> {
+        self.history.in_use(self.points_to, self.identity.kind())
     }
 
     /// The revision that holds `content` now: of a Model the head if it has these bytes, of another

@@ -9,7 +9,7 @@ use crate::plan::current::for_game;
 fn check_id(want: Option<&DesiredAsset>, path: &str, known: KnownBuilder, with_state: u64, with_lockfile: u64) {
     let mut recorded = known.0;
     let record = recorded.assets.get_mut(&address(path)).unwrap();
-    let number = |record: &Record| for_game(want, record).map_or(0, AssetId::get);
+    let number = |record: &Record| for_game(want, record).map_or(0, |(key, _)| key.asset_id.get());
     let first = number(record);
     record.points_to = None;
     assert_eq!((first, number(record)), (with_state, with_lockfile));

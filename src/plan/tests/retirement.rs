@@ -132,6 +132,21 @@ fn a_replaced_asset_is_archived_after_its_time() {
     check_desired(&at_once(desired(vec![want("a.png", 1)])), waiting, back);
 }
 
+/// The lockfile says which asset is in use, and may be older than the file that isn't here.
+#[test]
+fn nothing_begins_to_count_as_replaced_where_the_file_can_not_be_read() {
+    let known =
+        || KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 10);
+    let unread = || at_once(desired(vec![missing(want("a.png", 2))]));
+    let says = |known: KnownBuilder| text(&plan(&unread(), &known.0, NOW));
+    assert!(!says(known()).contains("archive"), "{}", says(known()));
+    // Once it counts, that goes on; the asset in use is never archived.
+    let counted = || known().retirements("a.png", 11, RetireReason::Replaced, days_ago(20), None);
+    assert!(says(counted()).contains("archive a.png 11: another asset took its place"), "{}", says(counted()));
+    let in_use = counted().retirements("a.png", 10, RetireReason::Replaced, days_ago(20), None);
+    assert!(!says(in_use).contains("archive a.png 10"));
+}
+
 #[test]
 fn another_branchs_addresses_are_never_archived() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);

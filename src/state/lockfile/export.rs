@@ -69,8 +69,8 @@ fn exported_entry(record: &Record, open: Vec<OpenWork>, is_ours: bool) -> Option
 }
 
 fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
-    // The ignored fields belong to this checkout alone: the current asset of the address, earlier
-    // metadata, whether the lockfile had it, and its back-off.
+    // The ignored fields belong to this checkout alone: earlier metadata, whether the lockfile had it,
+    // and its back-off.
     let Record {
         identity,
         history,
@@ -78,7 +78,7 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
         stored,
         asked_before: _,
         overruled: _,
-        points_to: _,
+        points_to,
         pinned,
         retirements,
         possible_duplicates,
@@ -101,12 +101,17 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
         history: facts,
         asked: asked.clone(),
         stored: (**stored).clone(),
+        current: None,
         pinned: **pinned,
         retirements: retirements.iter().map(|(asset_id, retirement)| (*asset_id, retirement.in_seconds())).collect(),
         removed: *removed,
         possible_duplicates: (**possible_duplicates).clone(),
         open,
     };
+    // The usual address has one asset.
+    if points_to.is_some() && entry.history.count() > 1 {
+        entry.set_in_use(record.in_use().map(|(key, _)| key.asset_id));
+    }
     entry.normalize();
     entry
 }

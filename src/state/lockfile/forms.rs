@@ -133,6 +133,7 @@ pub(super) struct EntryText {
     pub(super) path: Option<TextForm<ProjectPath>>,
     #[serde(default)]
     pub(super) removed: bool,
+    current: Option<NumberForm<AssetId>>,
     pinned: Option<PinnedText>,
     #[serde(default)]
     pub(super) asked: FieldsText,
@@ -157,6 +158,7 @@ impl EntryText {
             privacy: None,
             path: None,
             removed: false,
+            current: None,
             pinned: None,
             asked: FieldsText::default(),
             stored: FieldsText::default(),
@@ -170,7 +172,7 @@ impl EntryText {
     /// Returns the entry of `address`, which is also its path where none is written. The error says
     /// what is wrong, and at which byte if that is known.
     pub(super) fn read(self, address: &str) -> Result<LockfileEntry, (String, Option<usize>)> {
-        let Self { asset_type, creator, privacy, path, removed, pinned, .. } = self;
+        let Self { asset_type, creator, privacy, path, removed, current, pinned, .. } = self;
         let Self { asked, stored, revisions, retirements, possible_duplicates, open, .. } = self;
         let path = match path {
             Some(TextForm(path)) => path,
@@ -195,6 +197,7 @@ impl EntryText {
             let known = entry.retirements.get(&asset_id).map_or(retirement, |known| known.union(retirement));
             entry.retirements.insert(asset_id, known);
         }
+        entry.current = current.map(|NumberForm(asset_id)| asset_id);
         entry.pinned = pinned.map(PinnedText::read);
         entry.removed = removed;
         for PossibleDuplicateText { upload: TextForm(upload), content_hash: TextForm(content), settled } in

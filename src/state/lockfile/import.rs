@@ -23,7 +23,7 @@ use crate::model::checkout::InLockfile;
 use crate::model::digest::FieldDigest;
 use crate::model::event::EventKind;
 use crate::model::forgotten::Forgotten;
-use crate::model::history::{History, RevisionFact, RevisionKey};
+use crate::model::history::History;
 use crate::model::ids::{AssetId, UploadId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
@@ -42,8 +42,8 @@ use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record, Reco
 ///   still have the earlier one. Otherwise the lockfile may be older: the value becomes
 ///   [`FieldDigest::UNKNOWN`], and the field is asserted again unless a read shows that it is
 ///   right.
-/// - Current asset: if the lockfile has other facts about the address than the state, the lockfile
-///   and the file decide, as in a fresh clone.
+/// - Current asset: the lockfile's, as in a fresh clone. A newer one that no lockfile had yet is found
+///   again by its file.
 /// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Assets that were archived, or
 ///   are to be: those of either side, with the later times.
 /// - Open work that neither the journal nor the history has is taken over: operations to poll,
@@ -150,13 +150,14 @@ struct AddressImport<'a> {
 impl AddressImport<'_> {
     fn import_facts(&self, under_way: &[(AttemptId, &Attempt)], changes: &mut Vec<Change>) {
         let Self { address, entry, known, heads: _, was_forgotten: _ } = self;
-        let LockfileEntry { identity, history, asked, stored, pinned, retirements, removed, possible_duplicates, open } =
-            entry;
+        let LockfileEntry { identity, history, asked, stored, current: _, pinned, retirements, removed, .. } = entry;
+        let LockfileEntry { possible_duplicates, open, .. } = entry;
         let address = || (*address).clone();
         if known.is_none_or(|known| !known.identity.is_alike(identity)) {
             changes.push(Change::SetIdentity { address: address(), identity: identity.clone() });
         }
-        self.import_history(history, changes);
+        let joined = self.import_history(history, changes);
+        self.import_in_use(&joined, changes);
         self.import_possible_duplicates(possible_duplicates, under_way, changes);
 
         let nothing = FieldDigests::new();
@@ -177,13 +178,6 @@ impl AddressImport<'_> {
                 Some(digest) => stored.insert(*field, *digest),
                 None => stored.remove(field),
             };
-        }
-        let points_elsewhere = known.is_some_and(|known| {
-            let in_place = identity.asset_type.on_content_change() == ContentChange::InPlace;
-            !in_place && known.points_to.is_some() && !self.is_known_as(known)
-        });
-        if points_elsewhere {
-            changes.push(Change::Unpoint { address: address() });
         }
         if fields != *known_asked || stored != *known_stored {
             let still = overruled.into_iter().filter(|(field, _)| fields.get(field) == asked.get(field));
@@ -243,16 +237,6 @@ impl AddressImport<'_> {
         (joined, overruled)
     }
 
-    /// Returns whether the lockfile has the same assets and metadata of the address as the state.
-    fn is_known_as(&self, known: &Record) -> bool {
-        let LockfileEntry { history, asked, .. } = self.entry;
-        let same = |(key, fact): (RevisionKey, &RevisionFact)| {
-            known.history.get(key).is_some_and(|known| known.content == fact.content)
-        };
-        let count = |history: &History| history.iter().count();
-        *asked == known.asked && count(history) == count(&known.history) && history.iter().all(same)
-    }
-
     /// Marks fields as unknown that were set meanwhile under another branch's name of the same
     /// asset. This happens only when the address comes back to this checkout; fields that it sets
     /// later are newer.
@@ -282,6 +266,7 @@ impl AddressImport<'_> {
                     | Change::SetMetadata { .. }
                     | Change::SetRetirement { retirement: Some(Retirement { archived_at: Some(_), .. }), .. }
                     | Change::SetPinnedAt { .. }
+                    | Change::SetCurrentAsset { .. }
             )
         };
         let is_back = || self.known.is_some_and(|known| self.is_back(known));
@@ -305,7 +290,8 @@ impl AddressImport<'_> {
         archived.map(|(asset_id, _)| asset_id).any(|asset_id| has(*asset_id) && !is_archived(asset_id))
     }
 
-    fn import_history(&self, theirs: &History, changes: &mut Vec<Change>) {
+    /// Adds the lockfile's facts. Returns all that is known then.
+    fn import_history(&self, theirs: &History, changes: &mut Vec<Change>) -> History {
         let nothing = History::new();
         let ours = self.known.map_or(&nothing, |known| &known.history);
         let mut joined = ours.clone();
@@ -323,6 +309,26 @@ impl AddressImport<'_> {
         }
         changes.extend(relisted);
         self.report_unused_assets(&joined, changes);
+        joined
+    }
+
+    /// Points the address to the asset that the lockfile says. The usual address has one asset, and
+    /// points to it once its file was seen.
+    fn import_in_use(&self, joined: &History, changes: &mut Vec<Change>) {
+        if self.entry.identity.asset_type.on_content_change() == ContentChange::InPlace {
+            return;
+        }
+        let pointed = self.known.and_then(|known| known.points_to);
+        if pointed.is_none() && joined.count() < 2 {
+            return;
+        }
+        match self.entry.in_use() {
+            Some(asset_id) if pointed != Some(asset_id) => {
+                changes.push(Change::SetCurrentAsset { address: self.address.clone(), asset_id });
+            }
+            None if pointed.is_some() => changes.push(Change::Unpoint { address: self.address.clone() }),
+            Some(_) | None => {}
+        }
     }
 
     fn import_possible_duplicates(

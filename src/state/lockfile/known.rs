@@ -18,6 +18,7 @@ pub(crate) fn known_addresses(ledger: &Ledger) -> KnownAddresses {
             history,
             asked: _,
             stored: _,
+            current: _,
             pinned: _,
             retirements,
             removed,

@@ -1,8 +1,8 @@
 //! Merges the lockfiles of two branches: git's merge driver.
 //!
-//! Facts are united. Other values (metadata, pin, removal, open work, path) follow the side that
-//! changed them since the base. If both sides did, the result makes the next sync check again. The
-//! result doesn't depend on the order of the sides.
+//! Facts are united. Other values (metadata, pin, asset in use, removal, open work, path) follow the
+//! side that changed them since the base. If both sides did, the result makes the next sync check
+//! again. The result doesn't depend on the order of the sides.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,6 +128,7 @@ fn merge_entries(base: Option<&LockfileEntry>, ours: &LockfileEntry, theirs: &Lo
         ),
         asked,
         retirements: merge_retirements(base.map(|base| &base.retirements), &ours.retirements, &theirs.retirements),
+        current: None,
         // Two pins that were both carried out: it is unknown which was last. So neither counts, and
         // the pin is carried out again.
         pinned: three_way(base.map(|base| &base.pinned), &ours.pinned, &theirs.pinned).copied().flatten(),
@@ -136,8 +137,39 @@ fn merge_entries(base: Option<&LockfileEntry>, ours: &LockfileEntry, theirs: &Lo
         possible_duplicates: union_of_possible(&ours.possible_duplicates, &theirs.possible_duplicates),
         open: merge_open(base.map(|base| base.open.as_slice()).unwrap_or_default(), &ours.open, &theirs.open),
     };
+    entry.set_in_use(merge_in_use(base, ours, theirs, &entry));
     entry.normalize();
     entry
+}
+
+/// Returns the asset that the `merged` entry uses. If both sides changed it, a file of both
+/// has a conflict too; where it isn't here, the newer one of the two counts. An asset of which the
+/// merge made a duplicate gives way to the one with the same content.
+fn merge_in_use(
+    base: Option<&LockfileEntry>,
+    ours: &LockfileEntry,
+    theirs: &LockfileEntry,
+    merged: &LockfileEntry,
+) -> Option<AssetId> {
+    let (history, kind) = (&merged.history, merged.identity.kind());
+    let (our, their) = (ours.in_use(), theirs.in_use());
+    let newest = || {
+        let order = history.in_order();
+        let used = order.iter().rev().filter(|(key, _)| [our, their].contains(&Some(key.asset_id)));
+        let mut usable = used.clone().filter(|(_, fact)| fact.state.is_usable());
+        usable.next().or(used.clone().next()).map(|(key, _)| key.asset_id)
+    };
+    let used = match three_way(base.map(LockfileEntry::in_use).as_ref(), &our, &their) {
+        Some(used) => *used,
+        None => newest(),
+    };
+    let is_usable = |asset_id: &AssetId| history.usable(*asset_id, kind).is_some();
+    if used.as_ref().is_some_and(is_usable) {
+        return used;
+    }
+    let contents = history.of_asset(used?).filter_map(|(_, fact)| fact.content);
+    let mut equal = contents.filter_map(|content| history.find_content(content, kind)).map(|(key, _)| key.asset_id);
+    equal.find(is_usable).or(used)
 }
 
 /// Returns the value of the side that changed it; `None` if both did, differently.

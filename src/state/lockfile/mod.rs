@@ -29,6 +29,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::model::address::Address;
+use crate::model::asset::ContentChange;
 use crate::model::forgotten::Forgotten;
 use crate::model::history::{History, RevisionFact};
 use crate::model::ids::{AssetId, OperationId, UploadId};
@@ -70,6 +71,9 @@ pub struct LockfileEntry {
     pub asked: FieldDigests,
     /// The fields for which Roblox stored another value than Macadam sent.
     pub stored: FieldDigests,
+    /// Of a type with one content an asset the asset that the address uses, where it isn't the one that
+    /// a reader takes without this line.
+    pub current: Option<AssetId>,
     /// The target of the last rollback.
     pub pinned: Option<PinnedAt>,
     /// Its assets that are to be archived, or were: why, and when, to the second.
@@ -121,11 +125,34 @@ impl LockfileEntry {
             history: History::new(),
             asked: FieldDigests::new(),
             stored: FieldDigests::new(),
+            current: None,
             pinned: None,
             retirements: BTreeMap::new(),
             removed: false,
             possible_duplicates: BTreeMap::new(),
             open: Vec::new(),
+        }
+    }
+
+    /// Returns the asset that the address uses as long as neither its file nor a pin says otherwise, by
+    /// this entry alone; `None` for a type that is updated in place.
+    pub(crate) fn in_use(&self) -> Option<AssetId> {
+        self.in_use_if(self.current)
+    }
+
+    /// Makes `asset_id` the asset that the address uses, if it can; `None`: the one that a reader
+    /// takes.
+    pub(crate) fn set_in_use(&mut self, asset_id: Option<AssetId>) {
+        self.current = None;
+        let unsaid = self.in_use();
+        self.current = asset_id.filter(|_| self.in_use_if(asset_id) == asset_id && unsaid != asset_id);
+    }
+
+    fn in_use_if(&self, said: Option<AssetId>) -> Option<AssetId> {
+        let kind = self.identity.kind();
+        match kind.asset_type.on_content_change() {
+            ContentChange::InPlace => None,
+            ContentChange::NewAsset => self.history.in_use(said, kind).map(|(key, _)| key.asset_id),
         }
     }
 

@@ -165,7 +165,7 @@ prop_compose! {
         (asked, stored) in (any_digests(), any_digests()),
         retirements in prop::collection::btree_map(1_u64..4, any_retirement(), 0..3),
         pinned in prop::option::of((any::<bool>(), 1_u64..4, 0_u64..3)),
-        removed: bool,
+        (removed, current) in (any::<bool>(), prop::option::of(1_u64..4)),
         possible in prop::collection::btree_map(0_u64..4, (10_u8..14, any::<bool>()), 0..3),
         open in prop::collection::vec((any_intent(), prop::option::of("[a-z0-9-]{1,9}"), any::<bool>()), 0..3),
         doubts in 0_u32..4,
@@ -188,6 +188,7 @@ prop_compose! {
             PinnedAt { pin, at: key(asset, version), newest: Revision::new(asset).ok().filter(|_| revision) }
         });
         entry.removed = removed;
+        entry.set_in_use(current.map(id));
         entry.possible_duplicates = possible.into_iter().map(|(upload, (content, settled))| {
             (UploadId::new(upload), PossibleDuplicate { content: hash(content), settled })
         }).collect();
@@ -1100,6 +1101,75 @@ fn pin_and_removal_follow_the_side_that_changed_them() {
     let one = merged(&base, pin(1), |_| {});
     assert!(one.entries[&address("a")].removed && one.entries[&address("a")].pinned.is_some());
     assert_eq!(merged(&base, pin(1), pin(2)).entries[&address("a")].pinned, None);
+}
+
+/// Another asset than the newest is written down, and only that.
+#[test]
+fn the_asset_in_use_is_written_where_it_is_not_the_newest() {
+    let mut recorded = imported(&ledger([("a", image("a", &[(1, 1), (2, 2)]))]));
+    let in_use = |recorded: &Recorded| recorded.assets[&address("a")].in_use().unwrap().0.asset_id;
+    let written = |recorded: &Recorded| export(REMOTE, recorded, &BTreeSet::new());
+    assert_eq!(in_use(&recorded), id(2));
+    assert!(!text_of(&written(&recorded)).contains("current"));
+    apply(&mut recorded, &[Change::SetCurrentAsset { address: address("a"), asset_id: id(1) }]);
+    let back = written(&recorded);
+    assert!(text_of(&back).contains("\ncurrent = 1\nrevisions = ["), "{}", text_of(&back));
+    assert_eq!(in_use(&imported(&parse_text(&text_of(&back)).unwrap())), id(1));
+    // A state that is older, and one that has a third asset from another branch.
+    let mut older = imported(&ledger([("a", image("a", &[(1, 1), (2, 2)]))]));
+    import_into(&mut older, &back);
+    assert_eq!(in_use(&older), id(1));
+    let mut other = imported(&ledger([("a", image("a", &[(1, 1), (2, 2), (3, 3)]))]));
+    assert_eq!(in_use(&other), id(3));
+    import_into(&mut other, &ledger([("a", image("a", &[(1, 1), (2, 2)]))]));
+    assert_eq!(in_use(&other), id(2), "without the line it is the newest of the lockfile");
+    assert!(text_of(&written(&other)).contains("\ncurrent = 2\n"));
+    // One that can't be used is passed over, and none that is only said.
+    let rejected = |entry: &mut LockfileEntry, asset| {
+        let fact = RevisionFact { state: RevisionState::Rejected, ..*entry.history.get(key(asset, 0)).unwrap() };
+        entry.history.add(key(asset, 0), fact);
+    };
+    let mut entry = LockfileEntry { current: Some(id(1)), ..image("a", &[(1, 1), (2, 2), (3, 3)]) };
+    assert_eq!(entry.in_use(), Some(id(1)));
+    rejected(&mut entry, 1);
+    assert_eq!(entry.in_use(), Some(id(3)));
+    entry.current = Some(id(9));
+    assert_eq!(entry.in_use(), Some(id(3)));
+}
+
+#[test]
+fn the_asset_in_use_follows_the_side_that_changed_it() {
+    let with = |revisions: &[(u64, u8)], asset| {
+        let mut entry = image("a", &[]);
+        for ((asset, content), ordinal) in revisions.iter().zip(1..) {
+            entry.history.add(key(*asset, 0), RevisionFact { ordinal, ..fact(*content) });
+            entry.history.list(id(*asset), Some(Listing::Listed));
+        }
+        entry.set_in_use(Some(id(asset)));
+        ledger([("a", entry)])
+    };
+    let (two, three) = ([(1, 1), (2, 2)], [(1, 1), (2, 2), (3, 3)]);
+    let other = [(1, 1), (2, 2), (4, 4)];
+    let (at_first, at_second) = (with(&two, 1), with(&two, 2));
+    let table = [
+        // One side went back, or replaced it.
+        (&at_second, &at_first, &at_second, 1),
+        (&at_first, &at_first, &at_second, 2),
+        (&at_first, &at_first, &with(&three, 3), 3),
+        (&with(&three, 3), &with(&three, 1), &with(&three, 3), 1),
+        (&at_second, &at_first, &with(&three, 2), 1),
+        // Both did: the newer one of what they have, and none that neither has.
+        (&at_second, &with(&three, 3), &with(&other, 4), 4),
+        (&at_second, &at_first, &with(&three, 3), 3),
+        (&with(&three, 3), &with(&three, 1), &with(&three, 2), 2),
+        // The same content twice: the one that counts.
+        (&at_second, &with(&three, 3), &with(&[(1, 1), (2, 2), (5, 3)], 5), 3),
+    ];
+    for (at, (base, ours, theirs, wanted)) in table.into_iter().enumerate() {
+        let merged = merge(Some(base), ours, theirs).unwrap();
+        assert_eq!(merged.entries[&address("a")].in_use(), Some(id(wanted)), "{at}");
+        assert_eq!(merge(Some(base), theirs, ours).unwrap(), merged, "{at}");
+    }
 }
 
 /// Git alone, without the merge driver, usually manages this.

@@ -30,7 +30,9 @@ pub(crate) fn remembered<'a>(
     let pinned = entry.pinned.filter(|pinned| has(&pinned.at.asset_id));
     let unlisted: Vec<AssetId> = history.listings().map(|(asset_id, _)| asset_id).filter(|id| !has(id)).collect();
     unlisted.into_iter().for_each(|asset_id| history.list(asset_id, None));
-    Some(Cow::Owned(LockfileEntry { history, retirements, pinned, ..entry.clone() }))
+    let mut left = LockfileEntry { history, retirements, pinned, ..entry.clone() };
+    left.set_in_use(entry.current);
+    Some(Cow::Owned(left))
 }
 
 /// Returns the assets that were forgotten since `earlier` under an address that didn't have them

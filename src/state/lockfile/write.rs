@@ -74,8 +74,8 @@ pub(super) fn foot(forgotten: &BTreeMap<Address, Forgotten>) -> String {
 
 /// Adds the text of one entry, which begins with the line `[assets."…"]`.
 pub(super) fn push_entry(text: &mut String, address: &Address, entry: &LockfileEntry) {
-    let LockfileEntry { identity, history, asked, stored, pinned, retirements, removed, possible_duplicates, open } =
-        entry;
+    let LockfileEntry { identity, history, asked, stored, current, pinned, retirements, removed, .. } = entry;
+    let LockfileEntry { possible_duplicates, open, .. } = entry;
     let Identity { asset_type, creator, privacy, path } = identity;
     let _ = writeln!(text, "[assets.{}]\ntype = \"{asset_type}\"\ncreator = \"{creator}\"", Quoted(address.as_str()));
     if *privacy != Privacy::Default {
@@ -88,6 +88,9 @@ pub(super) fn push_entry(text: &mut String, address: &Address, entry: &LockfileE
     }
     if *removed {
         text.push_str("removed = true\n");
+    }
+    if let Some(current) = current {
+        let _ = writeln!(text, "current = {current}");
     }
     if let Some(PinnedAt { pin, at, newest }) = pinned {
         let newest = newest.map(|newest| format!(", newest = {newest}")).unwrap_or_default();

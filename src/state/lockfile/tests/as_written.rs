@@ -51,6 +51,7 @@ fn any_bit() -> impl Strategy<Value = String> {
         "true",
         "false",
         "removed = true\n",
+        "current = 1\n",
         "type = \"Image\"\n",
         ", era = 0",
         ", archived_at = \"2026-11-30T04:05:00Z\"",
@@ -115,7 +116,7 @@ proptest! {
         let text = text_of(&ledger);
         let mut read = 0;
         for table in tables(&text).filter(|table| table.starts_with("[assets.")) {
-            let is_rare = ["pinned = ", "possible_duplicates = ", "open = "]
+            let is_rare = ["current = ", "pinned = ", "possible_duplicates = ", "open = "]
                 .iter()
                 .any(|key| table.lines().any(|line| line.starts_with(key)));
             let has_escape = table.contains('\\');
