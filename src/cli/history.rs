@@ -336,7 +336,7 @@ fn cells(known: &KnownHistory, seen: &RemoteRevision, asked: bool, form: fn(Asse
     marks.extend((known.pinned == Some(*key)).then(|| paint(TextStyle::Change, "pinned")));
     marks.extend(known.rollback_of(seen).map(|number| format!("back to {number}")));
     // The current one has the file's bytes, as long as no pin says otherwise.
-    marks.extend((!current && known.is_file(seen)).then(|| "the file's bytes".to_owned()));
+    marks.extend((!current && known.is_file(seen) == Some(true)).then(|| "the file's bytes".to_owned()));
     let state = fact.map(|fact| fact.state).filter(|state| *state != RevisionState::Live);
     marks.extend(known.number(*key).is_none().then(|| "another asset".to_owned()));
     marks.extend(state.map(|state| paint(TextStyle::Bad, state.name())));

@@ -253,6 +253,8 @@ fn a_clone_without_a_state_tells_which_earlier_picture_is_in_use() {
     let current: Vec<&Value> =
         history["revisions"].as_array().unwrap().iter().filter(|one| one["current"] == true).collect();
     assert_eq!(current.iter().map(|one| &one["asset_id"]).collect::<Vec<_>>(), [&json!(first)], "{history:#}");
+    // Nobody has read the file here.
+    assert!(history["revisions"].as_array().unwrap().iter().all(|one| one["file"].is_null()), "{history:#}");
     assert_eq!(clone.json(&["open", "ui/y.png"]).1["asset_id"], first);
     let (_, status) = clone.json(&["status", "ui/y.png"]);
     assert_eq!((&status["assets"][0]["asset_id"], &status["assets"][0]["state"]), (&json!(first), &json!("synced")));

@@ -154,9 +154,10 @@ impl KnownHistory {
         seen.fact.is_some() && self.duplicates.contains(&seen.key.asset_id)
     }
 
-    /// Whether it has the bytes that the file has now.
-    pub(super) fn is_file(&self, seen: &RemoteRevision) -> bool {
-        self.file.is_some() && seen.fact.and_then(|fact| fact.content) == self.file
+    /// Whether it has the bytes that the file has now; `None` if those of one of them aren't known.
+    pub(super) fn is_file(&self, seen: &RemoteRevision) -> Option<bool> {
+        let content = seen.fact.and_then(|fact| fact.content);
+        Some(content? == self.file?)
     }
 
     /// The revision whose bytes a rollback made current again, as another revision.
