@@ -31,6 +31,7 @@ use crate::model::asset::ContentChange;
 use crate::model::history::{Origin, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, Revision};
 use crate::model::minute::Minute;
+use crate::model::proposed::quoted;
 use crate::model::shown;
 use crate::plan::pinnable::UsableRevisions;
 use crate::state::store::EventRow;
@@ -291,7 +292,11 @@ fn dashes(known: &KnownHistory, revisions: &[RemoteRevision]) -> Option<String> 
         (revisions.iter().any(|seen| seen.fact.is_none()), "Macadam doesn't know when somebody else made it"),
         (revisions.iter().any(|seen| known.number(seen.key).is_none()), "a revision of another asset has no number"),
     ];
-    let found: Vec<&str> = meanings.into_iter().filter(|(is_there, _)| *is_there).map(|(_, meaning)| meaning).collect();
+    let mut found: Vec<String> =
+        meanings.into_iter().filter(|(is_there, _)| *is_there).map(|(_, meaning)| meaning.to_owned()).collect();
+    if let Some(file) = known.too_large.as_deref().map(quoted) {
+        found.push(format!("`git log -S <ASSET ID> -- {file}` shows the commit that brought it"));
+    }
     (!found.is_empty()).then(|| format!("`-`: {}", found.join("; ")))
 }
 

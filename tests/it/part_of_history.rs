@@ -400,6 +400,11 @@ fn history_names_the_commit_that_brought_a_revision_of_another_machine() {
     let told = ci.run(&machine, &["history", "ui/0.png"]).expect(0).stdout;
     assert!(told.contains(&format!("UTC  commit {}", &commit("HEAD~1")[..7])), "{told}");
     assert!(told.contains("the one that brought it into the lockfile") && !told.contains("`-`"), "{told}");
+    // The history of a large lockfile isn't read.
+    let text = machine.read("assets.lock.toml");
+    machine.write("assets.lock.toml", &text.replacen("\n\n", &format!("\n# {}\n\n", "-".repeat(1 << 20)), 1));
+    let told = ci.run(&machine, &["history", "ui/0.png"]).expect(0).stdout;
+    assert!(told.contains("; `git log -S <ASSET ID> -- assets.lock.toml` shows the commit that brought it"), "{told}");
     // The end of a shallow clone brought nothing.
     let shallow = ci.hub.clone_partly("shallow", &["--depth=2"]);
     let revisions = ci.json(&shallow, &["history", "ui/0.png"], 0)["revisions"].clone();

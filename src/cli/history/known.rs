@@ -46,6 +46,8 @@ pub(super) struct KnownHistory {
     pub(super) renamed: Option<Renamed>,
     /// The commits that brought revisions of other machines into the lockfile.
     pub(super) commits: BTreeMap<RevisionKey, LockfileCommit>,
+    /// The name of the lockfile, if that is too large to look for them.
+    pub(super) too_large: Option<String>,
 }
 
 /// The commits of the lockfile, once they are needed.
@@ -63,6 +65,7 @@ impl<'a> CommitLookup<'a> {
         if !undated.is_empty() {
             let commits = self.1.get_or_insert_with(|| LockfileCommits::read(&self.0.project));
             known.commits = undated.into_iter().filter_map(|key| Some((key, commits.of(key)?.clone()))).collect();
+            known.too_large = commits.is_too_large.then(|| self.0.project.lockfile_name());
         }
     }
 }
@@ -136,6 +139,7 @@ impl KnownHistory {
             duplicates,
             renamed: None,
             commits: BTreeMap::new(),
+            too_large: None,
         }
     }
 

@@ -14,6 +14,13 @@ use super::lost_entries::{content, lineage, needed};
 use super::project::Project;
 use crate::model::history::RevisionKey;
 
+/// The largest lockfile whose history is read, in bytes: `history` of one asset is to cost little,
+/// and each version is about as large as the next.
+const LARGEST: u64 = 1 << 20;
+
+/// How much of its history is read, in bytes, the newest versions first.
+const READ: u64 = 4 << 20;
+
 /// How the line of a revision begins.
 const REVISION: &str = "{ asset_id = ";
 
@@ -29,7 +36,11 @@ pub(crate) struct LockfileCommit {
 /// For each revision the commit of the checked-out branch that brought it into the lockfile; a merge
 /// where it came from another branch.
 #[derive(Debug, Default)]
-pub(crate) struct LockfileCommits(BTreeMap<(u64, Option<u64>), LockfileCommit>);
+pub(crate) struct LockfileCommits {
+    found: BTreeMap<(u64, Option<u64>), LockfileCommit>,
+    /// The lockfile is too large for that, and nothing was read.
+    pub is_too_large: bool,
+}
 
 impl LockfileCommits {
     /// Reads git's history of the lockfile, within its limits; nothing where git can't tell. Blocks:
@@ -46,8 +57,14 @@ impl LockfileCommits {
     }
 
     fn look(project: &Project) -> Result<Self, String> {
+        let length = std::fs::symlink_metadata(&project.lockfile).map_or(0, |found| found.len());
+        if length > LARGEST {
+            return Ok(Self { is_too_large: true, ..Self::default() });
+        }
         let Some(commit) = ask::versions(&project.lockfile)?.commit else { return Ok(Self::default()) };
-        let history = ask::history(&project.lockfile, &[&commit], |all| needed(all, &commit))?;
+        let versions = usize::try_from(READ / length.max(1)).unwrap_or(usize::MAX);
+        let newest = |all: &[FileCommit]| needed(all.get(..versions).unwrap_or(all), &commit);
+        let history = ask::history(&project.lockfile, &[&commit], newest)?;
         let line: Vec<&FileCommit> = lineage(&history.commits, &commit).into_iter().map(|(found, _)| found).collect();
         let last = git::last_commits(&project.root)?;
         let first = brought(&history, &line, &last);
@@ -55,12 +72,12 @@ impl LockfileCommits {
         let with_time = |(key, commit): (_, &str)| {
             Some((key, LockfileCommit { commit: commit.to_owned(), at: *times.get(commit)? }))
         };
-        Ok(Self(first.into_iter().filter_map(with_time).collect()))
+        Ok(Self { found: first.into_iter().filter_map(with_time).collect(), is_too_large: false })
     }
 
     /// Returns the commit that brought a revision.
     pub(crate) fn of(&self, key: RevisionKey) -> Option<&LockfileCommit> {
-        self.0.get(&(key.asset_id.get(), key.version.map(|version| version.get())))
+        self.found.get(&(key.asset_id.get(), key.version.map(|version| version.get())))
     }
 }
 
