@@ -179,18 +179,27 @@ fn an_ambiguous_move_is_decided_by_an_import() {
     assert_eq!(remote.assets().len(), 2);
 }
 
-/// A Model that was renamed and edited at once, twice, and was synced in between.
-#[test]
-fn a_model_is_taken_over_again_and_again_from_the_name_that_had_it_last() {
+/// A synced project with the Model `m/a.rbxmx`.
+fn one_model() -> (Remote, Project) {
     let remote = remote(&[]);
     let manifest = "[creator]\nuser_id = 1\n[globs.m]\npath = \"m/*.rbxmx\"\n";
     let project = Project::new(manifest).at(&remote.url());
-    let rename = |from: &str, to: &str| {
-        project.remove(&format!("m/{from}.rbxmx"));
-        project.write(&format!("m/{to}.rbxmx"), rbxmx(to));
-    };
     project.write("m/a.rbxmx", rbxmx("a"));
     project.sync();
+    (remote, project)
+}
+
+/// Renames a Model of [`one_model`], and edits it at once.
+fn rename_model(project: &Project, from: &str, to: &str) {
+    project.remove(&format!("m/{from}.rbxmx"));
+    project.write(&format!("m/{to}.rbxmx"), rbxmx(to));
+}
+
+/// A Model that was renamed and edited at once, twice, and was synced in between.
+#[test]
+fn a_model_is_taken_over_again_and_again_from_the_name_that_had_it_last() {
+    let (remote, project) = one_model();
+    let rename = |from, to| rename_model(&project, from, to);
     let first = asset_id(&project, "m/a.rbxmx");
     rename("a", "b");
     project.sync();
@@ -218,15 +227,8 @@ fn a_model_is_taken_over_again_and_again_from_the_name_that_had_it_last() {
 /// Also on other machines, and after a merge with a branch from before.
 #[test]
 fn a_name_that_left_loses_its_asset_to_the_one_that_takes_it_over() {
-    let remote = remote(&[]);
-    let manifest = "[creator]\nuser_id = 1\n[globs.m]\npath = \"m/*.rbxmx\"\n";
-    let project = Project::new(manifest).at(&remote.url());
-    let rename = |from: &str, to: &str| {
-        project.remove(&format!("m/{from}.rbxmx"));
-        project.write(&format!("m/{to}.rbxmx"), rbxmx(to));
-    };
-    project.write("m/a.rbxmx", rbxmx("a"));
-    project.sync();
+    let (remote, project) = one_model();
+    let rename = |from, to| rename_model(&project, from, to);
     let (id, before) = (asset_id(&project, "m/a.rbxmx"), project.read("assets.lock.toml"));
     let first = id.to_string();
     // Each is synced under its new name before it is taken over.
