@@ -346,26 +346,75 @@ fn a_pull_request_fails_for_no_output_that_the_sync_on_main_writes() {
     check(1);
 }
 
+/// `gh api` beside the comments of a pull request, in pages as GitHub hands them out. What it is asked
+/// to write is in `requests.txt` and `sent.md`.
+const GH: &str = r#"#!/bin/sh
+set -e
+[ "$1" = api ] && shift
+method=GET all= filter= body= where=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --paginate) all=yes ;;
+    --silent) ;;
+    --method) method=$2 && shift ;;
+    --jq) filter=$2 && shift ;;
+    -F) body=${2#body=@} && shift ;;
+    *) where=$1 ;;
+    esac
+    shift
+done
+cd "$HOME"
+echo "$method $where" >> requests.txt
+if [ "$method" != GET ]; then
+    cp "$body" sent.md
+    exit
+fi
+for page in page-*.json; do
+    jq -r "$filter" "$page"
+    [ -n "$all" ] || break
+done
+"#;
+
 #[test]
-fn a_pull_request_of_the_same_repository_gets_the_plan_as_a_comment() {
+fn a_pull_request_of_the_same_repository_gets_the_plan_as_one_comment_beside_those_of_others() {
     let ci = Ci::new(1);
     propose(&ci, |author| picture(author, "new.png", 9));
     let runner = Runner::of_pull_request(&ci);
+    program(&runner.folder.path().join("bin/gh"), GH);
     let step = named(&pull_request(), "comment");
     let expressions =
         [("github.token", "t"), ("github.repository", "owner/game"), ("github.event.pull_request.number", "7")];
-    runner.run(&step, &expressions).expect(0);
-    let call = runner.read("calls.txt");
-    assert!(call.starts_with("gh pr comment 7 --edit-last --create-if-none --body-file "), "{call}");
-    let comment = runner.read("temp/plan.md");
-    assert!(
-        comment.starts_with("### ✅ macadam plan\n\nPlan: 2 to upload.\n") && comment.contains("ui/new.png"),
-        "{comment}"
-    );
+    let comment = |id: u32, login: &str, body: &str| json!({"id": id, "user": {"login": login}, "body": body});
+    let on_page = |page: u32, comments: &[Value]| {
+        let path = runner.folder.path().join(format!("page-{page}.json"));
+        std::fs::write(path, serde_json::to_string(comments).unwrap()).unwrap();
+    };
+    let writes = |expected: &str| {
+        std::fs::write(runner.folder.path().join("requests.txt"), "").unwrap();
+        runner.run(&step, &expressions).expect(0);
+        let requests = runner.read("requests.txt");
+        assert_eq!(requests.lines().skip(1).collect::<Vec<_>>(), [expected], "{requests}");
+        assert_eq!(requests.lines().next(), Some("GET repos/owner/game/issues/7/comments?per_page=100"));
+    };
+    let others = [
+        comment(11, "github-actions[bot]", "<!-- coverage -->\n80 %"),
+        comment(12, "stranger", "<!-- macadam plan -->\nmine"),
+    ];
+    on_page(1, &others);
+    on_page(2, &[comment(22, "github-actions[bot]", "see <!-- macadam plan --> above")]);
+    writes("POST repos/owner/game/issues/7/comments");
+    let sent = runner.read("sent.md");
+    assert!(sent.starts_with("<!-- macadam plan -->\n### ✅ macadam plan\n\nPlan: 2 to upload.\n"), "{sent}");
+    assert!(sent.contains("ui/new.png") && sent.ends_with('\n'), "{sent}");
 
-    // A manifest that can't be read has no plan; `check` says why.
+    // The next run finds what this one wrote, whatever was commented since, and replaces it.
+    on_page(2, &[comment(21, "github-actions[bot]", &sent), comment(22, "github-actions[bot]", "size: 3 MB")]);
+    writes("PATCH repos/owner/game/issues/comments/21");
+
+    // A plan that isn't there any more doesn't stay in the comment.
     std::fs::write(runner.workspace.join("assets.toml"), "[creator\n").unwrap();
-    runner.run(&step, &expressions).expect(0);
+    writes("PATCH repos/owner/game/issues/comments/21");
+    assert!(runner.read("sent.md").contains("### ❌ macadam plan"), "{}", runner.read("sent.md"));
 }
 
 #[test]
