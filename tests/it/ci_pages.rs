@@ -522,7 +522,11 @@ fn gitlab_checks_a_merge_request_without_a_key() {
 #[test]
 fn the_workflows_queue_and_ask_for_no_more_than_they_need() {
     let (main, pull) = (upload(), pull_request());
-    assert_eq!(main["concurrency"]["cancel-in-progress"], false);
+    // One group for all branches, of which one alone is uploaded; a job that is skipped takes no place in it.
+    let sync = &main["jobs"]["sync"];
+    assert_eq!(sync["concurrency"], json!({ "group": "assets", "cancel-in-progress": false }));
+    assert_eq!((&sync["if"], &main["concurrency"]), (&json!("github.ref == 'refs/heads/main'"), &Value::Null));
+    assert_eq!(main["on"]["push"]["branches"], json!(["main"]));
     assert_eq!(main["permissions"], json!({ "contents": "write" }));
     assert_eq!(pull["permissions"], json!({ "contents": "read", "pull-requests": "write" }));
     assert_eq!(pull["on"], json!({ "pull_request": null }), "never pull_request_target");
