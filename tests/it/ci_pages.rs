@@ -459,11 +459,26 @@ fn the_action_builds_once_and_runs_the_command() {
     assert!(!runner.workspace.join("stolen").exists());
 }
 
-/// A runner of GitLab: the commit of the pipeline, and no branch.
-fn gitlab<'a>(ci: &'a Ci, commit: &str) -> Runner<'a> {
+/// The variables of a job and of what it extends.
+fn gitlab_variables(page: &Value, job: &str) -> Vec<(String, String)> {
+    let parts = [&page["variables"], &page[".macadam"]["variables"], &page[job]["variables"]];
+    let all = parts.into_iter().filter_map(Value::as_object).flatten();
+    // Those that name others are the runner's own, below.
+    let plain = all.filter(|(_, value)| !value.as_str().unwrap().contains('$'));
+    plain.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
+}
+
+/// A runner of GitLab: the commit that `reference` points at, and no branch.
+fn gitlab<'a>(ci: &'a Ci, page: &Value, job: &str, reference: &str) -> Runner<'a> {
     let mut runner = Runner::new(ci);
-    runner.fetch("+refs/heads/*:refs/remotes/origin/*", &[]);
-    runner.git(&["checkout", "-q", "--detach", commit]);
+    runner.variables = gitlab_variables(page, job);
+    let depth = runner.variables.iter().find(|(name, _)| name == "GIT_DEPTH");
+    // GitLab's default is 20; 0 is everything.
+    let depth = depth.map_or("20", |(_, depth)| depth.as_str());
+    let depth: Vec<String> = (depth != "0").then(|| format!("--depth={depth}")).into_iter().collect();
+    let depth: Vec<&str> = depth.iter().map(String::as_str).collect();
+    runner.fetch(&format!("+{reference}:refs/pipelines/1"), &depth);
+    runner.git(&["checkout", "-q", "--detach", "refs/pipelines/1"]);
     runner.set("GITLAB_CI", "true");
     runner.set("CI_PROJECT_DIR", &runner.workspace.display().to_string());
     runner.set("CARGO_INSTALL_ROOT", &runner.workspace.join(".macadam-bin").display().to_string());
@@ -489,15 +504,12 @@ fn gitlab_script(page: &Value, job: &str) -> String {
 fn gitlab_uploads_from_the_tip_of_the_branch_and_pushes() {
     let ci = Ci::new(2);
     let page = page(".gitlab-ci.yml");
-    let first = ci.machine().git(&["rev-parse", "HEAD"]);
+    ci.hub_git(&["update-ref", "refs/keep/first", "main"]);
     for run in 0..2 {
         // The second pipeline was made for the first commit too, and waited.
-        let mut runner = gitlab(&ci, first.trim());
+        let mut runner = gitlab(&ci, &page, "assets", "refs/keep/first");
         runner.set("CI_COMMIT_BRANCH", "main");
         runner.set("ROBLOX_API_KEY", SECRET);
-        for (name, value) in page["assets"]["variables"].as_object().unwrap() {
-            runner.set(name, value.as_str().unwrap());
-        }
         let script = gitlab_script(&page, "assets");
         let ran = Ran::of(runner.bash(&script, &runner.workspace).output().unwrap()).expect(0);
         assert_eq!(ran.stderr.contains("pushed to origin/main"), run == 0, "{}", ran.stderr);
@@ -510,13 +522,31 @@ fn gitlab_uploads_from_the_tip_of_the_branch_and_pushes() {
 fn gitlab_checks_a_merge_request_without_a_key() {
     let ci = Ci::new(1);
     propose(&ci, |author| author.write("ui/broken.png", "no picture"));
-    let runner = gitlab(&ci, "origin/main");
-    runner.git(&["fetch", "-q", "origin", "refs/pull/7/merge"]);
-    runner.git(&["checkout", "-q", "--detach", "FETCH_HEAD"]);
-    let script = gitlab_script(&page(".gitlab-ci.yml"), "assets-check");
+    let page = page(".gitlab-ci.yml");
+    let runner = gitlab(&ci, &page, "assets-check", "refs/pull/7/merge");
+    let script = gitlab_script(&page, "assets-check");
     let ran = Ran::of(runner.bash(&script, &runner.workspace).output().unwrap()).expect(1);
     assert!(ran.stdout.contains("ui/broken.png"), "{}", ran.stdout);
     assert_eq!((ci.hub.log().len(), ci.remote.all_requests()), (1, 0));
+}
+
+/// A clone of 20 commits can't tell a new picture from one whose entry a merge took out.
+#[test]
+fn gitlab_plans_a_picture_of_an_old_commit_of_the_branch() {
+    let ci = Ci::new(1);
+    Ran::of(Runner::of_push(&ci).sync().output().unwrap()).expect(0);
+    let author = ci.machine();
+    picture(&author, "new.png", 9);
+    push(&author, "picture");
+    for _ in 0..20 {
+        author.git(&["commit", "-q", "--allow-empty", "-m", "later"]);
+    }
+    author.git(&["push", "-q", "origin", "+HEAD:refs/pull/7/merge"]);
+    let page = page(".gitlab-ci.yml");
+    let runner = gitlab(&ci, &page, "assets-check", "refs/pull/7/merge");
+    let ran = Ran::of(runner.bash(&gitlab_script(&page, "assets-check"), &runner.workspace).output().unwrap());
+    let ran = ran.expect(0);
+    assert!(ran.stdout.contains("Plan: 1 to upload"), "{}", ran.stdout);
 }
 
 #[test]
