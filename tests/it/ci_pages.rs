@@ -573,6 +573,7 @@ fn the_workflows_queue_and_ask_for_no_more_than_they_need() {
         (&gitlab["assets"]["interruptible"], &gitlab["assets"]["resource_group"]),
         (&json!(false), &json!("assets"))
     );
+    assert_eq!(gitlab["workflow"]["auto_cancel"]["on_new_commit"], "interruptible");
     assert!(gitlab["assets"]["timeout"].is_string());
 
     let mut blocks = Vec::new();
