@@ -574,7 +574,8 @@ fn the_workflows_queue_and_ask_for_no_more_than_they_need() {
         (&json!(false), &json!("assets"))
     );
     assert_eq!(gitlab["workflow"]["auto_cancel"]["on_new_commit"], "interruptible");
-    assert!(gitlab["assets"]["timeout"].is_string());
+    // The time of a whole job: that of --timeout, and half an hour to check out and to build.
+    assert_eq!((&gitlab["assets"]["timeout"], &sync["timeout-minutes"]), (&json!("90 minutes"), &json!(90)));
 
     let mut blocks = Vec::new();
     for file in [&main, &pull, &action()] {
