@@ -32,7 +32,7 @@ impl Hub {
     }
 
     /// With one commit of a manifest, a lockfile and a note.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let hub = Self::empty();
         let first = hub.clone("first");
         first.write("game/assets.toml", "[creator]\nuser_id = 1\n");

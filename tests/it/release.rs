@@ -182,10 +182,15 @@ fn the_debian_package_installs_program_units_pages_and_completions() {
         |path: &str| std::fs::read_to_string(installed.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
     let ran = Ran::of(Command::new(installed.join("usr/bin/macadam")).output().unwrap()).expect(0);
     assert_eq!(ran.stdout, "macadam stands in\n");
-    for unit in ["macadam.service", "macadam-once.service", "macadam-once.timer"] {
+    for (unit, command) in [
+        ("macadam.service", "ExecStart=/usr/bin/macadam sync"),
+        ("macadam-once.service", "ExecStart=/usr/bin/macadam sync"),
+        ("macadam-once.timer", "OnCalendar="),
+        ("macadam-pull.service", "ExecStart=git pull"),
+        ("macadam-pull.timer", "OnCalendar="),
+    ] {
         let own = text(&format!("usr/lib/systemd/system/{unit}"));
-        assert!(!own.contains("/usr/local/bin/macadam"), "{unit}");
-        assert!(unit.ends_with(".timer") || own.contains("\nExecStart=/usr/bin/macadam sync"), "{unit}");
+        assert!(!own.contains("/usr/local/bin/macadam") && own.contains(&format!("\n{command}")), "{unit}");
     }
     assert!(text("usr/lib/sysusers.d/macadam.conf").starts_with("u macadam "));
     assert!(text("usr/share/bash-completion/completions/macadam").contains("complete"));

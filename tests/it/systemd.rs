@@ -6,8 +6,12 @@ use std::process::{Command, Output};
 
 use macadam::testing::telemetry::Metrics;
 
-const UNITS: [&str; 3] = ["macadam.service", "macadam-once.service", "macadam-once.timer"];
-const SERVICES: [&str; 2] = ["macadam.service", "macadam-once.service"];
+use super::commit_push::Hub;
+use super::support::git::isolated;
+
+const UNITS: [&str; 5] =
+    ["macadam.service", "macadam-once.service", "macadam-once.timer", "macadam-pull.service", "macadam-pull.timer"];
+const SERVICES: [&str; 3] = ["macadam.service", "macadam-once.service", "macadam-pull.service"];
 
 /// Newer than the oldest systemd that the units are for; an older one says that it doesn't know
 /// them, and goes on.
@@ -68,19 +72,35 @@ fn seconds(span: &str) -> u64 {
     number.parse::<u64>().unwrap() * scale
 }
 
+/// Whoever adds a unit adds it to the list above.
 #[test]
-fn both_services_are_confined_alike() {
-    let [service, once] = SERVICES.map(text);
-    // From this line on, the two are one text but for what is installed.
+fn each_unit_of_the_folder_is_looked_at() {
+    let folder = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd")).unwrap();
+    let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut units: Vec<String> = names.filter(|name| name != "macadam-commit-push").collect();
+    units.sort();
+    let mut known = UNITS.map(str::to_owned);
+    known.sort();
+    assert_eq!(units, known);
+}
+
+#[test]
+fn the_services_are_confined_alike() {
+    let [service, once, pull] = SERVICES.map(text);
+    // From this line on, they are one text but for what is installed.
     let confinement = |text: &str| {
         let from = text.find("# --- What it may touch").unwrap();
         text[from..].split("\n[Install]").next().unwrap().trim_end().to_owned()
     };
     assert_eq!(confinement(&service), confinement(&once));
-    for unit in [service, once].map(|text| Unit::read(&text)) {
+    assert_eq!(confinement(&service), confinement(&pull));
+    // Each has its key and no other.
+    let key = |text: &str| Unit::read(text).all("Service", "LoadCredential").concat();
+    let roblox = "roblox-api-key:/etc/macadam/roblox-api-key";
+    assert_eq!([key(&service), key(&once), key(&pull)], [roblox, roblox, ""]);
+    for unit in [service, once, pull].map(|text| Unit::read(&text)) {
         for (key, value) in [
             ("User", "macadam"),
-            ("LoadCredential", "roblox-api-key:/etc/macadam/roblox-api-key"),
             ("StateDirectory", "macadam"),
             ("ProtectSystem", "strict"),
             ("ProtectHome", "yes"),
@@ -91,7 +111,9 @@ fn both_services_are_confined_alike() {
         ] {
             assert_eq!(unit.one("Service", key), value, "{key}");
         }
-        assert_eq!(unit.one("Service", "ReadWritePaths"), unit.one("Service", "WorkingDirectory"), "the checkout");
+        let folders = ["ReadWritePaths", "WorkingDirectory"].map(|key| unit.one("Service", key));
+        assert_eq!(folders, ["/srv/game"; 2], "the checkout");
+        assert!(unit.one("Unit", "Documentation").starts_with("man:macadam(1)"));
         assert_eq!(unit.all("Service", "SystemCallFilter"), ["@system-service", "~@privileged @resources"]);
         // Draining takes at most ten seconds.
         assert!(seconds(unit.one("Service", "TimeoutStopSec")) > 10);
@@ -138,6 +160,40 @@ fn the_timer_unit_gives_a_run_time_to_end_in_order() {
     let timer = Unit::read(&text("macadam-once.timer"));
     assert_eq!(timer.one("Timer", "Persistent"), "true");
     assert_eq!(timer.one("Install", "WantedBy"), "timers.target");
+}
+
+/// The command of the unit brings a push into a checkout, and leaves one with a lockfile that isn't
+/// committed yet as it is.
+#[test]
+fn the_pull_unit_pulls_and_its_timer_starts_it_every_minute() {
+    let unit = Unit::read(&text("macadam-pull.service"));
+    assert_eq!(unit.one("Service", "Type"), "oneshot");
+    let (timer, service) = (Unit::read(&text("macadam-pull.timer")), Unit::read(&text("macadam.service")));
+    assert_eq!(timer.one("Timer", "OnCalendar"), "minutely");
+    assert_eq!(timer.one("Install", "WantedBy"), "timers.target");
+    assert_eq!(unit.one("Service", "User"), service.one("Service", "User"));
+    assert!(unit.all("Unit", "Conflicts").is_empty() && unit.all("Install", "WantedBy").is_empty());
+
+    let hub = Hub::new();
+    let (checkout, person) = (hub.clone("checkout"), hub.clone("person"));
+    let commit = |name: &str| {
+        person.write(name, "new\n");
+        person.git(&["add", name]);
+        person.git(&["commit", "-q", "-m", name]);
+        person.git(&["push", "-q"]);
+    };
+    let pull = || {
+        let words: Vec<&str> = unit.one("Service", "ExecStart").split(' ').collect();
+        isolated(words[0], &checkout.path).args(&words[1..]).status().unwrap().success()
+    };
+    commit("first.txt");
+    assert!(pull() && checkout.path.join("first.txt").exists());
+    commit("second.txt");
+    checkout.write("game/assets.lock.toml", "not committed\n");
+    assert!(!pull(), "git refuses to rebase");
+    assert_eq!(checkout.read("game/assets.lock.toml"), "not committed\n");
+    checkout.git(&["checkout", "-q", "--", "game/assets.lock.toml"]);
+    assert!(pull() && checkout.path.join("second.txt").exists());
 }
 
 /// The units in a folder of their own, with a program that is there: `verify` looks for it.
