@@ -15,6 +15,7 @@ use super::owner::OwnerText;
 use super::question;
 use super::schema_file::{self, SCHEMA};
 use crate::engine::commands::moving;
+use crate::engine::workspace::git;
 use crate::engine::workspace::git::ask::{INHERITED, Tracking, setting, tracking};
 use crate::engine::workspace::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE, Project};
 use crate::engine::workspace::state_folder::StateFolder;
@@ -427,8 +428,13 @@ fn missing_attributes(path: &Path, wanted: &str) -> Vec<String> {
 
 /// Tells git of the merge driver, in this clone.
 fn set_driver(output: Printer, root: &Path) -> bool {
+    // Where git looks for itself, files in the project may lead it to another repository.
+    let Some(repository) = git::own_folder(root) else {
+        output.warning(format!("git can't be told of the merge driver: {} is in no git checkout", root.display()));
+        return false;
+    };
     let set = ["config", driver::SETTING, driver::COMMAND].map(AsRef::as_ref);
-    let arguments = ["-C".as_ref(), root.as_os_str()].into_iter().chain(set);
+    let arguments = ["--git-dir".as_ref(), repository.as_os_str()].into_iter().chain(set);
     let asked = program::ask("git", arguments, &[], INHERITED, b"", (PATIENCE, 1 << 16));
     match asked {
         Ok(answer) if answer.status.success() => true,

@@ -7,6 +7,11 @@ use crate::model::path::{PathError, ProjectPath};
 /// Reads a path of a file in the project.
 pub(super) fn read_path(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<ProjectPath> {
     let text = field.text(report)?;
+    if let Some(control) = text.chars().find(|c| c.is_control()) {
+        let fault = format!("a path can't hold the control character U+{:04X}", u32::from(control));
+        report.add(field.fault(fault).hint("rename the file, and write its new name"));
+        return None;
+    }
     let path = ProjectPath::new(text);
     path.map_err(|error| {
         let fault = field.fault(error.to_string());

@@ -1202,6 +1202,17 @@ fn an_output_takes_no_other_files_place() {
 }
 
 #[test]
+fn a_path_has_no_control_characters() {
+    check(
+        "[assets.a]\npath = \"a\\u001b.png\"\n[[outputs]]\npath = \"notes.txt\\nids.json\"\n",
+        &[
+            "2:8 a path can't hold the control character U+001B | rename the file, and write its new name",
+            "4:8 a path can't hold the control character U+000A | rename the file, and write its new name",
+        ],
+    );
+}
+
+#[test]
 fn no_glob_finds_an_output() {
     let text =
         format!("{CREATOR}[globs.all]\npath = \"ui/**\"\nexclude = [\"wip\"]\n[[outputs]]\npath = \"ui/[a].json\"\n");

@@ -253,3 +253,42 @@ fn no_command_runs_a_program_that_the_repository_names() {
         }
     }
 }
+
+/// Files of a pull request that make a folder look like a repository ("embedded bare repository"): git finds that one
+/// first, and runs the programs that its `config` names.
+#[cfg(unix)]
+#[test]
+fn files_that_look_like_a_repository_lead_git_to_no_other_one() {
+    let ci = Ci::new(0);
+    let machine = ci.machine();
+    let (evil, mark) = (machine.path.join(".git/evil"), machine.path.join(".git/ran"));
+    std::fs::write(&evil, format!("#!/bin/sh\necho \"$0 $*\" >> '{}'\n", mark.display())).unwrap();
+    system::make_executable(&evil);
+    let config = format!("[core]\n\tbare = false\n\tworktree = ..\n\tfsmonitor = {}\n", evil.display());
+    for (name, text) in [
+        ("assets.toml", "[creator]\nuser_id = 1\n[globs.ui]\npath = \"*.png\"\n"),
+        ("HEAD", "ref: refs/heads/main\n"),
+        ("objects/x", ""),
+        ("refs/x", ""),
+        ("config", &config),
+    ] {
+        machine.write(&format!("game/{name}"), text);
+    }
+    std::fs::write(machine.path.join("game/a.png"), png(1)).unwrap();
+    push(&machine, "planted");
+    let manifest = ["--manifest", "game/assets.toml"];
+    let publishes = ["sync", "--once", "--on-change", "macadam-commit-push"];
+    let refused = ci.run(&machine, &[&publishes[..], &manifest].concat()).expect(1);
+    assert!(refused.stderr.contains("if `HEAD`, `objects` and `refs` are files of the project there"), "{refused:?}");
+    assert_eq!(ci.creates(), 0, "told before anything is uploaded");
+    ci.run(&machine, &[&["init", "--merge-driver"], &manifest[..]].concat()).expect(0);
+    assert_eq!(machine.read("game/config"), config);
+    assert!(machine.git(&["config", "merge.macadam.driver"]).contains("lockfile merge"));
+    assert!(!mark.exists(), "{}", std::fs::read_to_string(&mark).unwrap());
+    for name in ["HEAD", "objects", "refs"] {
+        machine.git(&["rm", "-q", "-r", &format!("game/{name}")]);
+    }
+    push(&machine, "taken out");
+    ci.run(&machine, &[&publishes[..], &manifest].concat()).expect(0);
+    assert_eq!((ci.creates(), machine.git(&["log", "-1", "--format=%s"])), (1, "assets: sync\n".to_owned()));
+}

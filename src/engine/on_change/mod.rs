@@ -26,6 +26,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use self::output::{Allowance, Lines};
 use self::schedule::Schedule;
 use self::shipped::Shipped;
+use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
 use crate::platform::clock;
 use crate::platform::process::{self, Shell, ShellEnvironment};
@@ -364,6 +365,11 @@ async fn run(
     deadline: watch::Receiver<Duration>,
     print: LineSink<'_>,
 ) -> Result<(), String> {
+    if let Some(path) = project_files(&setting.project).chain(paths).find(|path| has_line_break(path)) {
+        return Err(format!(
+            "it was not started: {path:?} has a line break, and MACADAM_CHANGED has a path on each line"
+        ));
+    }
     // Kept until the command has ended.
     let shipped = Shipped::unpack().inspect_err(|error| tracing::debug!("can't unpack macadam-commit-push: {error}"));
     let environment = environment(setting, paths, shipped.as_ref().ok());
@@ -444,13 +450,20 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, lines: mpsc::Sender<String
     }
 }
 
+fn project_files(project: &Project) -> impl Iterator<Item = &PathBuf> {
+    [&project.manifest, &project.lockfile].into_iter()
+}
+
+fn has_line_break(path: &Path) -> bool {
+    absolute(path).as_os_str().as_encoded_bytes().contains(&b'\n')
+}
+
 fn environment(setting: &CommandSettings, paths: &[PathBuf], shipped: Option<&Shipped>) -> ShellEnvironment {
     let CommandSettings { command: _, project, hidden } = setting;
     let mut changed = OsString::new();
     for path in paths {
         if !changed.is_empty() {
-            // Separated by line breaks: many file names have spaces, and no ordinary one has a line
-            // break.
+            // Many file names have spaces. Those with a line break were refused.
             changed.push("\n");
         }
         changed.push(absolute(path));
@@ -460,6 +473,9 @@ fn environment(setting: &CommandSettings, paths: &[PathBuf], shipped: Option<&Sh
         ("MACADAM_MANIFEST", absolute(&project.manifest).into()),
         ("MACADAM_LOCKFILE", absolute(&project.lockfile).into()),
     ];
+    // Where git looks for itself, files in the project may lead it to another repository.
+    let repository = git::own_folder(&project.root).map(|folder| ("MACADAM_GIT_DIR", absolute(&folder).into()));
+    with.extend(repository);
     with.extend(shipped.map(Shipped::variables).into_iter().flatten());
     ShellEnvironment {
         with,

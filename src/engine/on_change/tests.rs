@@ -88,6 +88,16 @@ async fn changes_during_a_run_cause_one_more_run() {
     assert_eq!(bench.read("out"), "begun\nended\nbegun\nended\n");
 }
 
+/// `macadam-commit-push` would commit and push the file whose name is a line of it.
+#[tokio::test]
+async fn a_path_with_a_line_break_is_no_two_paths() {
+    let bench = CommandFixture::new();
+    let on_change = bench.start("echo ran >> out", LIMITS);
+    on_change.changed([bench.path("notes.txt\nids.json")]);
+    assert!(!on_change.finish(Duration::from_secs(60)).await);
+    assert_eq!(bench.read("out"), "");
+}
+
 #[tokio::test]
 async fn a_failure_is_counted_and_retried_once_at_shutdown() {
     let bench = CommandFixture::new();
