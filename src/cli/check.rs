@@ -187,7 +187,7 @@ impl LockfileBefore {
 fn left(stray: &Stray, desired: &Desired, before: &LockfileBefore) -> String {
     let Stray { to, place } = stray;
     let place = match place {
-        StrayPlace::Pin => "[pins] names".to_owned(),
+        StrayPlace::Pin(_) => "[pins] names".to_owned(),
         StrayPlace::Icon { of } => format!("the icon of `{of}` names"),
         StrayPlace::Preview { of } => format!("a preview of `{of}` names"),
     };

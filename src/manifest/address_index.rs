@@ -222,7 +222,7 @@ pub(super) fn check_pins(
                 report.add(fault.hint("only assets that Macadam manages can be pinned"));
             }
             AddressUse::Left => {
-                absent.strays.insert(Stray { to: address.clone(), place: StrayPlace::Pin });
+                absent.strays.insert(Stray { to: address.clone(), place: StrayPlace::Pin(entry.pin) });
             }
             AddressUse::PathOf(other) => {
                 let fault = address_index.missing(address, entry.key.clone(), absent, "");

@@ -862,13 +862,13 @@ fn a_reference_to_a_known_removed_address_is_no_error() {
         manifest.resolve(&FoundFiles::new(), &known.iter().copied().map(address).collect(), &BTreeSet::new())
     };
     let desired = look(&["old", "b.png", "b", "other"]).unwrap().desired;
-    let (pin, of) = (StrayPlace::Pin, address("a"));
+    let (pin, of) = (|asset_id| StrayPlace::Pin(Pin::Asset(AssetId::new(asset_id).unwrap())), address("a"));
     let stray = |to: &str, place: &StrayPlace| Stray { to: address(to), place: place.clone() };
     let (icon, preview) = (StrayPlace::Icon { of: of.clone() }, StrayPlace::Preview { of: of.clone() });
     let expected = [
-        stray("b.png", &pin),
+        stray("b.png", &StrayPlace::Pin(Pin::Revision(Revision::new(3).unwrap()))),
         stray("b.png", &preview),
-        stray("old", &pin),
+        stray("old", &pin(1)),
         stray("old", &icon),
         stray("old", &preview),
     ];

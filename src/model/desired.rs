@@ -116,8 +116,8 @@ pub struct Unseen {
 /// Where the manifest names an address that is not in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StrayPlace {
-    /// Under `[pins]`.
-    Pin,
+    /// Under `[pins]`, with what it says there.
+    Pin(Pin),
     /// As the icon of an asset.
     Icon {
         /// Of which.
@@ -315,6 +315,14 @@ impl Desired {
         }
         let incomplete = self.unseen.iter().any(|unseen| unseen.incomplete);
         incomplete.then_some(AbsenceReason::Unreadable)
+    }
+
+    /// The pin of a known address that has no file here.
+    pub(crate) fn stray_pin(&self, address: &Address) -> Option<Pin> {
+        self.stray.iter().find_map(|stray| match stray.place {
+            StrayPlace::Pin(pin) if stray.to == *address => Some(pin),
+            StrayPlace::Pin(_) | StrayPlace::Icon { .. } | StrayPlace::Preview { .. } => None,
+        })
     }
 
     /// Why the absence of an asset with the file `path` proves nothing; `None` where it means a

@@ -1,7 +1,8 @@
 //! Which revision an address is, as far as is known, and which asset ID the game is given for it.
 
+use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
-use crate::model::desired::{DesiredAsset, Pin};
+use crate::model::desired::{Desired, DesiredAsset, Pin};
 use crate::model::history::{RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::recorded::Record;
@@ -10,11 +11,8 @@ use crate::model::recorded::Record;
 /// last was. A picture that moderation rejected or Roblox lost is passed over, as long as there is
 /// another: a game shows the picture of before rather than none.
 pub(crate) fn current(want: &DesiredAsset, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
-    let owned = |(key, fact): (RevisionKey, &RevisionFact)| (key, *fact);
-    if let Some(Pin::Asset(asset_id)) = *want.pin
-        && let Some(pinned) = record.history.of_asset(asset_id).next_back()
-    {
-        return Some(owned(pinned));
+    if let Some(pinned) = pinned(*want.pin, record) {
+        return Some(pinned);
     }
     let wanted = || {
         let facts = want.content.as_ref().ok()?;
@@ -22,6 +20,12 @@ pub(crate) fn current(want: &DesiredAsset, record: &Record) -> Option<(RevisionK
     };
     let wanted = if want.pin.is_some() { None } else { wanted() };
     wanted.or_else(|| last(record))
+}
+
+/// The revision at which a pin holds the asset ID; `None` if it is of no asset that the address had.
+fn pinned(pin: Option<Pin>, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
+    let Some(Pin::Asset(asset_id)) = pin else { return None };
+    record.history.of_asset(asset_id).next_back().map(|(key, fact)| (key, *fact))
 }
 
 /// The revision that an address last was: of a Model its head, of another type the asset that it
@@ -35,9 +39,12 @@ pub(crate) fn last(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
 
 /// The revision that the game is given for an address: the pinned one, the one with the file's bytes,
 /// or else, while those are on their way, were refused, or can't be read, the last one that can be
-/// used. `want` is `None` for an address that is absent here and not removed.
-pub(crate) fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
-    want.map_or_else(|| last(record), |want| current(want, record))
+/// used. Of an address whose file is absent here, and that is not removed, the pin decides too.
+pub(crate) fn for_game(desired: &Desired, address: &Address, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
+    match desired.assets.get(address) {
+        Some(want) => current(want, record),
+        None => pinned(desired.stray_pin(address), record).or_else(|| last(record)),
+    }
 }
 
 /// The asset that an address is, or was with the bytes that are wanted now, and that Roblox no

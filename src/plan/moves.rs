@@ -110,7 +110,7 @@ impl Moves {
         }
         moves.hold_files_of_others(&new, desired, recorded, &on_the_way);
         moves.hold_in_place_of_the_named(desired, recorded);
-        moves.hold_what_names_the_old(desired);
+        moves.hold_what_names_the_old(desired, recorded);
         moves
     }
 
@@ -314,7 +314,11 @@ impl Moves {
 
     /// A pin, icon or preview that still names the old address: nothing moves until the manifest
     /// says what it means.
-    fn hold_what_names_the_old(&mut self, desired: &Desired) {
+    fn hold_what_names_the_old(&mut self, desired: &Desired, recorded: &Recorded) {
+        let is_in_doubt = |old: &Address| {
+            let record = recorded.assets.get(old).filter(|record| !record.removed);
+            record.is_some_and(|record| desired.is_absence_in_doubt(&record.identity.path).is_some())
+        };
         let new_names: BTreeMap<Address, Address> =
             self.taken.iter().map(|(to, taken)| (taken.from.clone(), to.clone())).collect();
         for stray in &desired.stray {
@@ -331,8 +335,9 @@ impl Moves {
             }
             match &stray.place {
                 StrayPlace::Icon { of } | StrayPlace::Preview { of } => self.hold(of, reason),
-                StrayPlace::Pin if new.is_none() => self.hold(old, reason),
-                StrayPlace::Pin => {}
+                // It stays what the pin says where only its file is absent.
+                StrayPlace::Pin(_) if new.is_none() && !is_in_doubt(old) => self.hold(old, reason),
+                StrayPlace::Pin(_) => {}
             }
         }
     }

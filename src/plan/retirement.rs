@@ -333,7 +333,7 @@ fn ours(desired: &Desired, recorded: &Recorded, together: &BTreeSet<AssetId>) ->
     let is_used =
         |record: &Record, is_wanted: bool| is_wanted || desired.is_absence_in_doubt(&record.identity.path).is_some();
     let used = ours.filter(|(_, record, want)| is_used(record, want.is_some()));
-    let used = used.filter_map(|(_, record, want)| Some(for_game(want, record)?.0.asset_id));
+    let used = used.filter_map(|(address, record, _)| Some(for_game(desired, address, record)?.0.asset_id));
     used.chain(together.iter().copied()).collect::<BTreeSet<AssetId>>().len()
 }
 

@@ -99,6 +99,27 @@ fn given(machine: &Project) -> u64 {
     text.trim_start_matches("rbxassetid://").parse().unwrap()
 }
 
+/// Only the manifest tells, and that is there.
+#[test]
+fn a_pin_decides_also_where_the_pinned_file_is_not_checked_out() {
+    let back = Back::new(KEEPS);
+    back.author.run(&["pin", "--no-sync", FILE, "2"]).expect(0);
+    push(&back.author, "pinned to the second picture");
+    let (whole, part) = (back.shared.clone_alone(), back.shared.clone_alone());
+    git(part.path(), &["sparse-checkout", "set", "--no-cone", "/*", &format!("!/{FILE}")]);
+    assert!(!part.file(FILE).exists());
+    for (machine, when) in [(&whole, "whole"), (&part, "in part")] {
+        for moment in ["before", "after"] {
+            assert_eq!(asset_id(machine, FILE), back.second, "{when}, {moment}: status");
+            assert_eq!(current(machine), [json!(back.second)], "{when}, {moment}: history");
+            machine.run(&["outputs"]).expect(0);
+            assert_eq!(given(machine), back.second, "{when}, {moment}: the game's code");
+            let ran = machine.run(&["sync", "--once"]).expect(0);
+            assert!(!ran.stderr.contains("[pins]"), "{when}, {moment}: {}", ran.stderr);
+        }
+    }
+}
+
 #[test]
 fn the_lockfile_says_which_asset_is_in_use_only_where_it_is_not_the_newest() {
     let back = Back::new(KEEPS);

@@ -278,8 +278,12 @@ fn files_that_look_like_a_repository_lead_git_to_no_other_one() {
     push(&machine, "planted");
     let manifest = ["--manifest", "game/assets.toml"];
     let publishes = ["sync", "--once", "--on-change", "macadam-commit-push"];
-    let refused = ci.run(&machine, &[&publishes[..], &manifest].concat()).expect(1);
-    assert!(refused.stderr.contains("if `HEAD`, `objects` and `refs` are files of the project there"), "{refused:?}");
+    let refused = ci.run(&machine, &[&publishes[..], &manifest].concat()).expect(3);
+    assert!(
+        refused.stderr.contains("if `HEAD`, `objects` and `refs` are files of the project there"),
+        "{}",
+        refused.stderr
+    );
     assert_eq!(ci.creates(), 0, "told before anything is uploaded");
     ci.run(&machine, &[&["init", "--merge-driver"], &manifest[..]].concat()).expect(0);
     assert_eq!(machine.read("game/config"), config);

@@ -528,6 +528,20 @@ fn a_defect_ends_the_work_on_one_address_alone() {
     assert_eq!((remote.requests(ApiEndpoint::CreateAsset), remote.assets().len()), (2, 2));
 }
 
+/// A service that began without one plans with the lockfile that it wrote.
+#[test]
+fn a_first_lockfile_is_known_as_soon_as_it_is_written() {
+    let (remote, project) = start(Config::default());
+    let policy = "\n[policy]\nreplaced = \"archive\"\narchive_after = \"0d\"\n";
+    project.write("assets.toml", format!("{MANIFEST}{policy}"));
+    let service = Service::start(&project, &["--interval", "1d"]);
+    service.until_synced("ui/a.png");
+    service.says("wrote the lockfile");
+    project.write("ui/a.png", png(77));
+    service.until("the first picture is archived", || remote.assets().iter().any(|report| report.asset.archived));
+    service.end();
+}
+
 #[test]
 fn a_removed_asset_is_archived_when_due_and_not_at_the_interval() {
     let (remote, project) = start(Config::default());

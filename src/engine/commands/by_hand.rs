@@ -278,7 +278,7 @@ fn find(
             None => ByHandError::Unknown { address: address.clone(), known: known() },
         });
     };
-    let found = for_game(want, record);
+    let found = for_game(desired, address, record);
     let Some((key, _)) = found else { return Err(no_asset()) };
     if direction == Direction::Archive
         && let Some(by) = user(recorded, desired, address, key.asset_id, together)

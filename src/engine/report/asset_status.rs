@@ -173,7 +173,7 @@ impl StatusInputs<'_> {
         let identity = record.map(|record| &record.identity);
         let asset_type = identity.map(|i| i.asset_type).or_else(|| want.and_then(|want| want.asset_type));
         let path = want.map(|want| want.path.clone()).or_else(|| identity.map(|i| i.path.clone()))?;
-        let current = record.and_then(|record| for_game(want, record));
+        let current = record.and_then(|record| for_game(self.desired, self.address, record));
         let seen = current.and_then(|(key, _)| self.recorded.observed(key.asset_id)).map(|seen| &seen.asset);
         let archived_by = record
             .zip(current)
@@ -266,7 +266,7 @@ impl StatusInputs<'_> {
 
     /// Returns what the game has instead of the content that moderation rejected.
     fn kept(&self, record: &Record) -> Option<String> {
-        let (key, fact) = for_game(self.want(), record).filter(|(_, fact)| fact.state.is_usable())?;
+        let (key, fact) = for_game(self.desired, self.address, record).filter(|(_, fact)| fact.state.is_usable())?;
         let is_other = fact.content.is_some() && fact.content != self.file_hash();
         let is_replaced = record.identity.asset_type.on_content_change() == ContentChange::NewAsset;
         let is_kept = self.is_rejected() && is_other && is_replaced;

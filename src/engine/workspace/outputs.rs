@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::workspace::project::Project;
 use crate::manifest::{self, MAX_BYTES, Manifest, OutputFilter};
 use crate::model::address::Address;
-use crate::model::desired::{Desired, DesiredAsset};
+use crate::model::desired::Desired;
 use crate::model::former;
 use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::Lost;
@@ -24,7 +24,7 @@ use crate::model::shown::with_causes;
 use crate::outputs::file::{FileComparison, compare, replace};
 use crate::outputs::mark::{self, Maker};
 use crate::outputs::{AssetIds, RenderError, render};
-use crate::plan::current::for_game;
+use crate::plan::current::{for_game, last};
 use crate::plan::{Action, Plan, Step};
 use crate::platform::own_file;
 
@@ -105,17 +105,17 @@ pub(crate) struct OutputFile {
 /// Includes addresses that are absent here but not removed, such as files of a folder that isn't
 /// mounted. One that is uploaded again for another owner keeps its old asset ID until then.
 pub(crate) fn asset_ids(desired: &Desired, recorded: &Recorded) -> AssetIds {
-    let given = |want: Option<&DesiredAsset>, record: &Record| for_game(want, record).map(|(key, _)| key.asset_id);
-    let wanted = desired.assets.iter().map(|(address, want)| {
+    let given = |address: &Address, record: &Record| for_game(desired, address, record).map(|(key, _)| key.asset_id);
+    let wanted = desired.assets.keys().map(|address| {
         let record = recorded.assets.get(address);
-        (address.clone(), record.and_then(|record| given(Some(want), record)))
+        (address.clone(), record.and_then(|record| given(address, record)))
     });
     let absent = recorded.assets.iter().filter(|(address, record)| {
         let is_ours =
             record.in_lockfile.is_of(&desired.checkout) && !record.removed && !desired.assets.contains_key(*address);
         is_ours && desired.is_absence_in_doubt(&record.identity.path).is_some()
     });
-    let absent = absent.map(|(address, record)| (address.clone(), given(None, record)));
+    let absent = absent.map(|(address, record)| (address.clone(), given(address, record)));
     let existing = desired.existing.iter().map(|(address, asset_id)| (address.clone(), Some(*asset_id)));
     let mut ids: AssetIds = absent.chain(wanted).chain(existing).collect();
     if ids.values().any(Option::is_none) {
@@ -137,7 +137,7 @@ fn of_earlier_owners(desired: &Desired, recorded: &Recorded) -> BTreeMap<Address
         let is_archived = |asset_id: &AssetId| {
             record.retirements.get(asset_id).is_some_and(|retirement| retirement.archived_at.is_some())
         };
-        let given = for_game(None, record).map(|(key, _)| key.asset_id).filter(|asset_id| !is_archived(asset_id));
+        let given = last(record).map(|(key, _)| key.asset_id).filter(|asset_id| !is_archived(asset_id));
         if let Some(asset_id) = given.filter(|_| record.in_lockfile.is_of(&desired.checkout)) {
             let known = newest.entry(address).or_insert(asset_id);
             *known = asset_id.max(*known);

@@ -92,7 +92,7 @@ struct Place<'a>(&'a StrayPlace);
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            StrayPlace::Pin => f.write_str("[pins]"),
+            StrayPlace::Pin(_) => f.write_str("[pins]"),
             StrayPlace::Icon { of } => write!(f, "the icon of `{of}`"),
             StrayPlace::Preview { of } => write!(f, "a preview of `{of}`"),
         }

@@ -9,10 +9,17 @@ use crate::plan::current::for_game;
 fn check_id(want: Option<&DesiredAsset>, path: &str, known: KnownBuilder, with_state: u64, with_lockfile: u64) {
     let mut recorded = known.0;
     let record = recorded.assets.get_mut(&address(path)).unwrap();
-    let number = |record: &Record| for_game(want, record).map_or(0, |(key, _)| key.asset_id.get());
+    check_in(&desired(want.cloned().into_iter().collect()), record, path, (with_state, with_lockfile));
+}
+
+/// The same in a checkout that wants this.
+#[track_caller]
+fn check_in(desired: &Desired, record: &mut Record, path: &str, expected: (u64, u64)) {
+    let of = address(path);
+    let number = |record: &Record| for_game(desired, &of, record).map_or(0, |(key, _)| key.asset_id.get());
     let first = number(record);
     record.points_to = None;
-    assert_eq!((first, number(record)), (with_state, with_lockfile));
+    assert_eq!((first, number(record)), expected);
 }
 
 /// A picture that was replaced once.
@@ -46,6 +53,20 @@ fn a_pin_decides_before_the_content() {
     check_id(Some(&pinned(want("b.fbx", 2), 1)), "b.fbx", model(), 11, 11);
     // Of an asset that it never had nothing is known.
     check_id(Some(&pinned(want("a.png", 1), 99)), "a.png", picture(), 20, 20);
+}
+
+#[test]
+fn a_pin_decides_where_the_file_is_absent_too() {
+    let place = |asset| StrayPlace::Pin(Pin::Asset(id(asset)));
+    let check = |asset, expected| {
+        let stray = vec![Stray { to: address("a.png"), place: place(asset) }];
+        let mut known = picture().0;
+        let record = known.assets.get_mut(&address("a.png")).unwrap();
+        check_in(&Desired { stray, ..desired(vec![]) }, record, "a.png", expected);
+    };
+    check(10, (10, 10));
+    check(20, (20, 20));
+    check(99, (20, 20));
 }
 
 #[test]

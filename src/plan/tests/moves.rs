@@ -115,11 +115,15 @@ fn a_pin_that_is_renamed_in_the_same_change_tells_which_asset_it_is() {
     );
 }
 
+fn in_pins(asset: u64) -> StrayPlace {
+    StrayPlace::Pin(Pin::Asset(id(asset)))
+}
+
 #[test]
 fn a_removed_address_that_is_still_referenced_is_not_replaced() {
     let known = || left("a.fbx", 10, 1).revision("a.fbx", 10, 2, 2);
     let stray = |place| vec![Stray { to: address("a.fbx"), place }];
-    let wanted = Desired { stray: stray(StrayPlace::Pin), ..desired(vec![want("b.fbx", 9), want("c.png", 8)]) };
+    let wanted = Desired { stray: stray(in_pins(1)), ..desired(vec![want("b.fbx", 9), want("c.png", 8)]) };
     check_desired(
         &wanted,
         known(),
@@ -130,7 +134,7 @@ fn a_removed_address_that_is_still_referenced_is_not_replaced() {
     let plan = plan(&wanted, &known().0, NOW);
     assert_eq!(hints(&plan)[0], "b.fbx: write `b.fbx` there if it is `a.fbx`; remove that pin if it is another asset");
     // Also long after it left, and for whoever shows it.
-    let wanted = Desired { stray: stray(StrayPlace::Pin), ..desired(vec![want("b.fbx", 9)]) };
+    let wanted = Desired { stray: stray(in_pins(1)), ..desired(vec![want("b.fbx", 9)]) };
     let held = "held b.fbx: it may be `a.fbx` under another name: that left the manifest, but [pins] still names it
          held a.fbx: [pins] still names `a.fbx`, which is no longer in the manifest";
     check_desired(&wanted, known().left("a.fbx"), held);
@@ -325,7 +329,7 @@ fn a_reference_to_the_old_address_holds_the_new_one() {
     };
     check(
         desired(vec![want("b.png", 1)]),
-        stray(StrayPlace::Pin),
+        stray(in_pins(1)),
         &["b.png: [pins] still names `a.png`, which is called `b.png` now"],
         "write `b.png` there",
     );
@@ -351,8 +355,16 @@ fn a_reference_to_the_old_address_holds_the_new_one() {
 }
 
 #[test]
+fn a_pin_of_an_address_whose_file_alone_is_absent_is_no_contradiction() {
+    let stray = vec![Stray { to: address("a.png"), place: in_pins(10) }];
+    let absences = Absences::DontCount { why: AbsenceReason::SparseCheckout };
+    let plan = plan(&Desired { stray, absences, ..desired(vec![]) }, &left("a.png", 10, 1).0, NOW);
+    assert_eq!(hints(&plan), Vec::<String>::new());
+}
+
+#[test]
 fn a_reference_to_a_removed_address_is_held() {
-    let stray = vec![Stray { to: address("a.png"), place: StrayPlace::Pin }];
+    let stray = vec![Stray { to: address("a.png"), place: in_pins(1) }];
     let wanted = Desired { stray, ..desired(vec![]) };
     let plan = plan(&wanted, &left("a.png", 10, 1).0, NOW);
     assert_eq!(hints(&plan), ["a.png: remove the reference, or put the asset back into the manifest"]);
@@ -403,7 +415,7 @@ fn an_asset_that_may_have_moved_is_not_archived_while_a_person_is_asked() {
     let at_once = |desired: Desired| with_policy(archiving(desired), |policy| policy.archive_after = Duration::ZERO);
     let held = "held c.png: it may be any of `a.png`, `b.png`, which left and had the same bytes";
     check_desired(&at_once(desired(vec![want("c.png", 1)])), known, held);
-    let stray = vec![Stray { to: address("a.png"), place: StrayPlace::Pin }];
+    let stray = vec![Stray { to: address("a.png"), place: in_pins(1) }];
     let renamed = Desired { stray, ..desired(vec![want("b.png", 1)]) };
     let held = "held b.png: [pins] still names `a.png`, which is called `b.png` now";
     check_desired(&at_once(renamed), left("a.png", 10, 1), held);

@@ -76,7 +76,7 @@ impl HoldReason {
             }
             Self::MayBeNamed { named, place } => {
                 let then = match place {
-                    StrayPlace::Pin => "remove that pin",
+                    StrayPlace::Pin(_) => "remove that pin",
                     StrayPlace::Icon { .. } => "choose another icon there",
                     StrayPlace::Preview { .. } => "choose another preview there",
                 };
