@@ -163,6 +163,32 @@ fn where_the_file_is_absent_or_unreadable_the_asset_in_use_stays() {
     }
 }
 
+/// The commit that replaced the picture is reverted, and with it the lockfile.
+#[test]
+fn a_revert_of_the_last_picture_brings_the_one_before_back_everywhere() {
+    let back = Back::new(KEEPS);
+    let before = back.shared.clone_alone();
+    before.sync();
+    back.author.write(FILE, png(9));
+    back.author.sync();
+    let third = asset_id(&back.author, FILE);
+    push(&back.author, "a third picture");
+    let with_third = back.shared.clone_alone();
+    with_third.sync();
+    assert_eq!(asset_id(&with_third, FILE), third);
+    git(back.author.path(), &["revert", "--no-edit", "HEAD"]);
+    git(back.author.path(), &["push", "--quiet", "origin", "HEAD"]);
+    for machine in [&before, &with_third] {
+        git(machine.path(), &["pull", "--quiet", "--ff-only", "origin", "main"]);
+    }
+    for (which, machine) in [("fresh", &back.shared.clone_alone()), ("older", &before), ("newer", &with_third)] {
+        machine.write(FILE, "");
+        back.keeps_the_first(machine, which);
+    }
+    back.author.sync();
+    assert_eq!(given(&back.author), back.first);
+}
+
 #[test]
 fn a_replacement_that_is_refused_or_rejected_leaves_the_asset_in_use() {
     let back = Back::new(ARCHIVES);

@@ -90,9 +90,9 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
     // It may be fetched without a change of the commit.
     let at = if lacks { None } else { Some(at) };
     let uncommitted = index.iter().chain(&head).map(Vec::as_slice).filter(|version| *version != bytes);
-    let mut others: Vec<&[u8]> = uncommitted.collect();
+    let mut others: Vec<(&[u8], Version)> = uncommitted.map(|version| (version, Version::CheckedOut)).collect();
     if let Some(commit) = &commit {
-        others.extend(earlier(&history, commit));
+        others.extend(earlier(&history, commit).into_iter().map(|version| (version, Version::Earlier)));
     }
     let (lost, is_changed) = add_lost(project, remote, bytes, &others, ledger);
     Compared { lost, is_changed, at, failed: false }
@@ -215,18 +215,27 @@ fn facts(version: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines.filter(move |line| is_fact(line) || line.first().is_some_and(u8::is_ascii_digit))
 }
 
+/// Where git has a version of the lockfile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    /// In the checked-out commit, or in the index: another file was put in its place.
+    CheckedOut,
+    /// In the history.
+    Earlier,
+}
+
 /// Adds to `ledger` what the lockfile `bytes` lacks of other versions, of which the newest comes
 /// first. Returns the addresses of entries and revisions, and whether there was anything.
 fn add_lost(
     project: &Project,
     remote: &str,
     bytes: &[u8],
-    others: &[&[u8]],
+    others: &[(&[u8], Version)],
     ledger: &mut Ledger,
 ) -> (Vec<Address>, bool) {
     let mut known: BTreeSet<&[u8]> = facts(bytes).collect();
     let mut versions = Vec::new();
-    for version in others {
+    for (version, place) in others {
         // Parsing is slow, and nearly every version has no line of its own.
         let new: Vec<&[u8]> = facts(version).filter(|line| !known.contains(line)).collect();
         // Somebody may have committed one with the marks of a conflict.
@@ -234,24 +243,24 @@ fn add_lost(
             && let Ok(version) = parse(project, remote, Some(version))
         {
             known.extend(new);
-            versions.push(version);
+            versions.push((version, *place));
         }
     }
     // What any of them forgot isn't found again. What the lockfile has stays: who reverts a mistaken
     // `forget` means it.
     let mut forgotten = ledger.forgotten.clone();
-    for (address, theirs) in versions.iter().flat_map(|version| &version.forgotten) {
+    for (address, theirs) in versions.iter().flat_map(|(version, _)| &version.forgotten) {
         forgotten.entry(address.clone()).or_default().union(theirs);
     }
     let mut lost = BTreeSet::new();
-    for version in versions {
+    for (version, place) in versions {
         let elsewhere = moved_and_forgotten(&version, &forgotten);
         let here: BTreeSet<RevisionKey> =
             ledger.entries.values().flat_map(|entry| entry.history.iter().map(|(key, _)| key)).collect();
         for (address, entry) in &version.entries {
             let forgotten = forgotten_too(entry, forgotten.get(address), |asset_id| elsewhere.contains(&asset_id));
             let Some(entry) = remembered(entry, Some(&forgotten)) else { continue };
-            if take_back_entry(ledger.entries.entry(address.clone()), &entry, &here) {
+            if take_back_entry(ledger.entries.entry(address.clone()), (&entry, place), &here) {
                 lost.insert(address.clone());
             }
         }
@@ -264,7 +273,7 @@ fn add_lost(
 /// address, as after a rename.
 fn take_back_entry(
     ours: btree_map::Entry<'_, Address, LockfileEntry>,
-    theirs: &LockfileEntry,
+    (theirs, place): (&LockfileEntry, Version),
     here: &BTreeSet<RevisionKey>,
 ) -> bool {
     let lost = theirs.history.iter().filter(|(key, _)| !here.contains(key));
@@ -273,15 +282,17 @@ fn take_back_entry(
         return false;
     }
     match ours {
-        btree_map::Entry::Vacant(place) => {
-            place.insert(theirs.clone());
+        btree_map::Entry::Vacant(ours) => {
+            ours.insert(theirs.clone());
         }
-        btree_map::Entry::Occupied(mut place) => {
-            let kind = place.get().identity.kind();
-            // What the lockfile says stays, unless it lost that very asset.
+        btree_map::Entry::Occupied(mut ours) => {
+            let kind = ours.get().identity.kind();
+            // What the lockfile says stays: a revert takes the asset in use out on purpose. Unless the
+            // checked-out one has that asset.
             let is_lost = |asset_id: &AssetId| lost.iter().any(|(key, _)| key.asset_id == *asset_id);
-            let in_use = theirs.in_use().filter(is_lost).or_else(|| place.get().in_use());
-            let history = &mut place.get_mut().history;
+            let put_aside = theirs.in_use().filter(|asset_id| place == Version::CheckedOut && is_lost(asset_id));
+            let in_use = put_aside.or_else(|| ours.get().in_use()).or_else(|| theirs.in_use());
+            let history = &mut ours.get_mut().history;
             for (key, fact) in lost {
                 history.add(key, fact);
                 if history.listing(key.asset_id).is_none() {
@@ -291,7 +302,7 @@ fn take_back_entry(
                     history.list(key.asset_id, if is_second { Some(Listing::Duplicate) } else { listing });
                 }
             }
-            place.get_mut().set_in_use(in_use);
+            ours.get_mut().set_in_use(in_use);
         }
     }
     true
