@@ -15,7 +15,7 @@ use super::side_by_side;
 use super::step::{Action, HeldPart, Hold, Note, Plan, PlanOptions, Step};
 use crate::model::address::Address;
 use crate::model::change::Change;
-use crate::model::desired::{Desired, DesiredAsset};
+use crate::model::desired::{Desired, DesiredAsset, Pin, StrayPlace};
 use crate::model::digest::FieldDigest;
 use crate::model::former;
 use crate::model::history::RevisionFact;
@@ -147,6 +147,47 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
     let mut due: Vec<DueArchiving<'_>> = due.collect();
     due.sort_by_key(|due| (due.address, due.asset_id));
     carry_out(plan, desired, recorded, due, options, now);
+    restore_what_is_given(plan, scene, &under_way);
+}
+
+/// Restores what Macadam archived and the game is given again for another reason than the bytes of its
+/// file: the newer picture was rejected, or the file is absent or unusable here and the lockfile says
+/// that this asset is in use.
+fn restore_what_is_given(plan: &mut Plan, scene: &RetireInputs<'_>, under_way: &BTreeSet<AssetId>) {
+    let RetireInputs { desired, recorded, in_progress, undecided, options: _, now } = *scene;
+    let mut restored: BTreeSet<AssetId> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match step.action {
+            Action::Restore { asset_id, .. } => Some(asset_id),
+            _ => None,
+        })
+        .collect();
+    let steps = plan.steps.iter().filter(|step| !step.action.is_metadata());
+    let acting: BTreeSet<Address> = steps.map(|step| step.address.clone()).collect();
+    let is_idle = |address: &Address| ![in_progress, undecided, &acting].iter().any(|busy| busy.contains(address));
+    for (address, record, want) in side_by_side::known(desired, recorded).filter(|(address, ..)| is_idle(address)) {
+        let is_here = want.is_some()
+            || !record.removed
+                && record.in_lockfile.is_of(&desired.checkout)
+                && desired.is_absence_in_doubt(&record.identity.path).is_some();
+        // Nearly no address has any.
+        if !is_here || record.retirements.is_empty() {
+            continue;
+        }
+        let Some((key, fact)) = for_game(desired, address, record) else { continue };
+        let is_archived = record.retirements.get(&key.asset_id).is_some_and(|retirement| {
+            let by_policy = matches!(retirement.why, RetireReason::Replaced | RetireReason::Removed);
+            let is_back = drift::is_back(recorded, key.asset_id, *retirement, now);
+            by_policy && retirement.archived_at.is_some() && !is_back
+        });
+        let can = fact.state.is_usable() && !under_way.contains(&key.asset_id);
+        if is_archived && can && restored.insert(key.asset_id) {
+            let action = Action::Restore { asset_id: key.asset_id, repairs: false };
+            let (address, reason, after) = (address.clone(), StepReason::GivenAgain, Vec::new());
+            plan.steps.push(Step { address, action, reason, after, not_before: None });
+        }
+    }
 }
 
 /// Assets that something in the manifest still uses.
@@ -166,6 +207,10 @@ fn needed(plan: &Plan, desired: &Desired, recorded: &Recorded) -> BTreeSet<Asset
         }
     }
     needed.extend(without_successor(desired, recorded));
+    needed.extend(desired.stray.iter().filter_map(|stray| match stray.place {
+        StrayPlace::Pin(Pin::Asset(asset_id)) => Some(asset_id),
+        StrayPlace::Pin(Pin::Revision(_)) | StrayPlace::Icon { .. } | StrayPlace::Preview { .. } => None,
+    }));
     needed.extend(plan.steps.iter().filter_map(|step| match &step.action {
         Action::Share { key, .. } => key.map(|key| key.asset_id),
         Action::PointBack { to, .. } => Some(to.asset_id),

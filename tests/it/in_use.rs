@@ -224,6 +224,24 @@ fn a_replacement_that_is_refused_or_rejected_leaves_the_asset_in_use() {
 }
 
 #[test]
+fn the_archived_asset_that_a_late_rejection_gives_the_game_again_is_restored() {
+    let back = Back::new(ARCHIVES);
+    assert!(back.is_archived(back.second));
+    back.shared.remote.control().moderate(ModerationRule {
+        content_hash: None,
+        name: None,
+        asset_id: Some(back.first),
+        verdicts: vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Rejected }],
+        fail_operation: false,
+    });
+    // One run hears of it, and one that plans anew restores it.
+    (0..2).for_each(|_| drop(back.author.run(&["sync", "--once", "--refresh"]).expect(1)));
+    assert_eq!((given(&back.author), back.is_archived(back.second)), (back.second, false));
+    let (_, plan) = back.author.json(&["plan"]);
+    assert_eq!(plan["summary"], json!({ "hold": 1 }), "{plan:#}");
+}
+
+#[test]
 fn of_a_removed_picture_the_asset_in_use_leaves_by_the_policy_of_removed_ones() {
     for (policy, archived) in [(ARCHIVES, true), (KEEPS_REMOVED, false)] {
         let back = Back::new(policy);

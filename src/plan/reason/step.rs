@@ -92,6 +92,8 @@ pub(crate) enum StepReason {
     },
     /// It was archived while it was not wanted.
     ComesBack,
+    /// It was archived, and the game is given it again though its file is another one, or none.
+    GivenAgain,
     /// A person asked for this very step.
     ByHand,
     /// Roblox processes it.
@@ -130,7 +132,7 @@ impl StepReason {
             Self::Unpinned(_) => Rule::Unpinned,
             Self::Replaced => Rule::Replaced,
             Self::Removed { .. } => Rule::Removed,
-            Self::ComesBack => Rule::ComesBack,
+            Self::ComesBack | Self::GivenAgain => Rule::ComesBack,
             Self::ByHand => Rule::ByHand,
             Self::UnderWay { .. } | Self::BeingSent => Rule::UnderWay,
             Self::InDoubt | Self::LeftUnderWay => Rule::InDoubt,
@@ -180,6 +182,7 @@ impl fmt::Display for StepReason {
             Self::Replaced => f.write_str("another asset took its place"),
             Self::Removed { glob } => Disappearance(glob.as_ref()).fmt(f),
             Self::ComesBack => f.write_str("Macadam archived it while it was not in the manifest, and it is back"),
+            Self::GivenAgain => f.write_str("Macadam archived it, and the game uses it again"),
             Self::ByHand => f.write_str("you asked for it"),
             Self::UnderWay { sent_at, overdue } => {
                 match sent_at {

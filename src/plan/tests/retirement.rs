@@ -272,6 +272,50 @@ fn an_asset_that_comes_back_is_restored_with_its_id() {
     }));
 }
 
+/// The newer picture was rejected by a late review, or a merge archived what the lockfile says is in use.
+#[test]
+fn what_the_game_is_given_again_is_restored() {
+    let known = || {
+        let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).locked("a.png");
+        known.retirements("a.png", 10, RetireReason::Replaced, days_ago(20), Some(days_ago(5)))
+    };
+    let restored = "restore a.png 10: Macadam archived it, and the game uses it again";
+    let says = |wanted: Desired, known: KnownBuilder| {
+        let plan = plan(&wanted, &known.0, NOW);
+        text(&plan).lines().filter(|line| line.starts_with("restore")).collect::<Vec<_>>().join("\n")
+    };
+    let rejected = || known().points_to("a.png", 11).state("a.png", 11, 2, RevisionState::Rejected);
+    for policy in [at_once, |desired: Desired| desired] {
+        assert_eq!(says(policy(desired(vec![want("a.png", 2)])), rejected()), restored);
+        assert_eq!(says(policy(desired(vec![want("a.png", 2)])), known().points_to("a.png", 11)), "");
+        let in_use = || known().points_to("a.png", 10);
+        assert_eq!(says(policy(desired(vec![missing(want("a.png", 1))])), in_use()), restored);
+        let absences = Absences::DontCount { why: AbsenceReason::SparseCheckout };
+        assert_eq!(says(Desired { absences, ..policy(desired(vec![])) }, in_use()), restored);
+        // It left, or another asset takes its place at once.
+        assert_eq!(says(policy(desired(vec![])), in_use()), "");
+        assert_eq!(says(policy(desired(vec![want("a.png", 3)])), in_use()), "");
+    }
+    let by_hand = known().retirements("a.png", 10, RetireReason::ByHand, days_ago(20), Some(days_ago(5)));
+    let by_hand = by_hand.points_to("a.png", 11).state("a.png", 11, 2, RevisionState::Rejected);
+    assert_eq!(says(at_once(desired(vec![want("a.png", 2)])), by_hand), "");
+    let seen = rejected().seen(10, |seen| seen.archived = Some(false));
+    assert_eq!(says(at_once(desired(vec![want("a.png", 2)])), seen), "");
+}
+
+#[test]
+fn what_a_pin_names_is_not_archived_where_its_file_is_absent() {
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).locked("a.png");
+    let known = known.points_to("a.png", 11).retirements("a.png", 10, RetireReason::Replaced, days_ago(20), None);
+    let absences = Absences::DontCount { why: AbsenceReason::SparseCheckout };
+    let says = |stray: Vec<Stray>| {
+        text(&plan(&at_once(Desired { stray, absences: absences.clone(), ..desired(vec![]) }), &known.0, NOW))
+    };
+    assert!(says(vec![]).contains("archive a.png 10"), "{}", says(vec![]));
+    let pinned = Stray { to: address("a.png"), place: StrayPlace::Pin(Pin::Asset(id(10))) };
+    assert_eq!(says(vec![pinned]), "");
+}
+
 /// One of two addresses that shared an asset left, and later the other: it was archived with the
 /// first one's time.
 #[test]
