@@ -365,7 +365,8 @@ async fn run(
     deadline: watch::Receiver<Duration>,
     print: LineSink<'_>,
 ) -> Result<(), String> {
-    if let Some(path) = project_files(&setting.project).chain(paths).find(|path| has_line_break(path)) {
+    let own = [&setting.project.manifest, &setting.project.lockfile];
+    if let Some(path) = own.into_iter().chain(paths).find(|path| has_line_break(path)) {
         return Err(format!(
             "it was not started: {path:?} has a line break, and MACADAM_CHANGED has a path on each line"
         ));
@@ -448,10 +449,6 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, lines: mpsc::Sender<String
     if let Some(line) = cutter.end() {
         let _ = lines.send(line).await; // the receiver may be gone
     }
-}
-
-fn project_files(project: &Project) -> impl Iterator<Item = &PathBuf> {
-    [&project.manifest, &project.lockfile].into_iter()
 }
 
 fn has_line_break(path: &Path) -> bool {

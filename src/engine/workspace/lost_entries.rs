@@ -90,9 +90,10 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
     // It may be fetched without a change of the commit.
     let at = if lacks { None } else { Some(at) };
     let uncommitted = index.iter().chain(&head).map(Vec::as_slice).filter(|version| *version != bytes);
-    let mut others: Vec<(&[u8], Version)> = uncommitted.map(|version| (version, Version::CheckedOut)).collect();
+    let mut others: Vec<(&[u8], VersionPlace)> =
+        uncommitted.map(|version| (version, VersionPlace::CheckedOut)).collect();
     if let Some(commit) = &commit {
-        others.extend(earlier(&history, commit).into_iter().map(|version| (version, Version::Earlier)));
+        others.extend(earlier(&history, commit).into_iter().map(|version| (version, VersionPlace::Earlier)));
     }
     let (lost, is_changed) = add_lost(project, remote, bytes, &others, ledger);
     Compared { lost, is_changed, at, failed: false }
@@ -217,7 +218,7 @@ fn facts(version: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Where git has a version of the lockfile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Version {
+enum VersionPlace {
     /// In the checked-out commit, or in the index: another file was put in its place.
     CheckedOut,
     /// In the history.
@@ -230,7 +231,7 @@ fn add_lost(
     project: &Project,
     remote: &str,
     bytes: &[u8],
-    others: &[(&[u8], Version)],
+    others: &[(&[u8], VersionPlace)],
     ledger: &mut Ledger,
 ) -> (Vec<Address>, bool) {
     let mut known: BTreeSet<&[u8]> = facts(bytes).collect();
@@ -273,7 +274,7 @@ fn add_lost(
 /// address, as after a rename.
 fn take_back_entry(
     ours: btree_map::Entry<'_, Address, LockfileEntry>,
-    (theirs, place): (&LockfileEntry, Version),
+    (theirs, place): (&LockfileEntry, VersionPlace),
     here: &BTreeSet<RevisionKey>,
 ) -> bool {
     let lost = theirs.history.iter().filter(|(key, _)| !here.contains(key));
@@ -290,7 +291,7 @@ fn take_back_entry(
             // What the lockfile says stays: a revert takes the asset in use out on purpose. Unless the
             // checked-out one has that asset.
             let is_lost = |asset_id: &AssetId| lost.iter().any(|(key, _)| key.asset_id == *asset_id);
-            let put_aside = theirs.in_use().filter(|asset_id| place == Version::CheckedOut && is_lost(asset_id));
+            let put_aside = theirs.in_use().filter(|asset_id| place == VersionPlace::CheckedOut && is_lost(asset_id));
             let in_use = put_aside.or_else(|| ours.get().in_use()).or_else(|| theirs.in_use());
             let history = &mut ours.get_mut().history;
             for (key, fact) in lost {
