@@ -98,6 +98,7 @@ pub(super) fn run(
     refuse_unusable(args, &name)?;
     let stem = manifest.file_stem().unwrap_or_default().to_string_lossy();
     let attributes = ATTRIBUTES.replace(LOCKFILE, &format!("{stem}.lock.toml"));
+    let shown = |path: &Path| with_slashes(&path.strip_prefix(folder).unwrap_or(path).to_string_lossy());
     let mut files = vec![
         (manifest.clone(), written_manifest(&wishes), How::New),
         (root.join(".gitattributes"), attributes.clone(), How::New),
@@ -105,6 +106,9 @@ pub(super) fn run(
     if !manifest.exists() {
         files.push((root.join(SCHEMA), schema_file::text(), How::New));
     }
+    let mut to_commit: Vec<String> = files.iter().map(|(path, _, _)| shown(path)).collect();
+    to_commit.insert(1, shown(&root.join(format!("{stem}.lock.toml"))));
+    to_commit.extend(wishes.output.iter().map(|path| shown(&root.join(path))));
     // In a git checkout the state isn't here. The command that makes the state reports problems.
     let existing = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
     if let Ok(StateFolder::Beside(_)) = StateFolder::of(existing) {
@@ -115,8 +119,7 @@ pub(super) fn run(
     }
     let (mut written, mut kept) = (Vec::new(), Vec::new());
     for (path, content, how) in files {
-        let shown = with_slashes(&path.strip_prefix(folder).unwrap_or(&path).to_string_lossy());
-        if create(&path, &content, how)? { written.push(shown) } else { kept.push(shown) }
+        if create(&path, &content, how)? { written.push(shown(&path)) } else { kept.push(shown(&path)) }
     }
     let asks = args.creator.is_some() || !args.globs.is_empty() || args.output.is_some();
     if asks && !written.iter().any(|path| path.ends_with(&name)) {
@@ -162,7 +165,7 @@ pub(super) fn run(
         }
     }
     let is_new = written.iter().any(|path| path.ends_with(&name));
-    tell_next(output, &name, is_new.then_some(&wishes));
+    tell_next(output, &to_commit, is_new.then_some(&wishes));
     if !has_driver {
         output.line("");
         output.line(match in_git {
@@ -213,8 +216,10 @@ fn starts_anew(output: Printer, folder: &Path, root: &Path) -> Result<bool, Comm
         .hint(format!("{import}; with `--yes`, `init` starts anew, and the first sync uploads all of them again")))
 }
 
-/// The steps that follow, each with its command. `wishes` are what a new manifest says.
-fn tell_next(output: Printer, name: &str, wishes: Option<&Wishes>) {
+/// The steps that follow, each with its commands. `to_commit` begins with the manifest; `wishes` are
+/// what a new one says.
+fn tell_next(output: Printer, to_commit: &[String], wishes: Option<&Wishes>) {
+    let name = to_commit.first().map_or(DEFAULT_MANIFEST, String::as_str);
     let has_owner = wishes.is_none_or(|wishes| wishes.creator.is_some());
     let has_assets = wishes.is_none_or(|wishes| !wishes.globs.is_empty());
     let first = match (has_owner, has_assets) {
@@ -223,26 +228,28 @@ fn tell_next(output: Printer, name: &str, wishes: Option<&Wishes>) {
         (false, true) => Some(format!("Put your user or group ID into {name}.")),
         (false, false) => Some(format!("Put your user or group ID into {name}, and list your assets there.")),
     };
-    let option = if name == DEFAULT_MANIFEST { String::new() } else { format!(" --manifest {name}") };
-    // The shells of Windows set a variable in different ways, and none of them before a command.
-    let (upload, variable) = match cfg!(windows) {
-        true => ("Upload, with your API key as `ROBLOX_API_KEY=…` in .env:", ""),
-        false => ("Upload, with your API key:", "ROBLOX_API_KEY=… "),
-    };
+    let option =
+        if name == DEFAULT_MANIFEST { String::new() } else { format!(" --manifest {}", proposed::quoted(name)) };
+    let files: Vec<String> = to_commit.iter().map(|path| proposed::quoted(path)).collect();
+    let macadam = |command: &str| vec![format!("macadam {command}{option}")];
     let commands = [
-        ("Check everything, offline:", format!("macadam check{option}")),
-        ("Rehearse. This sends nothing to Roblox:", format!("macadam sync --once --emulator{option}")),
-        (upload, format!("{variable}macadam sync --once{option}")),
+        ("Check everything, offline:", macadam("check")),
+        ("See what a sync would do, and why:", macadam("plan")),
+        ("Rehearse. This sends nothing to Roblox:", macadam("sync --once --emulator")),
+        // Before a command the key would stay in the history of the shell.
+        ("Write your API key into .env, as a line `ROBLOX_API_KEY=…`, and upload:", macadam("sync --once")),
+        (
+            "Commit the lockfile too. Without it, another machine uploads everything again:",
+            vec![format!("git add {}", files.join(" ")), "git commit -m \"assets\"".to_owned()],
+        ),
     ];
-    let steps = first.map(|text| (text, None)).into_iter();
-    let steps = steps.chain(commands.map(|(text, command)| (text.to_owned(), Some(command))));
+    let steps = first.map(|text| (text, Vec::new())).into_iter();
+    let steps = steps.chain(commands.map(|(text, commands)| (text.to_owned(), commands)));
     output.line("");
     output.line("Next:");
-    for (number, (text, command)) in (1..).zip(steps) {
+    for (number, (text, commands)) in (1..).zip(steps) {
         output.line(format!("  {number}. {text}"));
-        if let Some(command) = command {
-            output.to_copy(format!("     {command}"));
-        }
+        commands.iter().for_each(|command| output.to_copy(format!("     {command}")));
     }
 }
 

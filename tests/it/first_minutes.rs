@@ -30,6 +30,19 @@ fn init_writes_what_the_options_say_and_the_result_is_a_manifest() {
     let ran = project.run(&[&args[..], &["--output", "src/ids.luau", "--merge-driver"]].concat()).expect(0);
     let advice = if cfg!(windows) { " add the line `.env` to .gitignore." } else { "\n  echo .env >> .gitignore\n" };
     assert!(ran.stdout.contains(&format!("keep that file out of git:{advice}")), "{}", ran.stdout);
+    let commands = |ran: &Ran| {
+        let (_, next) = ran.stdout.split_once("Next:").unwrap();
+        let commands =
+            next.lines().map(str::trim).filter(|line| line.starts_with("macadam ") || line.starts_with("git "));
+        commands.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let commit = [
+        "git add assets.toml assets.lock.toml .gitattributes assets.schema.json src/ids.luau",
+        "git commit -m \"assets\"",
+    ];
+    let steps = ["macadam check", "macadam plan", "macadam sync --once --emulator", "macadam sync --once"];
+    assert_eq!(commands(&ran), [&steps[..], &commit].concat());
+    assert!(!ran.stdout.contains("ROBLOX_API_KEY=… macadam"), "the key in the shell's history: {}", ran.stdout);
     project.write(".gitignore", ".env\n");
     assert!(!project.run(&["init"]).expect(0).stdout.contains(".gitignore"));
     let manifest = project.read("assets.toml");
