@@ -212,7 +212,7 @@ fn starts_anew(output: Printer, folder: &Path, root: &Path) -> Result<bool, Comm
         let question = format!("{message}. {import}. With a new start, the first sync uploads all of them again.");
         return Ok(question::ask_or(output, &[question], "Nothing was written."));
     }
-    Err(CommandFailure::new(Exit::Usage, format!("{message}; nothing was written"))
+    Err(CommandFailure::new(Exit::Unreconciled, format!("{message}; nothing was written"))
         .hint(format!("{import}; with `--yes`, `init` starts anew, and the first sync uploads all of them again")))
 }
 

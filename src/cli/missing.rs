@@ -91,6 +91,12 @@ const VALUES: [(&str, &str); 28] = [
 pub(super) fn told(error: &clap::Error, arguments: &[OsString]) -> Option<CommandFailure> {
     let command = command_of(arguments);
     match error.kind() {
+        // Options alone, such as `macadam -q`.
+        ErrorKind::MissingSubcommand if command.is_none() => Some(
+            CommandFailure::new(Exit::Usage, "the command is missing")
+                .hint("write one, such as `macadam plan`; `macadam --help` lists them"),
+        ),
+        ErrorKind::MissingSubcommand => needs(&command?, arguments),
         ErrorKind::MissingRequiredArgument => {
             let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return None };
             let command = command?;

@@ -156,6 +156,7 @@ fn wrong_usage(mut error: clap::Error, arguments: &[OsString]) -> u8 {
         Printer::new(is_json, false, false).failure(&failure);
         return Exit::Usage.code();
     }
+    drop_unlike(&mut error);
     let tip = usage_tips::tip(&error, arguments);
     if is_json {
         let text = error.to_string();
@@ -175,6 +176,26 @@ fn wrong_usage(mut error: clap::Error, arguments: &[OsString]) -> u8 {
         output::usage(&with_hints(&error.render().ansi().to_string()));
     }
     Exit::Usage.code()
+}
+
+/// Takes back the commands that clap proposes for a word that only shares some letters with them.
+fn drop_unlike(error: &mut clap::Error) {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
+    let word = word.to_lowercase();
+    let names = match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::String(name)) => vec![name.clone()],
+        Some(ContextValue::Strings(names)) => names.clone(),
+        _ => return,
+    };
+    let is_like = |name: &String| {
+        let begins = name.starts_with(&word) || word.starts_with(name.as_str());
+        begins || strsim::osa_distance(&word, name) <= (word.chars().count() / 3).max(1)
+    };
+    let alike: Vec<String> = names.into_iter().filter(is_like).collect();
+    error.remove(ContextKind::SuggestedSubcommand);
+    if !alike.is_empty() {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(alike));
+    }
 }
 
 /// What clap thinks was meant by a word that doesn't exist.

@@ -374,6 +374,14 @@ fn wrong_usage_exits_with_64() {
         let ran = project.run(args).expect(64);
         assert!(ran.stdout.is_empty() && !ran.stderr.is_empty(), "{args:?}");
     }
+    // A word that only shares letters with a command is no mistyped one.
+    let told = |args: &[&str]| project.run(args).expect(64).stderr;
+    assert!(!told(&["frobnicate"]).contains("recreate"), "{}", told(&["frobnicate"]));
+    for (typed, meant) in [("synch", "sync"), ("stauts", "status"), ("hist", "history"), ("restroe", "restore")] {
+        assert!(told(&[typed]).contains(&format!("'{meant}'")), "{}", told(&[typed]));
+    }
+    let without = told(&["-q"]);
+    assert!(without.contains("the command is missing") && without.contains("`macadam --help`"), "{without}");
     // http is for this machine alone.
     let mut command = project.command(&["status"]);
     let elsewhere = Project::new(MANIFEST).at("http://roblox.example");

@@ -20,7 +20,7 @@ fn init_beside_another_tools_file_names_the_import_and_writes_nothing() {
     for file in FILES {
         let project = empty(&remote);
         project.write(file, "");
-        let told = project.run(&["init", "--creator", "user:1"]).expect(64).stderr;
+        let told = project.run(&["init", "--creator", "user:1"]).expect(1).stderr;
         let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(told.contains(&format!("{file} is here")) && told.contains("--yes"), "{told}");
         assert!(told.contains(&format!("import --from {file}")), "{told}");
@@ -40,7 +40,7 @@ fn init_names_the_import_of_each_tool_and_in_json_too() {
     project.write("tarmac.toml", "");
     let (code, document) = project.json(&["init"]);
     let hint = document["errors"][0]["hint"].as_str().unwrap();
-    assert_eq!(code, 64);
+    assert_eq!(code, 1);
     assert!(hint.contains("`macadam import --from asphalt.toml` or `macadam import --from tarmac.toml`"), "{hint}");
     let (code, document) = project.json(&["init", "--yes"]);
     assert_eq!((code, &document["written"][0]), (0, &json!("assets.toml")));
