@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::style::{EXIT_CODES, STYLES};
+use super::style::STYLES;
 use super::values::{asset_id, creator, duration, name_and_value, revision, uploads};
 use crate::model::ids::{AssetId, Creator};
 
@@ -15,7 +15,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("MACADAM_BUI
 
 /// Keep a game's assets on Roblox up to date with the files in git
 #[derive(Debug, Parser)]
-#[command(name = "macadam", version = VERSION, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "macadam", version = VERSION, styles = STYLES, max_term_width = 100)]
 pub(super) struct Cli {
     /// Options for every command.
     #[command(flatten)]
@@ -450,7 +450,7 @@ pub(super) struct EmulatorArgs {
     #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDR",
           value_parser = crate::telemetry::listen::parse_listen)]
     pub listen: SocketAddr,
-    /// Which behaviour to imitate where Roblox's documentation and its servers differ
+    /// What to imitate where they differ: Roblox's documentation, or what public clients have seen
     #[arg(long, value_enum, default_value_t = EmulatorProfile::Observed)]
     pub profile: EmulatorProfile,
     /// Override a switch (see --list-switches)
@@ -470,12 +470,12 @@ pub(super) struct EmulatorArgs {
     pub faults: Option<PathBuf>,
 }
 
-/// Behaviour of the emulator.
+/// Behaviour of the emulator. A doc comment of a value would give `--help` another layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum EmulatorProfile {
-    /// As Roblox's documentation says
+    // As Roblox's documentation says.
     Documented,
-    /// As public clients have seen it
+    // As public clients have seen it.
     Observed,
 }
 

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::args::{Cli, Global};
+use super::style::{EXIT_CODES, KEY_SOURCES};
 use crate::state::lockfile::driver;
 
 /// An example for each command.
@@ -40,20 +41,16 @@ const EXAMPLES: [(&str, &str); 23] = [
     ("doctor", "macadam doctor"),
 ];
 
-/// Commands for which most of those options mean nothing.
-const WITHOUT_PROJECT: [&str; 4] = ["emulator", "completions", "man", "schema"];
-
 const OPTIONS: &str = "Options for every command: `macadam help options` lists them.";
 
 /// Returns the definition with its examples. The options of every command are parsed, and shown by
 /// [`options`] only.
 pub(super) fn command() -> clap::Command {
     let mut command = Cli::command().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg });
-    let codes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    command = command.after_help(format!("{OPTIONS}\n\n{codes}"));
+    let codes: String = EXIT_CODES.iter().map(|(code, about)| format!("  {code:<8}  {about}\n")).collect();
+    command = command.after_help(format!("{OPTIONS}\n\nExit codes:\n{codes}\n{KEY_SOURCES}"));
     for (name, example) in EXAMPLES {
-        let pointer = if WITHOUT_PROJECT.contains(&name) { String::new() } else { format!("\n\n{OPTIONS}") };
-        let after = format!("Example:\n  {example}{pointer}");
+        let after = format!("Example:\n  {example}\n\n{OPTIONS}");
         if command.find_subcommand(name).is_some() {
             command = command.mut_subcommand(name, |below| match below.find_subcommand("merge").is_some() {
                 true => {
@@ -89,11 +86,20 @@ pub(super) fn asks_for_options(arguments: &[OsString]) -> bool {
 
 /// Returns the list of the options that every command has.
 pub(super) fn options() -> clap::builder::StyledStr {
+    options_alone().help_template("{all-args}").render_help()
+}
+
+/// Returns a command that has the options of every command, and nothing else.
+pub(super) fn options_alone() -> clap::Command {
     use clap::Args as _;
     let options =
         clap::Command::new("macadam").styles(super::style::STYLES).disable_help_flag(true).max_term_width(100);
-    let template = "{all-args}";
-    Global::augment_args(options).help_template(template).render_help()
+    Global::augment_args(options)
+}
+
+/// Returns the example of a command, one a line.
+pub(super) fn example(command: &str) -> Option<&'static str> {
+    EXAMPLES.iter().find(|(name, _)| *name == command).map(|(_, example)| *example)
 }
 
 #[cfg(test)]
@@ -122,5 +128,17 @@ mod tests {
         }
         let plan = command().find_subcommand_mut("plan").unwrap().render_help().to_string();
         assert!(plan.contains("--refresh") && !plan.contains("--emulator"), "{plan}");
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_one_layout() {
+        let mut all = command();
+        all.build();
+        for below in all.get_subcommands_mut().filter(|below| below.get_name() != "help") {
+            let (short, long) = (below.render_help().to_string(), below.render_long_help().to_string());
+            assert!(short.contains(OPTIONS) && short.contains("Example:"), "{short}");
+            // An argument with more to say turns every line of `--help` into a block.
+            assert!(!long.contains("(see a summary with"), "{long}");
+        }
     }
 }
