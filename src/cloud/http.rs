@@ -32,6 +32,7 @@ use super::base::BaseUrl;
 use super::class::Sent;
 use super::endpoint::{ResponseHead, date_of};
 use super::failure::{RecordError, TransportError, cause_of, is_untimely};
+use super::proxy;
 use super::secret::Credential;
 use super::timeouts::Timeouts;
 
@@ -117,6 +118,7 @@ pub(super) struct Exchange {
 /// The connections to one remote.
 #[derive(Debug)]
 pub(super) struct HttpTransport {
+    /// With the proxy on the way, as messages name it.
     remote: String,
     /// For reads: connections are kept and reused.
     reads: Client,
@@ -152,7 +154,10 @@ impl HttpTransport {
             builder
         };
         Ok(Self {
-            remote: base.to_string(),
+            remote: match proxy::on_the_way(base) {
+                Some(proxy) => format!("{base} through {proxy}"),
+                None => base.to_string(),
+            },
             reads: common().pool_idle_timeout(POOL_IDLE).build()?,
             changes: common().http1_only().pool_max_idle_per_host(0).build()?,
             timeouts,

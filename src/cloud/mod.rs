@@ -25,6 +25,7 @@ pub(crate) mod limits;
 pub(crate) mod moment;
 pub(crate) mod multipart;
 pub(crate) mod poll;
+mod proxy;
 pub(crate) mod secret;
 pub(crate) mod timeouts;
 pub(crate) mod wire;

@@ -243,6 +243,25 @@ fn a_key_that_roblox_says_is_expired_is_an_error_and_no_key_is_none() {
 }
 
 #[test]
+fn a_proxy_that_is_down_is_named_with_its_variable() {
+    let mut project = Project::new(MANIFEST).at("https://roblox.invalid");
+    // Nothing listens there.
+    project.set_env("HTTPS_PROXY", "http://me:word@127.0.0.1:9");
+    let network = |project: &Project| {
+        let document = project.json(&["doctor"]).1;
+        let checks = document["checks"].as_array().unwrap().iter();
+        checks.filter(|check| check["check"] == "network").map(|check| check["message"].to_string()).collect::<String>()
+    };
+    let told = network(&project);
+    let wanted = "no connection to https://roblox.invalid through the proxy 127.0.0.1:9 (HTTPS_PROXY): nothing answers";
+    assert!(told.contains(wanted) && !told.contains("word"), "{told}");
+    // Where the proxy isn't used, it isn't named.
+    project.set_env("NO_PROXY", "roblox.invalid");
+    let told = network(&project);
+    assert!(told.contains("no connection to https://roblox.invalid") && !told.contains("proxy 127"), "{told}");
+}
+
+#[test]
 fn what_can_not_be_checked_hides_nothing_else() {
     // Nothing listens there.
     let project = Project::new("[creator]\nuser_id = \"me\"\n").at("http://127.0.0.1:9");

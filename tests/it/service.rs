@@ -373,6 +373,17 @@ fn on_change_runs_after_the_lockfile_and_its_failure_stops_nothing() {
 }
 
 #[test]
+fn without_a_connection_the_service_does_not_blame_roblox() {
+    // Nothing listens there.
+    let project = Project::new(MANIFEST).at("http://127.0.0.1:9");
+    (0..5).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    let service = Service::start(&project, &[]);
+    service.says("no connection to Roblox: waiting for the network");
+    assert!(!service.log().contains("Roblox fails"), "{}", service.log());
+    service.end();
+}
+
+#[test]
 fn commands_beside_it_are_carried_out_by_it() {
     let (remote, project) = start(Config::default());
     let service = Service::start(&project, &[]);

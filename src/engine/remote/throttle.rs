@@ -56,6 +56,13 @@ struct Rules {
     heads: BTreeSet<(Endpoint, Urgency)>,
 }
 
+impl Rules {
+    /// What is wrong with a remote that is failing.
+    const fn outage(&self) -> WaitReason {
+        if self.is_unconnected { WaitReason::Unconnected } else { WaitReason::Failing }
+    }
+}
+
 /// The permit for one request. It is returned through [`Throttle::release`] or
 /// [`Throttle::release_unsent`]; a dropped permit counts as a request without a response.
 #[must_use = "tell the gate what came of the request"]
@@ -216,7 +223,7 @@ impl Throttle {
                 if let Some(permit) = permit {
                     rules.limits.release_unsent(permit);
                 }
-                let reason = if rules.is_unconnected { WaitReason::Unconnected } else { WaitReason::Failing };
+                let reason = rules.outage();
                 Admittance::Closed { until: Some(until), reason }
             }
         }
@@ -234,7 +241,13 @@ impl Throttle {
 
     /// Returns whether the remote is failing, so that only probes are sent.
     pub(crate) fn is_failing(&self) -> bool {
-        self.rules().breaker.open_since().is_some()
+        self.outage().is_some()
+    }
+
+    /// Returns why only probes are sent: the remote fails, or nothing answers.
+    pub(crate) fn outage(&self) -> Option<WaitReason> {
+        let rules = self.rules();
+        rules.breaker.open_since().map(|_| rules.outage())
     }
 
     /// Returns the permit of a request that was sent, with its response.

@@ -118,6 +118,17 @@ pub(crate) enum WaitReason {
     Unconnected,
 }
 
+impl WaitReason {
+    /// Returns what is wrong meanwhile, in a few words.
+    pub(crate) const fn cause(self) -> &'static str {
+        match self {
+            Self::RateLimit => "Roblox takes no more requests for now",
+            Self::Failing => "Roblox fails",
+            Self::Unconnected => "no connection to Roblox",
+        }
+    }
+}
+
 impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -46,7 +46,7 @@ use crate::engine::on_change::OnChange;
 use crate::engine::reconcile::reconciler::Reconciler;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::reconcile::workers::End;
-use crate::engine::report::progress::Listener;
+use crate::engine::report::progress::{Listener, WaitReason};
 use crate::engine::workspace::gather::{GatherError, read_manifest};
 use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::outputs::ours;
@@ -173,8 +173,8 @@ struct Service<'a> {
     refused: Option<String>,
     /// Why nothing is uploaded and what to do about it, as it stands beside the state.
     uploads_stop: Option<(String, String)>,
-    /// The remote was failing when this was last reported.
-    failing: bool,
+    /// Why the remote was failing when this was last reported.
+    failing: Option<WaitReason>,
 }
 
 /// Runs the service until shutdown.
@@ -249,7 +249,7 @@ pub(crate) async fn serve(
         outputs: OutputReporter::default(),
         refused: None,
         uploads_stop,
-        failing: false,
+        failing: None,
     };
     let ended = service.run(commands).await;
     service.end(ended).await
@@ -325,10 +325,10 @@ impl Service<'_> {
             session.lockfile.mark_reported(&session.state_cache).await?;
         }
         let now = clock::elapsed();
-        let failing = self.reconciler.context.throttle.is_failing();
+        let failing = self.reconciler.context.throttle.outage();
         match (std::mem::replace(&mut self.failing, failing), failing) {
-            (false, true) => tracing::warn!("Roblox is failing: waiting for it to recover"),
-            (true, false) => tracing::info!("Roblox answers again"),
+            (None, Some(reason)) => tracing::warn!("{}: {reason}", reason.cause()),
+            (Some(_), None) => tracing::info!("Roblox answers again"),
             _ => {}
         }
         // Watching may have become degraded since the interval began.
@@ -472,7 +472,7 @@ impl Service<'_> {
         degraded.extend(is_forbidden.then(|| "the key has no access to an owner".to_owned()));
         degraded.extend(self.unreadable.as_ref().map(|_| "the lockfile can't be used".to_owned()));
         degraded.extend(self.observability.waits_long().then(|| "git's work here doesn't end".to_owned()));
-        degraded.extend(self.failing.then(|| "Roblox fails".to_owned()));
+        degraded.extend(self.failing.map(|reason| reason.cause().to_owned()));
         degraded.extend(self.invalid.as_ref().map(|_| "the manifest is not valid".to_owned()));
         degraded.extend(self.outputs.is_failing().then(|| "an output can't be written".to_owned()));
         degraded.extend(self.file_monitor.degraded().map(|_| "files are polled, not watched".to_owned()));
