@@ -150,6 +150,8 @@ enum Each {
     Done {
         told: CommandResult,
         lockfile_written: bool,
+        /// The service commits it.
+        has_command: bool,
     },
     /// The asset was in that state already, and only a glob named it.
     Unchanged(String),
@@ -182,10 +184,10 @@ async fn run_all(
         if hand.is_none() {
             let request = request_of(address, direction, &together);
             match through_service(output, global, target, &request).await {
-                Ok(Some(RequestDone { asset_id, revision, lockfile_written, notes })) => {
+                Ok(Some(RequestDone { asset_id, revision, lockfile_written, has_command, notes })) => {
                     let more = vec![("notes", json!(notes)), ("by_service", json!(true))];
                     let told = CommandResult { asset_id, revision, outcome: "done", more };
-                    each.push((address.clone(), Each::Done { told, lockfile_written }));
+                    each.push((address.clone(), Each::Done { told, lockfile_written, has_command }));
                     continue;
                 }
                 Ok(None) => {
@@ -251,7 +253,7 @@ async fn alone(
             match Shortfall::of_step(&outcome, stop.as_ref()) {
                 None => {
                     let told = CommandResult { asset_id, revision, outcome: "done", more: Vec::new() };
-                    Each::Done { told, lockfile_written }
+                    Each::Done { told, lockfile_written, has_command: false }
                 }
                 Some(Shortfall { outcome, failure }) => {
                     Each::Failed(CommandResult { asset_id, revision, outcome, more: Vec::new() }, failure)
@@ -262,7 +264,7 @@ async fn alone(
         // It came back with another address that shares it.
         Err(CarryOutError::ByHand(ByHandError::NotArchived { asset_id, .. })) if changed.contains(&asset_id) => {
             let told = CommandResult { asset_id: Some(asset_id), outcome: "done", ..CommandResult::default() };
-            Each::Done { told, lockfile_written: false }
+            Each::Done { told, lockfile_written: false, has_command: false }
         }
         Err(CarryOutError::ByHand(error @ (ByHandError::Archived { .. } | ByHandError::NotArchived { .. })))
             if selection.by_glob.contains(address) =>
@@ -311,7 +313,8 @@ fn tell_all(
     if not_begun > 0 {
         output.warning(format!("{} not started", plural(not_begun as u64, "asset")));
     }
-    if written && !is_local {
+    let is_left = |each: &Each| matches!(each, Each::Done { lockfile_written: true, has_command: false, .. });
+    if each.iter().any(|(_, each)| is_left(each)) && !is_local {
         output.line("Commit the lockfile.");
     }
     exit

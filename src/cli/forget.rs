@@ -170,7 +170,7 @@ fn tell_of_service(
         }
         return;
     }
-    let RequestDone { asset_id, revision, lockfile_written, notes } = answer;
+    let RequestDone { asset_id, revision, lockfile_written, has_command: _, notes } = answer;
     let end = vec![("notes", json!(notes)), ("lockfile_written", json!(lockfile_written)), ("by_service", json!(true))];
     let each = |address: &Address| {
         let more = vec![("in_manifest", json!(wanted.contains(address)))];

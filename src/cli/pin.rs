@@ -378,7 +378,7 @@ async fn by_service(
 }
 
 fn tell_done(output: Printer, edited: &Edited, answer: RequestDone, by_service: (&'static str, Value)) {
-    let RequestDone { asset_id: _, revision: _, lockfile_written, notes } = answer;
+    let RequestDone { asset_id: _, revision: _, lockfile_written, has_command: _, notes } = answer;
     if output.is_json() {
         let more = vec![("notes", json!(notes)), ("lockfile_written", json!(lockfile_written)), by_service];
         return output.document(&edited.document("done", more));

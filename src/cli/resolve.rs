@@ -67,7 +67,8 @@ pub(super) async fn resolve(output: Printer, global: &Global, args: &ResolveArgs
         None => Resolution::Nothing,
     };
     let request = Request::Resolve { address: address.clone(), found };
-    let by_service = through_service(output, global, &target, &request).await?.is_some();
+    let answer = through_service(output, global, &target, &request).await?;
+    let by_service = answer.is_some();
     if !by_service {
         resolve_alone(global, &target, &address, found).await?;
     }
@@ -77,7 +78,8 @@ pub(super) async fn resolve(output: Printer, global: &Global, args: &ResolveArgs
             "no_duplicate": args.no_duplicate, "by_service": by_service,
         }));
     } else {
-        let commit = if target::is_local(global) { "" } else { ". Commit the lockfile" };
+        let is_left = answer.is_none_or(|answer| !answer.has_command);
+        let commit = if is_left && !target::is_local(global) { ". Commit the lockfile" } else { "" };
         let done = match found {
             Resolution::Asset(asset_id) => match used_beside(&target, &address, asset_id) {
                 Some(used) => {

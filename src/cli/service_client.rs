@@ -101,7 +101,8 @@ pub(super) fn is_served(target: &ProjectTarget) -> Result<bool, CommandFailure> 
 
 /// Prints the service's answer for one address; `word` is the new state.
 pub(super) fn tell(output: Printer, address: &Address, answer: RequestDone, word: &str, is_local: bool) {
-    let RequestDone { asset_id, revision, lockfile_written, notes } = answer;
+    let is_left = answer.is_left_to_commit();
+    let RequestDone { asset_id, revision, lockfile_written, has_command: _, notes } = answer;
     if output.is_json() {
         let more =
             vec![("notes", json!(notes)), ("lockfile_written", json!(lockfile_written)), ("by_service", json!(true))];
@@ -113,14 +114,14 @@ pub(super) fn tell(output: Printer, address: &Address, answer: RequestDone, word
     for note in notes {
         output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
     }
-    if lockfile_written && !is_local {
+    if is_left && !is_local {
         output.line("Commit the lockfile.");
     }
 }
 
 /// The same for several addresses that the service did at once.
 pub(super) fn tell_all(output: Printer, addresses: &[Address], answer: &RequestDone, word: &str, is_local: bool) {
-    let RequestDone { asset_id: _, revision: _, lockfile_written, notes } = answer;
+    let RequestDone { asset_id: _, revision: _, lockfile_written, has_command: _, notes } = answer;
     if output.is_json() {
         let told: Vec<(Address, CommandResult)> = addresses
             .iter()
@@ -137,7 +138,7 @@ pub(super) fn tell_all(output: Printer, addresses: &[Address], answer: &RequestD
     for note in notes {
         output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
     }
-    if *lockfile_written && !is_local {
+    if answer.is_left_to_commit() && !is_local {
         output.line("Commit the lockfile.");
     }
 }

@@ -169,8 +169,17 @@ pub struct RequestDone {
     pub revision: Option<u64>,
     /// The lockfile was written, and is to be committed.
     pub lockfile_written: bool,
+    /// The service has a command of its own (`--on-change`) that commits it.
+    pub has_command: bool,
     /// The notes, a line each.
     pub notes: Vec<String>,
+}
+
+impl RequestDone {
+    /// Whether a person has to commit the lockfile.
+    pub const fn is_left_to_commit(&self) -> bool {
+        self.lockfile_written && !self.has_command
+    }
 }
 
 /// How a request failed, in the terms of exit codes.

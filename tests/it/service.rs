@@ -369,6 +369,9 @@ fn on_change_runs_after_the_lockfile_and_its_failure_stops_nothing() {
     service.until("the command ran", told);
     project.write("ui/b.png", png(2));
     service.until_synced("ui/b.png");
+    // The command commits the lockfile, so nobody else has to.
+    let ran = project.run(&["archive", "ui/a.png", "--yes"]).expect(0);
+    assert!(ran.stdout.contains("done by the running") && !ran.stdout.contains("Commit"), "{}", ran.stdout);
     service.end();
 }
 
@@ -400,7 +403,7 @@ fn commands_beside_it_are_carried_out_by_it() {
     assert_eq!((code, document["by_service"].as_bool()), (0, Some(true)), "{document:#}");
     assert_eq!(service.state_of("ui/a.png"), "archived");
     let ran = project.run(&["restore", "ui/a.png"]).expect(0);
-    assert!(ran.stdout.contains("restored:"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("restored:") && ran.stdout.contains("Commit the lockfile."), "{}", ran.stdout);
     service.until_synced("ui/a.png");
 
     let (code, document) = project.json(&["pin", "models/sword.rbxmx", "1"]);

@@ -34,6 +34,8 @@ struct AnswerText {
     revision: Option<u64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     lockfile_written: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    has_command: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,10 +133,11 @@ pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String>
 /// Returns the result of a request as JSON.
 pub(super) fn answer(result: &Result<RequestDone, RequestProblem>) -> serde_json::Result<String> {
     serde_json::to_string(&match result {
-        Ok(RequestDone { asset_id, revision, lockfile_written, notes }) => AnswerText {
+        Ok(RequestDone { asset_id, revision, lockfile_written, has_command, notes }) => AnswerText {
             asset_id: asset_id.map(AssetId::get),
             revision: *revision,
             lockfile_written: *lockfile_written,
+            has_command: *has_command,
             notes: notes.clone(),
             problem: None,
         },
@@ -154,7 +157,7 @@ pub(super) fn answer(result: &Result<RequestDone, RequestProblem>) -> serde_json
 
 /// Parses the result of [`answer`].
 pub(super) fn parse_answer(text: &str) -> Result<Result<RequestDone, RequestProblem>, String> {
-    let AnswerText { asset_id, revision, lockfile_written, notes, problem } =
+    let AnswerText { asset_id, revision, lockfile_written, has_command, notes, problem } =
         serde_json::from_str(text).map_err(|error| format!("an answer: {error}"))?;
     if let Some(ProblemText { kind, message, hint, unknown }) = problem {
         let kind = match kind {
@@ -168,7 +171,7 @@ pub(super) fn parse_answer(text: &str) -> Result<Result<RequestDone, RequestProb
         return Ok(Err(RequestProblem { kind, message, hint, unknown }));
     }
     let asset_id = asset_id.map(AssetId::new).transpose().map_err(|error| format!("an answer: {error}"))?;
-    Ok(Ok(RequestDone { asset_id, revision, lockfile_written, notes }))
+    Ok(Ok(RequestDone { asset_id, revision, lockfile_written, has_command, notes }))
 }
 
 #[cfg(test)]
@@ -223,6 +226,7 @@ mod tests {
                 asset_id: Some(asset_id),
                 revision: Some(2),
                 lockfile_written: true,
+                has_command: true,
                 notes: vec!["n".to_owned()],
             }),
             problem(ProblemKind::Refused),

@@ -380,6 +380,7 @@ impl Service<'_> {
         match self.reconciler.session.keep(kept).await {
             Ok(written) => {
                 answer.lockfile_written |= written;
+                answer.has_command = self.on_change.is_some();
                 if answer.lockfile_written {
                     self.lockfile_written();
                 }
