@@ -60,7 +60,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         }
     }
     let ending = Shutdown::default();
-    let orders = orders(ending.clone())?;
+    let orders = orders(ending.clone(), args.on_change.is_some())?;
     let mut session = Session::open(&target.project, &target.remote, lock::SERVICE).await?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clock::now().as_second().unsigned_abs()));
@@ -117,8 +117,9 @@ fn said(failure: &CommandFailure) -> String {
     failure.problems.first().map(|problem| problem.message.clone()).unwrap_or_default()
 }
 
-/// Turns signals into commands. A second one to end ends the process at once.
-fn orders(switch: Shutdown) -> Result<mpsc::UnboundedReceiver<ServiceCommand>, CommandFailure> {
+/// Turns signals into commands. A second one to end ends the process at once, and whatever
+/// `publishes` the lockfile.
+fn orders(switch: Shutdown, publishes: bool) -> Result<mpsc::UnboundedReceiver<ServiceCommand>, CommandFailure> {
     let mut signals =
         signals::catch_all().map_err(|error| CommandFailure::new(Exit::Unusable, format!("catch signals: {error}")))?;
     let (send, orders) = mpsc::unbounded_channel();
@@ -127,7 +128,12 @@ fn orders(switch: Shutdown) -> Result<mpsc::UnboundedReceiver<ServiceCommand>, C
         while let Some(signal) = signals.recv().await {
             let order = match signal {
                 Signal::Hangup => ServiceCommand::Reload,
-                Signal::End(end) if std::mem::replace(&mut ending, true) => super::die(end.exit_code()),
+                Signal::End(end) if std::mem::replace(&mut ending, true) => {
+                    if publishes {
+                        tracing::warn!("stopped at once: the command of --on-change may not be done. {KEEP_FOLDER}");
+                    }
+                    super::die(end.exit_code())
+                }
                 Signal::End(_) => {
                     switch.trigger_quietly();
                     ServiceCommand::Stop
@@ -138,6 +144,10 @@ fn orders(switch: Shutdown) -> Result<mpsc::UnboundedReceiver<ServiceCommand>, C
     });
     Ok(orders)
 }
+
+/// What a person has to do about a lockfile that may not be published.
+const KEEP_FOLDER: &str = "Keep this folder and start Macadam here again: a machine that gets no lockfile of this run \
+                           uploads its files again";
 
 /// The status pages have no place.
 fn unheard(address: SocketAddr, error: &std::io::Error) -> CommandFailure {

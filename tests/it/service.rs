@@ -93,6 +93,19 @@ impl<'a> Service<'a> {
         }
     }
 
+    /// Ends it by signals that don't wait for it; returns its exit code and its log.
+    fn end_at_once(mut self) -> (Option<i32>, String) {
+        let began = Instant::now();
+        loop {
+            self.signal(Signal::TERM);
+            std::thread::sleep(Duration::from_millis(20));
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.code(), self.log());
+            }
+            assert!(began.elapsed() < NEVER, "it does not end\n{}", self.log());
+        }
+    }
+
     pub fn state_of(&self, address: &str) -> String {
         let (_, document) = self.project.json(&["status"]);
         let rows = document["assets"].as_array().unwrap();
@@ -373,6 +386,16 @@ fn on_change_runs_after_the_lockfile_and_its_failure_stops_nothing() {
     let ran = project.run(&["archive", "ui/a.png", "--yes"]).expect(0);
     assert!(ran.stdout.contains("done by the running") && !ran.stdout.contains("Commit"), "{}", ran.stdout);
     service.end();
+}
+
+#[test]
+fn a_second_signal_says_that_the_lockfile_may_not_be_published() {
+    let (_remote, project) = start(Config::default());
+    let service = Service::start(&project, &["--on-change", "touch begun; sleep 60"]);
+    service.until("the command runs", || project.file("begun").exists());
+    let (code, log) = service.end_at_once();
+    assert_eq!(code, Some(143), "{log}");
+    assert!(log.contains("the command of --on-change may not be done. Keep this folder"), "{log}");
 }
 
 #[test]
