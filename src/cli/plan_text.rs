@@ -18,6 +18,7 @@ use crate::model::shown::foreign;
 use crate::plan::current::current;
 use crate::plan::diff::{self, Difference};
 use crate::plan::reason::hold::HoldReason;
+use crate::plan::reason::note::NoteKind;
 use crate::plan::{Action, Drift, HeldPart, Hold, Note, Plan, Step};
 
 /// A group with more entries than this is cut.
@@ -63,8 +64,11 @@ impl Outline<'_> {
             let entries: Vec<_> = steps.into_iter().map(|step| self.step(step)).collect();
             section(&mut lines, TextStyle::Change, name, entries, self.all);
         }
-        let Plan { held, drifts: drifted, notes: noted, .. } = self.plan;
-        for rest in [holds(held, self.all), drifts(drifted, self.all), notes(noted, self.all), vec![self.summary()]] {
+        let Plan { steps, held, drifts: drifted, notes: noted, .. } = self.plan;
+        let steps = steps.iter().filter(|step| matches!(step.action, Action::Archive { .. }));
+        let told: BTreeSet<&Address> = steps.map(|step| &step.address).chain(held_archivings(held)).collect();
+        let noted = notes(noted, &told, self.all);
+        for rest in [holds(held, self.all), drifts(drifted, self.all), noted, vec![self.summary()]] {
             lines.extend((!lines.is_empty() && !rest.is_empty()).then(String::new));
             lines.extend(rest);
         }
@@ -225,7 +229,22 @@ pub(super) fn holds(held: &[Hold], all: bool) -> Vec<String> {
         let of_group: Vec<&Hold> = held.iter().filter(|hold| HoldGroup::of(hold) == group).collect();
         let entries = match group {
             HoldGroup::Waiting => waiting(&of_group),
-            _ => alike(&of_group).into_iter().map(|alike| entry(&alike, all)).collect(),
+            _ => {
+                let mut entries: Vec<Vec<String>> = Vec::new();
+                let mut hint_above = None;
+                for alike in alike(&of_group) {
+                    let mut lines = entry(&alike, all);
+                    let hint =
+                        alike.first().filter(|hold| hold.part == HeldPart::Archiving).and_then(|hold| hold.hint());
+                    // Archivings are approved together, by one command.
+                    if hint.is_some() && hint == hint_above {
+                        lines.pop();
+                    }
+                    hint_above = hint;
+                    entries.push(lines);
+                }
+                entries
+            }
         };
         let tone = match group {
             HoldGroup::Held | HoldGroup::Waiting => TextStyle::Warning,
@@ -304,9 +323,17 @@ fn drifts(drifts: &[Drift], all: bool) -> Vec<String> {
     lines
 }
 
-/// Good to know.
-pub(super) fn notes(notes: &[Note], all: bool) -> Vec<String> {
-    let entries = notes.iter().map(|note| match &note.address {
+/// The addresses whose archiving is on hold.
+pub(super) fn held_archivings(held: &[Hold]) -> impl Iterator<Item = &Address> {
+    held.iter().filter(|hold| hold.part == HeldPart::Archiving).map(|hold| &hold.address)
+}
+
+/// Good to know. Of the addresses `told` it is said above that they were removed.
+pub(super) fn notes(notes: &[Note], told: &BTreeSet<&Address>, all: bool) -> Vec<String> {
+    let is_told = |note: &Note| {
+        matches!(note.kind, NoteKind::Removed { .. }) && note.address.as_ref().is_some_and(|of| told.contains(of))
+    };
+    let entries = notes.iter().filter(|note| !is_told(note)).map(|note| match &note.address {
         Some(address) => vec![format!("  {address}: {}", note.kind)],
         None => vec![format!("  {}", note.kind)],
     });

@@ -71,7 +71,8 @@ pub(super) fn show(output: Printer, report: &RunReport, assets: u64, global: &Gl
     let all = global.verbose > 0;
     let unfinished = show_failures(output, report, all);
     let mut above = report.done().values().sum::<u64>() + unfinished.iter().map(|tally| tally.count).sum::<u64>() > 0;
-    for section in [plan_text::holds(&report.held, all), plan_text::notes(&report.notes, all)] {
+    let told = plan_text::held_archivings(&report.held).collect();
+    for section in [plan_text::holds(&report.held, all), plan_text::notes(&report.notes, &told, all)] {
         if section.is_empty() {
             continue;
         }

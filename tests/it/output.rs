@@ -200,6 +200,27 @@ fn a_moved_file_and_a_removed_one() {
 }
 
 #[test]
+fn a_removal_that_is_archived_is_told_once() {
+    let (_remote, project) = new(&format!("{GLOBS}\n[policy]\nremoved = \"archive\"\narchive_after = \"0d\"\n"));
+    for shade in 0..6 {
+        project.write(&format!("ui/{shade}.png"), png(shade));
+    }
+    project.sync();
+    project.remove("ui/0.png");
+    let text = plan(&project);
+    assert!(text.contains("archived (1)") && !text.contains("notes"), "{text}");
+    assert_eq!(text.matches("its file is gone").count(), 1, "{text}");
+    for shade in 1..4 {
+        project.remove(&format!("ui/{shade}.png"));
+    }
+    let text = plan(&project);
+    assert!(text.contains("on hold (4)") && !text.contains("notes"), "{text}");
+    assert_eq!(text.matches("--confirm").count(), 1, "{text}");
+    let said = project.run(&["sync", "--once"]).expect(1).stdout;
+    assert!(said.contains("on hold (4)") && !said.contains("notes"), "{said}");
+}
+
+#[test]
 fn a_long_plan_is_cut_for_people_and_whole_in_json() {
     let (_remote, project) = new(GLOBS);
     for shade in 0..21 {
