@@ -341,8 +341,8 @@ pub(super) struct ImportArgs {
     #[arg(long, conflicts_with = "from")]
     pub content_matches: bool,
     /// Move here from another tool: asphalt.toml, tarmac.toml, .mantle-state.yml,
-    /// .rbx-sync-cache.json or tungsten.toml. Writes assets.toml and assets.lock.toml, uploads
-    /// nothing
+    /// .rbx-sync-cache.json or tungsten.toml; or from your own list, a CSV file with the columns
+    /// `path` and `asset_id`. Writes assets.toml and assets.lock.toml, uploads nothing
     #[arg(long, value_name = "FILE", conflicts_with_all = ["address", "asset_id", "emulator"])]
     pub from: Option<PathBuf>,
     /// The environment to take from a Mantle state

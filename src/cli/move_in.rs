@@ -100,8 +100,8 @@ pub(super) async fn run(
 fn tool(from: &Path) -> Result<(Tool, PathBuf), CommandFailure> {
     let main = target::here()?.join(from);
     let name = from.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let tool = Tool::of_file_name(name).ok_or_else(|| {
-        let known: Vec<&str> = Tool::ALL.iter().map(|tool| tool.file_name()).collect();
+    let tool = Tool::of_named_file(name).ok_or_else(|| {
+        let known: Vec<&str> = Tool::ALL.iter().map(|tool| tool.file_name()).chain(["a list as CSV"]).collect();
         let message = format!("Macadam can't import from {}", from.display());
         CommandFailure::new(Exit::Usage, message).hint(format!("name one of {}", known.join(", ")))
     })?;
@@ -130,7 +130,7 @@ fn asks(output: Printer) -> bool {
 /// Asks a person who owns the assets.
 fn ask_creator(source: &Source) -> Result<Creator, CommandFailure> {
     let mut error = anstream::stderr();
-    let question = format!("Who owns the assets that {} uploaded? user:ID or group:ID:", source.tool.name());
+    let question = format!("Who owns the assets of {}? user:ID or group:ID:", source.tool.name());
     let _ = write!(error, "{} ", fitted(&question));
     let _ = error.flush();
     let mut line = String::new();
@@ -308,7 +308,10 @@ impl Told<'_> {
         }
         let files: Vec<String> =
             [manifest, lockfile, SCHEMA.to_owned(), ".gitattributes".to_owned()].into_iter().chain(codes).collect();
-        let tool = self.tool.name();
-        output.line(format!("  {last}. Commit {}, and stop running {tool}.", files.join(", ")));
+        let stop = match self.tool {
+            Tool::List => String::new(),
+            tool => format!(", and stop running {}", tool.name()),
+        };
+        output.line(format!("  {last}. Commit {}{stop}.", files.join(", ")));
     }
 }

@@ -19,6 +19,7 @@ mod draft;
 mod extension;
 mod finding;
 mod glob;
+mod list;
 mod luau_table;
 mod mantle;
 mod read;
@@ -44,5 +45,6 @@ pub(crate) fn read(tool: Tool, main: &str, options: &SourceOptions, fetch: &Fetc
         Tool::Mantle => mantle::read(main, options),
         Tool::AssetSync => asset_sync::read(main, fetch),
         Tool::Tungsten => tungsten::read(main, fetch),
+        Tool::List => list::read(main),
     }
 }

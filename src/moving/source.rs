@@ -20,10 +20,12 @@ pub(crate) enum Tool {
     AssetSync,
     /// Tungsten.
     Tungsten,
+    /// No tool: a list that somebody kept by hand.
+    List,
 }
 
 impl Tool {
-    /// Every tool.
+    /// Every tool, and so not the list.
     pub(crate) const ALL: [Self; 5] = [Self::Asphalt, Self::Tarmac, Self::Mantle, Self::AssetSync, Self::Tungsten];
 
     /// Returns the tool whose main file has this name.
@@ -34,7 +36,13 @@ impl Tool {
         Self::ALL.into_iter().find(|tool| tool.file_name() == name)
     }
 
-    /// Returns the name of its main file.
+    /// Returns the tool of the file that a person named: any CSV file is a list.
+    pub(crate) fn of_named_file(name: &str) -> Option<Self> {
+        let is_list = name.rsplit_once('.').is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("csv"));
+        Self::of_file_name(name).or(is_list.then_some(Self::List))
+    }
+
+    /// Returns the name of its main file, or an example of one.
     pub(crate) const fn file_name(self) -> &'static str {
         match self {
             Self::Asphalt => "asphalt.toml",
@@ -42,6 +50,7 @@ impl Tool {
             Self::Mantle => ".mantle-state.yml",
             Self::AssetSync => ".rbx-sync-cache.json",
             Self::Tungsten => "tungsten.toml",
+            Self::List => "list.csv",
         }
     }
 
@@ -53,6 +62,7 @@ impl Tool {
             Self::Mantle => "Mantle",
             Self::AssetSync => "asset-sync",
             Self::Tungsten => "Tungsten",
+            Self::List => "your list",
         }
     }
 
@@ -61,7 +71,8 @@ impl Tool {
         match self {
             Self::Asphalt | Self::Tarmac => HashKind::Blake3,
             Self::AssetSync => HashKind::Sha1,
-            Self::Mantle | Self::Tungsten => HashKind::Sha256,
+            // A list has no hashes.
+            Self::Mantle | Self::Tungsten | Self::List => HashKind::Sha256,
         }
     }
 }

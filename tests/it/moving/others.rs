@@ -211,3 +211,38 @@ fn tungsten_moves_in_by_hash_and_by_the_names_of_its_module() {
     assert!(module.contains(&format!("b = \"rbxassetid://{b}\"")), "{module}");
     nothing_is_sent(&remote, &project);
 }
+
+#[test]
+fn a_list_that_somebody_kept_moves_in_by_its_paths() {
+    let remote = Remote::start();
+    let (project, a, b) = pictures(&remote, "");
+    project.write("assets/new.png", png(3));
+    let list =
+        format!("asset_id;who;path\r\n{a};me;assets/a.png\r\nrbxassetid://{b};;assets\\ui\\b.png\r\n77;;gone.png\r\n");
+    project.write("ids.csv", &list);
+    // A list is no sign that another tool uploaded something.
+    project.run(&["init", "--manifest", "other.toml", "--creator", "user:1"]).expect(0);
+    let ran = without_key(&project, &["import", "--from", "ids.csv"]).expect(64);
+    assert!(ran.stderr.contains("--creator user:ID"), "{}", ran.stderr);
+    let told = move_in(&project, &["ids.csv", "--creator", "user:1"]);
+    assert_eq!(told["assets"].as_array().unwrap().len(), 2, "{told:#}");
+    assert_eq!(found(&told, "unchecked"), ["assets/a.png", "assets/ui/b.png"]);
+    assert_eq!(found(&told, "file_gone"), ["asset 77 (gone.png)"]);
+    assert!(!project.read("assets.toml").contains("new.png"));
+    assert_eq!(project.read("ids.csv"), list);
+    nothing_is_sent(&remote, &project);
+    // A glob finds the same files by the same addresses.
+    let owner = "[creator]\nuser_id = 1\n";
+    project.write(
+        "assets.toml",
+        format!("{owner}\n[globs.ui]\npath = \"assets/**/*.png\"\nexclude = [\"assets/new.png\"]\n"),
+    );
+    nothing_is_sent(&remote, &project);
+
+    project.remove("assets.toml");
+    project.remove("assets.lock.toml");
+    project.write("ids.csv", "path,asset_id\nassets/a.png,the secret\n");
+    let ran = project.run(&["import", "--from", "ids.csv", "--creator", "user:1"]);
+    assert!(ran.stderr.contains("line 2 has no asset ID") && !ran.stderr.contains("secret"), "{}", ran.stderr);
+    assert!(!project.file("assets.toml").exists() && ran.code != 0);
+}
