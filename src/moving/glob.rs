@@ -1,16 +1,19 @@
 //! Patterns of other tools. They match hidden files, and in most of them `*` matches `/`; neither
 //! holds for Macadam's.
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 /// The most stars in one part of a path that are translated: each of them doubles the pattern.
 const MAX_STARS: usize = 3;
+
+/// The longest pattern in bytes, as in a manifest.
+const MAX_PATTERN: usize = 1024;
 
 /// A pattern as another tool reads it.
 #[derive(Debug, Clone)]
 pub(crate) struct TheirGlob {
     text: String,
-    matcher: GlobMatcher,
+    matcher: GlobSet,
     /// Whether `*` and `?` match a `/`.
     crosses: bool,
 }
@@ -35,8 +38,14 @@ impl TheirGlob {
     }
 
     fn new(text: &str, pattern: &str, crosses: bool) -> Result<Self, String> {
-        let glob = GlobBuilder::new(pattern).literal_separator(!crosses).build().map_err(|error| error.to_string())?;
-        Ok(Self { text: text.to_owned(), matcher: glob.compile_matcher(), crosses })
+        if text.len() > MAX_PATTERN {
+            return Err(format!("the pattern has {} bytes, at most {MAX_PATTERN} are allowed", text.len()));
+        }
+        // A set of one: compiling one that is nested too deeply fails there, and alone it panics.
+        let glob = GlobBuilder::new(pattern).literal_separator(!crosses).build();
+        let matcher = glob.and_then(|glob| GlobSetBuilder::new().add(glob).build());
+        let matcher = matcher.map_err(|error| error.kind().to_string())?;
+        Ok(Self { text: text.to_owned(), matcher, crosses })
     }
 
     /// Returns whether it matches a path.
@@ -192,6 +201,13 @@ mod tests {
         check("assets/[*].png", "assets/[*].png");
         check("assets/a.png", "assets/a.png");
         check("{a,b/c}/*.png", "{a,b/c}/*.png");
+    }
+
+    #[test]
+    fn a_pattern_that_is_too_long_or_nested_too_deeply_is_refused() {
+        let nested = |depth: usize| TheirGlob::crossing(&format!("{}a{}", "{".repeat(depth), "}".repeat(depth)));
+        assert!(nested(3).is_ok_and(|glob| glob.is_match("a")));
+        assert!(nested(300).is_err() && TheirGlob::plain(&"a".repeat(MAX_PATTERN + 1)).is_err());
     }
 
     #[test]

@@ -21,6 +21,12 @@ fn a_state_with_a_schema_of_somebody_elses_is_refused_with_the_way_on() {
     let planted = [
         ("CREATE VIEW spy AS SELECT * FROM assets", "the view `spy`"),
         ("CREATE TRIGGER t AFTER INSERT ON attempts BEGIN DELETE FROM revisions; END", "the trigger `t`"),
+        // Before the table in the schema, whose name it has.
+        (
+            "CREATE TRIGGER latencies AFTER INSERT ON revisions BEGIN DELETE FROM files; END; PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET rowid = 1000 WHERE type = 'table' AND name = 'latencies'; PRAGMA writable_schema = OFF",
+            "the trigger `latencies`",
+        ),
         ("CREATE TABLE more (x)", "the table `more`"),
         ("CREATE INDEX more ON assets (path)", "the index `more`"),
         ("ALTER TABLE files ADD COLUMN more TEXT", "table `files`"),

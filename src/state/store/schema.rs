@@ -5,7 +5,6 @@
 //! would accept values that Macadam never writes. So the text of each part is summed up and compared
 //! with what the migrations create. Only to name what differs, they create it once more, in memory.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -34,9 +33,15 @@ const STATISTICS: [(&str, &str); 2] = [
 /// The most characters of a name or kind in a message.
 const MAX_SHOWN: usize = 60;
 
-/// Each part by name: its kind, its table, and its SQL text. The index of a UNIQUE or a PRIMARY KEY
-/// has no text.
-type Schema = BTreeMap<String, (String, String, Option<String>)>;
+/// A part of a schema. In a planted one two have the same name.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct SchemaPart {
+    name: String,
+    kind: String,
+    table: String,
+    /// The index of a UNIQUE or a PRIMARY KEY has none.
+    sql: Option<String>,
+}
 
 /// Refuses a state of `version` whose schema isn't exactly that of the migrations up to there.
 ///
@@ -46,46 +51,52 @@ pub(super) fn require(connection: &Connection, path: &Path, version: i64) -> Res
     let fail = |error| StateError::from_sql(path, "read the schema", error);
     let altered = |what| Err(StateError::Altered { path: path.to_owned(), what });
     let mut found = read(connection).map_err(fail)?;
-    found.retain(|name, part| !is_statistics(name, part));
+    found.retain(|part| !is_statistics(part));
     if version == KNOWN && checksum(&found) == NEWEST {
         return Ok(());
     }
-    let expected = expected(version).map_err(|error| match error {
+    let mut missing = expected(version).map_err(|error| match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => fail(err),
         other => StateError::Damaged { path: path.to_owned(), detail: other.to_string() },
     })?;
-    for (name, part) in &found {
-        let kind = || short(&part.0);
-        match expected.get(name) {
-            Some(wanted) if wanted == part => {}
-            Some(_) => return altered(Alteration::Changed { kind: kind(), name: short(name) }),
-            None => return altered(Alteration::Added { kind: kind(), name: short(name) }),
+    for part in &found {
+        let (kind, name) = (short(&part.kind), short(&part.name));
+        match missing.iter().position(|wanted| (&wanted.name, &wanted.kind) == (&part.name, &part.kind)) {
+            Some(at) if missing.swap_remove(at) == *part => {}
+            Some(_) => return altered(Alteration::Changed { kind, name }),
+            None => return altered(Alteration::Added { kind, name }),
         }
     }
-    match expected.into_iter().find(|(name, _)| !found.contains_key(name)) {
-        Some((name, (kind, ..))) => altered(Alteration::Missing { kind, name }),
+    match missing.into_iter().min() {
+        Some(SchemaPart { name, kind, .. }) => altered(Alteration::Missing { kind, name }),
         None => Ok(()),
     }
 }
 
-fn is_statistics(name: &str, (kind, _, sql): &(String, String, Option<String>)) -> bool {
-    kind == "table" && STATISTICS.iter().any(|(known, text)| *known == name && sql.as_deref() == Some(text))
+fn is_statistics(part: &SchemaPart) -> bool {
+    let is_known = |(known, text): &(&str, &str)| *known == part.name && part.sql.as_deref() == Some(text);
+    part.kind == "table" && STATISTICS.iter().any(is_known)
 }
 
 fn short(text: &str) -> String {
     text.chars().take(MAX_SHOWN).collect()
 }
 
-fn read(connection: &Connection) -> rusqlite::Result<Schema> {
+/// Returns all parts, sorted.
+fn read(connection: &Connection) -> rusqlite::Result<Vec<SchemaPart>> {
     let mut statement = connection.prepare("SELECT name, type, tbl_name, sql FROM sqlite_schema")?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?))))?;
-    rows.collect()
+    let parts = statement.query_map([], |row| {
+        Ok(SchemaPart { name: row.get(0)?, kind: row.get(1)?, table: row.get(2)?, sql: row.get(3)? })
+    })?;
+    let mut parts: Vec<SchemaPart> = parts.collect::<Result<_, _>>()?;
+    parts.sort();
+    Ok(parts)
 }
 
 /// Sums up each part, with its end.
-fn checksum(schema: &Schema) -> String {
+fn checksum(schema: &[SchemaPart]) -> String {
     let mut sum = Checksum::default();
-    for (name, (kind, table, sql)) in schema {
+    for SchemaPart { name, kind, table, sql } in schema {
         for text in [Some(name), Some(kind), Some(table), sql.as_ref()] {
             // No text has a zero byte, or this one.
             sum.update(text.map_or(b"\xff".as_slice(), |text| text.as_bytes()));
@@ -96,7 +107,7 @@ fn checksum(schema: &Schema) -> String {
 }
 
 /// Returns the schema that the migrations create.
-fn expected(version: i64) -> Result<Schema, rusqlite_migration::Error> {
+fn expected(version: i64) -> Result<Vec<SchemaPart>, rusqlite_migration::Error> {
     let mut fresh = Connection::open_in_memory()?;
     Migrations::from_slice(MIGRATIONS).to_version(&mut fresh, usize::try_from(version).unwrap_or_default())?;
     Ok(read(&fresh)?)
