@@ -5,24 +5,25 @@
 //! of it again. So [`MissingLockfile::lost`] says when nothing new may be created. It knows no file
 //! and no git: `engine` looks, and `plan` asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::address::Address;
 use super::checkout::InLockfile;
 use super::desired::Desired;
-use super::ids::Creator;
+use super::ids::{AssetId, Creator};
 use super::path::ProjectPath;
 use super::proposed::quoted;
 use super::recorded::{Record, Recorded};
+use super::unseen_history::FETCH_ALL;
 
 /// The findings in place of a missing lockfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingLockfile {
     /// Its file name.
     pub name: String,
-    /// Whether git's HEAD has it.
-    pub in_head: InHead,
+    /// Whether git has it.
+    pub in_git: InGit,
     /// The lockfiles of other manifests beside it.
     pub others: Vec<OtherLockfile>,
     /// This machine's state had read or written it.
@@ -31,21 +32,37 @@ pub struct MissingLockfile {
     pub is_written_anew: bool,
 }
 
-/// Whether the commit that is checked out has the lockfile.
+/// Whether git has the lockfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InHead {
-    /// It doesn't, or there is no git here.
+pub enum InGit {
+    /// No commit that led to the one that is checked out had it, or there is no git here.
     No,
-    /// It does.
-    Yes {
+    /// The commit that is checked out has it.
+    Head {
         /// Git checks out only a part of the branch's files.
         sparse: bool,
     },
+    /// An earlier commit had it.
+    Removed(RemovedLockfile),
+    /// No commit of this shallow clone has it, and earlier ones are not here.
+    Shallow,
     /// Nobody could tell.
     Unknown {
         /// Why: lower case, no full stop.
         why: String,
     },
+}
+
+/// A lockfile with assets that a commit removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovedLockfile {
+    /// That commit: the beginning of its name.
+    pub commit: String,
+    /// A commit before it that has the lockfile: the beginning of its name.
+    pub before: String,
+    /// The owners of its assets, without those of a lockfile beside it; `None` if its content is
+    /// unknown.
+    pub creators: Option<BTreeSet<Creator>>,
 }
 
 /// The lockfile of another manifest in the same folder.
@@ -59,6 +76,8 @@ pub struct OtherLockfile {
     pub has_manifest: bool,
     /// The files of its entries, with their owners.
     pub files: BTreeMap<ProjectPath, Creator>,
+    /// Its assets.
+    pub assets: BTreeSet<AssetId>,
 }
 
 impl OtherLockfile {
@@ -78,8 +97,22 @@ pub enum Lost {
         /// Git checks out only a part of the branch's files.
         sparse: bool,
     },
-    /// Nobody could tell whether git's HEAD has it.
-    HeadUnread {
+    /// A commit removed it.
+    Removed {
+        /// Its name.
+        name: String,
+        /// That commit.
+        commit: String,
+        /// A commit before it that has the lockfile.
+        before: String,
+    },
+    /// An earlier commit may have it, which this shallow clone lacks.
+    Shallow {
+        /// Its name.
+        name: String,
+    },
+    /// Nobody could tell whether git has it.
+    GitUnread {
         /// Its name.
         name: String,
         /// Why.
@@ -111,7 +144,7 @@ impl MissingLockfile {
     /// Why nothing new may be created; `None` where nothing shows that there ever was a lockfile.
     pub fn lost(&self, desired: &Desired, recorded: &Recorded) -> Option<Lost> {
         let wanted = || desired.assets.values().map(|want| (&want.path, want.creator));
-        self.in_git().or_else(|| self.of_another(wanted)).or_else(|| {
+        self.proven(wanted).or_else(|| {
             // Also what stands in a new one under a name that the manifest doesn't have.
             let counts = |(address, record): &(&Address, &Record)| {
                 !record.history.is_empty()
@@ -130,15 +163,35 @@ impl MissingLockfile {
     /// Whether a lockfile with these files may not be written in its place: the next run would take
     /// it for the one that was lost.
     pub fn forbids<'a>(&self, files: impl Iterator<Item = (&'a ProjectPath, Creator)> + Clone) -> bool {
-        self.in_git().or_else(|| self.of_another(|| files.clone())).is_some()
+        self.proven(|| files.clone()).is_some()
     }
 
-    fn in_git(&self) -> Option<Lost> {
+    /// The evidence apart from the state's, or why it is unknown whether there is any.
+    fn proven<'b, I: Iterator<Item = (&'b ProjectPath, Creator)>>(&self, files: impl Fn() -> I) -> Option<Lost> {
+        self.in_git(&files).or_else(|| self.of_another(&files)).or_else(|| self.unseen())
+    }
+
+    /// Of an owner whose assets it didn't have it says nothing: a copy of the project for another one
+    /// begins anew.
+    fn in_git<'b, I: Iterator<Item = (&'b ProjectPath, Creator)>>(&self, files: impl Fn() -> I) -> Option<Lost> {
         let name = self.name.clone();
-        match &self.in_head {
-            InHead::Yes { sparse } => Some(Lost::InHead { name, sparse: *sparse }),
-            InHead::Unknown { why } => Some(Lost::HeadUnread { name, why: why.clone() }),
-            InHead::No => None,
+        match &self.in_git {
+            InGit::Head { sparse } => Some(Lost::InHead { name, sparse: *sparse }),
+            InGit::Removed(RemovedLockfile { commit, before, creators }) => {
+                let is_of = |creator| creators.as_ref().is_none_or(|creators| creators.contains(&creator));
+                let (commit, before) = (commit.clone(), before.clone());
+                files().any(|(_, creator)| is_of(creator)).then_some(Lost::Removed { name, commit, before })
+            }
+            InGit::No | InGit::Shallow | InGit::Unknown { .. } => None,
+        }
+    }
+
+    fn unseen(&self) -> Option<Lost> {
+        let name = self.name.clone();
+        match &self.in_git {
+            InGit::Shallow => Some(Lost::Shallow { name }),
+            InGit::Unknown { why } => Some(Lost::GitUnread { name, why: why.clone() }),
+            InGit::No | InGit::Head { .. } | InGit::Removed(_) => None,
         }
     }
 
@@ -161,8 +214,18 @@ impl fmt::Display for Lost {
                 f,
                 "{name} is missing here, but the commit that is checked out has it; without it Macadam can't know which assets were uploaded already"
             ),
-            Self::HeadUnread { name, why } => {
-                write!(f, "{name} is missing here, and whether the commit that is checked out has it is unknown: {why}")
+            Self::Removed { name, commit, .. } => write!(
+                f,
+                "commit {commit} removed {name}; without it Macadam can't know which assets were uploaded already"
+            ),
+            Self::Shallow { name } => {
+                write!(
+                    f,
+                    "{name} is missing, and this is a shallow clone: an earlier commit, which it lacks, may have it"
+                )
+            }
+            Self::GitUnread { name, why } => {
+                write!(f, "{name} is missing here, and whether git has it is unknown: {why}")
             }
             Self::OfAnotherManifest { name, other, manifest, has_manifest } => {
                 let gone = if *has_manifest { "" } else { ", which is gone" };
@@ -199,7 +262,12 @@ impl Lost {
                     "add {name} to the sparse checkout (`git sparse-checkout add`); if you removed it on purpose, {ACCEPT}"
                 )
             }
-            Self::HeadUnread { name, .. } => {
+            Self::Removed { name, before, .. } => {
+                let file = quoted(name);
+                format!("`git checkout {before} -- {file}` brings it back; if it is gone on purpose, {ACCEPT}")
+            }
+            Self::Shallow { .. } => format!("{FETCH_ALL}; if there never was one, {ACCEPT}"),
+            Self::GitUnread { name, .. } => {
                 format!("fix that, or put {name} back; if there never was one, {ACCEPT}")
             }
             Self::OfAnotherManifest { name, other, has_manifest: false, .. } => {

@@ -381,6 +381,7 @@ fn a_pull_request_of_the_same_repository_gets_the_plan_as_one_comment_beside_tho
     propose(&ci, |author| picture(author, "new.png", 9));
     let runner = Runner::of_pull_request(&ci);
     program(&runner.folder.path().join("bin/gh"), GH);
+    runner.git(&["fetch", "-q", "--unshallow", "origin", "refs/pull/7/merge"]);
     let step = named(&pull_request(), "comment");
     let expressions =
         [("github.token", "t"), ("github.repository", "owner/game"), ("github.event.pull_request.number", "7")];

@@ -177,7 +177,7 @@ fn a_lost_lockfile_that_is_written_anew_has_what_is_absent_just_then() {
     machine.git(&["rm", "-q", LOCKFILE]);
     machine.git(&["commit", "-q", "-m", "lost"]);
     std::fs::rename(machine.path.join("ui/1.png"), machine.path.join("away.png")).unwrap();
-    ci.run(&machine, &ONCE);
+    ci.run(&machine, &["sync", "--once", "--accept-new-lockfile"]);
     let lockfile = machine.read(LOCKFILE);
     assert!(lockfile.contains("ui/0.png") && lockfile.contains("ui/1.png"), "{lockfile}");
     // A machine that has nothing but this one.

@@ -107,13 +107,182 @@ fn accepting_a_new_lockfile_uploads_new_assets() {
     assert_eq!(ci.creates(), 7);
 }
 
-#[test]
-fn a_lockfile_whose_removal_was_committed_is_gone_on_purpose() {
-    let (ci, machine) = synced();
+/// Commits the removal of the lockfile, and something after it.
+fn commit_removal(machine: &Clone) {
     machine.git(&["rm", "-q", "assets.lock.toml"]);
-    machine.git(&["commit", "-q", "-m", "start anew"]);
+    machine.git(&["commit", "-q", "-m", "oops"]);
+    machine.write("readme.md", "a game\n");
+    push(machine, "later");
+}
+
+/// Runs the command that the hint about the missing lockfile names first.
+fn follow_hint(machine: &Clone, document: &Value) {
+    let held = document["actions"].as_array().unwrap().iter().find(|action| action["action"] == "hold").unwrap();
+    let command = held["hint"].as_str().unwrap().split('`').nth(1).unwrap();
+    let words: Vec<&str> = command.split(' ').collect();
+    assert_eq!(words[..2], ["git", "checkout"], "{command}");
+    machine.git(&words[1..]);
+}
+
+#[test]
+fn a_lockfile_whose_removal_was_committed_holds_creates_in_a_fresh_clone() {
+    let (ci, author) = synced();
+    commit_removal(&author);
+    let removal = author.git(&["rev-parse", "--short=10", "HEAD~1"]);
+    let words = [&*format!("commit {} removed assets.lock.toml", removal.trim()), "git checkout "];
+    let all = ["sword", "ui/0.png", "ui/1.png"];
+    let machine = ci.machine();
+    let planned = ci.json(&machine, &["plan"], 0);
+    assert_eq!(held(&planned, &words), all);
+    assert_eq!(planned["actions"][0]["code"], "lockfile_lost", "{planned:#}");
+    let status = ci.json(&machine, &["status"], 0);
+    assert!(status["lost_lockfile"]["reason"].as_str().unwrap().contains(words[0]), "{status:#}");
+    let doctor = ci.run(&machine, &["doctor"]);
+    assert!(doctor.stdout.contains(words[0]) && doctor.stdout.contains("error"), "{}", doctor.stdout);
+    for _ in 0..2 {
+        assert_eq!(held(&ci.json(&machine, &ONCE, 1), &words), all);
+        assert!(!machine.path.join("assets.lock.toml").exists());
+    }
+    assert_eq!(ci.creates(), 3);
+    follow_hint(&machine, &planned);
+    assert_eq!(ci.json(&machine, &ONCE, 0)["in_sync"], true);
+    assert_eq!(ci.creates(), 3);
+}
+
+#[test]
+fn a_person_who_agrees_once_starts_anew_after_a_committed_removal() {
+    let (ci, author) = synced();
+    commit_removal(&author);
+    let machine = ci.machine();
+    ci.run(&machine, &ACCEPT).expect(0);
+    assert_eq!(ci.creates(), 6);
+    push(&machine, "a new one");
+    let other = ci.machine();
+    std::fs::write(other.path.join("ui/2.png"), png(2)).unwrap();
+    ci.run(&other, &ONCE).expect(0);
+    assert_eq!(ci.creates(), 7);
+}
+
+/// What a machine knows is not all that the removed lockfile had.
+#[test]
+fn a_machine_with_a_state_writes_no_new_lockfile_in_place_of_one_that_a_commit_removed() {
+    let (ci, machine) = synced();
+    ci.run(&machine, &ONCE).expect(0);
+    commit_removal(&machine);
+    std::fs::write(machine.path.join("ui/2.png"), png(2)).unwrap();
+    let doctor = |machine: &Clone| ci.run(machine, &["doctor"]).stdout;
+    std::fs::rename(machine.path.join("ui/2.png"), machine.path.join("away.png")).unwrap();
+    assert!(doctor(&machine).contains("removed assets.lock.toml"), "{}", doctor(&machine));
+    std::fs::rename(machine.path.join("away.png"), machine.path.join("ui/2.png")).unwrap();
+    assert_eq!(held(&ci.json(&machine, &ONCE, 1), &["removed assets.lock.toml"]), ["ui/2.png"]);
+    assert!(!machine.path.join("assets.lock.toml").exists());
+    ci.run(&machine, &ACCEPT).expect(0);
+    assert_eq!(ci.creates(), 4);
+}
+
+#[test]
+fn a_merge_without_the_lockfile_of_one_side_holds_creates() {
+    // The branch removed it, or left before it came.
+    for forked in ["removed", "before"] {
+        let (ci, author) = synced();
+        if forked == "removed" {
+            author.git(&["checkout", "-q", "-b", "feature"]);
+            author.git(&["rm", "-q", "assets.lock.toml"]);
+            author.git(&["commit", "-q", "-m", "without"]);
+            author.git(&["checkout", "-q", "main"]);
+            std::fs::write(author.path.join("ui/2.png"), png(2)).unwrap();
+            ci.run(&author, &ONCE).expect(0);
+            push(&author, "more");
+        } else {
+            author.git(&["branch", "-q", "feature", "HEAD~1"]);
+        }
+        let creates = ci.creates();
+        author.git(&["checkout", "-q", "feature"]);
+        author.write("readme.md", "a game\n");
+        author.git(&["add", "readme.md"]);
+        author.git(&["commit", "-q", "-m", "of the branch"]);
+        author.git(&["merge", "-q", "--no-commit", "-s", "ours", "main"]);
+        author.git(&["checkout", "-q", "main", "--", "ui", "assets.toml", "sword.rbxmx"]);
+        author.git(&["commit", "-q", "-am", "merged"]);
+        author.git(&["push", "-q", "-f", "origin", "HEAD:main"]);
+        let machine = ci.machine();
+        let document = ci.json(&machine, &ONCE, 1);
+        assert_eq!(held(&document, &["removed assets.lock.toml"]).len(), creates, "{forked}: {document:#}");
+        follow_hint(&machine, &document);
+        ci.run(&machine, &ONCE).expect(0);
+        assert_eq!(ci.creates(), creates, "{forked}");
+    }
+}
+
+/// The earlier name of a lockfile is free for another project.
+#[test]
+fn a_lockfile_that_was_renamed_with_its_manifest_was_not_removed() {
+    let (ci, author) = synced();
+    author.git(&["mv", "assets.toml", "game.toml"]);
+    author.git(&["mv", "assets.lock.toml", "game.lock.toml"]);
+    push(&author, "renamed");
+    author.write("assets.toml", "[creator]\nuser_id = 1\n\n[assets.logo]\npath = \"logo.png\"\n");
+    std::fs::write(author.path.join("logo.png"), png(50)).unwrap();
+    push(&author, "another one");
+    let machine = ci.machine();
+    ci.run(&machine, &["sync", "--once", "--manifest", "game.toml"]).expect(0);
+    ci.run(&machine, &["sync", "--once", "--manifest", "assets.toml"]).expect(0);
+    assert_eq!(ci.creates(), 4);
+}
+
+/// One of another server, of another owner, and one that only a merged branch had for a while.
+#[test]
+fn an_earlier_lockfile_that_says_nothing_of_these_assets_holds_nothing() {
+    let (ci, author) = synced();
+    let lockfile = author.read("assets.lock.toml");
+    author.write("assets.lock.toml", &lockfile.replace(&ci.remote.url(), "http://127.0.0.1:1"));
+    assert_ne!(author.read("assets.lock.toml"), lockfile);
+    push(&author, "of another server");
+    commit_removal(&author);
+    let machine = ci.machine();
+    assert!(ci.json(&machine, &["status"], 0)["lost_lockfile"].is_null());
     ci.run(&machine, &ONCE).expect(0);
     assert_eq!(ci.creates(), 6);
+
+    let (ci, author) = synced();
+    commit_removal(&author);
+    author.write("assets.toml", &author.read("assets.toml").replace("user_id = 1", "user_id = 2"));
+    push(&author, "a copy of the game");
+    ci.run(&ci.machine(), &ONCE).expect(0);
+    assert_eq!(ci.creates(), 6);
+
+    let ci = Ci::new(1);
+    let author = ci.machine();
+    author.git(&["checkout", "-q", "-b", "feature"]);
+    author.write("assets.lock.toml", &lockfile);
+    author.git(&["add", "-A"]);
+    author.git(&["commit", "-q", "-m", "by mistake"]);
+    author.git(&["rm", "-q", "assets.lock.toml"]);
+    author.git(&["commit", "-q", "-m", "and back"]);
+    author.git(&["checkout", "-q", "main"]);
+    author.git(&["merge", "-q", "--no-ff", "-m", "merged", "feature"]);
+    author.git(&["push", "-q", "origin", "HEAD:main"]);
+    ci.run(&ci.machine(), &ONCE).expect(0);
+    assert_eq!(ci.creates(), 1);
+}
+
+#[test]
+fn a_committed_removal_holds_creates_in_shallow_and_partial_clones() {
+    let (ci, author) = synced();
+    commit_removal(&author);
+    ci.hub_git(&["config", "uploadpack.allowFilter", "true"]);
+    let parts = [
+        ("--depth=1", "this is a shallow clone"),
+        ("--depth=3", "removed assets.lock.toml"),
+        ("--filter=blob:none", "removed assets.lock.toml"),
+        ("--filter=tree:0", "whether git has it is unknown"),
+    ];
+    for (at, (part, words)) in parts.into_iter().enumerate() {
+        let machine = ci.hub.clone_partly(&format!("part-{at}"), &[part]);
+        assert_eq!(held(&ci.json(&machine, &ONCE, 1), &[words]).len(), 3, "{part}");
+        assert!(!machine.path.join("assets.lock.toml").exists(), "{part}");
+    }
+    assert_eq!(ci.creates(), 3);
 }
 
 /// Packed objects, a worktree of its own, and a sparse checkout.
@@ -296,7 +465,7 @@ fn what_a_lost_lockfile_had_is_in_the_new_one_whenever_that_is_written() {
     };
     let crash = |project: &mut Project| dies(project, "lockfile");
     let commit = |project: &mut Project| {
-        // HEAD has it, so none is written; then the person commits the removal.
+        // HEAD has it, so none is written; then the person commits the removal, and agrees.
         project.run(&ONCE);
         assert!(!project.file("assets.lock.toml").exists());
         project.git(&["commit", "--quiet", "-am", "without"]);
@@ -328,6 +497,7 @@ fn what_a_lost_lockfile_had_is_in_the_new_one_whenever_that_is_written() {
         meanwhile(&mut project);
         if case == "after a commit" {
             project.remove("ui/1.png");
+            project.run(&ACCEPT);
         }
         project.run(&ONCE);
         let lockfile = project.read("assets.lock.toml");

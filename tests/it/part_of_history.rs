@@ -220,12 +220,18 @@ fn check_edit_back(ci: &Ci, picture: &[u8], clone: &[&str]) {
     assert_eq!(ci.creates(), 3);
 }
 
-/// Nothing before a lockfile counts that is not in the checked-out commit.
+/// An earlier commit may have had the lockfile.
 #[test]
-fn the_first_sync_of_a_shallow_clone_uploads_everything() {
+fn the_first_sync_of_a_shallow_clone_waits_for_the_history_or_a_person() {
     let ci = Ci::new(12);
     let machine = ci.hub.clone_partly("pipeline", &["--depth=1"]);
-    ci.run(&machine, &ONCE).expect(0);
+    let ran = ci.run(&machine, &ONCE).expect(1);
+    for word in ["this is a shallow clone", "`git fetch --unshallow`", "`fetch-depth: 0`", "--accept-new-lockfile"] {
+        assert!(ran.stdout.contains(word), "{word}: {}", ran.stdout);
+    }
+    assert!(!machine.path.join(LOCKFILE).exists());
+    assert_eq!(ci.creates(), 0);
+    ci.run(&machine, &["sync", "--once", "--accept-new-lockfile"]).expect(0);
     assert_eq!(ci.creates(), 12);
     push(&machine, "synced");
     add(&machine, "ui/new.png", 20);

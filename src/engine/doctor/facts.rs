@@ -18,9 +18,11 @@ use crate::engine::workspace::snapshot::PlanPreview;
 use crate::engine::workspace::unfinished_merge::{self, UnfinishedMerge};
 use crate::files;
 use crate::model::address::Address;
+use crate::model::missing_lockfile::Lost;
 use crate::model::path::ProjectPath;
 use crate::model::shown::with_causes;
 use crate::plan::reason::hold::HoldReason;
+use crate::plan::reason::note::NoteKind;
 use crate::platform::own_file::Access;
 use crate::platform::{creatable, plain_file, space};
 use crate::state::StateError;
@@ -226,8 +228,16 @@ pub(super) fn lockfile(project: &Project, remote: &str, preview: Option<&PlanPre
         ledger.map_or(Ok(false), |ledger| ledger.require_remote(remote, &project.lockfile).map(|()| true))
     });
     let lost = preview.and_then(|preview| {
-        let hold = preview.plan.held.iter().find(|hold| matches!(hold.reason, HoldReason::LockfileLost(_)))?;
-        Some((hold.reason.to_string(), hold.hint()))
+        let holds = preview.plan.held.iter().filter_map(|hold| match &hold.reason {
+            HoldReason::LockfileLost(lost) => Some(lost),
+            _ => None,
+        });
+        // Where the state knows everything, nothing is on hold. Git's part of one that it has is told below.
+        let notes = preview.plan.notes.iter().filter_map(|note| match &note.kind {
+            NoteKind::LockfileLost(lost) if !matches!(lost, Lost::InHead { .. }) => Some(lost),
+            _ => None,
+        });
+        holds.chain(notes).next().map(|lost| (lost.to_string(), Some(lost.hint())))
     });
     let would_change = preview.map(|preview| preview.lockfile_changes.any);
     let taken_back = preview.map(|preview| preview.taken_back.iter().map(Address::to_string).collect());

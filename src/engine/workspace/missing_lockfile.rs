@@ -1,15 +1,25 @@
-//! Evidence that a missing lockfile was lost: git's commit, and other lockfiles beside it.
+//! Evidence that a missing lockfile was lost: git's commits, and other lockfiles beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::engine::workspace::git;
+use crate::engine::workspace::git::ask::{self, FileCommit, FileHistory};
+use crate::engine::workspace::git::{self, at_commit};
+use crate::engine::workspace::lost_entries::{content, lineage};
 use crate::engine::workspace::project::Project;
-use crate::model::missing_lockfile::{InHead, MissingLockfile, OtherLockfile};
-use crate::state::lockfile;
+use crate::model::ids::{AssetId, Creator};
+use crate::model::missing_lockfile::{InGit, MissingLockfile, OtherLockfile, RemovedLockfile};
+use crate::state::lockfile::{self, LockfileEntry};
 
 /// The end of a lockfile's name.
 const SUFFIX: &str = ".lock.toml";
+
+/// The letters of a commit's name that are shown.
+const SHOWN: usize = 10;
+
+/// How many commits of a partial clone are asked one by one whether they have the lockfile. Usually
+/// the newest one that git names removed it.
+const ASKED: usize = 64;
 
 /// Returns the evidence found in place of the lockfile of `project`; `None` if something is at its
 /// path, even a dangling link. Blocks: it reads the disk and runs git.
@@ -20,19 +30,99 @@ pub(crate) fn find(project: &Project, remote: &str, was_known: bool) -> Option<M
         return None;
     }
     let name = project.lockfile_name();
-    let in_head = match git::ask::head_has(&project.lockfile) {
-        Ok(false) => InHead::No,
-        Ok(true) => InHead::Yes { sparse: git::partial(&project.root).is_some() },
-        Err(why) => InHead::Unknown { why },
-    };
     let others = others(&project.root, &name, remote);
-    Some(MissingLockfile { name, in_head, others, was_known, is_written_anew: false })
+    let in_git = in_git(project, remote, &others).unwrap_or_else(|why| InGit::Unknown { why });
+    Some(MissingLockfile { name, in_git, others, was_known, is_written_anew: false })
+}
+
+fn in_git(project: &Project, remote: &str, others: &[OtherLockfile]) -> Result<InGit, String> {
+    let head = ask::at_head(&project.lockfile)?;
+    let Some(commit) = head.commit else { return Ok(InGit::No) };
+    // Git denies a content that a partial clone lacks.
+    let is_partial = git::is_partial_clone(&project.root)?;
+    if head.has_file || is_partial && at_commit::has(&project.lockfile, &commit)? {
+        return Ok(InGit::Head { sparse: git::partial(&project.root).is_some() });
+    }
+    let history = ask::history(&project.lockfile, &[&commit], |all| before_removals(all, &commit))?;
+    let creators = |bytes: &[u8]| creators(project, remote, bytes, others);
+    if let Some(found) = removed(project, &history, &commit, is_partial, creators)? {
+        return Ok(InGit::Removed(found));
+    }
+    Ok(if git::last_commits(&project.root)?.is_empty() { InGit::No } else { InGit::Shallow })
+}
+
+/// Returns the names of the contents that a commit of the line to `commit` removed.
+fn before_removals(history: &[FileCommit], commit: &str) -> BTreeSet<String> {
+    let line = lineage(history, commit).into_iter();
+    let removed = line.filter(|(found, _)| found.blob.is_none());
+    removed.flat_map(|(_, parents)| parents).filter_map(|parent| parent.blob.clone()).collect()
+}
+
+/// Returns the lockfile that the newest commit in the line to `commit` removed, of those that say
+/// something: `creators` returns `None` for the others.
+fn removed(
+    project: &Project,
+    history: &FileHistory,
+    commit: &str,
+    is_partial: bool,
+    creators: impl Fn(&[u8]) -> Option<Option<BTreeSet<Creator>>>,
+) -> Result<Option<RemovedLockfile>, String> {
+    let mut asked = 0;
+    let mut has = |one: &FileCommit| match &one.blob {
+        Some(_) => Ok(true),
+        None if !is_partial => Ok(false),
+        None if asked == ASKED => Err("this is a partial clone, and lacks too many earlier files".to_owned()),
+        None => {
+            asked += 1;
+            at_commit::has(&project.lockfile, &one.commit)
+        }
+    };
+    // Every merge is among them; a file that came and went was also changed by another commit.
+    if history.commits.iter().all(|one| one.parents.len() > 1) {
+        return Ok(None);
+    }
+    let shown = |one: &FileCommit| one.commit.get(..SHOWN).unwrap_or(&one.commit).to_owned();
+    for (found, parents) in lineage(&history.commits, commit) {
+        if has(found)? {
+            continue;
+        }
+        for parent in parents {
+            if !has(parent)? {
+                continue;
+            }
+            let found_creators = content(history, parent).map_or(Some(None), &creators);
+            if let Some(creators) = found_creators {
+                return Ok(Some(RemovedLockfile { commit: shown(found), before: shown(parent), creators }));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the owners of a lockfile's assets, `None` within if it can't be used; `None` if it has no
+/// assets, or those of another remote, or was renamed: another one has its assets.
+fn creators(
+    project: &Project,
+    remote: &str,
+    bytes: &[u8],
+    others: &[OtherLockfile],
+) -> Option<Option<BTreeSet<Creator>>> {
+    let Ok(ledger) = lockfile::parse(bytes, &project.lockfile) else { return Some(None) };
+    ledger.require_remote(remote, &project.lockfile).ok()?;
+    let is_elsewhere = |asset_id: &AssetId| others.iter().any(|other| other.assets.contains(asset_id));
+    let is_here = |entry: &&LockfileEntry| {
+        let assets = entry.history.assets();
+        assets.is_empty() || !assets.iter().all(is_elsewhere)
+    };
+    let creators: BTreeSet<Creator> =
+        ledger.entries.values().filter(is_here).map(|entry| entry.identity.creator).collect();
+    (!creators.is_empty()).then_some(Some(creators))
 }
 
 /// Returns the evidence for a lockfile that was lost and that this machine has written anew.
 pub(crate) fn written_anew(project: &Project) -> MissingLockfile {
     let name = project.lockfile_name();
-    MissingLockfile { name, in_head: InHead::No, others: Vec::new(), was_known: true, is_written_anew: true }
+    MissingLockfile { name, in_git: InGit::No, others: Vec::new(), was_known: true, is_written_anew: true }
 }
 
 /// Returns the other lockfiles of the same remote in a folder. An unreadable one says nothing about
@@ -51,7 +141,8 @@ fn other(folder: &Path, name: String, remote: &str) -> Option<OtherLockfile> {
     ledger.require_remote(remote, &path).ok()?;
     let manifest = format!("{}.toml", name.strip_suffix(SUFFIX)?);
     let has_manifest = folder.join(&manifest).exists();
+    let assets = ledger.entries.values().flat_map(|entry| entry.history.assets()).collect();
     let files = ledger.entries.into_values().map(|entry| (entry.identity.path, entry.identity.creator));
     let files: BTreeMap<_, _> = files.collect();
-    Some(OtherLockfile { name, manifest, has_manifest, files })
+    Some(OtherLockfile { name, manifest, has_manifest, files, assets })
 }

@@ -83,19 +83,33 @@ pub(crate) enum Tracking {
     Ignored,
 }
 
-/// Returns whether the commit checked out around `file` has it; `false` without a repository. The
-/// file need not exist, but its folder must.
+/// The checked-out commit, and whether it has a file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct AtHead {
+    /// The commit; `None` before the first one.
+    pub commit: Option<String>,
+    /// Whether it has the file. A content that a partial clone lacks counts as none.
+    pub has_file: bool,
+}
+
+/// Returns the commit checked out around `file`, and whether it has it; nothing without a repository.
+/// The file need not exist, but its folder must.
 ///
 /// # Errors
 /// Returns why this is unknown: lower case, no full stop.
-pub(crate) fn head_has(file: &Path) -> Result<bool, String> {
-    let Some(place) = CheckoutFile::of(file)? else { return Ok(false) };
-    let query = format!("HEAD:{}\n", place.inside);
-    let answer = place.ask(&["cat-file", "--batch-check"], query.as_bytes())?;
-    // A repository without a commit answers `missing` too.
-    match answer.said()?.trim_end().rsplit(' ').next() {
-        Some("missing") => Ok(false),
-        Some(size) if answer.status.success() && size.parse::<u64>().is_ok() => Ok(true),
+pub(crate) fn at_head(file: &Path) -> Result<AtHead, String> {
+    let Some(place) = CheckoutFile::of(file)? else { return Ok(AtHead::default()) };
+    let queries = format!("HEAD^{{commit}}\nHEAD:{}\n", place.inside);
+    let answer = place.ask(&["cat-file", "--batch-check"], queries.as_bytes())?;
+    let said = answer.said()?;
+    let mut lines = said.lines();
+    let (Some(commit), Some(file), true) = (lines.next(), lines.next(), answer.status.success()) else {
+        return Err(why(&answer));
+    };
+    let commit = commit.split_once(" commit ").map(|(commit, _)| commit.to_owned());
+    match file.rsplit(' ').next() {
+        Some("missing") => Ok(AtHead { commit, has_file: false }),
+        Some(size) if size.parse::<u64>().is_ok() => Ok(AtHead { commit, has_file: true }),
         Some(_) | None => Err(why(&answer)),
     }
 }
