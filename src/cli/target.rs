@@ -73,7 +73,8 @@ pub(super) fn is_local(global: &Global) -> bool {
 /// # Errors
 /// As [`find`], but for where the state would be.
 pub(super) fn find_files(global: &Global) -> Result<Project, CommandFailure> {
-    let project = Project::find_files(global.manifest.as_deref(), &here()?)?;
+    let mut project = Project::find_files(global.manifest.as_deref(), &here()?)?;
+    project.in_ci = ci::is_ci();
     super::output::paths_begin_at(&project.root);
     if !global.emulator {
         base(global)?;

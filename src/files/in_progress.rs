@@ -12,6 +12,7 @@ use super::debounce::{QUIET_UNCONFIRMED, QUIET_UNFINISHED, has_quota};
 use super::walk::{self, Walk};
 use crate::model::desired::FileSelection;
 use crate::model::file::{FileCache, Fingerprint};
+use crate::model::ids::ContentHash;
 use crate::model::path::ProjectPath;
 
 /// The files that must not be read yet. The default is empty, for a single run: the content on disk
@@ -30,6 +31,8 @@ pub struct FilesInProgress {
     /// Whether the caller scans only once. An unfinished file is then a problem, and its earlier
     /// content doesn't count.
     pub is_single: bool,
+    /// The contents of sounds and videos that were uploaded before: a file with one of them is whole.
+    pub uploaded: BTreeSet<ContentHash>,
 }
 
 impl FilesInProgress {
@@ -38,7 +41,7 @@ impl FilesInProgress {
     pub fn without_events(paths: BTreeSet<ProjectPath>, now_ns: i64) -> Self {
         let changed_since_ns = Some(before(now_ns, QUIET_UNCONFIRMED));
         let unfinished_since_ns = Some(before(now_ns, QUIET_UNFINISHED));
-        Self { paths, changed_since_ns, unfinished_since_ns, is_single: false }
+        Self { paths, changed_since_ns, unfinished_since_ns, ..Self::default() }
     }
 
     /// For a single run at `now_ns`: the content on disk counts, except that of sounds and videos
@@ -56,6 +59,14 @@ impl FilesInProgress {
     /// counts only when it is complete.
     pub(super) fn wants_whole(&self, path: &ProjectPath, state: Option<&Fingerprint>) -> bool {
         has_quota(path) && self.unfinished_since_ns.is_some_and(|since| changed_since(since, state))
+    }
+
+    /// Returns the same for a project whose sounds and videos have these contents. Only a single run
+    /// asks for them: others wait, and then take what the file has.
+    #[must_use]
+    pub fn knowing(&self, uploaded: &BTreeSet<ContentHash>) -> Self {
+        let uploaded = if self.is_single { uploaded.clone() } else { BTreeSet::new() };
+        Self { uploaded, ..self.clone() }
     }
 
     /// Adds to `walk` the files in progress that it didn't find and that the cache knows: they are

@@ -136,7 +136,9 @@ pub fn scan(
         if left && walk.files.get(path).is_some_and(|globs| !globs.is_empty()) {
             content = Err(FileProblem::being_written());
         }
-        let found = if *is_unfinished && content.is_ok() {
+        // Nothing would be uploaded.
+        let is_uploaded = content.as_ref().is_ok_and(|facts| in_progress.uploaded.contains(&facts.hash));
+        let found = if *is_unfinished && content.is_ok() && !is_uploaded {
             waiting.insert((*path).clone());
             SeenFile { content: Err(FileProblem::unfinished()), cached: None }
         } else {

@@ -139,6 +139,11 @@ impl History {
         self.facts.iter()
     }
 
+    /// The bytes of every revision, as far as they are known.
+    pub fn contents(&self) -> impl Iterator<Item = ContentHash> {
+        self.iter().filter_map(|(_, fact)| fact.content)
+    }
+
     /// Every revision in the order in which people count them: by the asset's ordinal, then its ID,
     /// then the version.
     pub fn in_order(&self) -> Vec<(RevisionKey, RevisionFact)> {

@@ -16,7 +16,7 @@ use super::address::Address;
 use super::asset::AssetType;
 use super::forgotten::Forgotten;
 use super::history::Kind;
-use super::ids::{AssetId, Creator};
+use super::ids::{AssetId, ContentHash, Creator};
 use super::observation::{self, NotFound};
 use super::path::ProjectPath;
 use super::phase::{Intent, Phase};
@@ -84,6 +84,9 @@ pub struct KnownAddresses {
     /// Of these those that other machines uploaded, with their files, as long as nobody archived
     /// them by hand.
     pub from_elsewhere: BTreeMap<Address, ProjectPath>,
+    /// The contents of all sounds and videos, whose uploads count against a quota. A file with one of
+    /// them is whole: it was uploaded before.
+    pub with_quota: BTreeSet<ContentHash>,
 }
 
 /// Everything that is known.
@@ -120,7 +123,9 @@ impl Recorded {
         let from_elsewhere = here().filter(|(address, record)| {
             !record.was_uploaded_here() && !record.is_archived_by_hand() && !self.has_nothing(address, record)
         });
+        let with_quota = self.assets.values().filter(|record| record.identity.asset_type.has_upload_quota());
         KnownAddresses {
+            with_quota: with_quota.flat_map(|record| record.history.contents()).collect(),
             all: self.assets.keys().cloned().collect(),
             here: here().map(|(address, _)| address.clone()).collect(),
             from_elsewhere: from_elsewhere

@@ -183,6 +183,7 @@ impl Search<'_> {
         let known = known();
         files::keep_behind_links(&mut walk, &project.root, &selection, &known.here);
         let now_ns = clock::nanoseconds();
+        let in_progress = &in_progress.knowing(&known.with_quota);
         let tell = |seen: files::ScanProgress| {
             let (done, total) = (seen.files_done as u64, seen.files as u64);
             listener(ProgressEvent::Files { done, total, bytes: seen.bytes_done });

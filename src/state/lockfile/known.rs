@@ -10,7 +10,7 @@ use crate::model::recorded::{KnownAddresses, Recorded, Retirement};
 pub(crate) fn known_addresses(ledger: &Ledger) -> KnownAddresses {
     let Ledger { remote, entries, forgotten } = ledger;
     let mut unusual = Ledger::new(remote.clone());
-    let (mut all, mut here, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut all, mut here, mut elsewhere, mut with_quota) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (address, entry) in entries {
         // Every field has a say here, or none.
         let LockfileEntry {
@@ -31,6 +31,9 @@ pub(crate) fn known_addresses(ledger: &Ledger) -> KnownAddresses {
             continue;
         }
         all.push(address.clone());
+        if identity.asset_type.has_upload_quota() {
+            with_quota.extend(history.contents());
+        }
         if *removed {
             continue;
         }
@@ -50,5 +53,6 @@ pub(crate) fn known_addresses(ledger: &Ledger) -> KnownAddresses {
         all: all.into_iter().chain(others.all).collect(),
         here: here.into_iter().chain(others.here).collect(),
         from_elsewhere: elsewhere.into_iter().chain(others.from_elsewhere).collect(),
+        with_quota: with_quota.into_iter().chain(others.with_quota).collect(),
     }
 }
