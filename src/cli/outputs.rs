@@ -17,9 +17,10 @@ use crate::engine::workspace::git::ask::{Tracking, tracking};
 use crate::engine::workspace::outputs::{ChangedAssetId, OutputFile, OutputState, RenderedOutput};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot::{self, PlanPreview};
+use crate::model::shown::foreign;
 use crate::outputs::mark::Maker;
 
-/// How many asset IDs that change are named for an output.
+/// How many asset IDs that change, and keys that leave, are named for an output.
 const LISTED: usize = 5;
 
 /// Writes the outputs, or with `--check` says whether they are as they should be.
@@ -47,7 +48,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &OutputsArgs) -> Resul
 /// Does with one output what was asked for.
 fn settle(output: Printer, target: &ProjectTarget, args: &OutputsArgs, draft: RenderedOutput) -> OutputFile {
     if args.check {
-        return OutputFile { path: draft.path.clone(), state: draft.state() };
+        return OutputFile { path: draft.path.clone(), state: draft.state(), keys_gone: draft.keys_gone_now() };
     }
     let adopted = args.adopt
         && match draft.other_maker() {
@@ -81,7 +82,8 @@ fn show_all(output: Printer, files: &[OutputFile], rehearsal: bool) {
             OutputState::OutOfDate => (TextStyle::Warning, "out of date"),
             OutputState::Refused(_) | OutputState::Failed(_) => (TextStyle::Bad, "not written"),
         };
-        output.line(format!("{} {}", paint(tone, format!("{word:<15}")), file.path));
+        let gone = without(file, output.is_verbose());
+        output.line(format!("{} {}{gone}", paint(tone, format!("{word:<15}")), file.path));
         show_problem(output, file);
     }
     if rehearsal && !output.is_quiet() {
@@ -125,7 +127,8 @@ const NOT_IN_THE_GAME: &str = "Rehearsal: these files are in the emulator's fold
 /// Prints the outputs that were written and those that could not be, after a run.
 pub(super) fn show(output: Printer, files: &[OutputFile]) {
     for file in files.iter().filter(|file| file.state == OutputState::Written) {
-        output.line(format!("{} {}", paint(TextStyle::Good, format!("{:<15}", "wrote")), file.path));
+        let gone = without(file, output.is_verbose());
+        output.line(format!("{} {}{gone}", paint(TextStyle::Good, format!("{:<15}", "wrote")), file.path));
     }
     if is_rehearsal() && written(files).next().is_some() {
         output.line(paint(TextStyle::Quiet, NOT_IN_THE_GAME));
@@ -141,9 +144,16 @@ pub(super) fn show_planned(output: Printer, preview: &PlanPreview, all: bool) {
     let PlanPreview { outputs: drafts, plan, .. } = preview;
     let told = |draft: &&RenderedOutput| draft.state() != OutputState::UpToDate || draft.new_asset_ids(plan) > 0;
     for draft in drafts.iter().filter(told) {
-        let file = OutputFile { path: draft.path.clone(), state: draft.planned_state(plan) };
+        let file = planned(preview, draft);
         let unknown = draft.unknown_asset_ids(plan) as u64;
-        let what = if unknown > 0 { format!(": {} to come", plural(unknown, "asset ID")) } else { String::new() };
+        let to_come = (unknown > 0).then(|| format!("{} to come", plural(unknown, "asset ID")));
+        let gone = file.keys_gone.len() as u64;
+        let leaves = (gone > 0).then(|| {
+            let verb = if gone == 1 { "leaves" } else { "leave" };
+            format!("{} {verb}: {}", plural(gone, "key"), some_of(&file.keys_gone, all))
+        });
+        let what: Vec<String> = to_come.into_iter().chain(leaves).collect();
+        let what = if what.is_empty() { String::new() } else { format!(": {}", what.join(", ")) };
         match file.state.problem() {
             Some(_) => {
                 output.line(format!("{} {}", paint(TextStyle::Bad, format!("{:<15}", "can't write")), file.path))
@@ -157,6 +167,32 @@ pub(super) fn show_planned(output: Printer, preview: &PlanPreview, all: bool) {
         show_problem(output, &file);
         show_changed(output, &preview.changed_asset_ids(draft), all);
     }
+}
+
+/// An output as a sync would leave it.
+fn planned(preview: &PlanPreview, draft: &RenderedOutput) -> OutputFile {
+    OutputFile {
+        path: draft.path.clone(),
+        state: draft.planned_state(&preview.plan),
+        keys_gone: preview.keys_gone(draft),
+    }
+}
+
+/// Says which keys a file lost when it was written, or loses.
+fn without(file: &OutputFile, all: bool) -> String {
+    match file.keys_gone.len() as u64 {
+        0 => String::new(),
+        count => format!(", without {} that it had: {}", plural(count, "key"), some_of(&file.keys_gone, all)),
+    }
+}
+
+/// Returns the first few of these keys, or `all`.
+fn some_of(keys: &[String], all: bool) -> String {
+    let shown = if all { keys.len() } else { LISTED };
+    let named: Vec<_> = keys.iter().take(shown).map(|key| foreign(key)).collect();
+    let more = keys.len().saturating_sub(shown);
+    let and = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{and}", named.join(", "))
 }
 
 /// Prints which asset IDs in an output become others, the first few of them or `all`.
@@ -175,23 +211,24 @@ pub(super) fn documents(files: &[OutputFile]) -> Value {
     files.iter().map(document).collect()
 }
 
-fn document(OutputFile { path, state }: &OutputFile) -> Value {
+fn document(OutputFile { path, state, keys_gone }: &OutputFile) -> Value {
     let problem = state.problem();
     json!({
         "path": path.as_str(),
         "state": state.name(),
         "error": problem.map(|problem| &problem.message),
         "hint": problem.and_then(|problem| problem.hint.as_ref()),
+        "keys_gone": keys_gone,
     })
 }
 
 /// The same for outputs that a sync would write, with how many addresses get another asset ID.
 pub(super) fn planned_documents(preview: &PlanPreview) -> Value {
-    let planned = |draft: &RenderedOutput| {
-        let file = OutputFile { path: draft.path.clone(), state: draft.planned_state(&preview.plan) };
+    let entry = |draft: &RenderedOutput| {
+        let file = planned(preview, draft);
         planned_document(&file, draft.new_asset_ids(&preview.plan), &preview.changed_asset_ids(draft))
     };
-    preview.outputs.iter().map(planned).collect()
+    preview.outputs.iter().map(entry).collect()
 }
 
 /// The same where no address gets another asset ID.

@@ -7,9 +7,11 @@
 //! content and history.
 //!
 //! Read next: [`tree`] for how addresses become keys, [`mod@print`] for the languages, [`quote`]
-//! for keys that are not identifiers, [`mark`] for how a generated file is recognized.
+//! for keys that are not identifiers, [`mark`] for how a generated file is recognized, and
+//! [`mod@keys`] for what it offers to the game's code.
 
 pub(crate) mod file;
+mod keys;
 pub(crate) mod mark;
 mod print;
 mod quote;
@@ -23,6 +25,7 @@ use crate::model::ids::AssetId;
 use crate::model::output::{Language, MissingAsset, Output, ValueForm};
 use crate::model::shown::foreign;
 
+pub(crate) use keys::{KeyPath, keys};
 pub(crate) use tree::Collision;
 
 /// The asset of each address of an output; `None` if it has none yet.

@@ -1,5 +1,7 @@
 //! The text of each output, as tables.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::model::output::{OutputStyle, TypeWidth};
 use crate::model::path::ProjectPath;
@@ -32,6 +34,37 @@ fn check(output: &Output, entries: &[(&str, u64)], expected: &str) {
 }
 
 const SOME: &[(&str, u64)] = &[("sword", 3), ("ui/close.png", 1), ("ui/icons/a-b.png", 2)];
+
+#[test]
+fn the_keys_of_a_file_are_read_back() {
+    let entries = [
+        ("sword", 3),
+        ("ui/close.png", 1),
+        ("ui/icons/say \"hi\".png", 2),
+        ("ui/icons/it's \\ 'a'.png", 4),
+        ("ui/é: = {.png", 5),
+        ("ui/\u{202e}b", 6),
+        ("ui/__proto__", 7),
+        ("ui/none", 0),
+    ];
+    let all = |parts: fn(&str) -> KeyPath| entries.iter().map(|(address, _)| parts(address)).collect();
+    let flat: BTreeSet<KeyPath> = all(|address| vec![address.to_owned()]);
+    let tables: BTreeSet<KeyPath> = all(|address| address.split('/').map(str::to_owned).collect());
+    for path in ["a.luau", "a.ts", "a.d.ts", "a.json"] {
+        for value in [ValueForm::Uri, ValueForm::Id] {
+            for (style, expected) in [(OutputStyle::Flat, &flat), (OutputStyle::Nested, &tables)] {
+                let output = output(path, |output| {
+                    (output.style, output.value, output.missing) = (style, value, MissingAsset::Empty);
+                });
+                let text = render(&output, "assets.toml", &assets(&entries)).unwrap();
+                assert_eq!(keys(output.language, &text), *expected, "{text}");
+                assert_eq!(keys(output.language, &text.replace('\n', "\r\n")), *expected, "{text}");
+            }
+        }
+        let empty = render(&output(path, |_| ()), "assets.toml", &assets(&[])).unwrap();
+        assert!(keys(output(path, |_| ()).language, &empty).is_empty(), "{empty}");
+    }
+}
 
 #[test]
 fn the_first_line_says_where_it_comes_from() {

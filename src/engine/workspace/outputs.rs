@@ -23,7 +23,7 @@ use crate::model::recorded::{Record, Recorded};
 use crate::model::shown::with_causes;
 use crate::outputs::file::{FileComparison, compare, replace};
 use crate::outputs::mark::{self, Maker};
-use crate::outputs::{AssetIds, RenderError, render};
+use crate::outputs::{AssetIds, KeyPath, RenderError, keys, render};
 use crate::plan::current::{for_game, last};
 use crate::plan::{Action, Plan, Step};
 use crate::platform::own_file;
@@ -33,6 +33,8 @@ use crate::platform::own_file;
 pub(crate) struct RenderedOutput {
     /// The path of its file.
     pub path: ProjectPath,
+    /// Its part of the manifest.
+    output: Output,
     /// The addresses that it selects.
     selection: OutputFilter,
     /// Its text and the comparison with the file, or why there is none.
@@ -99,6 +101,9 @@ pub(crate) struct OutputFile {
     /// The path of its file.
     pub path: ProjectPath,
     pub state: OutputState,
+    /// The keys that the file had before and no longer has, with `/` between nested tables: code that
+    /// uses one fails.
+    pub keys_gone: Vec<String>,
 }
 
 /// Returns the asset ID that the game gets for each address of the manifest and of `[existing]`.
@@ -176,7 +181,7 @@ pub(crate) fn draft(
             Ok(comparison) => Ok((text, comparison)),
             Err(error) => Err(OutputProblem { message: with_causes(&error), hint: error.hint(), lacking: Vec::new() }),
         });
-        RenderedOutput { path: output.path.clone(), selection, content, nearer }
+        RenderedOutput { path: output.path.clone(), output: output.clone(), selection, content, nearer }
     };
     manifest.outputs().iter().map(draft).collect()
 }
@@ -272,10 +277,41 @@ impl RenderedOutput {
     pub(crate) fn planned_state(&self, plan: &Plan) -> OutputState {
         let state = self.state();
         let lacking = state.problem().map(|problem| &problem.lacking).filter(|lacking| !lacking.is_empty());
-        let is_awaited = |step: &Step| brings_id(step) || matches!(step.action, Action::Wait { .. });
         let comes = |address: &Address| plan.steps.iter().any(|step| step.address == *address && is_awaited(step));
         let waits = lacking.is_some_and(|lacking| lacking.iter().all(comes));
         if waits { OutputState::OutOfDate } else { state }
+    }
+
+    /// Returns the keys that the file has and that it lacks after `plan`.
+    pub(crate) fn keys_gone(&self, asset_ids: &AssetIds, plan: &Plan) -> Vec<String> {
+        let Ok((_, FileComparison::Differs { maker: Maker::Macadam, content })) = &self.content else {
+            return Vec::new();
+        };
+        let has_id = |address: &Address, asset_id: Option<AssetId>| {
+            asset_id.is_some() || plan.steps.iter().any(|step| step.address == *address && is_awaited(step))
+        };
+        let omits = self.output.missing == MissingAsset::Omit;
+        let stays = |address: &Address, asset_id| self.selection.fits(address) && (!omits || has_id(address, asset_id));
+        let after = asset_ids.iter().filter(|(address, asset_id)| stays(address, **asset_id));
+        let after: AssetIds = after.map(|(address, asset_id)| (address.clone(), *asset_id)).collect();
+        // An asset ID that comes later has its key already.
+        let whole = Output { missing: MissingAsset::Empty, ..self.output.clone() };
+        render(&whole, "", &after).map_or_else(|_| Vec::new(), |text| self.keys_without(content, &text))
+    }
+
+    /// Returns the keys that the file loses if it is written now.
+    pub(crate) fn keys_gone_now(&self) -> Vec<String> {
+        match &self.content {
+            Ok((text, FileComparison::Differs { maker: Maker::Macadam, content })) => self.keys_without(content, text),
+            Ok(_) | Err(_) => Vec::new(),
+        }
+    }
+
+    /// Returns the keys that one text of the output has and a later one lacks.
+    fn keys_without(&self, before: &[u8], after: &str) -> Vec<String> {
+        let language = self.output.language;
+        let before: BTreeSet<KeyPath> = keys(language, &String::from_utf8_lossy(before));
+        before.difference(&keys(language, after)).map(|key| key.join("/")).collect()
     }
 
     /// Returns how many of its addresses get another asset ID by the steps of `plan`.
@@ -308,13 +344,19 @@ impl RenderedOutput {
             }
             _ => self.state(),
         };
-        OutputFile { path: self.path, state }
+        let keys_gone = if state == OutputState::Written { self.keys_gone_now() } else { Vec::new() };
+        OutputFile { path: self.path, state, keys_gone }
     }
 }
 
 /// Whether a step gives its address another asset ID.
 fn brings_id(step: &Step) -> bool {
     matches!(step.action, Action::Create(_) | Action::Replace { .. } | Action::Share { .. })
+}
+
+/// Whether a step gives its address an asset ID, now or later.
+fn is_awaited(step: &Step) -> bool {
+    brings_id(step) || matches!(step.action, Action::Wait { .. })
 }
 
 /// The numbers in a text, among them the asset IDs of an output in any language.

@@ -260,7 +260,8 @@ fn prove_git(project: &Project, proof: &SettledProof, state: GitState) -> Option
 
 impl OpenProof<'_> {
     fn nothing_to_do(&self) -> NothingToDo {
-        let up_to_date = |path: &ProjectPath| OutputFile { path: path.clone(), state: OutputState::UpToDate };
+        let up_to_date =
+            |path: &ProjectPath| OutputFile { path: path.clone(), state: OutputState::UpToDate, keys_gone: Vec::new() };
         let outputs = self.manifest.outputs().iter().map(|output| up_to_date(&output.path)).collect();
         NothingToDo { assets: self.proof.assets, outputs }
     }

@@ -209,6 +209,11 @@ impl PlanPreview {
         self.outputs.iter().any(|draft| draft.planned_state(&self.plan).problem().is_some())
     }
 
+    /// Returns the keys that an output's file loses.
+    pub(crate) fn keys_gone(&self, draft: &RenderedOutput) -> Vec<String> {
+        draft.keys_gone(&self.asset_ids, &self.plan)
+    }
+
     /// Returns the addresses that get another of their asset IDs in an output's file. What a step of
     /// the plan does is left out: the step says it.
     pub(crate) fn changed_asset_ids(&self, draft: &RenderedOutput) -> Vec<ChangedAssetId> {

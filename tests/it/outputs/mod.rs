@@ -108,6 +108,46 @@ fn a_sync_writes_them_and_the_next_one_leaves_them_alone() {
 }
 
 #[test]
+fn the_keys_that_leave_an_output_are_named_before_and_after() {
+    let remote = Remote::start();
+    let policy = "[policy]\nremoved = \"archive\"\narchive_after = \"0d\"\n\n[existing]";
+    let project = project(&MANIFEST.replace("[existing]", policy), &remote);
+    project.write("ui/d.png", png(4));
+    project.write("ui/e.png", png(5));
+    project.sync();
+    // So many are removed at once that the archiving is on hold; one is renamed; one is new.
+    for gone in ["ui/a.png", "ui/d.png", "ui/e.png"] {
+        project.remove(gone);
+    }
+    std::fs::rename(project.file("ui/icons/b.png"), project.file("ui/icons/c.png")).unwrap();
+    project.write("ui/new.png", png(9));
+    let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ") + " ";
+    let told = words(project.run(&["plan"]).expect(0).stdout);
+    for line in [
+        "src/shared/assets.luau: 1 asset ID to come, 4 keys leave: ui/a.png, ui/d.png, ui/e.png, ui/icons/b.png ",
+        "src/shared/assets.d.ts: 1 asset ID to come, 4 keys leave: ui/a.png, ui/d.png, ui/e.png, ui/icons/b.png ",
+        "ui/assets.json: 1 asset ID to come, 4 keys leave: ui/a, ui/d, ui/e, ui/icons/b ",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    let (_, document) = project.json(&["plan"]);
+    assert!(document["actions"].to_string().contains("\"hold\""), "{document:#}");
+    assert_eq!(
+        document["outputs"][2]["keys_gone"],
+        serde_json::json!(["ui/a", "ui/d", "ui/e", "ui/icons/b"]),
+        "{document:#}"
+    );
+    let without = "src/shared/assets.luau, without 4 keys that it had: ui/a.png, ui/d.png, ui/e.png, ui/icons/b.png ";
+    let check = words(project.run(&["outputs", "--check"]).expect(1).stdout);
+    assert!(check.contains(without), "{check}");
+    let told = words(project.run(&["sync", "--once"]).expect(1).stdout);
+    assert!(told.contains(without), "{told}");
+    assert!(project.read(LUAU).contains("ui/new.png"));
+    let (_, document) = project.json(&["sync", "--once"]);
+    assert_eq!(document["outputs"][2]["keys_gone"], serde_json::json!([]), "{document:#}");
+}
+
+#[test]
 fn plan_tells_which_would_change_and_locked_forbids_it() {
     let remote = Remote::start();
     let project = project(MANIFEST, &remote);

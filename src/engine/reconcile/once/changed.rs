@@ -80,7 +80,11 @@ impl SyncRun<'_> {
         let ids: AssetIds = session.state_cache.read(|recorded| outputs::asset_ids(&wanted.desired, recorded));
         let all = manifest.outputs().iter();
         let is_same = manifest.outputs().is_empty() || self.ids_before.as_ref() == Some(&ids);
-        let up_to_date = |output: &Output| OutputFile { path: output.path.clone(), state: OutputState::UpToDate };
+        let up_to_date = |output: &Output| OutputFile {
+            path: output.path.clone(),
+            state: OutputState::UpToDate,
+            keys_gone: Vec::new(),
+        };
         is_same.then(|| all.map(up_to_date).collect())
     }
 

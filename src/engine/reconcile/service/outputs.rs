@@ -49,7 +49,12 @@ impl OutputReporter {
             }
         }
         for file in files.iter().filter(|file| file.state == OutputState::Written) {
-            tracing::info!("wrote the asset IDs into {}", file.path);
+            let gone = match file.keys_gone.len() {
+                0 => String::new(),
+                1 => ", without 1 key that it had".to_owned(),
+                count => format!(", without {count} keys that it had"),
+            };
+            tracing::info!("wrote the asset IDs into {}{gone}", file.path);
         }
         self.problems = problems;
     }
