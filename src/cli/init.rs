@@ -25,7 +25,7 @@ use crate::model::asset::FileFormat;
 use crate::model::desired::{FileSelection, GlobPattern};
 use crate::model::ids::{Creator, UserId};
 use crate::model::output::Output;
-use crate::model::path::ProjectPath;
+use crate::model::path::{PathError, ProjectPath};
 use crate::model::proposed;
 use crate::platform::own_file::{self, How};
 use crate::platform::program;
@@ -88,8 +88,8 @@ pub(super) fn run(
         output: args.output.as_deref().map(with_slashes),
         ..args.clone()
     };
-    if args.output.as_deref().is_some_and(|path| !is_output(path)) {
-        return Err(CommandFailure::new(Exit::Usage, "--output names no file for asset IDs").hint(OUTPUT_ADVICE));
+    if let Some((problem, advice)) = args.output.as_deref().and_then(output_problem) {
+        return Err(CommandFailure::new(Exit::Usage, format!("--output: {problem}")).hint(advice));
     }
     if !manifest.exists() && !args.yes && !starts_anew(output, folder, &root)? {
         return Ok(Exit::Unreconciled);
@@ -316,13 +316,16 @@ fn ask_output(output: Printer) -> Option<String> {
             with_slashes(&ask("A file with the asset IDs for your code, such as src/assets.luau (Enter: none): "));
         match answer.as_str() {
             "" | "n" | "N" | "no" => return None,
-            path if is_output(path) => return Some(answer),
-            _ => output.say(format!("That isn't a file for asset IDs: {OUTPUT_ADVICE}.")),
+            path => match output_problem(path) {
+                None => return Some(answer),
+                Some((problem, advice)) => output.say(format!("That isn't a file for asset IDs: {problem}; {advice}.")),
+            },
         }
     }
 }
 
 const OUTPUT_ADVICE: &str = "write a path whose name ends in .luau, .lua, .ts, .d.ts or .json";
+const PLACE_ADVICE: &str = "run `macadam init` in a folder that has both the assets and the code";
 
 /// Returns a path as the manifest has it: on Windows a person types backslashes.
 fn with_slashes(path: &str) -> String {
@@ -330,8 +333,16 @@ fn with_slashes(path: &str) -> String {
 }
 
 /// Whether a manifest can have this output.
-fn is_output(path: &str) -> bool {
-    ProjectPath::new(path).ok().and_then(Output::new).is_some()
+/// Returns why this can't be the path of an output, and what to do; `None` if it can.
+fn output_problem(path: &str) -> Option<(String, &'static str)> {
+    match ProjectPath::new(path) {
+        Err(error @ (PathError::Parent { .. } | PathError::Absolute { .. })) => Some((error.to_string(), PLACE_ADVICE)),
+        Err(error) => Some((error.to_string(), OUTPUT_ADVICE)),
+        Ok(path) if Output::new(path.clone()).is_none() => {
+            Some((format!("`{path}` doesn't end like a file for asset IDs"), OUTPUT_ADVICE))
+        }
+        Ok(_) => None,
+    }
 }
 
 fn ask(question: &str) -> String {

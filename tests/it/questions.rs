@@ -122,7 +122,15 @@ fn outputs_asks_before_it_overwrites_a_file_of_nobody_it_knows() {
 fn init_asks_again_for_an_output_that_is_none() {
     let project = Project::new("");
     project.remove("assets.toml");
-    project.run(&["init", "--creator", "user:1", "--output", "y"]).expect(64);
+    for (path, words) in [
+        ("y", "`y` doesn't end like a file for asset IDs"),
+        ("../src/ids.luau", "the path `../src/ids.luau` leaves the manifest's folder"),
+        ("../src/ids.luau", "a folder that has both the assets and the code"),
+        ("/src/ids.luau", "relative to the manifest's folder"),
+    ] {
+        let ran = project.run(&["init", "--creator", "user:1", "--output", path]).expect(64);
+        assert!(ran.stderr.contains(words), "{path}: {}", ran.stderr);
+    }
     assert!(!project.file("assets.toml").exists());
     let ran = project.at_terminal(&["init"], "\ny\nsrc/ids.luau\n\n").expect(0).stdout;
     assert!(ran.contains("That isn't a file for asset IDs"), "{ran}");
