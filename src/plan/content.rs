@@ -2,7 +2,7 @@
 
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
-use crate::model::history::{RevisionFact, RevisionKey};
+use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::DisplayName;
 use crate::model::recorded::{Identity, Record, SpentQuota};
@@ -56,7 +56,12 @@ pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &ReadyAddress<'a>) -> Opt
             if !overwrites && drift::holds_archived_by_hand(plan, inputs, record, old) {
                 return None;
             }
-            plan_replace(plan, ready, old, ReplaceCause::ContentChanged(ready.asset_type))
+            let cause = if is_unknown(record, old) {
+                ReplaceCause::ContentUnknown(ready.asset_type, old)
+            } else {
+                ReplaceCause::ContentChanged(ready.asset_type)
+            };
+            plan_replace(plan, ready, old, cause)
         }
     }
 }
@@ -108,7 +113,20 @@ fn plan_replace<'a>(
         hold(plan, &ready.inputs, HoldReason::ReplaceForbidden(cause));
         return None;
     }
-    plan_upload(plan, ready, Some(old), StepReason::Replace(cause))
+    let reason = match cause {
+        ReplaceCause::ContentUnknown(asset_type, asset_id) => {
+            let address = ready.inputs.address.clone();
+            StepReason::ContentUnknown { address, asset_id, replaces: Some(asset_type) }
+        }
+        _ => StepReason::Replace(cause),
+    };
+    plan_upload(plan, ready, Some(old), reason)
+}
+
+/// Returns whether nothing tells what an asset holds. What another tool's files say of one is checked.
+fn is_unknown(record: &Record, asset_id: AssetId) -> bool {
+    let is_unknown = |fact: &RevisionFact| fact.content.is_none() && fact.state != RevisionState::Unverified;
+    record.history.of_asset(asset_id).all(|(_, fact)| is_unknown(fact))
 }
 
 fn plan_upload<'a>(
@@ -210,6 +228,9 @@ fn plan_update<'a>(
     let reason = match fact.content {
         _ if overwrites && drift::is_elsewhere(record, head, fact) => StepReason::Overwrites,
         Some(hash) if hash == ready.facts.hash => StepReason::CurrentAgain,
+        None if is_unknown(record, asset_id) => {
+            StepReason::ContentUnknown { address: inputs.address.clone(), asset_id, replaces: None }
+        }
         Some(_) | None => StepReason::ContentChanged,
     };
     let action = Action::UpdateContent {

@@ -18,6 +18,8 @@ use crate::plan::rule::Rule;
 pub(crate) enum ReplaceCause {
     /// The file changed, and Roblox can't update its type.
     ContentChanged(AssetType),
+    /// Nothing tells what the asset holds, as after an import, and Roblox can't update its type.
+    ContentUnknown(AssetType, AssetId),
     /// Roblox no longer has the asset.
     AssetGone,
     /// It shares an asset whose metadata it wants otherwise.
@@ -53,6 +55,15 @@ pub(crate) enum StepReason {
     ContentKnown(AssetId),
     /// The file changed.
     ContentChanged,
+    /// Nothing tells what the asset holds, as after an import.
+    ContentUnknown {
+        /// The address.
+        address: Address,
+        /// The asset.
+        asset_id: AssetId,
+        /// Its type, if that can't be updated, so that the address gets another asset.
+        replaces: Option<AssetType>,
+    },
     /// A person put the file over a change made outside of Macadam.
     Overwrites,
     /// The newest revision has the file's bytes, but another one is current.
@@ -117,7 +128,9 @@ impl StepReason {
         match self {
             Self::New | Self::NewOwner(_) => Rule::New,
             Self::AssetGone | Self::Replace(ReplaceCause::AssetGone) => Rule::AssetGone,
-            Self::Replace(ReplaceCause::ContentChanged(_)) | Self::ContentChanged => Rule::ContentChanged,
+            Self::Replace(ReplaceCause::ContentChanged(_) | ReplaceCause::ContentUnknown(..))
+            | Self::ContentChanged
+            | Self::ContentUnknown { .. } => Rule::ContentChanged,
             Self::Replace(ReplaceCause::Splits) => Rule::Splits,
             Self::SharesAsset { .. } | Self::SharesUpload { .. } => Rule::SameBytes,
             Self::ContentKnown(_) => Rule::ContentKnown,
@@ -140,6 +153,24 @@ impl StepReason {
     }
 }
 
+/// Says what follows for a file that can't be compared with its asset.
+struct NotCompared {
+    asset_id: AssetId,
+    replaces: Option<AssetType>,
+}
+
+impl fmt::Display for NotCompared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Macadam can't compare asset {} with the file, ", self.asset_id)?;
+        match self.replaces {
+            Some(asset_type) => {
+                write!(f, "and Roblox can't update {}, so it gets a new asset ID", WithArticle(asset_type))
+            }
+            None => f.write_str("so it uploads the file"),
+        }
+    }
+}
+
 impl fmt::Display for StepReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -150,6 +181,14 @@ impl fmt::Display for StepReason {
                 let kind = WithArticle(*asset_type);
                 write!(f, "the file changed; Roblox can't update {kind}, so it gets a new asset ID")
             }
+            Self::Replace(ReplaceCause::ContentUnknown(asset_type, asset_id)) => {
+                write!(f, "{}", NotCompared { asset_id: *asset_id, replaces: Some(*asset_type) })
+            }
+            Self::ContentUnknown { address, asset_id, replaces } => write!(
+                f,
+                "{}; if they are the same, `macadam import {address:#} {asset_id} --content-matches` keeps the asset",
+                NotCompared { asset_id: *asset_id, replaces: *replaces }
+            ),
             Self::Replace(ReplaceCause::Splits) => {
                 f.write_str("it shares an asset but has other metadata, so it gets an asset of its own")
             }

@@ -73,7 +73,8 @@ fn an_import_is_no_drift_though_its_bytes_are_unknown() {
             .fact("b.fbx", 11, 4, |fact| fact.made = made.map(|origin| (NOW, origin)))
             .points_to("b.fbx", 11)
     };
-    let update = "update_content b.fbx 11: the file changed";
+    let update = "update_content b.fbx 11: Macadam can't compare asset 11 with the file, so it uploads the file; if they \
+                  are the same, `macadam import b.fbx 11 --content-matches` keeps the asset";
     check(vec![want("b.fbx", 1)], imported(Some(Origin::Import)), update);
     check(vec![want("b.fbx", 1)], imported(None), update);
     // From a lockfile: a later one that nobody here made.
@@ -83,7 +84,8 @@ fn an_import_is_no_drift_though_its_bytes_are_unknown() {
     check(
         vec![want("a.png", 1)],
         known.points_to("a.png", 10),
-        "replace a.png 10: the file changed; Roblox can't update an Image, so it gets a new asset ID",
+        "replace a.png 10: Macadam can't compare asset 10 with the file, and Roblox can't update an Image, so it gets a \
+         new asset ID; if they are the same, `macadam import a.png 10 --content-matches` keeps the asset",
     );
 }
 

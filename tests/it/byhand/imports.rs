@@ -45,11 +45,36 @@ fn a_model_is_imported_and_updated_by_the_next_sync() {
     project.remove_state();
     let (_, plan) = project.json(&["plan"]);
     assert_eq!(plan["summary"], json!({"update_content": 1, "create": 1}), "{plan:#}");
+    let told = project.run(&["plan"]).expect(0).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let way_on = format!("`macadam import sword {sword} --content-matches`");
+    assert!(told.contains(&format!("can't compare asset {sword} with the file, so it uploads the file")), "{told}");
+    assert!(told.contains(&way_on) && !told.contains("the file changed"), "{told}");
     project.sync();
     assert_eq!(content(&remote, sword), hash(rbxmx("ours").as_bytes()));
     let (_, history) = project.json(&["history", "sword"]);
     assert_eq!(history["revisions"][1]["action"], "update_content");
     is_settled(&remote, &project);
+}
+
+#[test]
+fn the_plan_after_an_import_says_that_the_file_can_not_be_compared_and_how_to_keep_the_asset() {
+    let remote = remote(&[]);
+    let (_, picture) = made_elsewhere(&remote, MANIFEST);
+    let project = project(&remote, MANIFEST);
+    project.run(&["import", "ui/a.png", &picture.to_string()]).expect(0);
+    let reason = |plan: &serde_json::Value| {
+        let actions = plan["actions"].as_array().unwrap();
+        actions.iter().find(|action| action["address"] == "ui/a.png").unwrap()["reason"].as_str().unwrap().to_owned()
+    };
+    let told = reason(&project.json(&["plan"]).1);
+    assert!(
+        told.starts_with(&format!("Macadam can't compare asset {picture} with the file, and Roblox can't")),
+        "{told}"
+    );
+    assert!(told.contains(&format!("`macadam import ui/a.png {picture} --content-matches`")), "{told}");
+    project.sync();
+    project.write("ui/a.png", png(9));
+    assert!(reason(&project.json(&["plan"]).1).starts_with("the file changed"));
 }
 
 #[test]

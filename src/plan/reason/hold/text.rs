@@ -182,6 +182,11 @@ impl fmt::Display for HoldReason {
                     ReplaceCause::ContentChanged(asset_type) => {
                         write!(f, "the file changed and Roblox can't update {}", WithArticle(*asset_type))?;
                     }
+                    ReplaceCause::ContentUnknown(asset_type, asset_id) => write!(
+                        f,
+                        "Macadam can't compare asset {asset_id} with the file, Roblox can't update {}",
+                        WithArticle(*asset_type)
+                    )?,
                     ReplaceCause::AssetGone => f.write_str("Roblox no longer has its asset")?,
                     ReplaceCause::Splits => f.write_str("it shares an asset but has other metadata")?,
                 }
