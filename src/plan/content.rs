@@ -81,6 +81,10 @@ fn plan_current<'a>(
     }
     let goes_back = match record.points_to {
         Some(from) if from != asset_id => {
+            let overwrites = inputs.options.overwrite.contains(inputs.address);
+            if !overwrites && drift::holds_archived_by_hand(plan, inputs, record, from) {
+                return None;
+            }
             let restores = drift::is_known_archived(inputs, record, asset_id);
             let action = Action::PointBack { to: key, from, pinned: false, restores };
             push(plan, inputs, action, StepReason::ContentKnown(asset_id), ready.not_before);

@@ -5,11 +5,12 @@ use crate::model::asset::{AssetType, ContentChange};
 use crate::model::desired::{Desired, DesiredAsset, Pin};
 use crate::model::history::{RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, ContentHash};
-use crate::model::recorded::Record;
+use crate::model::recorded::{Record, Retirement};
 
-/// The revision that `want` is: the pinned one, the one with its bytes, or else the one that it
-/// last was. A picture that moderation rejected or Roblox lost is passed over, as long as there is
-/// another: a game shows the picture of before rather than none.
+/// The revision that `want` is: the pinned one, the one with its bytes (unless a person archived the
+/// one in use, and didn't restore it), or else the one that it last was. A picture that moderation
+/// rejected or Roblox lost is passed over, as long as there is another: a game shows the picture of
+/// before rather than none.
 pub(crate) fn current(want: &DesiredAsset, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
     if let Some(pinned) = pinned(*want.pin, record) {
         return Some(pinned);
@@ -19,7 +20,14 @@ pub(crate) fn current(want: &DesiredAsset, record: &Record) -> Option<(RevisionK
         record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash)
     };
     let wanted = if want.pin.is_some() { None } else { wanted() };
-    wanted.or_else(|| last(record))
+    wanted.filter(|(key, _)| !waits_for_restore(record, key.asset_id)).or_else(|| last(record))
+}
+
+/// Whether the address uses an asset that a person archived, so that a file with the bytes of another
+/// one waits until it is restored.
+fn waits_for_restore(record: &Record, wanted: AssetId) -> bool {
+    let in_use = record.points_to.filter(|in_use| *in_use != wanted);
+    in_use.and_then(|in_use| record.retirements.get(&in_use)).is_some_and(Retirement::is_by_hand)
 }
 
 /// The revision at which a pin holds the asset ID; `None` if it is of no asset that the address had.

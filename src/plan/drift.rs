@@ -138,8 +138,8 @@ pub(super) fn holds_sharing(plan: &mut Plan, inputs: &AddressInputs<'_>, owner: 
     holds
 }
 
-/// Holds a changed file that would get a new asset in place of one that a person archived: that one
-/// is out of use until the person restores it. An archiving outside of Macadam is drift and holds
+/// Holds a changed file that would get another asset, new or earlier, in place of one that a person
+/// archived: that one is out of use until the person restores it. An archiving outside of Macadam is drift and holds
 /// nothing here: the new asset leaves the archived one as it is, and keeps its ID in the history.
 pub(super) fn holds_archived_by_hand(
     plan: &mut Plan,

@@ -207,3 +207,41 @@ fn a_changed_picture_of_an_asset_that_a_person_archived_is_held() {
     assert_eq!(project.sync()["summary"], json!({"replace": 1}));
     is_settled(&remote, &project);
 }
+
+/// A reverted picture has an asset already, which would be in use again.
+#[test]
+fn a_picture_that_goes_back_after_a_person_archived_its_asset_is_held_until_it_is_restored() {
+    let (remote, project) = three(&[]);
+    let manifest = format!(
+        "{MANIFEST}\n[policy]\nreplaced = \"archive\"\narchive_after = \"0d\"\n\n[[outputs]]\npath = \"ids.json\"\n"
+    );
+    project.write("assets.toml", manifest);
+    // So that no archiving is one of suspiciously many.
+    (100..110).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    let first = asset_id(&project, "ui/a.png");
+    let earlier = std::fs::read(project.file("ui/a.png")).unwrap();
+    project.write("ui/a.png", png(77));
+    project.sync();
+    let second = asset_id(&project, "ui/a.png");
+    project.run(&["archive", "ui/a.png"]).expect(0);
+    project.write("ui/a.png", earlier);
+    let is_archived = |id: u64| remote.control().asset(id).unwrap().asset.archived;
+    // Also in a fresh clone.
+    for fresh in [false, true] {
+        if fresh {
+            project.remove_state();
+        }
+        let (code, report) = project.json(&["sync", "--once"]);
+        let held = &report["actions"][0];
+        assert_eq!((code, &held["outcome"], &held["code"]), (1, &json!("held"), &json!("archived")), "{report:#}");
+        assert_eq!((asset_id(&project, "ui/a.png"), is_archived(first), is_archived(second)), (second, true, true));
+        assert!(project.read("ids.json").contains(&format!("rbxassetid://{second}\"")), "{}", project.read("ids.json"));
+    }
+    project.run(&["restore", "ui/a.png"]).expect(0);
+    assert!(!is_archived(second));
+    project.sync();
+    assert_eq!((asset_id(&project, "ui/a.png"), is_archived(first)), (first, false));
+    assert!(project.read("ids.json").contains(&format!("rbxassetid://{first}\"")), "{}", project.read("ids.json"));
+    project.sync();
+    is_settled(&remote, &project);
+}
