@@ -26,6 +26,7 @@ use crate::model::history::{History, Kind, Origin, RevisionFact, RevisionKey, Re
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::metadata::FieldDigests;
 use crate::model::observation::Mismatch;
+use crate::model::policy::LeavePolicy;
 use crate::model::recorded::{Identity, Record, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::plan::current::last;
@@ -61,6 +62,8 @@ pub(crate) enum ImportFit {
         known: bool,
         /// The type, which Roblox doesn't update.
         asset_type: AssetType,
+        /// The policy archives an asset of an address that uses another one.
+        archives: bool,
     },
 }
 
@@ -71,6 +74,7 @@ impl ImportFit {
         (asset_id, asset_type): (AssetId, AssetType),
         known: Option<ContentHash>,
         wanted: ContentHash,
+        policy: LeavePolicy,
     ) -> Self {
         if known == Some(wanted) {
             return Self::Same;
@@ -79,7 +83,7 @@ impl ImportFit {
         let has_file = || record?.current(asset_type, wanted).map(|(key, _)| key.asset_id);
         match has_file().filter(|other| *other != asset_id) {
             Some(stays) if asset_type.on_content_change() == ContentChange::NewAsset => {
-                Self::Unused { stays, known, asset_type }
+                Self::Unused { stays, known, asset_type, archives: policy == LeavePolicy::Archive }
             }
             Some(_) | None => Self::Differs { known },
         }
@@ -95,6 +99,7 @@ impl ImportFit {
 
     /// Returns what a person should know of it; `None` where nothing follows.
     pub(crate) fn note(self, address: &Address, asset_id: AssetId) -> Option<String> {
+        const ARCHIVES: &str = ". Without a pin Macadam archives it like a replaced one (`replaced = \"archive\"`)";
         let or_same = |known: bool| {
             let matching =
                 format!(". If they are the same, use `macadam import {address:#} {asset_id} --content-matches`");
@@ -109,10 +114,11 @@ impl ImportFit {
                 "Macadam can't compare asset {asset_id} with the file of {address}, so the next sync uploads the file{}",
                 or_same(known)
             )),
-            Self::Unused { stays, known, asset_type } => Some(format!(
+            Self::Unused { stays, known, asset_type, archives } => Some(format!(
                 "{address} stays asset {stays}, which has its file: Roblox can't update {} to another content. To use asset {asset_id} all the \
-                 same, pin {address} to it: `macadam history {address:#}` shows its number{}",
+                 same, pin {address} to it: `macadam history {address:#}` shows its number{}{}",
                 WithArticle(asset_type),
+                archives.then_some(ARCHIVES).unwrap_or_default(),
                 or_same(known)
             )),
         }
@@ -299,7 +305,8 @@ pub(crate) async fn import(
     let said = wish.content_matches.then_some(content);
     let fit = context.state_cache.read(|recorded| {
         let known = of_others(recorded, key).and_then(|fact| fact.content).or(said);
-        ImportFit::of(recorded.assets.get(address), (asset_id, asset_type), known, content)
+        let policy = desired.policy.replaced;
+        ImportFit::of(recorded.assets.get(address), (asset_id, asset_type), known, content, policy)
     });
     before_writing(fit);
     let identity = Identity { asset_type, creator: want.creator, privacy: want.privacy, path: want.path.clone() };

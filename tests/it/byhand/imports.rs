@@ -322,6 +322,20 @@ fn an_imported_picture_with_other_content_than_the_file_does_not_pretend_to_be_u
 }
 
 #[test]
+fn an_import_that_is_not_used_says_that_the_policy_archives_it() {
+    let remote = remote(&[]);
+    let (_, picture) = made_elsewhere(&remote, MANIFEST);
+    for (policy, is_said) in [("", false), ("\n[policy]\nreplaced = \"archive\"\n", true)] {
+        let project = project(&remote, &format!("{MANIFEST}{policy}"));
+        project.write("ui/a.png", png(9));
+        project.sync();
+        let Ran { stdout, stderr, .. } = project.run(&["import", "ui/a.png", &picture.to_string()]).expect(0);
+        let said = format!("{stderr}{stdout}").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(said.contains("Without a pin Macadam archives it like a replaced one"), is_said, "{said}");
+    }
+}
+
+#[test]
 fn a_rehearsal_imports_from_the_emulators_world() {
     let project = Project::new(MANIFEST);
     project.write("sword.rbxmx", rbxmx("1"));
