@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::open::{Root, is_guarded};
 use crate::model::path::ProjectPath;
+use crate::platform::own_file;
 
 /// The files below a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,7 +28,11 @@ pub(crate) fn list(root: &Path, folder: &str) -> Listed {
             return listed;
         }
     };
-    let mut open = vec![folder.trim_matches('/').to_owned()];
+    let folder = folder.trim_matches('/');
+    if !is_inside(&root, folder) {
+        return listed;
+    }
+    let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {
         let place = if folder.is_empty() { root.join("") } else { root.join(&folder) };
         match place.read_dir() {
@@ -39,6 +44,13 @@ pub(crate) fn list(root: &Path, folder: &str) -> Listed {
     }
     listed.files.sort();
     listed
+}
+
+/// Returns whether a folder lies in the project: neither `..` nor a link leads out of it.
+fn is_inside(root: &Root, folder: &str) -> bool {
+    let is_path = folder.is_empty() || ProjectPath::new(folder).is_ok();
+    let place = |folder: &str| own_file::resolved(&root.join(folder));
+    is_path && matches!((place(folder), place("")), (Ok(place), Ok(top)) if place.starts_with(&top))
 }
 
 fn read(entries: ReadDir, folder: &str, open: &mut Vec<String>, listed: &mut Listed) {
@@ -89,5 +101,20 @@ mod tests {
         assert_eq!(names(""), ["a/.c/d.png", "a/b.png", "g.png"]);
         assert_eq!(names("nowhere"), [""; 0]);
         assert_eq!(names("g.png"), [""; 0]);
+    }
+
+    #[test]
+    fn nothing_outside_of_the_project_is_listed() {
+        let folder = Folder::with(&[("game/a.png", b"x".as_slice()), ("secret/b.png", b"x")]);
+        let game = folder.path().join("game");
+        let names = |below: &str| list(&game, below).files.into_iter().map(|path| path.as_str().to_owned());
+        assert_eq!(names("../secret").collect::<Vec<_>>(), [""; 0]);
+        assert_eq!(names("..").collect::<Vec<_>>(), [""; 0]);
+        assert_eq!(names("").collect::<Vec<_>>(), ["a.png"]);
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(folder.path().join("secret"), game.join("link")).unwrap();
+            assert_eq!(names("link").collect::<Vec<_>>(), [""; 0]);
+        }
     }
 }
