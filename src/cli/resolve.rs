@@ -27,7 +27,7 @@ use crate::model::minute::Minute;
 use crate::model::request::{Request, Resolution};
 use crate::plan::{PlanOptions, current};
 use crate::platform::clock;
-use crate::state::uploads_stop::{self, UploadsStop};
+use crate::state::stoppage::{self, Stoppage, StoppedWork};
 
 impl From<RepairError> for CommandFailure {
     fn from(error: RepairError) -> Self {
@@ -213,7 +213,9 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
             return Err(RetryError::Partly { done: 0, not: not.to_vec() }.into());
         }
         if eligible.is_empty() {
-            if let Some(stop) = tokio::task::block_in_place(|| uploads_stop::read(&target.project.state)) {
+            if let Some(stop) =
+                tokio::task::block_in_place(|| stoppage::read(&target.project.state, StoppedWork::Uploads))
+            {
                 return Err(retry_after(&target, &stop));
             }
             let message = "there is nothing to retry: Roblox refused no asset, and none waits for another try";
@@ -256,8 +258,8 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
 }
 
 /// What to do where Roblox refused no single asset, but the key.
-fn retry_after(target: &ProjectTarget, stop: &UploadsStop) -> CommandFailure {
-    let UploadsStop { since, message, hint } = stop;
+fn retry_after(target: &ProjectTarget, stop: &Stoppage) -> CommandFailure {
+    let Stoppage { since, message, hint } = stop;
     let again = match is_served(target) {
         Ok(true) => {
             "the running `macadam sync` tries it again with its next look, or at once when it is told to reload"

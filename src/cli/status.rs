@@ -28,7 +28,7 @@ use crate::plan::Drift;
 use crate::plan::reason::why_text;
 use crate::plan::retirement::ScheduledArchiving;
 use crate::platform::clock;
-use crate::state::uploads_stop::{self, UploadsStop};
+use crate::state::stoppage::{self, Stoppage, StoppedWork};
 
 /// Stands under an address.
 const INDENT: &str = "    ";
@@ -52,15 +52,18 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
         }
         rows.retain(|row| addresses.contains(&row.address));
     }
-    let stopped = uploads_stop::read(&target.project.state);
+    let stopped = |work| stoppage::read(&target.project.state, work);
+    let (uploads, publishing) = (stopped(StoppedWork::Uploads), stopped(StoppedWork::Publishing));
     if output.is_json() {
         let lost = lost_lockfile.map(|LostLockfile { reason, hint }| json!({ "reason": reason, "hint": hint }));
         let rows: Vec<Value> = rows.iter().map(row_json).collect();
-        let stopped = stopped.map(|UploadsStop { since, message, hint }| {
-            json!({ "since": since.to_string(), "message": message, "hint": hint })
-        });
-        let warnings = document::warnings(&notes);
-        output.document(&json!({ "assets": rows, "lost_lockfile": lost, "stopped": stopped, "warnings": warnings }));
+        output.document(&json!({
+            "assets": rows,
+            "lost_lockfile": lost,
+            "stopped": uploads.as_ref().map(stoppage_json),
+            "unpublished": publishing.as_ref().map(stoppage_json),
+            "warnings": document::warnings(&notes),
+        }));
         return Ok(Exit::Success);
     }
     warnings::warn(output, &notes);
@@ -70,12 +73,16 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
         output.warning(format!("Macadam uploads nothing new, because {reason}"));
         output.warning(hint);
     }
-    if let Some(UploadsStop { since, message, hint }) = stopped {
+    for Stoppage { since, message, hint } in uploads.into_iter().chain(publishing) {
         output.warning(format!("{message} (since {})", Minute(since)));
         output.warning(hint);
     }
     warnings::warn_of_untracked(output, &notes);
     Ok(Exit::Success)
+}
+
+fn stoppage_json(Stoppage { since, message, hint }: &Stoppage) -> Value {
+    json!({ "since": since.to_string(), "message": message, "hint": hint })
 }
 
 /// A command about an asset that isn't uploaded, with what is in the way where a sync alone doesn't

@@ -14,8 +14,8 @@ pub(crate) mod handle;
 pub(crate) mod lock;
 pub(crate) mod lockfile;
 mod spelling;
+pub(crate) mod stoppage;
 pub(crate) mod store;
-pub(crate) mod uploads_stop;
 pub(crate) mod write_lock;
 
 pub use error::StateError;

@@ -108,6 +108,7 @@ pub struct Metrics {
     synced_after: Histogram,
     last_success: OptionalGauge,
     key_expiry: OptionalGauge,
+    on_change_failing: OptionalGauge,
     passes: Family<ScopeLabel, Counter>,
     planned: Counter,
     scanned: Counter,
@@ -136,6 +137,7 @@ impl Metrics {
             synced_after: Histogram::new(SYNCED_BUCKETS),
             last_success: Family::default(),
             key_expiry: Family::default(),
+            on_change_failing: Family::default(),
             passes: Family::default(),
             planned: Counter::default(),
             scanned: Counter::default(),
@@ -164,6 +166,7 @@ impl Metrics {
             synced_after,
             last_success,
             key_expiry,
+            on_change_failing,
             passes,
             planned,
             scanned,
@@ -180,6 +183,11 @@ impl Metrics {
             "key_expiry_timestamp_seconds",
             "When the API key expires, in Unix seconds; absent when that is not known",
             key_expiry.clone(),
+        );
+        registry.register(
+            "on_change_failing_since_timestamp_seconds",
+            "Since when the command of --on-change fails, in Unix seconds; absent while it doesn't",
+            on_change_failing.clone(),
         );
         registry.register("assets", "Assets by state", assets.clone());
         registry.register("drifted_assets", "Assets that somebody else changed at Roblox", drifted.clone());
@@ -271,12 +279,12 @@ impl Metrics {
 
     /// Sets when the API key expires, in Unix seconds; `None` if it is unknown or never.
     pub fn set_key_expiry(&self, unix: Option<u64>) {
-        match unix {
-            Some(unix) => {
-                self.key_expiry.get_or_create(&[]).set(unix);
-            }
-            None => self.key_expiry.clear(),
-        }
+        set_or_clear(&self.key_expiry, unix);
+    }
+
+    /// Sets since when the command of `--on-change` fails, in Unix seconds; `None` if it doesn't.
+    pub fn set_on_change_failing(&self, unix: Option<u64>) {
+        set_or_clear(&self.on_change_failing, unix);
     }
 
     /// Counts a pass of the reconciler over so many assets: `all`, or a `part` of them.
@@ -300,6 +308,15 @@ impl Metrics {
         let mut text = String::new();
         prometheus_text::encode(&mut text, &self.registry).expect("writing to a string cannot fail");
         text
+    }
+}
+
+fn set_or_clear(gauge: &OptionalGauge, value: Option<u64>) {
+    match value {
+        Some(value) => {
+            gauge.get_or_create(&[]).set(value);
+        }
+        None => gauge.clear(),
     }
 }
 

@@ -86,6 +86,7 @@ mod systemd;
 mod tidy;
 mod uncommitted;
 mod underway;
+mod unpublished;
 mod unreported;
 mod urgency;
 mod version;

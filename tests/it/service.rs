@@ -118,7 +118,7 @@ impl<'a> Service<'a> {
     }
 
     /// Where `--listen` is, from the log.
-    fn address(&self) -> String {
+    pub fn address(&self) -> String {
         self.says("listening on http://");
         let log = self.log();
         let (_, rest) = log.split_once("listening on http://").unwrap();
@@ -133,7 +133,7 @@ impl Drop for Service<'_> {
     }
 }
 
-fn get(address: &str, path: &str) -> (u16, String) {
+pub fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();

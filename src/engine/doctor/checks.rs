@@ -5,6 +5,7 @@
 
 mod disks;
 mod git_work;
+mod stoppages;
 mod watching;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub(super) use self::disks::disks;
 pub(super) use self::git_work::git_work;
+pub(super) use self::stoppages::on_change;
 pub(super) use self::watching::watching;
 use super::check_result::{CheckResult, CheckTopic};
 use super::facts::{
@@ -24,6 +26,7 @@ use crate::engine::remote::key::{self, KeyVerdict};
 use crate::engine::remote::remote_clock::{self, ClockOffset, SET_CLOCK};
 use crate::engine::report::run_report::Stop;
 use crate::engine::workspace::git::ask::Tracking;
+use crate::engine::workspace::git::unpushed::UnpushedCommit;
 use crate::engine::workspace::unfinished_merge::UnfinishedMerge;
 use crate::manifest::Diagnostic;
 use crate::model::ids::Creator;
@@ -392,6 +395,16 @@ fn tracking(known: &KnownToGit, name: &str, publishing: Publishing) -> Option<Ch
     }
 }
 
+/// Whether the branch that other machines get has the lockfile `name`.
+fn unpushed(known: &KnownToGit, name: &str) -> Option<CheckResult> {
+    let UnpushedCommit { commit, upstream } = known.unpushed.as_ref()?;
+    Some(CheckResult::warning(
+        CheckTopic::Git,
+        format!("the commit {commit} with {name} is not on {}", foreign(upstream)),
+        "`git push`: a machine that gets the branch without it uploads the same files again",
+    ))
+}
+
 /// Git's part in the lockfile `name`.
 pub(super) fn git(found: &GitFacts, name: &str, publishing: Publishing) -> Vec<CheckResult> {
     let topic = CheckTopic::Git;
@@ -412,7 +425,7 @@ pub(super) fn git(found: &GitFacts, name: &str, publishing: Publishing) -> Vec<C
             results.push(CheckResult::unchecked(topic, message));
         }
         Some(merge) => results.push(CheckResult::error(topic, merge.message(name), Some(merge.hint(name)))),
-        None => results.extend(tracking(known, name, publishing)),
+        None => results.extend(tracking(known, name, publishing).or_else(|| unpushed(known, name))),
     }
     if known.merge.as_deref() != Some("macadam") {
         results.push(CheckResult::warning(

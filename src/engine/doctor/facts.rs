@@ -11,6 +11,7 @@ use crate::cloud::wire::key::KeyFacts;
 use crate::engine::workspace::gather::Gathered;
 use crate::engine::workspace::git::ask::{self, Tracking};
 use crate::engine::workspace::git::tracked;
+use crate::engine::workspace::git::unpushed::{UnpushedCommit, unpushed};
 use crate::engine::workspace::git::work_tree;
 use crate::engine::workspace::outputs::OutputState;
 use crate::engine::workspace::project::Project;
@@ -147,6 +148,8 @@ pub(super) struct KnownToGit {
     pub exists: bool,
     /// Whether it differs from the checked-out commit.
     pub is_modified: bool,
+    /// The commit of it that the branch's upstream lacks.
+    pub unpushed: Option<UnpushedCommit>,
     /// The merge of it that isn't finished.
     pub unfinished_merge: Option<UnfinishedMerge>,
     /// The clone has only the newest commits.
@@ -269,6 +272,7 @@ pub(super) fn git(project: &Project) -> GitFacts {
             tracking,
             exists: now.is_some(),
             is_modified,
+            unpushed: unpushed(&project.lockfile)?,
             unfinished_merge: unfinished_merge::look(project)?,
             is_shallow: tracked::is_in_shallow_clone(&project.lockfile)?,
             merge: attributes.into_iter().next().flatten(),

@@ -30,6 +30,7 @@ use crate::model::recorded::KnownAddresses;
 use crate::model::shown::with_causes;
 use crate::plan::PlanOptions;
 use crate::platform::{clock, mount};
+use crate::state::stoppage::{self, StoppedWork};
 use check_result::{CheckResult, CheckTopic};
 use facts::{KeyLookup, Publishing};
 
@@ -122,6 +123,8 @@ pub(crate) fn local(project: &Project, remote: &str, is_local: bool, listener: &
     results.extend(checks::lockfile(&lockfile));
     let git = facts::git(project);
     results.extend(checks::git(&git, &lockfile.name, Publishing::of(&lockfile, is_local)));
+    let publishing = stoppage::read(&project.state, StoppedWork::Publishing);
+    results.extend(checks::on_change(publishing.as_ref()));
     results.extend(checks::git_work(git::busy(&project.root).as_ref()));
     results.append(&mut untracked);
     if let Some(gathered) = gathered {

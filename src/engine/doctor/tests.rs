@@ -200,6 +200,7 @@ fn git_must_track_and_merge_the_lockfile() {
                 tracking,
                 exists: true,
                 is_modified,
+                unpushed: None,
                 unfinished_merge: None,
                 is_shallow: false,
                 merge,
@@ -219,13 +220,23 @@ fn git_must_track_and_merge_the_lockfile() {
     let of_merge = |exists, unfinished_merge| {
         let (merge, driver) = (merge.map(str::to_owned), driver.map(str::to_owned));
         let (tracking, is_modified) = (Tracking::Tracked, true);
-        let known = KnownToGit { tracking, exists, is_modified, unfinished_merge, is_shallow: false, merge, driver };
+        let unpushed = None;
+        let known =
+            KnownToGit { tracking, exists, is_modified, unpushed, unfinished_merge, is_shallow: false, merge, driver };
         checks::git(&GitFacts::Known(known), "a.lock.toml", Publishing::Usual)
     };
     let clone = |is_shallow, archives| {
         let (tracking, is_modified, merge, driver) = (Tracking::Tracked, false, None, None);
-        let known =
-            KnownToGit { tracking, exists: true, is_modified, unfinished_merge: None, is_shallow, merge, driver };
+        let known = KnownToGit {
+            tracking,
+            exists: true,
+            is_modified,
+            unpushed: None,
+            unfinished_merge: None,
+            is_shallow,
+            merge,
+            driver,
+        };
         Vec::from_iter(checks::shallow_clone(&GitFacts::Known(known), archives))
     };
     check(&clone(true, true), "git warning", "git fetch --unshallow");
@@ -239,6 +250,7 @@ fn git_must_track_and_merge_the_lockfile() {
             tracking,
             exists: true,
             is_modified: true,
+            unpushed: None,
             unfinished_merge: None,
             is_shallow: false,
             merge: merge.map(str::to_owned),

@@ -5,32 +5,32 @@
 //! a time, and a change during a run causes one more. A failure never stops the service: it is
 //! logged, counted and tried again, with a longer wait each time. The command sees no credential.
 //! Read next: [`schedule`] for when it runs, [`shipped`] for the command that ships with Macadam,
-//! [`merged`] for what it may change.
+//! [`merged`] for what it may change, [`failure`] for what is written down while it fails.
 
+mod environment;
+mod failure;
 pub(crate) mod merged;
 mod output;
 mod schedule;
 mod shipped;
 
-use std::ffi::OsString;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use self::environment::{environment, has_line_break};
 use self::output::{Allowance, Lines};
 use self::schedule::Schedule;
 use self::shipped::Shipped;
-use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
 use crate::platform::clock;
-use crate::platform::process::{self, Shell, ShellEnvironment};
-use crate::telemetry::systemd;
+use crate::platform::process::{self, Shell};
 
 /// The limit of one run. A commit and a push take seconds; a longer run waits for something that
 /// never comes, such as a password.
@@ -53,11 +53,6 @@ const LEAST_AFTER_SIGNAL: Duration = Duration::from_secs(3);
 /// The longest wait for the output to close after the command's end. A process that it left running
 /// may hold the pipe open.
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
-
-/// Variables that the command must not see: credentials, and those that systemd sets for this
-/// process alone.
-const HIDDEN: &[&str] =
-    &["ROBLOX_API_KEY", "ROBLOX_OAUTH_TOKEN", "CREDENTIALS_DIRECTORY", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
 /// The command and its environment.
 #[derive(Debug, Clone)]
@@ -100,6 +95,8 @@ struct RunCounters {
     changes: AtomicU64,
     /// The value of `changes` when the last successful run began.
     covered: AtomicU64,
+    /// When the first of the failures in a row ended.
+    failing_since: Mutex<Option<Timestamp>>,
     /// Notified at the end of each run.
     ended: Notify,
 }
@@ -108,6 +105,11 @@ impl RunCounters {
     fn is_up_to_date(&self) -> bool {
         let changes = self.changes.load(Ordering::SeqCst);
         changes > 0 && self.covered.load(Ordering::SeqCst) == changes
+    }
+
+    fn ended(&self, succeeded: bool) {
+        let mut since = self.failing_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if succeeded { None } else { since.or_else(|| Some(clock::now())) };
     }
 }
 
@@ -156,6 +158,16 @@ impl OnChange {
     /// Returns whether a successful run began after the last change.
     pub(crate) fn is_up_to_date(&self) -> bool {
         self.counters.is_up_to_date()
+    }
+
+    /// Returns since when the command fails; `None` if it succeeded when it last ran, or never ran.
+    pub(crate) fn failing_since(&self) -> Option<Timestamp> {
+        *self.counters.failing_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that it failed since then in an earlier process, and didn't succeed since.
+    pub(crate) fn fails_since(&self, since: Timestamp) {
+        *self.counters.failing_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(since);
     }
 
     /// Returns after the next end of a run, or at once if a run has ended since the last call.
@@ -233,6 +245,7 @@ async fn run_task(
             if succeeded {
                 counters.covered.store(covered, Ordering::SeqCst);
             }
+            counters.ended(succeeded);
             counters.ended.notify_one();
             let count = if succeeded { &counters.succeeded } else { &counters.failed };
             count.fetch_add(1, Ordering::Relaxed);
@@ -289,6 +302,23 @@ fn end_of(patience: Duration, limits: TimeLimits) -> Duration {
 pub(crate) async fn run_once(
     setting: &CommandSettings,
     paths: &[PathBuf],
+    signalled: watch::Receiver<Option<Duration>>,
+    print: LineSink<'_>,
+) -> Result<(), String> {
+    let mut last_line = None;
+    let mut kept = |line: String| {
+        last_line = Some(line.clone());
+        print(line);
+    };
+    let ended = run_limited(setting, paths, signalled, &mut kept).await;
+    failure::keep(setting, ended.as_ref().err().map(String::as_str), last_line).await;
+    ended
+}
+
+/// Does what [`run_once`] does, and writes nothing down.
+async fn run_limited(
+    setting: &CommandSettings,
+    paths: &[PathBuf],
     mut signalled: watch::Receiver<Option<Duration>>,
     print: LineSink<'_>,
 ) -> Result<(), String> {
@@ -324,7 +354,7 @@ pub(crate) async fn may_publish(
     print: LineSink<'_>,
 ) -> Result<(), String> {
     let Some(command) = shipped::check_of(&setting.command) else { return Ok(()) };
-    run_once(&CommandSettings { command, ..setting.clone() }, paths, signalled, print).await
+    run_limited(&CommandSettings { command, ..setting.clone() }, paths, signalled, print).await
 }
 
 /// Runs the service's command once and logs its output. Returns whether it succeeded.
@@ -336,7 +366,9 @@ async fn logged(
     allowance: &mut Allowance,
 ) -> bool {
     let begun = clock::elapsed();
+    let mut last_line = None;
     let mut log = |line: String| {
+        last_line = Some(line.clone());
         if allowance.admit(clock::elapsed()) {
             tracing::info!("on-change: {line}");
         }
@@ -351,6 +383,7 @@ async fn logged(
         Ok(()) => tracing::info!(files = paths.len(), seconds, "on-change: done"),
         Err(why) => tracing::warn!(seconds, "on-change: {why}"),
     }
+    failure::keep(setting, ended.as_ref().err().map(String::as_str), last_line).await;
     ended.is_ok()
 }
 
@@ -449,52 +482,6 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, lines: mpsc::Sender<String
     if let Some(line) = cutter.end() {
         let _ = lines.send(line).await; // the receiver may be gone
     }
-}
-
-fn has_line_break(path: &Path) -> bool {
-    absolute(path).as_os_str().as_encoded_bytes().contains(&b'\n')
-}
-
-fn environment(setting: &CommandSettings, paths: &[PathBuf], shipped: Option<&Shipped>) -> ShellEnvironment {
-    let CommandSettings { command: _, project, hidden } = setting;
-    let mut changed = OsString::new();
-    for path in paths {
-        if !changed.is_empty() {
-            // Many file names have spaces. Those with a line break were refused.
-            changed.push("\n");
-        }
-        changed.push(absolute(path));
-    }
-    let mut with = vec![
-        ("MACADAM_CHANGED", changed),
-        ("MACADAM_MANIFEST", absolute(&project.manifest).into()),
-        ("MACADAM_LOCKFILE", absolute(&project.lockfile).into()),
-    ];
-    // Where git looks for itself, files in the project may lead it to another repository.
-    let repository = git::own_folder(&project.root).map(|folder| ("MACADAM_GIT_DIR", absolute(&folder).into()));
-    with.extend(repository);
-    with.extend(shipped.map(Shipped::variables).into_iter().flatten());
-    ShellEnvironment {
-        with,
-        without: HIDDEN
-            .iter()
-            .chain(&systemd::NOT_FOR_CHILDREN)
-            .map(|name| (*name).to_owned())
-            .chain(hidden.iter().cloned())
-            .collect(),
-    }
-}
-
-/// Returns an absolute path: the command may change its folder before it uses one. On Windows it has
-/// `/` between its parts, which every program there takes and `sh` needs.
-fn absolute(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_: io::Error| path.to_owned());
-    #[cfg(windows)]
-    let path = match path.to_str() {
-        Some(text) => text.replace('\\', "/").into(),
-        None => path,
-    };
-    path
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl Shipped {
             variables.push(("PATH", path));
         }
         if let (None, Ok(program)) = (env::var_os("MACADAM"), env::current_exe()) {
-            variables.push(("MACADAM", super::absolute(&program).into()));
+            variables.push(("MACADAM", super::environment::absolute(&program).into()));
         }
         variables
     }

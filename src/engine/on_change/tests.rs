@@ -5,6 +5,7 @@
 use super::*;
 
 use std::fs;
+use std::path::Path;
 
 const LIMITS: TimeLimits =
     TimeLimits { run: Duration::from_secs(60), grace: Duration::from_secs(20), last: Duration::from_secs(20) };

@@ -34,6 +34,7 @@ mod incomplete;
 mod lfs_pointers;
 pub(crate) mod since;
 pub(crate) mod tracked;
+pub(crate) mod unpushed;
 mod work;
 
 pub(super) use incomplete::may_lack_history;

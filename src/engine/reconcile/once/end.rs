@@ -15,7 +15,7 @@ use crate::model::recorded::Recorded;
 use crate::model::shown::with_causes;
 use crate::platform::clock;
 use crate::state::lockfile::LockfileError;
-use crate::state::uploads_stop;
+use crate::state::stoppage::{self, StoppedWork};
 
 impl SyncRun<'_> {
     /// Writes the lockfile and the learned limits while steps are in progress. They are awaited
@@ -88,7 +88,8 @@ impl SyncRun<'_> {
         let stopped = context.uploads_stop();
         // Else what stopped uploads before may not have been tried again.
         if stopped.is_some() || (self.options.stop.why().is_none() && !is_part) {
-            tokio::task::block_in_place(|| uploads_stop::write(&session.project.state, stopped, clock::now()));
+            let state = &session.project.state;
+            tokio::task::block_in_place(|| stoppage::write(state, StoppedWork::Uploads, stopped, clock::now()));
         }
         self.report.stop = self.options.stop.why();
         if let Some(Stop::Defect { .. }) = self.report.stop {

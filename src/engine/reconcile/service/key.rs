@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Service, ServiceError, context};
 use crate::engine::report::run_report::Stop;
 use crate::platform::clock;
-use crate::state::uploads_stop;
+use crate::state::stoppage::{self, StoppedWork};
 
 impl Service<'_> {
     /// Reacts to the reason why work has to stop, wherever it was found.
@@ -34,7 +34,7 @@ impl Service<'_> {
         let may_be_over = stopped.is_none() && is_idle && self.needs.is_settled();
         if self.uploads_stop != stopped && (stopped.is_some() || may_be_over) {
             let state = &self.reconciler.session.project.state;
-            tokio::task::block_in_place(|| uploads_stop::write(state, stopped.clone(), clock::now()));
+            tokio::task::block_in_place(|| stoppage::write(state, StoppedWork::Uploads, stopped.clone(), clock::now()));
             self.uploads_stop = stopped;
         }
     }

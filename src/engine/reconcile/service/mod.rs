@@ -53,9 +53,11 @@ use crate::engine::workspace::outputs::ours;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::manifest::{Diagnostic, Manifest};
+use crate::model::minute::Minute;
 use crate::model::missing_lockfile::Lost;
 use crate::platform::clock;
-use crate::state::{StateError, uploads_stop};
+use crate::state::StateError;
+use crate::state::stoppage::{self, StoppedWork};
 
 /// The lockfile is written at most this long after an outcome.
 const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
@@ -200,11 +202,17 @@ pub(crate) async fn serve(
     let queue = RequestQueue::open(session);
     if let Some(on_change) = &on_change {
         manifest.webhook_env().into_iter().for_each(|variable| on_change.hide(variable));
+    }
+    let state = &session.project.state;
+    match on_change.as_ref().filter(|_| session.lockfile.is_unreported()) {
         // In an earlier process the command failed, or was cut off.
-        if session.lockfile.is_unreported() {
+        Some(on_change) => {
+            let failed = tokio::task::block_in_place(|| stoppage::read(state, StoppedWork::Publishing));
+            failed.into_iter().for_each(|stoppage| on_change.fails_since(stoppage.since));
             let outputs = tokio::task::block_in_place(|| ours(&session.project, &manifest));
             on_change.changed(std::iter::once(session.project.lockfile.clone()).chain(outputs));
         }
+        None => tokio::task::block_in_place(|| stoppage::write(state, StoppedWork::Publishing, None, clock::now())),
     }
     let times = Times {
         interval: now + setting.interval,
@@ -220,7 +228,7 @@ pub(crate) async fn serve(
         quiet: None,
     };
     let needs = Needs { scan: true, all: true, ..Needs::default() };
-    let uploads_stop = tokio::task::block_in_place(|| uploads_stop::read(&session.project.state));
+    let uploads_stop = tokio::task::block_in_place(|| stoppage::read(&session.project.state, StoppedWork::Uploads));
     let uploads_stop = uploads_stop.map(|stop| (stop.message, stop.hint));
     let mut reconciler = Reconciler::new(session, context, setting.interval);
     reconciler.find_parts();
@@ -282,6 +290,8 @@ impl Service<'_> {
         loop {
             self.act().await?;
             self.keep_uploads_stop();
+            let failing_since = self.on_change.as_ref().and_then(OnChange::failing_since);
+            self.observability.metrics.set_on_change_failing(failing_since.map(|at| at.as_second().unsigned_abs()));
             // The watchdog takes a disk that hangs for a loop that hangs.
             if !self.reconciler.hangs(clock::elapsed(), DEADLINE) {
                 self.observability.progress(&self.health());
@@ -471,6 +481,8 @@ impl Service<'_> {
         let is_forbidden = self.refused.is_none() && self.reconciler.context.uploads_stop().is_some();
         degraded.extend(is_forbidden.then(|| "the key has no access to an owner".to_owned()));
         degraded.extend(self.unreadable.as_ref().map(|_| "the lockfile can't be used".to_owned()));
+        let failing_since = self.on_change.as_ref().and_then(OnChange::failing_since);
+        degraded.extend(failing_since.map(|at| format!("the command of --on-change fails since {}", Minute(at))));
         degraded.extend(self.observability.waits_long().then(|| "git's work here doesn't end".to_owned()));
         degraded.extend(self.failing.map(|reason| reason.cause().to_owned()));
         degraded.extend(self.invalid.as_ref().map(|_| "the manifest is not valid".to_owned()));

@@ -1,0 +1,106 @@
+//! Why a part of the work stands still, and since when: uploads that Roblox refuses, or a command of
+//! `--on-change` that fails.
+//!
+//! A file for each beside the state, for commands that only read: no address has such a failure for
+//! itself, so the database has none. It serves messages alone. Whoever syncs writes it, and removes it
+//! once it no longer holds.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::platform::own_file;
+
+/// The most bytes to read of one.
+const MAX_BYTES: u64 = 16 << 10;
+
+/// The part of the work that stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoppedWork {
+    /// Uploads: when Roblox was last asked, it refused the key, or the key for an owner.
+    Uploads,
+    /// What `--on-change` does with a changed lockfile: its command failed when it last ran.
+    Publishing,
+}
+
+impl StoppedWork {
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::Uploads => ".stopped",
+            Self::Publishing => ".unpublished",
+        }
+    }
+}
+
+/// Why it stands still.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stoppage {
+    /// Since when.
+    pub since: Timestamp,
+    /// What is in the way.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoppageText {
+    since: String,
+    message: String,
+    hint: String,
+}
+
+/// Returns why `work` stands still by what is written beside the state at `database`; `None` where it
+/// goes on, or that can't be read. Blocks.
+pub(crate) fn read(database: &Path, work: StoppedWork) -> Option<Stoppage> {
+    let text = own_file::read(&beside(database, work), MAX_BYTES).ok()?;
+    let StoppageText { since, message, hint } = serde_json::from_slice(&text).ok()?;
+    Some(Stoppage { since: since.parse().ok()?, message, hint })
+}
+
+/// Writes why `work` stands still since `now`, as a message and a hint; `None` where it goes on. It keeps
+/// its time, also where there is another reason by now: of several owners each is refused for itself.
+/// Blocks.
+pub(crate) fn write(database: &Path, work: StoppedWork, stopped: Option<(String, String)>, now: Timestamp) {
+    let path = beside(database, work);
+    let Some((message, hint)) = stopped else {
+        let _ = own_file::remove(&path); // it only serves messages
+        return;
+    };
+    let since = read(database, work).map_or(now, |known| known.since);
+    let text = serde_json::to_vec(&StoppageText { since: since.to_string(), message, hint }).unwrap_or_default();
+    let _ = own_file::replace_private(&path, &text); // as above
+}
+
+fn beside(database: &Path, work: StoppedWork) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(work.extension());
+    path.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stoppage_keeps_its_time_until_it_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("s.db");
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let stopped = |message: &str| Some((message.to_owned(), "do this".to_owned()));
+        let work = StoppedWork::Uploads;
+        let found = || read(&database, work).map(|stoppage| (stoppage.since, stoppage.message));
+        assert_eq!(found(), None);
+        for (message, second) in [("refused", 1), ("refused", 2), ("refused otherwise", 3)] {
+            write(&database, work, stopped(message), at(second));
+            assert_eq!(found(), Some((at(1), message.to_owned())));
+        }
+        assert_eq!(read(&database, StoppedWork::Publishing), None, "each is for itself");
+        write(&database, work, None, at(4));
+        write(&database, work, None, at(5));
+        assert_eq!(found(), None);
+        write(&database, work, stopped("refused"), at(6));
+        assert_eq!(found(), Some((at(6), "refused".to_owned())));
+    }
+}
