@@ -32,7 +32,7 @@ pub(super) async fn run(output: Printer, global: &Global) -> Result<Exit, Comman
         let (reached, answers) = doctor::network(&target::base(global)?, timeouts).await;
         results.extend(reached);
         let found = key(global, &target, answers).await?;
-        results.extend(doctor::key(&found, &creators));
+        results.extend(tokio::task::block_in_place(|| doctor::key(&target.project, &found, &creators)));
         let exposed = tokio::task::block_in_place(|| credential::exposed_env_file(&target.project));
         results.extend(exposed.map(|(message, remedy)| CheckResult::warning(CheckTopic::Key, message, remedy)));
     }

@@ -155,6 +155,20 @@ impl Printer {
         }
     }
 
+    /// Prints a warning, and on a line of its own what to do.
+    pub(super) fn warning_with_hint(self, message: String, hint: String) {
+        let problem = ReportedProblem { message, hint: Some(hint), ..ReportedProblem::default() };
+        if self.logs || self.json {
+            self.warning_at(&problem);
+        } else {
+            let ReportedProblem { message, hint, .. } = &problem;
+            to_people(&presentable(&format!("{YELLOW}warning{YELLOW:#}: {message}")), fit::lines);
+            let hint = hint.as_deref().unwrap_or_default();
+            to_people(&presentable(&format!("  {CYAN}hint{CYAN:#}: {hint}")), fit::lines);
+            annotate(AnnotationLevel::Warning, problem);
+        }
+    }
+
     /// Prints how far the run is, where no terminal shows it.
     pub(super) fn progress(self, text: &str) {
         say(&format!("{DIM}macadam{DIM:#}: {text}"));

@@ -203,20 +203,22 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
         let known = recorded.assets.keys().chain(gathered.desired.assets.keys()).cloned().collect();
         Ok(Candidates { eligible, known, what: "can be helped by `macadam retry`" })
     };
+    let stopped = tokio::task::block_in_place(|| stoppage::read(&target.project.state, StoppedWork::Uploads));
+    // A service tries the key that is there now, too.
+    let tries_key = stopped.is_some() && is_served(&target)?;
     let addresses = if args.all {
         let Candidates { eligible, .. } = candidates()?;
         let look = || snapshot::preview(&target.project, &target.remote, &silent(), &PlanOptions::default());
         if eligible.is_empty()
+            && !tries_key
             && let PlanPreview { gathered, recorded, .. } = tokio::task::block_in_place(look)?
             && let not @ [_, ..] = retry::helpless(&gathered.desired, &recorded, clock::now()).as_slice()
         {
             return Err(RetryError::Partly { done: 0, not: not.to_vec() }.into());
         }
-        if eligible.is_empty() {
-            if let Some(stop) =
-                tokio::task::block_in_place(|| stoppage::read(&target.project.state, StoppedWork::Uploads))
-            {
-                return Err(retry_after(&target, &stop));
+        if eligible.is_empty() && !tries_key {
+            if let Some(stoppage) = &stopped {
+                return Err(retry_after(stoppage));
             }
             let message = "there is nothing to retry: Roblox refused no asset, and none waits for another try";
             return Err(CommandFailure::new(Exit::Unreconciled, message)
@@ -229,6 +231,10 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
     let request = Request::Retry { addresses: addresses.clone() };
     let by_service = through_service(output, global, &target, &request).await?.is_some();
     if !by_service {
+        // The service ended meanwhile.
+        if let Some(stoppage) = stopped.as_ref().filter(|_| addresses.is_empty()) {
+            return Err(retry_after(stoppage));
+        }
         let mut session = Session::open(&target.project, &target.remote, "macadam retry").await?;
         let wanted = session.wanted(silent()).await;
         let done = match wanted {
@@ -248,6 +254,7 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
         output.document(&json!({ "addresses": names, "by_service": by_service }));
     } else {
         let names = match addresses.as_slice() {
+            [] => "the API key".to_owned(),
             [address] => address.to_string(),
             several => plural(several.len() as u64, "asset"),
         };
@@ -258,14 +265,8 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
 }
 
 /// What to do where Roblox refused no single asset, but the key.
-fn retry_after(target: &ProjectTarget, stop: &Stoppage) -> CommandFailure {
-    let Stoppage { since, message, hint } = stop;
-    let again = match is_served(target) {
-        Ok(true) => {
-            "the running `macadam sync` tries it again with its next look, or at once when it is told to reload"
-        }
-        Ok(false) | Err(_) => "then `macadam sync --once` tries all of it again",
-    };
+fn retry_after(stoppage: &Stoppage) -> CommandFailure {
+    let Stoppage { since, message, .. } = stoppage;
     let message = format!("no single asset was refused: {message} (since {})", Minute(*since));
-    CommandFailure::new(Exit::Unreconciled, message).hint(format!("{hint}; {again}"))
+    CommandFailure::new(Exit::Unreconciled, message).hint(retry::way_on(stoppage, false))
 }

@@ -12,9 +12,11 @@ use super::output::{Printer, TextStyle, paint, stdout_columns};
 use super::plan_text::unverified_text;
 use super::second_copies;
 use super::selection::AddressSelection;
+use super::service_client::is_served;
 use super::table::{Column, TextTable};
 use super::unknown::unknown_address;
 use super::{document, target, warnings};
+use crate::engine::commands::retry;
 use crate::engine::report::asset_state::AssetState;
 use crate::engine::report::asset_status::{ArchivedBy, AssetStatus};
 use crate::engine::report::status::{LostLockfile, Status, status, status_of};
@@ -53,7 +55,10 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
         rows.retain(|row| addresses.contains(&row.address));
     }
     let stopped = |work| stoppage::read(&target.project.state, work);
-    let (uploads, publishing) = (stopped(StoppedWork::Uploads), stopped(StoppedWork::Publishing));
+    let (mut uploads, publishing) = (stopped(StoppedWork::Uploads), stopped(StoppedWork::Publishing));
+    if let Some(stoppage) = &mut uploads {
+        stoppage.hint = retry::way_on(stoppage, is_served(&target)?);
+    }
     if output.is_json() {
         let lost = lost_lockfile.map(|LostLockfile { reason, hint }| json!({ "reason": reason, "hint": hint }));
         let rows: Vec<Value> = rows.iter().map(row_json).collect();
@@ -70,12 +75,10 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
     asked.tell(output);
     show(output, &rows, global.emulator);
     if let Some(LostLockfile { reason, hint }) = lost_lockfile {
-        output.warning(format!("Macadam uploads nothing new, because {reason}"));
-        output.warning(hint);
+        output.warning_with_hint(format!("Macadam uploads nothing new, because {reason}"), hint);
     }
     for Stoppage { since, message, hint } in uploads.into_iter().chain(publishing) {
-        output.warning(format!("{message} (since {})", Minute(since)));
-        output.warning(hint);
+        output.warning_with_hint(format!("{message} (since {})", Minute(since)), hint);
     }
     warnings::warn_of_untracked(output, &notes);
     Ok(Exit::Success)

@@ -43,7 +43,7 @@ pub enum Request {
     },
     /// Try again what was refused, or waits.
     Retry {
-        /// Which.
+        /// Which; with none of them it tries the key.
         addresses: Vec<Address>,
     },
     /// Take an existing asset under management.
@@ -134,6 +134,7 @@ impl Request {
                 words.extend(content_matches.then(|| "--content-matches".to_owned()));
             }
             Self::Pin { revision, .. } => words.push(revision.to_string()),
+            Self::Retry { addresses } if addresses.is_empty() => words.push("--all".to_owned()),
             Self::Retry { .. }
             | Self::Forget { .. }
             | Self::Archive { .. }

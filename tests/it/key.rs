@@ -6,6 +6,7 @@ use macadam::emulator::{ApiEndpoint, Config, Creators, EmulatedKey, Principal};
 use serde_json::{Value, json};
 
 use super::service::Service;
+use super::support::system::Signal;
 use super::support::{Project, Ran, Remote, SECRET, png, rbxmx, system};
 
 /// Assets of a user and of two groups, one by one and by globs.
@@ -145,10 +146,76 @@ fn what_the_key_is_not_allowed_is_told_later_too() {
     project.write("hud/late.png", png(9));
     script(401);
     project.run(&["sync", "--once"]).expect(4);
-    assert!(stopped()["message"].as_str().unwrap().starts_with("Roblox refused the API key"), "{:#}", stopped());
+    assert!(
+        stopped()["message"].as_str().unwrap().starts_with("nothing is uploaded: Roblox doesn't accept"),
+        "{:#}",
+        stopped()
+    );
     remote.control().clear_faults();
     project.sync();
     assert_eq!(stopped(), Value::Null);
+}
+
+/// A reload repeated the refusal, and asked nobody.
+#[test]
+#[cfg_attr(windows, ignore = "no such signal")]
+fn after_a_reload_an_owner_that_was_refused_is_tried_again() {
+    let (remote, project) =
+        start(Some(EmulatedKey { creators: Creators::Only([Principal::Group(7)].into()), ..ours() }));
+    let service = Service::start(&project, &["--interval", "1h"]);
+    service.says("the key `ci` has no access to group 8");
+    service.until_synced("sword");
+    remote.control().put_key(ours());
+    service.signal(Signal::HUP);
+    service.until_synced("ui/b.png");
+    // The same after an answer of Roblox to an upload.
+    let action = json!({"kind": "reply", "status": 403, "shape": "service", "message": "No."});
+    let script = json!({"match": {"endpoint": "create_asset"}, "action": action});
+    remote.control().add_faults(vec![serde_json::from_value(script).unwrap()]).unwrap();
+    project.write("hud/late.png", png(9));
+    service.until("it was refused", || !project.json(&["status"]).1["stopped"].is_null());
+    remote.control().clear_faults();
+    service.signal(Signal::HUP);
+    service.until_synced("hud/late.png");
+    service.end();
+}
+
+/// Each command sent the person to another one.
+#[test]
+fn a_retry_beside_a_service_tries_the_key_that_is_there_now() {
+    let key = |secret: &str| EmulatedKey::all_powerful(secret, "ci", Principal::User(1));
+    let (remote, mut project) = start(Some(key(SECRET)));
+    project.write("key.txt", SECRET);
+    project.set_env("ROBLOX_API_KEY", "");
+    let service = Service::start(&project, &["--api-key-file", "key.txt", "--interval", "1h"]);
+    service.until_synced("sword");
+    // Nothing that a retry could help.
+    project.write("hud/broken.png", "no picture");
+    let stopped = || project.json(&["status"]).1["stopped"].clone();
+    let mut secret = SECRET;
+    for (fresh, picture, retry) in
+        [("another-key-771c", "hud/c.png", ["retry", "--all"]), ("third-key-9f20", "hud/d.png", ["retry", "hud/d.png"])]
+    {
+        remote.control().revoke_key(secret);
+        project.write(picture, png(picture.as_bytes()[4]));
+        service.until("the key is refused", || !stopped().is_null());
+        let ran = project.run(&["status"]).expect(0);
+        let told: Vec<&str> = ran.stderr.lines().skip_while(|line| !line.contains("nothing is uploaded: ")).collect();
+        assert_eq!(told[0].matches("Roblox").count(), 1, "{}", ran.stderr);
+        assert!(told[1].starts_with("  hint: ") && told[1].contains("`macadam retry --all`"), "{}", ran.stderr);
+        let (code, document) = project.json(&["doctor"]);
+        let checks = document["checks"].as_array().unwrap();
+        let about = checks.iter().find(|check| check["message"].to_string().contains("nothing is uploaded: "));
+        assert_eq!((code, &about.unwrap()["check"], &about.unwrap()["result"]), (1, &json!("key"), &json!("error")));
+        remote.control().put_key(key(fresh));
+        project.write("key.txt", fresh);
+        let ran = project.run(&retry).expect(0);
+        assert!(ran.stdout.contains("OK: the running `macadam sync` tries "), "{}", ran.stdout);
+        service.until_synced(picture);
+        service.until("uploads go on", || stopped().is_null());
+        secret = fresh;
+    }
+    service.end();
 }
 
 #[test]

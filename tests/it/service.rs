@@ -287,7 +287,7 @@ fn a_refused_key_stops_writes_until_a_reload_brings_another() {
 
     remote.control().revoke_key(SECRET);
     project.write("ui/b.png", png(2));
-    service.says("Roblox refused the API key");
+    service.says("nothing is uploaded until the API key is changed");
     let log = service.log();
     assert!(log.contains("write the new key into key.txt") && log.contains("goes on by itself"), "{log}");
     assert!(!log.contains("trying again later") && !log.contains("couldn't be asked"), "told once: {log}");

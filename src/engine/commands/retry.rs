@@ -19,6 +19,7 @@ use crate::model::recorded::{Record, Recorded};
 use crate::plan::reason::hold::HoldReason;
 use crate::plan::{Action, Hold, Plan, PlanOptions, Step, plan};
 use crate::platform::clock;
+use crate::state::stoppage::Stoppage;
 
 /// The number of addresses whose refusals a message tells.
 const TOLD: usize = 3;
@@ -153,6 +154,15 @@ fn told(done: &usize, not: &[NotRetried]) -> String {
         done => Some(format!("the other {done} are tried again")),
     });
     parts.join("; ")
+}
+
+/// Returns what to do about uploads that stand still because of the key: the hint, and what tries it again.
+pub(crate) fn way_on(Stoppage { hint, .. }: &Stoppage, is_served: bool) -> String {
+    let again = match is_served {
+        true => "then `macadam retry --all` has the running `macadam sync` try it again at once",
+        false => "then `macadam sync --once` tries all of it again",
+    };
+    if hint.is_empty() { again.to_owned() } else { format!("{hint}; {again}") }
 }
 
 /// Ends the refusal or back-off of these addresses, as far as that helps; assets that Roblox didn't

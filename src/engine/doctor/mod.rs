@@ -30,6 +30,7 @@ use crate::model::recorded::KnownAddresses;
 use crate::model::shown::with_causes;
 use crate::plan::PlanOptions;
 use crate::platform::{clock, mount};
+use crate::state::lock;
 use crate::state::stoppage::{self, StoppedWork};
 use check_result::{CheckResult, CheckTopic};
 use facts::{KeyLookup, Publishing};
@@ -177,7 +178,10 @@ pub(crate) async fn ask_about_key(client: &Client) -> KeyLookup {
     }
 }
 
-/// Judges the key for the owners in the manifest.
-pub(crate) fn key(found: &KeyLookup, creators: &BTreeSet<Creator>) -> Vec<CheckResult> {
-    checks::key(found, creators, clock::now())
+/// Judges the key for the owners in the manifest, and what came of it when a sync last used one. Blocks.
+pub(crate) fn key(project: &Project, found: &KeyLookup, creators: &BTreeSet<Creator>) -> Vec<CheckResult> {
+    let stoppage = stoppage::read(&project.state, StoppedWork::Uploads);
+    let is_served = lock::holder(&project.state).is_ok_and(|holder| holder.is_service());
+    let stopped = checks::uploads(stoppage.as_ref(), found, is_served);
+    checks::key(found, creators, clock::now()).into_iter().chain(stopped).collect()
 }

@@ -202,7 +202,7 @@ impl ExecutionContext {
     /// Returns why nothing is uploaded, or nothing of an owner's, and what to do about it.
     pub(in crate::engine) fn uploads_stop(&self) -> Option<(String, String)> {
         if let Some(Stop::Credential { message, hint }) = self.stop.why() {
-            return Some((format!("Roblox refused the API key: {message}"), hint));
+            return Some((format!("nothing is uploaded: {message}"), hint));
         }
         let forbidden = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
         let (creator, message) = forbidden.iter().next()?;

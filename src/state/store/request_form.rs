@@ -112,7 +112,8 @@ pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String>
             };
             Request::Resolve { address: address()?, found }
         }
-        "retry" => Request::Retry { addresses: several()? },
+        // None where the key is to be tried.
+        "retry" => Request::Retry { addresses: any()? },
         "import" => {
             let asset_id = asset_id.ok_or_else(|| format!("`{command}` has no asset ID"))?;
             Request::Import { address: address()?, asset_id, content_matches }

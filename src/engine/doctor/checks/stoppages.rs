@@ -1,6 +1,8 @@
 //! What it means that a part of the work stands still. Pure.
 
+use crate::engine::commands::retry;
 use crate::engine::doctor::check_result::{CheckResult, CheckTopic};
+use crate::engine::doctor::facts::KeyLookup;
 use crate::model::minute::Minute;
 use crate::model::shown::foreign;
 use crate::state::stoppage::Stoppage;
@@ -10,4 +12,20 @@ pub(in crate::engine::doctor) fn on_change(found: Option<&Stoppage>) -> Option<C
     let Stoppage { since, message, hint } = found?;
     let message = format!("{} (since {})", foreign(message), Minute(*since));
     Some(CheckResult::error(CheckTopic::Git, message, Some(hint.clone())))
+}
+
+/// Roblox refused the key when a sync last asked; `key` is what it says now of the one that is here.
+pub(in crate::engine::doctor) fn uploads(
+    found: Option<&Stoppage>,
+    key: &KeyLookup,
+    is_served: bool,
+) -> Option<CheckResult> {
+    let stoppage @ Stoppage { since, message, .. } = found?;
+    let message = format!("{} (since {})", foreign(message), Minute(*since));
+    let hint = retry::way_on(stoppage, is_served);
+    Some(match key {
+        // It may be another one by now.
+        KeyLookup::Known(_) => CheckResult::warning(CheckTopic::Key, message, hint),
+        _ => CheckResult::error(CheckTopic::Key, message, Some(hint)),
+    })
 }

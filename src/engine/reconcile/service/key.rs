@@ -12,10 +12,8 @@ impl Service<'_> {
     pub(super) fn check_shutdown(&mut self) -> Result<(), ServiceError> {
         match self.reconciler.context.stop.why() {
             Some(Stop::Credential { message, hint }) if self.refused.is_none() => {
-                tracing::error!(
-                    "Roblox refused the API key, so nothing is uploaded until you change it: {message} ({hint}). To change it, {}",
-                    self.setting.key_change
-                );
+                let hint = format!("{hint}; to change it, {}", self.setting.key_change);
+                tracing::error!(hint, "nothing is uploaded until the API key is changed: {message}");
                 self.refused = Some(message);
             }
             Some(Stop::State { message } | Stop::Defect { message }) => return Err(ServiceError::Defect { message }),
@@ -61,6 +59,8 @@ impl Service<'_> {
             Err(why) => tracing::error!("can't reload the API key, still using the old one: {why}"),
         }
         self.reconciler.forget_key();
+        // What the key was not allowed, another one may be.
+        self.reconciler.context.reset_backoff();
         if self.refused.take().is_some() || self.reconciler.context.stop.is_triggered() {
             self.reconciler.context.save_limits().await?;
             let client = Arc::clone(&self.reconciler.context.client);

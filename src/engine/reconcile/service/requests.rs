@@ -194,6 +194,12 @@ impl Service<'_> {
     }
 
     async fn begin_request(&mut self) -> Result<(), ServiceError> {
+        // The key was refused to all addresses, or to an owner's, and to none for itself.
+        let is_retry = self.request.as_ref().is_some_and(|asked| matches!(asked.request, Request::Retry { .. }));
+        let was_stopped = is_retry && self.reconciler.context.uploads_stop().is_some();
+        if was_stopped {
+            self.try_key_again().await?;
+        }
         let Some(asked) = &mut self.request else { return Ok(()) };
         let session = &mut *self.reconciler.session;
         let state_cache = &session.state_cache;
@@ -210,12 +216,10 @@ impl Service<'_> {
                 settled.map(|()| RequestDone::default()).map_err(Into::into)
             }
             Request::Retry { addresses } => {
-                // What the key was not allowed is refused to its owner, and to no address.
-                let was_forbidden = self.refused.is_none() && self.reconciler.context.uploads_stop().is_some();
                 self.reconciler.context.reset_backoff();
                 self.reconciler.workers.reset_backoff();
                 match retry::retry(state_cache, &self.reconciler.wanted.desired, addresses).await {
-                    Err(error) if was_forbidden && error.is_still_to_be_sent() => Ok(RequestDone::default()),
+                    Err(error) if was_stopped && error.is_still_to_be_sent() => Ok(RequestDone::default()),
                     retried => retried.map(|()| RequestDone::default()).map_err(Into::into),
                 }
             }
