@@ -4,7 +4,7 @@
 //! When it is due, and how it went as an exit code and in the document. Read next:
 //! `engine/on_change`, which runs it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use tokio::task::block_in_place;
@@ -23,10 +23,7 @@ use crate::engine::workspace::outputs::{OutputFile, OutputState};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::session::Session;
 use crate::model::address::Address;
-use crate::model::file::FileFacts;
-use crate::model::path::ProjectPath;
 use crate::model::shown::with_causes;
-use crate::plan::Action;
 
 /// The command of `--on-change`, if one is given.
 ///
@@ -149,18 +146,8 @@ pub(super) async fn publish(
 /// Warns of files that `steps` uploaded and git has otherwise: their new asset IDs were published, and
 /// the files were not.
 pub(super) async fn edited(session: &Session, steps: &[StepReport]) -> Option<Warning> {
-    let sent =
-        |action: &Action| matches!(action, Action::Create(_) | Action::Replace { .. } | Action::UpdateContent { .. });
-    let done = steps.iter().filter(|report| report.outcome.is_done() && sent(&report.step.action));
-    let paths: BTreeSet<ProjectPath> = session.state_cache.read(|recorded| {
-        done.filter_map(|report| Some(recorded.assets.get(&report.step.address)?.identity.path.clone())).collect()
-    });
-    if paths.is_empty() {
-        return None;
-    }
-    let cache = session.state_cache.store().load_files_at(paths).await.ok()?;
-    let uploaded: BTreeMap<ProjectPath, FileFacts> =
-        cache.into_iter().filter_map(|(path, file)| Some((path, file.content.ok()?))).collect();
+    let uploads = steps.iter().filter(|report| report.uploaded_a_file());
+    let uploaded = committed::uploaded(session, uploads.map(|report| report.step.address.clone()).collect()).await;
     block_in_place(|| committed::edited(&session.project, &uploaded))
 }
 

@@ -113,3 +113,20 @@ fn a_command_that_fails_after_sync_once_is_told_until_one_succeeds() {
     once("true", 0);
     assert_eq!(published.unpublished(), Value::Null);
 }
+
+#[test]
+fn a_file_that_the_service_published_and_nobody_committed_is_told() {
+    let published = Published::new();
+    let project = &published.project;
+    let service = Service::start(project, &["--on-change", "macadam-commit-push"]);
+    service.says("pushed to origin/main");
+    let words = "is not committed as uploaded, so other machines go back to what git has: ui/a.png";
+    assert!(!published.has_finding("not committed as uploaded"), "{:#?}", published.findings());
+    project.write("ui/a.png", png(2));
+    service.says(words);
+    assert_eq!(service.log().matches("not committed as uploaded").count(), 1, "not of what was committed before");
+    assert!(published.has_finding(words), "{:#?}", published.findings());
+    project.git(&["commit", "--quiet", "--message", "the picture", "ui/a.png"]);
+    assert!(!published.has_finding("not committed as uploaded"), "{:#?}", published.findings());
+    service.end();
+}

@@ -19,6 +19,8 @@ use crate::cloud::client::reach::{ReachError, Reached, reach};
 use crate::cloud::failure::TransportError;
 use crate::cloud::timeouts::Timeouts;
 use crate::engine::report::progress::Listener;
+use crate::engine::report::run_report::Warning;
+use crate::engine::workspace::committed;
 use crate::engine::workspace::gather::{GatherError, Gathered, gather_beside, read_manifest};
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
@@ -128,6 +130,10 @@ pub(crate) fn local(project: &Project, remote: &str, is_local: bool, listener: &
     results.extend(checks::on_change(publishing.as_ref()));
     results.extend(checks::git_work(git::busy(&project.root).as_ref()));
     results.append(&mut untracked);
+    if let Some(PlanPreview { gathered, recorded, .. }) = preview {
+        let edited = committed::edited(project, &committed::on_roblox(&gathered.desired, recorded));
+        results.extend(edited.map(|Warning { message, hint }| CheckResult::warning(CheckTopic::Git, message, hint)));
+    }
     if let Some(gathered) = gathered {
         let archives = gathered.desired.policy.removed == LeavePolicy::Archive;
         results.extend(checks::shallow_clone(&git, archives));

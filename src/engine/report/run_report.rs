@@ -63,6 +63,15 @@ pub(crate) struct StepReport {
     pub outcome: Outcome,
 }
 
+impl StepReport {
+    /// Returns whether a file was uploaded.
+    pub(crate) fn uploaded_a_file(&self) -> bool {
+        let action = &self.step.action;
+        self.outcome.is_done()
+            && matches!(action, Action::Create(_) | Action::Replace { .. } | Action::UpdateContent { .. })
+    }
+}
+
 /// Why a run stopped early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {

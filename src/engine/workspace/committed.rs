@@ -13,6 +13,7 @@ use crate::engine::workspace::git::at_commit::{self, EarlierFiles};
 use crate::engine::workspace::git::tracked::{self, IndexedFiles, NeverTracked, UntrackedFiles};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::saved_answer::{HistoryQuestion, SavedAnswer};
+use crate::engine::workspace::session::Session;
 use crate::engine::workspace::unfinished_merge::{self, UnfinishedMerge};
 use crate::files;
 use crate::manifest::{self, Diagnostic, Manifest, Matter};
@@ -22,7 +23,7 @@ use crate::model::desired::{Desired, DesiredAsset, NeverCommitted};
 use crate::model::file::{FileFacts, FileProblemKind};
 use crate::model::path::ProjectPath;
 use crate::model::proposed::quoted;
-use crate::model::recorded::KnownAddresses;
+use crate::model::recorded::{KnownAddresses, Recorded};
 use crate::model::shown::foreign;
 use crate::platform::fingerprint;
 use crate::platform::own_file::Access;
@@ -167,10 +168,38 @@ pub(crate) fn untracked_by(index: IndexAnswer, project: &Project, desired: &Desi
     }
 }
 
+/// Returns the files of these addresses with what was uploaded of them, as the cache knows it.
+pub(crate) async fn uploaded(session: &Session, addresses: BTreeSet<Address>) -> BTreeMap<ProjectPath, FileFacts> {
+    let paths: BTreeSet<ProjectPath> = session.state_cache.read(|recorded| {
+        let records = addresses.iter().filter_map(|address| recorded.assets.get(address));
+        records.map(|record| record.identity.path.clone()).collect()
+    });
+    let cache = match paths.is_empty() {
+        true => return BTreeMap::new(),
+        false => session.state_cache.store().load_files_at(paths).await.unwrap_or_default(),
+    };
+    cache.into_iter().filter_map(|(path, file)| Some((path, file.content.ok()?))).collect()
+}
+
+/// Returns those of the wanted files, with their content, of which Roblox has that content.
+pub(crate) fn on_roblox(desired: &Desired, recorded: &Recorded) -> BTreeMap<ProjectPath, FileFacts> {
+    let both = along(&desired.assets, &recorded.assets);
+    let uploaded = both.filter_map(|(_, want, record)| {
+        let facts = want.content.as_ref().ok()?;
+        record?.find_content(facts.hash)?;
+        Some((want.path.clone(), facts.clone()))
+    });
+    uploaded.collect()
+}
+
 /// Returns those of `uploaded` files, with what was uploaded, that git has with another content in the
 /// checked-out commit: only this disk has them as they are. None where git can't be asked. Blocks: it
 /// runs git.
 pub(crate) fn edited(project: &Project, uploaded: &BTreeMap<ProjectPath, FileFacts>) -> Option<Warning> {
+    // A rehearsal's lockfile never leaves this machine.
+    if uploaded.is_empty() || project.lockfile_access == Access::Private {
+        return None;
+    }
     let files = uploaded.iter().map(|(path, facts)| (path, Some(facts)));
     let EarlierFiles { existed, known_content } = at_commit::files_at(&project.manifest, "HEAD", files)
         .inspect_err(|why| tracing::info!("can't tell whether the uploaded files are committed: {why}"))

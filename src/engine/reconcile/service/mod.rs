@@ -8,8 +8,8 @@
 //! Read next: [`super::reconciler`], then [`due`] for what is due when, [`pass`] for one pass,
 //! [`requests`] for requests of other commands, [`file_monitor`] and [`rescan`] for the disk,
 //! [`waits`] for git at work, [`quiet`] for the interval while nothing changes, [`results`] for work
-//! that ended, [`scan_schedule`] for the order of fetches, [`outputs`] for the game's files, [`key`]
-//! for a refused key, [`end`] for the shutdown, [`observability`] for operators.
+//! that ended, [`scan_schedule`] for the order of fetches, [`outputs`] for the game's files,
+//! [`publishing`] for the command of `--on-change`, [`key`] for a refused key, [`end`] for the shutdown, [`observability`] for operators.
 
 mod drift_scan;
 mod due;
@@ -19,6 +19,7 @@ mod key;
 pub(crate) mod observability;
 mod outputs;
 mod pass;
+mod publishing;
 mod quiet;
 mod requests;
 mod rescan;
@@ -35,6 +36,7 @@ use self::due::{Needs, Times};
 use self::file_monitor::FileMonitor;
 use self::observability::{DEADLINE, Observability};
 use self::outputs::OutputReporter;
+use self::publishing::UploadedFiles;
 use self::quiet::QuietPlan;
 use self::requests::{ActiveRequest, FollowedRequest};
 use self::scan_schedule::ScanSchedule;
@@ -49,7 +51,6 @@ use crate::engine::reconcile::workers::End;
 use crate::engine::report::progress::{Listener, WaitReason};
 use crate::engine::workspace::gather::{GatherError, read_manifest};
 use crate::engine::workspace::lockfile::KeepError;
-use crate::engine::workspace::outputs::ours;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::manifest::{Diagnostic, Manifest};
@@ -171,6 +172,8 @@ struct Service<'a> {
     told_lost: Option<Lost>,
     /// Reports the outputs' state.
     outputs: OutputReporter,
+    /// What was uploaded and not yet published.
+    uploaded: UploadedFiles,
     /// Why nothing is written: the key was refused.
     refused: Option<String>,
     /// Why nothing is uploaded and what to do about it, as it stands beside the state.
@@ -200,20 +203,7 @@ pub(crate) async fn serve(
     // Armed before the first scan, so that no change is missed in between.
     tokio::task::block_in_place(|| file_monitor.watch(&session.project, manifest.selection()));
     let queue = RequestQueue::open(session);
-    if let Some(on_change) = &on_change {
-        manifest.webhook_env().into_iter().for_each(|variable| on_change.hide(variable));
-    }
-    let state = &session.project.state;
-    match on_change.as_ref().filter(|_| session.lockfile.is_unreported()) {
-        // In an earlier process the command failed, or was cut off.
-        Some(on_change) => {
-            let failed = tokio::task::block_in_place(|| stoppage::read(state, StoppedWork::Publishing));
-            failed.into_iter().for_each(|stoppage| on_change.fails_since(stoppage.since));
-            let outputs = tokio::task::block_in_place(|| ours(&session.project, &manifest));
-            on_change.changed(std::iter::once(session.project.lockfile.clone()).chain(outputs));
-        }
-        None => tokio::task::block_in_place(|| stoppage::write(state, StoppedWork::Publishing, None, clock::now())),
-    }
+    tokio::task::block_in_place(|| publishing::resume(session, &manifest, on_change.as_ref()));
     let times = Times {
         interval: now + setting.interval,
         git: None,
@@ -255,6 +245,7 @@ pub(crate) async fn serve(
         lockfile_was_missing: false,
         told_lost: None,
         outputs: OutputReporter::default(),
+        uploaded: UploadedFiles::default(),
         refused: None,
         uploads_stop,
         failing: None,
@@ -290,8 +281,8 @@ impl Service<'_> {
         loop {
             self.act().await?;
             self.keep_uploads_stop();
-            let failing_since = self.on_change.as_ref().and_then(OnChange::failing_since);
-            self.observability.metrics.set_on_change_failing(failing_since.map(|at| at.as_second().unsigned_abs()));
+            let failing_since = self.on_change_fails_since().map(|at| at.as_second().unsigned_abs());
+            self.observability.metrics.set_on_change_failing(failing_since);
             // The watchdog takes a disk that hangs for a loop that hangs.
             if !self.reconciler.hangs(clock::elapsed(), DEADLINE) {
                 self.observability.progress(&self.health());
@@ -328,12 +319,7 @@ impl Service<'_> {
             let is_ours = self.unreadable.is_none() && self.reconciler.session.lockfile.is_untouched();
             self.needs.scan |= !is_ours;
         }
-        let is_announced =
-            self.outputs.changed.is_empty() && self.on_change.as_ref().is_some_and(OnChange::is_up_to_date);
-        let session = &mut *self.reconciler.session;
-        if is_announced && session.lockfile.is_unreported() {
-            session.lockfile.mark_reported(&session.state_cache).await?;
-        }
+        self.note_published().await?;
         let now = clock::elapsed();
         let failing = self.reconciler.context.throttle.outage();
         match (std::mem::replace(&mut self.failing, failing), failing) {
@@ -481,8 +467,9 @@ impl Service<'_> {
         let is_forbidden = self.refused.is_none() && self.reconciler.context.uploads_stop().is_some();
         degraded.extend(is_forbidden.then(|| "the key has no access to an owner".to_owned()));
         degraded.extend(self.unreadable.as_ref().map(|_| "the lockfile can't be used".to_owned()));
-        let failing_since = self.on_change.as_ref().and_then(OnChange::failing_since);
-        degraded.extend(failing_since.map(|at| format!("the command of --on-change fails since {}", Minute(at))));
+        degraded.extend(
+            self.on_change_fails_since().map(|at| format!("the command of --on-change fails since {}", Minute(at))),
+        );
         degraded.extend(self.observability.waits_long().then(|| "git's work here doesn't end".to_owned()));
         degraded.extend(self.failing.map(|reason| reason.cause().to_owned()));
         degraded.extend(self.invalid.as_ref().map(|_| "the manifest is not valid".to_owned()));

@@ -38,6 +38,7 @@ impl Service<'_> {
             tracing::error!(%address, "a bug in Macadam stopped this asset until the next full check: {message}");
             self.needs.recovery.insert(address.clone());
         }
+        self.uploaded.extend(&reports);
         let key_is_refused = matches!(self.reconciler.context.stop.why(), Some(Stop::Credential { .. }));
         for report in &reports {
             self.observability.step_ended(report, key_is_refused);
