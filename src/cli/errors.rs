@@ -7,7 +7,7 @@ use crate::engine::reconcile::once::SyncError;
 use crate::engine::workspace::gather::GatherError;
 use crate::engine::workspace::lockfile::KeepError;
 use crate::engine::workspace::project::ProjectError;
-use crate::engine::workspace::session::SessionError;
+use crate::engine::workspace::session::{OthersState, SessionError};
 use crate::engine::workspace::snapshot::ViewError;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::manifest::{self, Diagnostic};
@@ -95,11 +95,18 @@ impl From<KeepError> for CommandFailure {
     }
 }
 
+impl From<OthersState> for CommandFailure {
+    fn from(error: OthersState) -> Self {
+        Self::of(Exit::Unusable, &error, Some(error.hint()))
+    }
+}
+
 impl From<SessionError> for CommandFailure {
     fn from(error: SessionError) -> Self {
         match error {
             SessionError::Lock(error @ LockError::Held { .. }) => Self::of(Exit::Busy, &error, error.hint()),
             SessionError::Lock(error) => Self::of(Exit::Unusable, &error, error.hint()),
+            SessionError::Others(error) => error.into(),
             SessionError::State(error) => error.into(),
             SessionError::Recover(error) => {
                 let cause = with_causes(&error);

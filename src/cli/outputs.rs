@@ -16,6 +16,7 @@ use super::warnings;
 use crate::engine::workspace::git::ask::{Tracking, tracking};
 use crate::engine::workspace::outputs::{ChangedAssetId, OutputFile, OutputState, RenderedOutput};
 use crate::engine::workspace::project::Project;
+use crate::engine::workspace::session::require_own_state;
 use crate::engine::workspace::snapshot::{self, PlanPreview};
 use crate::model::shown::foreign;
 use crate::outputs::mark::Maker;
@@ -26,6 +27,9 @@ const LISTED: usize = 5;
 /// Writes the outputs, or with `--check` says whether they are as they should be.
 pub(super) fn run(output: Printer, global: &Global, args: &OutputsArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
+    if !args.check {
+        require_own_state(&target.project, "macadam outputs")?;
+    }
     let (drafts, notes) = snapshot::outputs(&target.project, &target.remote)?;
     if drafts.is_empty() && !output.is_json() {
         output.line("The manifest has no [[outputs]].");

@@ -26,6 +26,7 @@ use crate::engine::report::run_report::RunReport;
 use crate::engine::report::status::status;
 use crate::engine::workspace::gather::{Gathered, read_manifest};
 use crate::engine::workspace::project::EditManifestError;
+use crate::engine::workspace::session::require_own_state;
 use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::manifest::EditError;
 use crate::model::address::Address;
@@ -169,6 +170,7 @@ pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Res
         }
     };
     if args.no_sync {
+        require_own_state(&target.project, "macadam pin")?;
         warnings::warn(output, &gathered.notes);
         let changed = tokio::task::block_in_place(|| write(&target, &chosen))?;
         return Ok(tell_written(output, &target, &Edited { changed, ..edited(&chosen) }));
@@ -273,6 +275,7 @@ pub(super) async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) ->
     };
     let remove = || tokio::task::block_in_place(|| pins::remove(&target.project, &selection.addresses));
     if args.no_sync {
+        require_own_state(&target.project, "macadam unpin")?;
         edited.changed = remove()?;
         return Ok(tell_written(output, &target, &edited));
     }

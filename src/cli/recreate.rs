@@ -72,7 +72,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &RecreateArgs) -
     // Before any question or upload, because a table that can't be written must not end the run.
     if let Some(path) = &args.table {
         probe(path).map_err(|error| {
-            let failure = CommandFailure::of(Exit::Unusable, &error, error.hint().map(str::to_owned));
+            let failure = CommandFailure::of(Exit::Unusable, &error, error.hint());
             failure.hint("nothing was changed; give `--table` a path that can be written")
         })?;
     }
@@ -222,7 +222,7 @@ fn write_table(path: &Path, rows: &[RecreatedAsset]) -> Result<(), CommandFailur
         }
         Ok(())
     });
-    written.map_err(|error| CommandFailure::of(Exit::Unusable, &error, error.hint().map(str::to_owned)))
+    written.map_err(|error| CommandFailure::of(Exit::Unusable, &error, error.hint()))
 }
 
 /// The future of the old assets, in words.

@@ -52,14 +52,14 @@ impl FileError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Read { source, .. } | Self::Folder { source, .. } if own_file::hint(source).is_some() => {
-                own_file::hint(source).map(str::to_owned)
+                own_file::hint(source)
             }
             Self::Read { .. } => Some("allow this user to read it".to_owned()),
             Self::Folder { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 Some("a file has the name of the folder".to_owned())
             }
             Self::Folder { .. } => Some("allow this user to write there".to_owned()),
-            Self::Write(error) => error.hint().map(str::to_owned),
+            Self::Write(error) => error.hint(),
             Self::Busy { .. } => Some("run `macadam outputs` again".to_owned()),
         }
     }

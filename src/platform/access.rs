@@ -3,6 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::owner::Owner;
+use crate::model::proposed::quoted;
+
 /// The name of a folder in messages.
 pub(super) const FOLDER: &str = "a folder";
 
@@ -82,15 +85,36 @@ pub enum PathRefusal {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The system doesn't allow it, since it is another user's.
+    #[error("Permission denied: {} belongs to {}, and this is {}", whose(*is_folder), owner.in_words(), me.in_words())]
+    Others {
+        /// The file, or the folder where it isn't there.
+        at: PathBuf,
+        /// It is the folder.
+        is_folder: bool,
+        /// Whose it is.
+        owner: Owner,
+        /// This user.
+        me: Owner,
+    },
+}
+
+const fn whose(is_folder: bool) -> &'static str {
+    if is_folder { "its folder" } else { "it" }
 }
 
 impl PathRefusal {
     /// Returns what a person can do about it, if there is something.
-    pub(super) const fn hint(&self) -> Option<&'static str> {
+    pub(super) fn hint(&self) -> Option<String> {
         match self {
-            Self::Link { .. } => Some("put the file itself there in place of the link"),
-            Self::NotAFile { .. } => Some("put a plain file there, or name another one"),
+            Self::Link { .. } => Some("put the file itself there in place of the link".to_owned()),
+            Self::NotAFile { .. } => Some("put a plain file there, or name another one".to_owned()),
             Self::TooLong { .. } => None,
+            Self::Others { at, owner, me, .. } => {
+                let at = at.display().to_string();
+                let chown = format!("`sudo chown {} {}`", me.for_chown(), quoted(&at));
+                Some(format!("{chown}; or run it as {}, if that one syncs here", owner.in_words()))
+            }
         }
     }
 }
@@ -100,6 +124,7 @@ impl From<PathRefusal> for io::Error {
         let kind = match &refusal {
             PathRefusal::TooLong { .. } => io::ErrorKind::FileTooLarge,
             PathRefusal::NotAFile { kind: FOLDER } => io::ErrorKind::IsADirectory,
+            PathRefusal::Others { .. } => io::ErrorKind::PermissionDenied,
             PathRefusal::Link { .. } | PathRefusal::NotAFile { .. } => io::ErrorKind::InvalidInput,
         };
         Self::new(kind, refusal)

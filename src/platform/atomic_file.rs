@@ -61,17 +61,18 @@ pub enum AtomicWriteError {
 
 impl AtomicWriteError {
     /// Returns what a person can do about it, if there is something.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<String> {
         let source = self.system_error();
         if let Some(hint) = own_file::hint(source) {
             return Some(hint);
         }
-        match source.kind() {
-            io::ErrorKind::ReadOnlyFilesystem => Some("mount the file system so that it can be written"),
-            io::ErrorKind::PermissionDenied => Some("allow this user to write in the file's folder"),
-            io::ErrorKind::NotFound => Some("create the folder first"),
-            _ => None,
-        }
+        let hint = match source.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => "mount the file system so that it can be written",
+            io::ErrorKind::PermissionDenied => "allow this user to write in the file's folder",
+            io::ErrorKind::NotFound => "create the folder first",
+            _ => return None,
+        };
+        Some(hint.to_owned())
     }
 
     /// Returns the system's error.
@@ -276,7 +277,7 @@ mod tests {
         })
         .unwrap_err();
         assert!(matches!(error, AtomicWriteError::Write { .. }));
-        assert_eq!(error.hint(), Some("free space on this disk"));
+        assert_eq!(error.hint().as_deref(), Some("free space on this disk"));
         assert!(error.to_string().contains("a.toml"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "one");
         assert_eq!(names(folder.path()), ["a.toml"]);
@@ -303,7 +304,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = write(&folder.path().join("none/a.toml"), "x").unwrap_err();
         assert!(matches!(error, AtomicWriteError::Create { .. }), "{error:?}");
-        assert_eq!(error.hint(), Some("create the folder first"));
+        assert_eq!(error.hint().as_deref(), Some("create the folder first"));
     }
 
     #[cfg(unix)]

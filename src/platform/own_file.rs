@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use super::access::FOLDER;
 pub(crate) use super::access::{Access, How, PathRefusal};
 use super::folder::{self, Folder, split};
+use super::owner;
 use super::space;
 
 /// Returns the refusal that an error of this module carries.
@@ -29,10 +30,30 @@ pub(crate) fn refusal(error: &io::Error) -> Option<&PathRefusal> {
 }
 
 /// Returns what a person can do about an error of this module, if there is something.
-pub(crate) fn hint(error: &io::Error) -> Option<&'static str> {
+pub(crate) fn hint(error: &io::Error) -> Option<String> {
     match refusal(error) {
         Some(refusal) => refusal.hint(),
-        None => space::is_full(error).then_some("free space on this disk"),
+        None => space::is_full(error).then(|| "free space on this disk".to_owned()),
+    }
+}
+
+/// Returns whose the file is and what to do about it, if it is another user's.
+pub(crate) fn owner_hint(path: &Path) -> Option<String> {
+    let (owner, me) = owner::another(path)?;
+    let refusal = PathRefusal::Others { at: path.to_owned(), is_folder: false, owner, me };
+    Some(format!("it belongs to {}: {}", owner.in_words(), refusal.hint()?))
+}
+
+/// Returns the error of opening `path` with whose it is, where that is why the system didn't allow it.
+fn with_owner(path: &Path, error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return error;
+    }
+    let is_folder = fs::symlink_metadata(path).is_err();
+    let at = if is_folder { path.parent().unwrap_or(path) } else { path };
+    match owner::another(at) {
+        Some((owner, me)) => PathRefusal::Others { at: at.to_owned(), is_folder, owner, me }.into(),
+        None => error,
     }
 }
 
@@ -130,7 +151,7 @@ pub(crate) fn open(path: &Path, how: How) -> io::Result<File> {
         _ => {}
     }
     let (folder, name) = split(path)?;
-    let file = Folder::open(folder)?.file(name, how)?;
+    let file = Folder::open(folder)?.file(name, how).map_err(|error| with_owner(path, error))?;
     require_plain(&file.metadata()?)?;
     if how.is_private() {
         keep_private(&file)?;

@@ -191,7 +191,8 @@ impl StateError {
             Self::OtherRemote { .. } => {
                 Some("leave --state out: Macadam then keeps a state for each server".to_owned())
             }
-            Self::ReadOnly { .. } => Some("give this user write access to the state and its folder".to_owned()),
+            Self::ReadOnly { path } => own_file::owner_hint(path)
+                .or_else(|| Some("give this user write access to the state and its folder".to_owned())),
             Self::Unrecovered { .. } => {
                 Some("run `macadam status` once where the folder can be written, or point --state to a copy".to_owned())
             }
@@ -207,14 +208,12 @@ impl StateError {
             Self::Busy { .. } => {
                 Some("close other programs that have the state open, for example `sqlite3`".to_owned())
             }
-            Self::CreateFolder { source, .. } => Some(own_file::hint(source).map_or_else(
-                || {
-                    "give this user write access there, or point --state to a file in a folder where it has that"
-                        .to_owned()
-                },
-                str::to_owned,
-            )),
-            Self::OpenFile { source, .. } => own_file::hint(source).map(str::to_owned),
+            Self::CreateFolder { source, .. } => own_file::hint(source).or_else(|| {
+                let access =
+                    "give this user write access there, or point --state to a file in a folder where it has that";
+                Some(access.to_owned())
+            }),
+            Self::OpenFile { source, .. } => own_file::hint(source),
             Self::Misfit(_) | Self::Sql { .. } | Self::Closed => None,
         }
     }

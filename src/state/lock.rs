@@ -131,7 +131,7 @@ impl LockError {
             ),
             Self::Held { .. } => Some("wait for it, or stop it".to_owned()),
             Self::Folder(error) => error.hint(),
-            Self::Lock { source, .. } if let Some(hint) = own_file::hint(source) => Some(hint.to_owned()),
+            Self::Lock { source, .. } if let Some(hint) = own_file::hint(source) => Some(hint),
             Self::Lock { source, .. } => match source.kind() {
                 io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
                     Some("give this user write access to the state's folder".to_owned())

@@ -58,6 +58,7 @@ mod narrow;
 mod newcomers;
 mod observations;
 mod once_ends;
+mod other_users;
 mod output;
 mod outputs;
 mod own_files;

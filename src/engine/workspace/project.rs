@@ -124,7 +124,7 @@ impl ProjectError {
                 Some(PathRefusal::TooLong { .. }) => {
                     Some("check that it is a manifest; [globs] finds many files without an entry for each".to_owned())
                 }
-                _ => own_file::hint(source).map(str::to_owned),
+                _ => own_file::hint(source),
             },
             Self::OthersManifest { path, .. } => Some(format!(
                 "if you trust it, name it: `--manifest {}`; `macadam init` writes one of your own here",
@@ -182,7 +182,7 @@ impl<E: std::error::Error + 'static> EditManifestError<E> {
             Self::Read(error) => error.hint(),
             Self::NoText { .. } => Some("save the file as UTF-8".to_owned()),
             Self::Edit { .. } => None,
-            Self::Write { source, .. } => source.hint().map(str::to_owned),
+            Self::Write { source, .. } => source.hint(),
             Self::Busy { .. } => Some("close the program that writes it, and try again".to_owned()),
         }
     }

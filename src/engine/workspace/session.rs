@@ -1,6 +1,7 @@
 //! A session: the one process that may change a state, from acquiring the lock to releasing it.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::engine::report::progress::Listener;
@@ -21,6 +22,7 @@ use crate::model::phase::PhaseEvent;
 use crate::model::recorded::Recorded;
 use crate::model::shown::with_causes;
 use crate::platform::clock;
+use crate::platform::owner::{self, Owner};
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
 use crate::state::lock::{self, LockError, Occupancy, StateLock};
@@ -43,9 +45,46 @@ pub struct Session {
     pub(in crate::engine) part: Option<WantedPart>,
 }
 
+/// The state is another user's, who can't use what this user writes: neither the state nor the manifest,
+/// the lockfile and the outputs.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the state `{}` belongs to {}, who can't use what {} writes here",
+    path.display(), owner.in_words(), me.in_words()
+)]
+pub struct OthersState {
+    path: PathBuf,
+    owner: Owner,
+    me: Owner,
+    command: String,
+}
+
+impl OthersState {
+    /// Returns how to go on.
+    pub(crate) fn hint(&self) -> String {
+        let Self { owner, command, .. } = self;
+        format!("run it as {}: `sudo -u {} {command} …`", owner.in_words(), owner.for_sudo())
+    }
+}
+
+/// Refuses root to write in a project whose state is another user's, in the name of `command`. The system
+/// refuses that to every other user.
+///
+/// # Errors
+/// When it is another user's.
+pub(crate) fn require_own_state(project: &Project, command: &str) -> Result<(), OthersState> {
+    match owner::another(&project.state).filter(|(_, me)| me.is_root()) {
+        Some((owner, me)) => Err(OthersState { path: project.state.clone(), owner, me, command: command.to_owned() }),
+        None => Ok(()),
+    }
+}
+
 /// Why a session could not begin. Nothing was attempted.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
+    /// The state is another user's.
+    #[error(transparent)]
+    Others(#[from] OthersState),
     /// Another process holds the state, or the lock is unavailable.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -90,6 +129,7 @@ impl Session {
         {
             return Err(LockError::Held { path: before, holder: by }.into());
         }
+        require_own_state(project, command)?;
         project.prepare_state_folder();
         let lock = StateLock::acquire(&project.state, command, clock::now())?;
         let (mut store, read) = Store::open_and_read(&project.state, remote, clock::now(), |store| {

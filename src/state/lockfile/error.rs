@@ -148,14 +148,14 @@ impl LockfileError {
     /// Returns what a person can do about it, if there is something.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Read { source, .. } => own_file::hint(source),
+            Self::Read { source, .. } => return own_file::hint(source),
             Self::Behind { source, .. } => {
                 const KEEP: &str =
                     "keep the state, and run the same command again: it writes the lockfile and uploads nothing twice";
                 let mend = source.hint().map(|hint| format!("{hint}; then ")).unwrap_or_default();
                 return Some(format!("{mend}{KEEP}"));
             }
-            Self::Write(error) | Self::NoRoom(error) => error.hint(),
+            Self::Write(error) | Self::NoRoom(error) => return error.hint(),
             Self::WouldLose { .. } => Some(
                 "please report this; moved aside, the state is rebuilt from the lockfile by the next `macadam sync --once`",
             ),

@@ -91,8 +91,8 @@ impl MoveError {
             }
             Self::Credential { hint, .. } => Some(hint.clone()).filter(|hint| !hint.is_empty()),
             Self::WouldUpload { .. } => Some("this is a bug in Macadam: please report it".to_owned()),
-            Self::Write { source, .. } => source.hint().map(str::to_owned),
-            Self::File { source, .. } => own_file::hint(source).map(str::to_owned),
+            Self::Write { source, .. } => source.hint(),
+            Self::File { source, .. } => own_file::hint(source),
             Self::Syntax(_) | Self::Gather(_) | Self::Lockfile(_) => None,
         }
     }
