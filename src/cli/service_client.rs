@@ -17,6 +17,7 @@ use crate::model::address::Address;
 use crate::model::request::{ProblemKind, Request, RequestDone};
 use crate::platform::signals::EndSignal;
 use crate::state::lock::{self, LockError};
+use crate::state::stoppage::{self, Stoppage, StoppedWork};
 
 /// A service answers between two of its rounds, and a round may upload for minutes.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -79,7 +80,10 @@ async fn waited(
         answered = &mut asking => answered,
         () = tokio::time::sleep(SILENCE) => {
             if !output.is_quiet() {
-                let itself = git::busy(&target.project.root).map(|work| format!(". It waits too: {work}"));
+                let off_branch = stoppage::read(&target.project.state, StoppedWork::Service);
+                let off_branch = off_branch.map(|Stoppage { message, hint, .. }| format!("{message}; {hint}"));
+                let itself = git::busy(&target.project.root).map(|work| work.to_string()).or(off_branch);
+                let itself = itself.map(|why| format!(". It waits too: {why}"));
                 output.warning(format!(
                     "`macadam sync` is running in this project; waiting for it to do this{}",
                     itself.unwrap_or_default()

@@ -55,6 +55,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
         rows.retain(|row| addresses.contains(&row.address));
     }
     let stopped = |work| stoppage::read(&target.project.state, work);
+    let waiting = stopped(StoppedWork::Service);
     let (mut uploads, publishing) = (stopped(StoppedWork::Uploads), stopped(StoppedWork::Publishing));
     if let Some(stoppage) = &mut uploads {
         stoppage.hint = retry::way_on(stoppage, is_served(&target)?);
@@ -67,6 +68,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
             "lost_lockfile": lost,
             "stopped": uploads.as_ref().map(stoppage_json),
             "unpublished": publishing.as_ref().map(stoppage_json),
+            "waiting": waiting.as_ref().map(stoppage_json),
             "warnings": document::warnings(&notes),
         }));
         return Ok(Exit::Success);
@@ -76,6 +78,10 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
     show(output, &rows, global.emulator);
     if let Some(LostLockfile { reason, hint }) = lost_lockfile {
         output.warning_with_hint(format!("Macadam uploads nothing new, because {reason}"), hint);
+    }
+    if let Some(Stoppage { since, message, hint }) = waiting {
+        let message = format!("the running `macadam sync` does nothing: {message} (since {})", Minute(since));
+        output.warning_with_hint(message, hint);
     }
     for Stoppage { since, message, hint } in uploads.into_iter().chain(publishing) {
         output.warning_with_hint(format!("{message} (since {})", Minute(since)), hint);

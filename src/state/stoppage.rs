@@ -1,5 +1,5 @@
-//! Why a part of the work stands still, and since when: uploads that Roblox refuses, or a command of
-//! `--on-change` that fails.
+//! Why a part of the work stands still, and since when: uploads that Roblox refuses, a command of
+//! `--on-change` that fails, or a service that waits for its branch.
 //!
 //! A file for each beside the state, for commands that only read: no address has such a failure for
 //! itself, so the database has none. It serves messages alone. Whoever syncs writes it, and removes it
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::lock;
 use crate::platform::own_file;
 
 /// The most bytes to read of one.
@@ -22,6 +23,8 @@ pub(crate) enum StoppedWork {
     Uploads,
     /// What `--on-change` does with a changed lockfile: its command failed when it last ran.
     Publishing,
+    /// All that the service does: it waits for its branch.
+    Service,
 }
 
 impl StoppedWork {
@@ -29,6 +32,7 @@ impl StoppedWork {
         match self {
             Self::Uploads => ".stopped",
             Self::Publishing => ".unpublished",
+            Self::Service => ".waiting",
         }
     }
 }
@@ -54,6 +58,10 @@ struct StoppageText {
 /// Returns why `work` stands still by what is written beside the state at `database`; `None` where it
 /// goes on, or that can't be read. Blocks.
 pub(crate) fn read(database: &Path, work: StoppedWork) -> Option<Stoppage> {
+    // A service that was killed left it behind.
+    if work == StoppedWork::Service && !lock::holder(database).is_ok_and(|holder| holder.is_service()) {
+        return None;
+    }
     let text = own_file::read(&beside(database, work), MAX_BYTES).ok()?;
     let StoppageText { since, message, hint } = serde_json::from_slice(&text).ok()?;
     Some(Stoppage { since: since.parse().ok()?, message, hint })

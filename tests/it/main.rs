@@ -73,6 +73,7 @@ mod questions;
 mod regressions;
 mod release;
 mod remotes;
+mod required_branch;
 mod same_words;
 mod schema;
 mod service;

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub(super) use self::disks::disks;
 pub(super) use self::git_work::git_work;
-pub(super) use self::stoppages::{on_change, uploads};
+pub(super) use self::stoppages::{on_change, service, uploads};
 pub(super) use self::watching::watching;
 use super::check_result::{CheckResult, CheckTopic};
 use super::facts::{

@@ -128,6 +128,7 @@ pub(crate) fn local(project: &Project, remote: &str, is_local: bool, listener: &
     results.extend(checks::git(&git, &lockfile.name, Publishing::of(&lockfile, is_local)));
     let publishing = stoppage::read(&project.state, StoppedWork::Publishing);
     results.extend(checks::on_change(publishing.as_ref()));
+    results.extend(checks::service(stoppage::read(&project.state, StoppedWork::Service).as_ref()));
     results.extend(checks::git_work(git::busy(&project.root).as_ref()));
     results.append(&mut untracked);
     if let Some(PlanPreview { gathered, recorded, .. }) = preview {

@@ -17,6 +17,7 @@ pub(crate) mod plan_inputs;
 pub(crate) mod project;
 mod rehearsal_pins;
 pub(crate) mod renamed;
+pub(crate) mod required_branch;
 pub(crate) mod saved_answer;
 pub(crate) mod session;
 pub(crate) mod settled;

@@ -29,3 +29,10 @@ pub(in crate::engine::doctor) fn uploads(
         _ => CheckResult::error(CheckTopic::Key, message, Some(hint)),
     })
 }
+
+/// A service waits for its branch.
+pub(in crate::engine::doctor) fn service(found: Option<&Stoppage>) -> Option<CheckResult> {
+    let Stoppage { since, message, hint } = found?;
+    let message = format!("the running `macadam sync` does nothing: {} (since {})", foreign(message), Minute(*since));
+    Some(CheckResult::warning(CheckTopic::Git, message, hint))
+}

@@ -33,6 +33,7 @@ impl Service<'_> {
     /// Finishes requests in flight, and writes everything down.
     pub(super) async fn end(mut self, ended: Result<(), ServiceError>) -> Result<(), ServiceError> {
         self.observability.stopping();
+        self.keep_off_branch(None);
         let until = tokio::time::sleep(DRAIN);
         let mut until = pin!(until);
         self.reconciler.context.stop.trigger(Stop::Signal(0));

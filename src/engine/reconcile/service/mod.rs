@@ -51,6 +51,7 @@ use crate::engine::reconcile::workers::End;
 use crate::engine::report::progress::{Listener, WaitReason};
 use crate::engine::workspace::gather::{GatherError, read_manifest};
 use crate::engine::workspace::lockfile::KeepError;
+use crate::engine::workspace::required_branch::OffBranch;
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::manifest::{Diagnostic, Manifest};
@@ -172,6 +173,8 @@ struct Service<'a> {
     told_lost: Option<Lost>,
     /// Reports the outputs' state.
     outputs: OutputReporter,
+    /// Another branch is checked out than the required one, as it stands beside the state.
+    off_branch: Option<OffBranch>,
     /// What was uploaded and not yet published.
     uploaded: UploadedFiles,
     /// Why nothing is written: the key was refused.
@@ -245,6 +248,7 @@ pub(crate) async fn serve(
         lockfile_was_missing: false,
         told_lost: None,
         outputs: OutputReporter::default(),
+        off_branch: None,
         uploaded: UploadedFiles::default(),
         refused: None,
         uploads_stop,
@@ -471,6 +475,7 @@ impl Service<'_> {
             self.on_change_fails_since().map(|at| format!("the command of --on-change fails since {}", Minute(at))),
         );
         degraded.extend(self.observability.waits_long().then(|| "git's work here doesn't end".to_owned()));
+        degraded.extend(self.off_branch.as_ref().map(|_| "another branch is checked out".to_owned()));
         degraded.extend(self.failing.map(|reason| reason.cause().to_owned()));
         degraded.extend(self.invalid.as_ref().map(|_| "the manifest is not valid".to_owned()));
         degraded.extend(self.outputs.is_failing().then(|| "an output can't be written".to_owned()));

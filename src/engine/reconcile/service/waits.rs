@@ -1,8 +1,13 @@
 //! What the loop waits for before it does anything: git, and the right branch.
 
+use tokio::task::block_in_place;
+
 use super::Service;
 use super::observability::LoopWait;
 use crate::engine::workspace::git::{self, GitWork};
+use crate::engine::workspace::required_branch::{self, OffBranch};
+use crate::platform::clock;
+use crate::state::stoppage::{self, StoppedWork};
 
 impl Service<'_> {
     /// Returns whether git, or the checkout's branch, forbids to act now.
@@ -10,16 +15,26 @@ impl Service<'_> {
         let root = &self.reconciler.session.project.root;
         let work = git::busy_or_just_was(root);
         let is_long = work.as_ref().is_some_and(GitWork::is_long);
-        let why = work.map(|work| work.to_string()).or_else(|| {
-            let wanted = self.setting.branch.as_ref()?;
-            match git::branch(root) {
-                Some(branch) if branch.is(wanted) => None,
-                Some(branch) => Some(format!("the checkout is on {branch}, not on {wanted}")),
-                None => Some(format!("there is no git checkout, and so no branch {wanted}")),
-            }
-        });
+        let is_at_work = work.is_some();
+        let off_branch = || required_branch::look(root, self.setting.branch.as_ref()?);
+        let off_branch = if is_at_work { None } else { off_branch() };
+        let why = work.map(|work| work.to_string()).or_else(|| off_branch.as_ref().map(|off| off.message.clone()));
         let waits = why.is_some();
         self.observability.waits_for(why.map(|why| LoopWait { why, is_long }));
+        // While git works, it may be switching.
+        if !is_at_work {
+            self.keep_off_branch(off_branch);
+        }
         waits
+    }
+
+    /// Writes down that the loop waits for its branch, for commands that are asked.
+    pub(super) fn keep_off_branch(&mut self, off_branch: Option<OffBranch>) {
+        if self.off_branch != off_branch {
+            let state = &self.reconciler.session.project.state;
+            let stopped = off_branch.clone().map(|OffBranch { message, hint }| (message, hint));
+            block_in_place(|| stoppage::write(state, StoppedWork::Service, stopped, clock::now()));
+            self.off_branch = off_branch;
+        }
     }
 }

@@ -1,0 +1,49 @@
+//! `--require-branch`: on another branch nothing is uploaded, and whoever asks is told why.
+
+use macadam::emulator::{ApiEndpoint, Config};
+use serde_json::Value;
+
+use super::service::{Service, get, start};
+use super::support::{Project, Remote};
+
+/// A checkout whose branch `draft` is checked out.
+fn on_draft() -> (Remote, Project) {
+    let (remote, project) = start(Config::default());
+    project.write(".gitignore", "log.txt\n");
+    project.git(&["init", "--quiet", "--initial-branch=main"]);
+    project.git(&["add", "-A"]);
+    project.git(&["commit", "-m", "first"]);
+    project.git(&["switch", "-c", "draft"]);
+    (remote, project)
+}
+
+#[test]
+fn a_service_that_waits_for_its_branch_says_so_wherever_a_person_asks() {
+    let (remote, project) = on_draft();
+    let mut service = Service::start(&project, &["--require-branch", "main", "--listen", "127.0.0.1:0"]);
+    let waiting = || project.json(&["status"]).1["waiting"].clone();
+    let words = "the checkout is on the branch `draft`, not on main";
+    service.until("status says it", || waiting()["message"] == words);
+    let address = service.address();
+    service.until("/readyz says it", || get(&address, "/readyz").1.contains("another branch is checked out"));
+    let ran = project.run(&["status"]).expect(0);
+    assert!(ran.stderr.contains(&format!("warning: the running `macadam sync` does nothing: {words} (since 20")));
+    assert!(ran.stderr.contains("  hint: `git switch main` checks it out"), "{}", ran.stderr);
+    let (_, doctor) = project.json(&["doctor"]);
+    let checks = doctor["checks"].as_array().unwrap();
+    let about = checks.iter().find(|check| check["message"].as_str().unwrap().contains(words)).unwrap();
+    assert_eq!((&about["check"], &about["result"]), (&"git".into(), &"warning".into()));
+    let ran = project.run(&["retry", "ui/a.png", "--patience", "3s"]).expect(5);
+    assert!(ran.stderr.contains(&format!("It waits too: {words}; `git switch main`")), "{}", ran.stderr);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 0);
+
+    // What a service that was killed left behind says nothing.
+    service.kill();
+    assert_eq!(waiting(), Value::Null);
+    let service = Service::start(&project, &["--require-branch", "main"]);
+    service.until("status says it again", || !waiting().is_null());
+    project.git(&["switch", "main"]);
+    service.until_synced("ui/a.png");
+    assert_eq!(waiting(), Value::Null);
+    service.end();
+}
