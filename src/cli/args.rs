@@ -209,8 +209,8 @@ pub(super) struct SyncArgs {
     #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = duration, conflicts_with = "once",
           help_heading = WITHOUT_ONCE)]
     pub interval: Duration,
-    /// Do nothing while git is on another branch
-    #[arg(long, value_name = "BRANCH", conflicts_with = "once", help_heading = WITHOUT_ONCE)]
+    /// Do nothing while git is on another branch; with --once, exit with 1 then
+    #[arg(long, value_name = "BRANCH")]
     pub require_branch: Option<String>,
     /// Run this shell command after the lockfile or outputs changed, even if the sync failed, such
     /// as macadam-commit-push

@@ -27,6 +27,7 @@ use crate::engine::report::progress::{WaitReason, silent};
 use crate::engine::report::run_report::{RunReport, Stop};
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::outputs::RenderedOutput;
+use crate::engine::workspace::required_branch::{self, OffBranch};
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::settled::{self, Look, NothingToDo};
 use crate::engine::workspace::snapshot;
@@ -51,6 +52,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     }
     let command = on_change::on_change_command(global, args)?;
     let target = target::find(global)?;
+    require_branch(&target, args)?;
     if args.locked {
         return locked(output, global, &target, args).await;
     }
@@ -143,6 +145,17 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         Printer::problem(problem);
     }
     Ok(ran.worse(ended.exit()))
+}
+
+/// Refuses to sync another branch than the one of `--require-branch`.
+fn require_branch(target: &ProjectTarget, args: &SyncArgs) -> Result<(), CommandFailure> {
+    let Some(wanted) = &args.require_branch else { return Ok(()) };
+    match block_in_place(|| required_branch::look(&target.project.root, wanted)) {
+        Some(OffBranch { message, hint }) => {
+            Err(CommandFailure::new(Exit::Unreconciled, format!("nothing was done: {message}")).hint(hint))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses a code that no archiving waits for, and an address that nothing is known of: the person

@@ -47,3 +47,23 @@ fn a_service_that_waits_for_its_branch_says_so_wherever_a_person_asks() {
     assert_eq!(waiting(), Value::Null);
     service.end();
 }
+
+#[test]
+fn a_single_sync_of_another_branch_is_refused() {
+    let (remote, project) = on_draft();
+    let once = ["sync", "--once", "--require-branch", "main"];
+    let ran = project.run(&once).expect(1);
+    assert!(
+        ran.stderr.contains("nothing was done: the checkout is on the branch `draft`, not on main"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("hint: `git switch main`"), "{}", ran.stderr);
+    let commit = project.git(&["rev-parse", "HEAD"]);
+    project.git(&["checkout", "--quiet", commit.trim()]);
+    drop(project.run(&once).expect(1));
+    assert_eq!((remote.all_requests(), project.state().exists()), (0, false));
+    project.git(&["switch", "main"]);
+    drop(project.run(&once).expect(0));
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 2);
+}
