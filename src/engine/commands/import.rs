@@ -118,7 +118,7 @@ impl ImportFit {
                 "{address} stays asset {stays}, which has its file: Roblox can't update {} to another content. To use asset {asset_id} all the \
                  same, pin {address} to it: `macadam history {address:#}` shows its number{}{}",
                 WithArticle(asset_type),
-                archives.then_some(ARCHIVES).unwrap_or_default(),
+                if archives { ARCHIVES } else { "" },
                 or_same(known)
             )),
         }
