@@ -131,6 +131,10 @@ fn orders(switch: Shutdown, publishes: bool) -> Result<mpsc::UnboundedReceiver<S
                 Signal::End(end) if std::mem::replace(&mut ending, true) => {
                     if publishes {
                         tracing::warn!("stopped at once: the command of --on-change may not be done. {KEEP_FOLDER}");
+                    } else {
+                        tracing::warn!(
+                            "stopped at once, by a second signal; the next start continues with what was under way"
+                        );
                     }
                     super::die(end.exit_code())
                 }

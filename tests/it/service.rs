@@ -610,3 +610,26 @@ fn drift_is_reported_without_a_refresh() {
     service.end();
     assert_eq!(remote.requests(ApiEndpoint::RestoreAsset), 0, "told, and left alone by the default policy");
 }
+
+#[test]
+fn a_second_signal_ends_the_service_at_once_and_the_log_says_so() {
+    let (remote, project) = start(Config::default());
+    let never = FaultRule::on(ApiEndpoint::CreateAsset, FaultAction::Hang { at: Point::AfterBody });
+    remote.control().add_faults(vec![never]).unwrap();
+    let mut service = Service::start(&project, &["--log-format", "json"]);
+    service.until("an upload is on the wire", || remote.requests(ApiEndpoint::CreateAsset) > 0);
+    let began = Instant::now();
+    let status = loop {
+        service.signal(Signal::TERM);
+        std::thread::sleep(Duration::from_millis(50));
+        if let Some(status) = service.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(began.elapsed() < NEVER, "it does not end\n{}", service.log());
+    };
+    let log = service.log();
+    assert_ne!(status.code(), Some(0), "{log}");
+    let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!(last["level"], "WARN", "{log}");
+    assert!(last["message"].as_str().unwrap().contains("by a second signal"), "{log}");
+}
