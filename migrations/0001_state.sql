@@ -159,6 +159,8 @@ CREATE TABLE retirements (
     since       TEXT NOT NULL,
     -- NULL while it is still to come.
     archived_at TEXT,
+    -- Roblox's words if it refused the archiving, which then waits for a person.
+    refused     TEXT,
     PRIMARY KEY (address, asset_id)
 ) STRICT, WITHOUT ROWID;
 

@@ -278,6 +278,7 @@ fn entry(alike: &[&Hold], all: bool) -> Vec<String> {
     let Some(first) = alike.first() else { return Vec::new() };
     let part = match (first.part, alike.len()) {
         (HeldPart::Asset, _) => "",
+        (HeldPart::Archiving, _) if first.reason.is_refusal() => "",
         (HeldPart::Metadata, 1) => ": its name, description, icon or previews",
         (HeldPart::Metadata, _) => ": their names, descriptions, icons or previews",
         (HeldPart::Archiving, _) => ": archiving is on hold",

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::output::plural;
 use crate::model::metadata::Field;
-use crate::plan::reason::hold::HoldReason;
 use crate::plan::{Action, Hold, HoldKind, Step};
 
 /// Whether the actions are planned or done.
@@ -68,12 +67,12 @@ impl HoldGroup {
 
     /// The group of a hold.
     pub(super) const fn of(hold: &Hold) -> Self {
-        match (hold.kind(), &hold.reason) {
-            (HoldKind::Held, _) => Self::Held,
-            (HoldKind::Rejected, _) => Self::Rejected,
-            (HoldKind::Failed, HoldReason::Refused { .. }) => Self::Failed,
-            (HoldKind::Failed, _) => Self::Unusable,
-            (HoldKind::Waiting, _) => Self::Waiting,
+        match hold.kind() {
+            HoldKind::Held => Self::Held,
+            HoldKind::Rejected => Self::Rejected,
+            HoldKind::Failed if hold.reason.is_refusal() => Self::Failed,
+            HoldKind::Failed => Self::Unusable,
+            HoldKind::Waiting => Self::Waiting,
         }
     }
 
@@ -225,6 +224,7 @@ mod tests {
     use super::*;
     use crate::model::address::Address;
     use crate::plan::HeldPart;
+    use crate::plan::reason::hold::HoldReason;
 
     #[test]
     fn the_first_count_says_of_how_many() {

@@ -99,6 +99,16 @@ pub enum Change {
         /// Its retirement; `None`: it stays.
         retirement: Option<Retirement>,
     },
+    /// Roblox refused to archive an asset that is to be archived, or it is asked again. A change of
+    /// the retirement ends the refusal too.
+    SetRefusedArchiving {
+        /// Of which address.
+        address: Address,
+        /// Which asset.
+        asset_id: AssetId,
+        /// Roblox's words; `None`: it is asked again.
+        said: Option<String>,
+    },
     /// Macadam is about to put back a change made outside of it.
     RecordRepair {
         /// Of which address.
@@ -241,6 +251,7 @@ impl Change {
             | Self::SetMetadata { address, .. }
             | Self::Overrule { address, .. }
             | Self::SetRetirement { address, .. }
+            | Self::SetRefusedArchiving { address, .. }
             | Self::RecordRepair { address, .. }
             | Self::AddPossibleDuplicate { address, .. }
             | Self::SetCurrentAsset { address, .. }

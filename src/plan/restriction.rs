@@ -85,6 +85,7 @@ impl Plan {
             | Change::SetMetadata { address, .. }
             | Change::Overrule { address, .. }
             | Change::SetRetirement { address, .. }
+            | Change::SetRefusedArchiving { address, .. }
             | Change::RecordRepair { address, .. }
             | Change::AddPossibleDuplicate { address, .. }
             | Change::SetCurrentAsset { address, .. }

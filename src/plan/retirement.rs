@@ -342,6 +342,7 @@ fn carry_out(
     options: &PlanOptions,
     now: Timestamp,
 ) {
+    let due = hold_refused(plan, recorded, due);
     let lately = archived(recorded, now).filter(|(_, at)| now.duration_since(*at) < GUARD_SPAN);
     let mut together: BTreeSet<AssetId> = lately.map(|(asset_id, _)| asset_id).collect();
     together.extend(due.iter().map(|due| due.asset_id));
@@ -367,6 +368,26 @@ fn carry_out(
         let (address, after) = (address.clone(), Vec::new());
         plan.steps.push(Step { address, action, reason, after, not_before: None });
     }
+}
+
+/// Holds what Roblox refused to archive, for whichever address, and returns the others.
+fn hold_refused<'a>(plan: &mut Plan, recorded: &Recorded, due: Vec<DueArchiving<'a>>) -> Vec<DueArchiving<'a>> {
+    if due.is_empty() {
+        return due;
+    }
+    let refused: BTreeMap<&AssetId, &String> =
+        recorded.assets.values().flat_map(|record| record.refused_archivings.iter()).collect();
+    let mut others = Vec::new();
+    for due in due {
+        let DueArchiving { address, asset_id, why } = due;
+        let Some(message) = refused.get(&asset_id) else {
+            others.push(due);
+            continue;
+        };
+        let reason = HoldReason::ArchivingRefused { asset_id, why, message: (*message).clone() };
+        plan.held.push(Hold { address: address.clone(), part: HeldPart::Archiving, reason });
+    }
+    others
 }
 
 /// How many assets this checkout has: those that the game is given, and those that are archived

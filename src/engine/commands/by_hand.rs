@@ -396,7 +396,8 @@ async fn journalled(
     let before = context.state_cache.read(|recorded| {
         let record = recorded.assets.get(address);
         let retirement = record.and_then(|record| record.retirements.get(&asset_id)).copied();
-        (retirement, record.and_then(|record| record.blocked.as_deref().cloned()))
+        let said = record.and_then(|record| record.refused_archivings.get(&asset_id)).cloned();
+        (retirement, said, record.and_then(|record| record.blocked.as_deref().cloned()))
     });
     let retire = |retirement| Change::SetRetirement { address: address.clone(), asset_id, retirement };
     let action = match direction {
@@ -418,11 +419,12 @@ async fn journalled(
             *hint = Some("moderation rejected this asset, so no game can use it: nothing has to be done".to_owned());
         }
     }
-    let (retirement, blocked) = before;
+    let (retirement, said, blocked) = before;
     let is_open = in_doubt(context, address).is_some();
     let mut changes = Vec::new();
     if !outcome.is_done() && !is_open && *direction == Direction::Archive {
         changes.push(retire(retirement));
+        changes.push(Change::SetRefusedArchiving { address: address.clone(), asset_id, said });
     }
     if !is_open {
         // The outcome of the command says nothing about the manifest's steps.

@@ -183,7 +183,7 @@ pub(crate) async fn retry(
             match judge(address, desired, recorded, &plan) {
                 Ok(()) => {
                     done += 1;
-                    changes.extend(again(address, recorded));
+                    changes.extend(again(address, recorded, &plan));
                 }
                 Err(why) => not.push(NotRetried { address: address.clone(), why }),
             }
@@ -215,9 +215,12 @@ fn judge(address: &Address, desired: &Desired, recorded: &Recorded, plan: &Plan)
     if record.is_none() && !desired.assets.contains_key(address) {
         return Err(NoUse::Unknown);
     }
-    let is_stopped = record.is_some_and(|record| record.blocked.is_some() || !lost(recorded, record).is_empty());
     let mut holds: Vec<&Hold> = plan.held.iter().filter(|hold| hold.address == *address).collect();
     holds.sort_by_key(|hold| hold.part);
+    if holds.iter().any(|hold| matches!(hold.reason, HoldReason::ArchivingRefused { .. })) {
+        return Ok(());
+    }
+    let is_stopped = record.is_some_and(|record| record.blocked.is_some() || !lost(recorded, record).is_empty());
     let helps = |reason: &HoldReason| {
         matches!(
             reason,
@@ -244,11 +247,22 @@ fn judge(address: &Address, desired: &Desired, recorded: &Recorded, plan: &Plan)
 }
 
 /// Returns the changes that have an address tried again.
-fn again(address: &Address, recorded: &Recorded) -> Vec<Change> {
+fn again(address: &Address, recorded: &Recorded, plan: &Plan) -> Vec<Change> {
     let Some(record) = recorded.assets.get(address) else { return Vec::new() };
     let unblocked = record.blocked.as_deref().map(|_| Change::SetBlocked { address: address.clone(), blocked: None });
     let lost = lost(recorded, record).into_iter().map(|asset_id| Change::MarkOutdated { asset_id });
-    unblocked.into_iter().chain(lost).collect()
+    let refused = plan.held.iter().filter(|hold| hold.address == *address).filter_map(|hold| match hold.reason {
+        HoldReason::ArchivingRefused { asset_id, .. } => Some(asset_id),
+        _ => None,
+    });
+    // It may have been refused for another address that has the asset too.
+    let refused = refused.flat_map(|asset_id| {
+        recorded.owners(asset_id).map(move |(address, _)| {
+            let address = address.clone();
+            Change::SetRefusedArchiving { address, asset_id, said: None }
+        })
+    });
+    unblocked.into_iter().chain(lost).chain(refused).collect()
 }
 
 /// Returns the assets of an address that Roblox didn't find.

@@ -35,7 +35,7 @@ use crate::model::proposed::quoted;
 use crate::model::shown::{foreign, with_causes};
 use crate::model::unseen_history::FETCH_ALL;
 use crate::plan::Hold;
-use crate::plan::reason::hold::{HoldKind, HoldReason};
+use crate::plan::reason::hold::HoldKind;
 use crate::state::lockfile::driver;
 
 /// A clock that is off by more than this is worth a word: certificates, expiry of keys and the
@@ -96,7 +96,7 @@ pub(super) fn assets(held: &[Hold]) -> Option<CheckResult> {
     let counts = [
         (of(|hold| hold.kind() == HoldKind::Held), "on hold"),
         (of(|hold| hold.kind() == HoldKind::Rejected), "rejected by moderation"),
-        (of(|hold| matches!(hold.reason, HoldReason::Refused { .. })), "refused by Roblox"),
+        (of(|hold| hold.reason.is_refusal()), "refused by Roblox"),
     ];
     let counts = counts.iter().filter(|(number, _)| *number > 0);
     let counts: Vec<String> = counts.map(|(number, word)| format!("{number} {word}")).collect();

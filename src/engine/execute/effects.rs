@@ -132,7 +132,12 @@ pub(crate) fn completed(
     changes.push(Change::RecordObservation { asset: as_written(&attempt.intent, asset) });
     let restores = matches!(attempt.intent, Intent::Restore { .. });
     changes.push(Change::RecordWrite { asset_id: asset.asset_id, restores });
-    changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
+    // An archiving says nothing about what Roblox refused of the address itself.
+    let stays_refused = matches!(attempt.intent, Intent::Archive { .. })
+        && matches!(record.blocked.as_deref(), Some(Blocked::Refused { .. }));
+    if !stays_refused {
+        changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
+    }
     Settled { changes, key, rejected }
 }
 
@@ -415,16 +420,19 @@ pub(crate) fn refused(
     message: &str,
     now: Timestamp,
 ) -> Vec<Change> {
+    let refuse = Change::Advance { attempt: id, event: PhaseEvent::Refuse };
+    // It says nothing about the file and settings of the address.
+    if let Intent::Archive { asset_id } = attempt.intent {
+        let (address, said) = (attempt.address.clone(), Some(message.to_owned()));
+        return vec![refuse, Change::SetRefusedArchiving { address, asset_id, said }];
+    }
     let before = record.and_then(|record| record.blocked.as_deref());
     let again = matches!(before, Some(Blocked::Refused { input_digest: known, refusal_kind: RefusalKind::DisplayName, .. }) if *known == input_digest);
     // A refusal after a neutral name was not for the name.
     let refusal_kind = if again { RefusalKind::Other } else { refusal_kind };
     let (action, message) = (attempt.intent.kind(), message.to_owned());
     let blocked = Blocked::Refused { input_digest, action, refusal_kind, message, at: now };
-    vec![
-        Change::Advance { attempt: id, event: PhaseEvent::Refuse },
-        Change::SetBlocked { address: attempt.address.clone(), blocked: Some(blocked) },
-    ]
+    vec![refuse, Change::SetBlocked { address: attempt.address.clone(), blocked: Some(blocked) }]
 }
 
 /// Returns the back-off after one more failure of `input_digest`: it grows with the failures in a

@@ -253,7 +253,7 @@ impl StatusInputs<'_> {
 
     /// Returns the dates of what is to be archived. A date that a hold let pass tells nothing.
     fn coming(&self, record: &Record) -> Vec<ScheduledArchiving> {
-        let is_held = self.is_archiving_held();
+        let is_held = self.held_archiving().is_some();
         let mut coming = retirement::coming(self.address, record, self.desired);
         coming.retain(|archiving| !is_held || archiving.at > self.now);
         coming
@@ -273,8 +273,9 @@ impl StatusInputs<'_> {
         is_kept.then(|| format!("the game keeps asset {} (revision {})", key.asset_id, record.history.number(key)))
     }
 
-    fn is_archiving_held(&self) -> bool {
-        self.holds().iter().any(|hold| hold.part == HeldPart::Archiving)
+    /// Returns what keeps an asset from being archived.
+    fn held_archiving(&self) -> Option<HoldKind> {
+        self.holds().iter().filter(|hold| hold.part == HeldPart::Archiving).map(|hold| hold.kind()).min()
     }
 
     /// Returns why the address is absent without counting as removed; `None` if it is present or
@@ -304,8 +305,11 @@ impl StatusInputs<'_> {
         let Some(want) = self.want() else {
             return match self.uncounted(record) {
                 Some(_) => AssetState::Synced,
-                None if self.is_archiving_held() => AssetState::Held,
-                None => AssetState::Removed,
+                None => match self.held_archiving() {
+                    Some(HoldKind::Failed) => AssetState::Failed,
+                    Some(_) => AssetState::Held,
+                    None => AssetState::Removed,
+                },
             };
         };
         if self.drifts().next().is_some() {

@@ -111,6 +111,18 @@ impl Recorded {
                     Some(retirement) => record.retirements.insert(*asset_id, *retirement),
                     None => record.retirements.remove(asset_id),
                 };
+                record.refused_archivings.remove(asset_id);
+            }
+            Change::SetRefusedArchiving { address, asset_id, said } => {
+                let record = self.record(address)?;
+                match said {
+                    Some(said) if record.retirements.contains_key(asset_id) => {
+                        record.refused_archivings.insert(*asset_id, said.clone());
+                    }
+                    Some(_) | None => {
+                        record.refused_archivings.remove(asset_id);
+                    }
+                }
             }
             Change::RecordRepair { address, repair } => {
                 let repairs = &mut self.record(address)?.repairs;
@@ -214,6 +226,7 @@ impl Recorded {
             let known = taker.retirements.entry(asset_id).or_insert(retirement);
             if known.archived_at.is_none() && retirement.archived_at.is_some() {
                 *known = retirement;
+                taker.refused_archivings.remove(&asset_id);
             }
         }
         if was_current {

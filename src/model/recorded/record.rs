@@ -262,6 +262,9 @@ pub struct Record {
     pub pinned: Rare<Option<PinnedAt>>,
     /// Its assets that are to be archived, or were.
     pub retirements: Rare<BTreeMap<AssetId, Retirement>>,
+    /// Those of them that Roblox refused to archive, with its words. Each waits for `retry`, or until
+    /// its retirement changes.
+    pub refused_archivings: Rare<BTreeMap<AssetId, String>>,
     /// Uploads that may have made an unknown asset, and those of which that is settled.
     pub possible_duplicates: Rare<BTreeMap<UploadId, PossibleDuplicate>>,
     /// The repairs of the last day, and when.
@@ -287,6 +290,7 @@ impl Record {
             points_to: None,
             pinned: Rare::new(),
             retirements: Rare::new(),
+            refused_archivings: Rare::new(),
             possible_duplicates: Rare::new(),
             repairs: Rare::new(),
             removed: false,
@@ -374,6 +378,7 @@ impl Record {
     pub(super) fn leave_asset(&mut self, asset_id: AssetId) {
         self.history.list(asset_id, None);
         self.retirements.remove(&asset_id);
+        self.refused_archivings.remove(&asset_id);
         self.points_to = self.points_to.filter(|points_to| *points_to != asset_id);
         self.pinned = self.pinned.filter(|pinned| pinned.at.asset_id != asset_id).into();
     }

@@ -76,6 +76,7 @@ impl Recorded {
             | Change::TakeOver { .. }
             | Change::SetMetadata { .. }
             | Change::Overrule { .. }
+            | Change::SetRefusedArchiving { .. }
             | Change::RecordRepair { .. }
             | Change::AddPossibleDuplicate { .. }
             | Change::Unpoint { .. }

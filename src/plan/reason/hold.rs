@@ -130,6 +130,15 @@ pub(crate) enum HoldReason {
         /// Roblox's words.
         message: String,
     },
+    /// Roblox refused to archive an asset that nothing uses any more.
+    ArchivingRefused {
+        /// The asset.
+        asset_id: AssetId,
+        /// Why it would be archived.
+        why: RetireReason,
+        /// Roblox's words.
+        message: String,
+    },
     /// Moderation rejected these bytes.
     Rejected {
         /// Another address for which it did.
@@ -293,7 +302,9 @@ impl HoldReason {
     /// The kind of obstacle that it is.
     pub(crate) const fn kind(&self) -> HoldKind {
         match self {
-            Self::File(_) | Self::TypeUnknown | Self::Refused { .. } => HoldKind::Failed,
+            Self::File(_) | Self::TypeUnknown | Self::Refused { .. } | Self::ArchivingRefused { .. } => {
+                HoldKind::Failed
+            }
             Self::Rejected { .. } => HoldKind::Rejected,
             Self::QuotaSpent { .. } => HoldKind::Waiting,
             Self::NoAnswer { .. }
@@ -328,6 +339,11 @@ impl HoldReason {
         }
     }
 
+    /// Whether Roblox said no.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::ArchivingRefused { .. })
+    }
+
     /// The stable name in `--json`.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
@@ -340,6 +356,7 @@ impl HoldReason {
             Self::SameAsset { .. } => "same_asset",
             Self::FileOfAnother { .. } => "file_of_another",
             Self::Refused { .. } => "refused",
+            Self::ArchivingRefused { .. } => "archiving_refused",
             Self::Rejected { .. } => "rejected",
             Self::AssetGone => "asset_gone",
             Self::ContentGone { .. } => "content_gone",

@@ -42,6 +42,7 @@ fn of(plan: &Plan, recorded: &Recorded, fits: &dyn Fn(&Address) -> bool) -> Vec<
         | Change::Overrule { address, .. }
         | Change::Unpoint { address }
         | Change::SetRetirement { address, .. }
+        | Change::SetRefusedArchiving { address, .. }
         | Change::RecordRepair { address, .. }
         | Change::AddPossibleDuplicate { address, .. }
         | Change::SetCurrentAsset { address, .. }

@@ -85,6 +85,7 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
         repairs: _,
         removed,
         in_lockfile: _,
+        refused_archivings: _,
         blocked: _,
     } = record;
     let mut facts = History::new();

@@ -129,6 +129,13 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
         Change::Move { from, to } => moves::move_record(connection, from, to),
         Change::MoveAsset { from, to, asset_id } => moves::move_asset(connection, from, to, *asset_id),
         Change::SetRetirement { address, asset_id, retirement } => retire(connection, address, *asset_id, *retirement),
+        Change::SetRefusedArchiving { address, asset_id, said } => {
+            require_record(connection, address)?;
+            connection
+                .prepare_cached("UPDATE retirements SET refused = ?3 WHERE address = ?1 AND asset_id = ?2")?
+                .execute((address.as_str(), rows::number(asset_id.get()), said))?;
+            Ok(())
+        }
         Change::RecordRepair { address, repair } => record_repair(connection, address, *repair, at),
         Change::AddPossibleDuplicate { address, upload, duplicate } => {
             add_possible_duplicate(connection, address, *upload, *duplicate)

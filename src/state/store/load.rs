@@ -231,13 +231,18 @@ fn load_blocked(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>)
 }
 
 fn load_retirements(query: &RecordQuery<'_>, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
-    query.each("SELECT address, asset_id, why, since, archived_at FROM retirements", "", |row| {
+    query.each("SELECT address, asset_id, why, since, archived_at, refused FROM retirements", "", |row| {
         let retirement = Retirement {
             why: rows::named(row, 2, "reason to leave", RetireReason::from_name)?,
             since: rows::time(row, 3)?,
             archived_at: rows::parsed_or_null(row, 4)?,
         };
-        record_of(row, assets, "a retirement")?.retirements.insert(rows::asset_id(row, 1)?, retirement);
+        let (asset_id, refused) = (rows::asset_id(row, 1)?, row.get::<_, Option<String>>(5)?);
+        let record = record_of(row, assets, "a retirement")?;
+        record.retirements.insert(asset_id, retirement);
+        if let Some(said) = refused {
+            record.refused_archivings.insert(asset_id, said);
+        }
         Ok(())
     })
 }

@@ -243,6 +243,10 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
                 since: at(i64::from(number)),
                 archived_at: number.is_multiple_of(2).then(|| at(i64::from(number) + 5)),
             };
+            if number.is_multiple_of(7) {
+                let said = number.is_multiple_of(2).then(|| "no".to_owned());
+                return Change::SetRefusedArchiving { address, asset_id: id(number % 3), said };
+            }
             let retirement = (!number.is_multiple_of(5)).then_some(retirement);
             Change::SetRetirement { address, asset_id: id(number % 3), retirement }
         }

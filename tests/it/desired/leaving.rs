@@ -2,6 +2,7 @@
 //! without a person.
 
 use macadam::emulator::ApiEndpoint;
+use serde_json::json;
 
 use super::{actions, asset_id, check, check_converged, prompt, row};
 use crate::support::{Project, Remote, png};
@@ -243,4 +244,92 @@ fn archive_after_zero_archives_in_the_same_command() {
     assert_eq!(actions(&document), ["replace ui/0.png", "archive ui/1.png", "archive ui/0.png"], "{document:#}");
     assert!(is_archived(&remote, old) && is_archived(&remote, gone));
     check_converged("at once", &project, &remote);
+}
+
+/// From now on Roblox refuses to archive anything.
+fn refuse_archivings(remote: &Remote) {
+    let action =
+        json!({"kind": "reply", "status": 400, "body": r#"{"code":"INVALID_ARGUMENT","message":"not this one"}"#});
+    let rule = serde_json::from_value(json!({"match": {"endpoint": "archive_asset"}, "action": action})).unwrap();
+    remote.control().add_faults(vec![rule]).unwrap();
+}
+
+#[test]
+fn a_refused_archiving_is_not_sent_again_before_a_retry_or_another_removal() {
+    let remote = prompt();
+    let project = project(&remote, "removed = \"archive\"\narchive_after = \"0d\"", 4);
+    let gone = asset_id(&project, "ui/1.png");
+    refuse_archivings(&remote);
+    project.remove("ui/1.png");
+    let sent = |number: usize, step: &str| assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), number, "{step}");
+    let held = |document: &serde_json::Value| {
+        assert_eq!(actions(document), ["hold ui/1.png"], "{document:#}");
+        let action = &document["actions"][0];
+        assert_eq!(
+            (&action["code"], &action["facts"]["asset_id"]),
+            (&json!("archiving_refused"), &json!(gone)),
+            "{document:#}"
+        );
+        let said = format!("asset {gone} left the manifest, but Roblox refused to archive it: not this one");
+        assert_eq!(action["error"].as_str().or(action["reason"].as_str()), Some(said.as_str()), "{document:#}");
+    };
+    assert_eq!(project.json(&["sync", "--once"]).0, 1);
+    sent(1, "refused");
+    for _ in 0..2 {
+        let (code, document) = project.json(&["sync", "--once"]);
+        held(&document);
+        assert_eq!(code, 1, "{document:#}");
+    }
+    held(&project.json(&["plan"]).1);
+    sent(1, "remembered");
+    assert_eq!(row(&project, "ui/1.png")["state"], "failed");
+    let doctor = project.run(&["doctor"]);
+    assert!(doctor.stdout.contains("1 refused by Roblox"), "{}", doctor.stdout);
+
+    project.run(&["retry", "--all"]).expect(0);
+    assert_eq!(project.json(&["sync", "--once"]).0, 1);
+    sent(2, "retried");
+    project.run(&["archive", "ui/1.png", "--yes"]).expect(1);
+    assert_eq!(project.json(&["sync", "--once"]).0, 1);
+    sent(3, "by hand only");
+
+    project.write("ui/1.png", png(1));
+    check_converged("back", &project, &remote);
+    project.remove("ui/1.png");
+    assert_eq!(project.json(&["sync", "--once"]).0, 1);
+    sent(4, "removed anew");
+
+    remote.control().clear_faults();
+    project.run(&["retry", "ui/1.png"]).expect(0);
+    assert_eq!(actions(&project.sync()), ["archive ui/1.png"]);
+    assert!(is_archived(&remote, gone));
+    check_converged("archived", &project, &remote);
+}
+
+#[test]
+fn a_refused_archiving_of_a_replaced_asset_holds_nothing_else_of_its_address() {
+    let remote = prompt();
+    let project = project(&remote, "replaced = \"archive\"\narchive_after = \"0d\"", 6);
+    let first = asset_id(&project, "ui/0.png");
+    refuse_archivings(&remote);
+    for shade in [50, 51] {
+        project.write("ui/0.png", png(shade));
+        let (code, document) = project.json(&["sync", "--once"]);
+        assert_eq!(actions(&document).first().map(String::as_str), Some("replace ui/0.png"), "{document:#}");
+        assert_eq!(code, 1);
+    }
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 2, "one for each asset");
+    let (_, document) = project.json(&["sync", "--once"]);
+    assert_eq!(actions(&document), ["hold ui/0.png", "hold ui/0.png"], "{document:#}");
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 2);
+    assert_eq!(row(&project, "ui/0.png")["state"], "synced");
+    // The first one is in use again.
+    project.write("ui/0.png", png(0));
+    assert_eq!(project.json(&["sync", "--once"]).0, 1);
+    assert_eq!(asset_id(&project, "ui/0.png"), first);
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 3, "the last picture is replaced now");
+    remote.control().clear_faults();
+    project.run(&["retry", "ui/0.png"]).expect(0);
+    assert_eq!(project.sync()["summary"]["archive"], 2);
+    check_converged("archived", &project, &remote);
 }

@@ -50,6 +50,7 @@ impl HoldReason {
             | Self::CreatorChanged { .. }
             | Self::TypeChanged { .. }
             | Self::Refused { .. }
+            | Self::ArchivingRefused { .. }
             | Self::Rejected { uploaded_as: None }
             | Self::AssetGone
             | Self::ContentGone { .. }
@@ -79,6 +80,7 @@ impl HoldReason {
             | Self::Archived { asset_id, .. }
             | Self::NotFound { asset_id, .. }
             | Self::Unverified { asset_id }
+            | Self::ArchivingRefused { asset_id, .. }
             | Self::ManyArchivings { asset_id, .. } => Some(*asset_id),
             Self::OneOfSeveralNew { asset_id, .. } => *asset_id,
             Self::OneOfSeveralLeft { asset_ids, .. } => match asset_ids.as_slice() {

@@ -10,7 +10,7 @@ use crate::model::minute::Minute;
 use crate::model::observation::{ANSWERS_UNTIL_GONE, NotFound};
 use crate::model::phase::IntentKind;
 use crate::model::proposed::quoted;
-use crate::model::recorded::RefusalKind;
+use crate::model::recorded::{RefusalKind, RetireReason};
 use crate::model::shown::foreign;
 use crate::model::unseen_history::FETCH_ALL;
 use crate::plan::pinnable::shown;
@@ -53,6 +53,13 @@ impl HoldReason {
                     format!("change the file or its settings, or run `macadam retry {address:#}`")
                 }
             },
+            Self::ArchivingRefused { why, .. } => {
+                let leave = match why {
+                    RetireReason::Replaced => "set `policy.replaced = \"keep\"`".to_owned(),
+                    RetireReason::Removed | RetireReason::ByHand => format!("`macadam forget {address:#}`"),
+                };
+                format!("`macadam retry {address:#}` tries it again; to leave the asset as it is, {leave}")
+            }
             Self::Rejected { .. } => "change the file; uploading the same content again puts the account at risk".to_owned(),
             Self::AssetGone | Self::ContentGone { .. } => gone_hint(address),
             Self::ReplaceForbidden(_) => "set `prevent_replace = false`, or undo the change".to_owned(),
@@ -169,6 +176,9 @@ impl fmt::Display for HoldReason {
                 write!(f, "{has} of `{owner}`, whose {whose} `{}` doesn't exist", foreign(missing.as_str()))
             }
             Self::Refused { action, message, .. } => write!(f, "Roblox refused {}: {message}", refused(*action)),
+            Self::ArchivingRefused { asset_id, why, message } => {
+                write!(f, "asset {asset_id} {}, but Roblox refused to archive it: {message}", why_text(*why))
+            }
             Self::Rejected { uploaded_as: None } => f.write_str("Roblox's moderation rejected this content"),
             Self::Rejected { uploaded_as: Some(other) } => {
                 write!(f, "Roblox's moderation rejected this content, uploaded as `{other}`")
