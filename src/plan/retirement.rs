@@ -61,6 +61,15 @@ pub(crate) fn coming(address: &Address, record: &Record, desired: &Desired) -> V
     dated.collect()
 }
 
+/// Whether a sync archives an asset of an address that left the manifest, once its time has come.
+pub(crate) fn is_removed(address: &Address, asset_id: AssetId, desired: &Desired, recorded: &Recorded) -> bool {
+    let Some(record) = recorded.assets.get(address) else { return false };
+    let leaving = leaving(record, desired.assets.contains_key(address), desired);
+    leaving.contains(&(asset_id, RetireReason::Removed))
+        && !needed(&Plan::default(), desired, recorded).contains(&asset_id)
+        && !kept(desired, recorded).contains(&asset_id)
+}
+
 /// The inputs that archiving depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RetireInputs<'a> {

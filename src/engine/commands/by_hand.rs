@@ -31,6 +31,7 @@ use crate::model::recorded::{AttemptId, Recorded, RetireReason, Retirement};
 use crate::model::shown::with_causes;
 use crate::plan::current::for_game;
 use crate::plan::reason::step::StepReason;
+use crate::plan::retirement::is_removed;
 use crate::plan::{Action, Step, input_digest};
 use crate::platform::clock;
 
@@ -122,6 +123,16 @@ pub enum ByHandError {
         /// Its asset.
         asset_id: AssetId,
     },
+    /// It left the manifest, whose policy archives it again.
+    #[error(
+        "`{address}` left the manifest, so a sync would archive asset {asset_id} again (`policy.removed = \"archive\"`)"
+    )]
+    Removed {
+        /// The address.
+        address: Address,
+        /// Its asset.
+        asset_id: AssetId,
+    },
     /// It is a different asset from the one recorded.
     #[error("{mismatch}")]
     Foreign {
@@ -166,6 +177,9 @@ impl ByHandError {
             Self::InUse { .. } => Some("remove that from the manifest first".to_owned()),
             Self::Archived { address, .. } => Some(format!("undo with `macadam restore {address:#}`")),
             Self::NotArchived { .. } => Some("`macadam status` shows what is archived".to_owned()),
+            Self::Removed { address, asset_id } => Some(format!(
+                "put its file and its place in the manifest back, as with `git revert`, and the next sync restores it; or write `\"{address}\" = {asset_id}` under [existing], which keeps the asset without a file, and `macadam restore {address:#}`"
+            )),
             Self::Foreign { mismatch } => Some(mismatch.hint().to_owned()),
             Self::NotFound { .. } => Some("try again in a few minutes: Roblox may have a short outage".to_owned()),
             Self::Gone { address, .. } => Some(format!(
@@ -252,6 +266,9 @@ pub(crate) async fn prepare(
             return Err(ByHandError::NotArchived { address: address.clone(), asset_id });
         }
         Direction::Archive => archived,
+        Direction::Restore if context.state_cache.read(|recorded| is_removed(address, asset_id, desired, recorded)) => {
+            return Err(ByHandError::Removed { address: address.clone(), asset_id });
+        }
         // Someone else restored it, and the record still says archived.
         Direction::Restore => !archived,
     };

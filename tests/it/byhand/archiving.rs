@@ -245,3 +245,36 @@ fn a_picture_that_goes_back_after_a_person_archived_its_asset_is_held_until_it_i
     project.sync();
     is_settled(&remote, &project);
 }
+
+#[test]
+fn restoring_what_a_sync_would_archive_again_is_refused_and_both_ways_to_keep_it_work() {
+    let remote = remote(&[]);
+    let manifest = format!("{MANIFEST}\n[policy]\nremoved = \"archive\"\narchive_after = \"0d\"\n");
+    let project = Project::new(&manifest).at(&remote.url());
+    project.write("sword.rbxmx", rbxmx("sword"));
+    (1..=3).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    project.sync();
+    let id = asset_id(&project, "ui/1.png");
+    let is_archived = || remote.control().asset(id).unwrap().asset.archived;
+    project.remove("ui/1.png");
+    project.sync();
+    assert!(is_archived());
+    let before = remote.writes();
+    let (message, hint) = refused(&project, &["restore", "ui/1.png"], 1);
+    assert!(message.contains("left the manifest") && message.contains("would archive"), "{message}");
+    let existing = format!("\"ui/1.png\" = {id}");
+    assert!(hint.contains("git revert") && hint.contains(&existing), "{hint}");
+    assert_eq!(remote.writes(), before, "{message}");
+
+    project.write("ui/1.png", png(1));
+    project.sync();
+    assert!(!is_archived(), "its file is back");
+    project.remove("ui/1.png");
+    project.sync();
+    assert!(is_archived());
+    project.write("assets.toml", format!("{manifest}\n[existing]\n{existing}\n"));
+    project.run(&["restore", "ui/1.png"]).expect(0);
+    project.sync();
+    assert!(!is_archived(), "[existing] keeps it");
+    is_settled(&remote, &project);
+}
