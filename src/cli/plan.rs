@@ -15,14 +15,12 @@ use super::target::{self, ProjectTarget};
 use super::warnings;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::run_report::Stop;
-use crate::engine::workspace::lockfile::LockfileChanges;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::settled::{self, NothingToDo};
 use crate::engine::workspace::snapshot::{self, Asker, PlanPreview, RefreshedPreview};
 use crate::manifest::EntryLines;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::model::shown::foreign;
 use crate::plan::{Hold, HoldKind, PlanOptions, Restriction};
 
 /// Shows the plan.
@@ -144,32 +142,14 @@ pub(super) fn show(
     if lockfile_changes.any && plan.steps.is_empty() {
         let lost: Vec<&Address> = preview.taken_back.iter().collect();
         let why = match lost.as_slice() {
-            [] => changed_parts(lockfile_changes),
-            lost => format!(": it lost what git still has of {}", plan_text::together(lost, all)),
+            [] => lockfile_changes.to_string(),
+            lost => format!("it lost what git still has of {}", plan_text::together(lost, all)),
         };
+        let why = if why.is_empty() { why } else { format!(": {why}") };
         output.line(format!("{} would change{why}.", target.project.lockfile_name()));
     }
     outputs::show_planned(output, preview, all);
     warnings::warn_of_untracked(output, &gathered.notes);
-}
-
-/// The number of addresses that a line about the lockfile names.
-const NAMED: usize = 3;
-
-/// What changes in the lockfile, as the rest of a sentence.
-fn changed_parts(changes: &LockfileChanges) -> String {
-    let named = |addresses: &[Address]| {
-        let names: Vec<&str> = addresses.iter().take(NAMED).map(Address::as_str).collect();
-        let more = addresses.len().saturating_sub(NAMED);
-        (!names.is_empty()).then(|| {
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            format!("{}{more}", foreign(&names.join(", ")))
-        })
-    };
-    let LockfileChanges { any: _, times, others } = changes;
-    let times = named(times).map(|names| format!("since when earlier assets of {names} are unwanted"));
-    let parts: Vec<String> = named(others).into_iter().chain(times).collect();
-    if parts.is_empty() { String::new() } else { format!(": {}", parts.join("; ")) }
 }
 
 /// Annotates what is not done, at its line of the manifest. What only waits for Roblox is nobody's

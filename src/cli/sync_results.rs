@@ -258,14 +258,25 @@ fn show_summary(
         _ => String::new(),
     };
     output.summary(format!("{} {rest}{again}", paint(style, head)));
+    let why = report.lockfile_changes.to_string();
+    let why = (report.lockfile_written && report.steps.is_empty() && !why.is_empty()).then_some(why);
     let mut changed: Vec<String> = report.lockfile_written.then(|| "the lockfile".to_owned()).into_iter().collect();
     changed.extend(outputs::written(&report.outputs));
-    if changed.is_empty() || passed_on || rehearsal {
+    let is_told_to_commit = !(changed.is_empty() || passed_on || rehearsal);
+    let server = invocation::named_server(global).filter(|_| target::is_local(global));
+    if let Some(why) = why {
+        let is_all = is_told_to_commit && changed.len() == 1 && server.is_none();
+        output.line(format!("The lockfile has changed: {why}.{}", if is_all { " Commit it." } else { "" }));
+        if is_all {
+            return;
+        }
+    }
+    if !is_told_to_commit {
         return;
     }
     let (has, them) = if changed.len() == 1 { ("has", "it") } else { ("have", "them") };
     let what = capitalized(&listed(&changed));
-    output.line(match invocation::named_server(global).filter(|_| target::is_local(global)) {
+    output.line(match server {
         Some(server) => {
             let whose = if changed.len() == 1 { "Its" } else { "Their" };
             format!("{what} {has} changed. {whose} asset IDs are of {server}, not of Roblox: don't publish them.")

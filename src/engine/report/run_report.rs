@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::engine::workspace::lockfile::LockfileChanges;
 use crate::engine::workspace::outputs::OutputFile;
 use crate::manifest::Diagnostic;
 use crate::model::address::Address;
@@ -147,6 +148,8 @@ pub(crate) struct RunReport {
     pub assets: u64,
     /// Whether the lockfile was written.
     pub lockfile_written: bool,
+    /// What changed in it, unless steps say so.
+    pub lockfile_changes: LockfileChanges,
     /// The state of each file of `[[outputs]]`; empty if the run ended before it was known.
     pub outputs: Vec<OutputFile>,
     /// Problems that a person should look into although the run did what it could.

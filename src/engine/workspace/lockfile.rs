@@ -74,6 +74,10 @@ pub struct Lockfile {
     room: Option<Room>,
     /// Only entries of what is loaded may be made anew: the file says all of the others.
     only_changes: bool,
+    /// The changes that were written and not yet told.
+    changes: LockfileChanges,
+    /// Uploads and other steps say why the file changes.
+    is_explained: bool,
     /// The state's generation at the last read: a state that was written anew may hold more facts
     /// since.
     generation: u64,
@@ -131,6 +135,8 @@ impl Lockfile {
             length: 0,
             room: None,
             only_changes: false,
+            changes: LockfileChanges::default(),
+            is_explained: false,
             generation: 0,
         }
     }
@@ -217,6 +223,16 @@ impl Lockfile {
     pub async fn mark_reported(&mut self, state_cache: &StateCache) -> Result<(), StateCacheError> {
         self.unreported = false;
         Ok(state_cache.store().set_lockfile_unreported(false).await?)
+    }
+
+    /// Records that uploads or other steps say why the file changes.
+    pub(crate) const fn explained_by_steps(&mut self) {
+        self.is_explained = true;
+    }
+
+    /// Returns what was written since the last call, as far as it is known.
+    pub(crate) fn take_changes(&mut self) -> LockfileChanges {
+        std::mem::take(&mut self.changes)
     }
 
     /// Allows a new file if it is missing.
@@ -330,6 +346,7 @@ impl Lockfile {
             is_unreported: self.unreported,
             is_cautious: false,
             only_changes: self.only_changes,
+            is_explained: self.is_explained,
         }
     }
 
@@ -373,6 +390,7 @@ impl Lockfile {
                 self.made_from = Some(written.made_from);
                 self.stamp = written.stamp;
                 self.unreported = true;
+                self.changes.extend(written.changes);
                 Some(true)
             }
         };

@@ -449,6 +449,7 @@ fn is_quiet(report: &RunReport) -> bool {
         left,
         assets,
         lockfile_written,
+        lockfile_changes: _,
         outputs,
         warnings,
         is_declined,

@@ -333,3 +333,21 @@ fn a_refused_archiving_of_a_replaced_asset_holds_nothing_else_of_its_address() {
     assert_eq!(project.sync()["summary"]["archive"], 2);
     check_converged("archived", &project, &remote);
 }
+
+#[test]
+fn a_sync_without_a_step_says_why_the_lockfile_changes() {
+    let remote = prompt();
+    let project = project(&remote, "replaced = \"keep\"", 3);
+    project.write("ui/0.png", png(50));
+    project.sync();
+    project.write("assets.toml", manifest("replaced = \"archive\"\narchive_after = \"14d\""));
+    let why = "since when earlier assets of ui/0.png are unwanted";
+    let plan = project.run(&["plan"]).expect(0).stdout;
+    assert!(plan.contains(&format!("assets.lock.toml would change: {why}.")), "{plan}");
+    let sync = project.run(&["sync", "--once"]).expect(0).stdout;
+    assert!(sync.contains(&format!("The lockfile has changed: {why}.")), "{sync}");
+    // An upload says it itself.
+    project.write("ui/1.png", png(51));
+    let sync = project.run(&["sync", "--once"]).expect(0).stdout;
+    assert!(sync.contains("The lockfile has changed") && !sync.contains("since when"), "{sync}");
+}

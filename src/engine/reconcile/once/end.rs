@@ -35,6 +35,7 @@ impl SyncRun<'_> {
         if self.reconciler.writing.is_some() {
             return;
         }
+        self.explain_lockfile();
         match self.reconciler.write_lockfile().await {
             Ok(true) => {}
             // What it holds is taken in with everything else.
@@ -46,6 +47,13 @@ impl SyncRun<'_> {
                 self.lockfile_is(read.map(|()| None));
             }
             Err(error) => self.lockfile_is(Err(error)),
+        }
+    }
+
+    /// Tells the lockfile whether steps say why it changes.
+    fn explain_lockfile(&mut self) {
+        if !self.report.steps.is_empty() || !self.round.steps.is_empty() {
+            self.reconciler.session.lockfile.explained_by_steps();
         }
     }
 
@@ -82,8 +90,10 @@ impl SyncRun<'_> {
     /// Writes the lockfile, the learned limits and the latencies, however the run ended.
     pub(super) async fn end(mut self, ended: Result<(), SyncError>) -> Result<RunReport, SyncError> {
         let is_part = self.is_part();
+        self.explain_lockfile();
         let Reconciler { session, wanted, context, .. } = &mut self.reconciler;
         let written = session.write_last(&wanted.in_manifest).await;
+        self.report.lockfile_changes = session.lockfile.take_changes();
         let learned = context.save_limits().await;
         let stopped = context.uploads_stop();
         // Else what stopped uploads before may not have been tried again.

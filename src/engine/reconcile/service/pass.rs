@@ -189,7 +189,11 @@ impl Service<'_> {
         let path = self.reconciler.session.project.lockfile.clone();
         self.needs.plan |= std::mem::take(&mut self.lockfile_was_missing);
         self.file_monitor.wrote(&path);
-        tracing::info!("wrote the lockfile");
+        let changes = self.reconciler.session.lockfile.take_changes().to_string();
+        match changes.is_empty() {
+            true => tracing::info!("wrote the lockfile"),
+            false => tracing::info!("wrote the lockfile: {changes}"),
+        }
         self.outputs.changed.push(path);
     }
 }

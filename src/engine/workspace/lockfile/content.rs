@@ -1,6 +1,7 @@
 //! What the lockfile is to say: which addresses it has, and its text.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::git;
@@ -10,6 +11,7 @@ use crate::model::address::Address;
 use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::{Record, Recorded};
+use crate::model::shown::foreign;
 use crate::state::lockfile::{self, Ledger, LockfileEntry, LockfileError};
 
 /// Parses the lockfile of `project`; an empty ledger if there is none.
@@ -28,10 +30,10 @@ pub(super) fn forbids(missing: &MissingLockfile, ledger: &Ledger) -> bool {
     missing.forbids(ledger.entries.values().map(|entry| (&entry.identity.path, entry.identity.creator)))
 }
 
-/// What a sync without steps would still change in the lockfile.
+/// What changes in the lockfile.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct LockfileChanges {
-    /// Whether it would change anything.
+    /// Whether anything changes.
     pub any: bool,
     /// The addresses of which only the times of their assets' way out change.
     pub times: Vec<Address>,
@@ -39,13 +41,26 @@ pub(crate) struct LockfileChanges {
     pub others: Vec<Address>,
 }
 
+/// The number of addresses that a sentence about the lockfile names.
+const NAMED: usize = 3;
+
 impl LockfileChanges {
     /// Compares two lockfiles that differ.
     fn between(before: &Ledger, after: &Ledger) -> Self {
         let addresses: BTreeSet<&Address> = before.entries.keys().chain(after.entries.keys()).collect();
+        Self::of(addresses.into_iter().map(|address| {
+            let (before, after) = (before.entries.get(address), after.entries.get(address));
+            (address, before, after)
+        }))
+    }
+
+    /// Compares entries of two lockfiles that differ.
+    pub(super) fn of<'a>(
+        entries: impl IntoIterator<Item = (&'a Address, Option<&'a LockfileEntry>, Option<&'a LockfileEntry>)>,
+    ) -> Self {
         let mut changes = Self { any: true, ..Self::default() };
-        for address in addresses {
-            match (before.entries.get(address), after.entries.get(address)) {
+        for (address, before, after) in entries {
+            match (before, after) {
                 (before, after) if before == after => {}
                 (Some(before), Some(after)) => {
                     let with_its_times = LockfileEntry { retirements: after.retirements.clone(), ..before.clone() };
@@ -56,6 +71,41 @@ impl LockfileChanges {
             }
         }
         changes
+    }
+
+    /// Compares the file of `project` with what takes its place, as far as it can be read.
+    pub(super) fn to(project: &Project, remote: &str, after: &Ledger) -> Self {
+        let before = lockfile::read(&project.lockfile).and_then(|bytes| parse(project, remote, bytes.as_deref()));
+        before.map_or_else(|_| Self { any: true, ..Self::default() }, |before| Self::between(&before, after))
+    }
+
+    /// Adds what changes later.
+    pub(crate) fn extend(&mut self, later: Self) {
+        let Self { any, times, others } = later;
+        self.any |= any;
+        for (known, more) in [(&mut self.times, times), (&mut self.others, others)] {
+            known.extend(more);
+            known.sort();
+            known.dedup();
+        }
+    }
+}
+
+/// What changes, as a part of a sentence; empty where that is not known.
+impl fmt::Display for LockfileChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = |addresses: &[Address]| {
+            let names: Vec<&str> = addresses.iter().take(NAMED).map(Address::as_str).collect();
+            let more = addresses.len().saturating_sub(NAMED);
+            (!names.is_empty()).then(|| {
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("{}{more}", foreign(&names.join(", ")))
+            })
+        };
+        let Self { any: _, times, others } = self;
+        let times = named(times).map(|names| format!("since when earlier assets of {names} are unwanted"));
+        let parts: Vec<String> = named(others).into_iter().chain(times).collect();
+        f.write_str(&parts.join("; "))
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::KeepError;
-use super::content::{begun_in, forbids, has_begun_in, parse, removed_of, text, with_absent};
+use super::content::{LockfileChanges, begun_in, forbids, has_begun_in, parse, removed_of, text, with_absent};
 use super::read::Stamp;
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
@@ -60,6 +60,8 @@ pub(super) struct WriteInputs {
     pub(super) is_cautious: bool,
     /// Leave the file alone, too, if more than entries has to be made anew.
     pub(super) only_changes: bool,
+    /// Nobody asks which entries change.
+    pub(super) is_explained: bool,
 }
 
 /// What a lockfile was made from beside the state. While that is the same, its entries differ only
@@ -109,6 +111,8 @@ pub(super) struct WrittenFile {
     pub(super) made_from: MadeFrom,
     /// What the file system says of it, where that shows every change since.
     pub(super) stamp: Option<Stamp>,
+    /// What changed in it, where somebody asks.
+    pub(super) changes: LockfileChanges,
 }
 
 /// The text for the file.
@@ -249,8 +253,12 @@ impl WriteInputs {
         }
         let digests = Digests::of(&ledger);
         self.refuse_loss(&digests, &ledger)?;
-        let digests = Some(digests);
-        let written = WrittenFile { fingerprint, digests, length: text.len() as u64, made_from, stamp: None };
+        let (digests, length) = (Some(digests), text.len() as u64);
+        let changes = match self.is_explained {
+            false => LockfileChanges::to(&self.project, &self.remote, &ledger),
+            true => LockfileChanges::default(),
+        };
+        let written = WrittenFile { fingerprint, digests, length, made_from, stamp: None, changes };
         let (text, entries) = (NextText::whole(text), NewEntries::All(addresses));
         Ok(Made::File(NewFile { text, entries, checkout, stamp }, written))
     }
@@ -307,15 +315,17 @@ impl WriteInputs {
             if changes.iter().any(EntryChange::loses_a_revision) {
                 return None;
             }
-            Some((self.digests.as_ref().and_then(|digests| digests.with(&changes)), text.with(&entries)?))
+            let told = LockfileChanges::of(changes.iter().map(|change| (change.address, change.before, change.after)));
+            Some((self.digests.as_ref().and_then(|digests| digests.with(&changes)), text.with(&entries)?, told))
         };
-        let Some((digests, pieces)) = made() else { return Ok(None) };
+        let Some((digests, pieces, changes)) = made() else { return Ok(None) };
         let text = NextText::of(previous, pieces);
         if text.is_unchanged() {
             return Ok(Some(Made::Nothing(WriteEnd::Same(Some(made_from.clone())))));
         }
         let (fingerprint, length) = (text.fingerprint(), text.length());
-        let written = WrittenFile { fingerprint, digests, length, made_from: made_from.clone(), stamp: None };
+        let made_from = made_from.clone();
+        let written = WrittenFile { fingerprint, digests, length, made_from, stamp: None, changes };
         let (entries, checkout) = (NewEntries::Changed(entries), checkout.clone());
         Ok(Some(Made::File(NewFile { text, entries, checkout, stamp }, written)))
     }
