@@ -1,6 +1,6 @@
 //! A name that no asset has: one that an asset had before it was renamed, a path from the current
-//! folder, an asset ID, or an entry of `[existing]`. Whoever types it is told the right one,
-//! whichever command it was.
+//! folder, an asset ID, an entry of `[existing]`, or one that was forgotten. Whoever types it is told
+//! the right one, whichever command it was.
 
 use super::args::Global;
 use super::asset_words;
@@ -8,9 +8,10 @@ use super::exit::CommandFailure;
 use super::output::{Printer, TextStyle, paint};
 use super::target::{self, ProjectTarget};
 use super::unknown::from_here;
+use crate::engine::commands::forget::{ForgetError, forgotten_assets};
 use crate::engine::workspace::asset_ids;
 use crate::engine::workspace::renamed;
-use crate::engine::workspace::snapshot::{self, NamedAddresses};
+use crate::engine::workspace::snapshot::{self, NamedAddresses, StateSnapshot};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 
@@ -20,7 +21,11 @@ pub(super) fn explain(global: &Global, failure: CommandFailure) -> CommandFailur
     if let Some((address, asset_id)) = existing(&target, name) {
         return CommandFailure { exit: failure.exit, ..asset_words::left_alone(&address, asset_id) };
     }
-    let hint = renamed_hint(&target, name).or_else(|| path_hint(&target, name));
+    let renamed = renamed_hint(&target, name);
+    if let Some(why) = forgotten(&target, name).filter(|_| renamed.is_none()) {
+        return CommandFailure::of(failure.exit, &why, why.hint());
+    }
+    let hint = renamed.or_else(|| path_hint(&target, name));
     match hint.or_else(|| asset_words::hint(&target, name)) {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -39,6 +44,14 @@ pub(super) fn tell(output: Printer, target: &ProjectTarget, addresses: &[Address
     for (before, now) in tokio::task::block_in_place(look) {
         output.line(format!("{} {}", paint(TextStyle::Quiet, "note"), renamed::note(&before, &now)));
     }
+}
+
+/// Says what an address had when it was forgotten, if it was.
+fn forgotten(target: &ProjectTarget, name: &str) -> Option<ForgetError> {
+    let address = Address::new(name).ok()?;
+    let view = StateSnapshot::open(&target.project, &target.remote).ok()?;
+    let asset_ids = forgotten_assets(&view.recorded, &address);
+    (!asset_ids.is_empty()).then_some(ForgetError::Already { address, asset_ids })
 }
 
 fn renamed_hint(target: &ProjectTarget, name: &str) -> Option<String> {

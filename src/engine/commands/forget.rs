@@ -68,7 +68,7 @@ pub enum ForgetError {
         known: Vec<Address>,
     },
     /// It was forgotten before.
-    #[error("`{address}` is already forgotten; it had {}", names(.asset_ids))]
+    #[error("`{address}` was forgotten; it had {}", names(.asset_ids))]
     Already {
         /// The address.
         address: Address,

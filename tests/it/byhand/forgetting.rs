@@ -48,8 +48,11 @@ fn the_last_address_leaves_an_empty_lockfile() {
     assert!(told.contains("Commit the lockfile") && !told.contains("uploads it as a new asset"), "{told}");
     assert!(!project.read("assets.lock.toml").contains("[assets."));
     is_settled(&remote, &project);
-    let told = refused(&project, &["forget", "ui/a.png"], 1);
-    assert!(told.0.contains("`ui/a.png` is already forgotten"), "{told:?}");
+    for command in ["forget", "status", "history", "open", "archive", "restore", "retry"] {
+        let (message, hint) = refused(&project, &[command, "ui/a.png"], 1);
+        assert!(message.contains("`ui/a.png` was forgotten; it had asset"), "{command}: {message}");
+        assert!(hint.contains("takes it back"), "{command}: {hint}");
+    }
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn forget_says_how_to_take_the_asset_back() {
     project.run(&["forget", "--yes", "ui/other.png"]).expect(0);
     for command in ["forget", "history"] {
         let (message, hint) = refused(&project, &[command, "ui/other.png"], 1);
-        assert!(message.contains("is already forgotten") && message.contains(&other.to_string()), "{message}");
+        assert!(message.contains("was forgotten") && message.contains(&other.to_string()), "{message}");
         assert_eq!(hint, format!("`macadam import ui/other.png {other} --content-matches` takes it back"));
     }
     project.run(&["import", "ui/other.png", &other.to_string(), "--content-matches"]).expect(0);
