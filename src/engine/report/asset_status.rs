@@ -456,7 +456,12 @@ fn number_of(pin: Pin, record: &Record) -> Option<u64> {
 
 /// Returns Roblox's version of a managed text, if the text filter stored it in place of the wanted
 /// one.
-fn stored_otherwise(want: &DesiredAsset, record: &Record, seen: &RemoteAsset, field: Field) -> Option<String> {
+pub(in crate::engine) fn stored_otherwise(
+    want: &DesiredAsset,
+    record: &Record,
+    seen: &RemoteAsset,
+    field: Field,
+) -> Option<String> {
     let wanted = *want.metadata.digests().get(&field)?;
     let (asked, stored) = (*record.asked.get(&field)?, *record.stored.get(&field)?);
     let is_it = asked == wanted && seen.stored(field) == Some(stored) && stored != wanted;

@@ -121,7 +121,15 @@ fn a_censored_text_never_loops_and_is_shown() {
     filter(&remote, TextAction::Censor);
     let project = Project::new(&named("drift = \"heal\"", "a naughty name", "and a naughty text")).at(&remote.url());
     project.write("a.png", png(1));
-    project.sync();
+    let told: Vec<String> = project.sync()["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|warning| warning["message"].as_str().unwrap().to_owned())
+        .collect();
+    let filtered = |what: &str, text: &str| format!("a: because of Roblox's text filter, the {what} there is `{text}`");
+    let both = [filtered("description", "and a ####### text"), filtered("name", "a ####### name")];
+    assert_eq!(told, both);
     for fresh in [false, true] {
         if fresh {
             project.remove_state();

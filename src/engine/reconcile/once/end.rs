@@ -1,6 +1,7 @@
 //! The end of a run, and what is written before it in case there is none: a CI machine may
 //! disappear at any time.
 
+use super::report::warn_of_filtered;
 use super::{LOCKFILE_EVERY, SyncError, SyncRun};
 use crate::engine::execute::step_result::stop_for;
 use crate::engine::reconcile::reconciler::Reconciler;
@@ -108,6 +109,7 @@ impl SyncRun<'_> {
         }
         self.report.lockfile_written |= matches!(written, Ok(true));
         self.report.is_declined = self.confirmed == Some(false);
+        session.state_cache.read(|recorded| warn_of_filtered(&mut self.report, &wanted.desired, recorded));
         let has_assets = session.state_cache.read(|recorded| !recorded.assets.is_empty());
         let written = match written {
             // Nobody wants a file of no asset IDs from a run that was not to be.

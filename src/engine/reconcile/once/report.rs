@@ -1,15 +1,23 @@
 //! What a run reports: of scans, of plans, and of the steps of each round.
 
+use std::collections::BTreeSet;
+
 use super::{SyncError, SyncRun};
 use crate::engine::reconcile::reconciler::{Reconciler, Verdict};
 use crate::engine::reconcile::wanted::ScannedProject;
 use crate::engine::remote::moderation;
-use crate::engine::report::run_report::{Outcome, RunReport, StepReport};
+use crate::engine::report::asset_status::stored_otherwise;
+use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Warning};
 use crate::engine::workspace::session::Session;
 use crate::model::address::Address;
+use crate::model::desired::Desired;
+use crate::model::metadata::Field;
 use crate::model::phase::Phase;
+use crate::model::recorded::Recorded;
+use crate::model::shown::foreign;
+use crate::plan::current::current;
 use crate::plan::reason::note::NoteKind;
-use crate::plan::{Note, Plan, Step};
+use crate::plan::{Action, Note, Plan, Step};
 
 /// One plan that is carried out.
 #[derive(Default)]
@@ -102,6 +110,33 @@ pub(super) fn report_plan(report: &mut RunReport, plan: &Plan, reconciler: &Reco
     note(report, plan.notes.clone());
     let reviewed = reconciler.session.state_cache.read(|recorded| moderation::under_review(desired, recorded));
     report.under_review = reviewed.len() as u64;
+}
+
+/// Warns of each text that this run sent and that Roblox stored otherwise.
+pub(super) fn warn_of_filtered(report: &mut RunReport, desired: &Desired, recorded: &Recorded) {
+    let stored = |address: &Address, field: Field| {
+        let (want, record) = (desired.assets.get(address)?, recorded.assets.get(address)?);
+        let seen = recorded.observed(current(want, record)?.0.asset_id)?;
+        stored_otherwise(want, record, &seen.asset, field)
+    };
+    let mut filtered: BTreeSet<(&Address, &str, String)> = BTreeSet::new();
+    for StepReport { step, .. } in report.steps.iter().filter(|step| step.outcome.is_done()) {
+        for (what, field) in [("name", Field::DisplayName), ("description", Field::Description)] {
+            let is_sent = match &step.action {
+                Action::Create(_) | Action::Replace { .. } => true,
+                Action::UpdateMetadata { changes, .. } => changes.iter().any(|change| change.field() == field),
+                _ => false,
+            };
+            let text = is_sent.then(|| stored(&step.address, field)).flatten();
+            filtered.extend(text.map(|text| (&step.address, what, text)));
+        }
+    }
+    let warning = |(address, what, text): (&Address, &str, String)| Warning {
+        message: format!("{address}: because of Roblox's text filter, the {what} there is `{}`", foreign(&text)),
+        hint: format!("write another {what}, or leave it so"),
+    };
+    let warnings: Vec<Warning> = filtered.into_iter().map(warning).collect();
+    report.warnings.extend(warnings);
 }
 
 /// Adds notes that the report doesn't have yet.
