@@ -43,7 +43,7 @@ pub(super) fn run(output: Printer, global: &Global, args: &OutputsArgs) -> Resul
     if output.is_json() {
         output.document(&json!({ "outputs": documents(&files), "up_to_date": current }));
     } else {
-        show_all(output, &files, global.emulator);
+        show_all(output, &files, global.emulator.then_some(target.project.outputs.as_path()));
         warnings::warn_of_untracked(output, &notes);
     }
     Ok(if current { Exit::Success } else { Exit::Unreconciled })
@@ -77,8 +77,8 @@ fn ask_to_overwrite(output: Printer, question: &str) -> bool {
     ask_or(output, &[question.to_owned()], "The file is unchanged.")
 }
 
-/// Prints every output, for `macadam outputs`.
-fn show_all(output: Printer, files: &[OutputFile], rehearsal: bool) {
+/// Prints every output, for `macadam outputs`; those of a rehearsal with their folder.
+fn show_all(output: Printer, files: &[OutputFile], rehearsed_in: Option<&Path>) {
     for file in files.iter().filter(|file| !output.is_quiet() || !file.state.is_current()) {
         let (tone, word) = match &file.state {
             OutputState::UpToDate => (TextStyle::Quiet, "up to date"),
@@ -90,8 +90,8 @@ fn show_all(output: Printer, files: &[OutputFile], rehearsal: bool) {
         output.line(format!("{} {}{gone}", paint(tone, format!("{word:<15}")), file.path));
         show_problem(output, file);
     }
-    if rehearsal && !output.is_quiet() {
-        output.line(format!("{NOT_IN_THE_GAME}. Nothing was sent to Roblox."));
+    if let Some(folder) = rehearsed_in.filter(|_| !output.is_quiet()) {
+        output.line(format!("{}. Nothing was sent to Roblox.", not_in_the_game(folder)));
     }
     let due = files.iter().filter(|file| file.state == OutputState::OutOfDate).count() as u64;
     if due > 0 {
@@ -125,17 +125,19 @@ pub(super) fn is_ignored(project: &Project, path: impl AsRef<Path>) -> bool {
     matches!(tracking(&project.outputs.join(path)), Ok(Some(Tracking::Ignored)))
 }
 
-/// What becomes of a rehearsal's outputs.
-const NOT_IN_THE_GAME: &str = "Rehearsal: these files are in the emulator's folder, not in your game";
+/// Says where a rehearsal's outputs are.
+fn not_in_the_game(folder: &Path) -> String {
+    format!("Rehearsal: these files are in {}, not in your game", folder.display())
+}
 
-/// Prints the outputs that were written and those that could not be, after a run.
-pub(super) fn show(output: Printer, files: &[OutputFile]) {
+/// Prints the outputs in `folder` that were written and those that could not be, after a run.
+pub(super) fn show(output: Printer, folder: &Path, files: &[OutputFile]) {
     for file in files.iter().filter(|file| file.state == OutputState::Written) {
         let gone = without(file, output.is_verbose());
         output.line(format!("{} {}{gone}", paint(TextStyle::Good, format!("{:<15}", "wrote")), file.path));
     }
     if is_rehearsal() && written(files).next().is_some() {
-        output.line(paint(TextStyle::Quiet, NOT_IN_THE_GAME));
+        output.line(paint(TextStyle::Quiet, not_in_the_game(folder)));
     }
     for file in files.iter().filter(|file| !file.state.is_current()) {
         output.line(format!("{} {}", paint(TextStyle::Bad, format!("{:<15}", "not written")), file.path));

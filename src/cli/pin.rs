@@ -328,7 +328,7 @@ async fn finish(output: Printer, target: &ProjectTarget, mut hand: Hand, mut edi
     let more = command_context::more(&report);
     if !output.is_json() {
         command_context::show(output, &report);
-        outputs::show(output, &report.outputs);
+        outputs::show(output, &target.project.outputs, &report.outputs);
         report.warnings.iter().for_each(|warning| output.warning(warning.to_string()));
     }
     let Some(Shortfall { outcome, failure }) = shortfall else {

@@ -73,7 +73,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
                 if output.is_json() {
                     ended.print_document(output, &Ran::NotDue);
                 } else {
-                    ended.print(output, global, false, false);
+                    ended.print(output, global, &target, false, false);
                 }
                 return Ok(Exit::Success);
             }
@@ -111,7 +111,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         annotate_report(report, &target.project);
     }
     if !output.is_json() {
-        ended.print(output, global, command.is_some(), bars.prints_results());
+        ended.print(output, global, &target, command.is_some(), bars.prints_results());
     }
     // Under the lock, so that no other process changes the lockfile meanwhile.
     let outputs = ended.report.as_ref().map(|report| report.outputs.clone()).unwrap_or_default();
@@ -246,7 +246,14 @@ impl SyncEnd {
     }
 
     /// Prints it for a person, with everything that was done before a failure.
-    fn print(&self, output: Printer, global: &Global, passed_on: bool, results_are_printed: bool) {
+    fn print(
+        &self,
+        output: Printer,
+        global: &Global,
+        target: &ProjectTarget,
+        passed_on: bool,
+        results_are_printed: bool,
+    ) {
         if let Some(report) = &self.report {
             // The person's own answer was the last line.
             let is_last = self.failure.is_none() && report.stop.is_none();
@@ -263,7 +270,7 @@ impl SyncEnd {
                 output.warning(format!("{assets} {were} not started, because Macadam was {reason}"));
             }
             let assets = self.left_out.as_ref().map_or(report.assets, |left_out| left_out.assets_of_part(report));
-            show(output, report, assets, global, passed_on);
+            show(output, report, assets, global, target, passed_on);
         }
         if let Some(left_out) = &self.left_out {
             left_out.print(output);

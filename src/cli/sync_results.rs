@@ -7,7 +7,8 @@ use super::exit::Exit;
 use super::github::AnnotationLevel;
 use super::output::{Printer, TextStyle, annotate, annotates, listed, paint, plural};
 use super::tally::{HoldGroup, Tally, Tense, tally};
-use super::{invocation, outputs, plan, plan_text, target};
+use super::target::{self, ProjectTarget};
+use super::{invocation, outputs, plan, plan_text};
 use crate::engine::report::run_report::{Outcome, RunReport, Stop};
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::project::Project;
@@ -67,7 +68,14 @@ pub(super) fn show_results(output: Printer, report: &RunReport) {
 
 /// Prints the result of a run for so many `assets`, but for what was done; a command is `passed_on`
 /// the lockfile afterwards.
-pub(super) fn show(output: Printer, report: &RunReport, assets: u64, global: &Global, passed_on: bool) {
+pub(super) fn show(
+    output: Printer,
+    report: &RunReport,
+    assets: u64,
+    global: &Global,
+    target: &ProjectTarget,
+    passed_on: bool,
+) {
     let all = global.verbose > 0;
     let unfinished = show_failures(output, report, all);
     let mut above = report.done().values().sum::<u64>() + unfinished.iter().map(|tally| tally.count).sum::<u64>() > 0;
@@ -89,7 +97,7 @@ pub(super) fn show(output: Printer, report: &RunReport, assets: u64, global: &Gl
         output.warning(format!("{} ({}): {}; {hint}", drift.address, drift.asset_id.uri(), drift.kind));
     }
     plan::warn_of_unasked(output, &report.unasked);
-    outputs::show(output, &report.outputs);
+    outputs::show(output, &target.project.outputs, &report.outputs);
     show_summary(output, report, (assets, &unfinished), global, passed_on);
 }
 

@@ -299,7 +299,8 @@ fn a_rehearsal_writes_among_the_emulators_files() {
     assert!(!project.file("src").exists() && !project.file("ui/assets.json").exists());
     let rehearsed = project.state_folder().join("emulator/outputs");
     assert!(std::fs::read_to_string(rehearsed.join(LUAU)).unwrap().contains("ui/a.png"));
-    project.run(&["outputs", "--emulator", "--check"]).expect(0);
+    let told = project.run(&["outputs", "--emulator", "--check"]).expect(0).stdout;
+    assert!(told.contains(&format!("these files are in {}", rehearsed.display())), "{told}");
 }
 
 #[test]
