@@ -21,8 +21,9 @@ use crate::model::former;
 use crate::model::history::RevisionFact;
 use crate::model::ids::AssetId;
 use crate::model::metadata::AssetRef;
+use crate::model::phase::IntentKind;
 use crate::model::policy::LeavePolicy;
-use crate::model::recorded::{Record, Recorded, RetireReason, Retirement};
+use crate::model::recorded::{Blocked, Record, Recorded, RetireReason, Retirement};
 
 /// Within this time archivings count together.
 const GUARD_SPAN: SignedDuration = SignedDuration::from_hours(24);
@@ -192,10 +193,28 @@ fn restore_what_is_given(plan: &mut Plan, scene: &RetireInputs<'_>, under_way: &
         });
         let can = fact.state.is_usable() && !under_way.contains(&key.asset_id);
         if is_archived && can && restored.insert(key.asset_id) {
+            if let Some(reason) = refused_restore(record) {
+                let hold = Hold { address: address.clone(), part: HeldPart::Asset, reason };
+                if !plan.held.contains(&hold) {
+                    plan.held.push(hold);
+                }
+                continue;
+            }
             let action = Action::Restore { asset_id: key.asset_id, repairs: false };
             let (address, reason, after) = (address.clone(), StepReason::GivenAgain, Vec::new());
             plan.steps.push(Step { address, action, reason, after, not_before: None });
         }
+    }
+}
+
+/// Why an asset isn't restored, where Roblox refused that.
+fn refused_restore(record: &Record) -> Option<HoldReason> {
+    match record.blocked.as_deref()? {
+        Blocked::Refused { action: action @ IntentKind::Restore, refusal_kind, message, .. } => {
+            let (action, refusal_kind, message) = (*action, *refusal_kind, message.clone());
+            Some(HoldReason::Refused { action, refusal_kind, message })
+        }
+        Blocked::Refused { .. } | Blocked::Retrying { .. } => None,
     }
 }
 

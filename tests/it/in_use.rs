@@ -234,8 +234,16 @@ fn the_archived_asset_that_a_late_rejection_gives_the_game_again_is_restored() {
         verdicts: vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Rejected }],
         fail_operation: false,
     });
-    // One run hears of it, and one that plans anew restores it.
-    (0..2).for_each(|_| drop(back.author.run(&["sync", "--once", "--refresh"]).expect(1)));
+    let refused = json!({"kind": "reply", "status": 400, "body": r#"{"code":"INVALID_ARGUMENT","message":"no"}"#});
+    let rule = serde_json::from_value(json!({"match": {"endpoint": "restore_asset"}, "action": refused})).unwrap();
+    back.shared.remote.control().add_faults(vec![rule]).unwrap();
+    // One run hears of it, and one that plans anew restores it. Roblox is asked once.
+    (0..4).for_each(|_| drop(back.author.run(&["sync", "--once", "--refresh"]).expect(1)));
+    assert_eq!(back.shared.remote.requests(ApiEndpoint::RestoreAsset), 1);
+    assert!(back.is_archived(back.second));
+    back.shared.remote.control().clear_faults();
+    back.author.run(&["retry", FILE]).expect(0);
+    back.author.run(&["sync", "--once", "--refresh"]).expect(1);
     assert_eq!((given(&back.author), back.is_archived(back.second)), (back.second, false));
     let (_, plan) = back.author.json(&["plan"]);
     assert_eq!(plan["summary"], json!({ "hold": 1 }), "{plan:#}");
