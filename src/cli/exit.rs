@@ -1,5 +1,6 @@
 //! Exit codes and errors as people and scripts see them.
 
+use crate::engine::workspace::lockfile;
 use crate::model::shown::with_causes;
 use crate::state::lockfile::LockfileError;
 
@@ -125,7 +126,7 @@ fn without_code(message: &str) -> String {
 
 /// A lockfile that can't be used, with its place.
 pub(super) fn unusable_lockfile(error: &LockfileError) -> CommandFailure {
-    let mut failure = CommandFailure::of(Exit::Unusable, error, error.hint());
+    let mut failure = CommandFailure::of(Exit::Unusable, error, lockfile::hint(error));
     if let (Some(problem), Some(place)) = (failure.problems.last_mut(), error.place()) {
         problem.file = Some(place.file.display().to_string());
         problem.line = Some(place.line);

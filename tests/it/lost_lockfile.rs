@@ -593,3 +593,39 @@ fn a_first_sync_needs_no_confirmation() {
     ci.run(&fresh, &ONCE).expect(0);
     assert_eq!(ci.creates(), 2);
 }
+
+/// A person types what a hint says: git answers with an error where it doesn't know the file.
+#[test]
+fn a_lockfile_that_can_not_be_used_is_brought_back_only_by_what_git_has() {
+    const BACK: &str = "git checkout HEAD -- assets.lock.toml";
+    let project = Project::new("[creator]\nuser_id = 1\n");
+    let commit = |message: &str| {
+        project.git(&["add", "."]);
+        project.git(&["commit", "--quiet", "--message", message]);
+    };
+    let check = |git: &str, wanted: &str, others: &[&str]| {
+        for command in [&["check"][..], &["plan"], &ONCE, &["status"], &["doctor"]] {
+            let Ran { stdout, stderr, .. } = project.run(command);
+            let told = format!("{stdout}{stderr}");
+            assert!(told.contains(wanted), "{git}: {command:?}: {told}");
+            assert!(!others.iter().any(|other| told.contains(other)), "{git}: {command:?}: {told}");
+        }
+    };
+    let log = "git log -- assets.lock.toml";
+    let none = "git has no copy of it";
+    for broken in ["version = 1\nremote = \"https", "<<<<<<< ours\n"] {
+        project.write("assets.lock.toml", broken);
+        check("no checkout", none, &["`git checkout", log]);
+    }
+    project.write(".gitignore", "/assets.lock.toml\n/state\n");
+    project.git(&["init", "--quiet"]);
+    check("no commit", none, &["`git checkout", log]);
+    commit("manifest");
+    check("never added", none, &["`git checkout", log]);
+    project.write(".gitignore", "/state\n");
+    project.write("assets.lock.toml", "version = 1\nremote = \"https");
+    commit("broken");
+    check("committed as it is", log, &[BACK, none]);
+    project.write("assets.lock.toml", "version = 1\n");
+    check("another one is committed", BACK, &[log, none]);
+}

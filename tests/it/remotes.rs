@@ -63,7 +63,16 @@ fn a_lockfile_of_a_server_on_this_machine_names_the_way_back_to_roblox() {
     let refused = run(&project, &["plan"]).expect(3);
     let way_on = format!("to go on with that server, add `--api-url {}`", remote.url());
     assert!(refused.stderr.contains(&way_on), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("git checkout"), "{}", refused.stderr);
+    let local = project.read("assets.lock.toml");
+    project.write("assets.lock.toml", "the real one\n");
+    project.git(&["init", "--quiet"]);
+    project.git(&["add", "assets.lock.toml"]);
+    project.git(&["commit", "--quiet", "--message", "real"]);
+    project.write("assets.lock.toml", local);
+    let refused = run(&project, &["plan"]).expect(3);
     assert!(refused.stderr.contains("git checkout HEAD -- "), "{}", refused.stderr);
+    std::fs::remove_dir_all(project.file(".git")).unwrap();
     project.remove("assets.lock.toml");
     run(&project, &["plan"]).expect(0);
 }

@@ -13,6 +13,7 @@ use crate::engine::workspace::git::ask::{self, Tracking};
 use crate::engine::workspace::git::tracked;
 use crate::engine::workspace::git::unpushed::{UnpushedCommit, unpushed};
 use crate::engine::workspace::git::work_tree;
+use crate::engine::workspace::lockfile::hint as lockfile_hint;
 use crate::engine::workspace::outputs::OutputState;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::snapshot::PlanPreview;
@@ -223,7 +224,7 @@ pub(super) fn state(project: &Project, remote: &str) -> StateFacts {
 /// Looks at the lockfile, and with a preview of the next sync at what state and git's history know
 /// more. Blocks.
 pub(super) fn lockfile(project: &Project, remote: &str, preview: Option<&PlanPreview>) -> LockfileFacts {
-    let told = |error: lockfile::LockfileError| (with_causes(&error), error.hint());
+    let told = |error: lockfile::LockfileError| (with_causes(&error), lockfile_hint(&error));
     let bytes = lockfile::read(&project.lockfile);
     let has_crlf = matches!(&bytes, Ok(Some(bytes)) if bytes.windows(2).any(|pair| pair == b"\r\n"));
     let read = bytes.and_then(|bytes| {

@@ -10,7 +10,7 @@ mod write;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub(crate) use self::content::{LockfileChanges, parse, would_change};
+pub(crate) use self::content::{LockfileChanges, hint, parse, would_change};
 use self::content::{begun_in, text};
 pub(super) use self::read::Stamp;
 pub(crate) use self::write::{LockfileWrite, WriteDone};

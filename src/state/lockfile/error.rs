@@ -127,7 +127,51 @@ pub enum LockfileError {
     },
 }
 
+/// The version of a lockfile that git has beside one that can't be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GitCopy {
+    /// Git doesn't know the file, or there is no git.
+    None,
+    /// The index has another version, and the checked-out commit has none.
+    Staged,
+    /// The checked-out commit has another version.
+    Head,
+    /// The checked-out commit has the very file that can't be used.
+    Same,
+    /// Git didn't answer.
+    Unknown,
+}
+
+impl GitCopy {
+    /// Returns how to get a whole `file` back.
+    fn way_back(self, file: &str) -> String {
+        let file = quoted(file);
+        match self {
+            Self::None => format!(
+                "git has no copy of it: put back one that works, or move {file} away, and `macadam plan` shows what is known without it"
+            ),
+            Self::Staged => format!("restore it with `git checkout -- {file}`; {REST}"),
+            Self::Head | Self::Unknown => format!("restore it with `git checkout HEAD -- {file}`; {REST}"),
+            Self::Same => format!(
+                "`git log -- {file}` lists the commits that changed it: restore a whole one with `git checkout COMMIT -- {file}`; {REST}"
+            ),
+        }
+    }
+}
+
+/// What comes after an older lockfile was restored.
+const REST: &str = "the next sync adds the rest from the state";
+
 impl LockfileError {
+    /// Returns the file, where the error is about what it says.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::TooLarge { path, .. } => Some(path),
+            Self::Behind { source, .. } => source.file(),
+            _ => self.place().map(|place| place.file.as_path()),
+        }
+    }
+
     /// Returns the place of an error in the text.
     pub const fn place(&self) -> Option<&LockfilePosition> {
         match self {
@@ -145,39 +189,36 @@ impl LockfileError {
         }
     }
 
-    /// Returns what a person can do about it, if there is something.
-    pub fn hint(&self) -> Option<String> {
+    /// Returns what a person can do about it, if there is something. `copy` is git's version of
+    /// [`LockfileError::file`].
+    pub(crate) fn hint(&self, copy: GitCopy) -> Option<String> {
+        // Named as a person would in the manifest's folder.
+        let file = self.file().map(file_name).unwrap_or_default();
         let hint = match self {
             Self::Read { source, .. } => return own_file::hint(source),
             Self::Behind { source, .. } => {
                 const KEEP: &str =
                     "keep the state, and run the same command again: it writes the lockfile and uploads nothing twice";
-                let mend = source.hint().map(|hint| format!("{hint}; then ")).unwrap_or_default();
+                let mend = source.hint(copy).map(|hint| format!("{hint}; then ")).unwrap_or_default();
                 return Some(format!("{mend}{KEEP}"));
             }
             Self::Write(error) | Self::NoRoom(error) => return error.hint(),
-            Self::WouldLose { .. } => Some(
-                "please report this; moved aside, the state is rebuilt from the lockfile by the next `macadam sync --once`",
-            ),
-            Self::ConflictMarkers { place } => return Some(driver::merge_again(&file_name(&place.file))),
-            Self::TooLarge { .. } | Self::Empty { .. } | Self::CutOff { .. } | Self::Damaged { .. } => {
-                Some("restore it with `git checkout HEAD -- FILE`; the next sync adds the rest from the state")
+            Self::WouldLose { .. } => {
+                "please report this; moved aside, the state is rebuilt from the lockfile by the next `macadam sync --once`"
             }
-            Self::GoesOn { .. } => Some(
-                "delete that text; if you can't tell what it is, restore the lockfile with `git checkout HEAD -- FILE`: the next sync adds \
-                 the rest from the state",
-            ),
-            Self::Newer { .. } => Some("update Macadam"),
-            Self::OtherRemote { found, wanted, place } => return Some(own_server(found, wanted, &place.file)),
+            Self::ConflictMarkers { .. } if copy != GitCopy::None => return Some(driver::merge_again(&file)),
+            Self::TooLarge { .. }
+            | Self::Empty { .. }
+            | Self::CutOff { .. }
+            | Self::Damaged { .. }
+            | Self::ConflictMarkers { .. } => return Some(copy.way_back(&file)),
+            Self::GoesOn { .. } => {
+                return Some(format!("delete that text; if you can't tell what it is: {}", copy.way_back(&file)));
+            }
+            Self::Newer { .. } => "update Macadam",
+            Self::OtherRemote { found, wanted, place } => return Some(own_server(found, wanted, &place.file, copy)),
         };
-        let file = match (self.place(), self) {
-            (Some(place), _) => Some(&place.file),
-            (None, Self::TooLarge { path, .. }) => Some(path),
-            (None, _) => None,
-        };
-        // Named as a person would in the manifest's folder.
-        let name = file.map(|path| file_name(path)).unwrap_or_default();
-        hint.map(|hint| hint.replace("FILE", &name))
+        Some(hint.to_owned())
     }
 }
 
@@ -188,12 +229,18 @@ fn file_name(path: &Path) -> Cow<'_, str> {
 
 /// The one way on where a lockfile belongs to another server. Only this machine's servers have an
 /// address without encryption.
-fn own_server(found: &str, wanted: &str, lockfile: &Path) -> String {
+fn own_server(found: &str, wanted: &str, lockfile: &Path, copy: GitCopy) -> String {
     let lockfile = lockfile.display();
     let file = quoted(&lockfile.to_string());
     if found.starts_with("http://") && wanted.starts_with("https://") {
+        let restore = match copy {
+            GitCopy::None | GitCopy::Staged | GitCopy::Same => String::new(),
+            GitCopy::Head | GitCopy::Unknown => {
+                format!("; where git has the real one, `git checkout HEAD -- {file}` restores it")
+            }
+        };
         return format!(
-            "to go on with that server, add `--api-url {}`: it runs on a machine of your own, and its asset IDs don't exist on Roblox. To go on with Roblox, move {lockfile} away; where git has the real one, `git checkout HEAD -- {file}` restores it",
+            "to go on with that server, add `--api-url {}`: it runs on a machine of your own, and its asset IDs don't exist on Roblox. To go on with Roblox, move {lockfile} away{restore}",
             quoted(found)
         );
     }

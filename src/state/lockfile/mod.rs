@@ -37,7 +37,7 @@ use crate::model::metadata::FieldDigests;
 use crate::model::phase::Intent;
 use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, Retirement};
 
-pub(crate) use error::LockfileError;
+pub(crate) use error::{GitCopy, LockfileError};
 pub(crate) use export::{entries_of, export, exported, locked, locked_of};
 pub(crate) use file::{fingerprint, fingerprint_at, fingerprint_of, has_text, read, replace_if, room, save};
 pub use import::import;

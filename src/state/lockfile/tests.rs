@@ -475,7 +475,7 @@ fn check_error(body: &str, wanted: &str, line: usize, column: usize) {
     let place = error.place().unwrap();
     assert!(error.to_string().contains(wanted), "{error}");
     assert_eq!((place.line, place.column), (line, column), "{error}");
-    assert!(error.hint().is_some(), "{error}");
+    assert!(error.hint(GitCopy::Head).is_some(), "{error}");
 }
 
 #[test]

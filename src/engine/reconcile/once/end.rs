@@ -8,7 +8,7 @@ use crate::engine::reconcile::reconciler::Reconciler;
 use crate::engine::reconcile::wanted::WantedAssets;
 use crate::engine::reconcile::workers::End;
 use crate::engine::report::run_report::{RunReport, Stop};
-use crate::engine::workspace::lockfile::KeepError;
+use crate::engine::workspace::lockfile::{self, KeepError};
 use crate::engine::workspace::session::Session;
 use crate::engine::workspace::settled::{self, SettledRun};
 use crate::engine::workspace::state_cache::StateCacheError;
@@ -80,7 +80,7 @@ impl SyncRun<'_> {
             Ok(written) => self.report.lockfile_written |= written == Some(true),
             // Steps that are not sent yet wait for another run.
             Err(KeepError::Lockfile(error @ LockfileError::NoRoom(_))) => {
-                let hint = error.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
+                let hint = lockfile::hint(&error).map(|hint| format!(": {hint}")).unwrap_or_default();
                 self.options.stop.trigger(Stop::State { message: format!("{}{hint}", with_causes(&error)) });
             }
             // The end of the run tries again, and reports a failure.

@@ -7,7 +7,7 @@ use super::quiet::QuietPlan;
 use super::{LOCKFILE_BYTES_A_SECOND, LOCKFILE_EVERY, PAUSE_PER_PLAN, POLL_EVERY, ScanSchedule, Service, ServiceError};
 use crate::engine::reconcile::reconciler::{Dispatch, Reconciler, Verdict};
 use crate::engine::reconcile::workers::End;
-use crate::engine::workspace::lockfile::{KeepError, WriteDone};
+use crate::engine::workspace::lockfile::{self, KeepError, WriteDone};
 use crate::model::address::Address;
 use crate::model::shown::with_causes;
 use crate::plan::part::{PartialPlan, Touched};
@@ -118,7 +118,7 @@ impl Service<'_> {
 
     fn dispatched(&mut self, dispatched: Dispatch) {
         if let Dispatch::NoRoom(error) = dispatched {
-            let hint = error.hint().unwrap_or_default();
+            let hint = lockfile::hint(&error).unwrap_or_default();
             tracing::error!(hint, "{}", with_causes(&error));
             self.times.plan = Some(clock::elapsed() + POLL_EVERY);
         }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 
 use crate::engine::workspace::gather::read_manifest;
-use crate::engine::workspace::git;
+use crate::engine::workspace::git::{self, ask::Versions};
 use crate::engine::workspace::project::Project;
 use crate::files;
 use crate::model::address::Address;
@@ -12,7 +13,7 @@ use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::{Record, Recorded};
 use crate::model::shown::foreign;
-use crate::state::lockfile::{self, Ledger, LockfileEntry, LockfileError};
+use crate::state::lockfile::{self, GitCopy, Ledger, LockfileEntry, LockfileError};
 
 /// Parses the lockfile of `project`; an empty ledger if there is none.
 ///
@@ -23,6 +24,24 @@ pub(crate) fn parse(project: &Project, remote: &str, bytes: Option<&[u8]>) -> Re
     let ledger = lockfile::parse(bytes, &project.lockfile)?;
     ledger.require_remote(remote, &project.lockfile)?;
     Ok(ledger)
+}
+
+/// Returns what a person can do about a lockfile that can't be used, by what git has of it.
+pub(crate) fn hint(error: &LockfileError) -> Option<String> {
+    error.hint(error.file().map_or(GitCopy::None, git_copy))
+}
+
+/// Returns the version of a file that git has beside the one on disk.
+fn git_copy(file: &Path) -> GitCopy {
+    let Ok(Versions { commit: _, index, head }) = git::ask::versions(file) else { return GitCopy::Unknown };
+    // One that is too large to be read is another one than any that is taken.
+    let here = lockfile::read(file).ok().flatten();
+    match (head, index) {
+        (Some(head), _) if here.as_ref() == Some(&head) => GitCopy::Same,
+        (Some(_), _) => GitCopy::Head,
+        (None, Some(index)) if here.as_ref() != Some(&index) => GitCopy::Staged,
+        (None, _) => GitCopy::None,
+    }
 }
 
 /// Returns whether `ledger` may not be written while the lockfile is missing.
