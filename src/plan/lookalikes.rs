@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::current;
-use super::moves::{Left, Lookalike, Moves};
+use super::moves::{Left, Lookalike, Moves, is_pin_of_absent_file};
 use super::reason::hold::HoldReason;
 use super::reason::note::NoteKind;
 use super::step::{Action, Note, Plan, Step};
@@ -78,9 +78,10 @@ impl Moves {
                 new.entry(asset_type).or_default().push(address);
             }
         }
-        for Stray { to, place } in &desired.stray {
+        for stray in &desired.stray {
             step();
-            if self.is_taken(to) {
+            let Stray { to, place } = stray;
+            if self.is_taken(to) || is_pin_of_absent_file(stray, desired, recorded) {
                 continue;
             }
             let Some(named) = recorded.assets.get(to).filter(|record| !record.history.is_empty()) else { continue };

@@ -22,7 +22,7 @@ use super::step::{HeldPart, Hold};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::Change;
-use crate::model::desired::{AbsenceReason, Desired, DesiredAsset, Pin, StrayPlace};
+use crate::model::desired::{AbsenceReason, Desired, DesiredAsset, Pin, Stray, StrayPlace};
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Creator};
 use crate::model::phase::Phase;
@@ -315,16 +315,16 @@ impl Moves {
     /// A pin, icon or preview that still names the old address: nothing moves until the manifest
     /// says what it means.
     fn hold_what_names_the_old(&mut self, desired: &Desired, recorded: &Recorded) {
-        let is_in_doubt = |old: &Address| {
-            let record = recorded.assets.get(old).filter(|record| !record.removed);
-            record.is_some_and(|record| desired.is_absence_in_doubt(&record.identity.path).is_some())
-        };
         let new_names: BTreeMap<Address, Address> =
             self.taken.iter().map(|(to, taken)| (taken.from.clone(), to.clone())).collect();
         for stray in &desired.stray {
             let old = &stray.to;
-            self.undecided.insert(old.clone());
             let new = new_names.get(old);
+            // It stays what the pin says where only its file is absent.
+            if new.is_none() && is_pin_of_absent_file(stray, desired, recorded) {
+                continue;
+            }
+            self.undecided.insert(old.clone());
             let place = stray.place.clone();
             let reason = HoldReason::StillNamed { place, old: old.clone(), new: new.cloned() };
             if let Some(new) = new {
@@ -335,8 +335,7 @@ impl Moves {
             }
             match &stray.place {
                 StrayPlace::Icon { of } | StrayPlace::Preview { of } => self.hold(of, reason),
-                // It stays what the pin says where only its file is absent.
-                StrayPlace::Pin(_) if new.is_none() && !is_in_doubt(old) => self.hold(old, reason),
+                StrayPlace::Pin(_) if new.is_none() => self.hold(old, reason),
                 StrayPlace::Pin(_) => {}
             }
         }
@@ -355,6 +354,13 @@ impl Moves {
         }
         (known, changes)
     }
+}
+
+/// Whether a stray pin names an address that didn't leave: only its file is absent here.
+pub(super) fn is_pin_of_absent_file(stray: &Stray, desired: &Desired, recorded: &Recorded) -> bool {
+    let record = recorded.assets.get(&stray.to).filter(|record| !record.removed);
+    let is_in_doubt = |record: &Record| desired.is_absence_in_doubt(&record.identity.path).is_some();
+    matches!(stray.place, StrayPlace::Pin(_)) && record.is_some_and(is_in_doubt)
 }
 
 /// Addresses that the manifest wants and of which nothing is known.

@@ -358,8 +358,8 @@ fn a_reference_to_the_old_address_holds_the_new_one() {
 fn a_pin_of_an_address_whose_file_alone_is_absent_is_no_contradiction() {
     let stray = vec![Stray { to: address("a.png"), place: in_pins(10) }];
     let absences = Absences::DontCount { why: AbsenceReason::SparseCheckout };
-    let plan = plan(&Desired { stray, absences, ..desired(vec![]) }, &left("a.png", 10, 1).0, NOW);
-    assert_eq!(hints(&plan), Vec::<String>::new());
+    let plan = plan(&Desired { stray, absences, ..desired(vec![want("b.png", 9)]) }, &left("a.png", 10, 1).0, NOW);
+    assert_eq!((hints(&plan), text(&plan)), (Vec::new(), "create b.png: not on Roblox yet".to_owned()));
 }
 
 #[test]
