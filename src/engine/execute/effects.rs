@@ -132,13 +132,21 @@ pub(crate) fn completed(
     changes.push(Change::RecordObservation { asset: as_written(&attempt.intent, asset) });
     let restores = matches!(attempt.intent, Intent::Restore { .. });
     changes.push(Change::RecordWrite { asset_id: asset.asset_id, restores });
-    // An archiving says nothing about what Roblox refused of the address itself.
-    let stays_refused = matches!(attempt.intent, Intent::Archive { .. })
-        && matches!(record.blocked.as_deref(), Some(Blocked::Refused { .. }));
-    if !stays_refused {
+    if !leaves_a_refusal(&attempt.intent, Some(record)) {
         changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
     }
     Settled { changes, key, rejected }
+}
+
+/// Whether an attempt says nothing about what Roblox refused of the address itself: it archives or
+/// restores an asset, and the refusal, of the file or its metadata, stays however it ends.
+pub(crate) fn leaves_a_refusal(intent: &Intent, record: Option<&Record>) -> bool {
+    match (intent, record.and_then(|record| record.blocked.as_deref())) {
+        (Intent::Archive { .. } | Intent::Restore { .. }, Some(Blocked::Refused { action, .. })) => {
+            *action != intent.kind()
+        }
+        _ => false,
+    }
 }
 
 /// Marks an asset whose operation describes an older revision as outdated. After an old state came
@@ -462,7 +470,27 @@ mod tests {
     use crate::model::asset::Privacy;
     use crate::model::history::History;
     use crate::model::ids::{Creator, UserId};
+    use crate::model::metadata_digest;
     use crate::model::path::ProjectPath;
+    use crate::model::phase::IntentKind;
+    use crate::model::recorded::RefusalKind;
+
+    #[test]
+    fn archiving_and_restoring_leave_what_was_refused_of_the_file() {
+        let asset_id = AssetId::new(1).unwrap();
+        let refused = |action| {
+            let (input_digest, at) = (metadata_digest::input_digest(None, &FieldDigests::new()), Timestamp::UNIX_EPOCH);
+            let (refusal_kind, message) = (RefusalKind::Other, "no".to_owned());
+            let blocked = Blocked::Refused { input_digest, action, refusal_kind, message, at };
+            Record { blocked: Some(Box::new(blocked)), ..Record::new(identity()) }
+        };
+        let [archive, restore] = [Intent::Archive { asset_id }, Intent::Restore { asset_id }];
+        for intent in [&archive, &restore] {
+            assert!(leaves_a_refusal(intent, Some(&refused(IntentKind::Create))));
+            assert!(!leaves_a_refusal(intent, Some(&Record::new(identity()))));
+        }
+        assert!(!leaves_a_refusal(&restore, Some(&refused(IntentKind::Restore))), "it is its own");
+    }
 
     fn identity() -> Identity {
         Identity {

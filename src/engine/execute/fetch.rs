@@ -157,13 +157,20 @@ impl Executor {
         self.stop.trigger(Stop::Credential { message: failure.to_string(), hint });
     }
 
-    /// Makes an address back off after a failed request that changed nothing.
+    /// Makes an address back off after a failed request that changed nothing. What Roblox refused of what
+    /// is wanted stays refused: the request was about another asset of the address.
     pub(in crate::engine) async fn back_off(&self, address: &Address, message: &str) -> Result<(), StateCacheError> {
         let known = self.input_digests.get(address).map(|input_digests| input_digests.asset);
         let input_digest = known.unwrap_or_else(|| metadata_digest::input_digest(None, &FieldDigests::new()));
         let jitter = fastrand::f64();
         let decide = |recorded: &Recorded| {
             let Some(record) = recorded.assets.get(address) else { return Vec::new() };
+            if let (Some(Blocked::Refused { input_digest, .. }), Some(wanted)) =
+                (record.blocked.as_deref(), self.input_digests.get(address))
+                && [wanted.asset, wanted.metadata].contains(input_digest)
+            {
+                return Vec::new();
+            }
             let blocked = effects::failed(Some(record), input_digest, message, jitter, clock::now());
             vec![Change::SetBlocked { address: address.clone(), blocked: Some(blocked) }]
         };

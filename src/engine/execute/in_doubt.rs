@@ -118,8 +118,14 @@ impl Executor {
         event: PhaseEvent,
         why: &str,
     ) -> Result<StepResult, StepError> {
-        let rest = Change::SetBlocked { address: attempt.address.clone(), blocked: None };
-        self.state_cache.commit(vec![Change::Advance { attempt: id, event }, rest]).await?;
+        let decide = |recorded: &Recorded| {
+            let mut changes = vec![Change::Advance { attempt: id, event: event.clone() }];
+            if !effects::leaves_a_refusal(&attempt.intent, recorded.assets.get(&attempt.address)) {
+                changes.push(Change::SetBlocked { address: attempt.address.clone(), blocked: None });
+            }
+            changes
+        };
+        self.state_cache.commit_with(decide).await?;
         Ok(superseded(why))
     }
 

@@ -240,7 +240,9 @@ impl Executor {
             let record = recorded.assets.get(&attempt.address);
             let blocked = effects::failed(record, input_digest, message, jitter, clock::now());
             let mut changes = vec![Change::Advance { attempt: id, event: event.clone() }];
-            changes.push(Change::SetBlocked { address: attempt.address.clone(), blocked: Some(blocked) });
+            if !effects::leaves_a_refusal(&attempt.intent, record) {
+                changes.push(Change::SetBlocked { address: attempt.address.clone(), blocked: Some(blocked) });
+            }
             if matches!(event, PhaseEvent::Doubt | PhaseEvent::Hold) {
                 let event = EventKind::InDoubt { action: attempt.intent.kind(), message: message.to_owned() };
                 changes.push(Change::log(&attempt.address, event));
