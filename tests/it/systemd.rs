@@ -189,12 +189,20 @@ fn the_pull_unit_pulls_and_its_timer_starts_it_every_minute() {
     };
     commit("first.txt");
     assert!(pull() && checkout.path.join("first.txt").exists());
-    commit("second.txt");
     checkout.write("game/assets.lock.toml", "not committed\n");
-    assert!(!pull(), "git refuses to rebase");
+    commit("game/assets.lock.toml");
+    assert!(!pull(), "git refuses to overwrite it");
     assert_eq!(checkout.read("game/assets.lock.toml"), "not committed\n");
     checkout.git(&["checkout", "-q", "--", "game/assets.lock.toml"]);
-    assert!(pull() && checkout.path.join("second.txt").exists());
+    assert!(pull() && checkout.read("game/assets.lock.toml") == "new\n");
+    // A commit that waits to be pushed contradicts what was pushed: nothing is left half done.
+    checkout.write("game/assets.lock.toml", "another\n");
+    checkout.git(&["commit", "-q", "-a", "-m", "not pushed"]);
+    person.write("game/assets.lock.toml", "newer\n");
+    person.git(&["commit", "-q", "-a", "-m", "newer"]);
+    person.git(&["push", "-q"]);
+    assert!(!pull() && checkout.git(&["status", "--porcelain"]).is_empty());
+    assert!(!checkout.path.join(".git/rebase-merge").exists());
 }
 
 /// The units in a folder of their own, with a program that is there: `verify` looks for it.
