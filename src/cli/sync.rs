@@ -28,7 +28,7 @@ use crate::engine::report::run_report::{RunReport, Stop};
 use crate::engine::workspace::gather::read_manifest;
 use crate::engine::workspace::outputs::RenderedOutput;
 use crate::engine::workspace::required_branch::{self, OffBranch};
-use crate::engine::workspace::session::Session;
+use crate::engine::workspace::session::{Session, require_own_state};
 use crate::engine::workspace::settled::{self, Look, NothingToDo};
 use crate::engine::workspace::snapshot;
 use crate::model::address::Address;
@@ -81,8 +81,9 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
             Look::Unknown => {}
         }
     }
-    on_change::may_publish(output, command, &target.project, &stop).await?;
     let command_line = "macadam sync --once";
+    require_own_state(&target.project, command_line)?;
+    on_change::may_publish(output, command, &target.project, &stop).await?;
     let mut session = Session::open_changed(&target.project, &target.remote, command_line, change).await?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
     let bars = Bars::with_results(output);

@@ -425,7 +425,10 @@ pub(super) fn git(found: &GitFacts, name: &str, publishing: Publishing) -> Vec<C
             results.push(CheckResult::unchecked(topic, message));
         }
         Some(merge) => results.push(CheckResult::error(topic, merge.message(name), Some(merge.hint(name)))),
-        None => results.extend(tracking(known, name, publishing).or_else(|| unpushed(known, name))),
+        None => {
+            let unpushed = || unpushed(known, name).filter(|_| publishing == Publishing::Usual);
+            results.extend(tracking(known, name, publishing).or_else(unpushed));
+        }
     }
     if known.merge.as_deref() != Some("macadam") {
         results.push(CheckResult::warning(

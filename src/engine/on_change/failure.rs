@@ -13,8 +13,8 @@ pub(super) async fn keep(setting: &CommandSettings, why: Option<&str>, last_line
         let said = last_line.map(|line| format!(": {line}")).unwrap_or_default();
         let message = format!("--on-change fails, so nobody else may have {lockfile} as it is here: {why}{said}");
         let hint = format!(
-            "the log has all that the command said. It runs again by itself, with the service or the next \
-             `sync --once`; a machine that syncs without this {lockfile} uploads the same files again"
+            "the log has all that the command said. It runs again with the service or the next \
+             `sync --once --on-change …`; a machine that syncs without this {lockfile} uploads the same files again"
         );
         (message, hint)
     });

@@ -33,7 +33,6 @@ impl Service<'_> {
     /// Finishes requests in flight, and writes everything down.
     pub(super) async fn end(mut self, ended: Result<(), ServiceError>) -> Result<(), ServiceError> {
         self.observability.stopping();
-        self.keep_off_branch(None);
         let until = tokio::time::sleep(DRAIN);
         let mut until = pin!(until);
         self.reconciler.context.stop.trigger(Stop::Signal(0));
@@ -96,6 +95,8 @@ impl Service<'_> {
                 .await
                 .map_err(ServiceError::from);
         }
+        // Nothing looks at the branch any more.
+        self.keep_off_branch(None);
         ended.and(answered).and(written_before).and(written).and(noted)
     }
 }

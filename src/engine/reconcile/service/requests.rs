@@ -365,6 +365,7 @@ impl Service<'_> {
         request: &Request,
         answer: &mut RequestDone,
     ) -> Result<Result<(), RequestProblem>, ServiceError> {
+        answer.has_command = self.on_change.is_some();
         if self.must_wait() {
             self.needs.lockfile = Some(clock::elapsed());
             let note = "Macadam writes the lockfile once git is done, or on the right branch again".to_owned();
@@ -384,7 +385,6 @@ impl Service<'_> {
         match self.reconciler.session.keep(kept).await {
             Ok(written) => {
                 answer.lockfile_written |= written;
-                answer.has_command = self.on_change.is_some();
                 if answer.lockfile_written {
                     self.lockfile_written();
                 }
