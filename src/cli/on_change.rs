@@ -147,7 +147,8 @@ pub(super) async fn publish(
 /// the files were not.
 pub(super) async fn edited(session: &Session, steps: &[StepReport]) -> Option<Warning> {
     let uploads = steps.iter().filter(|report| report.uploaded_a_file());
-    let uploaded = committed::uploaded(session, uploads.map(|report| report.step.address.clone()).collect()).await;
+    let uploaded =
+        committed::uploaded(&session.state_cache, uploads.map(|report| report.step.address.clone()).collect()).await;
     block_in_place(|| committed::edited(&session.project, &uploaded))
 }
 

@@ -113,7 +113,7 @@ fn every_help_and_wrong_usage_fits_into_40_columns() {
         for line in fitted.lines().filter(|line| line.chars().count() > 40) {
             // Commands to copy.
             assert!(
-                ["     ROBLOX_API_KEY", "     macadam ", "  git config ", "`macadam "]
+                ["     git add ", "     macadam ", "  git config ", "`macadam "]
                     .iter()
                     .any(|start| line.starts_with(start)),
                 "{line:?} in\n{fitted}"

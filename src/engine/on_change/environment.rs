@@ -1,11 +1,10 @@
 //! The environment of the command: what it is told, and what it must not see.
 
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::CommandSettings;
-use super::shipped::Shipped;
+use super::shipped::{Shipped, absolute};
 use crate::engine::workspace::git;
 use crate::platform::process::ShellEnvironment;
 use crate::telemetry::systemd;
@@ -49,16 +48,4 @@ pub(super) fn environment(setting: &CommandSettings, paths: &[PathBuf], shipped:
             .chain(hidden.iter().cloned())
             .collect(),
     }
-}
-
-/// Returns an absolute path: the command may change its folder before it uses one. On Windows it has
-/// `/` between its parts, which every program there takes and `sh` needs.
-pub(super) fn absolute(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_: io::Error| path.to_owned());
-    #[cfg(windows)]
-    let path = match path.to_str() {
-        Some(text) => text.replace('\\', "/").into(),
-        None => path,
-    };
-    path
 }

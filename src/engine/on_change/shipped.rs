@@ -8,6 +8,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::io;
+use std::path::{Path, PathBuf};
 
 /// The script.
 const COMMIT_PUSH: &str = include_str!("../../../systemd/macadam-commit-push");
@@ -66,10 +67,22 @@ impl Shipped {
             variables.push(("PATH", path));
         }
         if let (None, Ok(program)) = (env::var_os("MACADAM"), env::current_exe()) {
-            variables.push(("MACADAM", super::environment::absolute(&program).into()));
+            variables.push(("MACADAM", absolute(&program).into()));
         }
         variables
     }
+}
+
+/// Returns an absolute path: the command may change its folder before it uses one. On Windows it has
+/// `/` between its parts, which every program there takes and `sh` needs.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_: io::Error| path.to_owned());
+    #[cfg(windows)]
+    let path = match path.to_str() {
+        Some(text) => text.replace('\\', "/").into(),
+        None => path,
+    };
+    path
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::engine::workspace::git::at_commit::{self, EarlierFiles};
 use crate::engine::workspace::git::tracked::{self, IndexedFiles, NeverTracked, UntrackedFiles};
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::saved_answer::{HistoryQuestion, SavedAnswer};
-use crate::engine::workspace::session::Session;
+use crate::engine::workspace::state_cache::StateCache;
 use crate::engine::workspace::unfinished_merge::{self, UnfinishedMerge};
 use crate::files;
 use crate::manifest::{self, Diagnostic, Manifest, Matter};
@@ -169,14 +169,17 @@ pub(crate) fn untracked_by(index: IndexAnswer, project: &Project, desired: &Desi
 }
 
 /// Returns the files of these addresses with what was uploaded of them, as the cache knows it.
-pub(crate) async fn uploaded(session: &Session, addresses: BTreeSet<Address>) -> BTreeMap<ProjectPath, FileFacts> {
-    let paths: BTreeSet<ProjectPath> = session.state_cache.read(|recorded| {
+pub(crate) async fn uploaded(
+    state_cache: &StateCache,
+    addresses: BTreeSet<Address>,
+) -> BTreeMap<ProjectPath, FileFacts> {
+    let paths: BTreeSet<ProjectPath> = state_cache.read(|recorded| {
         let records = addresses.iter().filter_map(|address| recorded.assets.get(address));
         records.map(|record| record.identity.path.clone()).collect()
     });
     let cache = match paths.is_empty() {
         true => return BTreeMap::new(),
-        false => session.state_cache.store().load_files_at(paths).await.unwrap_or_default(),
+        false => state_cache.store().load_files_at(paths).await.unwrap_or_default(),
     };
     cache.into_iter().filter_map(|(path, file)| Some((path, file.content.ok()?))).collect()
 }

@@ -16,7 +16,6 @@ pub(super) use self::read::Stamp;
 pub(crate) use self::write::{LockfileWrite, WriteDone};
 use self::write::{MadeFrom, RoomLeft, WriteEnd, WriteInputs};
 use crate::engine::workspace::git;
-use crate::engine::workspace::missing_lockfile;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
@@ -382,8 +381,7 @@ impl Lockfile {
             WriteEnd::Changed => None,
             WriteEnd::Written(written) => {
                 self.took_back = false;
-                // As the next read would find it.
-                self.missing = self.is_lost.then(|| missing_lockfile::written_anew(&self.project));
+                self.missing = self.written_anew();
                 self.known = Some(written.fingerprint);
                 self.digests = written.digests.map(Arc::new);
                 self.length = written.length;

@@ -24,6 +24,8 @@ pub(super) fn resume(session: &Session, manifest: &Manifest, on_change: Option<&
         manifest.webhook_env().into_iter().for_each(|variable| on_change.hide(variable));
     }
     let state = &session.project.state;
+    // What a service left that was killed while it waited for its branch.
+    stoppage::write(state, StoppedWork::Service, None, clock::now());
     match on_change.filter(|_| session.lockfile.is_unreported()) {
         Some(on_change) => {
             let failed = stoppage::read(state, StoppedWork::Publishing);
@@ -66,7 +68,7 @@ impl Service<'_> {
         }
         session.lockfile.mark_reported(&session.state_cache).await?;
         let UploadedFiles { addresses } = std::mem::take(&mut self.uploaded);
-        let uploaded = committed::uploaded(session, addresses).await;
+        let uploaded = committed::uploaded(&session.state_cache, addresses).await;
         if let Some(Warning { message, hint }) = block_in_place(|| committed::edited(&session.project, &uploaded)) {
             tracing::warn!(hint, "{message}");
         }

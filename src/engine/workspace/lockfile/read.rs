@@ -101,11 +101,7 @@ impl Lockfile {
         fingerprint: Option<String>,
     ) -> Result<(), KeepError> {
         self.notice_loss(state_cache, fingerprint.as_deref()).await?;
-        self.missing = if bytes.is_none() {
-            self.find_missing().await
-        } else {
-            self.is_lost.then(|| missing_lockfile::written_anew(&self.project))
-        };
+        self.missing = if bytes.is_none() { self.find_missing().await } else { self.written_anew() };
         self.length = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         match &bytes {
             None => self.remember_what_it_had(state_cache).await?,
@@ -214,6 +210,11 @@ impl Lockfile {
             state_cache.store().set_lockfile_lost(is_lost).await?;
         }
         Ok(())
+    }
+
+    /// The evidence that stays once there is a file again.
+    pub(super) fn written_anew(&self) -> Option<MissingLockfile> {
+        self.is_lost.then(|| missing_lockfile::written_anew(&self.project))
     }
 
     /// Runs on another thread, since it runs git.
