@@ -40,9 +40,17 @@ fn a_service_that_waits_for_its_branch_says_so_wherever_a_person_asks() {
     // What a service that was killed left behind says nothing.
     service.kill();
     assert_eq!(waiting(), Value::Null);
-    let service = Service::start(&project, &["--require-branch", "main"]);
-    service.until("status says it again", || !waiting().is_null());
+    let start = || Service::start(&project, &["--require-branch", "main"]);
     project.git(&["switch", "main"]);
+    let service = start();
+    service.until_synced("ui/a.png");
+    assert_eq!(waiting(), Value::Null, "nor to the next one");
+    // Nor does one that ended while it waited.
+    project.git(&["switch", "draft"]);
+    service.until("status says it again", || !waiting().is_null());
+    service.end();
+    project.git(&["switch", "main"]);
+    let service = start();
     service.until_synced("ui/a.png");
     assert_eq!(waiting(), Value::Null);
     service.end();
