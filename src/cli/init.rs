@@ -332,7 +332,6 @@ fn with_slashes(path: &str) -> String {
     if cfg!(windows) { path.replace('\\', "/") } else { path.to_owned() }
 }
 
-/// Whether a manifest can have this output.
 /// Returns why this can't be the path of an output, and what to do; `None` if it can.
 fn output_problem(path: &str) -> Option<(String, &'static str)> {
     match ProjectPath::new(path) {

@@ -9,7 +9,8 @@
 //! [`requests`] for requests of other commands, [`file_monitor`] and [`rescan`] for the disk,
 //! [`waits`] for git at work, [`quiet`] for the interval while nothing changes, [`results`] for work
 //! that ended, [`scan_schedule`] for the order of fetches, [`outputs`] for the game's files,
-//! [`publishing`] for the command of `--on-change`, [`key`] for a refused key, [`end`] for the shutdown, [`observability`] for operators.
+//! [`publishing`] for the command of `--on-change`, [`key`] for a refused key, [`end`] for the
+//! shutdown, [`observability`] for operators.
 
 mod drift_scan;
 mod due;
