@@ -18,8 +18,9 @@ const APART: Duration = Duration::from_millis(1500);
 /// The time after which the work of a start, or of saves, has ended.
 const CALM: Duration = Duration::from_secs(12);
 
-/// How long the idle service is watched.
-const IDLE: Duration = Duration::from_secs(40);
+/// The time after its start at which a service is idle: what it does once, and what it gives back to
+/// the system after that, has ended. It is watched for as long.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// The time after which a missing request counts as a failure.
 const NEVER: Duration = Duration::from_secs(120);
@@ -35,7 +36,7 @@ const AT_ONCE: u32 = 4_000_000;
 pub fn measure(table: &Table, tree: &Tree, relay: &Relay) {
     let files = tree.files.len();
     let service = Service::start(&tree.project);
-    sleep(CALM);
+    sleep(IDLE);
     let idle = &usage(&[service.pid()], IDLE)[0];
     let goal = |mib: f64| Goal::Time { ms: 0.5, memory: Some(mib) };
     let memory = Some(idle.rss);
