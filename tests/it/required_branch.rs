@@ -1,21 +1,9 @@
 //! `--require-branch`: on another branch nothing is uploaded, and whoever asks is told why.
 
-use macadam::emulator::{ApiEndpoint, Config};
+use macadam::emulator::ApiEndpoint;
 use serde_json::Value;
 
-use super::service::{Service, get, start};
-use super::support::{Project, Remote};
-
-/// A checkout whose branch `draft` is checked out.
-fn on_draft() -> (Remote, Project) {
-    let (remote, project) = start(Config::default());
-    project.write(".gitignore", "log.txt\n");
-    project.git(&["init", "--quiet", "--initial-branch=main"]);
-    project.git(&["add", "-A"]);
-    project.git(&["commit", "-m", "first"]);
-    project.git(&["switch", "-c", "draft"]);
-    (remote, project)
-}
+use super::service::{Service, get, on_draft};
 
 #[test]
 fn a_service_that_waits_for_its_branch_says_so_wherever_a_person_asks() {

@@ -206,14 +206,20 @@ fn an_invalid_manifest_leaves_the_last_good_one_in_force() {
     assert_eq!(remote.assets().len(), 3);
 }
 
-#[test]
-fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
+/// A checkout of the branch `draft`, beside `main`.
+pub fn on_draft() -> (Remote, Project) {
     let (remote, project) = start(Config::default());
     project.write(".gitignore", "log.txt\n");
     project.git(&["init", "--quiet", "--initial-branch=main"]);
     project.git(&["add", "-A"]);
     project.git(&["commit", "-m", "first"]);
     project.git(&["switch", "-c", "draft"]);
+    (remote, project)
+}
+
+#[test]
+fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
+    let (remote, project) = on_draft();
     let mut waits = project.command(&["sync", "--require-branch", "main"]);
     let log = std::fs::File::create(project.file("log.txt")).unwrap();
     let child = waits.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
