@@ -306,6 +306,40 @@ fn a_refused_archiving_is_not_sent_again_before_a_retry_or_another_removal() {
     check_converged("archived", &project, &remote);
 }
 
+/// What moderation thinks of the account goes by how often something is sent that it refused.
+#[test]
+fn an_archiving_that_fails_or_succeeds_sends_no_refused_file_again() {
+    let remote = prompt();
+    let project = project(&remote, "replaced = \"archive\"\narchive_after = \"1d\"", 6);
+    let old = asset_id(&project, "ui/0.png");
+    project.write("ui/0.png", png(50));
+    project.sync();
+    let reply = |status: u16| json!({"kind": "reply", "status": status, "body": r#"{"code":"X","message":"no"}"#});
+    let fault = |endpoint: &str, status: u16| {
+        let rule = json!({"match": {"endpoint": endpoint}, "action": reply(status)});
+        remote.control().add_faults(vec![serde_json::from_value(rule).unwrap()]).unwrap();
+    };
+    fault("create_asset", 400);
+    project.write("ui/0.png", png(51));
+    assert_eq!(project.json(&["sync", "--once"]).0, 1);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
+    let manifest = project.read("assets.toml").replace("archive_after = \"1d\"", "archive_after = \"0d\"");
+    project.write("assets.toml", manifest);
+    fault("archive_asset", 503);
+    for _ in 0..2 {
+        drop(project.json(&["sync", "--once", "--timeout", "5s"]));
+        assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates, "after a failed archiving");
+    }
+    assert!(remote.requests(ApiEndpoint::ArchiveAsset) > 0 && !is_archived(&remote, old));
+    remote.control().clear_faults();
+    fault("create_asset", 400);
+    for _ in 0..3 {
+        drop(project.json(&["sync", "--once"]));
+    }
+    assert!(is_archived(&remote, old));
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates, "after an archiving");
+}
+
 #[test]
 fn a_refused_archiving_of_a_replaced_asset_holds_nothing_else_of_its_address() {
     let remote = prompt();
