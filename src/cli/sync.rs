@@ -20,6 +20,7 @@ use super::sync_results::{annotate_report, exit, not_started, show, show_results
 use super::target::ProjectTarget;
 use super::unknown::unknown_address;
 use super::{ci, outputs, part, plan, service, target, values};
+use crate::engine::on_change::leave_to_a_person;
 use crate::engine::reconcile::once::{Confirm, OnceOptions, SyncError, sync_once};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::remote_clock::SET_CLOCK;
@@ -66,6 +67,7 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
     let credential = target::credential(global, &target)?;
     let mut change = None;
     if command.is_none() {
+        block_in_place(|| leave_to_a_person(&target.project));
         match settled(global, args, &target) {
             Look::NothingToDo(NothingToDo { assets, outputs }) => {
                 let report = RunReport { assets, outputs, ..RunReport::default() };

@@ -112,6 +112,12 @@ fn a_command_that_fails_after_sync_once_is_told_until_one_succeeds() {
     assert_eq!(published.unpublished()["since"], told["since"]);
     once("true", 0);
     assert_eq!(published.unpublished(), Value::Null);
+    // Whoever goes on without a command publishes by hand.
+    project.write("ui/a.png", png(9));
+    once("exit 5", 1);
+    assert_ne!(published.unpublished(), Value::Null);
+    project.run(&["sync", "--once"]).expect(0);
+    assert_eq!(published.unpublished(), Value::Null);
 }
 
 #[test]

@@ -2,8 +2,18 @@
 //! state.
 
 use crate::engine::on_change::CommandSettings;
+use crate::engine::workspace::project::Project;
 use crate::platform::clock;
+use crate::state::lock;
 use crate::state::stoppage::{self, StoppedWork};
+
+/// Ends that where a run has no command, since a person publishes then; not beside a service, which has
+/// its own. Blocks.
+pub(crate) fn leave_to_a_person(project: &Project) {
+    if !lock::holder(&project.state).is_ok_and(|holder| holder.is_service()) {
+        stoppage::write(&project.state, StoppedWork::Publishing, None, clock::now());
+    }
+}
 
 /// Writes down that the command failed, with `why` and the last line that it printed; without a reason,
 /// that it succeeded.

@@ -25,6 +25,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use self::environment::{environment, has_line_break};
+pub(crate) use self::failure::leave_to_a_person;
 use self::output::{Allowance, Lines};
 use self::schedule::Schedule;
 use self::shipped::Shipped;
