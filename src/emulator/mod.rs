@@ -1,8 +1,8 @@
 //! A local Open Cloud Assets API: for trying a manifest without a key, quota or moderation, and as
 //! the remote of the tests.
 //!
-//! It is an independent reading of the API and imports nothing else of this crate: a shared struct
-//! would make the same mistake on both sides. It must never reach out to the network, keep the
+//! It is an independent reading of the API and imports nothing of this crate but `platform`: a
+//! shared struct would make the same mistake on both sides. It must never reach out to the network, keep the
 //! bytes of an upload, or write a key anywhere.
 //!
 //! It serves the nine endpoints of `/assets/v1` and `/api-keys/v1/introspect` as Roblox does:

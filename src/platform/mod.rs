@@ -1,7 +1,9 @@
-//! Code that differs between operating systems, and the two things that no pure code may touch: the
-//! clock and sudden death.
+//! Code that differs between operating systems: files, folders and their owners, locks, processes
+//! and signals, the terminal, the wakeup between processes. Also what no pure code may touch: the
+//! clock, and the points at which a test lets the program die (`failpoint`).
 //!
-//! Nothing here knows of assets. Read next: [`clock`].
+//! It must never know of assets. Read next: [`own_file`], the only door to the project's files and
+//! Macadam's own; [`plain_file`] for the files of other programs; [`clock`].
 
 mod access;
 pub(crate) mod atomic_file;

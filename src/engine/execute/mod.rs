@@ -1,4 +1,8 @@
 //! Executes the steps of a plan, and records the changes that follow.
+//!
+//! It must never choose what to do, nor send a request before its intent is durable. Read next:
+//! [`executor`] for the way of one step, [`effects`] for the changes that follow from a response,
+//! [`in_doubt`] for a request without an answer.
 
 pub(crate) mod chain;
 pub(crate) mod context;

@@ -1,4 +1,7 @@
 //! Makes the remote match the files: once, or as a service.
+//!
+//! It must never plan by itself, nor wait for one asset while another could go on. Read next:
+//! `reconciler` for the one loop, [`once`] and [`service`] for its two drivers.
 
 mod looks;
 pub(crate) mod once;

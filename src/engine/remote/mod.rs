@@ -1,4 +1,7 @@
 //! Requests to Roblox and their timing: the throttle, the poller, observations, the key check.
+//!
+//! It must never write anything at Roblox, but for [`overdue`], which hands that to the executor.
+//! Read next: [`throttle`], which every request passes; [`observe`] for what an answer changes.
 
 pub(crate) mod breaker;
 pub(crate) mod fetch;

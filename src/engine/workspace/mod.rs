@@ -1,5 +1,8 @@
 //! The local workspace: the project, its checkout, manifest, lockfile and state, and the desired
 //! and recorded state that follow from them.
+//!
+//! It must never talk to Roblox. Read next: [`session`] for what a run opens, [`gather`] for the
+//! desired state, [`state_cache`] for the recorded one, [`snapshot`] for commands that only look.
 
 pub(crate) mod asset_ids;
 pub(crate) mod changed_part;
