@@ -343,7 +343,8 @@ impl PollSchedule {
                 pending_gap(kind, pace, role, (submitted_at, age), now)
             }
         };
-        if age >= PATIENCE {
+        // One that is said to be unknown is soon settled, whatever its age.
+        if age >= PATIENCE && outcome != PollOutcome::Unknown {
             let at = now + age.mul_f64(GROWTH).clamp(SLOW_GAPS.0, SLOW_GAPS.1);
             self.again_at(key, at);
             return Some(OperationStatus::Outlived(at));
@@ -689,8 +690,11 @@ mod tests {
     #[test]
     fn an_operation_is_gone_after_three_unknown_responses_in_a_row() {
         let mut schedule = warm(IMAGE, 3000);
+        // However old it is when the machine is switched on again.
         schedule.insert(1, IMAGE, Urgency::FirstUpload, Moment::START - Duration::from_secs(3600));
-        assert!(matches!(poll(&mut schedule, 0, PollOutcome::Unknown), (1, OperationStatus::Outlived(_))));
+        assert_eq!(poll(&mut schedule, 0, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(15_000))));
+        assert_eq!(poll(&mut schedule, 15_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(30_000))));
+        assert_eq!(poll(&mut schedule, 30_000, PollOutcome::Unknown), (1, OperationStatus::Gone));
         schedule.insert(1, IMAGE, Urgency::FirstUpload, at(0));
         assert_eq!(poll(&mut schedule, 20_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(35_000))));
         assert_eq!(poll(&mut schedule, 35_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(50_000))));
