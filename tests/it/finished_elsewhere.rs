@@ -70,7 +70,7 @@ fn interrupted(ci: &Ci, machine: &Clone, args: &[&str], operations: usize) {
 
 /// Roblox no longer knows any operation.
 fn forget_operations(ci: &Ci) {
-    let unknown = FaultAction::Reply(ScriptedReply::new(404, BodyShape::Gateway));
+    let unknown = FaultAction::Reply(ScriptedReply::new(404, BodyShape::Service));
     ci.remote.control().add_faults(vec![FaultRule::on(ApiEndpoint::GetOperation, unknown)]).unwrap();
 }
 

@@ -21,7 +21,7 @@ impl Client {
             self.read(call, |body| read_operation(body, operation, about).ok_or(Unexpected::Unreadable)).await;
         reply.result = match reply.result {
             Ok(OperationState::Failed(failure)) => Ok(OperationState::Failed(self.fit_operation(failure))),
-            Err(failure) if is_unknown_operation(&failure) => Ok(OperationState::Unknown { message: failure.message }),
+            Err(failure) => absence(&failure).map_or(Err(failure), Ok),
             result => result,
         };
         reply
@@ -49,13 +49,18 @@ impl Client {
     }
 }
 
-/// Whether a failed poll means that the operation is unknown. The response to a fresh operation may
-/// be an error envelope for a second or two (observed live by a public client). An unknown one gets
-/// 404 or 400.
-fn is_unknown_operation(failure: &Failure) -> bool {
-    match (failure.status, failure.shape) {
-        (Some(200 | 400 | 404), Some(shape)) if shape.is_own() => true,
-        (Some(404), Some(Shape::PlainText)) => true,
-        _ => false,
+/// Returns the state that a failed poll shows, if it shows one.
+///
+/// Only the service's own code for it says that there is no such operation (creator-docs:
+/// cloud/reference/errors.md; a public client expects 404 or 400). Gateways and proxies say 404 in
+/// other forms, or with a number or nothing for the code, while a route is missing. The response to
+/// a fresh operation may be an error envelope for a second or two (observed live by a public
+/// client).
+fn absence(failure: &Failure) -> Option<OperationState> {
+    match (failure.status, failure.shape, failure.code.as_deref()) {
+        (Some(404), Some(Shape::Service), Some("NOT_FOUND"))
+        | (Some(400), Some(Shape::Service), Some("INVALID_ARGUMENT")) => Some(OperationState::Unknown),
+        (Some(200 | 400 | 404), Some(shape), _) if shape.is_own() => Some(OperationState::NotVisible),
+        _ => None,
     }
 }

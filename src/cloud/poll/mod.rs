@@ -63,6 +63,8 @@ pub(crate) enum PollOutcome {
     Pending,
     /// The service says that there is no such operation.
     Unknown,
+    /// A gateway may say so. After the first seconds that is no response.
+    NotVisible,
     /// No response, a server failure, or a 429.
     Unanswered,
 }
@@ -302,6 +304,10 @@ impl PollSchedule {
         let PollPlace::Out { sent_at, role, is_late } = entry.place else { return None };
         let (name, lane_of, is_measured) = (entry.kind, entry.lane, entry.is_measured());
         let (submitted_at, age) = (entry.submitted_at, sent_at.since(entry.submitted_at));
+        let outcome = match outcome {
+            PollOutcome::Unknown | PollOutcome::NotVisible if age < UNKNOWN_GRACE => PollOutcome::Pending,
+            outcome => outcome,
+        };
         let pace = LeaderPace::of(lane_of, operations);
         let kind = self.kinds.entry(name).or_insert_with(|| PollKind::new([]));
         kind.come_back(role);
@@ -321,11 +327,11 @@ impl PollSchedule {
                 }
                 return Some(OperationStatus::Settled);
             }
-            PollOutcome::Unanswered => {
+            PollOutcome::Unanswered | PollOutcome::NotVisible => {
                 entry.unanswered = entry.unanswered.saturating_add(1);
                 Backoff::POLL.delay(entry.unanswered, jitter)
             }
-            PollOutcome::Unknown if age >= UNKNOWN_GRACE => {
+            PollOutcome::Unknown => {
                 entry.unanswered = 0;
                 entry.unknown += 1;
                 if entry.unknown >= UNKNOWN_BELIEVED {
@@ -335,7 +341,7 @@ impl PollSchedule {
                 }
                 UNKNOWN_GAP
             }
-            PollOutcome::Pending | PollOutcome::Unknown => {
+            PollOutcome::Pending => {
                 entry.unanswered = 0;
                 entry.unknown = 0;
                 entry.pending = Some(age);
@@ -682,7 +688,7 @@ mod tests {
     fn an_operation_unknown_for_its_first_seconds_is_pending() {
         let mut schedule = PollSchedule::new();
         schedule.insert(1, IMAGE, Urgency::FirstUpload, at(0));
-        assert_eq!(poll(&mut schedule, 1000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(1200))));
+        assert_eq!(poll(&mut schedule, 1000, PollOutcome::NotVisible), (1, OperationStatus::Waiting(at(1200))));
         assert_eq!(poll(&mut schedule, 1200, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(1400))));
         assert_eq!(poll(&mut schedule, 1400, PollOutcome::Done), (1, OperationStatus::Settled));
     }
@@ -708,16 +714,19 @@ mod tests {
 
     #[test]
     fn errors_back_off_and_settle_nothing() {
-        let mut schedule = warm(IMAGE, 3000);
-        schedule.insert(1, IMAGE, Urgency::FirstUpload, at(0));
-        let mut now = 3000;
-        for gap in [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
-            assert_eq!(poll(&mut schedule, now, PollOutcome::Unanswered), (1, OperationStatus::Waiting(at(now + gap))));
-            now += gap;
+        // After the first seconds a gateway's words are no answer either.
+        for (start, outcome) in [(3000, PollOutcome::Unanswered), (10_000, PollOutcome::NotVisible)] {
+            let mut schedule = warm(IMAGE, 3000);
+            schedule.insert(1, IMAGE, Urgency::FirstUpload, at(0));
+            let mut now = start;
+            for gap in [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
+                assert_eq!(poll(&mut schedule, now, outcome), (1, OperationStatus::Waiting(at(now + gap))));
+                now += gap;
+            }
+            assert_eq!(poll(&mut schedule, now, PollOutcome::Done), (1, OperationStatus::Settled));
+            // It may have been done long before, so no latency was learnt.
+            assert_eq!(schedule.latencies()[0].samples, vec![LatencySample::done(3000); KEPT]);
         }
-        assert_eq!(poll(&mut schedule, now, PollOutcome::Done), (1, OperationStatus::Settled));
-        // It may have been done long before, so no latency was learnt.
-        assert_eq!(schedule.latencies()[0].samples, vec![LatencySample::done(3000); KEPT]);
     }
 
     /// The operations of an unknown kind that are due at `millis`, which go out.
@@ -873,7 +882,7 @@ mod tests {
         #[test]
         fn every_unsettled_operation_becomes_due(steps in prop::collection::vec((0_u8..10, 0_u64..40, 0_u64..100_000), 1..300)) {
             let outcomes =
-                [PollOutcome::Done, PollOutcome::Failed, PollOutcome::Pending, PollOutcome::Unknown, PollOutcome::Unanswered];
+                [PollOutcome::Done, PollOutcome::Failed, PollOutcome::Pending, PollOutcome::Unknown, PollOutcome::NotVisible, PollOutcome::Unanswered];
             let mut schedule = PollSchedule::new();
             let mut alive = BTreeSet::new();
             let mut out = BTreeSet::new();
@@ -896,7 +905,7 @@ mod tests {
                         prop_assert!(out.insert(key));
                     },
                     _ => {
-                        let status = schedule.report(key, outcomes[(more % 5) as usize], 0.5, now);
+                        let status = schedule.report(key, outcomes[(more % 6) as usize], 0.5, now);
                         prop_assert_eq!(status.is_some(), out.remove(&key));
                         if matches!(status, Some(OperationStatus::Settled | OperationStatus::Gone)) {
                             alive.remove(&key);

@@ -32,12 +32,12 @@ pub enum OperationState {
     Failed(OperationFailure),
     /// Done, but the body names neither an asset nor a failure.
     DoneWithNothing,
-    /// Roblox knows no such operation: not yet, in its first seconds, or no longer. Its age
+    /// The service knows no such operation: not yet, in its first seconds, or no longer. Its age
     /// decides.
-    Unknown {
-        /// Roblox's message, redacted and cut.
-        message: String,
-    },
+    Unknown,
+    /// An error envelope, which gateways send too. It may mean that a fresh operation can't be
+    /// seen yet; of an older one it says nothing.
+    NotVisible,
 }
 
 /// The failure of an operation; [`crate::cloud::class::of_operation`] gives its class.

@@ -72,7 +72,7 @@ impl Executor {
             followed = self.stop.or(self.poller.follow(id, subject)) => followed,
             () = cancelled => return Ok(superseded("its operation is waited for no longer than something else is wanted")),
         };
-        let running = || format!("Roblox still works on operation {operation}; the next run goes on waiting");
+        let running = || format!("Roblox didn't say that operation {operation} ended; the next run goes on waiting");
         match followed {
             None => Ok(StepResult::Ended(Outcome::Running { reason: running() })),
             Some(Followed::Outlived) => Ok(StepResult::Ended(Outcome::Running { reason: running() })),

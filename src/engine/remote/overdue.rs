@@ -98,10 +98,10 @@ fn ended(recorded: &Recorded, id: AttemptId, attempt: &Attempt, state: &Operatio
         }
         // It stays a possible duplicate.
         OperationState::DoneWithNothing => vec![advance(PhaseEvent::Abandon)],
-        OperationState::Unknown { .. } if now.duration_since(attempt.since) >= UNKNOWN_IS_OVER_AFTER => {
+        OperationState::Unknown if now.duration_since(attempt.since) >= UNKNOWN_IS_OVER_AFTER => {
             vec![advance(PhaseEvent::Abandon)]
         }
-        OperationState::Unknown { .. } => Vec::new(),
+        OperationState::Unknown | OperationState::NotVisible => Vec::new(),
     }
 }
 

@@ -235,7 +235,8 @@ fn read(reply: ApiReply<OperationState>) -> (PollOutcome, Option<Followed>) {
         Ok(OperationState::Done(asset)) => (PollOutcome::Done, Some(Followed::Done(Box::new(asset)))),
         Ok(OperationState::Failed(failure)) => (PollOutcome::Failed, Some(Followed::Failed(failure))),
         Ok(OperationState::DoneWithNothing) => (PollOutcome::Failed, Some(Followed::DoneWithNothing)),
-        Ok(OperationState::Unknown { .. }) => (PollOutcome::Unknown, None),
+        Ok(OperationState::Unknown) => (PollOutcome::Unknown, None),
+        Ok(OperationState::NotVisible) => (PollOutcome::NotVisible, None),
         Err(failure) => match failure.class {
             Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated) => {
                 (PollOutcome::Unanswered, Some(Followed::Refused(failure)))

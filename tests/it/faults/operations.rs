@@ -143,6 +143,22 @@ fn an_operation_that_is_gone_leaves_its_create_in_doubt() {
 }
 
 #[test]
+fn a_gateway_that_lacks_the_route_of_operations_puts_no_upload_in_doubt() {
+    let no_route = json!({"kind": "reply", "status": 404, "shape": "gateway"});
+    let trial = Trial::new().fault(json!({"match": {"endpoint": "get_operation"}, "action": no_route}));
+    for _ in 0..2 {
+        let document = trial.document(10, 1);
+        for name in ["ui/a.png", "ui/b.png", "sword"] {
+            assert_eq!(Trial::outcome(&document, name), "waiting");
+        }
+        trial.project.pass(60);
+    }
+    assert_eq!(trial.events("in_doubt"), 0);
+    trial.converge();
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3);
+}
+
+#[test]
 fn content_that_moderation_rejects_is_not_uploaded_again() {
     let trial = Trial::new();
     let steps = vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Rejected }];

@@ -212,13 +212,24 @@ async fn an_unknown_operation_is_distinguished_from_a_failed_read() {
         let reply = client(&server).get_operation(&OperationId::new("a").unwrap(), None).await;
         assert_eq!(reply.result.map_err(|failure| failure.class), wanted, "{status} {body}");
     };
-    let unknown = |message: &str| Ok(OperationState::Unknown { message: message.to_owned() });
     let envelope = r#"{"errors":[{"code":0,"message":""}]}"#;
-    check(200, envelope, unknown("")).await;
-    check(400, envelope, unknown("")).await;
-    check(404, envelope, unknown("")).await;
-    check(404, r#"{"code":"NOT_FOUND","message":"gone"}"#, unknown("gone")).await;
-    check(404, "not found", unknown("not found")).await;
+    for status in [200, 400, 404] {
+        check(status, envelope, Ok(OperationState::NotVisible)).await;
+    }
+    check(404, r#"{"code":"NOT_FOUND","message":"gone"}"#, Ok(OperationState::Unknown)).await;
+    check(404, r#"{"error":"NOT_FOUND","message":"gone"}"#, Ok(OperationState::Unknown)).await;
+    check(400, r#"{"code":"INVALID_ARGUMENT","message":"gone"}"#, Ok(OperationState::Unknown)).await;
+    // What gateways and proxies say of a route that they don't have.
+    for other in [
+        r#"{"message":"no Route matched with those values"}"#,
+        r#"{"code":404,"message":"The current request is not defined by this API."}"#,
+        r#"{"code":5,"message":"Not Found","details":[]}"#,
+        r#"{"type":"t","title":"Not Found","status":404}"#,
+        r#""not found""#,
+    ] {
+        check(404, other, Ok(OperationState::NotVisible)).await;
+    }
+    check(404, "not found", Err(Class::Refused(Refusal::NoRoute))).await;
     check(404, "<html>", Err(Class::CouldNotAsk)).await;
     check(401, envelope, Err(Class::Refused(Refusal::KeyRefused))).await;
     check(429, envelope, Err(Class::TryLater(Later::RateLimited))).await;
