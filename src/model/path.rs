@@ -77,18 +77,19 @@ impl ProjectPath {
     /// When it is empty, absolute, leaves the folder, or isn't spelled with single `/`.
     pub fn new(text: &str) -> Result<Self, PathError> {
         let path = || text.to_owned();
+        let inside = text.strip_prefix("./").unwrap_or(text);
         if text.is_empty() {
             return Err(PathError::Empty);
         }
         if text.contains('\\') {
             return Err(PathError::Backslash { path: path() });
         }
-        let drive =
-            text.as_bytes().get(1) == Some(&b':') && text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
+        // On Windows a drive replaces the folder that it is joined to, also behind a `./`.
+        let drive = matches!(inside.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
         if text.starts_with('/') || drive {
             return Err(PathError::Absolute { path: path() });
         }
-        let text = text.strip_prefix("./").unwrap_or(text);
+        let text = inside;
         // Nearly every path is plain.
         let is_plain = |part: &str| !matches!(part, "" | "." | "..");
         if !text.contains('\0') && text.split('/').all(is_plain) {
@@ -199,6 +200,8 @@ mod tests {
             "/etc/passwd",
             "C:/x.png",
             "c:x.png",
+            "./C:/x.png",
+            "./c:x.png",
             "../x.png",
             "a/../b.png",
             "a//b.png",
