@@ -127,12 +127,12 @@ impl Chunks {
         self.data.clear();
         self.data.resize(length, 0);
         let read = if self.stored.starts_with(&ZSTD) {
-            narrow_window(&mut self.stored);
-            let window = MAX_CHUNK as u64;
+            let window = narrow_window(&mut self.stored, length);
             let decoder = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(self.stored.as_slice(), window);
             let mut decoder = decoder.map_err(|_| wrong())?;
             decoder.read_exact(&mut self.data).map_err(|_| wrong())?;
-            length
+            // More than its header says: the budget doesn't count it.
+            length + decoder.read(&mut [0]).map_err(|_| wrong())?
         } else {
             lz4_flex::block::decompress_into(&self.stored, &mut self.data).map_err(|_| wrong())?
         };
@@ -140,20 +140,21 @@ impl Chunks {
     }
 }
 
-/// Limits the window size of a zstd frame. Encoders choose a window by their level, also where the
-/// content is far shorter, and the decoder would refuse for the memory that it might need. Nothing
-/// refers to bytes before the content, so a window of the longest allowed content is enough (RFC
-/// 8878, 3.1.1.1.2).
-fn narrow_window(frame: &mut [u8]) {
-    /// Exponent 15 and mantissa 0: 32 MiB.
-    const WINDOW: u8 = 15 << 3;
-    const _: () = assert!(1 << (10 + (WINDOW >> 3)) == MAX_CHUNK, "the window holds what is read at most");
+/// Limits the window size of a zstd frame whose content has `length` bytes, and returns the limit.
+/// The decoder gives nothing before it decoded more than its window, whatever the length. Encoders
+/// choose a window by their level, also where the content is far shorter. Nothing refers to bytes
+/// before the content, so a window as long as the content is enough (RFC 8878, 3.1.1.1.2).
+fn narrow_window(frame: &mut [u8], length: usize) -> u64 {
+    // An exponent and no mantissa, from 1 KiB on.
+    let exponent = length.next_power_of_two().trailing_zeros().saturating_sub(10);
+    let limit = u8::try_from(exponent << 3).unwrap_or(u8::MAX);
     if let [_, _, _, _, descriptor, window, ..] = frame {
         let single_segment = *descriptor & 0x20 != 0;
-        if !single_segment && *window > WINDOW {
-            *window = WINDOW;
+        if !single_segment && *window > limit {
+            *window = limit;
         }
     }
+    1 << (10 + exponent)
 }
 
 /// Returns the referents of a class's instances if the class is an animation's, from an INST chunk.

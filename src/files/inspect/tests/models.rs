@@ -46,6 +46,22 @@ fn a_zstd_window_of_any_size_is_read() {
     check_problem("a.rbxm", &longer, "decompressed");
 }
 
+/// The budget counts what the chunks' headers say.
+#[test]
+fn a_zstd_frame_unpacks_to_no_more_than_its_chunk_says() {
+    // Blocks of 128 KiB of one byte each.
+    let [a, b, c, _] = (((128 * 1024) << 3) | 2_u32).to_le_bytes();
+    let frame = [&[0x28, 0xb5, 0x2f, 0xfd, 0, 15 << 3][..], &[a, b, c, 0].repeat(257), &[1, 0, 0]].concat();
+    let plain = rbxm(&[("Model", None)], Packing::Plain);
+    let mut model = plain[..32].to_vec();
+    model.extend(b"INST");
+    model.extend(u32::try_from(frame.len()).unwrap().to_le_bytes());
+    model.extend([8, 0, 0, 0, 0, 0, 0, 0]);
+    model.extend(frame);
+    model.extend(&plain[32..]);
+    check_problem("a.rbxm", &model, "decompressed");
+}
+
 /// A model of `count` instances in a row below the root.
 fn deep(root: &'static str, count: usize) -> Vec<(&'static str, Option<usize>)> {
     (0..count).map(|index| if index == 0 { (root, None) } else { ("Pose", Some(0)) }).collect()
