@@ -175,7 +175,7 @@ impl Movie {
                 self.has_media = true;
                 return Ok(());
             }
-            (Within::File, b"sidx") => return self.index(source),
+            (Within::File, b"sidx") => return self.index(source, after),
             (Within::File, b"moov") => {
                 self.has_header = true;
                 Within::Movie
@@ -221,15 +221,18 @@ impl Movie {
         self.boxes(source, after, inner)
     }
 
-    /// Reads the segments of an index. The longest of several indexes counts, since one may list
-    /// others.
-    fn index(&mut self, source: &mut FileSource<'_>) -> Result<(), Unfit> {
+    /// Reads the segments of an index, up to `after`. The longest of several indexes counts, since
+    /// one may list others.
+    fn index(&mut self, source: &mut FileSource<'_>, after: u64) -> Result<(), Unfit> {
         let wide = version(source)? == 1;
         let _reference: [u8; 4] = source.bytes()?;
         let scale = u32::from_be_bytes(source.bytes()?);
         source.skip(if wide { 16 } else { 8 } + 2)?;
         let mut ticks = 0_u64;
         for _ in 0..u16::from_be_bytes(source.bytes()?) {
+            if source.position() >= after {
+                break;
+            }
             let [_, _, _, _, a, b, c, d, ..]: [u8; 12] = source.bytes()?;
             ticks += u64::from(u32::from_be_bytes([a, b, c, d]));
         }

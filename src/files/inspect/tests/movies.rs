@@ -109,6 +109,37 @@ fn without_the_samples_of_fragments_their_index_and_their_header_count() {
     check("a.mp4", &file(&[&moov]), ContentFacts::Video { duration: None, width: 640, height: 480 });
 }
 
+/// A reader that counts the bytes that were read.
+struct Counted<'a> {
+    inner: Cursor<&'a [u8]>,
+    read: u64,
+}
+
+impl std::io::Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.read += read as u64;
+        Ok(read)
+    }
+}
+
+impl std::io::Seek for Counted<'_> {
+    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+#[test]
+fn an_index_is_read_no_further_than_its_box() {
+    let lying = bx(b"sidx", &[&words(&[0, 1, 500, 0, 0, u32::from(u16::MAX)])]);
+    let video = file(&[&header(2000, &[PICTURES], &[]), &lying.repeat(1000)]);
+    check_duration("a.mp4", &video, 2000);
+    let (path, length) = (path("a.mp4"), video.len() as u64);
+    let mut source = Counted { inner: Cursor::new(&video), read: 0 };
+    inspect(&path, admit(&path, length).unwrap(), &mut source, length).unwrap();
+    assert!(source.read <= 2 * length, "{} of {length} bytes", source.read);
+}
+
 #[test]
 fn the_edits_of_a_track_decide_its_duration() {
     let pictures = Sketch { media: 600 * 400, listed: &[(400, 600)], ..PICTURES };
