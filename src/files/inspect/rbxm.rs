@@ -20,6 +20,9 @@ const SMALL_CHUNK: usize = 4 << 20;
 const MAX_CHUNK: usize = 32 << 20;
 /// The most bytes to decompress of one file, so that many small chunks can't keep a core busy.
 const MAX_TOTAL: usize = 128 << 20;
+/// The most instances of animation classes whose referents are kept, 4 MiB, since every core may
+/// keep as many. A real file has one, or a few.
+const MAX_ANIMATIONS: usize = 1 << 20;
 /// Held during the inspection of a model with a large chunk: one at a time, so that the cores
 /// together need no more memory than one.
 static LARGE: Mutex<()> = Mutex::new(());
@@ -46,7 +49,7 @@ pub(super) fn rbxm(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     source.skip(16)?;
     let mut chunks = Chunks { budget: MAX_TOTAL, stored: Vec::new(), data: Vec::new(), large: None };
     let mut animations: Vec<i32> = Vec::new();
-    // Whether a class was too large to read, and the single root: unknown, or none.
+    // Whether a class was too large to read or to keep, and the single root: unknown, or none.
     let mut unread_class = false;
     let mut root = Some(None);
     loop {
@@ -56,7 +59,14 @@ pub(super) fn rbxm(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
         let chunk = Chunk::read(source)?;
         match &chunk.name {
             b"INST" => match chunks.decode(source, &chunk)? {
-                Some(data) => animations.extend(animation_instances(data)?),
+                Some(data) => {
+                    let instances = animation_instances(data)?;
+                    if animations.len() + instances.len() > MAX_ANIMATIONS {
+                        unread_class = true;
+                    } else {
+                        animations.extend(instances);
+                    }
+                }
                 None => unread_class = true,
             },
             b"PRNT" => {

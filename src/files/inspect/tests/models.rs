@@ -95,6 +95,25 @@ fn the_root_of_a_model_beyond_the_caps_is_unknown() {
 }
 
 #[test]
+fn more_animations_than_are_kept_leave_the_root_unknown() {
+    let model = rbxm(&[("KeyframeSequence", None)], Packing::Plain);
+    let (head, rest) = model.split_at(32);
+    // Chunks of the same class again, each with as many instances as half of what is kept.
+    let count = 1_u32 << 19;
+    let class = b"KeyframeSequence";
+    let length = u32::try_from(13 + class.len()).unwrap() + count * 4;
+    let mut chunk = [&b"INST\0\0\0\0"[..], &length.to_le_bytes(), &[0; 8]].concat();
+    chunk.extend(u32::try_from(class.len()).unwrap().to_le_bytes());
+    chunk.extend(class);
+    chunk.push(0);
+    chunk.extend(count.to_le_bytes());
+    chunk.resize(chunk.len() + count as usize * 4, 0);
+    check("a.rbxm", &[head, &chunk, rest].concat(), instances(true));
+    let unknown = ContentFacts::Instances { root: ModelRoot::Unknown };
+    check("a.rbxm", &[head, &chunk, &chunk, rest].concat(), unknown);
+}
+
+#[test]
 fn only_the_tags_of_an_xml_model_count() {
     let animation = |inside: &[u8]| {
         let start = br#"<Item class="KeyframeSequence"><Properties><string name="Name">"#;
