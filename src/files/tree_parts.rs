@@ -17,6 +17,7 @@ use super::walk::matching;
 use crate::model::desired::FileSelection;
 use crate::model::file::{CachedFile, FileCache, Fingerprint};
 use crate::model::path::ProjectPath;
+use crate::model::steps::step;
 
 /// The most files of one part. A folder with more has several parts, on which all cores work.
 pub(super) const PART: usize = 1024;
@@ -37,6 +38,7 @@ pub(super) struct Part {
 impl Part {
     /// Adds the next file by name. Always `Some`, so that a file without a state ends the digest.
     pub(super) fn add(&mut self, name: &str, globs: &[usize], state: Fingerprint) -> Option<()> {
+        step();
         let Fingerprint { size, modified_ns, changed_ns, inode, device } = state;
         self.digest.update((name.len() as u64).to_le_bytes());
         self.digest.update(name.as_bytes());
@@ -164,9 +166,16 @@ impl TreeParts {
                 PartPlace::Folder(of, _) => **of == *folder,
                 PartPlace::Named(path) => folder_and_name(path).0 == folder,
             };
-            let is_same = |(place, (before, now)): (&PartPlace, (&[u8; KEPT], &[u8; KEPT]))| {
-                let made = |state: fn(&FolderFile) -> Option<Fingerprint>| files.part(place, state);
-                made(|file| Some(file.before)).as_ref() == Some(before) && made(|file| file.now).as_ref() == Some(now)
+            let (was, is): (StateOf, StateOf) = (|file| Some(file.before), |file| file.now);
+            let (found_before, found_now) = (files.found(folder, was), files.found(folder, is));
+            let is_same = |(place, (before, now)): (&PartPlace, (&[u8; KEPT], &[u8; KEPT]))| match place {
+                PartPlace::Folder(_, index) => {
+                    let part = |found: &Option<Vec<_>>| found.as_ref().and_then(|parts| parts.get(*index).copied());
+                    part(&found_before) == Some(*before) && part(&found_now) == Some(*now)
+                }
+                PartPlace::Named(path) => {
+                    files.named(path, was) == Some(*before) && files.named(path, is) == Some(*now)
+                }
             };
             if !both().filter(|(place, _)| of_folder(place)).all(is_same) {
                 return None;
@@ -180,10 +189,13 @@ impl TreeParts {
     }
 }
 
-/// The known files of a folder.
+/// The known files of a folder, by path.
 struct FolderFiles {
     files: Vec<FolderFile>,
 }
+
+/// What a file looked like, or looks like.
+type StateOf = fn(&FolderFile) -> Option<Fingerprint>;
 
 struct FolderFile {
     path: ProjectPath,
@@ -208,18 +220,23 @@ impl FolderFiles {
         Self { files: files.map(file).collect() }
     }
 
-    /// Returns what would be kept of a part, if its files had this `state`.
-    fn part(&self, place: &PartPlace, state: impl Fn(&FolderFile) -> Option<Fingerprint>) -> Option<[u8; KEPT]> {
-        let part = match place {
-            PartPlace::Folder(folder, index) => {
-                let found = self.files.iter().filter(|file| !file.globs.is_empty());
-                let files: Vec<InFolder<'_>> =
-                    found.map(|file| (folder_and_name(&file.path).1, &*file.globs, state(file))).collect();
-                parts_of(folder, files)?.into_iter().find(|((_, at), _)| at == index)?.1
-            }
-            PartPlace::Named(path) => named_part(path, state(self.files.iter().find(|file| file.path == *path)?)?)?,
-        };
-        Some(kept(&part.finish()))
+    /// Returns what would be kept of the parts that globs find, in their order, if the files had this
+    /// `state`; `None` if one has none.
+    fn found(&self, folder: &str, state: StateOf) -> Option<Vec<[u8; KEPT]>> {
+        let found = self.files.iter().filter(|file| !file.globs.is_empty());
+        let files: Vec<InFolder<'_>> =
+            found.map(|file| (folder_and_name(&file.path).1, &*file.globs, state(file))).collect();
+        Some(parts_of(folder, files)?.into_iter().map(|(_, part)| kept(&part.finish())).collect())
+    }
+
+    /// The same of a file that the manifest names.
+    fn named(&self, path: &ProjectPath, state: StateOf) -> Option<[u8; KEPT]> {
+        let at = self.files.binary_search_by(|file| {
+            step();
+            file.path.cmp(path)
+        });
+        let file = self.files.get(at.ok()?)?;
+        Some(kept(&named_part(path, state(file)?)?.finish()))
     }
 }
 
@@ -230,6 +247,7 @@ mod tests {
     use crate::files::tests_support::{Folder as Disk, mesh, path};
     use crate::files::{FilesInProgress, ScanDigest, Scanned, TreeDigest, scan, walk};
     use crate::model::desired::GlobPattern;
+    use crate::model::steps::steps_of;
 
     const LATER: i64 = i64::MAX / 2;
 
@@ -243,12 +261,17 @@ mod tests {
 
     struct Seen {
         disk: Disk,
+        selection: FileSelection,
         cache: FileCache,
         earlier: Vec<u8>,
     }
 
     impl Seen {
         fn new(many: usize) -> Self {
+            Self::of(many, selection())
+        }
+
+        fn of(many: usize, selection: FileSelection) -> Self {
             let disk = Disk::with(&[]);
             for file in ["one.mesh", "two.mesh", "ui/a.mesh", "ui/b.mesh", "ui/in/c.mesh"] {
                 disk.write(file, mesh(file).as_bytes());
@@ -256,21 +279,21 @@ mod tests {
             for number in 0..=many {
                 disk.write(&format!("many/{number}.mesh"), b"x");
             }
-            let walked = walk(disk.path(), &selection());
+            let walked = walk(disk.path(), &selection);
             let Scanned { cache, .. } =
                 scan(disk.path(), &walked, &FileCache::new(), &FilesInProgress::default(), LATER, &|_| {});
-            let ScanDigest { parts, .. } = TreeDigest::of_scan(&selection(), &walked, &cache).unwrap();
-            Self { disk, cache, earlier: parts.to_bytes() }
+            let ScanDigest { parts, .. } = TreeDigest::of_scan(&selection, &walked, &cache).unwrap();
+            Self { disk, selection, cache, earlier: parts.to_bytes() }
         }
 
         /// The files that changed since.
         fn changed(&self, most: usize) -> Option<Vec<String>> {
-            let now = TreeDigest::of_disk(self.disk.path(), &selection())?;
+            let now = TreeDigest::of_disk(self.disk.path(), &self.selection)?;
             let known = |folder: &str| {
                 let below = self.cache.iter().filter(|(path, _)| path.as_str().starts_with(folder));
                 Some(below.map(|(path, file)| (path.clone(), file.clone())).collect())
             };
-            let changed = now.parts.changed_since(&self.earlier, self.disk.path(), &selection(), most, known)?;
+            let changed = now.parts.changed_since(&self.earlier, self.disk.path(), &self.selection, most, known)?;
             Some(changed.iter().map(ToString::to_string).collect())
         }
     }
@@ -314,5 +337,21 @@ mod tests {
         seen.disk.write("many/7.mesh", b"changed");
         seen.disk.write("many/1400.mesh", b"changed");
         assert_eq!(seen.changed(64).unwrap(), ["many/1400.mesh", "many/7.mesh"]);
+    }
+
+    #[test]
+    fn an_edit_costs_no_more_than_its_folder() {
+        let steps = |seen: &Seen| {
+            seen.disk.write("many/7.mesh", b"changed");
+            steps_of(|| assert_eq!(seen.changed(64).unwrap(), ["many/7.mesh"]))
+        };
+        let (two, eight) = (steps(&Seen::new(2 * PART)), steps(&Seen::new(8 * PART)));
+        assert!(eight <= two * 5, "{two} steps for two parts, {eight} for eight");
+        let named = |many: usize| {
+            let explicit = (0..many).map(|number| path(&format!("many/{number}.mesh"))).collect();
+            steps(&Seen::of(many, FileSelection { explicit, globs: Vec::new() }))
+        };
+        let (one, four) = (named(500), named(2000));
+        assert!(four <= one * 5, "{one} steps for 500 names, {four} for 2,000");
     }
 }
