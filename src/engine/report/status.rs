@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::engine::report::asset_state::Unknown;
 use crate::engine::report::asset_status::{AssetStatus, Parts, StatusInputs, addresses};
 use crate::engine::workspace::committed;
-use crate::engine::workspace::gather::{GatherError, absences, other_case, read_manifest, unseen};
+use crate::engine::workspace::gather::{GatherError, absences, keep_findable, other_case, read_manifest, unseen};
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::saved_answer::SavedAnswer;
@@ -66,6 +66,7 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
         .resolve(&findings, &known.all, &walk.unread_globs())
         .map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
     let (mut notes, mut desired) = (resolved.notes, resolved.desired);
+    keep_findable(&mut desired, &selection);
     desired.absences = absences(project, &walk, &desired);
     desired.never_committed =
         committed::never_committed(project, &manifest, &desired, &known, &mut SavedAnswer::default());

@@ -6,7 +6,7 @@ use std::thread;
 use crate::files::{self, FilesInProgress, TreeDigest};
 use crate::manifest::{self, Diagnostic, Manifest};
 use crate::model::address::Address;
-use crate::model::desired::{Absences, Desired, FoundFile, FoundFiles, Unseen};
+use crate::model::desired::{Absences, Desired, FileSelection, FoundFile, FoundFiles, Unseen};
 use crate::model::file::{FileCache, FileProblem, FileProblemKind};
 use crate::model::path::ProjectPath;
 use crate::model::recorded::KnownAddresses;
@@ -193,6 +193,7 @@ impl Search<'_> {
         match manifest.resolve(&findings, &known.all, &walk.unread_globs()) {
             Ok(resolved) => {
                 let (mut notes, mut desired) = (resolved.notes, resolved.desired);
+                keep_findable(&mut desired, &selection);
                 desired.absences = absences(project, &walk, &desired);
                 desired.never_committed = committed::never_committed(project, &manifest, &desired, known, &mut history);
                 desired.unseen_history = unseen_history::look(project, &desired);
@@ -233,6 +234,13 @@ pub(crate) fn wanted_addresses(project: &Project, known: &KnownAddresses) -> Res
         Ok(resolved) => Ok(resolved.desired.assets.into_keys().collect()),
         Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
     }
+}
+
+/// Drops from what globs no longer find what no walk would find: a glob passes over hidden files,
+/// so such a file may be there.
+pub(in crate::engine) fn keep_findable(desired: &mut Desired, selection: &FileSelection) {
+    let findable = files::wanted_by_globs(selection, desired.fileless.keys());
+    desired.fileless.retain(|address, _| findable.contains(address));
 }
 
 /// Returns a note about files that only the case of their extension keeps out.
@@ -287,8 +295,8 @@ mod tests {
     use super::*;
     use crate::engine::report::progress::silent;
 
-    /// Checks whether absences count in a project with these files.
-    fn check(manifest: &str, files: &[&str], expected: Absences) {
+    /// Returns what a manifest wants in a project with these files, of which some addresses are known.
+    fn wanted(manifest: &str, files: &[&str], known: &KnownAddresses) -> Desired {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("[creator]\nuser_id = 1\n{manifest}");
         for (name, text) in files.iter().map(|name| (*name, "")).chain([("assets.toml", text.as_str())]) {
@@ -297,11 +305,23 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         let project = Project::find(None, None, folder.path()).unwrap();
-        let gathered =
-            gather(&project, &FileCache::new(), &KnownAddresses::default(), &FilesInProgress::default(), &silent())
-                .unwrap();
-        assert_eq!(gathered.desired.absences, expected, "{manifest}");
-        assert_eq!(gathered.desired.unseen, [], "{manifest}");
+        gather(&project, &FileCache::new(), known, &FilesInProgress::default(), &silent()).unwrap().desired
+    }
+
+    /// Checks whether absences count in a project with these files.
+    fn check(manifest: &str, files: &[&str], expected: Absences) {
+        let desired = wanted(manifest, files, &KnownAddresses::default());
+        assert_eq!(desired.absences, expected, "{manifest}");
+        assert_eq!(desired.unseen, [], "{manifest}");
+    }
+
+    #[test]
+    fn a_hidden_file_that_no_glob_names_is_not_called_gone() {
+        let known = ["ui/.draft.png", "ui/.old/a.png", "ui/gone.png"].map(|name| Address::new(name).unwrap());
+        let known = KnownAddresses { all: known.into(), ..KnownAddresses::default() };
+        let desired = wanted("[globs.ui]\npath = 'ui/**/*.png'\n", &["ui/.draft.png", "ui/a.png"], &known);
+        let fileless: Vec<&str> = desired.fileless.keys().map(Address::as_str).collect();
+        assert_eq!(fileless, ["ui/gone.png"]);
     }
 
     #[test]
