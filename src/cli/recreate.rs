@@ -206,9 +206,9 @@ async fn served(
     Ok(Some(RecreateResult { choice, rows, policy: desired.policy, report: None, shortfall, by_service: true }))
 }
 
-/// Whether a file can be written at `path`; leaves everything as it is.
+/// Whether [`write_table`] can write at `path`; leaves everything as it is.
 fn probe(path: &Path) -> Result<(), AtomicWriteError> {
-    write_atomic_if(path, |_| Ok(()), || Ok(false)).map(drop)
+    write_atomic_if(&own_file::named(path), |_| Ok(()), || Ok(false)).map(drop)
 }
 
 /// The table for other programs: one line of comma-separated values an asset.
@@ -335,5 +335,21 @@ fn show(output: Printer, rows: &[RecreatedAsset]) {
     for RecreatedAsset { address, former: _, owner, old, new } in rows {
         let new = new.map_or_else(|| "-".to_owned(), |id| id.to_string());
         output.line(format!("{:<width$}  {old:>16}  {new:>16}  {owner}", address.as_str()));
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_written_behind_the_links_that_a_person_names() {
+        let (real, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink(real.path(), other.path().join("link")).unwrap();
+        let table = other.path().join("link/ids.csv");
+        probe(&table).unwrap();
+        assert!(!table.exists(), "the probe leaves nothing");
+        write_table(&table, &[]).map_err(|_| "not written").unwrap();
+        assert!(real.path().join("ids.csv").exists());
     }
 }
