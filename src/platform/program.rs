@@ -49,11 +49,12 @@ pub(crate) fn ask<'a>(
     command.envs(environment.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
-    // They come first: a program may answer before it has read all of a long input.
     let (said, complained) = (reader(child.stdout.take(), most), reader(child.stderr.take(), most));
     if let Some(mut stdin) = child.stdin.take() {
-        // A program that doesn't read its input has its answer already.
-        let _ = stdin.write_all(input);
+        // A program may answer before it has read all of a long input, or hang and never read it.
+        let input = input.to_owned();
+        // One that doesn't read its input has its answer already.
+        thread::spawn(move || drop(stdin.write_all(&input)));
     }
     let bytes = |from: mpsc::Receiver<Vec<u8>>| from.recv_timeout(patience);
     match (bytes(said), bytes(complained)) {
@@ -85,4 +86,16 @@ fn reader(stream: Option<impl io::Read + Send + 'static>, most: u64) -> mpsc::Re
 fn end(mut child: Child) {
     let _ = child.kill(); // it may have ended
     let _ = child.wait();
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_never_reads_its_input_is_not_waited_for_longer_than_that() {
+        let input = vec![b'x'; 1 << 20]; // more than a pipe holds
+        let asked = ask("sleep", ["60".as_ref()], &[], &["PATH"], &input, (Duration::from_millis(100), 1 << 16));
+        assert_eq!(asked.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
 }
