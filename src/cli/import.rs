@@ -21,6 +21,7 @@ use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::ids::AssetId;
 use crate::model::request::Request;
+use crate::model::toml_text::{TomlKey, TomlText};
 
 impl From<ImportError> for CommandFailure {
     fn from(error: ImportError) -> Self {
@@ -40,12 +41,10 @@ impl From<ImportError> for CommandFailure {
 
 /// What to write into the manifest, so that it has this address.
 fn entry_to_add(address: &Address) -> String {
-    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let text = address.as_str();
-    let key = if text.chars().all(is_bare) { text.to_owned() } else { format!("{text:?}") };
-    let file = if text.contains('.') { text } else { "FILE" };
+    let (key, file) = (TomlKey(text), TomlText(if text.contains('.') { text } else { "FILE" }));
     format!(
-        "add it to the manifest first: a line `[assets.{key}]`, and below it `path = {file:?}`, with the path of its file"
+        "add it to the manifest first: a line `[assets.{key}]`, and below it `path = {file}`, with the path of its file"
     )
 }
 
@@ -164,5 +163,17 @@ fn tell(
     }
     if lockfile_written && !is_local {
         output.line("Commit the lockfile.");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_to_add_are_toml_in_every_language() {
+        let hint = entry_to_add(&Address::new("ui/हिन्दी.png").unwrap());
+        assert!(hint.contains("`[assets.\"ui/हिन्दी.png\"]`") && hint.contains("`path = \"ui/हिन्दी.png\"`"), "{hint}");
+        assert!(entry_to_add(&Address::new("sword").unwrap()).contains("`[assets.sword]`"));
     }
 }

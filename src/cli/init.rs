@@ -27,6 +27,7 @@ use crate::model::ids::{Creator, UserId};
 use crate::model::output::Output;
 use crate::model::path::{PathError, ProjectPath};
 use crate::model::proposed;
+use crate::model::toml_text::TomlText;
 use crate::platform::own_file::{self, How};
 use crate::platform::program;
 use crate::state::lockfile::driver;
@@ -398,11 +399,11 @@ fn written_manifest(wishes: &Wishes) -> String {
     let mut globs = String::new();
     for (number, glob) in wishes.globs.iter().enumerate() {
         let name = glob_name(glob, number, &wishes.globs);
-        globs.push_str(&format!("\n[globs.{name}]\npath = {}\n", quoted(glob)));
+        globs.push_str(&format!("\n[globs.{name}]\npath = {}\n", TomlText(glob)));
     }
     text = text.replace(GLOB_EXAMPLE, &format!("{GLOB_EXAMPLE}{globs}"));
     if let Some(path) = &wishes.output {
-        text.push_str(&format!("\n# Asset IDs for the game's code.\n[[outputs]]\npath = {}\n", quoted(path)));
+        text.push_str(&format!("\n# Asset IDs for the game's code.\n[[outputs]]\npath = {}\n", TomlText(path)));
     }
     text
 }
@@ -425,11 +426,6 @@ fn glob_name(glob: &str, number: usize, all: &[String]) -> String {
         }
         (false, _) => format!("files-{}", number + 1),
     }
-}
-
-/// A text as TOML writes it.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// The lines of `wanted` whose pattern the file at `path` doesn't have. A file that can't be read

@@ -16,6 +16,7 @@ use super::diagnostic::{BOM, ManifestSource, shown};
 use super::pins::{Home, Spelling, Written};
 use crate::model::address::Address;
 use crate::model::desired::Pin;
+use crate::model::toml_text::TomlKey;
 
 /// Why a pin was not written or removed. The text is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -143,16 +144,6 @@ fn value(pin: Pin) -> String {
     }
 }
 
-/// An address as a key: in quotes only where it needs them.
-fn key(address: &Address) -> String {
-    let text = address.as_str();
-    if text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-        return text.to_owned();
-    }
-    // An address holds no control character: nothing else has to be escaped.
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
 /// How the file ends its lines: as most of them do.
 fn line_end_of(text: &str) -> &'static str {
     let (all, windows) = (text.matches('\n').count(), text.matches("\r\n").count());
@@ -188,7 +179,7 @@ fn replacement(text: &str, written: &Written<'_>, pin: Pin) -> Option<Splice> {
 
 /// A new pin: behind the last one of its table, or in a new table. `br` ends a line.
 fn insert(text: &str, home: &Home<'_>, address: &Address, pin: Pin, br: &str) -> String {
-    let entry = format!("{} = {}", key(address), value(pin));
+    let entry = format!("{} = {}", TomlKey(address.as_str()), value(pin));
     let splice = match home {
         Home::Inline { place, last, .. } => match last {
             Some(last) => (last.end..last.end, format!(", {entry}")),

@@ -42,5 +42,6 @@ pub(crate) mod request;
 pub(crate) mod shown;
 pub(crate) mod steps;
 pub(crate) mod ties;
+pub(crate) mod toml_text;
 pub(crate) mod unseen_history;
 pub(crate) mod urgency;

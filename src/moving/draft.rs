@@ -12,6 +12,7 @@ use super::glob::escaped;
 use super::source::{FileSet, OutputDraft, Source, Tool};
 use crate::model::asset::AssetType;
 use crate::model::ids::{AssetId, Creator};
+use crate::model::toml_text::{TomlKey, TomlText};
 
 /// A draft of the manifest.
 #[derive(Debug, Clone)]
@@ -136,9 +137,9 @@ impl ManifestDraft {
             glob.write(&mut text);
         }
         for (path, entry) in &self.assets {
-            let _ = write!(text, "\n[assets.{}]\npath = {}\n", key(path), quoted(path));
+            let _ = write!(text, "\n[assets.{}]\npath = {}\n", TomlKey(path), TomlText(path));
             if let Some(asset_type) = entry.asset_type {
-                let _ = writeln!(text, "type = {}", quoted(asset_type.name()));
+                let _ = writeln!(text, "type = {}", TomlText(asset_type.name()));
             }
             if let Some(creator) = entry.creator {
                 let _ = writeln!(text, "creator = {{ {} }}", owner(creator));
@@ -149,7 +150,7 @@ impl ManifestDraft {
                 "\n# Used by the game and not managed: Macadam never changes or uploads these.\n[existing]\n",
             );
             for (address, (asset_id, _)) in &self.existing {
-                let _ = writeln!(text, "{} = {asset_id}", key(address));
+                let _ = writeln!(text, "{} = {asset_id}", TomlKey(address));
             }
         }
         for (output, inputs) in &self.outputs {
@@ -160,11 +161,11 @@ impl ManifestDraft {
 
     fn write_output(&self, text: &mut String, output: &OutputDraft, inputs: &BTreeSet<usize>) {
         let OutputDraft { path, nested, base, name, strip_extensions, content, literal } = output;
-        let _ = write!(text, "\n[[outputs]]\npath = {}\n", quoted(path));
+        let _ = write!(text, "\n[[outputs]]\npath = {}\n", TomlText(path));
         let _ = writeln!(text, "style = \"{}\"", if *nested { "nested" } else { "flat" });
         for (key, value) in [("base", base), ("name", name)] {
             if let Some(value) = value {
-                let _ = writeln!(text, "{key} = {}", quoted(value));
+                let _ = writeln!(text, "{key} = {}", TomlText(value));
             }
         }
         for (line, on) in [
@@ -200,12 +201,12 @@ impl GlobDraft {
     }
 
     fn write(&self, text: &mut String) {
-        let _ = write!(text, "\n[globs.{}]\npath = {}\n", key(&self.name), quoted(&self.path));
+        let _ = write!(text, "\n[globs.{}]\npath = {}\n", TomlKey(&self.name), TomlText(&self.path));
         if !self.exclude.is_empty() {
             let _ = writeln!(text, "exclude = {}", list(&self.exclude));
         }
         if let Some(asset_type) = self.asset_type {
-            let _ = writeln!(text, "type = {}", quoted(asset_type.name()));
+            let _ = writeln!(text, "type = {}", TomlText(asset_type.name()));
         }
     }
 }
@@ -225,32 +226,9 @@ fn matcher(path: &str) -> Option<GlobMatcher> {
 
 /// Returns a TOML array of strings, with one line for each if it is long.
 fn list(texts: &BTreeSet<String>) -> String {
-    let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+    let texts: Vec<String> = texts.iter().map(|text| TomlText(text).to_string()).collect();
     let one_line = format!("[{}]", texts.join(", "));
     if one_line.len() < 100 { one_line } else { format!("[\n    {},\n]", texts.join(",\n    ")) }
-}
-
-/// Returns a TOML key, bare if possible.
-fn key(text: &str) -> String {
-    let is_bare = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    if is_bare { text.to_owned() } else { quoted(text) }
-}
-
-/// Returns a TOML string.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            control if control.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(control));
-            }
-            other => quoted.push(other),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 #[cfg(test)]

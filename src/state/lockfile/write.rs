@@ -17,6 +17,7 @@ use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, RevisionSt
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::Intent;
 use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, Retirement};
+use crate::model::toml_text::TomlText;
 use crate::state::spelling;
 
 /// The newest version that this program knows.
@@ -54,14 +55,14 @@ where
 
 /// Returns the text before the entries.
 pub(super) fn head(remote: &str) -> String {
-    format!("{HEADER}version = {VERSION}\nremote = {}\n\n", Quoted(remote))
+    format!("{HEADER}version = {VERSION}\nremote = {}\n\n", TomlText(remote))
 }
 
 /// Returns the text after the entries.
 pub(super) fn foot(forgotten: &BTreeMap<Address, Forgotten>) -> String {
     let mut text = String::new();
     for (address, forgotten) in forgotten.iter().filter(|(_, forgotten)| !forgotten.is_empty()) {
-        let _ = writeln!(text, "[forgotten.{}]", Quoted(address.as_str())); // writing to a String can't fail
+        let _ = writeln!(text, "[forgotten.{}]", TomlText(address.as_str())); // writing to a String can't fail
         for (asset_id, times) in forgotten.iter() {
             let _ = writeln!(text, "{asset_id} = {times}");
         }
@@ -77,14 +78,14 @@ pub(super) fn push_entry(text: &mut String, address: &Address, entry: &LockfileE
     let LockfileEntry { identity, history, asked, stored, current, pinned, retirements, removed, .. } = entry;
     let LockfileEntry { possible_duplicates, open, .. } = entry;
     let Identity { asset_type, creator, privacy, path } = identity;
-    let _ = writeln!(text, "[assets.{}]\ntype = \"{asset_type}\"\ncreator = \"{creator}\"", Quoted(address.as_str()));
+    let _ = writeln!(text, "[assets.{}]\ntype = \"{asset_type}\"\ncreator = \"{creator}\"", TomlText(address.as_str()));
     if *privacy != Privacy::Default {
         let _ = writeln!(text, "privacy = \"{}\"", privacy.name());
     }
     // The same on every machine.
     let path = path.composed();
     if path != address.as_str() {
-        let _ = writeln!(text, "path = {}", Quoted(&path));
+        let _ = writeln!(text, "path = {}", TomlText(&path));
     }
     if *removed {
         text.push_str("removed = true\n");
@@ -236,22 +237,4 @@ fn fields(fields: &FieldDigests) -> String {
         })
         .collect();
     if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) }
-}
-
-/// A TOML basic string.
-struct Quoted<'a>(&'a str);
-
-impl std::fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_char('"')?;
-        for character in self.0.chars() {
-            match character {
-                '"' => f.write_str("\\\"")?,
-                '\\' => f.write_str("\\\\")?,
-                control if control.is_control() => write!(f, "\\u{:04X}", u32::from(control))?,
-                other => f.write_char(other)?,
-            }
-        }
-        f.write_char('"')
-    }
 }
