@@ -50,7 +50,7 @@ fn questions(plan: &Plan) -> Vec<String> {
             destination()
         ));
     }
-    let fees: u64 = new.iter().filter_map(|(_, new)| new.expected_price).sum();
+    let fees = total(new.iter().filter_map(|(_, new)| new.expected_price));
     if fees > 0 {
         questions.push(format!("This may cost up to {fees} Robux."));
     }
@@ -63,4 +63,20 @@ fn questions(plan: &Plan) -> Vec<String> {
         }
     }
     questions
+}
+
+/// A manifest may expect any price.
+fn total(prices: impl Iterator<Item = u64>) -> u64 {
+    prices.fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_the_largest_prices_is_the_largest_number() {
+        assert_eq!(total([2000, 20].into_iter()), 2020);
+        assert_eq!(total([u64::MAX / 2; 3].into_iter()), u64::MAX);
+    }
 }
