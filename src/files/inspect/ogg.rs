@@ -181,18 +181,18 @@ fn page(head: &[u8], at: u64) -> Option<OggPage> {
 
 /// Returns the most samples that the packets that end on this page can hold.
 fn samples(window: &mut SlidingWindow<'_, '_>, page: &OggPage, packets: Packets) -> Result<u64, Unfit> {
-    let mut samples = 0;
+    let mut samples = 0_u64;
     let (mut at, mut start) = (page.packets, (!page.continued).then_some(page.packets));
     for length in &page.lengths {
         at += u64::from(*length);
         if *length == 255 {
             continue;
         }
-        samples += match (packets, start) {
+        samples = samples.saturating_add(match (packets, start) {
             (Packets::UpTo(most), _) => most,
             (Packets::Opus, Some(start)) => opus_samples(window.at(start, 2)?),
             (Packets::Opus, None) => 0,
-        };
+        });
         start = Some(at);
     }
     Ok(samples)

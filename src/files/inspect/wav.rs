@@ -76,7 +76,8 @@ pub(super) fn is_whole(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
         _ => wav.whole.into(),
     };
     let length = source.length();
-    Ok(sound > 0 && whole > EMPTY && (whole + 8 == length || whole + 8 + whole % 2 == length))
+    let end = whole.saturating_add(8);
+    Ok(sound > 0 && whole > EMPTY && (end == length || end.saturating_add(whole % 2) == length))
 }
 
 impl Wav {

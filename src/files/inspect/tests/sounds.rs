@@ -223,17 +223,19 @@ fn an_ogg_plays_from_its_first_position_to_its_last() {
     };
     check("a.ogg", &opus(0), audio(1000, 48_000));
     check("a.ogg", &opus(48_000 * 3600), audio(1000, 48_000));
-    let mut speex = b"Speex   ".to_vec();
-    speex.resize(80, 0);
-    for (at, value) in [(36, 16_000_u32), (56, 320), (64, 2)] {
-        speex[at..at + 4].copy_from_slice(&value.to_le_bytes());
-    }
-    let speex = |start: i64| {
-        [page(2, 0, 1, &[&speex]), page(0, start + 1280, 1, &[&b"x"[..]; 2]), page(4, start + 16_000, 1, &[b"x"])]
+    let speex = |samples: u32, frames: u32, start: i64| {
+        let mut head = b"Speex   ".to_vec();
+        head.resize(80, 0);
+        for (at, value) in [(36, 16_000), (56, samples), (64, frames)] {
+            head[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        }
+        [page(2, 0, 1, &[&head]), page(0, start + 1280, 1, &[&b"x"[..]; 2]), page(4, start + 16_000, 1, &[b"x"])]
             .concat()
     };
-    check("a.ogg", &speex(0), audio(1000, 16_000));
-    check("a.ogg", &speex(1_000_000), audio(1000, 16_000));
+    check("a.ogg", &speex(320, 2, 0), audio(1000, 16_000));
+    check("a.ogg", &speex(320, 2, 1_000_000), audio(1000, 16_000));
+    // More samples a packet than any number counts: it begins at 0.
+    check("a.ogg", &speex(u32::MAX, u32::MAX, 0), audio(1000, 16_000));
     let flac =
         [&b"\x7fFLAC\x01\0\0\x01fLaC\0\0\0\x22\x10\0\x10\0\0\0\0\0\0\0\x0a\xc4\x40\xf0\0\0\0\0"[..], &[0; 16]].concat();
     let flac = |start: i64| {
@@ -342,6 +344,9 @@ fn every_spelling_of_a_wav_is_read() {
         wide[20..28].copy_from_slice(&whole_length);
         check("a.wav", &wide, audio(1000, 8000));
         assert!(is_complete("a.wav", &wide) && !is_complete("a.wav", &[&wide[..], &[0; 5]].concat()));
+        let mut endless = wide.clone();
+        endless[20..28].fill(0xff);
+        assert!(!is_complete("a.wav", &endless));
         let cut = &wide[..wide.len() - 10];
         check_problem("a.wav", cut, "ends too early");
     }
