@@ -32,9 +32,9 @@ pub(crate) use latency::{OperationAction, OperationKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-/// The age from which an operation is recorded as slow, and polled rarely (the contract's number;
-/// heavy meshes were seen to take 10 to 30 minutes).
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// The age from which an operation is slow: one poll ends the wait for it, and the caller decides
+/// when to ask again (the contract's number; heavy meshes were seen to take 10 to 30 minutes).
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// The age up to which an unknown operation means nothing. A fresh one may be unknown for its first
 /// one or two seconds.
@@ -48,9 +48,6 @@ const UNKNOWN_GAP: Duration = Duration::from_secs(15);
 /// An answer is late whose poll was sent later than planned by more than this share of the
 /// operation's age, and this long: it had to wait for the budget.
 const LATE: (f64, Duration) = (0.25, Duration::from_secs(1));
-
-/// The gaps between two polls of one operation beyond [`PATIENCE`].
-const SLOW_GAPS: (Duration, Duration) = (Duration::from_secs(10 * 60), Duration::from_secs(60 * 60));
 
 /// The outcome of a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +71,8 @@ pub(crate) enum PollOutcome {
 pub(crate) enum OperationStatus {
     /// Polled again at this moment at the earliest.
     Waiting(Moment),
-    /// Older than [`PATIENCE`]. Polled again at this moment.
-    Outlived(Moment),
+    /// Not known to be done, and older than the schedule waits. No longer scheduled.
+    Outlived,
     /// Done, and no longer scheduled.
     Settled,
     /// The service no longer knows it, so polling can't reveal its result. No longer scheduled.
@@ -311,6 +308,8 @@ impl PollSchedule {
         let pace = LeaderPace::of(lane_of, operations);
         let kind = self.kinds.entry(name).or_insert_with(|| PollKind::new([]));
         kind.come_back(role);
+        // No longer out: its role is back already.
+        entry.place = PollPlace::Leading;
         let mut is_running = false;
         let gap = match outcome {
             PollOutcome::Done | PollOutcome::Failed => {
@@ -319,8 +318,6 @@ impl PollSchedule {
                     kind.learn_done(role, entry.pending, age, is_late);
                 }
                 let is_known = was_scouted && !kind.is_scouted();
-                // No longer out: its role is back already.
-                entry.place = PollPlace::Leading;
                 self.remove(key);
                 if is_known {
                     self.end_scouting(name);
@@ -335,7 +332,6 @@ impl PollSchedule {
                 entry.unanswered = 0;
                 entry.unknown += 1;
                 if entry.unknown >= UNKNOWN_BELIEVED {
-                    entry.place = PollPlace::Leading;
                     self.remove(key);
                     return Some(OperationStatus::Gone);
                 }
@@ -351,9 +347,8 @@ impl PollSchedule {
         };
         // One that is said to be unknown is soon settled, whatever its age.
         if age >= PATIENCE && outcome != PollOutcome::Unknown {
-            let at = now + age.mul_f64(GROWTH).clamp(SLOW_GAPS.0, SLOW_GAPS.1);
-            self.again_at(key, at);
-            return Some(OperationStatus::Outlived(at));
+            self.remove(key);
+            return Some(OperationStatus::Outlived);
         }
         if is_running && is_measured && kind.learn_pending(role) {
             self.begin_scouting(key, name, age);
@@ -412,9 +407,9 @@ impl PollSchedule {
             lane.found_running(age);
             again.retain(|(_, other)| {
                 let Some(entry) = self.entries.get_mut(other).filter(|entry| entry.kind == name) else { return true };
-                let Some(pending) = entry.pending.filter(|pending| {
-                    entry.is_measured() && entry.unanswered == 0 && entry.unknown == 0 && *pending < PATIENCE
-                }) else {
+                let Some(pending) =
+                    entry.pending.filter(|_| entry.is_measured() && entry.unanswered == 0 && entry.unknown == 0)
+                else {
                     return true;
                 };
                 entry.place = PollPlace::Early;
@@ -664,22 +659,9 @@ mod tests {
         assert_eq!(gaps.last(), Some(&60_000));
         assert!(gaps.len() < 80, "{} polls", gaps.len());
         assert!(now.since(at(0)) >= PATIENCE);
-        let OperationStatus::Outlived(next) = outlived else { panic!("{outlived:?}") };
-        assert!(next.since(now) >= Duration::from_secs(600));
-        // It is polled for ever, and never more often than that.
-        let mut polls = 0;
-        let mut now = next;
-        while now < at(24 * 3_600_000) {
-            assert_eq!(schedule.due(Lane::Ordinary, now), PollTarget::Now(7));
-            schedule.begin(7, now);
-            let Some(OperationStatus::Outlived(next)) = schedule.report(7, PollOutcome::Pending, 0.5, now) else {
-                panic!()
-            };
-            now = next;
-            polls += 1;
-        }
-        assert!((20..40).contains(&polls), "{polls} polls a day");
-        // It may still end well.
+        assert_eq!((outlived, schedule.len()), (OperationStatus::Outlived, 0));
+        // It may still end well, if it is followed again.
+        schedule.insert(7, IMAGE, Urgency::FirstUpload, at(0));
         schedule.begin(7, now);
         assert_eq!(schedule.report(7, PollOutcome::Done, 0.5, now), Some(OperationStatus::Settled));
     }
@@ -907,7 +889,7 @@ mod tests {
                     _ => {
                         let status = schedule.report(key, outcomes[(more % 6) as usize], 0.5, now);
                         prop_assert_eq!(status.is_some(), out.remove(&key));
-                        if matches!(status, Some(OperationStatus::Settled | OperationStatus::Gone)) {
+                        if matches!(status, Some(OperationStatus::Settled | OperationStatus::Gone | OperationStatus::Outlived)) {
                             alive.remove(&key);
                         }
                     }

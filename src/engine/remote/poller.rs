@@ -215,7 +215,7 @@ impl PollerState {
         let followed = match (state, followed) {
             (_, Some(followed)) => Some(followed),
             (Some(OperationStatus::Gone), None) => Some(Followed::Lost),
-            (Some(OperationStatus::Outlived(_)), None) => Some(Followed::Outlived),
+            (Some(OperationStatus::Outlived), None) => Some(Followed::Outlived),
             (Some(OperationStatus::Waiting(_) | OperationStatus::Settled) | None, None) => None,
         };
         if let Some(followed) = followed
