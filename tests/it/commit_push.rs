@@ -93,7 +93,7 @@ impl Clone {
     }
 
     /// The script, called with the lockfile and these files in `game`.
-    fn script(&self, changed: &[&str]) -> Command {
+    pub fn script(&self, changed: &[&str]) -> Command {
         let game = self.path.join("game");
         let changed: Vec<String> = changed.iter().map(|name| game.join(name).display().to_string()).collect();
         let mut script = isolated(SCRIPT, &game);
@@ -104,14 +104,14 @@ impl Clone {
     }
 
     #[track_caller]
-    fn run(&self, changed: &[&str], succeeds: bool) -> String {
+    pub fn run(&self, changed: &[&str], succeeds: bool) -> String {
         let output = self.script(changed).output().unwrap();
         assert_eq!(output.status.success(), succeeds, "{}", said(&output));
         assert!(!self.path.join(".git/rebase-merge").exists() && !self.path.join(".git/index.lock").exists());
         said(&output)
     }
 
-    fn commit_and_push(&self, name: &str, text: &str) {
+    pub fn commit_and_push(&self, name: &str, text: &str) {
         self.write(name, text);
         self.git(&["add", "--all"]);
         self.git(&["commit", "-q", "-m", name]);

@@ -70,6 +70,7 @@ mod progress;
 mod property;
 #[cfg(target_os = "linux")]
 mod questions;
+mod rebases;
 mod regressions;
 mod release;
 mod remotes;
