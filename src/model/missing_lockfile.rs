@@ -42,8 +42,9 @@ pub enum InGit {
         /// Git checks out only a part of the branch's files.
         sparse: bool,
     },
-    /// An earlier commit had it.
-    Removed(RemovedLockfile),
+    /// Earlier commits had it: those that were removed, of each set of owners the one that is to be
+    /// brought back.
+    Removed(Vec<RemovedLockfile>),
     /// No commit of this shallow clone has it, and earlier ones are not here.
     Shallow,
     /// Nobody could tell.
@@ -60,6 +61,8 @@ pub struct RemovedLockfile {
     pub commit: String,
     /// A commit before it that has the lockfile: the beginning of its name.
     pub before: String,
+    /// It is inside a branch that was merged: the lockfile was never in this one.
+    pub is_merged: bool,
     /// The owners of its assets, without those of a lockfile beside it; `None` if its content is
     /// unknown.
     pub creators: Option<BTreeSet<Creator>>,
@@ -105,6 +108,8 @@ pub enum Lost {
         commit: String,
         /// A commit before it that has the lockfile.
         before: String,
+        /// It is inside a branch that was merged.
+        is_merged: bool,
     },
     /// An earlier commit may have it, which this shallow clone lacks.
     Shallow {
@@ -177,10 +182,12 @@ impl MissingLockfile {
         let name = self.name.clone();
         match &self.in_git {
             InGit::Head { sparse } => Some(Lost::InHead { name, sparse: *sparse }),
-            InGit::Removed(RemovedLockfile { commit, before, creators }) => {
-                let is_of = |creator| creators.as_ref().is_none_or(|creators| creators.contains(&creator));
-                let (commit, before) = (commit.clone(), before.clone());
-                files().any(|(_, creator)| is_of(creator)).then_some(Lost::Removed { name, commit, before })
+            InGit::Removed(removed) => {
+                let has =
+                    |one: &RemovedLockfile, creator| one.creators.as_ref().is_none_or(|all| all.contains(&creator));
+                let is_of = |one: &&RemovedLockfile| files().any(|(_, creator)| has(one, creator));
+                let RemovedLockfile { commit, before, is_merged, creators: _ } = removed.iter().find(is_of)?.clone();
+                Some(Lost::Removed { name, commit, before, is_merged })
             }
             InGit::No | InGit::Shallow | InGit::Unknown { .. } => None,
         }
@@ -214,10 +221,13 @@ impl fmt::Display for Lost {
                 f,
                 "{name} is missing here, but the commit that is checked out has it; without it Macadam can't know which assets were uploaded already"
             ),
-            Self::Removed { name, commit, .. } => write!(
-                f,
-                "commit {commit} removed {name}; without it Macadam can't know which assets were uploaded already"
-            ),
+            Self::Removed { name, commit, is_merged, .. } => {
+                let place = if *is_merged { ", inside a merged branch," } else { "" };
+                write!(
+                    f,
+                    "commit {commit}{place} removed {name}; without it Macadam can't know which assets were uploaded already"
+                )
+            }
             Self::Shallow { name } => {
                 write!(
                     f,

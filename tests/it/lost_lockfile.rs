@@ -230,7 +230,7 @@ fn a_lockfile_that_was_renamed_with_its_manifest_was_not_removed() {
     assert_eq!(ci.creates(), 4);
 }
 
-/// One of another server, of another owner, and one that only a merged branch had for a while.
+/// One of another server, and one of another owner.
 #[test]
 fn an_earlier_lockfile_that_says_nothing_of_these_assets_holds_nothing() {
     let (ci, author) = synced();
@@ -250,20 +250,59 @@ fn an_earlier_lockfile_that_says_nothing_of_these_assets_holds_nothing() {
     push(&author, "a copy of the game");
     ci.run(&ci.machine(), &ONCE).expect(0);
     assert_eq!(ci.creates(), 6);
+}
 
-    let ci = Ci::new(1);
-    let author = ci.machine();
-    author.git(&["checkout", "-q", "-b", "feature"]);
-    author.write("assets.lock.toml", &lockfile);
-    author.git(&["add", "-A"]);
-    author.git(&["commit", "-q", "-m", "by mistake"]);
+/// The assets exist, whichever branch removed their lockfile.
+#[test]
+fn a_lockfile_that_was_removed_inside_a_merged_branch_holds_creates() {
+    // Git names the commits of a branch without the lockfile only if one of them is a merge.
+    for has_merges in [true, false] {
+        let ci = Ci::new(2);
+        let author = ci.machine();
+        author.git(&["checkout", "-q", "-b", "other"]);
+        author.write("readme.md", "a game\n");
+        author.git(&["add", "readme.md"]);
+        author.git(&["commit", "-q", "-m", "of another branch"]);
+        author.git(&["checkout", "-q", "-b", "pr", "main"]);
+        ci.run(&author, &ONCE).expect(0);
+        author.git(&["add", "-A"]);
+        author.git(&["commit", "-q", "-m", "synced"]);
+        author.git(&["rm", "-q", "assets.lock.toml"]);
+        author.git(&["commit", "-q", "-m", "no generated files"]);
+        author.git(&["checkout", "-q", "main"]);
+        for branch in if has_merges { &["other", "pr"][..] } else { &["pr"] } {
+            author.git(&["merge", "-q", "--no-ff", "-m", "merged", branch]);
+        }
+        author.git(&["push", "-q", "origin", "HEAD:main"]);
+        let machine = ci.machine();
+        let document = ci.json(&machine, &ONCE, 1);
+        let held = held(&document, &["removed assets.lock.toml"]);
+        assert_eq!(held, ["ui/0.png", "ui/1.png"], "{has_merges}: {document:#}");
+        assert!(!machine.path.join("assets.lock.toml").exists(), "{has_merges}");
+        follow_hint(&machine, &document);
+        ci.run(&machine, &ONCE).expect(0);
+        assert_eq!(ci.creates(), 2, "{has_merges}");
+    }
+}
+
+/// A lockfile of somebody else's, planted inside a merged branch, hides no other one.
+#[test]
+fn a_removed_lockfile_of_another_owner_hides_no_other_one() {
+    let (ci, author) = synced();
+    let lockfile = author.read("assets.lock.toml");
+    commit_removal(&author);
+    let foreign = lockfile.replace("user:1", "user:2");
+    assert_ne!(foreign, lockfile);
+    author.write("assets.lock.toml", &foreign);
+    push(&author, "of another owner");
     author.git(&["rm", "-q", "assets.lock.toml"]);
-    author.git(&["commit", "-q", "-m", "and back"]);
-    author.git(&["checkout", "-q", "main"]);
-    author.git(&["merge", "-q", "--no-ff", "-m", "merged", "feature"]);
-    author.git(&["push", "-q", "origin", "HEAD:main"]);
-    ci.run(&ci.machine(), &ONCE).expect(0);
-    assert_eq!(ci.creates(), 1);
+    push(&author, "removed again");
+    let machine = ci.machine();
+    let document = ci.json(&machine, &ONCE, 1);
+    assert_eq!(held(&document, &["removed assets.lock.toml"]).len(), 3);
+    follow_hint(&machine, &document);
+    ci.run(&machine, &ONCE).expect(0);
+    assert_eq!(ci.creates(), 3);
 }
 
 #[test]

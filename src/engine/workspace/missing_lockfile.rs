@@ -43,60 +43,89 @@ fn in_git(project: &Project, remote: &str, others: &[OtherLockfile]) -> Result<I
     if head.has_file || is_partial && at_commit::has(&project.lockfile, &commit)? {
         return Ok(InGit::Head { sparse: git::partial(&project.root).is_some() });
     }
-    let history = ask::history(&project.lockfile, &[&commit], |all| before_removals(all, &commit))?;
+    let history = ask::history(&project.lockfile, &[&commit], before_removals)?;
     let creators = |bytes: &[u8]| creators(project, remote, bytes, others);
-    if let Some(found) = removed(project, &history, &commit, is_partial, creators)? {
-        return Ok(InGit::Removed(found));
+    let removed = removed(project, &history, &commit, is_partial, creators)?;
+    if !removed.is_empty() {
+        return Ok(InGit::Removed(removed));
     }
     Ok(if git::last_commits(&project.root)?.is_empty() { InGit::No } else { InGit::Shallow })
 }
 
-/// Returns the names of the contents that a commit of the line to `commit` removed.
-fn before_removals(history: &[FileCommit], commit: &str) -> BTreeSet<String> {
-    let line = lineage(history, commit).into_iter();
-    let removed = line.filter(|(found, _)| found.blob.is_none());
-    removed.flat_map(|(_, parents)| parents).filter_map(|parent| parent.blob.clone()).collect()
+/// Returns the names of the contents that a commit removed.
+fn before_removals(history: &[FileCommit]) -> BTreeSet<String> {
+    let commits = by_name(history);
+    let removed = history.iter().filter(|found| found.blob.is_none());
+    removed.flat_map(|found| parents(found, &commits)).filter_map(|parent| parent.blob.clone()).collect()
 }
 
-/// Returns the lockfile that the newest commit in the line to `commit` removed, of those that say
-/// something: `creators` returns `None` for the others.
+fn by_name(history: &[FileCommit]) -> BTreeMap<&str, &FileCommit> {
+    history.iter().map(|commit| (commit.commit.as_str(), commit)).collect()
+}
+
+fn parents<'a>(found: &FileCommit, commits: &BTreeMap<&str, &'a FileCommit>) -> impl Iterator<Item = &'a FileCommit> {
+    found.parents.iter().filter_map(|name| commits.get(name.as_str()).copied())
+}
+
+/// Returns the lockfiles that commits before `commit` removed, of those that say something: `creators`
+/// returns `None` for the others. Each set of owners is there once. Those that the branch itself removed
+/// come first, then those that were removed inside a merged branch, the newest first. Nothing follows
+/// one whose owners are unknown.
+///
+/// A removal inside a merged branch counts too, though no entry is taken back from there
+/// ([`lineage`]): the assets exist, and a lockfile that a pull request planted there only has Macadam
+/// wait for a person.
 fn removed(
     project: &Project,
     history: &FileHistory,
     commit: &str,
     is_partial: bool,
     creators: impl Fn(&[u8]) -> Option<Option<BTreeSet<Creator>>>,
-) -> Result<Option<RemovedLockfile>, String> {
-    let mut asked = 0;
-    let mut has = |one: &FileCommit| match &one.blob {
-        Some(_) => Ok(true),
-        None if !is_partial => Ok(false),
-        None if asked == ASKED => Err("this is a partial clone, and lacks too many earlier files".to_owned()),
-        None => {
-            asked += 1;
-            at_commit::has(&project.lockfile, &one.commit)
-        }
-    };
+) -> Result<Vec<RemovedLockfile>, String> {
     // Every merge is among them; a file that came and went was also changed by another commit.
     if history.commits.iter().all(|one| one.parents.len() > 1) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
+    let (mut known, mut asked) = (BTreeMap::new(), 0);
+    let mut has = |one: &FileCommit| match (&one.blob, known.get(&one.commit).copied()) {
+        (Some(_), _) => Ok(true),
+        (None, _) if !is_partial => Ok(false),
+        (None, Some(has)) => Ok(has),
+        (None, None) if asked == ASKED => Err("this is a partial clone, and lacks too many earlier files".to_owned()),
+        (None, None) => {
+            asked += 1;
+            let has = at_commit::has(&project.lockfile, &one.commit)?;
+            known.insert(one.commit.clone(), has);
+            Ok(has)
+        }
+    };
+    let line: Vec<&FileCommit> = lineage(&history.commits, commit).into_iter().map(|(found, _)| found).collect();
+    let is_own: BTreeSet<&str> = line.iter().map(|found| found.commit.as_str()).collect();
+    let others = history.commits.iter().filter(|found| !is_own.contains(found.commit.as_str()));
+    let commits = by_name(&history.commits);
     let shown = |one: &FileCommit| one.commit.get(..SHOWN).unwrap_or(&one.commit).to_owned();
-    for (found, parents) in lineage(&history.commits, commit) {
+    let mut all: Vec<RemovedLockfile> = Vec::new();
+    for found in line.iter().copied().chain(others) {
         if has(found)? {
             continue;
         }
-        for parent in parents {
+        for parent in parents(found, &commits) {
             if !has(parent)? {
                 continue;
             }
             let found_creators = content(history, parent).map_or(Some(None), &creators);
-            if let Some(creators) = found_creators {
-                return Ok(Some(RemovedLockfile { commit: shown(found), before: shown(parent), creators }));
+            let Some(creators) = found_creators.filter(|new| all.iter().all(|one| one.creators != *new)) else {
+                continue;
+            };
+            let is_merged = !is_own.contains(found.commit.as_str());
+            let is_last = creators.is_none();
+            all.push(RemovedLockfile { commit: shown(found), before: shown(parent), is_merged, creators });
+            if is_last {
+                return Ok(all);
             }
         }
     }
-    Ok(None)
+    Ok(all)
 }
 
 /// Returns the owners of a lockfile's assets, `None` within if it can't be used; `None` if it has no
