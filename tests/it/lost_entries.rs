@@ -170,6 +170,29 @@ fn an_earlier_lockfile_that_was_put_in_place_of_the_one_in_git_uploads_nothing_a
     }
 }
 
+/// As after the advice about a deleted lockfile, with the version before the deletion or an older one.
+#[test]
+fn an_entry_is_taken_back_from_before_a_deletion_that_was_undone() {
+    let (ci, author) = synced();
+    std::fs::write(author.path.join("ui/2.png"), png(78)).unwrap();
+    ci.run(&author, &ONCE).expect(0);
+    push(&author, "more");
+    author.git(&["rm", "-q", LOCKFILE]);
+    push(&author, "deleted");
+    for is_committed in [false, true] {
+        let machine = ci.machine();
+        machine.git(&["checkout", "-q", "HEAD~2", "--", LOCKFILE]);
+        assert!(!machine.read(LOCKFILE).contains("ui/2.png"));
+        if is_committed {
+            machine.git(&["commit", "-q", "-m", "back"]);
+        }
+        ci.run(&machine, &ONCE).expect(0);
+        assert_eq!(ci.creates(), 3, "committed: {is_committed}");
+        assert!(machine.read(LOCKFILE).contains("ui/2.png"), "committed: {is_committed}");
+        std::fs::remove_dir_all(&machine.path).unwrap();
+    }
+}
+
 #[test]
 fn a_lost_lockfile_that_is_written_anew_has_what_is_absent_just_then() {
     let (ci, machine) = synced();

@@ -77,7 +77,7 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
     let lacks = |commit: &String| {
         let has = |commit: &str| at_commit::has(&project.lockfile, commit);
         history.commits.iter().any(|one| one.blob.is_none())
-            && history_end(&history, commit, &BTreeSet::new(), has) != Ok(None)
+            && history_end(&history, commit, Some(bytes), &BTreeSet::new(), has) != Ok(None)
     };
     let lacks = commit.as_ref().is_some_and(lacks);
     if lacks && git::is_partial_clone(&project.root) == Ok(false) {
@@ -93,7 +93,7 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
     let mut others: Vec<(&[u8], VersionPlace)> =
         uncommitted.map(|version| (version, VersionPlace::CheckedOut)).collect();
     if let Some(commit) = &commit {
-        others.extend(earlier(&history, commit).into_iter().map(|version| (version, VersionPlace::Earlier)));
+        others.extend(earlier(&history, commit, bytes).into_iter().map(|version| (version, VersionPlace::Earlier)));
     }
     let (lost, is_changed) = add_lost(project, remote, bytes, &others, ledger);
     Compared { lost, is_changed, at, failed: false }
@@ -137,15 +137,17 @@ pub(crate) fn needed(history: &[FileCommit], commit: &str) -> BTreeSet<String> {
     line.flat_map(|(found, parents)| std::iter::once(found).chain(parents)).filter_map(|one| one.blob.clone()).collect()
 }
 
-/// Returns the earlier versions of the lockfile that led to `commit`, the newest first.
+/// Returns the earlier versions of the lockfile that led to `commit`, the newest first. `here` is the
+/// one on disk.
 ///
-/// A commit that deleted the lockfile, or put one in its place with none of its assets, began a new
-/// one on purpose: nothing before it counts.
-fn earlier<'a>(history: &'a FileHistory, commit: &str) -> Vec<&'a [u8]> {
+/// A commit that put a lockfile in its place with none of its assets began a new one on purpose, and
+/// so did one that deleted it, if the next one has none of its assets: nothing before it counts.
+fn earlier<'a>(history: &'a FileHistory, commit: &str, here: &'a [u8]) -> Vec<&'a [u8]> {
     let mut versions = Vec::new();
+    let mut beginning = Beginning::before(history, Some(here));
     for (found, parents) in lineage(&history.commits, commit) {
         versions.extend(content(history, found));
-        if begins_anew(history, found, &parents) {
+        if beginning.is(found, &parents) {
             break;
         }
         versions.extend(parents.iter().skip(1).filter_map(|commit| content(history, commit)));
@@ -153,9 +155,26 @@ fn earlier<'a>(history: &'a FileHistory, commit: &str) -> Vec<&'a [u8]> {
     versions
 }
 
-fn begins_anew(history: &FileHistory, found: &FileCommit, parents: &[&FileCommit]) -> bool {
-    let [parent] = parents else { return false };
-    content(history, found).is_none_or(|new| content(history, parent).is_some_and(|old| is_another(old, new)))
+/// Looks for the beginning of the lockfile, from the newest commit on.
+struct Beginning<'a> {
+    history: &'a FileHistory,
+    /// The last version that was looked at, of those with assets.
+    newer: Option<&'a [u8]>,
+}
+
+impl<'a> Beginning<'a> {
+    fn before(history: &'a FileHistory, here: Option<&'a [u8]>) -> Self {
+        Self { history, newer: here.filter(|here| !assets(here).is_empty()) }
+    }
+
+    /// Returns whether nothing before the next commit counts.
+    fn is(&mut self, found: &FileCommit, parents: &[&FileCommit]) -> bool {
+        let new = content(self.history, found);
+        self.newer = new.filter(|new| !assets(new).is_empty()).or(self.newer);
+        let [parent] = parents else { return false };
+        let Some(old) = content(self.history, parent) else { return false };
+        new.or(self.newer).is_none_or(|new| is_another(old, new))
+    }
 }
 
 pub(super) fn content<'a>(history: &'a FileHistory, commit: &FileCommit) -> Option<&'a [u8]> {
@@ -172,14 +191,16 @@ pub(crate) enum HistoryEnd {
 }
 
 /// Returns the commit at which the history that leads to `commit` ends though earlier lockfiles
-/// count; `None` if all that count are here. `last` are the commits at which a shallow clone ends,
-/// and `has` says whether a commit has a lockfile.
+/// count; `None` if all that count are here. `here` is the lockfile on disk, `last` are the commits at
+/// which a shallow clone ends, and `has` says whether a commit has a lockfile.
 pub(crate) fn history_end(
     history: &FileHistory,
     commit: &str,
+    here: Option<&[u8]>,
     last: &BTreeSet<String>,
     has: impl Fn(&str) -> Result<bool, String>,
 ) -> Result<Option<HistoryEnd>, String> {
+    let mut beginning = Beginning::before(history, here);
     for (found, parents) in lineage(&history.commits, commit) {
         let merged = if parents.len() > 1 { parents.as_slice() } else { &[] };
         for one in [found].iter().chain(merged) {
@@ -190,7 +211,7 @@ pub(crate) fn history_end(
         if last.contains(&found.commit) {
             return Ok(Some(HistoryEnd::NoEarlierCommit(found.commit.clone())));
         }
-        if begins_anew(history, found, &parents) {
+        if beginning.is(found, &parents) {
             break;
         }
     }
@@ -329,14 +350,20 @@ mod tests {
         history
     }
 
-    /// The assets that earlier versions have, from the newest commit on.
+    /// The assets that earlier versions have, from the newest commit on; the one on disk is the newest.
     #[track_caller]
     fn check(commits: &[(&str, &[&str], &[u32])], head: &str, expected: &[&str]) {
         let history = history(commits);
-        let versions = earlier(&history, head);
+        let here = history.commits.first().and_then(|newest| content(&history, newest)).unwrap_or_default().to_vec();
+        check_here(&history, head, &here, expected);
+    }
+
+    #[track_caller]
+    fn check_here(history: &FileHistory, head: &str, here: &[u8], expected: &[&str]) {
+        let versions = earlier(history, head, here);
         let found: BTreeSet<&[u8]> = versions.into_iter().flat_map(assets).collect();
         let expected: BTreeSet<&[u8]> = expected.iter().map(|asset| asset.as_bytes()).collect();
-        assert_eq!(found, expected, "{commits:?}");
+        assert_eq!(found, expected, "{history:?}");
     }
 
     #[test]
@@ -378,6 +405,32 @@ mod tests {
         check(&[("c", &["b"], &[2]), ("b", &["a"], &[]), ("a", &[], &[1])], "c", &["2"]);
         // An earlier one that was put in place isn't new.
         check(&[("b", &["a"], &[1]), ("a", &[], &[1, 2])], "b", &["1", "2"]);
+        // The first version of a new one had no assets yet.
+        let begun = b"version = 1\n".to_vec();
+        let mut history = history(&[("d", &["c"], &[2]), ("c", &["b"], &[9]), ("b", &["a"], &[]), ("a", &[], &[1])]);
+        history.contents.insert("c".to_owned(), begun.clone());
+        check_here(&history, "d", &history.contents["d"], &["2"]);
+        history.commits.remove(0);
+        check_here(&history, "c", &begun, &[]);
+    }
+
+    /// A deletion that was undone, with the version before it or an earlier one, is none.
+    #[test]
+    fn what_came_before_a_deletion_counts_once_the_lockfile_is_back() {
+        let merged: &[(&str, &[&str], &[u32])] = &[
+            ("back", &["gone"], &[1, 2]),
+            ("gone", &["m"], &[]),
+            ("m", &["a", "b"], &[1, 2]),
+            ("b", &["o"], &[1, 3]),
+            ("a", &["o"], &[1, 2]),
+            ("o", &[], &[1]),
+        ];
+        check(merged, "back", &["1", "2", "3"]);
+        check(&[("c", &["b"], &[1]), ("b", &["a"], &[]), ("a", &[], &[1, 2])], "c", &["1", "2"]);
+        // It is back, but in no commit yet.
+        let history = history(&merged[1..]);
+        check_here(&history, "gone", &history.contents["a"], &["1", "2", "3"]);
+        check_here(&history, "gone", b"  { asset_id = 7 },\n", &[]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::manifest;
 use crate::model::desired::Desired;
 use crate::model::unseen_history::{HistoryGap, OpenFiles, UnseenHistory};
 use crate::platform::own_file::Access;
+use crate::state::lockfile;
 
 /// Returns the part of the lockfile's history that this clone lacks; `None` if it has all of it, or
 /// git has no lockfile of this project. Blocks: it runs git, except in a whole clone.
@@ -33,7 +34,8 @@ fn ask_git(project: &Project, desired: &Desired) -> Result<Option<UnseenHistory>
     let Some(commit) = ask::versions(&project.lockfile)?.commit else { return Ok(None) };
     let history = ask::history(&project.lockfile, &[&commit], |all| lost_entries::needed(all, &commit))?;
     let has = |commit: &str| at_commit::has(&project.lockfile, commit);
-    let (gap, from) = match lost_entries::history_end(&history, &commit, &last, has)? {
+    let here = lockfile::read(&project.lockfile).ok().flatten();
+    let (gap, from) = match lost_entries::history_end(&history, &commit, here.as_deref(), &last, has)? {
         Some(HistoryEnd::NoEarlierCommit(from)) => (HistoryGap::Shallow, from),
         Some(HistoryEnd::NoContent(from)) => (HistoryGap::Partial { lockfile: project.lockfile_name() }, from),
         None => return Ok(None),
