@@ -27,8 +27,8 @@ CREATE TABLE meta (
     revisions_digest     INTEGER NOT NULL DEFAULT 0,
     -- The lockfile was written, and no command of `--on-change` has ended well since.
     lockfile_unreported      INTEGER NOT NULL DEFAULT 0 CHECK (lockfile_unreported IN (0, 1)),
-    -- The lockfile was missing though this state had read or written it, and neither has another one been put there since nor has a person agreed to a new one.
-    lockfile_lost        INTEGER NOT NULL DEFAULT 0 CHECK (lockfile_lost IN (0, 1)),
+    -- Since when the lockfile is lost: it was missing though this state had read or written it, and neither has another one been put there since nor has a person agreed to a new one.
+    lockfile_lost_since  TEXT,
     -- Of the lockfile that is about to be put in place of a lost one. A crash may leave it there: it is nobody else's then.
     lockfile_coming      TEXT
 ) STRICT;

@@ -227,12 +227,15 @@ impl StoreHandle {
         self.call(move |store| store.set_lockfile_unreported(unreported))
     }
 
-    /// See [`Store::set_lockfile_lost`].
+    /// See [`Store::set_lockfile_lost_since`].
     ///
     /// # Errors
-    /// Like [`Store::set_lockfile_lost`], or [`StateError::Closed`].
-    pub fn set_lockfile_lost(&self, lost: bool) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
-        self.call(move |store| store.set_lockfile_lost(lost))
+    /// Like [`Store::set_lockfile_lost_since`], or [`StateError::Closed`].
+    pub fn set_lockfile_lost_since(
+        &self,
+        since: Option<Timestamp>,
+    ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.set_lockfile_lost_since(since))
     }
 
     /// See [`Store::write_anew`]. The new file has all work queued before, and gets all work queued

@@ -234,7 +234,7 @@ pub(super) fn state(project: &Project) -> Vec<String> {
         "SELECT address, asset_id, why, archived_at IS NULL FROM retirements ORDER BY address, asset_id",
         "SELECT path, size, content, kind FROM files ORDER BY path",
         "SELECT asset_id, revision, display_name, archived FROM observations ORDER BY asset_id",
-        "SELECT revisions_digest, next_attempt, lockfile_lost FROM meta",
+        "SELECT revisions_digest, next_attempt, lockfile_lost_since IS NULL FROM meta",
     ];
     let mut all = Vec::new();
     for query in queries {

@@ -575,6 +575,44 @@ fn another_file_in_place_of_the_one_that_was_coming_ends_the_loss() {
     assert_eq!(remote.assets().len(), 2);
 }
 
+/// On a branch from before the lockfile it is written anew, with the very text of the other branch's.
+#[test]
+fn the_lockfile_of_a_commit_from_before_the_loss_ends_it() {
+    let ci = Ci::new(2);
+    let author = ci.machine();
+    ci.run(&author, &ONCE).expect(0);
+    push(&author, "synced");
+    // The clock of Macadam, beside that of the commits.
+    for (case, shift) in [("committed since", "-3600"), ("committed before", "3600")] {
+        let machine = ci.machine();
+        let run = |args: &[&str], code: i32| {
+            Ran::of(ci.command(&machine, args).env("MACADAM_CLOCK_SHIFT", shift).output().unwrap()).expect(code).stdout
+        };
+        run(&ONCE, 0);
+        let whole = machine.read("assets.lock.toml");
+        machine.git(&["checkout", "-q", "-b", "older", "HEAD~1"]);
+        std::fs::write(machine.path.join("ui/2.png"), png(2)).unwrap();
+        let told = run(&ONCE, 1);
+        assert!(told.contains("though this machine had it"), "{case}: {told}");
+        assert_eq!(machine.read("assets.lock.toml"), whole, "{case}");
+        if case == "committed since" {
+            // By a command of `--on-change`, say: nobody agreed to it.
+            machine.git(&["add", "assets.lock.toml"]);
+            machine.git(&["commit", "-q", "-m", "written anew"]);
+            assert!(run(&["plan"], 0).contains("written anew with the 2 assets"), "{case}");
+            run(&ONCE, 1);
+            assert_eq!(ci.creates(), 2, "{case}");
+        } else {
+            delete(&machine);
+            machine.git(&["checkout", "-q", "main"]);
+            let plan = run(&["plan"], 0);
+            assert!(!plan.contains("written anew"), "{case}: {plan}");
+            run(&ONCE, 0);
+            assert_eq!(ci.creates(), 3, "{case}");
+        }
+    }
+}
+
 #[test]
 fn commands_by_hand_put_no_new_lockfile_in_place_of_a_lost_one() {
     let (ci, machine) = synced();

@@ -10,6 +10,8 @@ mod write;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 pub(crate) use self::content::{LockfileChanges, hint, parse, would_change};
 use self::content::{begun_in, text};
 pub(super) use self::read::Stamp;
@@ -61,9 +63,9 @@ pub struct Lockfile {
     unreported: bool,
     /// The evidence found by the last read, if the file was missing.
     missing: Option<MissingLockfile>,
-    /// This state knew the file, found it missing, and neither another file nor a person's consent
-    /// has replaced it since.
-    is_lost: bool,
+    /// When this state, which knew the file, found it missing; `None` if it didn't, or if another file
+    /// or a person's consent has replaced it since.
+    lost_since: Option<Timestamp>,
     /// A person agreed to a new file in place of a missing one.
     accepted: bool,
     /// The addresses that the file had when it was found missing, until there is one again.
@@ -105,8 +107,8 @@ pub struct SavedLockfile {
     pub compared: Option<String>,
     /// See [`Lockfile::is_unreported`].
     pub is_unreported: bool,
-    /// Whether it was lost.
-    pub is_lost: bool,
+    /// Since when it is lost.
+    pub lost_since: Option<Timestamp>,
     /// The addresses that it had then.
     pub had: BTreeSet<Address>,
 }
@@ -114,7 +116,7 @@ pub struct SavedLockfile {
 impl Lockfile {
     /// Creates the lockfile of `project`, as the state remembers it.
     pub fn new(project: Project, remote: String, memory: SavedLockfile) -> Self {
-        let SavedLockfile { fingerprint: known, compared, is_unreported: unreported, is_lost, had } = memory;
+        let SavedLockfile { fingerprint: known, compared, is_unreported: unreported, lost_since, had } = memory;
         Self {
             project,
             remote,
@@ -128,7 +130,7 @@ impl Lockfile {
             digests: None,
             unreported,
             missing: None,
-            is_lost,
+            lost_since,
             accepted: false,
             had,
             length: 0,
@@ -157,7 +159,7 @@ impl Lockfile {
         let (compared, now) = moved.unwrap_or((&head, &head));
         let length = std::fs::symlink_metadata(&self.project.lockfile).map(|metadata| metadata.len());
         let is_compared = [compared, now].map(Some).contains(&self.compared.as_deref());
-        if self.is_lost || self.known.is_none() || !is_compared || now != head {
+        if self.lost_since.is_some() || self.known.is_none() || !is_compared || now != head {
             return Ok(false);
         }
         let Ok(length) = length else { return Ok(false) };
@@ -242,7 +244,7 @@ impl Lockfile {
     /// Returns the fingerprint of the file, once all of it and of its history is in the state.
     pub(crate) fn taken_in(&self) -> Option<&str> {
         let is_compared = self.compared.as_ref() == Some(&self.head);
-        self.known.as_deref().filter(|_| is_compared && !self.is_lost)
+        self.known.as_deref().filter(|_| is_compared && self.lost_since.is_none())
     }
 
     /// Returns the evidence found by the last read, if the file was missing.
@@ -341,7 +343,7 @@ impl Lockfile {
             stamp: None,
             made_from: None,
             missing: self.missing.clone().filter(|_| !self.accepted),
-            is_lost: self.is_lost,
+            is_lost: self.lost_since.is_some(),
             is_unreported: self.unreported,
             is_cautious: false,
             only_changes: self.only_changes,

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::engine::workspace::git::ask::{self, FileCommit, FileHistory};
+use jiff::Timestamp;
+
+use crate::engine::workspace::git::ask::{self, FileCommit, FileHistory, Versions};
+use crate::engine::workspace::git::commit_times::commit_times;
 use crate::engine::workspace::git::{self, at_commit};
 use crate::engine::workspace::lost_entries::{content, lineage};
 use crate::engine::workspace::project::Project;
@@ -146,6 +149,38 @@ fn creators(
     let creators: BTreeSet<Creator> =
         ledger.entries.values().filter(is_here).map(|entry| entry.identity.creator).collect();
     (!creators.is_empty()).then_some(Some(creators))
+}
+
+/// Returns whether `bytes`, which this machine has written anew, are also those of the checked-out
+/// commit, and of a commit from before the loss: then the lockfile of that commit is back. A later
+/// commit may be one that `--on-change` made of the new file. Blocks: it runs git.
+pub(crate) fn is_of_before(project: &Project, bytes: &[u8], lost_since: Timestamp) -> bool {
+    // The lockfile of the embedded emulator lies elsewhere, unknown to git.
+    if project.lockfile.parent() != Some(&*project.root) {
+        return false;
+    }
+    let looked = had_before(project, bytes, lost_since);
+    looked.unwrap_or_else(|why| {
+        tracing::debug!("can't tell whether {} is that of an earlier commit: {why}", project.lockfile_name());
+        false
+    })
+}
+
+fn had_before(project: &Project, bytes: &[u8], lost_since: Timestamp) -> Result<bool, String> {
+    let Versions { commit: Some(commit), head: Some(head), index: _ } = ask::versions(&project.lockfile)? else {
+        return Ok(false);
+    };
+    if head != bytes {
+        return Ok(false);
+    }
+    let history = ask::history(&project.lockfile, &[&commit], |_| BTreeSet::new())?;
+    // The newest one has what the checked-out commit has.
+    let line = lineage(&history.commits, &commit);
+    let Some(blob) = line.first().and_then(|(newest, _)| newest.blob.as_ref()) else { return Ok(false) };
+    let same = history.commits.iter().filter(|one| one.blob.as_ref() == Some(blob));
+    let times = commit_times(&project.lockfile, same.map(|one| one.commit.as_str()))?;
+    // Commits have whole seconds.
+    Ok(times.values().any(|at| at.as_second() < lost_since.as_second()))
 }
 
 /// Returns the evidence for a lockfile that was lost and that this machine has written anew.

@@ -138,7 +138,7 @@ impl Session {
                 fingerprint: store.lockfile_fingerprint()?,
                 compared: store.lockfile_compared()?,
                 is_unreported: store.is_lockfile_unreported()?,
-                is_lost: store.is_lockfile_lost()?,
+                lost_since: store.lockfile_lost_since()?,
                 had: store.lockfile_had()?,
             };
             let part = match change.filter(|_| !lost) {

@@ -86,7 +86,7 @@ impl StateSnapshot {
     /// When one of them can't be used, or belongs to another remote.
     pub(crate) fn open(project: &Project, remote: &str) -> Result<Self, ViewError> {
         let mut view = Self::default();
-        let (mut fingerprint, mut coming, mut compared, mut is_lost) = (None, None, None, false);
+        let (mut fingerprint, mut coming, mut compared, mut lost_since) = (None, None, None, None);
         if let Some(store) = Store::open_read_only(&project.state, remote)? {
             let limits = saved_limits::budgets(store.load_limits()?);
             let (recorded, cache) = (store.load()?, store.load_files()?);
@@ -94,7 +94,7 @@ impl StateSnapshot {
             fingerprint = store.lockfile_fingerprint()?;
             coming = store.lockfile_coming()?;
             compared = store.lockfile_compared()?;
-            is_lost = store.is_lockfile_lost()?;
+            lost_since = store.lockfile_lost_since()?;
             if store.has_lost_outcomes()? {
                 let held = hold_lost(&view.recorded, clock::now());
                 view.apply(&held)?;
@@ -102,10 +102,16 @@ impl StateSnapshot {
         }
         let bytes = crate::state::lockfile::read(&project.lockfile)?;
         let read = bytes.as_deref().map(crate::state::lockfile::fingerprint);
-        if bytes.is_none() {
-            view.missing_lockfile = missing_lockfile::find(project, remote, is_lost || fingerprint.is_some());
-        } else if is_lost && (read == fingerprint || read == coming) {
-            view.missing_lockfile = Some(missing_lockfile::written_anew(project));
+        match (&bytes, lost_since) {
+            (None, _) => {
+                let was_known = lost_since.is_some() || fingerprint.is_some();
+                view.missing_lockfile = missing_lockfile::find(project, remote, was_known);
+            }
+            (Some(bytes), Some(since)) if read == fingerprint || read == coming => {
+                let is_back = missing_lockfile::is_of_before(project, bytes, since);
+                view.missing_lockfile = (!is_back).then(|| missing_lockfile::written_anew(project));
+            }
+            (Some(_), _) => {}
         }
         let is_same = read.is_some() && read == fingerprint;
         if !is_same || compared.is_none_or(|compared| compared != git::head(&project.root)) {

@@ -32,7 +32,8 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ToSql, Transaction};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, ToSql, Transaction};
 
 use crate::platform::file_id::FileId;
 use crate::platform::lock::FileLock;
@@ -156,22 +157,24 @@ impl Store {
         self.update_meta(statement, unreported, "write whether the lockfile's change was told")
     }
 
-    /// Returns whether the lockfile was lost, and neither replaced nor given up by a person since.
+    /// Returns since when the lockfile is lost; `None` if it isn't, or was replaced or given up by a
+    /// person since.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub fn is_lockfile_lost(&self) -> Result<bool, StateError> {
-        self.connection
-            .query_row("SELECT lockfile_lost FROM meta", [], |row| row.get(0))
-            .map_err(|error| self.failed("read whether the lockfile was lost", error))
+    pub fn lockfile_lost_since(&self) -> Result<Option<Timestamp>, StateError> {
+        let query = "SELECT lockfile_lost_since FROM meta WHERE lockfile_lost_since IS NOT NULL";
+        let since = self.connection.query_row(query, [], |row| rows::time(row, 0)).optional();
+        since.map_err(|error| self.failed("read whether the lockfile was lost", error))
     }
 
-    /// Stores whether the lockfile is lost, as above.
+    /// Stores since when the lockfile is lost, as above.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub fn set_lockfile_lost(&mut self, lost: bool) -> Result<(), StateError> {
-        self.update_meta("UPDATE meta SET lockfile_lost = ?1", lost, "write whether the lockfile was lost")
+    pub fn set_lockfile_lost_since(&mut self, since: Option<Timestamp>) -> Result<(), StateError> {
+        let since = since.map(|since| since.to_string());
+        self.update_meta("UPDATE meta SET lockfile_lost_since = ?1", since, "write whether the lockfile was lost")
     }
 
     fn update_meta(&self, statement: &str, value: impl ToSql, doing: &'static str) -> Result<(), StateError> {

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::content::{in_lockfile, parse};
 use super::{KeepError, Lockfile};
 use crate::engine::workspace::finished_uploads::FinishedUploads;
@@ -100,7 +102,7 @@ impl Lockfile {
         bytes: Option<Vec<u8>>,
         fingerprint: Option<String>,
     ) -> Result<(), KeepError> {
-        self.notice_loss(state_cache, fingerprint.as_deref()).await?;
+        self.notice_loss(state_cache, bytes.as_deref(), fingerprint.as_deref()).await?;
         self.missing = if bytes.is_none() { self.find_missing().await } else { self.written_anew() };
         self.length = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         match &bytes {
@@ -196,30 +198,45 @@ impl Lockfile {
     }
 
     /// Records a loss. It stays recorded even if this process writes a new file, until someone puts
-    /// another file there or agrees to the new one.
-    async fn notice_loss(&mut self, state_cache: &StateCache, found: Option<&str>) -> Result<(), StateCacheError> {
-        let is_lost = match (found, self.known.as_deref()) {
-            _ if self.accepted => false,
-            (None, Some(_)) => true,
-            (Some(found), known) if known != Some(found) => {
-                self.is_lost && state_cache.store().lockfile_coming().await?.as_deref() == Some(found)
+    /// another file there, checks out a commit that had this one before, or agrees to the new one.
+    async fn notice_loss(
+        &mut self,
+        state_cache: &StateCache,
+        bytes: Option<&[u8]>,
+        found: Option<&str>,
+    ) -> Result<(), StateCacheError> {
+        let lost_since = match (bytes, self.lost_since) {
+            _ if self.accepted => None,
+            (None, since) => since.or_else(|| self.known.as_ref().map(|_| clock::now())),
+            (Some(_), None) => None,
+            (Some(bytes), Some(since)) => {
+                let store = state_cache.store();
+                let is_ours = self.known.as_deref() == found || store.lockfile_coming().await?.as_deref() == found;
+                let is_still_lost = is_ours && !self.is_of_before(bytes, since).await;
+                is_still_lost.then_some(since)
             }
-            (None, None) | (Some(_), _) => self.is_lost,
         };
-        if std::mem::replace(&mut self.is_lost, is_lost) != is_lost {
-            state_cache.store().set_lockfile_lost(is_lost).await?;
+        if std::mem::replace(&mut self.lost_since, lost_since) != lost_since {
+            state_cache.store().set_lockfile_lost_since(lost_since).await?;
         }
         Ok(())
     }
 
+    /// Returns whether git had the file before it was lost. Runs on another thread, since it runs git.
+    async fn is_of_before(&self, bytes: &[u8], lost_since: Timestamp) -> bool {
+        let (project, bytes) = (self.project.clone(), bytes.to_vec());
+        let looked = tokio::task::spawn_blocking(move || missing_lockfile::is_of_before(&project, &bytes, lost_since));
+        looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
     /// The evidence that stays once there is a file again.
     pub(super) fn written_anew(&self) -> Option<MissingLockfile> {
-        self.is_lost.then(|| missing_lockfile::written_anew(&self.project))
+        self.lost_since.map(|_| missing_lockfile::written_anew(&self.project))
     }
 
     /// Runs on another thread, since it runs git.
     async fn find_missing(&self) -> Option<MissingLockfile> {
-        let (project, remote, is_lost) = (self.project.clone(), self.remote.clone(), self.is_lost);
+        let (project, remote, is_lost) = (self.project.clone(), self.remote.clone(), self.lost_since.is_some());
         let looked = tokio::task::spawn_blocking(move || missing_lockfile::find(&project, &remote, is_lost));
         looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
