@@ -15,7 +15,7 @@ use super::ids::{AssetId, Creator};
 use super::path::ProjectPath;
 use super::proposed::quoted;
 use super::recorded::{Record, Recorded};
-use super::unseen_history::FETCH_ALL;
+use super::unseen_history::{FETCH_ALL, fetch_versions};
 
 /// The findings in place of a missing lockfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub enum InGit {
     Unknown {
         /// Why: lower case, no full stop.
         why: String,
+        /// This is a partial clone, which may lack what git needs for that.
+        is_partial: bool,
     },
 }
 
@@ -122,6 +124,8 @@ pub enum Lost {
         name: String,
         /// Why.
         why: String,
+        /// This is a partial clone.
+        is_partial: bool,
     },
     /// The lockfile of another manifest has the same files.
     OfAnotherManifest {
@@ -197,7 +201,9 @@ impl MissingLockfile {
         let name = self.name.clone();
         match &self.in_git {
             InGit::Shallow => Some(Lost::Shallow { name }),
-            InGit::Unknown { why } => Some(Lost::GitUnread { name, why: why.clone() }),
+            InGit::Unknown { why, is_partial } => {
+                Some(Lost::GitUnread { name, why: why.clone(), is_partial: *is_partial })
+            }
             InGit::No | InGit::Head { .. } | InGit::Removed(_) => None,
         }
     }
@@ -234,7 +240,7 @@ impl fmt::Display for Lost {
                     "{name} is missing, and this is a shallow clone: an earlier commit, which it lacks, may have it"
                 )
             }
-            Self::GitUnread { name, why } => {
+            Self::GitUnread { name, why, .. } => {
                 write!(f, "{name} is missing here, and whether git has it is unknown: {why}")
             }
             Self::OfAnotherManifest { name, other, manifest, has_manifest } => {
@@ -277,6 +283,10 @@ impl Lost {
                 format!("`git checkout {before} -- {file}` brings it back; if it is gone on purpose, {ACCEPT}")
             }
             Self::Shallow { .. } => format!("{FETCH_ALL}; if there never was one, {ACCEPT}"),
+            Self::GitUnread { name, is_partial: true, .. } => {
+                let fetch = fetch_versions(name);
+                format!("fetch what this partial clone lacks: {fetch}; if there never was a lockfile, {ACCEPT}")
+            }
             Self::GitUnread { name, .. } => {
                 format!("fix that, or put {name} back; if there never was one, {ACCEPT}")
             }

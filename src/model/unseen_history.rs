@@ -33,6 +33,8 @@ pub enum HistoryGap {
     Unread {
         /// Why: lower case, no full stop.
         why: String,
+        /// The lockfile's name in a partial clone, which may lack what git needs for that.
+        partial: Option<String>,
     },
 }
 
@@ -74,7 +76,7 @@ impl fmt::Display for HistoryGap {
             Self::Partial { lockfile } => {
                 write!(f, "this is a partial clone, and an earlier {lockfile} that it lacks may have its asset ID")
             }
-            Self::Unread { why } => {
+            Self::Unread { why, .. } => {
                 write!(f, "an earlier lockfile may have its asset ID, and git can't show it: {why}")
             }
         }
@@ -87,12 +89,18 @@ impl HistoryGap {
         const TRUST: &str = "if it is certainly new, `macadam sync --once --trust-lockfile` uploads it";
         match self {
             Self::Shallow => format!("{FETCH_ALL}; {TRUST}"),
-            Self::Partial { lockfile } => {
-                format!("fetch them: `git log --full-history -m -p -- {}`, or clone anew; {TRUST}", quoted(lockfile))
+            Self::Partial { lockfile } => format!("fetch them: {}; {TRUST}", fetch_versions(lockfile)),
+            Self::Unread { partial: Some(lockfile), .. } => {
+                format!("fetch what this partial clone lacks: {}; {TRUST}", fetch_versions(lockfile))
             }
-            Self::Unread { .. } => format!("make git work here; {TRUST}"),
+            Self::Unread { partial: None, .. } => format!("make git work here; {TRUST}"),
         }
     }
+}
+
+/// How to get the versions of the lockfile that a partial clone lacks.
+pub(crate) fn fetch_versions(lockfile: &str) -> String {
+    format!("`git log --full-history -m -p -- {}`, or clone anew", quoted(lockfile))
 }
 
 /// How to get the commits that a shallow clone lacks.

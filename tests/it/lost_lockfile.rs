@@ -311,14 +311,14 @@ fn a_committed_removal_holds_creates_in_shallow_and_partial_clones() {
     commit_removal(&author);
     ci.hub_git(&["config", "uploadpack.allowFilter", "true"]);
     let parts = [
-        ("--depth=1", "this is a shallow clone"),
-        ("--depth=3", "removed assets.lock.toml"),
-        ("--filter=blob:none", "removed assets.lock.toml"),
-        ("--filter=tree:0", "whether git has it is unknown"),
+        ("--depth=1", &["this is a shallow clone"][..]),
+        ("--depth=3", &["removed assets.lock.toml"]),
+        ("--filter=blob:none", &["removed assets.lock.toml"]),
+        ("--filter=tree:0", &["whether git has it is unknown: git says: fatal: ", "`git log --full-history"]),
     ];
     for (at, (part, words)) in parts.into_iter().enumerate() {
         let machine = ci.hub.clone_partly(&format!("part-{at}"), &[part]);
-        assert_eq!(held(&ci.json(&machine, &ONCE, 1), &[words]).len(), 3, "{part}");
+        assert_eq!(held(&ci.json(&machine, &ONCE, 1), words).len(), 3, "{part}");
         assert!(!machine.path.join("assets.lock.toml").exists(), "{part}");
     }
     assert_eq!(ci.creates(), 3);

@@ -34,7 +34,10 @@ pub(crate) fn find(project: &Project, remote: &str, was_known: bool) -> Option<M
     }
     let name = project.lockfile_name();
     let others = others(&project.root, &name, remote);
-    let in_git = in_git(project, remote, &others).unwrap_or_else(|why| InGit::Unknown { why });
+    let in_git = in_git(project, remote, &others).unwrap_or_else(|why| {
+        let is_partial = git::is_partial_clone(&project.root) == Ok(true);
+        InGit::Unknown { why, is_partial }
+    });
     Some(MissingLockfile { name, in_git, others, was_known, is_written_anew: false })
 }
 

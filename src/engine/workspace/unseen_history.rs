@@ -22,8 +22,11 @@ pub(crate) fn look(project: &Project, desired: &Desired) -> Option<UnseenHistory
     if project.lockfile_access == Access::Private || desired.assets.is_empty() {
         return None;
     }
-    ask_git(project, desired)
-        .unwrap_or_else(|why| Some(UnseenHistory { gap: HistoryGap::Unread { why }, files: OpenFiles::All }))
+    ask_git(project, desired).unwrap_or_else(|why| {
+        let is_partial = git::is_partial_clone(&project.root) == Ok(true);
+        let partial = is_partial.then(|| project.lockfile_name());
+        Some(UnseenHistory { gap: HistoryGap::Unread { why, partial }, files: OpenFiles::All })
+    })
 }
 
 fn ask_git(project: &Project, desired: &Desired) -> Result<Option<UnseenHistory>, String> {

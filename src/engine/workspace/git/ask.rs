@@ -72,6 +72,9 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 /// switched off by name ([`super::filters`]), and no fetch gets as far as its programs.
 const SWITCHED_OFF: &[&str] = &["core.fsmonitor=false", "core.hooksPath=/dev/null", "log.showSignature=false"];
 
+/// Git's advice about `GIT_GRAFT_FILE`, which would stand before the reason of a failure.
+const NO_ADVICE: &str = "advice.graftFileDeprecated=false";
+
 /// Git's knowledge of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tracking {
@@ -412,7 +415,7 @@ impl CheckoutFile {
         let folders =
             [OsStr::new("--git-dir"), self.private.as_os_str(), OsStr::new("--work-tree"), self.top.as_os_str()];
         let options = ["-C".as_ref(), self.top.as_os_str(), "--no-pager".as_ref()];
-        let off = SWITCHED_OFF.iter().flat_map(|setting| [OsStr::new("-c"), OsStr::new(*setting)]);
+        let off = SWITCHED_OFF.iter().chain([&NO_ADVICE]).flat_map(|setting| [OsStr::new("-c"), OsStr::new(*setting)]);
         let options = options.into_iter().chain(off).chain(folders);
         let arguments = options.chain(query.iter().map(OsStr::new));
         program::ask("git", arguments, ENVIRONMENT, INHERITED, input, (PATIENCE, most))
@@ -421,13 +424,32 @@ impl CheckoutFile {
 }
 
 pub(super) fn why(answer: &ProgramOutput) -> String {
-    let said = answer.complained.lines().next().unwrap_or_default().trim();
-    format!("git says: {}", if said.is_empty() { "nothing" } else { said })
+    format!("git says: {}", reason(&answer.complained).unwrap_or("nothing"))
+}
+
+/// Returns the line of git's complaints that says why it ended. Advice and warnings may stand before it.
+fn reason(complained: &str) -> Option<&str> {
+    let lines = || complained.lines().map(str::trim).filter(|line| !line.is_empty());
+    let begins = |words: &str| lines().find(|line| line.starts_with(words));
+    begins("fatal:").or_else(|| begins("error:")).or_else(|| lines().find(|line| !line.starts_with("hint:")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_of_a_failure_is_what_ended_git() {
+        for (complained, wanted) in [
+            ("hint: grafts\nhint: are old\nfatal: unable to read tree (1)\n", Some("fatal: unable to read tree (1)")),
+            ("warning: odd\nerror: no object\nfatal: bad tree\nhint: x\n", Some("fatal: bad tree")),
+            ("hint: x\nerror: no object\n", Some("error: no object")),
+            ("hint: x\nsomething\n", Some("something")),
+            ("\n", None),
+        ] {
+            assert_eq!(reason(complained), wanted);
+        }
+    }
 
     #[test]
     fn a_file_whose_line_endings_git_changed_is_recognized() {
