@@ -4,13 +4,15 @@
 //! Set once, before the first message. Read next: [`super::output`], which prints messages.
 
 use std::borrow::Cow;
+use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde_json::Value;
 
 use super::args::Global;
-use super::credential;
+use super::{credential, target};
 use crate::cloud::base::BaseUrl;
+use crate::engine::workspace::project::Project;
 use crate::model::proposed::RepeatedOptions;
 use crate::platform::failpoint;
 
@@ -46,8 +48,23 @@ pub(super) fn remember(global: &Global) {
     if global.emulator {
         options.flag("--emulator");
     }
+    if let Some(folder) = project_folder(global.manifest.as_deref()) {
+        options.folder(&folder.to_string_lossy());
+    }
     // It fails only if an earlier run of this process was remembered, in a test.
     let _ = INVOCATION.set(Invocation { options, is_rehearsal: global.emulator, local_server: local_server(global) });
+}
+
+/// The folder of the manifest, if this run was started elsewhere.
+fn project_folder(named: Option<&Path>) -> Option<PathBuf> {
+    if let Some(manifest) = named {
+        let folder = manifest.parent()?;
+        return folder.components().any(|part| part != Component::CurDir).then(|| folder.to_owned());
+    }
+    let here = target::here().ok()?;
+    let root = Project::find_files(None, &here).ok()?.root;
+    let below = here.strip_prefix(&root).ok()?.components().count();
+    (below > 0).then(|| std::iter::repeat_n("..", below).collect())
 }
 
 /// The server that `--api-url` names.

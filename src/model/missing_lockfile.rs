@@ -38,10 +38,7 @@ pub enum InGit {
     /// No commit that led to the one that is checked out had it, or there is no git here.
     No,
     /// The commit that is checked out has it.
-    Head {
-        /// Git checks out only a part of the branch's files.
-        sparse: bool,
-    },
+    Head(WayBack),
     /// Earlier commits had it: those that were removed, of each set of owners the one that is to be
     /// brought back.
     Removed(Vec<RemovedLockfile>),
@@ -54,6 +51,40 @@ pub enum InGit {
         /// This is a partial clone, which may lack what git needs for that.
         is_partial: bool,
     },
+}
+
+/// How a person gets back a file that the commit that is checked out has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WayBack {
+    /// From git's index, which may have a newer one.
+    Index,
+    /// From the commit: the index has none.
+    Commit,
+    /// Git was told to leave it out, and a plain checkout does so.
+    Skipped,
+    /// The patterns of a sparse checkout leave it out.
+    Pattern {
+        /// Its path in the repository, with `/`.
+        inside: String,
+    },
+}
+
+impl WayBack {
+    /// The command, which begins with `git` and is for the file's folder.
+    fn command(&self, name: &str) -> String {
+        let file = quoted(name);
+        match self {
+            Self::Index => format!("git checkout -- {file}"),
+            Self::Commit => format!("git checkout HEAD -- {file}"),
+            Self::Skipped => format!("git checkout --ignore-skip-worktree-bits -- {file}"),
+            Self::Pattern { inside } => {
+                // Git takes patterns only in the top folder.
+                let up = vec![".."; inside.matches('/').count()].join("/");
+                let up = if up.is_empty() { up } else { format!("-C {up} ") };
+                format!("git {up}sparse-checkout add {}", quoted(&format!("/{inside}")))
+            }
+        }
+    }
 }
 
 /// A lockfile with assets that a commit removed.
@@ -99,8 +130,8 @@ pub enum Lost {
     InHead {
         /// Its name.
         name: String,
-        /// Git checks out only a part of the branch's files.
-        sparse: bool,
+        /// How to get it back.
+        way_back: WayBack,
     },
     /// A commit removed it.
     Removed {
@@ -185,7 +216,7 @@ impl MissingLockfile {
     fn in_git<'b, I: Iterator<Item = (&'b ProjectPath, Creator)>>(&self, files: impl Fn() -> I) -> Option<Lost> {
         let name = self.name.clone();
         match &self.in_git {
-            InGit::Head { sparse } => Some(Lost::InHead { name, sparse: *sparse }),
+            InGit::Head(way_back) => Some(Lost::InHead { name, way_back: way_back.clone() }),
             InGit::Removed(removed) => {
                 let has =
                     |one: &RemovedLockfile, creator| one.creators.as_ref().is_none_or(|all| all.contains(&creator));
@@ -204,7 +235,7 @@ impl MissingLockfile {
             InGit::Unknown { why, is_partial } => {
                 Some(Lost::GitUnread { name, why: why.clone(), is_partial: *is_partial })
             }
-            InGit::No | InGit::Head { .. } | InGit::Removed(_) => None,
+            InGit::No | InGit::Head(_) | InGit::Removed(_) => None,
         }
     }
 
@@ -269,14 +300,9 @@ impl Lost {
     pub fn hint(&self) -> String {
         const ACCEPT: &str = "`macadam sync --once --accept-new-lockfile` starts a new one";
         match self {
-            Self::InHead { name, sparse: false } => {
-                let file = quoted(name);
-                format!("`git checkout -- {file}` brings it back; if you removed it on purpose, {ACCEPT}")
-            }
-            Self::InHead { name, sparse: true } => {
-                format!(
-                    "add {name} to the sparse checkout (`git sparse-checkout add`); if you removed it on purpose, {ACCEPT}"
-                )
+            Self::InHead { name, way_back } => {
+                let command = way_back.command(name);
+                format!("`{command}` brings it back; if you removed it on purpose, {ACCEPT}")
             }
             Self::Removed { name, before, .. } => {
                 let file = quoted(name);
@@ -307,5 +333,19 @@ impl Lost {
                 )
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_added_in_the_top_folder() {
+        let check = |inside: &str, wanted: &str| {
+            assert_eq!(WayBack::Pattern { inside: inside.to_owned() }.command("a.lock.toml"), wanted);
+        };
+        check("a.lock.toml", "git sparse-checkout add /a.lock.toml");
+        check("game/one/a.lock.toml", "git -C ../.. sparse-checkout add /game/one/a.lock.toml");
     }
 }

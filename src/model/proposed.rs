@@ -1,13 +1,17 @@
 //! The commands that messages propose, and the options that they need to mean the same again.
 //!
-//! In a message, a command to paste stands in backticks and begins with `macadam`. That is markup:
-//! wherever a message is printed, the options of this run are added to it, so that a hint of a
-//! rehearsal never runs against the real Roblox. Messages are stored and passed on without them.
+//! In a message, a command to paste stands in backticks and begins with `macadam` or `git`. That is
+//! markup: wherever a message is printed, the options of this run are added to it, so that a hint of a
+//! rehearsal never runs against the real Roblox, and the folder of the project's files for git. Messages
+//! are stored and passed on without them.
 
 use std::borrow::Cow;
 
 /// The beginning of a proposed command.
 const START: &str = "`macadam ";
+
+/// The beginning of a proposed command of git's.
+const GIT: &str = "`git ";
 
 /// Commands for which these options mean nothing.
 const WITHOUT_PROJECT: [&str; 6] = ["init", "lockfile", "emulator", "completions", "man", "help"];
@@ -17,6 +21,8 @@ const WITHOUT_PROJECT: [&str; 6] = ["init", "lockfile", "emulator", "completions
 pub(crate) struct RepeatedOptions {
     /// Name, and value as a shell takes it.
     options: Vec<(&'static str, Option<String>)>,
+    /// The project's folder as a shell takes it, if the run was not started there.
+    folder: Option<String>,
 }
 
 impl RepeatedOptions {
@@ -30,8 +36,24 @@ impl RepeatedOptions {
         self.options.push((name, Some(quoted(value))));
     }
 
+    /// Sets the folder to which the files in git's commands belong.
+    pub(crate) fn folder(&mut self, path: &str) {
+        self.folder = Some(quoted(path));
+    }
+
     /// Returns the text with the options added to each command that it proposes.
     pub(crate) fn add_to<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let text = match &self.folder {
+            Some(folder) if text.contains(GIT) => Cow::Owned(text.replace(GIT, &format!("{GIT}-C {folder} "))),
+            Some(_) | None => Cow::Borrowed(text),
+        };
+        match text {
+            Cow::Borrowed(text) => self.add_options(text),
+            Cow::Owned(text) => Cow::Owned(self.add_options(&text).into_owned()),
+        }
+    }
+
+    fn add_options<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.options.is_empty() || !text.contains(START) {
             return Cow::Borrowed(text);
         }
@@ -141,6 +163,18 @@ mod tests {
         check("`git config x \"macadam lockfile merge\"`", "`git config x \"macadam lockfile merge\"`");
         check("an open `macadam sync", "an open `macadam sync");
         assert_eq!(RepeatedOptions::default().add_to("`macadam sync`"), "`macadam sync`");
+    }
+
+    #[test]
+    fn a_proposed_command_of_git_is_for_the_projects_folder() {
+        let mut options = RepeatedOptions::default();
+        options.option("--manifest", "game/assets.toml");
+        options.folder("game");
+        assert_eq!(
+            options.add_to("`git checkout -- a.lock.toml`, or `macadam sync`, after `git -C .. status`"),
+            "`git -C game checkout -- a.lock.toml`, or `macadam sync --manifest game/assets.toml`, after `git -C game -C .. status`"
+        );
+        assert_eq!(options.add_to("a `.gitignore`"), "a `.gitignore`");
     }
 
     #[test]

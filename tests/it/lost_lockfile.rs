@@ -67,6 +67,7 @@ fn a_lockfile_that_head_has_holds_creates_until_it_is_back() {
     }
     // Staged or not, HEAD has it.
     machine.git(&["rm", "-q", "--cached", "assets.lock.toml"]);
+    let words = ["the commit that is checked out has it", "git checkout HEAD -- assets.lock.toml"];
     assert_eq!(held(&ci.json(&machine, &ONCE, 1), &words), all);
     machine.git(&["reset", "-q"]);
     assert_eq!(ci.creates(), 3);
@@ -338,6 +339,54 @@ fn head_is_read_however_git_keeps_it() {
     assert!(!machine.path.join("assets.lock.toml").exists());
     assert_eq!(held(&ci.json(&machine, &ONCE, 1), &["git sparse-checkout add"]).len(), 3);
     assert_eq!(ci.creates(), 3);
+}
+
+/// A person types what the hint says, where it was read.
+#[test]
+fn the_hint_about_a_missing_lockfile_brings_it_back() {
+    let (ci, author) = synced();
+    std::fs::create_dir(author.path.join("game")).unwrap();
+    author.git(&["mv", "assets.toml", "assets.lock.toml", "ui", "sword.rbxmx", "game"]);
+    push(&author, "in a folder");
+    type Lose<'a> = &'a dyn Fn(&Clone);
+    let deleted: Lose<'_> = &|machine| std::fs::remove_file(machine.path.join("game/assets.lock.toml")).unwrap();
+    let removed: Lose<'_> = &|machine| drop(machine.git(&["rm", "-q", "game/assets.lock.toml"]));
+    let committed: Lose<'_> = &|machine| {
+        machine.git(&["rm", "-q", "game/assets.lock.toml"]);
+        machine.git(&["commit", "-q", "-m", "oops"]);
+    };
+    let cone: Lose<'_> = &|machine| {
+        machine.git(&["sparse-checkout", "set", "--cone", "game/ui"]);
+        deleted(machine);
+    };
+    let patterns: Lose<'_> = &|machine| {
+        machine.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/game/assets.lock.toml"]);
+    };
+    let by_hand: Lose<'_> = &|machine| {
+        machine.git(&["update-index", "--skip-worktree", "game/assets.lock.toml"]);
+        deleted(machine);
+    };
+    let cases = [deleted, removed, committed, cone, patterns, by_hand];
+    let folders: [(&str, &[&str]); 3] = [("", &["--manifest", "game/assets.toml"]), ("game", &[]), ("game/ui", &[])];
+    for (at, lose) in cases.into_iter().enumerate() {
+        for (folder, options) in folders {
+            let machine = ci.machine();
+            lose(&machine);
+            let folder = machine.path.join(folder);
+            let mut command = ci.command(&machine, &[&["plan", "--json"], options].concat());
+            let ran = Ran::of(command.current_dir(&folder).output().unwrap()).expect(0);
+            let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+            let actions = document["actions"].as_array().unwrap();
+            let hint = actions.iter().find(|action| action["action"] == "hold").unwrap()["hint"].as_str().unwrap();
+            let typed = hint.split('`').nth(1).unwrap();
+            let words: Vec<&str> = typed.split(' ').collect();
+            let done = isolated(words[0], &folder).args(&words[1..]).output().unwrap();
+            let told = String::from_utf8_lossy(&done.stderr);
+            assert!(done.status.success(), "{at}: in {}: {typed}: {told}", folder.display());
+            assert!(machine.path.join("game/assets.lock.toml").exists(), "{at}: {typed}");
+            std::fs::remove_dir_all(&machine.path).unwrap();
+        }
+    }
 }
 
 /// Neither its file monitor, nor its hooks, nor its transports are run; nor does a variable lead

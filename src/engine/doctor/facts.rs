@@ -20,7 +20,7 @@ use crate::engine::workspace::snapshot::PlanPreview;
 use crate::engine::workspace::unfinished_merge::{self, UnfinishedMerge};
 use crate::files;
 use crate::model::address::Address;
-use crate::model::missing_lockfile::Lost;
+use crate::model::missing_lockfile::{Lost, WayBack};
 use crate::model::path::ProjectPath;
 use crate::model::shown::with_causes;
 use crate::plan::reason::hold::HoldReason;
@@ -238,7 +238,8 @@ pub(super) fn lockfile(project: &Project, remote: &str, preview: Option<&PlanPre
         });
         // Where the state knows everything, nothing is on hold. Git's part of one that it has is told below.
         let notes = preview.plan.notes.iter().filter_map(|note| match &note.kind {
-            NoteKind::LockfileLost(lost) if !matches!(lost, Lost::InHead { .. }) => Some(lost),
+            NoteKind::LockfileLost(Lost::InHead { way_back: WayBack::Index, .. }) => None,
+            NoteKind::LockfileLost(lost) => Some(lost),
             _ => None,
         });
         holds.chain(notes).next().map(|lost| (lost.to_string(), Some(lost.hint())))

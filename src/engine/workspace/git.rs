@@ -35,6 +35,7 @@ mod lfs_pointers;
 pub(crate) mod since;
 pub(crate) mod tracked;
 pub(crate) mod unpushed;
+pub(crate) mod way_back;
 mod work;
 
 pub(super) use incomplete::may_lack_history;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::engine::workspace::git::ask::{self, FileCommit, FileHistory, Versions};
 use crate::engine::workspace::git::commit_times::commit_times;
-use crate::engine::workspace::git::{self, at_commit};
+use crate::engine::workspace::git::{self, at_commit, way_back};
 use crate::engine::workspace::lost_entries::{content, lineage};
 use crate::engine::workspace::project::Project;
 use crate::model::ids::{AssetId, Creator};
@@ -47,7 +47,7 @@ fn in_git(project: &Project, remote: &str, others: &[OtherLockfile]) -> Result<I
     // Git denies a content that a partial clone lacks.
     let is_partial = git::is_partial_clone(&project.root)?;
     if head.has_file || is_partial && at_commit::has(&project.lockfile, &commit)? {
-        return Ok(InGit::Head { sparse: git::partial(&project.root).is_some() });
+        return Ok(InGit::Head(way_back::of(&project.lockfile)?));
     }
     let history = ask::history(&project.lockfile, &[&commit], before_removals)?;
     let creators = |bytes: &[u8]| creators(project, remote, bytes, others);
