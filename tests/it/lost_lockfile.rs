@@ -325,6 +325,23 @@ fn a_committed_removal_holds_creates_in_shallow_and_partial_clones() {
     assert_eq!(ci.creates(), 3);
 }
 
+/// Git names every merge as a part of a file's history, whether there ever was one or not.
+#[test]
+fn a_new_project_is_new_in_a_partial_clone_with_many_merges() {
+    let ci = Ci::new(1);
+    ci.hub_git(&["config", "uploadpack.allowFilter", "true"]);
+    let author = ci.machine();
+    for _ in 0..70 {
+        let tip = author.git(&["commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "of a branch"]);
+        let merge = ["commit-tree", "HEAD^{tree}", "-p", "HEAD", "-p", tip.trim(), "-m", "merged"];
+        author.git(&["reset", "-q", "--soft", author.git(&merge).trim()]);
+    }
+    author.git(&["push", "-q", "origin", "HEAD:main"]);
+    let machine = ci.hub.clone_partly("part", &["--filter=blob:none"]);
+    ci.run(&machine, &ONCE).expect(0);
+    assert_eq!(ci.creates(), 1);
+}
+
 /// Packed objects, a worktree of its own, and a sparse checkout.
 #[test]
 fn head_is_read_however_git_keeps_it() {

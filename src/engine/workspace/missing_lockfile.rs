@@ -49,13 +49,20 @@ fn in_git(project: &Project, remote: &str, others: &[OtherLockfile]) -> Result<I
     if head.has_file || is_partial && at_commit::has(&project.lockfile, &commit)? {
         return Ok(InGit::Head(way_back::of(&project.lockfile)?));
     }
+    let none = || -> Result<InGit, String> {
+        Ok(if git::last_commits(&project.root)?.is_empty() { InGit::No } else { InGit::Shallow })
+    };
+    // Every merge would be asked. A file that came and went was also changed by another commit.
+    if is_partial && !ask::was_changed(&project.lockfile, &commit)? {
+        return none();
+    }
     let history = ask::history(&project.lockfile, &[&commit], before_removals)?;
     let creators = |bytes: &[u8]| creators(project, remote, bytes, others);
     let removed = removed(project, &history, &commit, is_partial, creators)?;
     if !removed.is_empty() {
         return Ok(InGit::Removed(removed));
     }
-    Ok(if git::last_commits(&project.root)?.is_empty() { InGit::No } else { InGit::Shallow })
+    none()
 }
 
 /// Returns the names of the contents that a commit removed.
@@ -88,10 +95,6 @@ fn removed(
     is_partial: bool,
     creators: impl Fn(&[u8]) -> Option<Option<BTreeSet<Creator>>>,
 ) -> Result<Vec<RemovedLockfile>, String> {
-    // Every merge is among them; a file that came and went was also changed by another commit.
-    if history.commits.iter().all(|one| one.parents.len() > 1) {
-        return Ok(Vec::new());
-    }
     let (mut known, mut asked) = (BTreeMap::new(), 0);
     let mut has = |one: &FileCommit| match (&one.blob, known.get(&one.commit).copied()) {
         (Some(_), _) => Ok(true),

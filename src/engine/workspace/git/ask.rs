@@ -205,6 +205,17 @@ pub(crate) fn history(
     Ok(history)
 }
 
+/// Returns whether `commit`, or one before it that is no merge, changed `file`.
+///
+/// # Errors
+/// Returns why it is unknown: lower case, no full stop.
+pub(crate) fn was_changed(file: &Path, commit: &str) -> Result<bool, String> {
+    let Some(place) = CheckoutFile::of(file)? else { return Ok(false) };
+    let options = ["--literal-pathspecs", "rev-list", "--no-merges", "--full-history", "--max-count=1"];
+    let listed = place.ask(&[&options[..], &[commit, "--", &place.inside]].concat(), b"")?;
+    if listed.status.success() { Ok(!listed.raw.is_empty()) } else { Err(why(&listed)) }
+}
+
 /// Returns name and size of a content, from a line of `--batch-check`.
 fn blob(line: &str) -> Option<(&str, u64)> {
     let (name, size) = line.split_once(" blob ")?;
