@@ -100,7 +100,7 @@ fn never_named<'a>(
     if absent.is_empty() {
         return Ok(Vec::new());
     }
-    let all = |commits: &[ask::FileCommit]| commits.iter().filter_map(|commit| commit.blob.clone()).collect();
+    let all = |history: &ask::FileHistory| history.commits.iter().filter_map(|commit| commit.blob.clone()).collect();
     let history = ask::history(&project.manifest, &["HEAD"], all)?;
     let mut seen = BTreeSet::new();
     for blob in history.commits.iter().filter_map(|commit| commit.blob.as_ref()) {

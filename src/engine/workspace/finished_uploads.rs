@@ -77,8 +77,8 @@ pub(crate) fn find(project: &Project, remote: &str, in_question: &[UploadInQuest
 }
 
 /// Returns the names of the contents of all commits, those inside merged branches included.
-fn every_content(history: &[FileCommit]) -> BTreeSet<String> {
-    history.iter().filter_map(|commit| commit.blob.clone()).collect()
+fn every_content(history: &FileHistory) -> BTreeSet<String> {
+    history.commits.iter().filter_map(|commit| commit.blob.clone()).collect()
 }
 
 /// Every version of a lockfile.

@@ -63,9 +63,9 @@ impl LockfileCommits {
         }
         let Some(commit) = ask::versions(&project.lockfile)?.commit else { return Ok(Self::default()) };
         let versions = usize::try_from(READ / length.max(1)).unwrap_or(usize::MAX);
-        let newest = |all: &[FileCommit]| needed(all.get(..versions).unwrap_or(all), &commit);
+        let newest = |all: &FileHistory| needed(all, versions);
         let history = ask::history(&project.lockfile, &[&commit], newest)?;
-        let line: Vec<&FileCommit> = lineage(&history.commits, &commit).into_iter().map(|(found, _)| found).collect();
+        let line: Vec<&FileCommit> = lineage(&history).into_iter().map(|own| own.commit).collect();
         let last = git::last_commits(&project.root)?;
         let first = brought(&history, &line, &last);
         let times = commit_times(&project.lockfile, first.values().copied().collect::<BTreeSet<_>>().into_iter())?;

@@ -57,7 +57,7 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
         let history = versions
             .commit
             .as_ref()
-            .map(|commit| ask::history(&project.lockfile, &[commit], |all| needed(all, commit)));
+            .map(|commit| ask::history(&project.lockfile, &[commit], |all| needed(all, usize::MAX)));
         Ok(Some((versions, history.transpose()?.unwrap_or_default())))
     });
     let (versions, history) = match looked {
@@ -73,13 +73,10 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
     if now.as_deref() != Some(bytes) || git::head(&project.root) != at {
         return Compared::default();
     }
-    let Versions { commit, index, head } = versions;
-    let lacks = |commit: &String| {
-        let has = |commit: &str| at_commit::has(&project.lockfile, commit);
-        history.commits.iter().any(|one| one.blob.is_none())
-            && history_end(&history, commit, Some(bytes), &BTreeSet::new(), has) != Ok(None)
-    };
-    let lacks = commit.as_ref().is_some_and(lacks);
+    let Versions { commit: _, index, head } = versions;
+    let has = |commit: &str| at_commit::has(&project.lockfile, commit);
+    let lacks = history.commits.iter().any(|one| one.blob.is_none())
+        && history_end(&history, Some(bytes), &BTreeSet::new(), has) != Ok(None);
     if lacks && git::is_partial_clone(&project.root) == Ok(false) {
         let name = project.lockfile_name();
         tracing::warn!(
@@ -92,9 +89,7 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
     let uncommitted = index.iter().chain(&head).map(Vec::as_slice).filter(|version| *version != bytes);
     let mut others: Vec<(&[u8], VersionPlace)> =
         uncommitted.map(|version| (version, VersionPlace::CheckedOut)).collect();
-    if let Some(commit) = &commit {
-        others.extend(earlier(&history, commit, bytes).into_iter().map(|version| (version, VersionPlace::Earlier)));
-    }
+    others.extend(earlier(&history, bytes).into_iter().map(|version| (version, VersionPlace::Earlier)));
     let (lost, is_changed) = add_lost(project, remote, bytes, &others, ledger);
     Compared { lost, is_changed, at, failed: false }
 }
@@ -111,46 +106,66 @@ fn settled_versions(file: &Path) -> Result<Option<Versions>, String> {
     Ok(Some(again).filter(|again| *again == versions))
 }
 
+/// A commit of the branch itself whose lockfile counts.
+#[derive(Debug)]
+pub(super) struct OwnCommit<'a> {
+    /// The commit.
+    pub commit: &'a FileCommit,
+    /// The next earlier commits.
+    parents: Vec<&'a FileCommit>,
+    /// Those of them that aren't of the branch itself: it merged them.
+    merged: Vec<&'a FileCommit>,
+}
+
 /// Returns the commits of a history whose lockfiles count, the newest first: those of the branch
-/// itself, from `commit` back along the first parents, and what each merge brought in.
+/// itself, back along the first parents, each with what it merged.
 ///
 /// What happened inside a branch that was merged doesn't count: a pull request whose commits add
 /// lines and remove them again has no line in what a person reviews.
-pub(super) fn lineage<'a>(history: &'a [FileCommit], commit: &str) -> Vec<(&'a FileCommit, Vec<&'a FileCommit>)> {
-    let commits: BTreeMap<&str, &FileCommit> = history.iter().map(|commit| (commit.commit.as_str(), commit)).collect();
-    // The checked-out commit itself is not in the history if it didn't change the file.
-    let mut next = commits.get(commit).copied().or(history.first());
-    let mut line = Vec::new();
-    while let Some(found) = next {
-        let parents: Vec<&FileCommit> =
-            found.parents.iter().filter_map(|name| commits.get(name.as_str())).copied().collect();
-        let first = found.parents.first().and_then(|name| commits.get(name.as_str()));
-        next = first.copied().filter(|_| line.len() < history.len());
-        line.push((found, parents));
-    }
-    line
+pub(super) fn lineage(history: &FileHistory) -> Vec<OwnCommit<'_>> {
+    let commits = by_name(history);
+    let own: BTreeSet<&String> = history.line.iter().collect();
+    let line = history.line.iter().filter_map(|name| commits.get(name.as_str()).copied());
+    line.map(|commit| {
+        let parents: Vec<&FileCommit> = parents(commit, &commits).collect();
+        let merged = parents.iter().copied().filter(|parent| !own.contains(&parent.commit)).collect();
+        OwnCommit { commit, parents, merged }
+    })
+    .collect()
 }
 
-/// Returns the names of the contents that [`earlier`] needs.
-pub(crate) fn needed(history: &[FileCommit], commit: &str) -> BTreeSet<String> {
-    let line = lineage(history, commit).into_iter();
-    line.flat_map(|(found, parents)| std::iter::once(found).chain(parents)).filter_map(|one| one.blob.clone()).collect()
+/// Returns the commits of a history by their names.
+pub(super) fn by_name(history: &FileHistory) -> BTreeMap<&str, &FileCommit> {
+    history.commits.iter().map(|commit| (commit.commit.as_str(), commit)).collect()
 }
 
-/// Returns the earlier versions of the lockfile that led to `commit`, the newest first. `here` is the
-/// one on disk.
+/// Returns the next earlier commits.
+pub(super) fn parents<'a>(
+    commit: &FileCommit,
+    commits: &BTreeMap<&str, &'a FileCommit>,
+) -> impl Iterator<Item = &'a FileCommit> {
+    commit.parents.iter().filter_map(|name| commits.get(name.as_str()).copied())
+}
+
+/// Returns the names of the contents that [`earlier`] needs, of at most so many commits of the branch.
+pub(crate) fn needed(history: &FileHistory, newest: usize) -> BTreeSet<String> {
+    let line = lineage(history).into_iter().take(newest);
+    line.flat_map(|own| std::iter::once(own.commit).chain(own.merged)).filter_map(|one| one.blob.clone()).collect()
+}
+
+/// Returns the earlier versions of the lockfile, the newest first. `here` is the one on disk.
 ///
 /// A commit that put a lockfile in its place with none of its assets began a new one on purpose, and
 /// so did one that deleted it, if the next one has none of its assets: nothing before it counts.
-fn earlier<'a>(history: &'a FileHistory, commit: &str, here: &'a [u8]) -> Vec<&'a [u8]> {
+fn earlier<'a>(history: &'a FileHistory, here: &'a [u8]) -> Vec<&'a [u8]> {
     let mut versions = Vec::new();
     let mut beginning = Beginning::before(history, Some(here));
-    for (found, parents) in lineage(&history.commits, commit) {
-        versions.extend(content(history, found));
-        if beginning.is(found, &parents) {
+    for own in lineage(history) {
+        versions.extend(content(history, own.commit));
+        if beginning.is(&own) {
             break;
         }
-        versions.extend(parents.iter().skip(1).filter_map(|commit| content(history, commit)));
+        versions.extend(own.merged.iter().filter_map(|commit| content(history, commit)));
     }
     versions
 }
@@ -168,10 +183,10 @@ impl<'a> Beginning<'a> {
     }
 
     /// Returns whether nothing before the next commit counts.
-    fn is(&mut self, found: &FileCommit, parents: &[&FileCommit]) -> bool {
-        let new = content(self.history, found);
+    fn is(&mut self, own: &OwnCommit<'_>) -> bool {
+        let new = content(self.history, own.commit);
         self.newer = new.filter(|new| !assets(new).is_empty()).or(self.newer);
-        let [parent] = parents else { return false };
+        let [parent] = own.parents[..] else { return false };
         let Some(old) = content(self.history, parent) else { return false };
         new.or(self.newer).is_none_or(|new| is_another(old, new))
     }
@@ -190,20 +205,19 @@ pub(crate) enum HistoryEnd {
     NoContent(String),
 }
 
-/// Returns the commit at which the history that leads to `commit` ends though earlier lockfiles
-/// count; `None` if all that count are here. `here` is the lockfile on disk, `last` are the commits at
-/// which a shallow clone ends, and `has` says whether a commit has a lockfile.
+/// Returns the commit at which a history ends though earlier lockfiles count; `None` if all that count
+/// are here. `here` is the lockfile on disk, `last` are the commits at which a shallow clone ends, and
+/// `has` says whether a commit has a lockfile.
 pub(crate) fn history_end(
     history: &FileHistory,
-    commit: &str,
     here: Option<&[u8]>,
     last: &BTreeSet<String>,
     has: impl Fn(&str) -> Result<bool, String>,
 ) -> Result<Option<HistoryEnd>, String> {
     let mut beginning = Beginning::before(history, here);
-    for (found, parents) in lineage(&history.commits, commit) {
-        let merged = if parents.len() > 1 { parents.as_slice() } else { &[] };
-        for one in [found].iter().chain(merged) {
+    for own in lineage(history) {
+        let found = own.commit;
+        for one in [found].iter().chain(&own.merged) {
             if one.blob.is_none() && has(&one.commit)? {
                 return Ok(Some(HistoryEnd::NoContent(found.commit.clone())));
             }
@@ -211,7 +225,7 @@ pub(crate) fn history_end(
         if last.contains(&found.commit) {
             return Ok(Some(HistoryEnd::NoEarlierCommit(found.commit.clone())));
         }
-        if beginning.is(found, &parents) {
+        if beginning.is(&own) {
             break;
         }
     }
@@ -347,20 +361,25 @@ mod tests {
             let parents = parents.iter().map(|name| (*name).to_owned()).collect();
             history.commits.push(FileCommit { commit: (*name).to_owned(), parents, blob });
         }
+        let mut next = commits.first().map(|(name, ..)| (*name).to_owned());
+        while let Some(found) = history.commits.iter().find(|one| Some(&one.commit) == next.as_ref()) {
+            history.line.push(found.commit.clone());
+            next = found.parents.first().cloned();
+        }
         history
     }
 
     /// The assets that earlier versions have, from the newest commit on; the one on disk is the newest.
     #[track_caller]
-    fn check(commits: &[(&str, &[&str], &[u32])], head: &str, expected: &[&str]) {
+    fn check(commits: &[(&str, &[&str], &[u32])], expected: &[&str]) {
         let history = history(commits);
         let here = history.commits.first().and_then(|newest| content(&history, newest)).unwrap_or_default().to_vec();
-        check_here(&history, head, &here, expected);
+        check_here(&history, &here, expected);
     }
 
     #[track_caller]
-    fn check_here(history: &FileHistory, head: &str, here: &[u8], expected: &[&str]) {
-        let versions = earlier(history, head, here);
+    fn check_here(history: &FileHistory, here: &[u8], expected: &[&str]) {
+        let versions = earlier(history, here);
         let found: BTreeSet<&[u8]> = versions.into_iter().flat_map(assets).collect();
         let expected: BTreeSet<&[u8]> = expected.iter().map(|asset| asset.as_bytes()).collect();
         assert_eq!(found, expected, "{history:?}");
@@ -375,14 +394,12 @@ mod tests {
             ("a", &["o"], &[1, 2]),
             ("o", &[], &[1]),
         ];
-        check(merged, "m", &["1", "2", "3", "4"]);
-        // The checked-out commit changed other files.
-        check(merged, "later", &["1", "2", "3", "4"]);
+        check(merged, &["1", "2", "3", "4"]);
         // The first version of a lockfile was made on both sides.
-        check(&[("m", &["a", "b"], &[1]), ("b", &[], &[2]), ("a", &[], &[1])], "m", &["1", "2"]);
+        check(&[("m", &["a", "b"], &[1]), ("b", &[], &[2]), ("a", &[], &[1])], &["1", "2"]);
         // A shallow clone, whose last commit has parents that it doesn't have.
-        check(&[("a", &["gone"], &[1])], "a", &["1"]);
-        check(&[], "a", &[]);
+        check(&[("a", &["gone"], &[1])], &["1"]);
+        check(&[], &[]);
     }
 
     /// A pull request planted an asset in one commit and took it out in the next.
@@ -395,23 +412,34 @@ mod tests {
             ("a", &["o"], &[1, 2]),
             ("o", &[], &[1]),
         ];
-        check(merged, "m", &["1", "2"]);
-        assert!(!needed(&history(merged).commits, "m").contains("planted"), "it isn't even read");
+        check(merged, &["1", "2"]);
+        assert!(!needed(&history(merged), usize::MAX).contains("planted"), "it isn't even read");
+    }
+
+    /// Git leaves out the side of a merge that has no commit of the file.
+    #[test]
+    fn what_happened_inside_the_merged_branch_that_brought_the_lockfile_does_not_count() {
+        let mut merged =
+            history(&[("m", &["clean"], &[1]), ("clean", &["planted"], &[1]), ("planted", &[], &[1, 666])]);
+        merged.line.truncate(1);
+        let here = merged.contents["m"].clone();
+        check_here(&merged, &here, &["1"]);
+        assert!(!needed(&merged, usize::MAX).contains("planted"), "it isn't even read");
     }
 
     #[test]
     fn nothing_counts_from_before_a_lockfile_that_was_begun_anew() {
-        check(&[("b", &["a"], &[2]), ("a", &[], &[1])], "b", &["2"]);
-        check(&[("c", &["b"], &[2]), ("b", &["a"], &[]), ("a", &[], &[1])], "c", &["2"]);
+        check(&[("b", &["a"], &[2]), ("a", &[], &[1])], &["2"]);
+        check(&[("c", &["b"], &[2]), ("b", &["a"], &[]), ("a", &[], &[1])], &["2"]);
         // An earlier one that was put in place isn't new.
-        check(&[("b", &["a"], &[1]), ("a", &[], &[1, 2])], "b", &["1", "2"]);
+        check(&[("b", &["a"], &[1]), ("a", &[], &[1, 2])], &["1", "2"]);
         // The first version of a new one had no assets yet.
         let begun = b"version = 1\n".to_vec();
         let mut history = history(&[("d", &["c"], &[2]), ("c", &["b"], &[9]), ("b", &["a"], &[]), ("a", &[], &[1])]);
         history.contents.insert("c".to_owned(), begun.clone());
-        check_here(&history, "d", &history.contents["d"], &["2"]);
+        check_here(&history, &history.contents["d"], &["2"]);
         history.commits.remove(0);
-        check_here(&history, "c", &begun, &[]);
+        check_here(&history, &begun, &[]);
     }
 
     /// A deletion that was undone, with the version before it or an earlier one, is none.
@@ -425,12 +453,12 @@ mod tests {
             ("a", &["o"], &[1, 2]),
             ("o", &[], &[1]),
         ];
-        check(merged, "back", &["1", "2", "3"]);
-        check(&[("c", &["b"], &[1]), ("b", &["a"], &[]), ("a", &[], &[1, 2])], "c", &["1", "2"]);
+        check(merged, &["1", "2", "3"]);
+        check(&[("c", &["b"], &[1]), ("b", &["a"], &[]), ("a", &[], &[1, 2])], &["1", "2"]);
         // It is back, but in no commit yet.
         let history = history(&merged[1..]);
-        check_here(&history, "gone", &history.contents["a"], &["1", "2", "3"]);
-        check_here(&history, "gone", b"  { asset_id = 7 },\n", &[]);
+        check_here(&history, &history.contents["a"], &["1", "2", "3"]);
+        check_here(&history, b"  { asset_id = 7 },\n", &[]);
     }
 
     #[test]

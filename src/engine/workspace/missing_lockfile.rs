@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::engine::workspace::git::ask::{self, FileCommit, FileHistory, Versions};
 use crate::engine::workspace::git::commit_times::commit_times;
 use crate::engine::workspace::git::{self, at_commit, way_back};
-use crate::engine::workspace::lost_entries::{content, lineage};
+use crate::engine::workspace::lost_entries::{by_name, content, parents};
 use crate::engine::workspace::project::Project;
 use crate::model::ids::{AssetId, Creator};
 use crate::model::missing_lockfile::{InGit, MissingLockfile, OtherLockfile, RemovedLockfile};
@@ -58,7 +58,7 @@ fn in_git(project: &Project, remote: &str, others: &[OtherLockfile]) -> Result<I
     }
     let history = ask::history(&project.lockfile, &[&commit], before_removals)?;
     let creators = |bytes: &[u8]| creators(project, remote, bytes, others);
-    let removed = removed(project, &history, &commit, is_partial, creators)?;
+    let removed = removed(project, &history, is_partial, creators)?;
     if !removed.is_empty() {
         return Ok(InGit::Removed(removed));
     }
@@ -66,36 +66,27 @@ fn in_git(project: &Project, remote: &str, others: &[OtherLockfile]) -> Result<I
 }
 
 /// Returns the names of the contents that a commit removed.
-fn before_removals(history: &[FileCommit]) -> BTreeSet<String> {
+fn before_removals(history: &FileHistory) -> BTreeSet<String> {
     let commits = by_name(history);
-    let removed = history.iter().filter(|found| found.blob.is_none());
+    let removed = history.commits.iter().filter(|found| found.blob.is_none());
     removed.flat_map(|found| parents(found, &commits)).filter_map(|parent| parent.blob.clone()).collect()
 }
 
-fn by_name(history: &[FileCommit]) -> BTreeMap<&str, &FileCommit> {
-    history.iter().map(|commit| (commit.commit.as_str(), commit)).collect()
-}
-
-fn parents<'a>(found: &FileCommit, commits: &BTreeMap<&str, &'a FileCommit>) -> impl Iterator<Item = &'a FileCommit> {
-    found.parents.iter().filter_map(|name| commits.get(name.as_str()).copied())
-}
-
-/// Returns the lockfiles that commits before `commit` removed, of those that say something: `creators`
+/// Returns the lockfiles that commits of `history` removed, of those that say something: `creators`
 /// returns `None` for the others. Each set of owners is there once. Those that the branch itself removed
 /// come first, then those that were removed inside a merged branch, the newest first. Nothing follows
 /// one whose owners are unknown.
 ///
 /// A removal inside a merged branch counts too, though no entry is taken back from there
-/// ([`lineage`]): the assets exist, and a lockfile that a pull request planted there only has Macadam
+/// (`lost_entries`): the assets exist, and a lockfile that a pull request planted there only has Macadam
 /// wait for a person.
 fn removed(
     project: &Project,
     history: &FileHistory,
-    commit: &str,
     is_partial: bool,
     creators: impl Fn(&[u8]) -> Option<Option<BTreeSet<Creator>>>,
 ) -> Result<Vec<RemovedLockfile>, String> {
-    let (mut known, mut asked) = (BTreeMap::new(), 0);
+    let (mut known, mut asked): (BTreeMap<String, bool>, usize) = (BTreeMap::new(), 0);
     let mut has = |one: &FileCommit| match (&one.blob, known.get(&one.commit).copied()) {
         (Some(_), _) => Ok(true),
         (None, _) if !is_partial => Ok(false),
@@ -108,13 +99,13 @@ fn removed(
             Ok(has)
         }
     };
-    let line: Vec<&FileCommit> = lineage(&history.commits, commit).into_iter().map(|(found, _)| found).collect();
-    let is_own: BTreeSet<&str> = line.iter().map(|found| found.commit.as_str()).collect();
-    let others = history.commits.iter().filter(|found| !is_own.contains(found.commit.as_str()));
-    let commits = by_name(&history.commits);
+    let commits = by_name(history);
+    let own: BTreeSet<&String> = history.line.iter().collect();
+    let line = history.line.iter().filter_map(|name| commits.get(name.as_str()).copied());
+    let others = history.commits.iter().filter(|found| !own.contains(&found.commit));
     let shown = |one: &FileCommit| one.commit.get(..SHOWN).unwrap_or(&one.commit).to_owned();
     let mut all: Vec<RemovedLockfile> = Vec::new();
-    for found in line.iter().copied().chain(others) {
+    for found in line.chain(others) {
         if has(found)? {
             continue;
         }
@@ -126,7 +117,7 @@ fn removed(
             let Some(creators) = found_creators.filter(|new| all.iter().all(|one| one.creators != *new)) else {
                 continue;
             };
-            let is_merged = !is_own.contains(found.commit.as_str());
+            let is_merged = !own.contains(&found.commit);
             let is_last = creators.is_none();
             all.push(RemovedLockfile { commit: shown(found), before: shown(parent), is_merged, creators });
             if is_last {
@@ -181,8 +172,8 @@ fn had_before(project: &Project, bytes: &[u8], lost_since: Timestamp) -> Result<
     }
     let history = ask::history(&project.lockfile, &[&commit], |_| BTreeSet::new())?;
     // The newest one has what the checked-out commit has.
-    let line = lineage(&history.commits, &commit);
-    let Some(blob) = line.first().and_then(|(newest, _)| newest.blob.as_ref()) else { return Ok(false) };
+    let newest = history.line.first().and_then(|name| history.commits.iter().find(|one| one.commit == *name));
+    let Some(blob) = newest.and_then(|newest| newest.blob.as_ref()) else { return Ok(false) };
     let same = history.commits.iter().filter(|one| one.blob.as_ref() == Some(blob));
     let times = commit_times(&project.lockfile, same.map(|one| one.commit.as_str()))?;
     // Commits have whole seconds.

@@ -35,10 +35,10 @@ fn ask_git(project: &Project, desired: &Desired) -> Result<Option<UnseenHistory>
         return Ok(None);
     }
     let Some(commit) = ask::versions(&project.lockfile)?.commit else { return Ok(None) };
-    let history = ask::history(&project.lockfile, &[&commit], |all| lost_entries::needed(all, &commit))?;
+    let history = ask::history(&project.lockfile, &[&commit], |all| lost_entries::needed(all, usize::MAX))?;
     let has = |commit: &str| at_commit::has(&project.lockfile, commit);
     let here = lockfile::read(&project.lockfile).ok().flatten();
-    let (gap, from) = match lost_entries::history_end(&history, &commit, here.as_deref(), &last, has)? {
+    let (gap, from) = match lost_entries::history_end(&history, here.as_deref(), &last, has)? {
         Some(HistoryEnd::NoEarlierCommit(from)) => (HistoryGap::Shallow, from),
         Some(HistoryEnd::NoContent(from)) => (HistoryGap::Partial { lockfile: project.lockfile_name() }, from),
         None => return Ok(None),

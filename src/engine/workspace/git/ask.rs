@@ -35,7 +35,7 @@ const LIST: u64 = 4 << 20;
 /// The number of different contents of a file's history that are read.
 const VERSIONS: usize = 512;
 
-/// The limit for all of them, in bytes.
+/// The limit for all of them, and for the names of all commits of a branch, in bytes.
 const HISTORY: u64 = 64 << 20;
 
 /// The variables that git inherits: the paths of programs and of the user's configuration (which
@@ -151,7 +151,8 @@ pub(crate) struct FileCommit {
     /// Its name.
     pub commit: String,
     /// The next earlier commits of this history. None for the first one, and for the last one that
-    /// a shallow clone has.
+    /// a shallow clone has. A side of a merge that has none is left out, so the first of them may be of
+    /// a branch that was merged: see [`FileHistory::line`].
     pub parents: Vec<String>,
     /// The name of the file's content; `None` if it has no such file.
     pub blob: Option<String>,
@@ -162,6 +163,9 @@ pub(crate) struct FileCommit {
 pub(crate) struct FileHistory {
     /// The commits, the newest first. All sides of every merge are included.
     pub commits: Vec<FileCommit>,
+    /// The names of those that are on the first parents' line of the first commit that was selected, the
+    /// newest first.
+    pub line: Vec<String>,
     /// The contents by their names. The oldest may be absent from a long history.
     pub contents: BTreeMap<String, Vec<u8>>,
 }
@@ -174,7 +178,7 @@ pub(crate) struct FileHistory {
 pub(crate) fn history(
     file: &Path,
     from: &[&str],
-    needed: impl FnOnce(&[FileCommit]) -> BTreeSet<String>,
+    needed: impl FnOnce(&FileHistory) -> BTreeSet<String>,
 ) -> Result<FileHistory, String> {
     let Some(place) = CheckoutFile::of(file)? else { return Ok(FileHistory::default()) };
     // Without `--full-history`, git follows only the side of a merge that has the same content.
@@ -200,7 +204,14 @@ pub(crate) fn history(
         let blob = blob.map(|(name, _)| name.to_owned());
         history.commits.push(FileCommit { commit, parents: names.collect(), blob });
     }
-    let needed = needed(&history.commits);
+    let known: BTreeSet<&str> = commits.iter().filter_map(|names| names.first().copied()).collect();
+    let line = ["rev-list", "--first-parent", from.first().copied().unwrap_or("HEAD")];
+    let line = place.ask_for(&line, b"", HISTORY)?;
+    if !line.status.success() {
+        return Err(why(&line));
+    }
+    history.line = line.said()?.lines().filter(|commit| known.contains(commit)).map(str::to_owned).collect();
+    let needed = needed(&history);
     history.contents = place.contents(blobs.into_iter().flatten().filter(|(name, _)| needed.contains(*name)))?;
     Ok(history)
 }
