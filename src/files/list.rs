@@ -6,7 +6,6 @@ use std::path::Path;
 
 use super::open::{Root, is_guarded};
 use crate::model::path::ProjectPath;
-use crate::platform::own_file;
 
 /// The files below a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,7 +28,9 @@ pub(crate) fn list(root: &Path, folder: &str) -> Listed {
         }
     };
     let folder = folder.trim_matches('/');
-    if !is_inside(&root, folder) {
+    // Neither `..` nor a link leads out of the project, or into a folder of git's or Macadam's own.
+    let is_path = folder.is_empty() || ProjectPath::new(folder).is_ok();
+    if !is_path || !matches!(root.resolve(&root.join(folder)), Ok(Ok(_))) {
         return listed;
     }
     let mut open = vec![folder.to_owned()];
@@ -44,13 +45,6 @@ pub(crate) fn list(root: &Path, folder: &str) -> Listed {
     }
     listed.files.sort();
     listed
-}
-
-/// Returns whether a folder lies in the project: neither `..` nor a link leads out of it.
-fn is_inside(root: &Root, folder: &str) -> bool {
-    let is_path = folder.is_empty() || ProjectPath::new(folder).is_ok();
-    let place = |folder: &str| own_file::resolved(&root.join(folder));
-    is_path && matches!((place(folder), place("")), (Ok(place), Ok(top)) if place.starts_with(&top))
 }
 
 fn read(entries: ReadDir, folder: &str, open: &mut Vec<String>, listed: &mut Listed) {
@@ -99,6 +93,7 @@ mod tests {
         };
         assert_eq!(names("a"), ["a/.c/d.png", "a/b.png"]);
         assert_eq!(names(""), ["a/.c/d.png", "a/b.png", "g.png"]);
+        assert_eq!(names("a/.git"), [""; 0]);
         assert_eq!(names("nowhere"), [""; 0]);
         assert_eq!(names("g.png"), [""; 0]);
     }
