@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sha2::{Digest as _, Sha256};
 
 use super::open::{Root, open};
+use super::share::threads;
 use crate::model::file::{FileProblem, FileProblemKind};
 use crate::model::foreign_hash::{FileHashes, HashKind};
 use crate::model::ids::ContentHash;
@@ -18,7 +19,7 @@ use crate::model::path::ProjectPath;
 const BUFFER: usize = 256 * 1024;
 
 /// Reads each of `paths` below `root` once, and returns Macadam's hash and one of `kind` of the
-/// same bytes, or why the file can't be read. Uses all cores.
+/// same bytes, or why the file can't be read. Uses several cores.
 pub(crate) fn foreign_hashes(
     root: &Path,
     paths: &[ProjectPath],
@@ -40,7 +41,7 @@ pub(crate) fn foreign_hashes(
             found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(path.clone(), hashes);
         }
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len());
+    let threads = threads(paths.len());
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
