@@ -5,7 +5,7 @@
 //! as links. But nothing is waited for, so a FIFO is refused, `<(…)` of a shell included.
 #![expect(clippy::disallowed_methods, reason = "this module reads the environment")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::env_file::{self, ENV_FILE, EnvFileError, KEY_VARIABLE, MAX_KEY_BYTES, NearMiss, TOKEN_VARIABLE};
 use super::exit::{CommandFailure, Exit};
@@ -34,6 +34,17 @@ pub(super) fn exposed_env_file(project: &Project) -> Option<(&'static str, &'sta
     (has_key && tracking(&path) == Ok(Some(Tracking::Untracked))).then_some((NOT_IGNORED, IGNORE_IT))
 }
 
+/// The file of the systemd credential, if there is one.
+fn systemd_file() -> Option<PathBuf> {
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY")?;
+    Some(Path::new(&folder).join(CREDENTIAL_NAME)).filter(|file| file.exists())
+}
+
+/// Whether a variable has a value.
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|text| !text.to_string_lossy().trim().is_empty())
+}
+
 /// Returns how to give a running service another key, by where it finds the one that it has.
 pub(super) fn how_to_change(file: Option<&Path>, project: &Project) -> String {
     let reload = if cfg!(unix) {
@@ -43,14 +54,10 @@ pub(super) fn how_to_change(file: Option<&Path>, project: &Project) -> String {
     } else {
         "; Macadam reads it again at the next full scan (`--interval`), and goes on by itself".to_owned()
     };
-    let is_set =
-        |variable: &str| std::env::var_os(variable).is_some_and(|text| !text.to_string_lossy().trim().is_empty());
-    let in_systemd = std::env::var_os("CREDENTIALS_DIRECTORY")
-        .is_some_and(|folder| Path::new(&folder).join(CREDENTIAL_NAME).exists());
     if let Some(file) = file {
         return format!("write the new key into {}{reload}", name_of(file).0);
     }
-    if in_systemd {
+    if systemd_file().is_some() {
         return format!("replace the credential {CREDENTIAL_NAME}, then restart the unit: `systemctl restart macadam`");
     }
     for variable in [KEY_VARIABLE, TOKEN_VARIABLE] {
@@ -66,11 +73,7 @@ pub(super) fn how_to_change(file: Option<&Path>, project: &Project) -> String {
 /// # Errors
 /// When the credential that it found can't be used.
 pub(super) fn find_any(file: Option<&Path>, project: &Project) -> Result<Option<Credential>, CommandFailure> {
-    let is_set =
-        |variable: &str| std::env::var_os(variable).is_some_and(|text| !text.to_string_lossy().trim().is_empty());
-    let in_systemd = std::env::var_os("CREDENTIALS_DIRECTORY")
-        .is_some_and(|folder| Path::new(&folder).join(CREDENTIAL_NAME).exists());
-    if file.is_some() || in_systemd || is_set(KEY_VARIABLE) || is_set(TOKEN_VARIABLE) {
+    if file.is_some() || systemd_file().is_some() || is_set(KEY_VARIABLE) || is_set(TOKEN_VARIABLE) {
         return find(file, project).map(Some);
     }
     of_env_file(&project.root.join(ENV_FILE)).map(|found| found.map(|(credential, _)| credential))
@@ -84,11 +87,8 @@ pub(super) fn find(file: Option<&Path>, project: &Project) -> Result<Credential,
     if let Some(path) = file {
         return read(path);
     }
-    if let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") {
-        let path = Path::new(&folder).join(CREDENTIAL_NAME);
-        if path.exists() {
-            return read(&path);
-        }
+    if let Some(path) = systemd_file() {
+        return read(&path);
     }
     let from = |variable: &str, make: fn(&str) -> Result<Credential, CredentialError>| {
         let text = std::env::var(variable).ok().filter(|text| !text.trim().is_empty())?;
