@@ -4,10 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::open::{Root, is_guarded};
+use super::open::Root;
 use super::share::do_each;
 use crate::model::file::Fingerprint;
-use crate::model::path::ProjectPath;
+use crate::model::path::{ProjectPath, is_guarded};
 use crate::platform::below::FilesBelow;
 use crate::platform::fingerprint;
 

@@ -4,8 +4,8 @@
 use std::fs::ReadDir;
 use std::path::Path;
 
-use super::open::{Root, is_guarded};
-use crate::model::path::ProjectPath;
+use super::open::Root;
+use crate::model::path::{ProjectPath, is_guarded};
 
 /// The files below a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use super::open::{Root, is_guarded};
+use super::open::Root;
 use super::pattern::PatternPart;
 use super::walk::Globs;
 use crate::model::desired::FileSelection;
-use crate::model::path::ProjectPath;
+use crate::model::path::{ProjectPath, is_guarded};
 
 /// What globs find in one folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

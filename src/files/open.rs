@@ -16,19 +16,10 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::similar::{Listings, folded};
 use crate::model::file::{FileProblem, FileProblemKind, Fingerprint};
-use crate::model::path::ProjectPath;
+use crate::model::path::{ProjectPath, is_guarded};
 use crate::platform::below::FilesBelow;
 use crate::platform::fingerprint;
 use crate::platform::own_file::{self, How, PathRefusal};
-
-/// Folders that contain no assets, at any depth: git's own and Macadam's.
-const GUARDED: [&str; 2] = [".git", ".macadam"];
-
-/// Returns whether a folder of this name is never entered. Case doesn't count, since some file
-/// systems ignore it.
-pub(super) fn is_guarded(name: &str) -> bool {
-    GUARDED.iter().any(|guarded| name.eq_ignore_ascii_case(guarded))
-}
 
 /// Why a file of the project could not be opened.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::fingerprints::{fingerprints, folder_and_name};
-use super::open::{Root, is_guarded};
+use super::open::Root;
 use super::pattern::PatternPart;
 use super::scan::is_unchanged_since;
 use super::share::do_all;
@@ -23,7 +23,7 @@ use super::tree_parts::{InFolder, PART, Part, PartName, PartPlace, TreeParts, na
 use super::walk::{Globs, Walk, walk};
 use crate::model::desired::FileSelection;
 use crate::model::file::{CachedFile, FileCache, Fingerprint};
-use crate::model::path::ProjectPath;
+use crate::model::path::{ProjectPath, is_guarded};
 use crate::platform::fingerprint;
 
 /// The digest of a walk and of the fingerprint of each file.

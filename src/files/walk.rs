@@ -12,12 +12,12 @@ use std::fs::DirEntry;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::open::{Barred, Root, is_guarded, remedy};
+use super::open::{Barred, Root, remedy};
 use super::pattern::{Pattern, PatternPart, PatternRole, PatternStates};
 use super::share::do_all;
 use crate::model::desired::{FileSelection, GlobPattern};
 use crate::model::file::{FileProblem, FileProblemKind};
-use crate::model::path::ProjectPath;
+use crate::model::path::{ProjectPath, is_guarded};
 
 /// The files that the manifest names, and everything that kept the list from being complete.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -14,7 +14,7 @@ use super::read::{KeyValue, TableReader};
 use super::suggest::either;
 use crate::model::identifier::{identifier_of, is_identifier};
 use crate::model::output::{Language, MissingAsset, Output, OutputStyle, TypeWidth, ValueForm};
-use crate::model::path::ProjectPath;
+use crate::model::path::{ProjectPath, is_guarded};
 
 pub(super) const STYLES: [(&str, OutputStyle); 2] = [("flat", OutputStyle::Flat), ("nested", OutputStyle::Nested)];
 pub(super) const VALUES: [(&str, ValueForm); 3] =
@@ -25,9 +25,6 @@ pub(super) const MISSING: [(&str, MissingAsset); 3] =
 
 /// A longer name helps nobody.
 const MAX_NAME: usize = 100;
-
-/// Folders in which only git and Macadam write.
-const GUARDED: [&str; 2] = [".git", ".macadam"];
 
 /// All outputs, and the places of what they include.
 #[derive(Debug, Clone, Default)]
@@ -172,7 +169,7 @@ fn open(path: ProjectPath, place: &Range<usize>, taken: &Taken<'_>, report: &mut
         report.add(fault.also(span, "the asset's path").hint("write the output elsewhere"));
         return None;
     }
-    if let Some(folder) = written.split('/').find(|part| GUARDED.contains(&part.to_ascii_lowercase().as_str())) {
+    if let Some(folder) = written.split('/').find(|part| is_guarded(part)) {
         let fault = fault(format!("no output can be written into a {} folder", shown(folder)));
         report.add(fault.hint("write it where the game's code is"));
         return None;

@@ -19,6 +19,12 @@ pub(crate) fn composed(name: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether a folder of this name is git's own or Macadam's. It contains no assets and no outputs, at
+/// any depth. Case doesn't count, since some file systems ignore it.
+pub(crate) fn is_guarded(name: &str) -> bool {
+    [".git", ".macadam"].iter().any(|guarded| name.eq_ignore_ascii_case(guarded))
+}
+
 /// A path relative to the manifest's folder, with `/` between its parts on every system. It stays
 /// inside that folder.
 ///

@@ -10,11 +10,11 @@ use std::fs::{DirEntry, Metadata};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
-use crate::files::open::{Root, is_guarded};
+use crate::files::open::Root;
 use crate::files::pattern::PatternPart;
 use crate::files::walk::{self, Globs};
 use crate::model::desired::FileSelection;
-use crate::model::path::{ProjectPath, composed};
+use crate::model::path::{ProjectPath, composed, is_guarded};
 
 /// The files that the manifest names, ready to match.
 pub(super) struct Wanted {

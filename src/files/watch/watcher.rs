@@ -22,8 +22,9 @@ use super::targets::{Meaning, Meanings};
 use super::watched_folders::{Armed, Map, Wanted, WatchPlace, survey};
 use super::{Degraded, Rescan, WatchTargets};
 use crate::files::debounce::ChangeKind;
-use crate::files::open::{Root, is_guarded};
+use crate::files::open::Root;
 use crate::model::file::Fingerprint;
+use crate::model::path::is_guarded;
 use crate::platform::{fingerprint, mount};
 
 /// Whether the system can watch a folder with all that is below it.
