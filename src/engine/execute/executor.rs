@@ -118,6 +118,7 @@ impl Runner for Executor {
     async fn run(&self, step: &Step) -> Outcome {
         let mut due = step.not_before;
         let mut last = None;
+        let mut tries = 0_u32;
         loop {
             self.tell_of_the_wait(step, due, last.is_some());
             if !self.wait_until(due).await {
@@ -140,7 +141,8 @@ impl Runner for Executor {
                 }
                 Ok(StepResult::Again { message }) => {
                     self.tell_of_another_try(step, &message, last.as_ref() == Some(&message));
-                    due = self.due(&step.address);
+                    tries = tries.saturating_add(1);
+                    due = Some(self.next_try(&step.address, tries));
                     last = Some(message);
                     continue;
                 }
@@ -429,12 +431,17 @@ impl Executor {
         Some(Outcome::Refused { message, hint: Some(hint) })
     }
 
-    /// Returns when the address is due again, according to the state.
-    fn due(&self, address: &Address) -> Option<Timestamp> {
-        match *self.record(address)?.blocked? {
+    /// Returns when a step that was tried `tries` times is tried again: when its address is due,
+    /// according to the state. A refusal stays recorded in place of a failure, and another address
+    /// may have failed; then the step has a back-off of its own. No step is tried again at once.
+    fn next_try(&self, address: &Address, tries: u32) -> Timestamp {
+        let now = clock::now();
+        let due = self.record(address).and_then(|record| match *record.blocked? {
             Blocked::Retrying { next_at, .. } => Some(next_at),
             Blocked::Refused { .. } => None,
-        }
+        });
+        let own = Backoff::ADDRESS.delay(tries, fastrand::f64());
+        due.filter(|due| *due > now).unwrap_or_else(|| now.saturating_add(own).unwrap_or(Timestamp::MAX))
     }
 
     /// Waits until `due`. Returns `false` if the run ends first.

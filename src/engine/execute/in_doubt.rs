@@ -19,15 +19,14 @@ use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::observation::READ_LAG;
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Blocked, Record, Recorded};
+use crate::model::recorded::{Attempt, AttemptId, Record, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::model::shown::with_causes;
 use crate::platform::{clock, failpoint};
 
-/// The number of times that an asset is fetched before a missing version counts. The version of an
-/// update appears when its operation ends, one to ten seconds after the request (observed by public
-/// clients). With growing back-off, the fetches take a quarter of a minute.
-const LOOKS: u32 = 5;
+/// How long an update has to be in doubt before its missing version counts. The version appears when
+/// the operation ends, one to ten seconds after the request (observed by public clients).
+const UNSEEN_COUNTS_AFTER: SignedDuration = SignedDuration::from_secs(15);
 
 /// The longest time that a request without a file takes from its journal entry to its end:
 /// connection, body and response, each at its limit (`src/cloud/timeouts.rs`).
@@ -145,12 +144,8 @@ impl Executor {
         if let Some(size) = self.bytes_at_hand(attempt) {
             return self.send_again(id, attempt, size).await;
         }
-        let blocked = self.record(&attempt.address).and_then(|record| record.blocked).map(|blocked| *blocked);
-        let looks = blocked.map_or(0, |blocked| match blocked {
-            Blocked::Retrying { failures, .. } => failures,
-            Blocked::Refused { .. } => 0,
-        });
-        if looks < LOOKS {
+        // A time in the future is one of a clock that was set back.
+        if clock::now().duration_since(attempt.since).abs() < UNSEEN_COUNTS_AFTER {
             let message = "it is not known yet whether the update before arrived".to_owned();
             self.back_off(&attempt.address, &message).await?;
             return Ok(StepResult::Again { message });

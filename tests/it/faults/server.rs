@@ -1,7 +1,7 @@
 //! The server: bursts of every 5xx, with and without commit; answers in another dialect; reads that
 //! lag behind writes.
 
-use macadam::emulator::{ApiEndpoint, Config, ForeignEdit};
+use macadam::emulator::{ApiEndpoint, Asset, Config, ForeignEdit};
 use macadam::testing::cloud::Client;
 use macadam::testing::cloud::Credential;
 use macadam::testing::cloud::Failure;
@@ -10,7 +10,7 @@ use macadam::testing::cloud::VersionList;
 use macadam::testing::model::AssetId;
 use serde_json::{Value, json};
 
-use super::{MANIFEST, Trial, generous, side_by_side, survive, survive_changing};
+use super::{MANIFEST, Trial, generous, hex, side_by_side, survive, survive_changing};
 use crate::support::{SECRET, rbxmx};
 
 /// Bursts of the errors that a gateway or a service in trouble answers with.
@@ -129,12 +129,12 @@ fn both_profiles_and_unknown_fields_and_values_are_understood() {
 fn version_pages_that_lead_in_a_circle_end_with_an_error() {
     let trial = Trial::new();
     trial.project.sync();
-    let sword = trial.remote.assets().into_iter().find(|report| report.asset.metadata.display_name == "Sword").unwrap();
-    let asset_id = AssetId::new(sword.asset.id).unwrap();
+    let number = sword(&trial).id;
+    let asset_id = AssetId::new(number).unwrap();
     // More versions than a page has.
     (0..60).for_each(|number| {
         let edit = ForeignEdit { content_hash: Some(format!("{number:064x}")), ..ForeignEdit::default() };
-        trial.remote.control().edit(sword.asset.id, &edit).unwrap();
+        trial.remote.control().edit(number, &edit).unwrap();
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let base = trial.remote.url().parse().unwrap();
@@ -159,21 +159,55 @@ fn version_pages_that_lead_in_a_circle_end_with_an_error() {
     assert_eq!(read_all().unwrap(), 61);
 }
 
+/// Its text was refused, and that stays so: the looks are spaced and counted without a back-off in
+/// the state.
+#[test]
+fn an_update_that_never_arrived_yields_to_a_newer_file_also_where_a_text_was_refused() {
+    let refuse = json!({"kind": "reply", "status": 400, "body": r#"{"code":"X","message":"no"}"#});
+    let trial = Trial::new();
+    trial.project.sync();
+    trial.project.write("assets.toml", MANIFEST.replace("description = \"\"", "description = \"Sharp\""));
+    let mut trial = trial.fault(json!({"match": {"endpoint": "update_asset"}, "action": refuse}));
+    trial.document(10, 1);
+    trial.fired();
+    trial.remote.control().clear_faults();
+    killed_at(&mut trial, "handed_over:1", "two");
+    trial.project.write("models/sword.rbxmx", rbxmx("three"));
+    let looks = trial.remote.requests(ApiEndpoint::GetAsset);
+    trial.document(45, 0);
+    let versions = sword(&trial).versions;
+    let contents: Vec<&str> = versions.iter().map(|version| version.content.hash.as_str()).collect();
+    assert_eq!(contents, ["one", "three"].map(|text| hex(rbxmx(text).as_bytes())));
+    let looks = trial.remote.requests(ApiEndpoint::GetAsset) - looks;
+    assert!(looks <= 20, "{looks}");
+}
+
+fn sword(trial: &Trial) -> Asset {
+    let assets = trial.remote.assets();
+    assets.into_iter().find(|report| report.asset.metadata.display_name == "Sword").unwrap().asset
+}
+
+/// The machine dies at this step of an update to this content.
+fn killed_at(trial: &mut Trial, step: &'static str, content: &str) {
+    trial.project.write("models/sword.rbxmx", rbxmx(content));
+    trial.project.set_env("MACADAM_FAILPOINT", step);
+    assert_eq!(trial.run(60).code, -1, "it was killed");
+    trial.project.set_env("MACADAM_FAILPOINT", "");
+}
+
 #[test]
 fn a_revision_made_elsewhere_is_held_and_not_overwritten() {
     let trial = Trial::new();
     trial.project.sync();
-    let sword = trial.remote.assets().into_iter().find(|report| report.asset.metadata.display_name == "Sword").unwrap();
     let theirs = "ab".repeat(32);
     let edit = ForeignEdit { content_hash: Some(theirs.clone()), ..ForeignEdit::default() };
-    trial.remote.control().edit(sword.asset.id, &edit).unwrap();
+    trial.remote.control().edit(sword(&trial).id, &edit).unwrap();
     trial.project.write("models/sword.rbxmx", rbxmx("two"));
     trial.project.write("ui/b.png", crate::support::png(22));
     let document = trial.document(15, 1);
     assert_eq!(Trial::outcome(&document, "sword"), "held");
     assert!(Trial::error(&document, "sword").contains("revision 2 of asset"), "{document:#}");
     assert_eq!(Trial::outcome(&document, "ui/b.png"), "done");
-    let now = trial.remote.control().asset(sword.asset.id).unwrap().asset;
-    assert_eq!(now.versions.last().unwrap().content.hash, theirs, "not overwritten");
+    assert_eq!(sword(&trial).versions.last().unwrap().content.hash, theirs, "not overwritten");
     assert_eq!(trial.events("made_elsewhere"), 1);
 }
