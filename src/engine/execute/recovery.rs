@@ -6,9 +6,11 @@
 
 use jiff::Timestamp;
 
+use crate::cloud::class::{Class, Refusal};
 use crate::cloud::endpoint::Endpoint;
 use crate::engine::execute::executor::Executor;
 use crate::engine::execute::step_result::{StepError, StepResult, run_ends};
+use crate::engine::remote::fetch::{AssetQuery, fetch_with};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::phase::Phase;
@@ -26,8 +28,23 @@ impl Executor {
             return Ok(());
         }
         match self.state_cache.read(any_asset) {
-            Some((owner, asset_id)) => self.fetch_asset(&owner, asset_id).await.map(|_| ()),
+            Some(asset_id) => self.ask_about_an_asset(address, asset_id).await,
             None => self.ask_about_the_key(address).await,
+        }
+    }
+
+    /// Fetches an asset, which may be another address's: whatever Roblox answers about it, it answers.
+    /// A failure is one of `address`, whose upload waits.
+    async fn ask_about_an_asset(&self, address: &Address, asset_id: AssetId) -> Result<(), StepError> {
+        let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::GetAsset, self.urgency)).await else {
+            return Err(run_ends().into());
+        };
+        match fetch_with(permit, &self.client, &self.throttle, AssetQuery::plain(asset_id)).await {
+            Ok(_) => Ok(()),
+            Err(failure) => match failure.class {
+                Class::Refused(Refusal::NotFound | Refusal::PermissionDenied | Refusal::Invalid) => Ok(()),
+                _ => Err(self.fetch_failed(address, failure).await?.into()),
+            },
         }
     }
 
@@ -56,8 +73,7 @@ fn lost_at(recorded: &Recorded, address: &Address) -> Option<Timestamp> {
     lost.map(|attempt| attempt.since).max()
 }
 
-/// Returns an asset to fetch, and its own address: another address's record says nothing about its
-/// owner and type.
-fn any_asset(recorded: &Recorded) -> Option<(Address, AssetId)> {
-    recorded.assets.iter().find_map(|(address, record)| Some((address.clone(), record.points_to?)))
+/// Returns an asset to fetch.
+fn any_asset(recorded: &Recorded) -> Option<AssetId> {
+    recorded.assets.values().find_map(|record| record.points_to)
 }

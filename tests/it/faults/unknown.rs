@@ -55,6 +55,34 @@ fn nothing_is_sent_again_before_roblox_answers_something_well() {
     assert_eq!(copies(&trial, "a"), 2);
 }
 
+/// The asset that is fetched to see whether Roblox has recovered may be any.
+#[test]
+fn a_failed_look_for_recovery_sends_no_refused_file_of_another_address() {
+    let refuse = json!({"match": {"endpoint": "create_asset", "name": "a"}, "action": {"kind": "reply", "status": 400, "body": r#"{"code":"X","message":"no"}"#}});
+    let down = json!([
+        {"match": {"endpoint": "create_asset", "name": "c"}, "times": 1, "action": {"kind": "reset", "at": "after_body"}},
+        {"match": {"endpoint": "get_asset"}, "action": {"kind": "reply", "status": 500}},
+    ]);
+    let trial = Trial::new();
+    trial.project.write("assets.toml", MANIFEST.split("[assets").next().unwrap());
+    trial.project.sync();
+    let trial = trial.fault(refuse);
+    trial.project.write("ui/a.png", png(11));
+    trial.document(10, 1);
+    let creates = trial.remote.requests(ApiEndpoint::CreateAsset);
+    trial.project.write("ui/c.png", png(3));
+    let trial = trial.fault(down);
+    for _ in 0..2 {
+        let document = trial.document(6, 1);
+        assert_eq!(Trial::outcome(&document, "ui/c.png"), "waiting", "{document:#}");
+        assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), creates + 1, "the refused file was sent again");
+    }
+    trial.fired();
+    trial.remote.control().clear_faults();
+    trial.document(20, 1);
+    assert_eq!((trial.remote.requests(ApiEndpoint::CreateAsset), copies(&trial, "c")), (creates + 2, 1));
+}
+
 /// Tells for each held address which asset it became, as a person does.
 fn resolve_all(trial: &Trial) {
     let (_, status) = trial.project.json(&["status"]);
