@@ -272,7 +272,8 @@ impl Phase {
     pub fn next(&self, event: &PhaseEvent) -> Result<Self, IllegalTransition> {
         use PhaseEvent as E;
         let next = match (self, event) {
-            (Self::Intended, E::HandOver) => Self::HandedOver,
+            // From doubt: the same bytes are sent again, which is harmless for an update.
+            (Self::Intended | Self::InDoubt, E::HandOver) => Self::HandedOver,
             // Roblox may refuse before it has read the whole body, but can't accept one without its
             // end.
             (
@@ -282,8 +283,6 @@ impl Phase {
             (Self::Intended | Self::HandedOver | Self::InDoubt | Self::Held, E::NotCarriedOut) => {
                 Self::Closed(Ending::NotCarriedOut)
             }
-            // From doubt: the same bytes were sent again, which is harmless for an update, and this
-            // time there was an answer.
             (Self::HandedOver | Self::InDoubt | Self::Held, E::Accept(operation)) => Self::Submitted(operation.clone()),
             (Self::HandedOver | Self::Submitted(_) | Self::SetAside(_) | Self::InDoubt | Self::Held, E::Complete) => {
                 Self::Closed(Ending::Done)
@@ -365,6 +364,8 @@ mod tests {
         check(&[E::Accept(operation())], None);
         check(&[E::Doubt], None);
         check(&[E::HandOver, E::HandOver], None);
+        check(&[E::HandOver, E::Doubt, E::HandOver], Some(Phase::HandedOver));
+        check(&[E::HandOver, E::Doubt, E::HandOver, E::Recover], Some(Phase::InDoubt));
         let set_aside = [E::HandOver, E::Accept(operation()), E::SetAside, E::Recover];
         check(&set_aside, Some(Phase::SetAside(operation())));
         check(&[&set_aside[..], &[E::Complete]].concat(), Some(Phase::Closed(Ending::Done)));

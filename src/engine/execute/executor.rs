@@ -26,7 +26,7 @@ use crate::engine::execute::chain::Runner;
 use crate::engine::execute::effects;
 use crate::engine::execute::heads::FetchedHeads;
 use crate::engine::execute::step_result::{
-    HandOver, Lookup, StepError, StepResult, Write, forbidden_outcome, run_ends, stop_for, superseded,
+    HandOver, Lookup, StepError, StepResult, Write, forbidden_outcome, run_ends, stop_for, superseded, written_anew,
 };
 use crate::engine::execute::upload_slots::{UploadSlot, UploadSlots};
 use crate::engine::reconcile::shutdown::Shutdown;
@@ -35,7 +35,7 @@ use crate::engine::remote::observe;
 use crate::engine::remote::outages::Outages;
 use crate::engine::remote::poller::Poller;
 use crate::engine::remote::remote_clock::untimely;
-use crate::engine::remote::throttle::Throttle;
+use crate::engine::remote::throttle::{Throttle, ThrottlePermit};
 use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::engine::report::run_report::{Outcome, Stop};
 use crate::engine::workspace::finished_uploads::FinishedUploads;
@@ -50,7 +50,7 @@ use crate::model::ids::{AssetId, ContentHash, Creator, Revision, UploadId};
 use crate::model::minute::Minute;
 use crate::model::path::ProjectPath;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Blocked, Identity, Record};
+use crate::model::recorded::{AttemptId, Blocked, Identity, Record};
 use crate::model::shown::with_causes;
 use crate::model::urgency::Urgency;
 use crate::plan::input_digest::Subjects;
@@ -303,19 +303,9 @@ impl Executor {
         write: Write<'_>,
         send: impl AsyncFnOnce(HandOver) -> ApiReply<Submitted>,
     ) -> Result<StepResult, StepError> {
-        let permit = self.turn(self.throttle.acquire(write.endpoint, self.urgency)).await?;
-        // Both came at once.
-        if self.superseded.is_triggered() {
-            self.throttle.release_unsent(permit);
-            return Ok(self.cancelled());
-        }
-        // Checked at the last moment: a response to another step may have decided it during the
-        // wait.
+        let permit = self.permit(write.endpoint, write.identity.creator).await?;
         let new_asset = write.intent.upload().is_some();
-        let stopped = self
-            .forbidden_to(write.identity.creator)
-            .or_else(|| self.unreadable().or_else(|| self.quota_of(&write.identity)).filter(|_| new_asset));
-        if let Some(outcome) = stopped {
+        if let Some(outcome) = self.unreadable().or_else(|| self.quota_of(&write.identity)).filter(|_| new_asset) {
             self.throttle.release_unsent(permit);
             return Ok(StepResult::Ended(outcome));
         }
@@ -329,11 +319,9 @@ impl Executor {
             .await;
         let attempt = match begun {
             Ok(Some(attempt)) => attempt,
-            // Another process may have worked in between: the next plan decides whether this is
-            // still wanted.
             Ok(None) => {
                 self.throttle.release_unsent(permit);
-                return Ok(superseded("the state was written anew, and everything is planned again"));
+                return Ok(written_anew());
             }
             Err(error) => {
                 self.throttle.release_unsent(permit);
@@ -349,6 +337,36 @@ impl Executor {
         if let Some((_, bytes)) = write.upload {
             (self.listener)(ProgressEvent::Uploading { address: write.address.clone(), bytes });
         }
+        let reply = self.send(attempt, permit, send).await;
+        // Roblox may process it for minutes; others upload meanwhile.
+        drop(write.upload);
+        self.handle_response(attempt, reply).await
+    }
+
+    /// Waits for the permit of a request that changes something of this creator.
+    pub(super) async fn permit(&self, endpoint: Endpoint, creator: Creator) -> Result<ThrottlePermit, StepError> {
+        let permit = self.turn(self.throttle.acquire(endpoint, self.urgency)).await?;
+        // Checked at the last moment: both came at once, or a response to another step decided it
+        // during the wait.
+        let stopped = match self.superseded.is_triggered() {
+            true => self.cancelled(),
+            false => match self.forbidden_to(creator) {
+                Some(outcome) => StepResult::Ended(outcome),
+                None => return Ok(permit),
+            },
+        };
+        self.throttle.release_unsent(permit);
+        Err(stopped.into())
+    }
+
+    /// Sends the request of an open attempt. Every request that changes something goes through here,
+    /// and so through the hand-over.
+    pub(super) async fn send(
+        &self,
+        attempt: AttemptId,
+        permit: ThrottlePermit,
+        send: impl AsyncFnOnce(HandOver) -> ApiReply<Submitted>,
+    ) -> ApiReply<Submitted> {
         let (state_cache, generation) = (Arc::clone(&self.state_cache), self.generation);
         let hand_over: HandOver = Box::pin(async move {
             let written = state_cache.hand_over(attempt, generation).await;
@@ -358,9 +376,7 @@ impl Executor {
         let reply = send(hand_over).await;
         failpoint::hit("answered");
         self.throttle.release(permit, &reply);
-        // Roblox may process it for minutes; others upload meanwhile.
-        drop(write.upload);
-        self.handle_response(attempt, reply).await
+        reply
     }
 
     /// Waits for an upload slot. Acquire it before opening the file, so that few files are open at

@@ -11,14 +11,15 @@ use crate::cloud::client::UpdateRequest;
 use crate::cloud::endpoint::Endpoint;
 use crate::engine::execute::effects;
 use crate::engine::execute::executor::Executor;
-use crate::engine::execute::step_result::{Lookup, StepError, StepResult, run_ends, superseded};
+use crate::engine::execute::step_result::{Lookup, StepError, StepResult, superseded, written_anew};
+use crate::engine::execute::upload_slots::UploadSlot;
 use crate::model::asset::ContentChange;
 use crate::model::change::Change;
 use crate::model::digest::FieldDigest;
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::observation::READ_LAG;
-use crate::model::phase::{Intent, PhaseEvent};
+use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Record, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::model::shown::with_causes;
@@ -37,6 +38,8 @@ impl Executor {
     pub(in crate::engine) async fn settle_in_doubt(&self, id: AttemptId) -> Result<StepResult, StepError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer in doubt")) };
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
+        // Fetched after the wait for the upload slot: an earlier observation could be old by then.
+        let slot = if self.has_bytes_of(&attempt) { Some(self.slot().await?) } else { None };
         let asset = match self.fetch_asset(&attempt.address, asset_id).await? {
             Lookup::Present(asset) => *asset,
             Lookup::Gone => {
@@ -79,8 +82,8 @@ impl Executor {
             InDoubtVerdict::Overtaken => {
                 self.close(id, &attempt, PhaseEvent::NotCarriedOut, "newer revisions of its asset took its place").await
             }
-            InDoubtVerdict::NotYet => self.settle_unseen(id, &attempt).await,
-            InDoubtVerdict::Newer => self.settle_newer(id, &attempt, asset).await,
+            InDoubtVerdict::NotYet => self.settle_unseen(id, &attempt, slot).await,
+            InDoubtVerdict::Newer => self.settle_newer(id, &attempt, asset, slot).await,
         }
     }
 
@@ -140,9 +143,14 @@ impl Executor {
     }
 
     /// Handles a missing revision: the update was not carried out, or Roblox still processes it.
-    async fn settle_unseen(&self, id: AttemptId, attempt: &Attempt) -> Result<StepResult, StepError> {
-        if let Some(size) = self.bytes_at_hand(attempt) {
-            return self.send_again(id, attempt, size).await;
+    async fn settle_unseen(
+        &self,
+        id: AttemptId,
+        attempt: &Attempt,
+        slot: Option<UploadSlot>,
+    ) -> Result<StepResult, StepError> {
+        if let Some(slot) = slot {
+            return self.send_again(id, attempt, slot).await;
         }
         // A time in the future is one of a clock that was set back.
         if clock::now().duration_since(attempt.since).abs() < UNSEEN_COUNTS_AFTER {
@@ -154,10 +162,9 @@ impl Executor {
         Ok(superseded("it was not carried out"))
     }
 
-    /// Returns the size of the attempt's file, if it still has the content of the attempt.
-    fn bytes_at_hand(&self, attempt: &Attempt) -> Option<u64> {
-        let (_, facts) = self.files.get(&attempt.address)?;
-        (Some(facts.hash) == attempt.intent.content()).then_some(facts.size)
+    /// Returns whether the attempt's file still has the content of the attempt.
+    fn has_bytes_of(&self, attempt: &Attempt) -> bool {
+        self.files.get(&attempt.address).is_some_and(|(_, facts)| Some(facts.hash) == attempt.intent.content())
     }
 
     /// Handles a revision newer than the recorded one: this attempt's, or someone else's.
@@ -166,6 +173,7 @@ impl Executor {
         id: AttemptId,
         attempt: &Attempt,
         asset: RemoteAsset,
+        slot: Option<UploadSlot>,
     ) -> Result<StepResult, StepError> {
         let newest = self.record(&attempt.address).and_then(|record| record.newest()?.0.version);
         if !may_have_made(attempt, newest, &asset, clock::now()) {
@@ -183,31 +191,40 @@ impl Executor {
                 .await?;
             return Ok(superseded("somebody else changed it at Roblox"));
         }
-        match self.bytes_at_hand(attempt) {
+        match slot {
             // Equal bytes make no second version (observed with public clients), so sending them
             // again shows whose the revision is.
-            Some(size) => self.send_again(id, attempt, size).await,
+            Some(slot) => self.send_again(id, attempt, slot).await,
             // The file has changed, and nothing rules the revision out: it is the attempt's.
             None => self.finish(id, asset).await,
         }
     }
 
     /// Sends the bytes of an update in doubt again; the response settles the same attempt.
-    async fn send_again(&self, id: AttemptId, attempt: &Attempt, size: u64) -> Result<StepResult, StepError> {
+    async fn send_again(&self, id: AttemptId, attempt: &Attempt, slot: UploadSlot) -> Result<StepResult, StepError> {
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
-        let _slot = self.slot().await?;
         let upload = self.open(&attempt.address)?;
-        let Some(permit) = self.stop.or(self.throttle.acquire(Endpoint::UpdateAsset, self.urgency)).await else {
-            return Ok(run_ends());
-        };
-        tracing::info!(address = %attempt.address, %asset_id, size, "sending the same bytes again to settle an update in doubt");
+        let permit = self.permit(Endpoint::UpdateAsset, attempt.kind.creator).await?;
+        let may_begin = self.state_cache.may_begin(self.generation).await;
+        if !matches!(may_begin, Ok(true)) {
+            self.throttle.release_unsent(permit);
+            return may_begin.map(|_| written_anew()).map_err(StepError::from);
+        }
+        tracing::info!(address = %attempt.address, %asset_id, size = upload.length, "sending the same bytes again to settle an update in doubt");
         let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
-        // The attempt stays in doubt until there is a response, so nothing needs recording first.
-        let reply = self.client.update_asset(request, std::future::ready(Ok(()))).await;
-        self.throttle.release(permit, &reply);
+        let reply = self.send(id, permit, async |hand_over| self.client.update_asset(request, hand_over).await).await;
+        drop(slot);
         match &reply.result {
             Err(failure) if matches!(failure.class, Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_)) => {
                 let message = with_causes(failure);
+                // Whatever this says of the second request, it says nothing of the first.
+                let doubt = |recorded: &Recorded| match recorded.attempts.get(&id) {
+                    Some(Attempt { phase: Phase::HandedOver, .. }) => {
+                        vec![Change::Advance { attempt: id, event: PhaseEvent::Doubt }]
+                    }
+                    Some(_) | None => Vec::new(),
+                };
+                self.state_cache.commit_with(doubt).await?;
                 self.back_off(&attempt.address, &message).await?;
                 Ok(StepResult::Again { message })
             }
@@ -363,7 +380,6 @@ mod tests {
     use crate::model::asset::AssetType;
     use crate::model::history::Kind;
     use crate::model::ids::{Creator, UserId};
-    use crate::model::phase::Phase;
 
     #[test]
     fn only_the_next_revision_may_be_that_of_an_update_from_another_machine() {

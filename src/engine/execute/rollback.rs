@@ -22,6 +22,7 @@ use crate::model::ids::{AssetId, Revision};
 use crate::model::phase::{Intent, IntentKind};
 use crate::model::recorded::Recorded;
 use crate::model::remote::RemoteAsset;
+use crate::model::shown::with_causes;
 use crate::platform::clock;
 
 impl Executor {
@@ -52,7 +53,10 @@ impl Executor {
             }
             // V1's schema says a form, its sample and all clients say JSON. A definite refusal of
             // one allows the other; the attempt was handed over before.
-            let recorded = std::future::ready(Ok(()));
+            let recorded = async {
+                let may_send = self.state_cache.may_send(self.generation);
+                may_send.map_err(|error| with_causes(&error).into())
+            };
             submitted(asset_id, self.client.rollback(asset_id, to, RollbackForm::Multipart, recorded).await)
         };
         self.write(write, send).await

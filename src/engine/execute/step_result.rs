@@ -99,6 +99,12 @@ pub(in crate::engine) fn run_ends() -> StepResult {
     StepResult::Ended(Outcome::NotBegun)
 }
 
+/// Returns the result of a step that was planned for a state that was written anew since. Another
+/// process may have worked in between: the next plan decides whether it is still wanted.
+pub(in crate::engine) fn written_anew() -> StepResult {
+    superseded("the state was written anew, and everything is planned again")
+}
+
 pub(in crate::engine) fn superseded(reason: &str) -> StepResult {
     StepResult::Ended(Outcome::Superseded { reason: reason.to_owned() })
 }

@@ -74,6 +74,9 @@ pub enum HandOverError {
     /// It was recorded in a file that is no longer at its path.
     #[error(transparent)]
     Displaced(#[from] Displaced),
+    /// The attempt was closed during the wait, as by a lockfile that was pulled.
+    #[error("its outcome is known by now")]
+    Closed,
     /// Another process may have done the same since the attempt began.
     #[error("the state was rewritten meanwhile: Macadam plans again")]
     WrittenAnew,
@@ -253,23 +256,12 @@ impl StateCache {
         Ok(changes)
     }
 
-    /// Records that a request is about to be sent, with the identity of its address. `replaces` are
-    /// the changes that end earlier attempts, unless recorded already. Reserves room for the
-    /// outcome. Returns `None`, and begins nothing, if the state was written anew since
-    /// `generation`, the time of the plan. `checkout` is the one of the plan.
+    /// Checks that a request planned for the state of `generation` may begin, and reserves room for
+    /// its outcome. Returns `false` if the state was written anew since.
     ///
     /// # Errors
-    /// As for [`StateCache::secure`] and [`StateCache::commit`], and when the disk has no room for
-    /// the outcome.
-    pub async fn begin(
-        self: &Arc<Self>,
-        address: &Address,
-        identity: Identity,
-        intent: Intent,
-        replaces: &[Change],
-        generation: u64,
-        checkout: &Checkout,
-    ) -> Result<Option<AttemptId>, StateCacheError> {
+    /// As for [`StateCache::secure`], and when the disk has no room for the outcome.
+    pub async fn may_begin(self: &Arc<Self>, generation: u64) -> Result<bool, StateCacheError> {
         self.secure().await?;
         // Without room the cache stays open: results of requests in flight can still be recorded.
         if let Err(error) = self.store.make_room().await {
@@ -280,7 +272,26 @@ impl StateCache {
             self.secure().await?;
             self.store.make_room().await?;
         }
-        if self.generation() != generation {
+        Ok(self.generation() == generation)
+    }
+
+    /// Records that a request is about to be sent, with the identity of its address. `replaces` are
+    /// the changes that end earlier attempts, unless recorded already. Returns `None`, and begins
+    /// nothing, if the state was written anew since `generation`, the time of the plan. `checkout`
+    /// is the one of the plan.
+    ///
+    /// # Errors
+    /// As for [`StateCache::may_begin`] and [`StateCache::commit`].
+    pub async fn begin(
+        self: &Arc<Self>,
+        address: &Address,
+        identity: Identity,
+        intent: Intent,
+        replaces: &[Change],
+        generation: u64,
+        checkout: &Checkout,
+    ) -> Result<Option<AttemptId>, StateCacheError> {
+        if !self.may_begin(generation).await? {
             return Ok(None);
         }
         let mut attempt = AttemptId(0);
@@ -323,11 +334,26 @@ impl StateCache {
     /// be sent. It may be sent only when this returns.
     ///
     /// # Errors
-    /// As for [`StateCache::commit`], and when the state is no longer the one at its path or was
-    /// written anew since. A process that was stopped for a while may continue only here.
+    /// As for [`StateCache::commit`] and [`StateCache::may_send`], and when the attempt is closed.
     pub async fn hand_over(&self, attempt: AttemptId, generation: u64) -> Result<(), HandOverError> {
-        self.commit(vec![Change::Advance { attempt, event: PhaseEvent::HandOver }]).await?;
-        // After the write, which takes time: nothing comes between this check and the byte.
+        let decide = |recorded: &Recorded| match recorded.attempts.contains_key(&attempt) {
+            true => vec![Change::Advance { attempt, event: PhaseEvent::HandOver }],
+            false => Vec::new(),
+        };
+        if self.commit_with(decide).await?.is_empty() {
+            return Err(HandOverError::Closed);
+        }
+        // After the write, which takes time.
+        self.may_send(generation)
+    }
+
+    /// Checks that the last byte of a request, handed over and planned for the state of `generation`,
+    /// may be sent. Nothing comes between this check and the byte.
+    ///
+    /// # Errors
+    /// When the state is no longer the one at its path or was written anew since. A process that was
+    /// stopped for a while may continue only here.
+    pub fn may_send(&self, generation: u64) -> Result<(), HandOverError> {
         self.hold.check()?;
         if self.generation() == generation { Ok(()) } else { Err(HandOverError::WrittenAnew) }
     }

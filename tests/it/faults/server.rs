@@ -182,6 +182,19 @@ fn an_update_that_never_arrived_yields_to_a_newer_file_also_where_a_text_was_ref
     assert!(looks <= 20, "{looks}");
 }
 
+/// The second request may be stopped for as long as the first, so it is handed over like it.
+#[test]
+fn an_update_that_is_sent_again_is_handed_over_again() {
+    let mut trial = Trial::new();
+    trial.project.sync();
+    for _ in 0..2 {
+        killed_at(&mut trial, "handed_over:1", "two");
+        assert_eq!(sword(&trial).versions.len(), 1, "its last byte never left");
+    }
+    trial.settle();
+    assert_eq!(sword(&trial).versions.len(), 2);
+}
+
 fn sword(trial: &Trial) -> Asset {
     let assets = trial.remote.assets();
     assets.into_iter().find(|report| report.asset.metadata.display_name == "Sword").unwrap().asset
