@@ -48,6 +48,8 @@ pub struct Attempt {
     pub phase: Phase,
     /// When it was written down.
     pub begun_at: Timestamp,
+    /// When its last byte was last about to leave; before that, as `begun_at`.
+    pub handed_over_at: Timestamp,
     /// It was begun elsewhere and came by a lockfile, which has no times: the others here are those
     /// at which it was read.
     pub taken_over: bool,

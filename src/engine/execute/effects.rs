@@ -25,12 +25,26 @@ use crate::model::recorded::{
     Retirement,
 };
 use crate::model::remote::RemoteAsset;
+use crate::plan::in_doubt::OPERATION_PATIENCE;
 
 pub(crate) use observed::{gone, looked_at, made_elsewhere, of_all, rejected};
 
 /// The tolerance between Roblox's clock and this machine's, when a revision's time is compared with
 /// an attempt's.
 pub(crate) const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(2);
+
+/// Whether a revision that Roblox made at `made` may be that of an attempt, by its times: Roblox works
+/// on no request longer than [`OPERATION_PATIENCE`].
+pub(crate) fn may_have_made_at(attempt: &Attempt, made: Timestamp, now: Timestamp) -> bool {
+    // An attempt from the future was begun by a clock that was corrected since: its times mean
+    // nothing.
+    if attempt.begun_at > now {
+        return true;
+    }
+    let earliest = attempt.begun_at.saturating_sub(CLOCK_SKEW).unwrap_or(Timestamp::MIN);
+    let latest = attempt.handed_over_at.saturating_add(OPERATION_PATIENCE + CLOCK_SKEW).unwrap_or(Timestamp::MAX);
+    (earliest..=latest).contains(&made)
+}
 
 /// The result of a completed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -341,9 +355,7 @@ fn revision_of_metadata(attempt: &Attempt, record: &Record, asset: &RemoteAsset,
     let (newest, _) = record.newest()?;
     let (_, head) = record.head()?;
     let follows = key.version.map(Revision::get) == newest.version.map(|version| version.get() + 1);
-    let made = asset
-        .revision_created_at
-        .is_none_or(|made| made >= attempt.begun_at.saturating_sub(CLOCK_SKEW).unwrap_or(Timestamp::MIN));
+    let made = asset.revision_created_at.is_none_or(|made| may_have_made_at(attempt, made, now));
     if newest.asset_id != key.asset_id || !follows || !made {
         return None;
     }

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cloud::class::Class;
 use crate::cloud::client::UpdateRequest;
 use crate::cloud::endpoint::Endpoint;
+use crate::cloud::timeouts::Timeouts;
 use crate::engine::execute::effects;
 use crate::engine::execute::executor::Executor;
 use crate::engine::execute::step_result::{Lookup, StepError, StepResult, superseded, written_anew};
@@ -28,10 +29,6 @@ use crate::platform::{clock, failpoint};
 /// How long an update has to be in doubt before its missing version counts. The version appears when
 /// the operation ends, one to ten seconds after the request (observed by public clients).
 const UNSEEN_COUNTS_AFTER: SignedDuration = SignedDuration::from_secs(15);
-
-/// The longest time that a request without a file takes from its journal entry to its end:
-/// connection, body and response, each at its limit (`src/cloud/timeouts.rs`).
-const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(10 + 60 + 60);
 
 impl Executor {
     /// Fetches the asset to find out whether an attempt in doubt was carried out.
@@ -272,12 +269,7 @@ fn may_have_made(attempt: &Attempt, newest: Option<Revision>, asset: &RemoteAsse
         };
         return asset.revision.map(Revision::get) == Some(followed.map_or(0, Revision::get) + 1);
     }
-    // An attempt from the future was begun by a clock that was corrected since: its time means
-    // nothing.
-    let begun_at = Some(attempt.begun_at).filter(|begun_at| *begun_at <= now);
-    let earliest =
-        begun_at.and_then(|begun_at| begun_at.checked_sub(effects::CLOCK_SKEW).ok()).unwrap_or(Timestamp::MIN);
-    asset.revision_created_at.is_none_or(|created| created >= earliest)
+    asset.revision_created_at.is_none_or(|made| effects::may_have_made_at(attempt, made, now))
 }
 
 /// As [`observation::may_lag`](crate::model::observation::may_lag), with the shorter patience of
@@ -289,7 +281,9 @@ fn may_lag(written: Timestamp, now: Timestamp) -> bool {
 /// Returns when the request of an attempt in doubt was over at the latest. An attempt that a crash
 /// interrupted is in doubt only since the next start.
 fn sent_by(attempt: &Attempt) -> Timestamp {
-    attempt.since.min(attempt.begun_at.saturating_add(LONGEST_REQUEST).unwrap_or(Timestamp::MAX))
+    let Timeouts { answer, upload_answer, .. } = Timeouts::default();
+    let longest = if attempt.intent.content().is_some() { upload_answer } else { answer };
+    attempt.since.min(attempt.handed_over_at.saturating_add(longest).unwrap_or(Timestamp::MAX))
 }
 
 /// Returns what a read proves. A read may show the asset before Macadam's own last write (`lags`),
@@ -393,6 +387,7 @@ mod tests {
             kind: Kind { asset_type: AssetType::Model, creator: Creator::User(UserId::new(1).unwrap()) },
             phase: Phase::InDoubt,
             begun_at: now,
+            handed_over_at: now,
             taken_over,
             since: now,
         };
@@ -409,6 +404,8 @@ mod tests {
             // The time of the request is known here.
             (false, 5, 5000, false),
             (false, 6, 0, true),
+            (false, 5, -30 * 60, true),
+            (false, 5, -3 * 60 * 60, false),
         ] {
             let made = may_have_made(&attempt(taken_over), newest, &shown(revision, seconds_ago), now);
             assert_eq!(made, expected, "{taken_over} {revision} {seconds_ago}");

@@ -12,7 +12,7 @@ use crate::model::forgotten::Forgotten;
 use crate::model::history::{RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, UploadId};
 use crate::model::observation::NotFound;
-use crate::model::phase::{IllegalTransition, Phase};
+use crate::model::phase::{IllegalTransition, Phase, PhaseEvent};
 
 /// A change that does not fit what is known: a defect of Macadam or a damaged state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,8 +70,10 @@ impl Recorded {
                 let kind = self.record(address)?.identity.kind();
                 self.next_attempt = attempt.0 + 1;
                 let (address, intent) = (address.clone(), intent.clone());
-                let (phase, begun_at, since, taken_over) = (Phase::Intended, now, now, false);
-                self.attempts.insert(*attempt, Attempt { address, intent, kind, phase, begun_at, taken_over, since });
+                let (phase, taken_over) = (Phase::Intended, false);
+                let (begun_at, handed_over_at, since) = (now, now, now);
+                let begun = Attempt { address, intent, kind, phase, begun_at, handed_over_at, taken_over, since };
+                self.attempts.insert(*attempt, begun);
             }
             Change::TakeOver { attempt } => {
                 let open = self.attempts.get_mut(attempt).ok_or(ApplyError::NoAttempt { attempt: *attempt })?;
@@ -80,6 +82,9 @@ impl Recorded {
             Change::Advance { attempt, event } => {
                 let open = self.attempts.get_mut(attempt).ok_or(ApplyError::NoAttempt { attempt: *attempt })?;
                 (open.phase, open.since) = (open.phase.next(event)?, now);
+                if *event == PhaseEvent::HandOver {
+                    open.handed_over_at = now;
+                }
                 if open.phase.is_closed() {
                     self.attempts.remove(attempt);
                 }
@@ -272,7 +277,7 @@ mod tests {
     use crate::model::ids::{ContentHash, Creator, UserId};
     use crate::model::metadata::FieldDigests;
     use crate::model::path::ProjectPath;
-    use crate::model::phase::{Intent, PhaseEvent};
+    use crate::model::phase::Intent;
     use crate::model::recorded::Identity;
 
     fn begin(attempt: u64) -> Change {

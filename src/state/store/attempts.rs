@@ -79,7 +79,7 @@ pub(super) fn advance(
         .query_row([number], |_| Ok(()))
         .optional()?;
     open.ok_or(ApplyError::NoAttempt { attempt })?;
-    let (steps, phase, _) = replay(connection, number)?;
+    let Replayed { steps, phase, .. } = replay(connection, number)?;
     let phase = phase.next(event).map_err(ApplyError::from)?;
     let operation = match event {
         PhaseEvent::Accept(operation) => Some(operation.as_str()),
@@ -110,18 +110,35 @@ pub(super) fn take_over(connection: &Connection, attempt: AttemptId) -> Result<(
     }
 }
 
-/// Returns the number of events in an attempt's journal, the resulting phase, and its start.
-fn replay(connection: &Connection, attempt: i64) -> Result<(i64, Phase, Option<Timestamp>)> {
+/// The journal of an attempt.
+struct Replayed {
+    /// The number of its events.
+    steps: i64,
+    /// The phase after them.
+    phase: Phase,
+    /// Since when it is in that phase.
+    since: Option<Timestamp>,
+    /// When it was last handed over.
+    handed_over_at: Option<Timestamp>,
+}
+
+/// Reads the journal of an attempt.
+fn replay(connection: &Connection, attempt: i64) -> Result<Replayed> {
     let mut journal =
         connection.prepare_cached("SELECT event, operation, at FROM journal WHERE attempt = ?1 ORDER BY step")?;
     let mut events = journal.query([attempt])?;
-    let (mut steps, mut phase, mut since) = (0, Phase::Intended, None);
+    let mut known = Replayed { steps: 0, phase: Phase::Intended, since: None, handed_over_at: None };
     while let Some(row) = events.next()? {
-        phase = phase.next(&event(row)?).map_err(|error| rows::wrong(0, format_args!("attempt {attempt}: {error}")))?;
-        since = Some(rows::time(row, 2)?);
-        steps += 1;
+        let (event, at) = (event(row)?, Some(rows::time(row, 2)?));
+        let next = known.phase.next(&event);
+        known.phase = next.map_err(|error| rows::wrong(0, format_args!("attempt {attempt}: {error}")))?;
+        known.since = at;
+        if event == PhaseEvent::HandOver {
+            known.handed_over_at = at;
+        }
+        known.steps += 1;
     }
-    Ok((steps, phase, since))
+    Ok(known)
 }
 
 /// Loads every open attempt, with its phase by the journal.
@@ -136,15 +153,16 @@ pub(super) fn load(connection: &Connection) -> Result<Vec<(AttemptId, Attempt)>>
     while let Some(row) = found.next()? {
         let number: i64 = row.get(0)?;
         let id = AttemptId(u64::try_from(number).map_err(|error| rows::wrong(0, error))?);
-        let (_, phase, since) = replay(connection, number)?;
+        let Replayed { phase, since, handed_over_at, .. } = replay(connection, number)?;
         if phase.is_closed() {
             return Err(rows::wrong(0, format_args!("attempt {number} is closed, but has no ending")));
         }
         let address = Address::new(rows::text(row, 1)?).map_err(|error| rows::wrong(1, error))?;
         let begun_at = rows::time(row, 2)?;
         let kind = Kind { asset_type: rows::parsed(row, 11)?, creator: rows::parsed(row, 12)? };
-        let (intent, since, taken_over) = (intent(row)?, since.unwrap_or(begun_at), row.get(10)?);
-        attempts.push((id, Attempt { address, intent, kind, phase, begun_at, taken_over, since }));
+        let (since, handed_over_at) = (since.unwrap_or(begun_at), handed_over_at.unwrap_or(begun_at));
+        let (intent, taken_over) = (intent(row)?, row.get(10)?);
+        attempts.push((id, Attempt { address, intent, kind, phase, begun_at, handed_over_at, taken_over, since }));
     }
     Ok(attempts)
 }

@@ -64,6 +64,13 @@ fn an_update_in_doubt_is_settled_when_the_clock_jumps() {
             std::thread::sleep(Duration::from_millis(5));
         }
         set_clock(&mut trial, *after);
+        // By a clock that was behind, its own revision was made long after the request.
+        if *before < 0 {
+            let document = trial.document(60, 1);
+            assert_eq!(Trial::outcome(&document, "sword"), "held", "{document:#}");
+            assert_eq!(trial.remote.requests(ApiEndpoint::UpdateAsset), 1, "it may be somebody else's");
+            return;
+        }
         trial.settle();
         assert_eq!(trial.events("made_elsewhere"), 0, "it is its own revision");
     });

@@ -1,6 +1,8 @@
 //! The server: bursts of every 5xx, with and without commit; answers in another dialect; reads that
 //! lag behind writes.
 
+use std::time::Duration;
+
 use macadam::emulator::{ApiEndpoint, Asset, Config, ForeignEdit};
 use macadam::testing::cloud::Client;
 use macadam::testing::cloud::Credential;
@@ -193,6 +195,25 @@ fn an_update_that_is_sent_again_is_handed_over_again() {
     }
     trial.settle();
     assert_eq!(sword(&trial).versions.len(), 2);
+}
+
+#[test]
+fn an_update_in_doubt_claims_no_revision_that_was_made_hours_later() {
+    for content in ["two", "three"] {
+        let mut trial = Trial::new();
+        trial.project.sync();
+        killed_at(&mut trial, "handed_over:1", "two");
+        trial.project.pass(3 * 60);
+        trial.remote.control().advance(Duration::from_secs(3 * 60 * 60));
+        let theirs = "ab".repeat(32);
+        let edit = ForeignEdit { content_hash: Some(theirs.clone()), ..ForeignEdit::default() };
+        trial.remote.control().edit(sword(&trial).id, &edit).unwrap();
+        trial.project.write("models/sword.rbxmx", rbxmx(content));
+        let document = trial.document(20, 1);
+        assert_eq!(Trial::outcome(&document, "sword"), "held", "{document:#}");
+        assert_eq!(sword(&trial).versions.last().unwrap().content.hash, theirs, "overwritten");
+        assert_eq!(trial.events("made_elsewhere"), 1);
+    }
 }
 
 fn sword(trial: &Trial) -> Asset {
