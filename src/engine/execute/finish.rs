@@ -8,7 +8,7 @@ use crate::cloud::poll::{OperationAction, OperationKind};
 use crate::cloud::wire::operation::OperationFailure;
 use crate::engine::execute::effects::{self, Settled};
 use crate::engine::execute::executor::Executor;
-use crate::engine::execute::response::refusal_kind;
+use crate::engine::execute::response::{UNSEEN, refusal_kind};
 use crate::engine::execute::step_result::{StepError, StepResult, superseded};
 use crate::engine::remote::poller::{Followed, Subject};
 use crate::engine::report::progress::ProgressEvent;
@@ -200,6 +200,7 @@ impl Executor {
     /// Fetches the asset again while it still shows the values of before: the read may lag, or
     /// Roblox may not have done what it said.
     async fn newest_after_update(&self, id: AttemptId, mut asset: RemoteAsset) -> Result<RemoteAsset, StepError> {
+        let mut is_seen = true;
         for read in 0.. {
             let clash = self.state_cache.read(|recorded| clashes(recorded, id, &asset));
             let Some(attempt) = clash else { return Ok(asset) };
@@ -209,6 +210,9 @@ impl Executor {
             };
             if read == reads {
                 let message = match attempt.intent {
+                    Intent::UpdateContent { .. } | Intent::Rollback { .. } if !is_seen => {
+                        return Err(self.mark_in_doubt(id, UNSEEN).await?.into());
+                    }
                     Intent::UpdateContent { .. } => "Roblox took the content without making a new revision of it",
                     Intent::Rollback { .. } => "Roblox agreed to the rollback without making the revision current",
                     // It stored the old text again, which is recorded beside the requested one.
@@ -219,7 +223,9 @@ impl Executor {
             if self.stop.or(tokio::time::sleep(Backoff::POLL.delay(read, 0.5))).await.is_none() {
                 return Err(StepResult::Ended(Outcome::Running { reason: "the run ends".to_owned() }).into());
             }
-            asset = self.glance(&attempt.address, asset.asset_id).await?.unwrap_or(asset);
+            let seen = self.glance(&attempt.address, asset.asset_id).await?;
+            is_seen = seen.is_some();
+            asset = seen.unwrap_or(asset);
         }
         Ok(asset)
     }

@@ -35,6 +35,9 @@ use crate::telemetry::logs::OUTCOMES;
 /// uploads an hour try it.
 const QUOTA_ASKED_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
+/// Why an attempt that Roblox agreed to is in doubt.
+pub(super) const UNSEEN: &str = "Roblox agreed, but the asset could not be fetched to see its revision";
+
 impl Executor {
     /// Handles the response to a write.
     pub(in crate::engine) async fn handle_response(
@@ -95,12 +98,16 @@ impl Executor {
     /// fetched.
     async fn finish_by_fetching(&self, id: AttemptId, asset_id: AssetId) -> Result<StepResult, StepError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
-        // The asset was just changed; a failed fetch doesn't undo that.
-        let asset = self.glance(&attempt.address, asset_id).await?.unwrap_or_else(|| {
-            let seen = self.state_cache.read(|recorded| recorded.seen.get(&asset_id).map(|seen| seen.asset.clone()));
-            seen.unwrap_or_else(|| RemoteAsset::unknown(asset_id))
-        });
-        self.finish(id, asset).await
+        match (self.glance(&attempt.address, asset_id).await?, &attempt.intent) {
+            (Some(asset), _) => self.finish(id, asset).await,
+            // Only the asset shows which revision is current now.
+            (None, Intent::Rollback { .. }) => self.mark_in_doubt(id, UNSEEN).await,
+            // The asset was just changed; a failed fetch doesn't undo that.
+            (None, _) => {
+                let seen = self.state_cache.read(|recorded| Some(recorded.seen.get(&asset_id)?.asset.clone()));
+                self.finish(id, seen.unwrap_or_else(|| RemoteAsset::unknown(asset_id))).await
+            }
+        }
     }
 
     async fn failed(&self, id: AttemptId, failure: Failure) -> Result<StepResult, StepError> {

@@ -83,6 +83,28 @@ fn a_sync_reads_the_version_before_it_rolls_back() {
     }
 }
 
+/// Which revision is current after a rollback only the asset itself shows. A clone knows no earlier
+/// observation of it either.
+#[test]
+fn a_rollback_whose_result_can_not_be_fetched_is_settled_by_a_later_look() {
+    for way in ["repoint", "new_version"] {
+        let (remote, project) = three(&[("rollback", way)]);
+        project.run(&["pin", "sword", "2", "--no-sync"]).expect(0);
+        project.remove_state();
+        let unseen =
+            json!({"match": {"endpoint": "get_asset", "nth": [2]}, "action": {"kind": "reply", "status": 503}});
+        remote.control().add_faults(vec![serde_json::from_value(unseen).unwrap()]).unwrap();
+        project.sync();
+        assert_eq!(row(&project, "sword")["state"], "pinned", "{way}");
+        let at = if way == "repoint" { 2 } else { 4 };
+        let lockfile = project.read("assets.lock.toml");
+        assert!(lockfile.contains(&format!("revision = {at}, newest = {}", at.max(3))), "{way}: {lockfile}");
+        let (_, document) = project.json(&["sync", "--once", "--refresh"]);
+        assert_eq!((&document["in_sync"], &document["actions"]), (&json!(true), &json!([])), "{document:#}");
+        assert_eq!(remote.requests(ApiEndpoint::RollbackAsset), 1);
+    }
+}
+
 #[test]
 fn one_revision_of_a_history_and_several_histories() {
     let (_remote, project) = three(&[]);
