@@ -162,6 +162,12 @@ impl Recorded {
         self.seen.get(&asset_id).filter(|_| !self.outdated.contains(&asset_id))
     }
 
+    /// Whether this state knows an asset only from lockfiles that contradict each other, until Roblox is
+    /// asked about it.
+    pub fn is_unread(&self, asset_id: AssetId) -> bool {
+        self.outdated.contains(&asset_id) && !self.seen.contains_key(&asset_id)
+    }
+
     /// Whether a read at `now` may show an asset as it was before Macadam's own last write.
     pub fn may_lag(&self, asset_id: AssetId, now: Timestamp) -> bool {
         self.written.get(&asset_id).is_some_and(|written| observation::may_lag(*written, now))

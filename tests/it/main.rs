@@ -12,6 +12,7 @@
     reason = "tests may fail loudly, and set up files, clocks and processes by hand"
 )]
 
+mod archivings;
 mod arguments;
 mod asset_words;
 mod beside;

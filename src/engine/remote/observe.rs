@@ -42,7 +42,8 @@ pub(crate) enum QueryResult {
 }
 
 /// Returns a query for every asset that is in use, or was when its address left this checkout's
-/// manifest. Assets that Roblox last called gone or rejected are included: that may have changed.
+/// manifest. Assets that Roblox last called gone or rejected are included: that may have changed. So
+/// are archived ones of which a lockfile made outdated what was seen.
 pub(crate) fn queries(desired: &Desired, recorded: &Recorded) -> Vec<AssetQuery> {
     let mut all: BTreeMap<AssetId, bool> = BTreeMap::new();
     for (address, record) in &recorded.assets {
@@ -52,6 +53,10 @@ pub(crate) fn queries(desired: &Desired, recorded: &Recorded) -> Vec<AssetQuery>
             None if record.in_lockfile.is_of(&desired.checkout) => last(record),
             None => continue,
         };
+        let archived = record.retirements.iter().filter(|(_, retirement)| retirement.archived_at.is_some());
+        for (asset_id, _) in archived.filter(|(asset_id, _)| recorded.outdated.contains(asset_id)) {
+            all.entry(*asset_id).or_default();
+        }
         let lost = |fact: &RevisionFact| matches!(fact.state, RevisionState::Rejected | RevisionState::Gone);
         for (key, _) in record.history.iter().filter(|(_, fact)| lost(fact)) {
             all.entry(key.asset_id).or_default();

@@ -18,7 +18,9 @@ use crate::engine::workspace::project::Project;
 use crate::model::address::Address;
 use crate::model::history::{Listing, RevisionFact, RevisionKey};
 use crate::model::ids::AssetId;
-use crate::state::lockfile::{self, Ledger, LockfileEntry, forgotten_too, moved_and_forgotten, remembered};
+use crate::state::lockfile::{
+    self, EarlierArchiving, Ledger, LockfileEntry, earlier_archivings, forgotten_too, moved_and_forgotten, remembered,
+};
 
 /// The longest time between the new index and the new `HEAD` during a switch of branches: one
 /// rename of a file.
@@ -31,6 +33,8 @@ pub(crate) struct Compared {
     pub lost: Vec<Address>,
     /// It had lost those, or what somebody forgot.
     pub is_changed: bool,
+    /// Archivings that earlier lockfiles have and it lacks.
+    pub archivings: Vec<EarlierArchiving>,
     /// The checked-out commit, as [`git::head`] gives it; `None` if git was just working or may
     /// fetch more, so that it has to be compared again.
     pub at: Option<String>,
@@ -90,8 +94,9 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
     let mut others: Vec<(&[u8], VersionPlace)> =
         uncommitted.map(|version| (version, VersionPlace::CheckedOut)).collect();
     others.extend(earlier(&history, bytes).into_iter().map(|version| (version, VersionPlace::Earlier)));
-    let (lost, is_changed) = add_lost(project, remote, bytes, &others, ledger);
-    Compared { lost, is_changed, at, failed: false }
+    let (lost, archivings) = add_lost(project, remote, bytes, &others, ledger);
+    let is_changed = !lost.is_empty();
+    Compared { lost: lost.into_iter().collect(), is_changed, archivings, at, failed: false }
 }
 
 /// Returns git's versions of the file; `None` in the middle of a switch of branches. If `HEAD` and
@@ -261,14 +266,14 @@ enum VersionPlace {
 }
 
 /// Adds to `ledger` what the lockfile `bytes` lacks of other versions, of which the newest comes
-/// first. Returns the addresses of entries and revisions, and whether there was anything.
+/// first. Returns the addresses of entries and revisions, and the archivings that it may have lost.
 fn add_lost(
     project: &Project,
     remote: &str,
     bytes: &[u8],
     others: &[(&[u8], VersionPlace)],
     ledger: &mut Ledger,
-) -> (Vec<Address>, bool) {
+) -> (BTreeSet<Address>, Vec<EarlierArchiving>) {
     let mut known: BTreeSet<&[u8]> = facts(bytes).collect();
     let mut versions = Vec::new();
     for (version, place) in others {
@@ -289,20 +294,21 @@ fn add_lost(
         forgotten.entry(address.clone()).or_default().union(theirs);
     }
     let mut lost = BTreeSet::new();
-    for (version, place) in versions {
-        let elsewhere = moved_and_forgotten(&version, &forgotten);
+    for (version, place) in &versions {
+        let elsewhere = moved_and_forgotten(version, &forgotten);
         let here: BTreeSet<RevisionKey> =
             ledger.entries.values().flat_map(|entry| entry.history.iter().map(|(key, _)| key)).collect();
         for (address, entry) in &version.entries {
             let forgotten = forgotten_too(entry, forgotten.get(address), |asset_id| elsewhere.contains(&asset_id));
             let Some(entry) = remembered(entry, Some(&forgotten)) else { continue };
-            if take_back_entry(ledger.entries.entry(address.clone()), (&entry, place), &here) {
+            if take_back_entry(ledger.entries.entry(address.clone()), (&entry, *place), &here) {
                 lost.insert(address.clone());
             }
         }
     }
-    let is_changed = !lost.is_empty();
-    (lost.into_iter().collect(), is_changed)
+    let versions: Vec<&Ledger> = versions.iter().map(|(version, _)| version).collect();
+    let archivings = earlier_archivings(ledger, &versions, &lost);
+    (lost, archivings)
 }
 
 /// Adds to an entry the revisions of `theirs` that it lost: those that were not moved to another

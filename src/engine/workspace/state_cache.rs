@@ -15,6 +15,7 @@ use tokio::sync::Mutex as Turn;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::checkout::{Checkout, InLockfile};
+use crate::model::ids::AssetId;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{ApplyError, AttemptId, Identity, Recorded};
 use crate::platform::clock;
@@ -240,6 +241,8 @@ impl StateCache {
             }
             for change in &changes {
                 unwritten.extend(change.addresses(recorded).cloned());
+                let observed = change.observed().into_iter();
+                unwritten.extend(observed.flat_map(|asset_id| unread_retirements(recorded, asset_id)).cloned());
                 if let Err(error) = recorded.apply(change, now) {
                     *closed = true;
                     return Err(error.into());
@@ -362,4 +365,12 @@ impl StateCache {
     pub const fn store(&self) -> &StoreHandle {
         &self.store
     }
+}
+
+/// The addresses whose entry in the lockfile depends on whether an asset that was never read is
+/// archived.
+fn unread_retirements(recorded: &Recorded, asset_id: AssetId) -> impl Iterator<Item = &Address> {
+    let owners = (!recorded.seen.contains_key(&asset_id)).then(|| recorded.owners(asset_id));
+    let retired = owners.into_iter().flatten().filter(move |(_, record)| record.retirements.contains_key(&asset_id));
+    retired.map(|(address, _)| address)
 }

@@ -10,7 +10,7 @@ use crate::model::checkout::InLockfile;
 use crate::model::history::{History, Listing};
 use crate::model::ids::AssetId;
 use crate::model::phase::{Intent, Phase};
-use crate::model::recorded::{Attempt, Record, Recorded};
+use crate::model::recorded::{Attempt, Record, Recorded, Retirement};
 use crate::model::steps::step;
 
 /// Returns the lockfile of this checkout: every address with facts that its manifest or its
@@ -32,7 +32,7 @@ pub(crate) fn exported<'a>(
     recorded.assets.iter().filter_map(move |(address, record)| {
         let open = open.remove(address).unwrap_or_default();
         let is_ours = record.in_lockfile == InLockfile::Yes || in_manifest.contains(address);
-        exported_entry(record, open, is_ours).map(|entry| (address, entry))
+        exported_entry(recorded, record, open, is_ours).map(|entry| (address, entry))
     })
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn entries_of(
     let mut entry = |address: &Address| {
         let record = recorded.assets.get(address)?;
         let is_ours = record.in_lockfile == InLockfile::Yes || in_manifest(address, record);
-        exported_entry(record, open.remove(address).unwrap_or_default(), is_ours)
+        exported_entry(recorded, record, open.remove(address).unwrap_or_default(), is_ours)
     };
     addresses.iter().map(|address| (address.clone(), entry(address))).collect()
 }
@@ -62,15 +62,22 @@ fn all_open_work(recorded: &Recorded) -> BTreeMap<&Address, Vec<OpenWork>> {
 }
 
 /// Returns the entry of an address with facts.
-fn exported_entry(record: &Record, open: Vec<OpenWork>, is_ours: bool) -> Option<LockfileEntry> {
+fn exported_entry(recorded: &Recorded, record: &Record, open: Vec<OpenWork>, is_ours: bool) -> Option<LockfileEntry> {
     step();
     let is_known = !(record.history.is_empty() && open.is_empty() && record.possible_duplicates.is_empty());
-    (is_ours && is_known).then(|| entry(record, open))
+    (is_ours && is_known).then(|| LockfileEntry { retirements: retirements(recorded, record), ..entry(record, open) })
+}
+
+/// The assets on their way out, without archivings that only another lockfile has and that Roblox was
+/// not asked about yet.
+fn retirements(recorded: &Recorded, record: &Record) -> BTreeMap<AssetId, Retirement> {
+    let all = record.retirements.iter().map(|(asset_id, retirement)| (*asset_id, retirement.in_seconds()));
+    all.filter(|(asset_id, retirement)| retirement.archived_at.is_none() || !recorded.is_unread(*asset_id)).collect()
 }
 
 fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
-    // The ignored fields belong to this checkout alone: earlier metadata, whether the lockfile had it,
-    // and its back-off.
+    // The ignored fields belong to this checkout alone (earlier metadata, whether the lockfile had it,
+    // and its back-off), but for the retirements, which the caller adds.
     let Record {
         identity,
         history,
@@ -80,7 +87,7 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
         overruled: _,
         points_to,
         pinned,
-        retirements,
+        retirements: _,
         possible_duplicates,
         repairs: _,
         removed,
@@ -104,7 +111,7 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
         stored: (**stored).clone(),
         current: None,
         pinned: **pinned,
-        retirements: retirements.iter().map(|(asset_id, retirement)| (*asset_id, retirement.in_seconds())).collect(),
+        retirements: BTreeMap::new(),
         removed: *removed,
         possible_duplicates: (**possible_duplicates).clone(),
         open,

@@ -7,6 +7,7 @@
 //! the usual entry, `export` and `import` for the
 //! exchange with the state, `merge` for two branches and `driver` for what git has to be told.
 
+mod archivings;
 mod as_written;
 pub(crate) mod driver;
 mod error;
@@ -37,6 +38,7 @@ use crate::model::metadata::FieldDigests;
 use crate::model::phase::Intent;
 use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, Retirement};
 
+pub(crate) use archivings::{EarlierArchiving, ask_about, earlier_archivings};
 pub(crate) use error::{GitCopy, LockfileError};
 pub(crate) use export::{entries_of, export, exported, locked, locked_of};
 pub(crate) use file::{fingerprint, fingerprint_at, fingerprint_of, has_text, read, replace_if, room, save};

@@ -1319,3 +1319,32 @@ fn an_archiving_that_the_lockfile_lacks_is_looked_at_again() {
     assert_eq!(recorded.outdated, BTreeSet::from([id(1)]));
     assert_eq!(import(&recorded, &leaving(None), Timestamp::UNIX_EPOCH), []);
 }
+
+#[test]
+fn an_archiving_that_a_revert_took_out_is_asked_about() {
+    use RetireReason::{ByHand, Removed, Replaced};
+    let lost = |addresses: &[&str]| addresses.iter().map(|text| address(text)).collect::<BTreeSet<Address>>();
+    let check = |why, ours: Option<Retirement>, lost: &BTreeSet<Address>, asked: bool| {
+        let found = earlier_archivings(&leaving(ours), &[&leaving(retired(why, 1, Some(2)))], lost);
+        assert_eq!(!found.is_empty(), asked, "{why:?} {ours:?} {lost:?}");
+        let mut recorded = imported(&leaving(ours));
+        let changes = ask_about(&recorded, &found);
+        apply(&mut recorded, &changes);
+        assert_eq!(recorded.outdated.contains(&id(1)), asked);
+        assert_eq!(ask_about(&recorded, &found), [], "it is known by now");
+    };
+    // A restore leaves the revision that had replaced it.
+    check(Replaced, None, &lost(&[]), false);
+    check(Replaced, None, &lost(&["a"]), true);
+    check(Replaced, Some(retired(Replaced, 1, None)), &lost(&[]), true);
+    check(Replaced, Some(retired(Replaced, 5, None)), &lost(&[]), false);
+    check(Removed, None, &lost(&[]), true);
+    check(ByHand, None, &lost(&[]), true);
+    check(Removed, Some(retired(Removed, 5, Some(6))), &lost(&["a"]), false);
+    // This state restored it, or saw that.
+    let found = earlier_archivings(&leaving(None), &[&leaving(retired(Removed, 1, Some(-9)))], &lost(&[]));
+    let mut recorded = imported(&leaving(None));
+    let seen = RemoteAsset { archived: Some(false), ..RemoteAsset::unknown(id(1)) };
+    apply(&mut recorded, &[Change::RecordObservation { asset: seen }]);
+    assert_eq!((found.len(), ask_about(&recorded, &found)), (1, vec![]));
+}

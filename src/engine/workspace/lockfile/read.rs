@@ -131,6 +131,9 @@ impl Lockfile {
         if !is_same || compared.is_changed {
             state_cache.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
         }
+        if !compared.archivings.is_empty() {
+            state_cache.commit_with(|recorded| lockfile::ask_about(recorded, &compared.archivings)).await?;
+        }
         self.close_finished(state_cache, &ledger).await?;
         self.generation = generation;
         if self.known != fingerprint {

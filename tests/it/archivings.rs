@@ -1,0 +1,79 @@
+//! Archivings and restores that came by git: a machine that only read of them in a lockfile asks
+//! Roblox where lockfiles contradict each other, and all machines agree afterwards.
+
+use serde_json::json;
+
+use super::clones::{MANIFEST, Shared, asset_id, pull, push};
+use super::support::git::git;
+use super::support::{Project, png};
+
+const FILE: &str = "ui/y.png";
+const ARCHIVES: &str = "\n[policy]\nreplaced = \"archive\"\nremoved = \"archive\"\narchive_after = \"0d\"\n";
+
+/// A project that archives at once what nothing uses any more.
+fn archiving() -> (Shared, Project) {
+    let (shared, author) = Shared::new();
+    author.write("assets.toml", format!("{MANIFEST}{ARCHIVES}"));
+    // So that no archiving is one of suspiciously many.
+    (100..110).for_each(|shade| author.write(&format!("ui/{shade}.png"), png(shade)));
+    author.sync();
+    push(&author, "more pictures");
+    (shared, author)
+}
+
+fn is_archived(shared: &Shared, asset_id: u64) -> bool {
+    shared.remote.control().asset(asset_id).unwrap().asset.archived
+}
+
+/// The lockfile is as it was committed.
+#[track_caller]
+fn has_nothing_to_say(machine: &Project, when: &str) {
+    assert_eq!(git(machine.path(), &["diff", "--", "assets.lock.toml"]), "", "{when}");
+}
+
+/// A service in a container has no state: each run is a fresh clone.
+#[test]
+fn a_reverted_archiving_is_undone_where_the_asset_is_used_again() {
+    type Change = fn(&Project);
+    let changes: [(&str, Change); 2] = [
+        ("replaced", |machine| machine.write(FILE, png(3))),
+        ("removed", |machine| drop(git(machine.path(), &["rm", "--quiet", FILE]))),
+    ];
+    for (how, change) in changes {
+        let (shared, author) = archiving();
+        let first = asset_id(&author, FILE);
+        let machine = shared.clone_alone();
+        change(&machine);
+        machine.sync();
+        push(&machine, how);
+        assert!(is_archived(&shared, first), "{how}");
+        git(machine.path(), &["revert", "--no-edit", "HEAD"]);
+        git(machine.path(), &["push", "--quiet", "origin", "HEAD"]);
+        assert!(!machine.read("assets.lock.toml").contains("archived_at"), "{how}");
+        let after = shared.clone_alone();
+        after.sync();
+        assert_eq!((asset_id(&after, FILE), is_archived(&shared, first)), (first, false), "{how}");
+        git(after.path(), &["commit", "--quiet", "--allow-empty", "--all", "--message", "after the revert"]);
+        git(after.path(), &["push", "--quiet", "origin", "HEAD"]);
+        // Later there is nothing more to do.
+        let (later, writes) = (shared.clone_alone(), shared.remote.writes());
+        later.let_reads_catch_up();
+        later.sync();
+        assert_eq!(shared.remote.writes(), writes, "{how}");
+        has_nothing_to_say(&later, how);
+    }
+}
+
+#[test]
+fn what_a_person_archived_is_still_archived_by_hand_after_a_revert_of_the_lockfile() {
+    let (shared, author) = Shared::new();
+    author.run(&["archive", FILE]).expect(0);
+    push(&author, "archived");
+    git(author.path(), &["revert", "--no-edit", "HEAD"]);
+    git(author.path(), &["push", "--quiet", "origin", "HEAD"]);
+    let fresh = shared.clone_alone();
+    fresh.sync();
+    let (_, status) = fresh.json(&["status", FILE]);
+    let row = &status["assets"][0];
+    assert_eq!((&row["state"], &row["archived_by"]), (&json!("archived"), &json!("hand")), "{row:#}");
+}
