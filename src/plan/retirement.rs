@@ -158,6 +158,42 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
     due.sort_by_key(|due| (due.address, due.asset_id));
     carry_out(plan, desired, recorded, due, options, now);
     restore_what_is_given(plan, scene, &under_way);
+    take_off_restored(plan, scene, &under_way);
+}
+
+/// Takes note that an asset was restored elsewhere: the one that the game is given, and each that a
+/// person had archived. The rules of the address do the same where its file is here and can be used.
+fn take_off_restored(plan: &mut Plan, scene: &RetireInputs<'_>, under_way: &BTreeSet<AssetId>) {
+    let RetireInputs { desired, recorded, in_progress, undecided, options: _, now } = *scene;
+    for (address, record, want) in side_by_side::known(desired, recorded) {
+        // Nearly no address has any.
+        if record.retirements.is_empty()
+            || in_progress.contains(address)
+            || undecided.contains(address)
+            || !is_here(desired, record, want)
+        {
+            continue;
+        }
+        let given = for_game(desired, address, record).map(|(key, _)| key.asset_id);
+        for (asset_id, retirement) in record.retirements.iter() {
+            let counts = retirement.is_by_hand() || given == Some(*asset_id);
+            if counts && !under_way.contains(asset_id) && drift::is_back(recorded, *asset_id, *retirement, now) {
+                let change = Change::SetRetirement { address: address.clone(), asset_id: *asset_id, retirement: None };
+                if !plan.marks.contains(&change) {
+                    plan.marks.push(change);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the game is given an asset of this address here: its file is wanted, or is only not checked
+/// out.
+fn is_here(desired: &Desired, record: &Record, want: Option<&DesiredAsset>) -> bool {
+    want.is_some()
+        || !record.removed
+            && record.in_lockfile.is_of(&desired.checkout)
+            && desired.is_absence_in_doubt(&record.identity.path).is_some()
 }
 
 /// Restores what Macadam archived and the game is given again for another reason than the bytes of its
@@ -177,12 +213,7 @@ fn restore_what_is_given(plan: &mut Plan, scene: &RetireInputs<'_>, under_way: &
     let acting: BTreeSet<Address> = steps.map(|step| step.address.clone()).collect();
     let is_idle = |address: &Address| ![in_progress, undecided, &acting].iter().any(|busy| busy.contains(address));
     for (address, record, want) in side_by_side::known(desired, recorded).filter(|(address, ..)| is_idle(address)) {
-        let is_here = want.is_some()
-            || !record.removed
-                && record.in_lockfile.is_of(&desired.checkout)
-                && desired.is_absence_in_doubt(&record.identity.path).is_some();
-        // Nearly no address has any.
-        if !is_here || record.retirements.is_empty() {
+        if record.retirements.is_empty() || !is_here(desired, record, want) {
             continue;
         }
         let Some((key, fact)) = for_game(desired, address, record) else { continue };

@@ -77,3 +77,39 @@ fn what_a_person_archived_is_still_archived_by_hand_after_a_revert_of_the_lockfi
     let row = &status["assets"][0];
     assert_eq!((&row["state"], &row["archived_by"]), (&json!("archived"), &json!("hand")), "{row:#}");
 }
+
+/// It never read the asset itself: that it was archived, and restored, it knows from lockfiles.
+#[test]
+fn a_machine_that_read_of_an_archiving_takes_the_restore_of_another_one() {
+    type Spoil = fn(&Project);
+    let ways: [(&str, Spoil, i32); 4] = [
+        ("whole", |_| {}, 0),
+        (
+            "not checked out",
+            |machine| drop(git(machine.path(), &["sparse-checkout", "set", "--no-cone", "/*", &format!("!/{FILE}")])),
+            0,
+        ),
+        ("empty", |machine| machine.write(FILE, ""), 1),
+        ("changed", |machine| machine.write(FILE, png(9)), 0),
+    ];
+    for (how, spoil, code) in ways {
+        let (shared, author) = Shared::new();
+        author.run(&["archive", FILE]).expect(0);
+        push(&author, "archived");
+        let other = shared.clone();
+        spoil(&other);
+        author.let_reads_catch_up();
+        other.let_reads_catch_up();
+        author.run(&["restore", FILE]).expect(0);
+        push(&author, "restored");
+        pull(&other);
+        let (ended, report) = other.json(&["sync", "--once"]);
+        assert_eq!(ended, code, "{how}: {report:#}");
+        assert!(!other.read("assets.lock.toml").contains("by_hand"), "{how}");
+        if how == "changed" {
+            assert_eq!(report["summary"], json!({ "replace": 1 }), "{report:#}");
+        } else {
+            has_nothing_to_say(&other, how);
+        }
+    }
+}

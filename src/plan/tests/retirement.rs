@@ -373,6 +373,32 @@ fn a_restored_asset_is_not_restored_again() {
     }));
 }
 
+/// The file can't say so where it is absent or unreadable.
+#[test]
+fn what_was_restored_elsewhere_counts_as_restored_without_its_file() {
+    let restored = |why: RetireReason| {
+        let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).locked("a.png");
+        known
+            .retirements("a.png", 10, why, days_ago(20), Some(days_ago(5)))
+            .seen(10, |seen| seen.archived = Some(false))
+    };
+    let absences = Absences::DontCount { why: AbsenceReason::SparseCheckout };
+    let taken_off = Change::SetRetirement { address: address("a.png"), asset_id: id(10), retirement: None };
+    for why in [RetireReason::ByHand, RetireReason::Removed, RetireReason::Replaced] {
+        for wanted in [
+            Desired { absences: absences.clone(), ..desired(vec![]) },
+            desired(vec![missing(want("a.png", 1))]),
+            desired(vec![want("a.png", 1)]),
+        ] {
+            let marks = plan(&wanted, &restored(why).0, NOW).marks;
+            assert_eq!(marks.iter().filter(|mark| **mark == taken_off).count(), 1, "{why:?}: {marks:?}");
+        }
+    }
+    // It left, and somebody restored it at Roblox.
+    let marks = plan(&at_once(desired(vec![])), &restored(RetireReason::Removed).left("a.png").0, NOW).marks;
+    assert!(!marks.contains(&taken_off), "{marks:?}");
+}
+
 #[test]
 fn nothing_is_archived_where_absences_do_not_count() {
     let absences = Absences::DontCount { why: AbsenceReason::Unreadable };

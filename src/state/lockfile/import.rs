@@ -269,25 +269,27 @@ impl AddressImport<'_> {
                     | Change::SetCurrentAsset { .. }
             )
         };
-        let is_back = || self.known.is_some_and(|known| self.is_back(known));
-        if !changes.iter().skip(before).any(is_news) && !is_back() {
+        let back = self.known.map(|known| self.back(known)).unwrap_or_default();
+        if !changes.iter().skip(before).any(is_news) && back.is_empty() {
             return;
         }
         let ours = self.known.map(|known| known.history.assets()).unwrap_or_default();
         let all = ours.union(&self.entry.history.assets()).copied().collect::<Vec<_>>();
-        let seen = all.into_iter().filter(|asset_id| recorded.seen.contains_key(asset_id));
-        let seen = seen.filter(|asset_id| !recorded.outdated.contains(asset_id));
+        // An archiving that only lockfiles told is in question too, though the asset was never read.
+        let is_seen = |asset_id: &AssetId| recorded.seen.contains_key(asset_id) || back.contains(asset_id);
+        let seen = all.into_iter().filter(is_seen).filter(|asset_id| !recorded.outdated.contains(asset_id));
         changes.extend(seen.map(|asset_id| Change::MarkOutdated { asset_id }));
     }
 
-    /// Returns whether an asset that is archived by what this state knows isn't by the lockfile:
-    /// another machine restored it, or the lockfile is older.
-    fn is_back(&self, known: &Record) -> bool {
+    /// Returns the assets that are archived by what this state knows, and aren't by the lockfile:
+    /// another machine restored them, or the lockfile is older.
+    fn back(&self, known: &Record) -> BTreeSet<AssetId> {
         let has = |asset_id: AssetId| self.entry.history.of_asset(asset_id).next().is_some();
         let theirs = &self.entry.retirements;
         let is_archived = |asset_id| theirs.get(asset_id).is_some_and(|theirs| theirs.archived_at.is_some());
         let archived = known.retirements.iter().filter(|(_, retirement)| retirement.archived_at.is_some());
-        archived.map(|(asset_id, _)| asset_id).any(|asset_id| has(*asset_id) && !is_archived(asset_id))
+        let archived = archived.map(|(asset_id, _)| *asset_id);
+        archived.filter(|asset_id| has(*asset_id) && !is_archived(asset_id)).collect()
     }
 
     /// Adds the lockfile's facts. Returns all that is known then.

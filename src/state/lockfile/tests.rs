@@ -1320,6 +1320,19 @@ fn an_archiving_that_the_lockfile_lacks_is_looked_at_again() {
     assert_eq!(import(&recorded, &leaving(None), Timestamp::UNIX_EPOCH), []);
 }
 
+/// Only lockfiles say that it was archived: Roblox is asked, and until then none of them is wrong.
+#[test]
+fn an_archiving_of_an_asset_that_was_never_read_is_not_written_against_the_lockfile() {
+    let archived = leaving(retired(RetireReason::ByHand, 1, Some(1)));
+    let mut recorded = imported(&archived);
+    assert_eq!(export(REMOTE, &recorded, &BTreeSet::new()), archived);
+    import_into(&mut recorded, &leaving(None));
+    assert_eq!(recorded.outdated, BTreeSet::from([id(1)]));
+    assert_eq!(export(REMOTE, &recorded, &BTreeSet::new()), leaving(None));
+    apply(&mut recorded, &[Change::RecordObservation { asset: RemoteAsset::unknown(id(1)) }]);
+    assert_eq!(export(REMOTE, &recorded, &BTreeSet::new()), archived, "the lockfile is an older one");
+}
+
 #[test]
 fn an_archiving_that_a_revert_took_out_is_asked_about() {
     use RetireReason::{ByHand, Removed, Replaced};
