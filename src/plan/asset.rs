@@ -16,6 +16,7 @@ use crate::model::recorded::{Attempt, AttemptId, Blocked, Identity, PossibleDupl
 
 use super::content::plan_content;
 use super::current::current;
+use super::drift;
 use super::in_doubt;
 use super::input_digest;
 use super::inputs::{AddressInputs, ReadyAddress, due, hold, hold_refused, note, push};
@@ -369,14 +370,11 @@ fn lost_answers(inputs: &AddressInputs<'_>) -> Option<Timestamp> {
     (until > inputs.now).then_some(until)
 }
 
-/// Whether Roblox has the content that it refused here: another machine uploaded it since, and its
-/// lockfile came.
-fn is_uploaded_since(
-    inputs: &AddressInputs<'_>,
-    refused: IntentKind,
-    asset_type: AssetType,
-    hash: ContentHash,
-) -> bool {
+/// Whether another machine did since what Roblox refused here, and its lockfile came.
+fn is_done_since(inputs: &AddressInputs<'_>, refused: IntentKind, asset_type: AssetType, hash: ContentHash) -> bool {
+    if refused == IntentKind::Restore {
+        return inputs.record.is_some_and(|record| drift::is_restored(inputs, record));
+    }
     let is_upload = matches!(refused, IntentKind::Create | IntentKind::Replace | IntentKind::UpdateContent);
     let known = inputs.record.filter(|_| is_upload).and_then(|record| record.current(asset_type, hash));
     known.is_some_and(|(key, fact)| !fact.shared || !inputs.sharing.must_split(inputs.fields, key.asset_id))
@@ -388,7 +386,7 @@ fn resting(plan: &mut Plan, inputs: &AddressInputs<'_>, asset_type: AssetType, h
     let wanted = input_digest::of(inputs.want, inputs.fields).asset;
     match Some(blocked) {
         Some(Blocked::Refused { input_digest, action, .. })
-            if *input_digest == wanted && is_uploaded_since(inputs, *action, asset_type, hash) =>
+            if *input_digest == wanted && is_done_since(inputs, *action, asset_type, hash) =>
         {
             plan.marks.push(Change::SetBlocked { address: inputs.address.clone(), blocked: None });
             ContentBackoff::No

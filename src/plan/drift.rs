@@ -233,6 +233,17 @@ pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, retirement: Retire
     asset.archived == Some(false) && (was_looked_at || recorded.was_just_restored(asset_id, now))
 }
 
+/// Whether the asset that Roblox refused to restore here is not archived any more: another machine or
+/// a person restored it.
+pub(super) fn is_restored(inputs: &AddressInputs<'_>, record: &Record) -> bool {
+    let Some((key, _)) = current::current(inputs.want, record) else { return false };
+    let archived = record.retirements.get(&key.asset_id).filter(|retirement| retirement.archived_at.is_some());
+    match archived {
+        Some(retirement) => is_back(inputs.recorded, key.asset_id, *retirement, inputs.now),
+        None => inputs.recorded.observed(key.asset_id).is_some_and(|seen| seen.asset.archived == Some(false)),
+    }
+}
+
 /// Whether an asset of an address is archived, as far as is known.
 pub(super) fn is_known_archived(inputs: &AddressInputs<'_>, record: &Record, asset_id: AssetId) -> bool {
     let own = record.retirements.get(&asset_id).is_some_and(|retirement| {

@@ -35,11 +35,16 @@ pub(super) fn plan_pin<'a>(
     if let Some(Blocked::Refused { input_digest, action, refusal_kind, message, .. }) = record.blocked.as_deref()
         && *input_digest == wanted
     {
-        if *action != IntentKind::Rollback || !is_there(record, pin, key, fact) {
+        let is_done = match action {
+            IntentKind::Rollback => is_there(record, pin, key, fact),
+            IntentKind::Restore => drift::is_restored(inputs, record),
+            _ => false,
+        };
+        if !is_done {
             hold_refused(plan, inputs, HeldPart::Asset, *action, *refusal_kind, message);
             return None;
         }
-        // Another machine brought it there since, and its lockfile came.
+        // Another machine did it since, and its lockfile came.
         plan.marks.push(Change::SetBlocked { address: inputs.address.clone(), blocked: None });
     }
     let not_before = due(record.blocked.as_deref(), wanted, inputs.now);

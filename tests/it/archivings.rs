@@ -113,3 +113,39 @@ fn a_machine_that_read_of_an_archiving_takes_the_restore_of_another_one() {
         }
     }
 }
+
+#[test]
+fn a_restore_that_was_refused_here_and_done_elsewhere_is_no_failure_any_more() {
+    let (shared, author) = archiving();
+    let first = asset_id(&author, FILE);
+    author.write(FILE, png(3));
+    author.sync();
+    push(&author, "the second picture");
+    let refused = json!({"kind": "reply", "status": 400, "body": r#"{"code":"INVALID_ARGUMENT","message":"no"}"#});
+    let rule = serde_json::from_value(json!({"match": {"endpoint": "restore_asset"}, "action": refused})).unwrap();
+    shared.remote.control().add_faults(vec![rule]).unwrap();
+    author.write(FILE, png(2));
+    author.run(&["sync", "--once"]).expect(1);
+    push(&author, "the first picture again");
+    // One of them looks at the asset after the refusal.
+    let others = [("unread", shared.clone_alone(), &[][..]), ("read", shared.clone_alone(), &["--refresh"][..])];
+    for (_, other, refresh) in &others {
+        other.run(&[&["sync", "--once"][..], *refresh].concat()).expect(1);
+        git(other.path(), &["checkout", "--", "assets.lock.toml"]);
+    }
+    shared.remote.control().clear_faults();
+    author.let_reads_catch_up();
+    author.run(&["retry", FILE]).expect(0);
+    author.sync();
+    push(&author, "restored");
+    let writes = shared.remote.writes();
+    for (how, other, _) in &others {
+        other.let_reads_catch_up();
+        pull(other);
+        other.sync();
+        has_nothing_to_say(other, how);
+        let (_, status) = other.json(&["status", FILE]);
+        assert_eq!((&status["assets"][0]["state"], asset_id(other, FILE)), (&json!("synced"), first), "{how}");
+    }
+    assert_eq!(shared.remote.writes(), writes);
+}

@@ -125,6 +125,12 @@ fn what_another_machine_did_is_neither_refused_nor_failed_any_more() {
     // A restoration that was refused is no upload.
     let restore = refused(picture(), IntentKind::Restore, &want("a.png", 1));
     unblocks(want("a.png", 1), restore, "failed a.png: Roblox refused to restore it: Moderated");
+    let restored = |archived| {
+        let refused = refused(picture(), IntentKind::Restore, &want("a.png", 1));
+        refused.seen(10, |seen| seen.archived = Some(archived))
+    };
+    unblocks(want("a.png", 1), restored(true), "failed a.png: Roblox refused to restore it: Moderated");
+    unblocks(want("a.png", 1), restored(false), "");
     let to_one = pinned(want("m.fbx", 2), 1);
     let rollback = |known: KnownBuilder| refused(known, IntentKind::Rollback, &to_one);
     unblocks(to_one.clone(), rollback(model(2)), "failed m.fbx: Roblox refused the rollback: Moderated");
