@@ -182,8 +182,8 @@ impl LockfileBefore {
     }
 }
 
-/// A warning about a pin, icon or preview of an address that left the manifest. Names the new
-/// address if the file is the same.
+/// A warning about a pin, icon or preview of an address that left the manifest, or whose file was
+/// never here. Names the new address if the file is the same.
 fn left(stray: &Stray, desired: &Desired, before: &LockfileBefore) -> String {
     let Stray { to, place } = stray;
     let place = match place {
@@ -192,6 +192,9 @@ fn left(stray: &Stray, desired: &Desired, before: &LockfileBefore) -> String {
         StrayPlace::Preview { of } => format!("a preview of `{of}` names"),
     };
     let path = before.path_of(to);
+    if path.is_none() && desired.absences_dont_count().is_some() {
+        return format!("{place} `{to}`, whose file this checkout leaves out");
+    }
     let renamed = desired.assets.iter().find(|(_, want)| Some(&want.path) == path);
     match renamed {
         Some((now, _)) => format!("{place} `{to}`, which is called `{now}` now: write `{now}`"),

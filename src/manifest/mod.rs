@@ -188,6 +188,11 @@ impl Manifest {
         self.document.pins.keys()
     }
 
+    /// The addresses that pins, icons and previews name and that only a file of a glob can have.
+    pub(crate) fn named_files(&self) -> BTreeSet<&Address> {
+        references::named_files(&self.document)
+    }
+
     /// The lines of its entries.
     pub(crate) fn lines(&self) -> EntryLines {
         EntryLines::of(&self.source, &self.document)

@@ -25,6 +25,7 @@ use crate::model::change::Change;
 use crate::model::desired::{AbsenceReason, Desired, DesiredAsset, Pin, Stray, StrayPlace};
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Creator};
+use crate::model::path::ProjectPath;
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded};
 use crate::model::steps::step;
@@ -356,11 +357,14 @@ impl Moves {
     }
 }
 
-/// Whether a stray pin names an address that didn't leave: only its file is absent here.
+/// Whether a stray pin names an address that didn't leave: only its file is absent here. It may be new.
 pub(super) fn is_pin_of_absent_file(stray: &Stray, desired: &Desired, recorded: &Recorded) -> bool {
-    let record = recorded.assets.get(&stray.to).filter(|record| !record.removed);
-    let is_in_doubt = |record: &Record| desired.is_absence_in_doubt(&record.identity.path).is_some();
-    matches!(stray.place, StrayPlace::Pin(_)) && record.is_some_and(is_in_doubt)
+    let is_in_doubt = |path: &ProjectPath| desired.is_absence_in_doubt(path).is_some();
+    let is_absent = || match recorded.assets.get(&stray.to) {
+        Some(record) => !record.removed && is_in_doubt(&record.identity.path),
+        None => ProjectPath::new(stray.to.as_str()).is_ok_and(|path| is_in_doubt(&path)),
+    };
+    matches!(stray.place, StrayPlace::Pin(_)) && is_absent()
 }
 
 /// Addresses that the manifest wants and of which nothing is known.

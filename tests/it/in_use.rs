@@ -120,6 +120,28 @@ fn a_pin_decides_also_where_the_pinned_file_is_not_checked_out() {
     }
 }
 
+/// A pull request renames the file and its pin, without a sync.
+#[test]
+fn a_pin_of_a_new_file_that_is_not_checked_out_stops_nothing() {
+    let (shared, author) = Shared::new();
+    author.write("assets.toml", format!("{MANIFEST}\n[[outputs]]\npath = \"ids.json\"\n"));
+    author.run(&["pin", "--no-sync", FILE, "1"]).expect(0);
+    let pinned = author.read("assets.toml");
+    author.write("assets.toml", pinned.replace(&format!("\"{FILE}\" ="), "\"ui/z.png\" ="));
+    git(author.path(), &["mv", FILE, "ui/z.png"]);
+    push(&author, "renamed");
+    let part = shared.clone_alone();
+    git(part.path(), &["sparse-checkout", "set", "--no-cone", "/*", "!/ui/z.png"]);
+    for command in [&["check"][..], &["outputs"], &["plan"], &["status"], &["sync", "--once"], &["sync", "--once"]] {
+        part.run(command).expect(0);
+    }
+    assert_eq!(git(part.path(), &["diff", "--", "assets.lock.toml"]), "");
+    // A name that no file of git's has is still a mistake.
+    part.write("assets.toml", part.read("assets.toml").replace("ui/z.png", "ui/q.png"));
+    let ran = part.run(&["plan"]).expect(3);
+    assert!(ran.stderr.contains("there is no asset named `ui/q.png`"), "{}", ran.stderr);
+}
+
 #[test]
 fn the_lockfile_says_which_asset_is_in_use_only_where_it_is_not_the_newest() {
     let back = Back::new(KEEPS);

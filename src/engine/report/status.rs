@@ -8,6 +8,7 @@ use crate::engine::report::asset_status::{AssetStatus, Parts, StatusInputs, addr
 use crate::engine::workspace::committed;
 use crate::engine::workspace::gather::{GatherError, absences, keep_findable, other_case, read_manifest, unseen};
 use crate::engine::workspace::git;
+use crate::engine::workspace::not_checked_out::with_files_left_out;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::saved_answer::SavedAnswer;
 use crate::engine::workspace::settled;
@@ -63,7 +64,7 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
     files::keep_behind_links(&mut walk, &project.root, &selection, &known.here);
     let (findings, unknown) = recall(project, &walk, &view.cache);
     let resolved = manifest
-        .resolve(&findings, &known.all, &walk.unread_globs())
+        .resolve(&findings, &with_files_left_out(project, &manifest, &known.all), &walk.unread_globs())
         .map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
     let (mut notes, mut desired) = (resolved.notes, resolved.desired);
     keep_findable(&mut desired, &selection);

@@ -16,6 +16,7 @@ use crate::platform::clock;
 use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::engine::workspace::committed;
 use crate::engine::workspace::git;
+use crate::engine::workspace::not_checked_out::with_files_left_out;
 use crate::engine::workspace::plan_inputs::{CheckoutState, PlanInputs};
 use crate::engine::workspace::project::{Project, ProjectError};
 use crate::engine::workspace::saved_answer::SavedAnswer;
@@ -190,7 +191,7 @@ impl Search<'_> {
         };
         let files::Scanned { findings, cache, waiting } =
             files::scan(&project.root, &walk, cache, in_progress, now_ns, &tell);
-        match manifest.resolve(&findings, &known.all, &walk.unread_globs()) {
+        match manifest.resolve(&findings, &with_files_left_out(project, &manifest, &known.all), &walk.unread_globs()) {
             Ok(resolved) => {
                 let (mut notes, mut desired) = (resolved.notes, resolved.desired);
                 keep_findable(&mut desired, &selection);
@@ -230,7 +231,7 @@ pub(crate) fn wanted_addresses(project: &Project, known: &KnownAddresses) -> Res
         content: Err(FileProblem::new(FileProblemKind::NotLookedAt, "not looked at", None)),
     };
     let findings: FoundFiles = walk.files.iter().map(|(path, globs)| (path.clone(), unread(globs))).collect();
-    match manifest.resolve(&findings, &known.all, &walk.unread_globs()) {
+    match manifest.resolve(&findings, &with_files_left_out(project, &manifest, &known.all), &walk.unread_globs()) {
         Ok(resolved) => Ok(resolved.desired.assets.into_keys().collect()),
         Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
     }

@@ -86,6 +86,15 @@ impl IndexedFiles {
     }
 }
 
+/// Returns those of the project's `files` that the index doesn't have.
+pub(crate) fn lacking<'a>(
+    index: &IndexedFiles,
+    files: impl Iterator<Item = &'a ProjectPath>,
+) -> BTreeSet<&'a ProjectPath> {
+    let prefix = prefix(&index.place);
+    index.lacks(files.map(|path| (inside(&prefix, path), path))).into_values().collect()
+}
+
 /// Returns those of the project's `files` that git doesn't track, and what it says of the `lockfile`
 /// beside the manifest; none where git doesn't track the manifest either: that project isn't in git
 /// yet.
