@@ -286,7 +286,7 @@ impl AddressImport<'_> {
     fn back(&self, known: &Record) -> BTreeSet<AssetId> {
         let has = |asset_id: AssetId| self.entry.history.of_asset(asset_id).next().is_some();
         let theirs = &self.entry.retirements;
-        let is_archived = |asset_id| theirs.get(asset_id).is_some_and(|theirs| theirs.archived_at.is_some());
+        let is_archived = |asset_id: &AssetId| theirs.get(asset_id).is_some_and(|theirs| theirs.archived_at.is_some());
         let archived = known.retirements.iter().filter(|(_, retirement)| retirement.archived_at.is_some());
         let archived = archived.map(|(asset_id, _)| *asset_id);
         archived.filter(|asset_id| has(*asset_id) && !is_archived(asset_id)).collect()
