@@ -4,11 +4,11 @@
 //! It must never show a value. A message names a variable only if its name, without separators, is
 //! in a list here: a line of the file may be the bare key.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
 use crate::platform::own_file::{self, PathRefusal};
+use crate::platform::plain_file::text_of;
 
 /// The file beside the manifest that may hold the key.
 pub(super) const ENV_FILE: &str = ".env";
@@ -137,23 +137,6 @@ pub(super) fn key_in(bytes: &[u8]) -> Result<Option<String>, EnvFileError> {
 fn assignment(line: &str) -> &str {
     let line = line.trim();
     line.strip_prefix("export ").unwrap_or(line).trim_start()
-}
-
-/// Returns the text of a file that a person wrote. PowerShell's `>` writes UTF-16, and Windows'
-/// editor puts a mark before the first line. What is no text becomes a replacement character.
-pub(super) fn text_of(bytes: &[u8]) -> Cow<'_, str> {
-    let utf_16 = |rest: &[u8], number: fn([u8; 2]) -> u16| {
-        let (pairs, left) = rest.as_chunks::<2>();
-        let read = char::decode_utf16(pairs.iter().copied().map(number));
-        let half = (!left.is_empty()).then_some(char::REPLACEMENT_CHARACTER);
-        read.map(|read| read.unwrap_or(char::REPLACEMENT_CHARACTER)).chain(half).collect()
-    };
-    match bytes {
-        [0xff, 0xfe, rest @ ..] => Cow::Owned(utf_16(rest, u16::from_le_bytes)),
-        [0xfe, 0xff, rest @ ..] => Cow::Owned(utf_16(rest, u16::from_be_bytes)),
-        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
-        _ => String::from_utf8_lossy(bytes),
-    }
 }
 
 /// Why no key was found in the folder `root` of the manifest, if that can be seen: in its `.env`,
@@ -359,20 +342,6 @@ mod tests {
             assert_eq!(key_in(&bytes[2..]), Err(EnvFileError::Encoding), "without the mark");
         }
         assert_eq!(key_in(b"A=1\0\0"), Ok(None), "another program's");
-    }
-
-    #[test]
-    fn a_file_written_by_a_program_of_windows_is_read() {
-        let line = "ROBLOX_API_KEY=abc é";
-        let units = || std::iter::once(0xfeff).chain(line.encode_utf16());
-        let little: Vec<u8> = units().flat_map(u16::to_le_bytes).collect();
-        let big: Vec<u8> = units().flat_map(u16::to_be_bytes).collect();
-        let marked = format!("\u{feff}{line}");
-        for bytes in [line.as_bytes(), marked.as_bytes(), &little, &big] {
-            assert_eq!(text_of(bytes), line);
-        }
-        assert_eq!(text_of(&[0xff, 0xfe, b'a', 0, b'b']), "a\u{fffd}");
-        assert_eq!(text_of(b"a\xff"), "a\u{fffd}");
     }
 
     #[test]

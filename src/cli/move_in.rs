@@ -68,6 +68,7 @@ pub(super) async fn run(
         Err(MoveError::NoCreator { .. }) if asks(output) => ask_creator(&source)?,
         creator => creator?,
     };
+    tokio::task::block_in_place(|| moving::check_paths(&target.project.root, &source))?;
     let (listener, missing_record) = (silent(), source.missing_record);
     let mut moved = tokio::task::block_in_place(|| ToolProject::new(&target.project, &target.remote, source, creator));
     let checked = credential.is_some();

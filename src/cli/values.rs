@@ -21,14 +21,7 @@ pub(super) fn revision(text: &str) -> Result<u64, String> {
 
 /// Reads an asset ID, with or without `rbxassetid://`, or the link of its page.
 pub(super) fn asset_id(text: &str) -> Result<AssetId, String> {
-    let of_page = text.strip_prefix("https://").and_then(|page| {
-        let (host, path) = page.split_once('/')?;
-        let is_roblox = host == "roblox.com" || host.ends_with(".roblox.com");
-        let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        path.split(['/', '?', '#']).find(is_number).filter(|_| is_roblox)
-    });
-    let digits = of_page.or_else(|| text.strip_prefix("rbxassetid://")).unwrap_or(text);
-    digits.parse().map_err(|_| {
+    AssetId::of_text(text).ok_or_else(|| {
         "an asset ID is a number, such as 1234567890; the link of the asset's page at create.roblox.com will do too"
             .to_owned()
     })

@@ -95,6 +95,18 @@ impl AssetId {
     pub fn uri(self) -> String {
         format!("rbxassetid://{self}")
     }
+
+    /// Reads an asset ID as people have it: a number, with or without `rbxassetid://`, or the link
+    /// of its page at Roblox.
+    pub fn of_text(text: &str) -> Option<Self> {
+        let of_page = text.strip_prefix("https://").and_then(|page| {
+            let (host, path) = page.split_once('/')?;
+            let is_roblox = host == "roblox.com" || host.ends_with(".roblox.com");
+            let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            path.split(['/', '?', '#']).find(is_number).filter(|_| is_roblox)
+        });
+        of_page.or_else(|| text.strip_prefix("rbxassetid://")).unwrap_or(text).parse().ok()
+    }
 }
 
 /// The owner of an asset at Roblox.

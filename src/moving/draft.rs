@@ -116,13 +116,22 @@ impl ManifestDraft {
         }
     }
 
-    /// Gives a file an entry of its own, in place of a glob; `creator` if its owner differs.
-    pub(crate) fn own_entry(&mut self, path: &str, input: usize, source: &Source, creator: Option<Creator>) {
+    /// Gives a file an entry of its own, in place of a glob; `creator` if its owner differs, and
+    /// `asset_type` if its file doesn't show it.
+    pub(crate) fn own_entry(
+        &mut self,
+        path: &str,
+        input: usize,
+        source: &Source,
+        creator: Option<Creator>,
+        asset_type: Option<AssetType>,
+    ) {
         let groups = match source.inputs.get(input).map(|input| &input.files) {
             Some(FileSet::Glob { groups, .. }) => groups,
             Some(FileSet::Paths) | None => &[] as &[ExtensionGroup],
         };
-        let asset_type = groups.iter().find(|group| group.fits(path)).and_then(|group| group.asset_type);
+        let of_group = || groups.iter().find(|group| group.fits(path)).and_then(|group| group.asset_type);
+        let asset_type = asset_type.or_else(of_group);
         self.assets.insert(path.to_owned(), EntryDraft { input, asset_type, creator });
     }
 

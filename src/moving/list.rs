@@ -15,8 +15,6 @@ const PATHS: [&str; 2] = ["path", "file"];
 const ASSET_IDS: [&str; 2] = ["asset_id", "id"];
 /// What separates columns, in the tables of different programs and countries.
 const SEPARATORS: [char; 3] = [',', ';', '\t'];
-/// How Luau code writes an asset ID.
-const SCHEME: &str = "rbxassetid://";
 
 /// Reads a list.
 pub(super) fn read(main: &str) -> Result<Source, ReadError> {
@@ -39,9 +37,8 @@ pub(super) fn read(main: &str) -> Result<Source, ReadError> {
         if path.is_empty() || path.contains(char::is_control) {
             return Err(malformed(format!("line {line} has no path in the column `{}`", PATHS[0])));
         }
-        let digits = field(asset_ids);
-        let asset_id: AssetId = (digits.strip_prefix(SCHEME).unwrap_or(digits).parse())
-            .map_err(|_| malformed(format!("line {line} has no asset ID in the column `{}`", ASSET_IDS[0])))?;
+        let asset_id = AssetId::of_text(field(asset_ids))
+            .ok_or_else(|| malformed(format!("line {line} has no asset ID in the column `{}`", ASSET_IDS[0])))?;
         match rows.get(&path) {
             Some((first, row)) if row.asset_id != asset_id => {
                 return Err(malformed(format!("lines {first} and {line} give one file two asset IDs")));
@@ -119,6 +116,7 @@ mod tests {
         check("\u{feff}Asset_ID;Name;Path\r\n7;close;./ui/a.png\r\n\r\n8;;models\\a.fbx", &both);
         check("file\tid\nui/a.png\trbxassetid://7\nmodels/a.fbx\t 8 \nui/a.png\t7\n", &both);
         check("\"path\",\"id\"\n\"a, \"\"b\"\".png\",9\n", &[("a, \"b\".png", 9)]);
+        check("path,id\nui/a.png,https://create.roblox.com/store/asset/7/close\nmodels/a.fbx,8\n", &both);
         check("path,id\n", &[]);
     }
 

@@ -29,6 +29,7 @@ use super::reason::lost_upload::LostUpload;
 use super::reason::note::{NoteKind, WayOut};
 use super::reason::step::StepReason;
 use super::step::{Action, HeldPart, Plan};
+use super::unverified;
 
 /// Plans the asset of one address. Returns the asset whose metadata is planned next, if any.
 pub(crate) fn plan_asset<'a>(plan: &mut Plan, inputs: &AddressInputs<'a>) -> Option<MetadataSubject<'a>> {
@@ -243,6 +244,10 @@ fn has_old_asset(inputs: &AddressInputs<'_>) -> bool {
 
 /// Holds a changed type or creator, which needs a person.
 fn identity_changed(plan: &mut Plan, inputs: &AddressInputs<'_>, record: &Record) -> bool {
+    if let Some(reason) = unverified::hold(inputs.recorded, inputs.want, record) {
+        hold(plan, inputs, reason);
+        return true;
+    }
     let known = &record.identity;
     if known.creator != inputs.want.creator {
         // Its assets can't be told apart by owner before it is known what came of this.

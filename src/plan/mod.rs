@@ -40,6 +40,7 @@ pub(crate) mod sharing;
 mod side_by_side;
 pub(crate) mod step;
 mod unproven;
+mod unverified;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,7 +67,9 @@ pub(crate) use step::{
 /// Plans what makes the remote match `desired`, as far as `recorded` knows it, at the time `now`.
 pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let (recorded, given_up) = renamed::give_up(desired, recorded, options, now);
+    let (recorded, confirmed) = unverified::confirm(desired, recorded, now);
+    plan.marks.extend(confirmed);
+    let (recorded, given_up) = renamed::give_up(desired, &recorded, options, now);
     plan.marks.extend(given_up);
     let moves = Moves::of(desired, &recorded, &options.in_progress);
     let (recorded, moved) = moves.apply(&recorded, now);

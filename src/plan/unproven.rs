@@ -16,6 +16,7 @@ use super::reason::hold::HoldReason;
 use super::reason::note::NoteKind;
 use super::side_by_side;
 use super::step::{Action, HeldPart, Hold, Note, Plan, Step};
+use super::unverified;
 
 /// Why nothing is sent to an asset.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,8 @@ enum Doubt {
     NotFound(AssetId, NotFound),
     /// It is another one than the record means.
     Foreign(Mismatch),
+    /// It is another one than a list or another tool claims.
+    NotAsClaimed(Mismatch),
     /// Another tool's records name it, and Roblox was not asked yet.
     Unverified(AssetId),
 }
@@ -31,8 +34,9 @@ enum Doubt {
 impl Doubt {
     fn of(recorded: &Recorded, record: Option<&Record>, asset_id: AssetId) -> Option<Self> {
         let foreign = || {
-            let seen = recorded.observed(asset_id)?;
-            Mismatch::of(record?.kind_of(asset_id), &seen.asset).map(Self::Foreign)
+            let (seen, record) = (recorded.observed(asset_id)?, record?);
+            let doubt = if unverified::is_claimed(record) { Self::NotAsClaimed } else { Self::Foreign };
+            Mismatch::of(record.kind_of(asset_id), &seen.asset).map(doubt)
         };
         let known = recorded.not_found.get(&asset_id).filter(|known| !known.is_gone());
         let unverified = || {
@@ -46,6 +50,7 @@ impl Doubt {
         let reason = match self {
             Self::NotFound(asset_id, known) => HoldReason::NotFound { asset_id, known },
             Self::Foreign(mismatch) => HoldReason::AnotherAsset(mismatch),
+            Self::NotAsClaimed(mismatch) => HoldReason::NotAsClaimed(mismatch),
             Self::Unverified(asset_id) => HoldReason::Unverified { asset_id },
         };
         Hold { address: address.clone(), part, reason }
@@ -58,8 +63,13 @@ pub(super) fn hold(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_p
     let mut foreign: BTreeMap<&Address, Doubt> = BTreeMap::new();
     for (address, want, record) in side_by_side::wanted(desired, recorded) {
         let Some(record) = record.filter(|_| !in_progress.contains(address)) else { continue };
+        // Held already, for what the manifest wants it to be.
+        if unverified::corrected(want, record).is_some() {
+            continue;
+        }
         let doubt = current(want, record).and_then(|(key, _)| Doubt::of(recorded, Some(record), key.asset_id));
-        foreign.extend(doubt.filter(|doubt| matches!(doubt, Doubt::Foreign(_))).map(|doubt| (address, doubt)));
+        let is_another = |doubt: &Doubt| matches!(doubt, Doubt::Foreign(_) | Doubt::NotAsClaimed(_));
+        foreign.extend(doubt.filter(is_another).map(|doubt| (address, doubt)));
     }
     let mut held: Vec<Hold> = Vec::new();
     let mut kept = Vec::new();

@@ -2,8 +2,10 @@
 //! in its place is an error, and so is a file that is longer than such a file ever is.
 //!
 //! Links are followed: the file is git's, or a person named it and may keep it anywhere. For the
-//! project's own files see [`super::own_file`]. It knows nothing of the file's content.
+//! project's own files see [`super::own_file`]. It knows nothing of the file's content but how its
+//! text is encoded.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -54,6 +56,23 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }
 
+/// Returns the text of a file that a person wrote. PowerShell's `>` writes UTF-16, and Windows'
+/// editor puts a mark before the first line. What is no text becomes a replacement character.
+pub(crate) fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    let utf_16 = |rest: &[u8], number: fn([u8; 2]) -> u16| {
+        let (pairs, left) = rest.as_chunks::<2>();
+        let read = char::decode_utf16(pairs.iter().copied().map(number));
+        let half = (!left.is_empty()).then_some(char::REPLACEMENT_CHARACTER);
+        read.map(|read| read.unwrap_or(char::REPLACEMENT_CHARACTER)).chain(half).collect()
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => Cow::Owned(utf_16(rest, u16::from_le_bytes)),
+        [0xfe, 0xff, rest @ ..] => Cow::Owned(utf_16(rest, u16::from_be_bytes)),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
+        _ => String::from_utf8_lossy(bytes),
+    }
+}
+
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
@@ -79,5 +98,19 @@ mod tests {
         for path in [fifo.as_path(), Path::new("/dev/zero")] {
             assert_eq!(read(path, 4).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{}", path.display());
         }
+    }
+
+    #[test]
+    fn a_file_written_by_a_program_of_windows_is_read() {
+        let line = "ROBLOX_API_KEY=abc é";
+        let units = || std::iter::once(0xfeff).chain(line.encode_utf16());
+        let little: Vec<u8> = units().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = units().flat_map(u16::to_be_bytes).collect();
+        let marked = format!("\u{feff}{line}");
+        for bytes in [line.as_bytes(), marked.as_bytes(), &little, &big] {
+            assert_eq!(text_of(bytes), line);
+        }
+        assert_eq!(text_of(&[0xff, 0xfe, b'a', 0, b'b']), "a\u{fffd}");
+        assert_eq!(text_of(b"a\xff"), "a\u{fffd}");
     }
 }

@@ -268,8 +268,14 @@ fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>)
     // another's.
     let is_again = |owner: &Address, record: &Record| {
         let is_unknown = || record.history.of_asset(asset_id).all(|(_, fact)| fact.content.is_none());
+        // Its owner and type are claims of a list or another tool.
+        let is_claimed = || record.history.of_asset(asset_id).all(|(_, fact)| fact.is_claim());
         let is_earlier = || is_in_place(record) && last(record).is_none_or(|(key, _)| key.asset_id != asset_id);
-        owner == address && (record.history.is_gone(asset_id) || is_earlier() || (wish.content_matches && is_unknown()))
+        owner == address
+            && (record.history.is_gone(asset_id)
+                || is_earlier()
+                || is_claimed()
+                || (wish.content_matches && is_unknown()))
     };
     let mut owners = recorded.assets.iter().filter(|(owner, record)| has(record, asset_id) && !is_again(owner, record));
     match owners.find(|(owner, _)| desired.assets.contains_key(*owner)) {

@@ -203,14 +203,21 @@ impl RevisionFact {
         // order that doesn't depend on who comes first.
         let Self { ordinal, content, state, round, shared, kind, disputed, era, made } = other;
         let (round, state) = (self.round, self.state).max((round, state));
-        let differ = differ(self.content, content) || differ(self.kind, kind);
+        let kinds = match (self.is_claim(), other.is_claim()) {
+            // Roblox said what it is; another tool's record only claimed it.
+            (true, false) => Kinds { kind, differ: false },
+            (false, true) => Kinds { kind: self.kind, differ: false },
+            (true, true) => Kinds { kind: least(self.kind, kind), differ: false },
+            (false, false) => Kinds { kind: least(self.kind, kind), differ: differ(self.kind, kind) },
+        };
+        let differ = differ(self.content, content) || kinds.differ;
         Self {
             ordinal: self.ordinal.min(ordinal),
             content: least(self.content, content),
             state,
             round,
             shared: self.shared && shared,
-            kind: least(self.kind, kind),
+            kind: kinds.kind,
             disputed: self.disputed || disputed || differ,
             era,
             made: least(self.made, made),
@@ -218,7 +225,19 @@ impl RevisionFact {
     }
 }
 
+/// What two facts say of the kind of one asset.
+struct Kinds {
+    kind: Option<Kind>,
+    /// Whether both were read at Roblox, and aren't the same.
+    differ: bool,
+}
+
 impl RevisionFact {
+    /// Whether another tool's records alone say what it is: Macadam never read it at Roblox.
+    pub fn is_claim(&self) -> bool {
+        self.round == 0 && self.state == RevisionState::Unverified
+    }
+
     /// Whether it holds `content` in an asset of this kind, and can be used.
     pub(super) fn is_usable_as(&self, content: ContentHash, kind: Kind) -> bool {
         self.state.is_usable() && self.content == Some(content) && self.kind == Some(kind)

@@ -262,6 +262,8 @@ pub(crate) enum HoldReason {
     },
     /// Roblox has another asset under its ID.
     AnotherAsset(Mismatch),
+    /// Roblox has another asset under its ID than a list or another tool says.
+    NotAsClaimed(Mismatch),
     /// Its asset is known from another tool's files alone.
     Unverified {
         /// The asset.
@@ -331,6 +333,7 @@ impl HoldReason {
             | Self::HistoryUnseen(_)
             | Self::NotFound { .. }
             | Self::AnotherAsset(_)
+            | Self::NotAsClaimed(_)
             | Self::Unverified { .. }
             | Self::Contradiction(_)
             | Self::PinUnusable { .. }
@@ -376,7 +379,7 @@ impl HoldReason {
             Self::LockfileLost(_) => "lockfile_lost",
             Self::HistoryUnseen(_) => "history_unseen",
             Self::NotFound { .. } => "not_found",
-            Self::AnotherAsset(_) => "another_asset",
+            Self::AnotherAsset(_) | Self::NotAsClaimed(_) => "another_asset",
             Self::Unverified { .. } => "unverified",
             Self::Contradiction(_) => "contradiction",
             Self::PinUnusable { .. } => "pin_unusable",

@@ -23,11 +23,11 @@ use crate::model::checkout::InLockfile;
 use crate::model::digest::FieldDigest;
 use crate::model::event::EventKind;
 use crate::model::forgotten::Forgotten;
-use crate::model::history::History;
+use crate::model::history::{History, Kind};
 use crate::model::ids::{AssetId, UploadId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record, Recorded, Retirement};
+use crate::model::recorded::{Attempt, AttemptId, Identity, PossibleDuplicate, Record, Recorded, Retirement};
 
 /// Returns the changes that reading a lockfile makes. Call it after the recovery of the journal, so
 /// that no attempt of a dead process still looks alive.
@@ -148,13 +148,31 @@ struct AddressImport<'a> {
 }
 
 impl AddressImport<'_> {
+    /// The entry's identity, with the type and owner that Roblox confirmed where the entry has only
+    /// what another tool claims of the same asset.
+    fn confirmed_identity(&self) -> Cow<'_, Identity> {
+        let Self { entry: LockfileEntry { identity, history, .. }, known, .. } = self;
+        let claims = |known: &&&Record| {
+            let is_known = |asset_id| known.history.of_asset(asset_id).any(|(_, fact)| !fact.is_claim());
+            !history.is_empty() && history.iter().all(|(key, fact)| fact.is_claim() && is_known(key.asset_id))
+        };
+        match known.as_ref().filter(claims) {
+            Some(known) => {
+                let Kind { asset_type, creator } = known.identity.kind();
+                Cow::Owned(Identity { asset_type, creator, ..identity.clone() })
+            }
+            None => Cow::Borrowed(identity),
+        }
+    }
+
     fn import_facts(&self, under_way: &[(AttemptId, &Attempt)], changes: &mut Vec<Change>) {
         let Self { address, entry, known, heads: _, was_forgotten: _ } = self;
-        let LockfileEntry { identity, history, asked, stored, current: _, pinned, retirements, removed, .. } = entry;
+        let LockfileEntry { identity: _, history, asked, stored, current: _, pinned, retirements, removed, .. } = entry;
         let LockfileEntry { possible_duplicates, open, .. } = entry;
         let address = || (*address).clone();
-        if known.is_none_or(|known| !known.identity.is_alike(identity)) {
-            changes.push(Change::SetIdentity { address: address(), identity: identity.clone() });
+        let identity = self.confirmed_identity();
+        if known.is_none_or(|known| !known.identity.is_alike(&identity)) {
+            changes.push(Change::SetIdentity { address: address(), identity: identity.into_owned() });
         }
         let joined = self.import_history(history, changes);
         self.import_in_use(&joined, changes);

@@ -4,6 +4,7 @@ mod asphalt;
 mod beside;
 #[cfg(unix)]
 mod links;
+mod lists;
 mod others;
 pub mod unverified;
 mod walk;

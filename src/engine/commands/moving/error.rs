@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::engine::workspace::gather::GatherError;
 use crate::manifest::Diagnostic;
 use crate::model::ids::Creator;
+use crate::model::shown::foreign;
 use crate::moving::{ReadError, Tool};
 use crate::platform::atomic_file::AtomicWriteError;
 use crate::platform::own_file;
@@ -17,6 +18,25 @@ pub(crate) enum MoveError {
     /// A file of the tool can't be read.
     #[error("read {}", .path.display())]
     File { path: PathBuf, source: io::Error },
+    /// A file of the tool is no text.
+    #[error("{} is not UTF-8", .path.display())]
+    Encoding { path: PathBuf },
+    /// No file of a list is there.
+    #[error("none of the {count} files of the list is there, such as {}; nothing was written", foreign(.example))]
+    NoFileListed {
+        /// The number of paths.
+        count: usize,
+        /// One of them.
+        example: String,
+        /// The folder in which their paths begin.
+        folder: PathBuf,
+    },
+    /// Paths of a list are written in another way than the files are.
+    #[error("{}; nothing was written", misspelt(.paths))]
+    Misspelt {
+        /// Each path, and the file that it means.
+        paths: Vec<(String, String)>,
+    },
     /// A file of the tool doesn't have the tool's format.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -78,11 +98,37 @@ fn all_belong(count: usize, owner: Creator) -> String {
     format!("{all} to {}", owner.in_words())
 }
 
+/// The most paths that one message lists.
+const SHOWN: usize = 10;
+
+fn misspelt(paths: &[(String, String)]) -> String {
+    let shown = paths.iter().take(SHOWN).map(|(path, file)| format!("{} is {}", foreign(path), foreign(file)));
+    let shown: Vec<String> = shown.collect();
+    let more = match paths.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("the list writes paths in another way than the files are called: {}{more}", shown.join(", "))
+}
+
 impl MoveError {
     /// Returns how to fix it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Read(error) => error.hint(),
+            Self::Encoding { path }
+                if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) =>
+            {
+                Some("save it as UTF-8; Excel calls that \"CSV UTF-8\"".to_owned())
+            }
+            Self::Encoding { .. } => Some("save it as UTF-8".to_owned()),
+            Self::NoFileListed { folder, .. } => Some(format!(
+                "the paths of a list begin in its own folder, {}: move the list to where they begin",
+                folder.display()
+            )),
+            Self::Misspelt { .. } => {
+                Some("write the paths as the files are called, upper and lower case too".to_owned())
+            }
             Self::NoCreator { .. } => Some("add `--creator user:ID` or `--creator group:ID`".to_owned()),
             Self::AllOfAnother { found, .. } => Some(format!("import with `--creator {found}`")),
             Self::OtherCreator { .. } => Some("leave --creator out, or correct the tool's file".to_owned()),

@@ -7,6 +7,7 @@
 
 mod beside;
 mod error;
+mod listed;
 mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,7 @@ use crate::engine::workspace::saved_answer::SavedAnswer;
 use crate::files::{self, FilesInProgress};
 use crate::manifest;
 use crate::model::address::Address;
-use crate::model::asset::ContentChange;
+use crate::model::asset::{AssetType, ContentChange};
 use crate::model::file::FileCache;
 use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, Creator, Revision};
@@ -34,7 +35,7 @@ use crate::model::recorded::KnownAddresses;
 use crate::model::recorded::{Identity, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::moving::{
-    Claim, Claims, FileSet, FindingKind, Findings, ManifestDraft, Proof, Source, TheirFile, claims, is_theirs,
+    Claim, Claims, FileSet, FindingKind, Findings, ManifestDraft, Proof, Source, TheirFile, Tool, claims, is_theirs,
 };
 use crate::plan::{Action, PlanOptions, plan};
 use crate::platform::atomic_file::write_atomic_if;
@@ -43,6 +44,7 @@ use crate::state::lockfile::{self, Ledger, LockfileEntry};
 
 pub(crate) use beside::files_of_tools;
 pub(crate) use error::MoveError;
+pub(crate) use listed::check_paths;
 pub(crate) use reading::read;
 
 /// The number of times that unusable files are removed from the manifest before it must be right.
@@ -61,6 +63,8 @@ pub(crate) struct ToolProject {
     claims: Claims,
     /// The moderation states that Roblox reported.
     states: BTreeMap<AssetId, RevisionState>,
+    /// The types that Roblox reported and no file shows, by path.
+    types: BTreeMap<String, AssetType>,
     /// Files that only the tool's pattern finds.
     own_entries: BTreeMap<String, usize>,
     /// Files that only the manifest's pattern finds.
@@ -158,6 +162,7 @@ impl ToolProject {
             creator,
             claims,
             states: BTreeMap::new(),
+            types: BTreeMap::new(),
             excluded: BTreeSet::new(),
             cache: FileCache::new(),
             unasked: Vec::new(),
@@ -193,7 +198,8 @@ impl ToolProject {
         self.excluded.iter().for_each(|path| draft.exclude(path));
         for (path, input) in self.own_entries.iter().filter(|(path, _)| self.claims.files.contains_key(*path)) {
             let creator = self.claims.assets.get(path).and_then(|claim| claim.creator);
-            draft.own_entry(path, *input, &self.source, creator.filter(|creator| *creator != self.creator));
+            let creator = creator.filter(|creator| *creator != self.creator);
+            draft.own_entry(path, *input, &self.source, creator, self.types.get(path).copied());
         }
         draft
     }
@@ -283,6 +289,13 @@ impl ToolProject {
             let kind = Kind { asset_type, creator: claim.creator.unwrap_or(self.creator) };
             match answers.get(&claim.asset_id) {
                 Some(QueryResult::Present(asset)) => match Mismatch::of(kind, asset) {
+                    // A list says nothing of types, and a picture may be either.
+                    Some(Mismatch::Type { meant: AssetType::Image, found: found @ AssetType::Decal, .. })
+                        if self.source.tool == Tool::List =>
+                    {
+                        self.types.insert(path.clone(), found);
+                        record_state(&mut self.claims.findings, &mut self.states, path, claim, asset);
+                    }
                     Some(mismatch) => {
                         match mismatch {
                             Mismatch::Creator { found, .. } if claim.creator.is_none() => _ = owners.insert(found),

@@ -8,6 +8,7 @@ use crate::manifest::{self, Diagnostic};
 use crate::model::path::ProjectPath;
 use crate::moving::{ReadError, Source, SourceOptions, Tool};
 use crate::platform::own_file;
+use crate::platform::plain_file::text_of;
 
 /// The largest file of another tool that is read, in bytes: no tool writes a larger one.
 const MAX_FILE: u64 = 256 << 20;
@@ -53,9 +54,13 @@ fn read_text(path: &Path) -> Result<Option<String>, MoveError> {
     let is_no_file =
         |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory);
     match own_file::read(path, MAX_FILE) {
+        // A table that Excel saved as "Unicode text" begins with such a mark.
+        Ok(bytes) if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) => {
+            Ok(Some(text_of(&bytes).into_owned()))
+        }
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => Ok(Some(text)),
-            Err(_) => Err(failed(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))),
+            Err(_) => Err(MoveError::Encoding { path: path.to_owned() }),
         },
         Err(error) if is_no_file(error.kind()) => Ok(None),
         Err(error) => Err(failed(error)),

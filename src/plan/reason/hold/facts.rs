@@ -64,6 +64,7 @@ impl HoldReason {
             | Self::HistoryUnseen(_)
             | Self::NotFound { .. }
             | Self::AnotherAsset(_)
+            | Self::NotAsClaimed(_)
             | Self::Unverified { .. }
             | Self::PinUnusable { .. }
             | Self::PinnedTooEarly { .. }
@@ -87,7 +88,7 @@ impl HoldReason {
                 [first, ..] => *first,
                 [] => None,
             },
-            Self::AnotherAsset(mismatch) => Some(mismatch.asset_id()),
+            Self::AnotherAsset(mismatch) | Self::NotAsClaimed(mismatch) => Some(mismatch.asset_id()),
             Self::Contradiction(contradiction) => Some(contradiction.asset_id()),
             Self::File(_)
             | Self::TypeUnknown

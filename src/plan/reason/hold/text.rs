@@ -5,9 +5,9 @@ use std::fmt;
 use super::{BlockedChange, HoldReason};
 use crate::model::address::Address;
 use crate::model::desired::{AbsenceReason, NeverCommitted, StrayPlace};
-use crate::model::ids::AssetId;
+use crate::model::ids::{AssetId, Creator};
 use crate::model::minute::Minute;
-use crate::model::observation::{ANSWERS_UNTIL_GONE, NotFound};
+use crate::model::observation::{ANSWERS_UNTIL_GONE, Mismatch, NotFound};
 use crate::model::phase::IntentKind;
 use crate::model::proposed::quoted;
 use crate::model::recorded::{RefusalKind, RetireReason};
@@ -110,6 +110,7 @@ impl HoldReason {
             Self::HistoryUnseen(gap) => gap.hint(),
             Self::NotFound { known, .. } => asked_again(*known),
             Self::AnotherAsset(mismatch) => mismatch.hint().to_owned(),
+            Self::NotAsClaimed(mismatch) => claim_hint(*mismatch),
             Self::Unverified { .. } => "`macadam sync` checks that first, and continues by itself".to_owned(),
             Self::Contradiction(contradiction) => {
                 let asset_id = contradiction.asset_id();
@@ -258,6 +259,7 @@ impl fmt::Display for HoldReason {
             Self::HistoryUnseen(gap) => gap.fmt(f),
             Self::NotFound { asset_id, known } => NotFoundYet(*asset_id, *known).fmt(f),
             Self::AnotherAsset(mismatch) => mismatch.fmt(f),
+            Self::NotAsClaimed(mismatch) => NotAsClaimed(*mismatch).fmt(f),
             Self::Unverified { asset_id } => write!(
                 f,
                 "asset {asset_id} is known only from another tool's files; Macadam hasn't checked its owner and type yet"
@@ -295,6 +297,43 @@ fn with_all_files(why: &AbsenceReason) -> String {
             "first clone the repository anew, with its whole history".to_owned()
         }
         AbsenceReason::NeverCommitted { part: NeverCommitted::Shallow, .. } => FETCH_ALL.to_owned(),
+    }
+}
+
+/// An asset that is something else than the list or the other tool says that it came from.
+struct NotAsClaimed(Mismatch);
+
+impl fmt::Display for NotAsClaimed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            mismatch @ Mismatch::Asset { .. } => mismatch.fmt(f),
+            Mismatch::Creator { asset_id, meant, found } => {
+                write!(f, "asset {asset_id} belongs to {}, not to {}", found.in_words(), meant.in_words())
+            }
+            Mismatch::Type { asset_id, meant, found } => {
+                write!(f, "asset {asset_id} is {}, not {}", WithArticle(found), WithArticle(meant))
+            }
+        }
+    }
+}
+
+/// How to keep an asset that is something else than was claimed. Forgetting it would upload it again.
+fn claim_hint(mismatch: Mismatch) -> String {
+    match mismatch {
+        Mismatch::Asset { .. } => mismatch.hint().to_owned(),
+        Mismatch::Creator { found, .. } => {
+            let owner = match found {
+                Creator::User(id) => format!("user_id = {id}"),
+                Creator::Group(id) => format!("group_id = {id}"),
+            };
+            format!(
+                "nothing of it was changed. To keep the asset, write `creator = {{ {owner} }}` beside its path, with a key that may \
+                 change that owner's assets; to use its ID without managing it, put it under [existing]"
+            )
+        }
+        Mismatch::Type { found, .. } => {
+            format!("nothing of it was changed. To keep the asset, write `type = \"{found}\"` beside its path")
+        }
     }
 }
 
