@@ -113,6 +113,8 @@ pub(super) struct Transcript {
     dropped: usize,
     /// The last line of a result, which sums up.
     summary: Option<String>,
+    /// Why a command that succeeded needs a person all the same.
+    caution: Option<String>,
 }
 
 impl Transcript {
@@ -133,16 +135,22 @@ impl Transcript {
         self.summary = Some(text.to_owned());
     }
 
+    /// Says why a command that succeeds needs a person all the same.
+    pub(super) fn caution(&mut self, text: &str) {
+        self.caution = Some(text.to_owned());
+    }
+
     /// The Markdown of a command that ended, in at most `room` bytes; empty where that is too
     /// little to say anything.
     pub(super) fn markdown(&self, command: &str, exit: Exit, room: usize) -> String {
         let (sign, end) = match exit {
+            Exit::Success | Exit::Changes if self.caution.is_some() => ("⚠️", String::new()),
             Exit::Success | Exit::Changes => ("✅", String::new()),
             failed => ("❌", format!(" (exit code {})", failed.code())),
         };
         let mut head = format!("### {sign} {command}{end}\n\n");
-        if let Some(summary) = &self.summary {
-            let _ = write!(head, "{}\n\n", plain(summary));
+        for text in self.summary.iter().chain(&self.caution) {
+            let _ = write!(head, "{}\n\n", plain(text));
         }
         // A line that others made can't close a fence that is longer than all of its own.
         let longest = self.lines.iter().map(|line| longest_run(line)).max().unwrap_or(0);
@@ -174,7 +182,7 @@ impl Transcript {
 }
 
 /// Makes text plain in Markdown: no formatting, no link and no mention.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         if matches!(c, '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '<' | '>' | '&' | '#' | '|' | '!' | '~') {

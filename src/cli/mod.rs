@@ -67,6 +67,7 @@ mod warnings;
 
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -102,7 +103,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     colour(cli.global.color);
     invocation::remember(&cli.global);
     start_log(&cli);
-    let name = name_in_reports(&cli.command);
+    let name = name_in_reports(&cli.command).map(|name| with_manifest(name, cli.global.manifest.as_deref()));
     if cli.global.format == Some(Format::Markdown) && !matches!(cli.command, Command::Plan(_)) {
         let failure = CommandFailure::new(Exit::Usage, "`--format markdown` is only for `macadam plan`");
         output.failure(&failure);
@@ -125,7 +126,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         output.failure(&failure);
         failure.exit
     });
-    output::pass_on(name, exit);
+    output::pass_on(name.as_deref(), exit);
     output::exit_after_writing(exit).code()
 }
 
@@ -139,6 +140,15 @@ const fn name_in_reports(command: &Command) -> Option<&'static str> {
         Command::Outputs(_) => Some("macadam outputs"),
         Command::Doctor => Some("macadam doctor"),
         _ => None,
+    }
+}
+
+/// The name of a command in reports, with its manifest where the command line names one: a project
+/// may have a report of each.
+fn with_manifest(name: &str, manifest: Option<&Path>) -> String {
+    match manifest {
+        Some(path) => format!("{name} --manifest {}", github::plain(&path.to_string_lossy())),
+        None => name.to_owned(),
     }
 }
 

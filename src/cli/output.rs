@@ -275,6 +275,13 @@ fn to_people(text: &str, fit: Fit) {
     }
 }
 
+/// Says in the report of this command why it needs a person although it succeeds.
+pub(super) fn caution(text: &str) {
+    if let Some(Collected { transcript, .. }) = collected().as_mut() {
+        transcript.caution(text);
+    }
+}
+
 /// Prints to standard error what belongs to no result.
 fn say(text: &str) {
     let text = presentable(text);

@@ -53,6 +53,9 @@ pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Re
         if let Some(left_out) = &left_out {
             left_out.print(output);
         }
+        if preview.plan.held.iter().any(|hold| hold.kind() != HoldKind::Waiting) {
+            super::output::caution("A sync fails while assets are on hold or rejected.");
+        }
     }
     let changes = !preview.plan.steps.is_empty() || preview.lockfile_changes.any || preview.outputs_change();
     let concerns = |address: &Address| part.as_ref().is_none_or(|part| part.addresses.contains(address));

@@ -1,5 +1,6 @@
 //! `macadam sync`: uploads changes until Roblox matches the files.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -356,6 +357,18 @@ async fn locked(
                     true => "run `macadam sync --once`".to_owned(),
                     false => format!("run `macadam sync --once` and commit {lockfile}"),
                 }),
+                ..ReportedProblem::default()
+            });
+        } else if !preview.plan.held.is_empty() {
+            let held: BTreeSet<&Address> = preview.plan.held.iter().map(|hold| &hold.address).collect();
+            Printer::problem(&ReportedProblem {
+                message: format!(
+                    "--locked: nothing would change, but a sync fails while {} on hold or rejected (above)",
+                    match held.len() {
+                        1 => "1 asset is".to_owned(),
+                        count => format!("{count} assets are"),
+                    }
+                ),
                 ..ReportedProblem::default()
             });
         }

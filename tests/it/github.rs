@@ -182,6 +182,24 @@ fn a_plan_in_markdown_is_a_comment() {
     assert!(ran.stdout.len() < 65_536 && ran.stdout.contains("more lines are in the log"), "{}", ran.stdout.len());
 }
 
+/// A green tick stood over a plan that fails the sync on main.
+#[test]
+fn a_plan_with_assets_on_hold_warns_in_markdown_and_names_its_manifest() {
+    let remote = Remote::start();
+    let project = Project::new(UI).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.sync();
+    project.write("assets.toml", UI.replace("user_id = 1", "user_id = 2"));
+    let ran = run(&project, &["plan", "--format", "markdown"]).expect(0);
+    let head = "### ⚠️ macadam plan\n\nPlan: 1 on hold.\n\nA sync fails while assets are on hold or rejected.\n\n";
+    assert!(ran.stdout.starts_with(head), "{}", ran.stdout);
+    let locked = project.run(&["sync", "--once", "--locked"]).expect(1);
+    assert!(locked.stderr.contains("a sync fails while 1 asset is on hold or rejected"), "{}", locked.stderr);
+    project.write("dev.toml", UI);
+    let ran = run(&project, &["plan", "--manifest", "dev.toml", "--format", "markdown"]);
+    assert!(ran.stdout.contains(" macadam plan --manifest dev.toml"), "{}", ran.stdout);
+}
+
 #[test]
 fn a_long_run_prints_progress_where_no_terminal_is() {
     let remote = Remote::start();
