@@ -259,6 +259,9 @@ pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) ->
             several => plural(several.len() as u64, "asset"),
         };
         output.line(format!("{} {} tries {names} again", paint(TextStyle::Good, "OK:"), next(by_service)));
+        if let Some(restart) = stopped.and_then(|stopped| stopped.restart).filter(|_| by_service) {
+            output.warning(retry::keeps_key(&restart));
+        }
         renamed::tell(output, &target, &addresses);
     }
     Ok(Exit::Success)

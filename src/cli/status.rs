@@ -79,18 +79,18 @@ pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result
     if let Some(LostLockfile { reason, hint }) = lost_lockfile {
         output.warning_with_hint(format!("Macadam uploads nothing new, because {reason}"), hint);
     }
-    if let Some(Stoppage { since, message, hint }) = waiting {
+    if let Some(Stoppage { since, message, hint, .. }) = waiting {
         let message = format!("the running `macadam sync` does nothing: {message} (since {})", Minute(since));
         output.warning_with_hint(message, hint);
     }
-    for Stoppage { since, message, hint } in uploads.into_iter().chain(publishing) {
+    for Stoppage { since, message, hint, .. } in uploads.into_iter().chain(publishing) {
         output.warning_with_hint(format!("{message} (since {})", Minute(since)), hint);
     }
     warnings::warn_of_untracked(output, &notes);
     Ok(Exit::Success)
 }
 
-fn stoppage_json(Stoppage { since, message, hint }: &Stoppage) -> Value {
+fn stoppage_json(Stoppage { since, message, hint, .. }: &Stoppage) -> Value {
     json!({ "since": since.to_string(), "message": message, "hint": hint })
 }
 

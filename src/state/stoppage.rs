@@ -46,6 +46,8 @@ pub(crate) struct Stoppage {
     pub message: String,
     /// What to do.
     pub hint: String,
+    /// How to give the running service another key, if it can't read one by itself.
+    pub restart: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,6 +55,8 @@ struct StoppageText {
     since: String,
     message: String,
     hint: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    restart: Option<String>,
 }
 
 /// Returns why `work` stands still by what is written beside the state at `database`; `None` where it
@@ -63,21 +67,33 @@ pub(crate) fn read(database: &Path, work: StoppedWork) -> Option<Stoppage> {
         return None;
     }
     let text = own_file::read(&beside(database, work), MAX_BYTES).ok()?;
-    let StoppageText { since, message, hint } = serde_json::from_slice(&text).ok()?;
-    Some(Stoppage { since: since.parse().ok()?, message, hint })
+    let StoppageText { since, message, hint, restart } = serde_json::from_slice(&text).ok()?;
+    Some(Stoppage { since: since.parse().ok()?, message, hint, restart })
 }
 
 /// Writes why `work` stands still since `now`, as a message and a hint; `None` where it goes on. It keeps
 /// its time, also where there is another reason by now: of several owners each is refused for itself.
 /// Blocks.
 pub(crate) fn write(database: &Path, work: StoppedWork, stopped: Option<(String, String)>, now: Timestamp) {
+    write_with_restart(database, work, stopped, None, now);
+}
+
+/// The same for a service that can't read another key: `restart` is how to give it one. Blocks.
+pub(crate) fn write_with_restart(
+    database: &Path,
+    work: StoppedWork,
+    stopped: Option<(String, String)>,
+    restart: Option<String>,
+    now: Timestamp,
+) {
     let path = beside(database, work);
     let Some((message, hint)) = stopped else {
         let _ = own_file::remove(&path); // it only serves messages
         return;
     };
     let since = read(database, work).map_or(now, |known| known.since);
-    let text = serde_json::to_vec(&StoppageText { since: since.to_string(), message, hint }).unwrap_or_default();
+    let text =
+        serde_json::to_vec(&StoppageText { since: since.to_string(), message, hint, restart }).unwrap_or_default();
     let _ = own_file::replace_private(&path, &text); // as above
 }
 

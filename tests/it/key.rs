@@ -218,6 +218,34 @@ fn a_retry_beside_a_service_tries_the_key_that_is_there_now() {
     service.end();
 }
 
+/// A service can't see the variables of the shell in which a person sets a new key.
+#[test]
+fn a_service_with_a_key_from_its_environment_needs_a_restart() {
+    let key = |secret: &str| EmulatedKey::all_powerful(secret, "ci", Principal::User(1));
+    let (remote, project) = start(Some(key(SECRET)));
+    let service = Service::start(&project, &["--interval", "1h"]);
+    service.until_synced("sword");
+    remote.control().revoke_key(SECRET);
+    project.write("hud/c.png", png(7));
+    let stopped = || project.json(&["status"]).1["stopped"].clone();
+    service.until("the key is refused", || !stopped().is_null());
+    let restart = "can't read another key by itself: it comes from the variable ROBLOX_API_KEY";
+    let hint = stopped()["hint"].as_str().unwrap().to_owned();
+    assert!(hint.contains(restart) && !hint.contains("retry --all"), "{hint}");
+    remote.control().put_key(key("another-key-771c"));
+    let with_another = |args: &[&str]| {
+        let mut command = project.command(args);
+        Ran::of(command.env("ROBLOX_API_KEY", "another-key-771c").output().unwrap())
+    };
+    let retried = with_another(&["retry", "--all"]).expect(0);
+    assert!(retried.stderr.contains(restart), "{}{}", retried.stdout, retried.stderr);
+    // The key that is here is a good one.
+    let checkup = with_another(&["doctor"]).stdout;
+    assert!(checkup.contains("maybe with another key than the one that is here now"), "{checkup}");
+    assert!(!checkup.contains("check that the key is whole"), "{checkup}");
+    service.end();
+}
+
 #[test]
 fn a_key_that_can_not_be_introspected_is_tried() {
     let reply = |status: u16, shape: &str| json!({"kind": "reply", "status": status, "shape": shape});

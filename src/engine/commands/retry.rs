@@ -157,12 +157,27 @@ fn told(done: &usize, not: &[NotRetried]) -> String {
 }
 
 /// Returns what to do about uploads that stand still because of the key: the hint, and what tries it again.
-pub(crate) fn way_on(Stoppage { hint, .. }: &Stoppage, is_served: bool) -> String {
-    let again = match is_served {
-        true => "then `macadam retry --all` has the running `macadam sync` try it again at once",
-        false => "then `macadam sync --once` tries all of it again",
-    };
-    if hint.is_empty() { again.to_owned() } else { format!("{hint}; {again}") }
+pub(crate) fn way_on(stoppage: &Stoppage, is_served: bool) -> String {
+    let again = try_again(stoppage, is_served);
+    match (stoppage.hint.as_str(), &stoppage.restart) {
+        ("", _) => again,
+        (hint, Some(_)) if is_served => format!("{hint}; {again}"),
+        (hint, _) => format!("{hint}; then {again}"),
+    }
+}
+
+/// Returns what tries uploads again that stood still because of the key.
+pub(crate) fn try_again(Stoppage { restart, .. }: &Stoppage, is_served: bool) -> String {
+    match (is_served, restart) {
+        (true, Some(restart)) => keeps_key(restart),
+        (true, None) => "`macadam retry --all` has the running `macadam sync` try it again at once".to_owned(),
+        (false, _) => "`macadam sync --once` tries all of it again".to_owned(),
+    }
+}
+
+/// Says that a running service can't read another key, and how to give it one.
+pub(crate) fn keeps_key(restart: &str) -> String {
+    format!("the running `macadam sync` can't read another key by itself: {restart}")
 }
 
 /// Ends the refusal or back-off of these addresses, as far as that helps; assets that Roblox didn't

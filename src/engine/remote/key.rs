@@ -18,6 +18,7 @@ use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::remote::throttle::Throttle;
 use crate::engine::report::run_report::Stop;
 use crate::model::ids::Creator;
+use crate::model::minute::Minute;
 use crate::model::shown::with_causes;
 use crate::model::urgency::Urgency;
 
@@ -95,7 +96,7 @@ pub(crate) fn judge(facts: &KeyFacts, creators: &BTreeSet<Creator>, now: Timesta
         forbidden: forbidden
             .map(|creator| (*creator, format!("{key} has no access to {}", creator.in_words())))
             .collect(),
-        warning: warning.map(|at| format!("{key} expires at {at}: renew it before that at {DASHBOARD}")),
+        warning: warning.map(|at| format!("{key} expires at {}: renew it before that at {DASHBOARD}", Minute(at))),
         expires_at: facts.expires_at,
     }
 }
@@ -197,6 +198,6 @@ mod tests {
         };
         let renew = "renew it before that at https://create.roblox.com/dashboard/credentials";
         check(&until("2026-12-09T12:00:00Z"), "");
-        check(&until("2026-12-09T11:59:59Z"), &format!("the key `ci` expires at 2026-12-09T11:59:59Z: {renew}"));
+        check(&until("2026-12-09T11:59:59Z"), &format!("the key `ci` expires at 2026-12-09 11:59 UTC: {renew}"));
     }
 }

@@ -9,7 +9,7 @@ use crate::state::stoppage::Stoppage;
 
 /// The command of `--on-change` fails: what other machines don't have, they upload again.
 pub(in crate::engine::doctor) fn on_change(found: Option<&Stoppage>) -> Option<CheckResult> {
-    let Stoppage { since, message, hint } = found?;
+    let Stoppage { since, message, hint, .. } = found?;
     let message = format!("{} (since {})", foreign(message), Minute(*since));
     Some(CheckResult::error(CheckTopic::Git, message, Some(hint.clone())))
 }
@@ -24,15 +24,19 @@ pub(in crate::engine::doctor) fn uploads(
     let message = format!("{} (since {})", foreign(message), Minute(*since));
     let hint = retry::way_on(stoppage, is_served);
     Some(match key {
-        // It may be another one by now.
-        KeyLookup::Known(_) => CheckResult::warning(CheckTopic::Key, message, hint),
+        // Whoever made another key needs no advice about the old one.
+        KeyLookup::Known(_) => {
+            let message =
+                format!("the last sync was refused, maybe with another key than the one that is here now: {message}");
+            CheckResult::warning(CheckTopic::Key, message, retry::try_again(stoppage, is_served))
+        }
         _ => CheckResult::error(CheckTopic::Key, message, Some(hint)),
     })
 }
 
 /// A service waits for its branch.
 pub(in crate::engine::doctor) fn service(found: Option<&Stoppage>) -> Option<CheckResult> {
-    let Stoppage { since, message, hint } = found?;
+    let Stoppage { since, message, hint, .. } = found?;
     let message = format!("the running `macadam sync` does nothing: {} (since {})", foreign(message), Minute(*since));
     Some(CheckResult::warning(CheckTopic::Git, message, hint))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Service, ServiceError, context};
+use super::{KeyChange, Service, ServiceError, context};
 use crate::engine::report::run_report::Stop;
 use crate::platform::clock;
 use crate::state::stoppage::{self, StoppedWork};
@@ -12,7 +12,7 @@ impl Service<'_> {
     pub(super) fn check_shutdown(&mut self) -> Result<(), ServiceError> {
         match self.reconciler.context.stop.why() {
             Some(Stop::Credential { message, hint }) if self.refused.is_none() => {
-                let hint = format!("{hint}; to change it, {}", self.setting.key_change);
+                let hint = format!("{hint}; to change it, {}", self.setting.key_change.how);
                 tracing::error!(hint, "nothing is uploaded until the API key is changed: {message}");
                 self.refused = Some(message);
             }
@@ -32,7 +32,11 @@ impl Service<'_> {
         let may_be_over = stopped.is_none() && is_idle && self.needs.is_settled();
         if self.uploads_stop != stopped && (stopped.is_some() || may_be_over) {
             let state = &self.reconciler.session.project.state;
-            tokio::task::block_in_place(|| stoppage::write(state, StoppedWork::Uploads, stopped.clone(), clock::now()));
+            let KeyChange { how, needs_restart } = &self.setting.key_change;
+            let restart = needs_restart.then(|| how.clone());
+            tokio::task::block_in_place(|| {
+                stoppage::write_with_restart(state, StoppedWork::Uploads, stopped.clone(), restart, clock::now());
+            });
             self.uploads_stop = stopped;
         }
     }

@@ -101,10 +101,19 @@ pub(crate) struct ServiceSettings {
     pub branch: Option<String>,
     /// Reads the key again.
     pub key: Box<dyn Fn() -> Result<Credential, String> + Send>,
-    /// How a person changes it, as the rest of a sentence.
-    pub key_change: String,
+    /// How a person changes it.
+    pub key_change: KeyChange,
     /// Receives the events of requests.
     pub listener: Listener,
+}
+
+/// How a person gives a running service another key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyChange {
+    /// The rest of a sentence.
+    pub how: String,
+    /// The service can't read the new key by itself: the old one is in its environment.
+    pub needs_restart: bool,
 }
 
 /// Why the service could not start or continue.
