@@ -45,6 +45,9 @@ pub(super) fn commit(outputs: impl IntoIterator<Item = String>) -> String {
     format!("Commit {}, or the next sync elsewhere undoes this.", listed(&all))
 }
 
+/// The last line of a command that only edited the manifest.
+pub(super) const COMMIT_MANIFEST: &str = "Commit the manifest: the next sync carries it out.";
+
 /// The state and the remote, open for one command.
 pub(super) struct Hand {
     /// The state.

@@ -304,7 +304,9 @@ fn tell_written(output: Printer, target: &ProjectTarget, edited: &Edited) -> Exi
         let place = edited.place(target);
         output.line(format!("{} {} in {place}", paint(TextStyle::Good, "written:"), edited.what));
         output.line("`macadam sync --once` does the rest");
-        last_line(output, edited);
+        if !edited.is_local {
+            output.line(command_context::COMMIT_MANIFEST);
+        }
     }
     Exit::Success
 }

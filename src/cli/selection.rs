@@ -140,6 +140,7 @@ mod tests {
         // A name that looks like a glob.
         check(&["odd[1].png"], &["odd[1].png"], &[], true);
         assert_eq!(read(&["x/*"]), Err("no asset matches the pattern `x/*`".to_owned()));
+        assert_eq!(read(&["Odd[1].png"]), Err("there is no asset named `Odd[1].png`".to_owned()));
         assert!(read(&["x/[a"]).unwrap_err().contains("`x/[a` is not a valid pattern"));
     }
 }

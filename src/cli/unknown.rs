@@ -51,6 +51,10 @@ pub(super) fn unknown_address<'a>(wanted: &str, known: impl Iterator<Item = &'a 
 
 /// A pattern that no address matches, with what was probably meant as hint.
 pub(super) fn unmatched<'a>(pattern: &str, known: impl Iterator<Item = &'a Address>) -> CommandFailure {
+    // Brackets alone are rather a part of a file's name.
+    if !pattern.contains(['*', '?', '{']) {
+        return unknown_address(pattern, known.map(Address::as_str));
+    }
     let failure = CommandFailure::new(Exit::Unreconciled, format!("no asset matches the pattern `{pattern}`"));
     failure.hint(match in_other_case(pattern, known) {
         Some(meant) => format!("upper and lower case differ: did you mean {}?", quoted(&meant)),
