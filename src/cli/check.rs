@@ -119,7 +119,7 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
         paths: problems.len() - unusable_files,
         outputs: outputs.len(),
     };
-    let exit = conclude(output, &counts);
+    let exit = conclude(output, &counts, &before);
     warnings::warn_of_untracked(output, &gathered.notes);
     Ok(exit)
 }
@@ -137,12 +137,12 @@ struct CheckedCounts {
 }
 
 /// Prints the last line of a check.
-fn conclude(output: Printer, counts: &CheckedCounts) -> Exit {
+fn conclude(output: Printer, counts: &CheckedCounts, before: &LockfileBefore) -> Exit {
     let CheckedCounts { assets, files, paths, outputs } = *counts;
     let (all, unusable, unread) =
         (plural(assets as u64, "asset"), plural(files as u64, "file"), plural(paths as u64, "path"));
     let (line, exit) = match (files, paths, outputs) {
-        (0, 0, 0) if assets == 0 => (plan_text::nothing_listed(false), Exit::Success),
+        (0, 0, 0) if assets == 0 => (plan_text::nothing_listed(false, before.addresses_in_use()), Exit::Success),
         (0, 0, 0) => (format!("{} {all}, no problems found", paint(TextStyle::Good, "OK:")), Exit::Success),
         (0, 0, _) => (format!("{} can't be written", plural(outputs as u64, "output")), Exit::Unreconciled),
         (_, 0, _) => (format!("{unusable} can't be used, of {all}"), Exit::Unreconciled),
@@ -173,6 +173,13 @@ impl LockfileBefore {
         };
         let known = ledger.as_ref().map(lockfile::known_addresses).unwrap_or_default();
         Self { ledger, known, unusable }
+    }
+
+    /// Returns the addresses whose assets the game may still use.
+    fn addresses_in_use(&self) -> impl Iterator<Item = &Address> {
+        let entries = self.ledger.iter().flat_map(|ledger| &ledger.entries);
+        let used = entries.filter(|(_, entry)| !entry.history.is_empty() && entry.retirements.is_empty());
+        used.map(|(address, _)| address)
     }
 
     /// Returns the file that a known address last came from.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::env_file::{self, ENV_FILE, EnvFileError, KEY_VARIABLE, MAX_KEY_BYTES, NearMiss, TOKEN_VARIABLE};
 use super::exit::{CommandFailure, Exit};
 use crate::cloud::secret::{Credential, CredentialError};
+use crate::engine::reconcile::service::KeyChange;
 use crate::engine::workspace::git::ask::{Tracking, tracking};
 use crate::engine::workspace::git::tracked::was_committed;
 use crate::engine::workspace::project::Project;
@@ -25,13 +26,26 @@ const NOT_IGNORED: &str = "git doesn't ignore .env, which holds the API key, and
 /// UTF-16, which git doesn't read.
 const IGNORE_IT: &str = if cfg!(windows) { "add the line `.env` to .gitignore" } else { "`echo .env >> .gitignore`" };
 
+/// The remedy where .gitignore itself is the fault.
+const SAVE_AS_UTF_8: &str = "git can't read .gitignore, which is UTF-16 (PowerShell's `>>` writes that): save it as UTF-8, with the line `.env`";
+
+/// The most that is read of a .gitignore, in bytes.
+const MAX_IGNORE_BYTES: u64 = 1 << 20;
+
 /// What there is to warn of a key in a `.env` that the next commit may take, whether or not the key
 /// is used: the message and what to do. `None` too where git can't be asked.
 pub(super) fn exposed_env_file(project: &Project) -> Option<(&'static str, &'static str)> {
     let path = project.root.join(ENV_FILE);
     let bytes = own_file::read(&path, MAX_KEY_BYTES).ok()?;
-    let has_key = !matches!(env_file::key_in(&bytes), Ok(None)) || env_file::is_only_a_key(&env_file::text_of(&bytes));
-    (has_key && tracking(&path) == Ok(Some(Tracking::Untracked))).then_some((NOT_IGNORED, IGNORE_IT))
+    let has_key =
+        !matches!(env_file::key_in(&bytes), Ok(None)) || env_file::is_only_a_key(&plain_file::text_of(&bytes));
+    (has_key && tracking(&path) == Ok(Some(Tracking::Untracked))).then(|| (NOT_IGNORED, how_to_ignore(&project.root)))
+}
+
+/// Returns what keeps `.env` in the folder `root` out of git.
+pub(super) fn how_to_ignore(root: &Path) -> &'static str {
+    let bytes = plain_file::read(&root.join(".gitignore"), MAX_IGNORE_BYTES).unwrap_or_default();
+    if bytes.contains(&0) { SAVE_AS_UTF_8 } else { IGNORE_IT }
 }
 
 /// The file of the systemd credential, if there is one.
@@ -46,7 +60,9 @@ fn is_set(variable: &str) -> bool {
 }
 
 /// Returns how to give a running service another key, by where it finds the one that it has.
-pub(super) fn how_to_change(file: Option<&Path>, project: &Project) -> String {
+pub(super) fn how_to_change(file: Option<&Path>, project: &Project) -> KeyChange {
+    let reread = |how: String| KeyChange { how, needs_restart: false };
+    let restart = |how: String| KeyChange { how, needs_restart: true };
     let reload = if cfg!(unix) {
         let again =
             format!("at the next full scan (`--interval`), or at once after `kill -HUP {}`", std::process::id());
@@ -55,17 +71,20 @@ pub(super) fn how_to_change(file: Option<&Path>, project: &Project) -> String {
         "; Macadam reads it again at the next full scan (`--interval`), and goes on by itself".to_owned()
     };
     if let Some(file) = file {
-        return format!("write the new key into {}{reload}", name_of(file).0);
+        return reread(format!("write the new key into {}{reload}", name_of(file).0));
     }
     if systemd_file().is_some() {
-        return format!("replace the credential {CREDENTIAL_NAME}, then restart the unit: `systemctl restart macadam`");
+        let how =
+            format!("replace the credential {CREDENTIAL_NAME}, then restart the unit: `systemctl restart macadam`");
+        return restart(how);
     }
     for variable in [KEY_VARIABLE, TOKEN_VARIABLE] {
         if is_set(variable) {
-            return format!("it comes from the variable {variable}: set the new one, and start `macadam sync` again");
+            let how = format!("it comes from the variable {variable}: set the new one, and start `macadam sync` again");
+            return restart(how);
         }
     }
-    format!("write the new key into {}{reload}", project.root.join(ENV_FILE).display())
+    reread(format!("write the new key into {}{reload}", project.root.join(ENV_FILE).display()))
 }
 
 /// Finds the credential, if there is one.
@@ -104,7 +123,7 @@ pub(super) fn find(file: Option<&Path>, project: &Project) -> Result<Credential,
             let (credential, is_exposed) =
                 of_env_file(&project.root.join(ENV_FILE))?.ok_or_else(|| missing(project))?;
             if is_exposed {
-                tracing::warn!("{NOT_IGNORED}: {IGNORE_IT}");
+                tracing::warn!("{NOT_IGNORED}: {}", how_to_ignore(&project.root));
             }
             Ok(credential)
         }
@@ -147,19 +166,22 @@ fn of_env_file(path: &Path) -> Result<Option<(Credential, bool)>, CommandFailure
             .hint(error.hint())
     };
     let Some(key) = env_file::key_in(&bytes).map_err(unusable)? else { return Ok(None) };
+    let root = path.parent().unwrap_or(Path::new(""));
     let is_exposed = match tracking(path) {
         // Staged, and not yet in any commit.
         Ok(Some(Tracking::Tracked)) if was_committed(path) == Ok(false) => {
             let message = format!("{} is staged, so the next commit takes the API key in it", path.display());
             let hint = format!(
-                "`git rm --cached {ENV_FILE}`, and add {ENV_FILE} to .gitignore; no commit has the key, so it can stay"
+                "`git rm --cached {ENV_FILE}`, then {}; no commit has the key, so it can stay",
+                how_to_ignore(root)
             );
             return Err(CommandFailure::new(Exit::Credential, message).hint(hint));
         }
         Ok(Some(Tracking::Tracked)) => {
             let message = format!("{} is in git, so the API key in it is no secret", path.display());
             let hint = format!(
-                "revoke the key and make a new one; `git rm --cached {ENV_FILE}`, and add {ENV_FILE} to .gitignore"
+                "revoke the key and make a new one; `git rm --cached {ENV_FILE}`, then {}",
+                how_to_ignore(root)
             );
             return Err(CommandFailure::new(Exit::Credential, message).hint(hint));
         }
@@ -210,7 +232,7 @@ fn read(path: &Path) -> Result<Credential, CommandFailure> {
         }
         failure
     })?;
-    let text = env_file::text_of(&bytes);
+    let text = plain_file::text_of(&bytes);
     if text.contains(char::REPLACEMENT_CHARACTER) {
         return Err(wrong(&NoText));
     }

@@ -14,6 +14,7 @@ use super::output::{Printer, TextStyle, fitted, paint};
 use super::owner::OwnerText;
 use super::question;
 use super::schema_file::{self, SCHEMA};
+use super::{credential, env_file};
 use crate::engine::commands::moving;
 use crate::engine::workspace::git;
 use crate::engine::workspace::git::ask::{INHERITED, Tracking, setting, tracking};
@@ -28,12 +29,16 @@ use crate::model::output::Output;
 use crate::model::path::{PathError, ProjectPath};
 use crate::model::proposed;
 use crate::model::toml_text::TomlText;
+use crate::moving::escaped;
 use crate::platform::own_file::{self, How};
 use crate::platform::program;
 use crate::state::lockfile::driver;
 
 const MANIFEST: &str = include_str!("init/assets.toml");
 const ATTRIBUTES: &str = include_str!("init/gitattributes");
+
+/// The file that keeps the key's file out of git.
+const IGNORE: &str = ".gitignore";
 
 /// Stands for the lockfile's name in [`ATTRIBUTES`].
 const LOCKFILE: &str = "LOCKFILE";
@@ -107,9 +112,10 @@ pub(super) fn run(
     if !manifest.exists() {
         files.push((root.join(SCHEMA), schema_file::text(), How::New));
     }
-    let mut to_commit: Vec<String> = files.iter().map(|(path, _, _)| shown(path)).collect();
-    to_commit.insert(1, shown(&root.join(format!("{stem}.lock.toml"))));
-    to_commit.extend(wishes.output.iter().map(|path| shown(&root.join(path))));
+    let env_file = root.join(env_file::ENV_FILE);
+    if !manifest.exists() && tracking(&env_file) != Ok(Some(Tracking::Ignored)) {
+        files.push((root.join(IGNORE), format!("{}\n", env_file::ENV_FILE), How::New));
+    }
     // In a git checkout the state isn't here. The command that makes the state reports problems.
     let existing = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
     if let Ok(StateFolder::Beside(_)) = StateFolder::of(existing) {
@@ -155,18 +161,19 @@ pub(super) fn run(
         output.line(format!("{} {told}", paint(TextStyle::Good, "OK:")));
         return Ok(Exit::Success);
     }
-    if tracking(&root.join(".env")) == Ok(Some(Tracking::Untracked)) {
+    if tracking(&env_file) == Ok(Some(Tracking::Untracked)) {
         output.line("");
-        // PowerShell's `>>` would write UTF-16, which git doesn't read.
-        if cfg!(windows) {
-            output.line("Before you write your API key into .env, keep that file out of git: add the line `.env` to .gitignore.");
-        } else {
-            output.line("Before you write your API key into .env, keep that file out of git:");
-            output.to_copy("  echo .env >> .gitignore");
-        }
+        output.line(format!(
+            "Before you write your API key into .env, keep that file out of git: {}.",
+            credential::how_to_ignore(&root)
+        ));
     }
     let is_new = written.iter().any(|path| path.ends_with(&name));
-    tell_next(output, &to_commit, is_new.then_some(&wishes));
+    let folder_of_project = match shown(&root) {
+        here if here.is_empty() => ".".to_owned(),
+        folder => folder,
+    };
+    tell_next(output, &shown(&manifest), &folder_of_project, is_new.then_some(&wishes));
     if !has_driver {
         output.line("");
         output.line(match in_git {
@@ -217,10 +224,9 @@ fn starts_anew(output: Printer, folder: &Path, root: &Path) -> Result<bool, Comm
         .hint(format!("{import}; with `--yes`, `init` starts anew, and the first sync uploads all of them again")))
 }
 
-/// The steps that follow, each with its commands. `to_commit` begins with the manifest; `wishes` are
-/// what a new one says.
-fn tell_next(output: Printer, to_commit: &[String], wishes: Option<&Wishes>) {
-    let name = to_commit.first().map_or(DEFAULT_MANIFEST, String::as_str);
+/// The steps that follow, each with its commands: `name` is the manifest, `folder` the project's,
+/// and `wishes` are what a new manifest says.
+fn tell_next(output: Printer, name: &str, folder: &str, wishes: Option<&Wishes>) {
     let has_owner = wishes.is_none_or(|wishes| wishes.creator.is_some());
     let has_assets = wishes.is_none_or(|wishes| !wishes.globs.is_empty());
     let first = match (has_owner, has_assets) {
@@ -231,7 +237,6 @@ fn tell_next(output: Printer, to_commit: &[String], wishes: Option<&Wishes>) {
     };
     let option =
         if name == DEFAULT_MANIFEST { String::new() } else { format!(" --manifest {}", proposed::quoted(name)) };
-    let files: Vec<String> = to_commit.iter().map(|path| proposed::quoted(path)).collect();
     let macadam = |command: &str| vec![format!("macadam {command}{option}")];
     let commands = [
         ("Check everything, offline:", macadam("check")),
@@ -240,8 +245,8 @@ fn tell_next(output: Printer, to_commit: &[String], wishes: Option<&Wishes>) {
         // Before a command the key would stay in the history of the shell.
         ("Write your API key into .env, as a line `ROBLOX_API_KEY=…`, and upload:", macadam("sync --once")),
         (
-            "Commit the lockfile too. Without it, another machine uploads everything again:",
-            vec![format!("git add {}", files.join(" ")), "git commit -m \"assets\"".to_owned()],
+            "Commit all of it: the assets' files, and the lockfile, without which another machine uploads everything again:",
+            vec![format!("git add {}", proposed::quoted(folder)), "git commit -m \"assets\"".to_owned()],
         ),
     ];
     let steps = first.map(|text| (text, Vec::new())).into_iter();
@@ -378,7 +383,7 @@ fn proposed(root: &Path) -> BTreeMap<String, u64> {
     for path in files::walk(root, &selection).files.keys() {
         let Some(extension) = path.extension() else { continue };
         let pattern = match path.as_str().split_once('/') {
-            Some((folder, _)) => format!("{folder}/**/*.{extension}"),
+            Some((folder, _)) => format!("{}/**/*.{extension}", escaped(folder)),
             None => format!("*.{extension}"),
         };
         *found.entry(pattern).or_default() += 1;

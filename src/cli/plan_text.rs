@@ -129,7 +129,8 @@ impl Outline<'_> {
             count => format!(" {count} changed on Roblox."),
         };
         if self.desired.assets.is_empty() && steps.is_empty() && held.is_empty() && drifts.is_empty() {
-            return nothing_listed(self.rehearsal);
+            let known = self.recorded.assets.iter().filter(|(_, record)| record.is_used()).map(|(address, _)| address);
+            return nothing_listed(self.rehearsal, known);
         }
         let counts = Tally::list(&tallies, None);
         let counts = if counts.is_empty() && unverified == 0 {
@@ -184,9 +185,20 @@ pub(super) fn unverified_text(count: u64) -> Option<String> {
     Some(format!("{it} known only from another tool's files. The next `macadam sync --once` checks {them} on Roblox."))
 }
 
-/// The summary where the manifest has no asset, and nothing was left behind.
-pub(super) fn nothing_listed(rehearsal: bool) -> String {
+/// The summary where the manifest has no asset. `known` are the addresses whose assets the lockfile
+/// has: who uploaded them may not have committed the files.
+pub(super) fn nothing_listed<'a>(rehearsal: bool, known: impl Iterator<Item = &'a Address>) -> String {
     let sent = if rehearsal { " Nothing was sent to Roblox." } else { "" };
+    let known: Vec<&Address> = known.collect();
+    if let Some(first) = known.first() {
+        let lacks = match known.len() {
+            1 => format!("the lockfile has an asset whose file isn't here: {first}"),
+            count => format!("the lockfile has {count} assets whose files aren't here, such as {first}"),
+        };
+        return format!(
+            "Nothing to do: {lacks}.{sent} If another machine has the files, `git add` and commit them there, then push."
+        );
+    }
     format!(
         "Nothing to do: the manifest has no assets yet.{sent} Add some under [assets.NAME] or [globs.NAME]; \
          check that the paths fit your files."

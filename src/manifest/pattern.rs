@@ -129,6 +129,24 @@ pub(super) fn across_folders(pattern: &str) -> Option<String> {
     Some(pattern.split('/').map(part).collect::<Vec<_>>().join("/"))
 }
 
+/// The pattern with its folders as names, where brackets or braces are in them: `UI [new]/*.png`
+/// finds the folder `UI [new]` as `UI [[]new[]]/*.png`. `None` for a pattern without such a folder.
+pub(super) fn with_named_folders(pattern: &str) -> Option<String> {
+    let (folders, last) = pattern.rsplit_once('/')?;
+    let is_choice = |character: char| matches!(character, '[' | ']' | '{' | '}');
+    let is_named = |folder: &str| folder.contains(is_choice) && !folder.contains(['*', '?']);
+    let name = |folder: &str| {
+        let escape = |character: char| match is_choice(character) && is_named(folder) {
+            true => format!("[{character}]"),
+            false => character.to_string(),
+        };
+        folder.chars().map(escape).collect::<String>()
+    };
+    let is_any = folders.split('/').any(is_named);
+    let named: Vec<String> = folders.split('/').map(name).collect();
+    is_any.then(|| format!("{}/{last}", named.join("/")))
+}
+
 /// The extension that every match of a pattern has, in lower case, where the pattern ends in a
 /// plain one.
 pub(super) fn extension(pattern: &str) -> Option<String> {

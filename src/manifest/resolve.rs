@@ -181,7 +181,12 @@ impl<'m> Gathering<'m> {
             let message = format!("{} is under [existing], and a glob finds a file with this address", name());
             let fault = ManifestError::new(existing.key.clone(), message);
             let fault = fault.also(glob.pattern.span(), "this glob");
-            self.report.add(fault.hint("remove the entry, or leave the file out with `exclude`"));
+            // Who changes an ID that the game has in its code should know it.
+            self.report.add(fault.hint(format!(
+                "leave the file out with `exclude`, and the game keeps asset {}; without the entry the next sync uploads the \
+                 file as a new asset",
+                existing.id
+            )));
             return;
         }
         if let Some((asset, origin)) = self.assets.get(&address) {
@@ -299,8 +304,8 @@ fn fitting(facts: FileFacts, asset_type: Option<AssetType>, keys: &AssetKeys) ->
         && facts.content == (ContentFacts::Instances { root: ModelRoot::Other })
     {
         return problem(
-            "the file contains no animation".to_owned(),
-            "an Animation's only root is a KeyframeSequence or a CurveAnimation; leave `type` out for a Model"
+            "the file is not one animation".to_owned(),
+            "save one KeyframeSequence or CurveAnimation alone in a file: not several, and not inside a folder or a rig; leave `type` out for a Model"
                 .to_owned(),
         );
     }
@@ -356,12 +361,19 @@ fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> Error
             continue;
         }
         let fault = ManifestError::new(glob.pattern.span(), format!("the glob {} finds no file", shown(&glob.name)));
-        notes.add(match text.contains(['*', '?', '[', '{']) {
+        let is_plain = !text.contains(['*', '?', '[', '{']);
+        notes.add(match pattern::with_named_folders(text) {
             // A folder, or one file.
-            false if !text.contains('.') => {
+            _ if is_plain && !text.contains('.') => {
                 fault.hint(format!("for all pictures in a folder write \"{text}/**/*.png\""))
             }
-            _ => fault.hint("check its folder and extension; upper and lower case differ, and `*` doesn't cross `/`"),
+            Some(named) => fault.hint(format!(
+                "`[ab]` means one of these letters, and `{{a,b}}` one of these words; for a folder that is called so, write \
+                 \"{named}\""
+            )),
+            None => {
+                fault.hint("check its folder and extension; upper and lower case differ, and `*` doesn't cross `/`")
+            }
         });
     }
     if document.webhook_env.is_some() {

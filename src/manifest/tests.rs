@@ -795,8 +795,8 @@ fn clashes_that_only_files_show_name_both() {
         &format!("[existing]\n\"b/x.png\" = 1\n{GLOBS}"),
         findings([("b/x.png", png(&[1]))]),
         &[
-            "2:1 `b/x.png` is under [existing], and a glob finds a file with this address | remove the entry, or leave the file out \
-         with `exclude` @6:8",
+            "2:1 `b/x.png` is under [existing], and a glob finds a file with this address | leave the file out with `exclude`, and the \
+         game keeps asset 1; without the entry the next sync uploads the file as a new asset @6:8",
         ],
     );
     check_resolve(
@@ -949,7 +949,7 @@ fn an_unusable_file_is_a_problem_of_its_asset_alone() {
         findings([("x.rbxm", still.clone())]),
         "a",
         Some(AssetType::Animation),
-        Some("the file contains no animation"),
+        Some("the file is not one animation"),
     );
     check(named, findings([("x.rbxm", moving.clone())]), "a", Some(AssetType::Animation), None);
     let inferred = "[assets.a]\npath = \"x.rbxm\"\n";
@@ -988,6 +988,9 @@ fn a_glob_or_pattern_without_matches_is_a_note() {
         ]
     );
     assert!(render(&notes, &text, false, None).starts_with("note: the glob `b` finds no file\n"));
+    let brackets = format!("{CREATOR}[globs.b]\npath = \"UI [new]/x/*.png\"\n");
+    let notes = good(&brackets).resolve(&findings([]), &BTreeSet::new(), &BTreeSet::new()).unwrap().notes;
+    assert!(told(&notes, &brackets, 2)[0].ends_with("write \"UI [[]new[]]/x/*.png\""));
     // Its folder could not be read, which is told where that is.
     let unread = [1].into();
     let notes = manifest.resolve(&findings([("a/x.ogg", png(&[0]))]), &BTreeSet::new(), &unread).unwrap().notes;

@@ -30,6 +30,7 @@ mod tungsten;
 pub(crate) use claims::{Claim, Claims, Proof, TheirFile, claims, is_theirs};
 pub(crate) use draft::ManifestDraft;
 pub(crate) use finding::{FindingKind, Findings};
+pub(crate) use glob::escaped;
 pub(crate) use read::{Fetch, ReadError, SourceOptions};
 pub(crate) use source::{FileSet, Source, Tool};
 

@@ -28,22 +28,19 @@ fn init_writes_what_the_options_say_and_the_result_is_a_manifest() {
     git(project.path(), &["init", "--quiet"]);
     let args = ["init", "--creator", "group:7", "--glob", "ui/**/*.png", "--glob", "ui/**/*.jpg"];
     let ran = project.run(&[&args[..], &["--output", "src/ids.luau", "--merge-driver"]].concat()).expect(0);
-    let advice = if cfg!(windows) { " add the line `.env` to .gitignore." } else { "\n  echo .env >> .gitignore\n" };
-    assert!(ran.stdout.contains(&format!("keep that file out of git:{advice}")), "{}", ran.stdout);
+    assert_eq!(project.read(".gitignore"), ".env\n");
+    assert!(!ran.stdout.contains("keep that file out of git"), "{}", ran.stdout);
     let commands = |ran: &Ran| {
         let (_, next) = ran.stdout.split_once("Next:").unwrap();
         let commands =
             next.lines().map(str::trim).filter(|line| line.starts_with("macadam ") || line.starts_with("git "));
         commands.map(str::to_owned).collect::<Vec<_>>()
     };
-    let commit = [
-        "git add assets.toml assets.lock.toml .gitattributes assets.schema.json src/ids.luau",
-        "git commit -m \"assets\"",
-    ];
+    // The assets' files too.
+    let commit = ["git add .", "git commit -m \"assets\""];
     let steps = ["macadam check", "macadam plan", "macadam sync --once --emulator", "macadam sync --once"];
     assert_eq!(commands(&ran), [&steps[..], &commit].concat());
     assert!(!ran.stdout.contains("ROBLOX_API_KEY=… macadam"), "the key in the shell's history: {}", ran.stdout);
-    project.write(".gitignore", ".env\n");
     assert!(!project.run(&["init"]).expect(0).stdout.contains(".gitignore"));
     let manifest = project.read("assets.toml");
     for line in ["group_id = 7", "[globs.ui-png]", "[globs.ui-jpg]", "path = \"src/ids.luau\""] {
@@ -128,6 +125,10 @@ fn a_key_in_a_env_file_beside_the_manifest_is_used_unless_git_tracks_it() {
     );
     // A key from elsewhere is used instead.
     assert!(!project.run(&["sync", "--once"]).expect(0).stderr.contains(warning));
+    // As PowerShell's `>>` writes it: git doesn't read that.
+    project.write(".gitignore", "\u{feff}.env\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+    let utf_16 = sync(&[]).expect(0).stderr;
+    assert!(utf_16.contains(warning) && utf_16.contains("which is UTF-16"), "{utf_16}");
     project.write(".gitignore", ".env\n");
     assert!(!sync(&[]).expect(0).stderr.contains(warning));
     assert!(!project.run(&["check"]).expect(0).stderr.contains(warning));
@@ -239,4 +240,35 @@ fn commands_before_the_first_upload_say_that_there_is_none_yet() {
     assert_eq!(document["errors"][0]["message"], json!("`a` has no history: it isn't uploaded yet"));
     let outputs = project.run(&["outputs"]).expect(0);
     assert!(!outputs.stdout.is_empty(), "outputs said nothing");
+}
+
+/// Whoever uploads and doesn't commit the files leaves others with a lockfile alone.
+#[test]
+fn a_clone_without_the_assets_files_says_what_is_missing() {
+    let remote = Remote::start();
+    let project = Project::new("[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/**/*.png\"\n").at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.write("ui/b.png", png(2));
+    project.sync();
+    let clone = Project::new(&project.read("assets.toml")).at(&remote.url());
+    clone.write("assets.lock.toml", project.read("assets.lock.toml"));
+    let lacks = "the lockfile has 2 assets whose files aren't here, such as ui/a.png";
+    for args in [&["plan"][..], &["check"], &["sync", "--once"]] {
+        let told = clone.run(args).expect(0).stdout;
+        assert!(told.contains(lacks) && told.contains("`git add` and commit them there"), "{args:?}: {told}");
+    }
+    let (_, checkup) = clone.json(&["doctor"]);
+    assert!(checkup.to_string().contains("finds no file, and the lockfile has 2 assets"), "{checkup:#}");
+}
+
+/// Its globs found nothing, since brackets and braces mean choices.
+#[cfg(unix)]
+#[test]
+fn init_lists_folders_with_brackets_and_braces() {
+    let project = empty();
+    project.write("UI [neu]/a.png", png(1));
+    project.write("W {x}/b.png", png(2));
+    project.at_terminal(&["init"], "user:1\n\n\n\n\n").expect(0);
+    let checked = project.run(&["check"]).expect(0);
+    assert!(checked.stdout.contains("OK: 2 assets"), "{}{}", checked.stdout, project.read("assets.toml"));
 }

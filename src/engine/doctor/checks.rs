@@ -57,7 +57,7 @@ fn count(number: usize, noun: &str) -> String {
 }
 
 /// The asset files: `unusable` ones, and those of them that are Git LFS `pointers`, of `all`.
-pub(super) fn files(all: usize, unusable: &[String], pointers: &[String]) -> Vec<CheckResult> {
+pub(super) fn files(all: usize, known: usize, unusable: &[String], pointers: &[String]) -> Vec<CheckResult> {
     let topic = CheckTopic::Files;
     let mut results = Vec::new();
     if !pointers.is_empty() {
@@ -69,6 +69,11 @@ pub(super) fn files(all: usize, unusable: &[String], pointers: &[String]) -> Vec
     if !others.is_empty() {
         let message = format!("{} can't be used: {}", count(others.len(), "file"), list(&others));
         results.push(CheckResult::error(topic, message, Some("`macadam check` says why".to_owned())));
+    }
+    if all == 0 && known > 0 {
+        let message = format!("the manifest finds no file, and the lockfile has {}", count(known, "asset"));
+        let hint = "if another machine has the files, `git add` and commit them there, then push";
+        results.push(CheckResult::warning(topic, message, hint));
     }
     if results.is_empty() {
         let message = if all == 0 {

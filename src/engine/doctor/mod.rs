@@ -109,7 +109,10 @@ pub(crate) fn local(project: &Project, remote: &str, is_local: bool, listener: &
         let assets = &gathered.desired.assets;
         creators = assets.values().map(|want| want.creator).chain(creators).collect();
         let (unusable, pointers) = facts::unusable(project, gathered);
-        results.extend(checks::files(assets.len(), &unusable, &pointers));
+        let used =
+            preview.iter().flat_map(|preview| preview.recorded.assets.values()).filter(|record| record.is_used());
+        let known = if assets.is_empty() { used.count() } else { 0 };
+        results.extend(checks::files(assets.len(), known, &unusable, &pointers));
     } else {
         results.push(unchecked(CheckTopic::Files));
     }

@@ -45,17 +45,17 @@ fn names(names: &[&str]) -> Vec<String> {
 
 #[test]
 fn pointers_are_told_apart_from_other_unusable_files() {
-    check(&checks::files(3, &[], &[]), "files ok", "3 files can be used");
+    check(&checks::files(3, 0, &[], &[]), "files ok", "3 files can be used");
     let (a, b) = (names(&["a.png", "b.png"]), names(&["b.png"]));
     check(
-        &checks::files(3, &a, &b),
+        &checks::files(3, 0, &a, &b),
         "files error, files error",
         "1 Git LFS pointer in place of files: b.png install Git LFS",
     );
-    check(&checks::files(3, &a, &[]), "files error", "2 files can't be used: a.png, b.png");
+    check(&checks::files(3, 0, &a, &[]), "files error", "2 files can't be used: a.png, b.png");
     let many: Vec<String> = (0..8).map(|n| format!("{n}.png")).collect();
-    check(&checks::files(8, &many, &[]), "files error", "4.png and 3 more");
-    check(&checks::files(1, &names(&["::error::\u{1b}[2J"]), &[]), "files error", "\\u{3a}:error::\\u{1b}");
+    check(&checks::files(8, 0, &many, &[]), "files error", "4.png and 3 more");
+    check(&checks::files(1, 0, &names(&["::error::\u{1b}[2J"]), &[]), "files error", "\\u{3a}:error::\\u{1b}");
 }
 
 #[test]

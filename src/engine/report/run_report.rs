@@ -146,6 +146,8 @@ pub(crate) struct RunReport {
     pub left: Vec<Step>,
     /// The number of assets in the manifest.
     pub assets: u64,
+    /// Addresses whose assets the lockfile has, where the manifest has none at all.
+    pub without_files: Vec<Address>,
     /// Whether the lockfile was written.
     pub lockfile_written: bool,
     /// What changed in it, unless steps say so.

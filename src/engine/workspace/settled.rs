@@ -448,6 +448,7 @@ fn is_quiet(report: &RunReport) -> bool {
         unasked,
         left,
         assets,
+        without_files: _,
         lockfile_written,
         lockfile_changes: _,
         outputs,

@@ -374,6 +374,11 @@ impl Record {
         known.unwrap_or_else(|| self.identity.kind())
     }
 
+    /// Whether it has an asset, and none is on its way out or archived.
+    pub fn is_used(&self) -> bool {
+        !self.history.is_empty() && self.retirements.is_empty()
+    }
+
     /// Drops what is known of an asset beside its revisions.
     pub(super) fn leave_asset(&mut self, asset_id: AssetId) {
         self.history.list(asset_id, None);

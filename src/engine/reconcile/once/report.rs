@@ -62,6 +62,12 @@ impl SyncRun<'_> {
         self.report.assets = desired.assets.len() as u64;
         let Session { state_cache, lockfile, .. } = &mut *self.reconciler.session;
         lockfile.read(state_cache).await?;
+        if self.report.assets == 0 {
+            self.report.without_files = state_cache.read(|recorded| {
+                let used = recorded.assets.iter().filter(|(_, record)| record.is_used());
+                used.map(|(address, _)| address.clone()).collect()
+            });
+        }
         if self.missing_lockfile.is_none() {
             self.missing_lockfile = lockfile.missing().cloned();
         }
