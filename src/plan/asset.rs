@@ -28,7 +28,7 @@ use super::reason::hold::HoldReason;
 use super::reason::lost_upload::LostUpload;
 use super::reason::note::{NoteKind, WayOut};
 use super::reason::step::StepReason;
-use super::step::{Action, HeldPart, Plan};
+use super::step::{Action, HeldPart, Hold, Plan};
 use super::unverified;
 
 /// Plans the asset of one address. Returns the asset whose metadata is planned next, if any.
@@ -52,7 +52,7 @@ pub(crate) fn plan_asset<'a>(plan: &mut Plan, inputs: &AddressInputs<'a>) -> Opt
         note_privacy(plan, inputs, record);
     }
     if let (Some(pin), Some(record)) = (*inputs.want.pin, known) {
-        close_unbinding(plan, inputs);
+        close_needless(plan, inputs);
         return pin::plan_pin(plan, inputs, record, pin);
     }
     let facts = match &inputs.want.content {
@@ -76,7 +76,7 @@ pub(crate) fn plan_asset<'a>(plan: &mut Plan, inputs: &AddressInputs<'a>) -> Opt
         ContentBackoff::NeutralName => (None, true),
         ContentBackoff::No => (None, false),
     };
-    close_unbinding(plan, inputs);
+    close_needless(plan, inputs);
     plan_content(plan, &ReadyAddress { inputs: *inputs, asset_type, facts, not_before, neutral })
 }
 
@@ -100,9 +100,9 @@ fn plan_binding(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, atte
     }
 }
 
-/// Closes changes under way that don't bind the address: they never left, or are sent again.
-fn close_unbinding(plan: &mut Plan, inputs: &AddressInputs<'_>) {
-    let mut abandoned_creates: u32 = 0;
+/// Closes changes under way that nothing waits for. A lost upload that the address may still need
+/// stays open until [`close_lost`].
+fn close_needless(plan: &mut Plan, inputs: &AddressInputs<'_>) {
     for (id, attempt) in inputs.sharing.open(inputs.address) {
         match &attempt.phase {
             // Nothing was handed over, so nothing happened: as if it had never begun.
@@ -113,17 +113,43 @@ fn close_unbinding(plan: &mut Plan, inputs: &AddressInputs<'_>) {
                 stop_waiting(plan, inputs, *id, attempt)
             }
             _ if in_doubt::is_needless(attempt, inputs.record) => leave_in_doubt(plan, inputs, *id, attempt),
-            Phase::HandedOver | Phase::InDoubt => {
-                abandoned_creates = abandoned_creates.saturating_add(1);
-                abandon(
-                    plan,
-                    inputs,
-                    *id,
-                    attempt,
-                    in_doubt::doubts(inputs.record, attempt).saturating_add(abandoned_creates),
-                );
-            }
-            Phase::Submitted(_) | Phase::SetAside(_) | Phase::Held | Phase::Closed(_) => {}
+            Phase::HandedOver
+            | Phase::InDoubt
+            | Phase::Submitted(_)
+            | Phase::SetAside(_)
+            | Phase::Held
+            | Phase::Closed(_) => {}
+        }
+    }
+}
+
+/// Closes uploads with a lost answer, once the steps of the address say what comes in their place: a
+/// new upload may be the second copy, or the address has an asset without one. While the address is
+/// held or waits, the uploads stay in doubt, and their count goes on.
+pub(crate) fn close_lost(plan: &mut Plan, inputs: &AddressInputs<'_>) {
+    let lost = |attempt: &Attempt| {
+        matches!(attempt.phase, Phase::HandedOver | Phase::InDoubt) && !in_doubt::is_needless(attempt, inputs.record)
+    };
+    let mut lost = inputs.sharing.open(inputs.address).iter().filter(|(_, attempt)| lost(attempt)).peekable();
+    if lost.peek().is_none() {
+        return;
+    }
+    let steps = plan.steps.iter().filter(|step| step.address == *inputs.address);
+    let actions: Vec<&Action> = steps.map(|step| &step.action).collect();
+    let is_sent_again = actions.iter().any(|action| action.creates_asset());
+    let is_held = |hold: &Hold| hold.part == HeldPart::Asset && hold.address == *inputs.address;
+    let waits = |action: &&Action| {
+        matches!(action, Action::Wait { .. } | Action::Settle { .. } | Action::Share { key: None, .. })
+    };
+    if !is_sent_again && (plan.held.iter().any(is_held) || actions.iter().any(waits)) {
+        return;
+    }
+    for ((id, attempt), nth) in lost.zip(1_u32..) {
+        if is_sent_again {
+            let doubts = in_doubt::doubts(inputs.record, attempt).saturating_add(nth);
+            send_again(plan, inputs, *id, attempt, doubts);
+        } else {
+            leave_in_doubt(plan, inputs, *id, attempt);
         }
     }
 }
@@ -169,18 +195,23 @@ pub(crate) fn suspect(address: &Address, attempt: &Attempt) -> Option<Change> {
     Some(Change::AddPossibleDuplicate { address: address.clone(), upload, duplicate })
 }
 
-/// Gives up on a create that may have happened, and says that the next one may be its double.
-/// `doubts` counts this one.
-fn abandon(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt, doubts: u32) {
+/// Closes an upload that may have arrived, and whose asset nobody knows.
+fn abandon(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt, event: EventKind) {
     if attempt.phase == Phase::HandedOver {
         plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Doubt });
     }
     plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Abandon });
-    let event = EventKind::SentAgain { sent_at: sent_at(attempt) };
-    let message = event.to_string();
     plan.marks.push(Change::log(inputs.address, event));
     plan.marks.extend(suspect(inputs.address, attempt));
-    let input_digest = in_doubt::input_digest_of(attempt);
+}
+
+/// Gives up on a create that may have happened, and says that the next one may be its double.
+/// `doubts` counts this one.
+fn send_again(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt, doubts: u32) {
+    let event = EventKind::SentAgain { sent_at: sent_at(attempt) };
+    let message = event.to_string();
+    abandon(plan, inputs, id, attempt, event);
+    let input_digest = attempt.intent.input_digest();
     let blocked = match inputs.record.and_then(|record| record.blocked.as_deref().cloned()) {
         Some(Blocked::Retrying { input_digest: known, failures, next_at, message, .. }) if known == input_digest => {
             Blocked::Retrying { input_digest, failures, doubts, next_at, message }
@@ -195,14 +226,9 @@ fn abandon(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, attempt: 
 }
 
 /// Gives up on a create that may have happened and that nothing waits for: the address has an asset
-/// with the same bytes. That one may be the second copy.
+/// without it. The create may have made a second copy.
 fn leave_in_doubt(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt) {
-    if attempt.phase == Phase::HandedOver {
-        plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Doubt });
-    }
-    plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Abandon });
-    plan.marks.push(Change::log(inputs.address, EventKind::MayBeTwice { sent_at: sent_at(attempt) }));
-    plan.marks.extend(suspect(inputs.address, attempt));
+    abandon(plan, inputs, id, attempt, EventKind::MayBeTwice { sent_at: sent_at(attempt) });
     let blocked = inputs.record.and_then(|record| record.blocked.as_deref());
     if matches!(blocked, Some(Blocked::Retrying { .. })) {
         plan.marks.push(Change::SetBlocked { address: inputs.address.clone(), blocked: None });

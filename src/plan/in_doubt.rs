@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::digest::FieldDigest;
 use crate::model::history::{RevisionFact, RevisionKey};
 use crate::model::ids::ContentHash;
 use crate::model::phase::{Intent, Phase};
@@ -70,11 +69,6 @@ pub(crate) fn is_binding(attempt: &Attempt, record: Option<&Record>, policy: &Po
         (Phase::HandedOver | Phase::InDoubt, _) => true,
         (Phase::Intended | Phase::Closed(_), _) => false,
     }
-}
-
-/// The digest that the failures of a create in doubt are counted against.
-pub(crate) fn input_digest_of(attempt: &Attempt) -> FieldDigest {
-    attempt.intent.input_digest()
 }
 
 /// How many creates of the same were given up before this one.

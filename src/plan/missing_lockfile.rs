@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
-use crate::model::change::Change;
 use crate::model::desired::Desired;
 use crate::model::ids::ContentHash;
 use crate::model::missing_lockfile::{Lost, MissingLockfile};
@@ -18,7 +17,7 @@ use super::step::{Action, HeldPart, Hold, Note, Plan, Step};
 /// Holds all uploads of new assets where the lockfile was lost; everything else goes on.
 pub(super) fn hold_creates(plan: &mut Plan, missing: &MissingLockfile, desired: &Desired, recorded: &Recorded) {
     let Some(lost) = missing.lost(desired, recorded) else { return };
-    let held = hold_new(plan, recorded, |_| Some(HoldReason::LockfileLost(lost.clone())))
+    let held = hold_new(plan, |_| Some(HoldReason::LockfileLost(lost.clone())))
         | explain_pins(plan, |_| Some(HoldReason::LockfileLost(lost.clone())));
     if !held && !matches!(lost, Lost::KnownToState { .. }) {
         plan.notes.push(Note { address: None, kind: NoteKind::LockfileLost(lost) });
@@ -26,7 +25,7 @@ pub(super) fn hold_creates(plan: &mut Plan, missing: &MissingLockfile, desired: 
 }
 
 /// Holds uploads of new assets that may be in a part of the lockfile's history that this clone lacks.
-pub(super) fn hold_open(plan: &mut Plan, unseen: &UnseenHistory, desired: &Desired, recorded: &Recorded) {
+pub(super) fn hold_open(plan: &mut Plan, unseen: &UnseenHistory, desired: &Desired) {
     // Whichever address with these bytes has the asset, the upload would be a second one.
     let open: BTreeSet<ContentHash> = plan
         .steps
@@ -43,7 +42,7 @@ pub(super) fn hold_open(plan: &mut Plan, unseen: &UnseenHistory, desired: &Desir
             unseen.may_have(path, has_others).then_some(content)
         })
         .collect();
-    hold_new(plan, recorded, |step| {
+    hold_new(plan, |step| {
         let (Action::Create(new) | Action::Replace { new, .. }) = &step.action else { return None };
         open.contains(&new.content).then(|| HoldReason::HistoryUnseen(unseen.gap.clone()))
     });
@@ -65,28 +64,16 @@ fn explain_pins(plan: &mut Plan, reason: impl Fn(&Address) -> Option<HoldReason>
 }
 
 /// Holds the uploads of new assets for which there is a reason. Returns whether there are any.
-fn hold_new(plan: &mut Plan, recorded: &Recorded, reason: impl Fn(&Step) -> Option<HoldReason>) -> bool {
+fn hold_new(plan: &mut Plan, reason: impl Fn(&Step) -> Option<HoldReason>) -> bool {
     let mut held = BTreeMap::new();
     plan.steps.retain(|step| {
-        let creates = matches!(step.action, Action::Create(_) | Action::Replace { .. });
-        let reason = creates.then(|| reason(step)).flatten();
+        let reason = step.action.creates_asset().then(|| reason(step)).flatten();
         let stays = reason.is_none();
         held.extend(reason.map(|reason| (step.address.clone(), reason)));
         stays
     });
-    // A change in doubt stays so: it is given up only for another try.
-    plan.marks.retain(|mark| address_of(mark, recorded).is_none_or(|address| !held.contains_key(address)));
     plan.notes.retain(|note| note.address.as_ref().is_none_or(|address| !held.contains_key(address)));
     let any = !held.is_empty();
     plan.held.extend(held.into_iter().map(|(address, reason)| Hold { address, part: HeldPart::Asset, reason }));
     any
-}
-
-/// The address whose earlier try a mark gives up.
-fn address_of<'a>(mark: &'a Change, recorded: &'a Recorded) -> Option<&'a Address> {
-    match mark {
-        Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| &attempt.address),
-        Change::SetBlocked { address, .. } | Change::LogEvent { address: Some(address), .. } => Some(address),
-        _ => None,
-    }
 }

@@ -83,7 +83,7 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
     let fields = desired.assets.values().map(|want| input_digest::fields(want, desired, recorded));
     let fields: Vec<FieldDigests> = fields.collect();
     let archivings = &recorded.archivings();
-    let mut intentions = Vec::new();
+    let (mut intentions, mut open) = (Vec::new(), Vec::new());
     for ((address, want, record), fields) in side_by_side::wanted(desired, recorded).zip(&fields) {
         if in_progress.contains(address) {
             continue;
@@ -112,6 +112,9 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
         if let Some(target) = asset::plan_asset(&mut plan, &inputs) {
             intentions.push(metadata::MetadataTarget { address, want, record, target, fields });
         }
+        if !sharing.open(address).is_empty() {
+            open.push(inputs);
+        }
     }
     plan.held.extend(moves.held.values().filter(|hold| !desired.assets.contains_key(&hold.address)).cloned());
     plan_left(&mut plan, desired, recorded, &in_progress, now);
@@ -124,10 +127,11 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
         && !options.accept_new_lockfile
         && !options.trust_lockfile
     {
-        missing_lockfile::hold_open(&mut plan, unseen, desired, recorded);
+        missing_lockfile::hold_open(&mut plan, unseen, desired);
     }
     unproven::hold(&mut plan, desired, recorded, &in_progress);
     hold_sharers_of_held(&mut plan, &in_progress);
+    open.iter().for_each(|inputs| asset::close_lost(&mut plan, inputs));
     plan_metadata(&mut plan, desired, recorded, intentions, now);
     for Unseen { place, problem, .. } in &desired.unseen {
         let reason = HoldReason::File(problem.clone());

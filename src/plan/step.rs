@@ -333,6 +333,11 @@ impl Action {
         }
     }
 
+    /// Whether it uploads a file as a new asset.
+    pub(crate) const fn creates_asset(&self) -> bool {
+        matches!(self, Self::Create(_) | Self::Replace { .. })
+    }
+
     /// Whether it changes metadata alone; such a step comes after the others of its address, and
     /// nobody waits for it.
     pub(crate) const fn is_metadata(&self) -> bool {

@@ -187,7 +187,7 @@ impl ExecutionContext {
         let count = |is_meant: fn(&Action) -> bool| steps.iter().filter(|step| is_meant(&step.action)).count() as u64;
         Workload {
             steps: steps.len() as u64,
-            creates: count(|action| matches!(action, Action::Create(_) | Action::Replace { .. })),
+            creates: count(Action::creates_asset),
             operations: count(|action| {
                 matches!(
                     action,

@@ -321,7 +321,7 @@ fn abandoned_creates(plan: &Plan, recorded: &Recorded) -> (AbandonedCreates, Vec
     };
     let doubted = plan.marks.iter().filter(|mark| matches!(mark, Change::Advance { event: PhaseEvent::Abandon, .. }));
     let doubted: BTreeSet<Address> = doubted.filter_map(address_of).collect();
-    let created = plan.steps.iter().filter(|step| matches!(step.action, Action::Create(_) | Action::Replace { .. }));
+    let created = plan.steps.iter().filter(|step| step.action.creates_asset());
     let mut abandoned_creates: AbandonedCreates =
         created.filter(|step| doubted.contains(&step.address)).map(|step| (step.address.clone(), Vec::new())).collect();
     let mut marks = Vec::new();

@@ -111,6 +111,83 @@ fn a_create_in_doubt_stays_open_until_another_takes_its_place() {
     assert_eq!(plan.marks, []);
 }
 
+/// A possible duplicate of an upload that was not sent again would be counted, and would let the next
+/// read of the lockfile give up the first one.
+#[test]
+fn a_held_upload_gives_up_no_create_in_doubt() {
+    let check = |desired: &Desired, known: KnownBuilder, options: PlanOptions, hold: &str| {
+        let plan = crate::plan::plan(desired, &known.0, &options, NOW);
+        let text = text(&plan);
+        assert!(plan.steps.is_empty() && text.contains(hold), "{text}");
+        assert!(!text.contains("note a.png"), "{text}");
+        assert_eq!(plan.marks, []);
+    };
+    let usual = PlanOptions::default;
+    let files = crate::model::unseen_history::OpenFiles::All;
+    let gap = crate::model::unseen_history::HistoryGap::Shallow;
+    let unseen = Some(crate::model::unseen_history::UnseenHistory { gap, files });
+    let shallow = Desired { unseen_history: unseen, ..desired(vec![want("a.png", 1)]) };
+    check(&shallow, known_in_doubt(false), usual(), "this is a shallow clone");
+
+    let missing = crate::model::missing_lockfile::MissingLockfile {
+        name: "assets.lock.toml".to_owned(),
+        in_git: crate::model::missing_lockfile::InGit::Head { sparse: false },
+        others: Vec::new(),
+        was_known: false,
+        is_written_anew: false,
+    };
+    let lost = PlanOptions { missing_lockfile: Some(missing), ..usual() };
+    check(&desired(vec![want("a.png", 1)]), known_in_doubt(false), lost, "assets.lock.toml");
+
+    let spent = SpentQuota { until: NOW + SignedDuration::from_hours(1), message: "too many".to_owned() };
+    let quota = Change::SetSpentQuota { creator: creator(1), asset_type: AssetType::Image, spent: Some(spent) };
+    check(&desired(vec![want("a.png", 1)]), known_in_doubt(false).tell(quota), usual(), "too many");
+
+    let rejected = known_in_doubt(false)
+        .fact("b.png", 7, 1, |fact| (fact.content, fact.state) = (Some(hash(1)), RevisionState::Rejected));
+    let wanted = desired(vec![want("a.png", 1), want("b.png", 2)]);
+    let plan = plan(&wanted, &rejected.0, NOW);
+    assert!(plan.held.iter().any(|hold| hold.address == address("a.png")), "{}", text(&plan));
+    assert_eq!(abandoned(&plan), 0, "{:?}", plan.marks);
+}
+
+/// The number of changes under way that a plan gives up.
+fn abandoned(plan: &Plan) -> usize {
+    let abandons = |mark: &&Change| matches!(mark, Change::Advance { event: PhaseEvent::Abandon, .. });
+    plan.marks.iter().filter(abandons).count()
+}
+
+#[test]
+fn a_create_in_doubt_without_another_in_its_place_is_not_called_sent_again() {
+    let note = "note a.png: the answer to an earlier upload of it got lost, and it has an asset from another one; there may be a second copy of it on Roblox";
+    let check = |wanted: Vec<DesiredAsset>, known: KnownBuilder, step: &str| {
+        let mut recorded = known.0;
+        let given_up = plan(&desired(wanted.clone()), &recorded, NOW);
+        assert_eq!(text(&given_up), format!("{step}\n{note}").trim_start());
+        assert_eq!(abandoned(&given_up), 1);
+        given_up.marks.iter().for_each(|mark| recorded.apply(mark, NOW).unwrap());
+        assert_eq!(recorded.assets[&address("a.png")].possible_duplicates.len(), 1);
+        assert_eq!(recorded.assets[&address("a.png")].blocked.as_deref(), None);
+        assert_eq!(abandoned(&plan(&desired(wanted), &recorded, NOW)), 0);
+    };
+    let shares = "create a.png 7: not on Roblox yet; it shares the asset of `b.png`, which has the same bytes";
+    let has_it = || known_in_doubt(false).revision("b.png", 7, 1, 1).points_to("b.png", 7);
+    check(vec![want("a.png", 1), want("b.png", 1)], has_it(), shares);
+    let back = known_in_doubt(false).revision("a.png", 7, 1, 2).revision("a.png", 8, 2, 3).points_to("a.png", 8);
+    check(vec![want("a.png", 2)], back, "replace a.png 7: the file is again the one of asset 7");
+
+    // Until the other upload is there it is open whether this one is needed again.
+    let wanted = || vec![want("a.png", 1), named(want("b.png", 1), "b")];
+    let plan = plan(&desired(wanted()), &known_in_doubt(false).0, NOW);
+    let waits = "create a.png: not on Roblox yet; it shares the upload of `b.png`, which has the same bytes
+create b.png: not on Roblox yet";
+    assert_eq!(text(&plan), waits);
+    assert_eq!(plan.marks, []);
+    let shared = known_in_doubt(false).revision("b.png", 7, 1, 1).points_to("b.png", 7).sharing("a.png", 7, 1);
+    let asked = shared.asked(&named(want("b.png", 1), "b"));
+    check(wanted(), asked, "");
+}
+
 #[test]
 fn the_operation_of_a_removed_address_is_polled_to_its_end() {
     let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());

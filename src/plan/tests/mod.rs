@@ -34,7 +34,7 @@ use crate::model::phase::{Intent, IntentKind, PhaseEvent};
 use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedName, Policy};
 use crate::model::rare::Rare;
 use crate::model::recorded::{
-    AttemptId, Blocked, DriftRepair, Identity, PinnedAt, RefusalKind, RetireReason, Retirement,
+    AttemptId, Blocked, DriftRepair, Identity, PinnedAt, RefusalKind, RetireReason, Retirement, SpentQuota,
 };
 use crate::model::remote::RemoteAsset;
 use jiff::SignedDuration;
