@@ -2,7 +2,7 @@
 //!
 //! Roblox's reads lag behind its writes, a single 404 may be a hiccup, and an ID may be another
 //! asset than the record means. This module decides each of these cases, once. Nothing here reads a
-//! clock. Read next: `src/engine/refresh.rs`, which draws the conclusions.
+//! clock. Read next: `src/engine/remote/observe.rs`, which draws the conclusions.
 
 use std::fmt;
 
@@ -108,6 +108,17 @@ pub enum Mismatch {
 }
 
 impl Mismatch {
+    /// Returns how the asset differs; `None` if the answer is about another asset.
+    pub fn difference(&self) -> Option<String> {
+        match self {
+            Self::Creator { meant, found, .. } => {
+                Some(format!("it belongs to {}, not to {}", found.in_words(), meant.in_words()))
+            }
+            Self::Type { meant, found, .. } => Some(format!("its type is {found}, not {meant}")),
+            Self::Asset { .. } => None,
+        }
+    }
+
     /// The asset that was meant.
     pub(crate) const fn asset_id(&self) -> AssetId {
         match self {

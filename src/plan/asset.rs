@@ -428,7 +428,7 @@ fn resting(plan: &mut Plan, inputs: &AddressInputs<'_>, asset_type: AssetType, h
             ContentBackoff::NeutralName
         }
         Some(Blocked::Refused { input_digest, action, refusal_kind, message, .. }) if *input_digest == wanted => {
-            hold_refused(plan, inputs, HeldPart::Asset, *action, *refusal_kind, message);
+            hold_refused(plan, inputs.address, HeldPart::Asset, *action, *refusal_kind, message);
             ContentBackoff::Held
         }
         other => due(other, wanted, inputs.now).map_or(ContentBackoff::No, ContentBackoff::Until),

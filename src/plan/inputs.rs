@@ -74,14 +74,14 @@ pub(super) fn due(blocked: Option<&Blocked>, wanted: FieldDigest, now: Timestamp
 /// Holds a change that Roblox refused, as long as nothing of it has changed.
 pub(super) fn hold_refused(
     plan: &mut Plan,
-    inputs: &AddressInputs<'_>,
+    address: &Address,
     part: HeldPart,
     action: IntentKind,
     refusal_kind: RefusalKind,
     message: &str,
 ) {
     let reason = HoldReason::Refused { action, refusal_kind, message: message.to_owned() };
-    plan.held.push(Hold { address: inputs.address.clone(), part, reason });
+    plan.held.push(Hold { address: address.clone(), part, reason });
 }
 
 pub(super) fn push(

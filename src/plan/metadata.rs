@@ -10,12 +10,11 @@ use jiff::Timestamp;
 
 use super::diff;
 use super::input_digest;
-use super::inputs::due;
+use super::inputs::{due, hold_refused};
 use super::reason::drift::{DriftKind, DriftedField};
-use super::reason::hold::HoldReason;
 use super::reason::note::NoteKind;
 use super::reason::step::StepReason;
-use super::step::{Action, Drift, FieldChange, HEALINGS_A_DAY, HeldPart, Hold, Note, Plan, Step};
+use super::step::{Action, Drift, FieldChange, HEALINGS_A_DAY, HeldPart, Note, Plan, Step};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::{Desired, DesiredAsset};
@@ -133,7 +132,7 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
             && scene.desired.policy.moderated_name == ModeratedName::Neutral
             && matches!(target, MetadataSubject::Known { .. });
         if !name_refused {
-            return hold_refused(plan, address, *action, *refusal_kind, message);
+            return hold_refused(plan, address, HeldPart::Metadata, *action, *refusal_kind, message);
         }
     }
     let mut not_before = wanted.and_then(|wanted| due(blocked, wanted, scene.now));
@@ -206,11 +205,6 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
         after: after.into_iter().collect(),
         not_before,
     });
-}
-
-fn hold_refused(plan: &mut Plan, address: &Address, action: IntentKind, refusal_kind: RefusalKind, message: &str) {
-    let reason = HoldReason::Refused { action, refusal_kind, message: message.to_owned() };
-    plan.held.push(Hold { address: address.clone(), part: HeldPart::Metadata, reason });
 }
 
 /// A refused name under the policy `neutral`: asked for as far as Macadam goes, and not asked for

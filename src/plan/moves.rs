@@ -115,11 +115,6 @@ impl Moves {
         moves
     }
 
-    /// Whether another address takes over the assets of this one.
-    pub(super) fn takes_from(&self, address: &Address) -> bool {
-        self.taken.values().any(|taken| taken.from == *address)
-    }
-
     fn wait_for(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, busy: &[Left<'_>], on_the_way: &OnTheWay<'_>) {
         let files = by_file(busy);
         let of_one = |(from, record): &Left<'_>| likenesses(from, record, on_the_way, Contents::Ever);
@@ -252,6 +247,7 @@ impl Moves {
         }
     }
 
+    /// Whether another address takes over the assets of this one.
     pub(super) fn is_taken(&self, from: &Address) -> bool {
         self.givers.contains(from)
     }

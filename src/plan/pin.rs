@@ -41,7 +41,7 @@ pub(super) fn plan_pin<'a>(
             _ => false,
         };
         if !is_done {
-            hold_refused(plan, inputs, HeldPart::Asset, *action, *refusal_kind, message);
+            hold_refused(plan, inputs.address, HeldPart::Asset, *action, *refusal_kind, message);
             return None;
         }
         // Another machine did it since, and its lockfile came.

@@ -51,7 +51,7 @@ pub(super) fn given_up(desired: &Desired, recorded: &Recorded, options: &PlanOpt
         return Vec::new();
     }
     let moves = Moves::of(desired, recorded, &options.in_progress);
-    let stays = |address: &Address| desired.assets.contains_key(address) || moves.takes_from(address);
+    let stays = |address: &Address| desired.assets.contains_key(address) || moves.is_taken(address);
     let is_busy = |address: &Address| {
         options.in_progress.contains(address) || recorded.attempts.values().any(|open| open.address == *address)
     };

@@ -401,7 +401,7 @@ fn carry_out(
     options: &PlanOptions,
     now: Timestamp,
 ) {
-    let due = hold_refused(plan, recorded, due);
+    let due = hold_refused_archivings(plan, recorded, due);
     let lately = archived(recorded, now).filter(|(_, at)| now.duration_since(*at) < GUARD_SPAN);
     let mut together: BTreeSet<AssetId> = lately.map(|(asset_id, _)| asset_id).collect();
     together.extend(due.iter().map(|due| due.asset_id));
@@ -430,7 +430,11 @@ fn carry_out(
 }
 
 /// Holds what Roblox refused to archive, for whichever address, and returns the others.
-fn hold_refused<'a>(plan: &mut Plan, recorded: &Recorded, due: Vec<DueArchiving<'a>>) -> Vec<DueArchiving<'a>> {
+fn hold_refused_archivings<'a>(
+    plan: &mut Plan,
+    recorded: &Recorded,
+    due: Vec<DueArchiving<'a>>,
+) -> Vec<DueArchiving<'a>> {
     if due.is_empty() {
         return due;
     }

@@ -77,6 +77,13 @@ fn require_plain(metadata: &Metadata) -> io::Result<()> {
     }
 }
 
+/// Returns the path with `ending` added to its name.
+pub(crate) fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
+}
+
 /// Resolves the links of the folder of a path that a person named, since those links are theirs.
 /// The last component is not resolved.
 ///

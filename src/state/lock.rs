@@ -13,7 +13,7 @@ use super::store::create_folder;
 use crate::model::minute::Minute;
 use crate::platform::file_id::FileId;
 use crate::platform::lock::{FileLock, host_name, is_locked};
-use crate::platform::own_file;
+use crate::platform::own_file::{self, with_ending};
 
 /// The right to write a state. Dropping it frees it; so does the kernel when the process dies.
 #[derive(Debug)]
@@ -78,10 +78,10 @@ impl Occupancy {
 /// # Errors
 /// When its lock can't be checked.
 pub(crate) fn holder(database: &Path) -> Result<Occupancy, LockError> {
-    let path = beside(database, ".lock");
+    let path = with_ending(database, ".lock");
     match is_locked(&path) {
         Ok(false) => Ok(Occupancy::Free),
-        Ok(true) => Ok(Occupancy::Held { by: read_holder(&beside(database, ".holder")) }),
+        Ok(true) => Ok(Occupancy::Held { by: read_holder(&with_ending(database, ".holder")) }),
         Err(source) => Err(LockError::Lock { path, source }),
     }
 }
@@ -160,7 +160,7 @@ impl StateLock {
     /// [`LockError::Held`] when another process holds it; the others when the lock can't be taken.
     pub fn acquire(database: &Path, command: &str, now: Timestamp) -> Result<Self, LockError> {
         create_folder(database)?;
-        let (path, holder) = (beside(database, ".lock"), beside(database, ".holder"));
+        let (path, holder) = (with_ending(database, ".lock"), with_ending(database, ".holder"));
         let mut attempts = 1;
         let taken = loop {
             match FileLock::try_acquire(&path) {
@@ -215,12 +215,6 @@ impl Drop for StateLock {
     }
 }
 
-fn beside(database: &Path, ending: &str) -> PathBuf {
-    let mut path = database.as_os_str().to_owned();
-    path.push(ending);
-    path.into()
-}
-
 /// The most bytes to read of a holder's file, which has one line.
 const MAX_HOLDER_BYTES: u64 = 4096;
 
@@ -266,7 +260,7 @@ mod tests {
             assert!((0..100).any(is_free), "{command}");
         }
         // The leftovers of a killed process hold nothing.
-        own_file::replace_private(&beside(&database, ".holder"), b"{").unwrap();
+        own_file::replace_private(&with_ending(&database, ".holder"), b"{").unwrap();
         assert_eq!(holder(&database).unwrap(), Occupancy::Free);
     }
 
@@ -297,7 +291,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("assets.db");
         let _held = StateLock::acquire(&database, "macadam sync", Timestamp::UNIX_EPOCH).unwrap();
-        own_file::replace_private(&beside(&database, ".holder"), b"{").unwrap();
+        own_file::replace_private(&with_ending(&database, ".holder"), b"{").unwrap();
         let error = StateLock::acquire(&database, "macadam pin", Timestamp::UNIX_EPOCH).unwrap_err();
         assert!(matches!(error, LockError::Held { holder: None, .. }), "{error:?}");
     }

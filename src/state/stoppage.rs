@@ -98,9 +98,7 @@ pub(crate) fn write_with_restart(
 }
 
 fn beside(database: &Path, work: StoppedWork) -> PathBuf {
-    let mut path = database.as_os_str().to_owned();
-    path.push(work.extension());
-    path.into()
+    own_file::with_ending(database, work.extension())
 }
 
 #[cfg(test)]

@@ -288,12 +288,9 @@ fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>)
 /// Returns how the asset differs from the manifest. A fact that Roblox doesn't state can't be
 /// checked, so it counts as a difference.
 fn difference(want: &DesiredAsset, asset_type: AssetType, asset: &RemoteAsset) -> Option<String> {
-    match Mismatch::of(Kind { asset_type, creator: want.creator }, asset) {
-        Some(Mismatch::Creator { meant, found, .. }) => {
-            return Some(format!("it belongs to {}, not to {}", found.in_words(), meant.in_words()));
-        }
-        Some(Mismatch::Type { meant, found, .. }) => return Some(format!("its type is {found}, not {meant}")),
-        Some(Mismatch::Asset { .. }) | None => {}
+    let meant = Kind { asset_type, creator: want.creator };
+    if let Some(difference) = Mismatch::of(meant, asset).and_then(|mismatch| mismatch.difference()) {
+        return Some(difference);
     }
     if asset.creator.is_none() {
         return Some("Roblox doesn't say who owns it".to_owned());

@@ -324,12 +324,8 @@ fn in_progress(state_cache: &StateCache, address: &Address) -> Result<(OpenUploa
 /// its name, so a name of hashes counts as equal.
 fn difference(attempt: Option<&Attempt>, record: &Record, asset: &RemoteAsset) -> Option<String> {
     let identity = &record.identity;
-    match Mismatch::of(identity.kind(), asset) {
-        Some(Mismatch::Creator { meant, found, .. }) => {
-            return Some(format!("it belongs to {}, not to {}", found.in_words(), meant.in_words()));
-        }
-        Some(Mismatch::Type { meant, found, .. }) => return Some(format!("its type is {found}, not {meant}")),
-        Some(Mismatch::Asset { .. }) | None => {}
+    if let Some(difference) = Mismatch::of(identity.kind(), asset).and_then(|mismatch| mismatch.difference()) {
+        return Some(difference);
     }
     let asked = match attempt.map(|attempt| &attempt.intent) {
         Some(Intent::Create { fields, .. }) => fields.get(&crate::model::metadata::Field::DisplayName).copied(),

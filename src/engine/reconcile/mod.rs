@@ -13,3 +13,9 @@ pub(crate) mod shutdown;
 mod touched;
 mod wanted;
 mod workers;
+
+use std::time::Duration;
+
+/// The lockfile is written at most this long after an outcome: a CI machine may disappear at any
+/// time.
+const LOCKFILE_EVERY: Duration = Duration::from_secs(5);

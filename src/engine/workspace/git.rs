@@ -44,7 +44,7 @@ pub(crate) use work::GitWork;
 
 /// The longest time between git's new index and its new `HEAD` in a switch of branches: one rename
 /// of a file.
-const HEAD_FOLLOWS: Duration = Duration::from_millis(200);
+pub(super) const HEAD_FOLLOWS: Duration = Duration::from_millis(200);
 
 /// Files and folders in git's folder that mark an operation in progress: the name, the operation,
 /// and how to end it.

@@ -9,7 +9,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::path::Path;
-use std::time::Duration;
 
 use crate::engine::workspace::git::ask::{FileCommit, FileHistory, Versions};
 use crate::engine::workspace::git::{self, ask, at_commit};
@@ -21,10 +20,6 @@ use crate::model::ids::AssetId;
 use crate::state::lockfile::{
     self, EarlierArchiving, Ledger, LockfileEntry, earlier_archivings, forgotten_too, moved_and_forgotten, remembered,
 };
-
-/// The longest time between the new index and the new `HEAD` during a switch of branches: one
-/// rename of a file.
-const SWITCH: Duration = Duration::from_millis(200);
 
 /// The result of a comparison of a lockfile with git.
 #[derive(Debug, Default)]
@@ -106,7 +101,7 @@ fn settled_versions(file: &Path) -> Result<Option<Versions>, String> {
     if versions.index == versions.head || versions.head.is_none() {
         return Ok(Some(versions));
     }
-    std::thread::sleep(SWITCH);
+    std::thread::sleep(git::HEAD_FOLLOWS);
     let again = ask::versions(file)?;
     Ok(Some(again).filter(|again| *again == versions))
 }

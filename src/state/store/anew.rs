@@ -5,7 +5,6 @@
 //! everything that was ever committed. Any file at the path is kept aside, since it may be another
 //! process's state, or a backup.
 
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use rusqlite::config::DbConfig;
 use super::Store;
 use crate::model::recorded::Recorded;
 use crate::platform::file_id::FileId;
-use crate::platform::own_file::{self, How};
+use crate::platform::own_file::{self, How, with_ending};
 use crate::state::error::StateError;
 
 /// The files of an SQLite database, the database itself first. Once that is gone, SQLite doesn't
@@ -44,7 +43,7 @@ impl Store {
         if self.files.iter().all(|(path, id)| FileId::at(path).is_ok_and(|found| found == Some(*id))) {
             return Ok(Anew { files: self.files.clone(), found: None, aside: None });
         }
-        let fresh = beside(&self.path, ".new");
+        let fresh = with_ending(&self.path, ".new");
         self.copy_to(&fresh)?;
         let aside = self.set_aside(now)?;
         own_file::rename(&fresh, &self.path).map_err(|source| self.unwritten(source))?;
@@ -74,7 +73,7 @@ impl Store {
     /// Makes a durable copy of everything that was committed.
     pub(super) fn copy_to(&self, fresh: &Path) -> Result<(), StateError> {
         for ending in FAMILY {
-            own_file::remove(&beside(fresh, ending)).map_err(|source| self.unwritten(source))?;
+            own_file::remove(&with_ending(fresh, ending)).map_err(|source| self.unwritten(source))?;
         }
         let long = own_file::of_any_length(fresh);
         let text = long.as_deref().unwrap_or(fresh).to_str();
@@ -87,7 +86,7 @@ impl Store {
     /// with its log copied into it. Our own log is deleted, since SQLite would apply it to the new
     /// database.
     fn set_aside(&self, now: Timestamp) -> Result<Option<PathBuf>, StateError> {
-        let aside = beside(&self.path, &format!(".aside-{}", now.as_second()));
+        let aside = with_ending(&self.path, &format!(".aside-{}", now.as_second()));
         let is_own = |path: &Path| {
             let own = self.files.iter().find(|(file, _)| file == path).map(|(_, id)| *id);
             own.is_some() && FileId::at(path).is_ok_and(|found| found == own)
@@ -98,11 +97,11 @@ impl Store {
         }
         let mut any = None;
         for ending in FAMILY {
-            let path = beside(&self.path, ending);
+            let path = with_ending(&self.path, ending);
             let moved = match (is_own(&path), ending) {
                 (true, "") => continue,
                 (true, _) => own_file::remove(&path).map(|()| false),
-                (false, _) => match own_file::rename(&path, &beside(&aside, ending)) {
+                (false, _) => match own_file::rename(&path, &with_ending(&aside, ending)) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
                     moved => moved.map(|()| true),
                 },
@@ -118,12 +117,6 @@ impl Store {
     fn unwritten(&self, source: io::Error) -> StateError {
         StateError::OpenFile { path: self.path.clone(), source: Arc::new(source) }
     }
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name: OsString = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }
 
 /// Makes a file this user's alone, and waits until its content is on the disk.

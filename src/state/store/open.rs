@@ -225,9 +225,7 @@ fn files(path: &Path, alone: &FileLock) -> io::Result<Vec<(PathBuf, FileId)>> {
     }
     let mut files = vec![(path.to_owned(), own)];
     for ending in ["-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        let path = PathBuf::from(name);
+        let path = own_file::with_ending(path, ending);
         files.extend(FileId::at(&path)?.map(|id| (path, id)));
     }
     Ok(files)
@@ -279,9 +277,7 @@ fn refuse_empty_with_log(path: &Path) -> Result<(), StateError> {
 
 /// Returns whether the log has work that may not be in the database yet.
 fn has_log(path: &Path) -> bool {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    fs::metadata(PathBuf::from(log)).is_ok_and(|found| found.len() > 0)
+    fs::metadata(own_file::with_ending(path, "-wal")).is_ok_and(|found| found.len() > 0)
 }
 
 pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {

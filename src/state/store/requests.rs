@@ -189,9 +189,7 @@ fn abandoned() -> RequestProblem {
 
 /// The file whose lock a client holds while it waits.
 fn presence(state: &Path, id: RequestId) -> PathBuf {
-    let mut path = state.as_os_str().to_owned();
-    path.push(format!(".request-{}", id.get()));
-    path.into()
+    own_file::with_ending(state, &format!(".request-{}", id.get()))
 }
 
 fn answer(

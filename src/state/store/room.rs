@@ -11,12 +11,12 @@
 //! outcome that is now lost.
 
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Store;
 use crate::platform::file_id::FileId;
-use crate::platform::own_file::{self, How};
+use crate::platform::own_file::{self, How, with_ending};
 use crate::platform::space;
 use crate::state::error::StateError;
 
@@ -56,10 +56,10 @@ impl Store {
         let frames = u64::try_from(frames).unwrap_or_default();
         let bytes = |pages: u64| pages.saturating_mul(page.saturating_add(FRAME_HEADER));
         let least = bytes(frames.saturating_add(FREE_PAGES)).saturating_add(LOG_HEADER);
-        let log = beside(&self.path, "-wal");
+        let log = with_ending(&self.path, "-wal");
         let own = self.files.iter().find(|(path, _)| *path == log).map(|(_, id)| *id);
-        let made =
-            lengthen(&log, own, least, bytes(STEP_PAGES)).and_then(|()| make_note(&beside(&self.path, ".outcomes")));
+        let made = lengthen(&log, own, least, bytes(STEP_PAGES))
+            .and_then(|()| make_note(&with_ending(&self.path, ".outcomes")));
         made.map_err(|source| StateError::NoRoom { path: self.path.clone(), source: Arc::new(source) })
     }
 
@@ -69,7 +69,7 @@ impl Store {
         // Not created here: without the file nothing was sent. If even this write fails, nothing is
         // left to do; the caller reports its own error.
         let note = || -> io::Result<()> {
-            let mut file = own_file::open(&beside(&self.path, ".outcomes"), How::Write)?;
+            let mut file = own_file::open(&with_ending(&self.path, ".outcomes"), How::Write)?;
             file.write_all(OUTCOMES_LOST)?;
             file.sync_all()
         };
@@ -81,7 +81,7 @@ impl Store {
     /// # Errors
     /// When the file can't be read.
     pub fn has_lost_outcomes(&self) -> Result<bool, StateError> {
-        match own_file::read(&beside(&self.path, ".outcomes"), NOTHING_LOST.len() as u64) {
+        match own_file::read(&with_ending(&self.path, ".outcomes"), NOTHING_LOST.len() as u64) {
             Ok(note) => Ok(note == OUTCOMES_LOST),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(self.unreadable(error)),
@@ -93,11 +93,11 @@ impl Store {
     /// # Errors
     /// When it can't be removed.
     pub fn settle_lost_outcomes(&mut self) -> Result<(), StateError> {
-        own_file::remove(&beside(&self.path, ".outcomes")).map_err(|error| self.unreadable(error))
+        own_file::remove(&with_ending(&self.path, ".outcomes")).map_err(|error| self.unreadable(error))
     }
 
     fn unreadable(&self, error: io::Error) -> StateError {
-        StateError::OpenFile { path: beside(&self.path, ".outcomes"), source: Arc::new(error) }
+        StateError::OpenFile { path: with_ending(&self.path, ".outcomes"), source: Arc::new(error) }
     }
 }
 
@@ -123,12 +123,6 @@ fn make_note(path: &Path) -> io::Result<()> {
         file.sync_all()?;
     }
     Ok(())
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(ending);
-    path.into()
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //! disappear at any time.
 
 use super::report::warn_of_filtered;
-use super::{LOCKFILE_EVERY, SyncError, SyncRun};
+use super::{SyncError, SyncRun};
 use crate::engine::execute::step_result::stop_for;
+use crate::engine::reconcile::LOCKFILE_EVERY;
 use crate::engine::reconcile::reconciler::Reconciler;
 use crate::engine::reconcile::wanted::WantedAssets;
 use crate::engine::reconcile::workers::End;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 pub(crate) use self::options::{Confirm, OnceOptions, SyncError};
 use self::report::{Round, report_plan};
+use super::LOCKFILE_EVERY;
 use super::reconciler::{Dispatch, Reconciler, Verdict};
 use super::workers::End;
 use crate::cloud::client::Client;
@@ -34,10 +35,6 @@ use crate::plan::part::{PartialPlan, Touched};
 use crate::plan::{Action, Plan, PlanOptions};
 use crate::platform::clock;
 use crate::state::store::FileDelta;
-
-/// The interval at which the lockfile is written during a plan: a CI machine may disappear at any
-/// time.
-const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
 
 /// The number of rounds without a single completed step that ends a run: something changes faster
 /// than Macadam can follow.

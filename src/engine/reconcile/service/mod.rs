@@ -62,9 +62,6 @@ use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::stoppage::{self, StoppedWork};
 
-/// The lockfile is written at most this long after an outcome.
-const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
-
 /// How often to check whether git is done, where no event tells.
 const GIT_AGAIN: Duration = Duration::from_secs(2);
 

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::quiet::QuietPlan;
-use super::{LOCKFILE_BYTES_A_SECOND, LOCKFILE_EVERY, PAUSE_PER_PLAN, POLL_EVERY, ScanSchedule, Service, ServiceError};
+use super::{LOCKFILE_BYTES_A_SECOND, PAUSE_PER_PLAN, POLL_EVERY, ScanSchedule, Service, ServiceError};
+use crate::engine::reconcile::LOCKFILE_EVERY;
 use crate::engine::reconcile::reconciler::{Dispatch, Reconciler, Verdict};
 use crate::engine::reconcile::workers::End;
 use crate::engine::workspace::lockfile::{self, KeepError, WriteDone};

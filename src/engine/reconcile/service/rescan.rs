@@ -1,7 +1,8 @@
 //! Scans manifest and files, and decides what is in force: the last valid manifest, and nothing
 //! while the lockfile can't be used.
 
-use super::{GIT_AGAIN, LOCKFILE_EVERY, POLL_EVERY, Service, ServiceError};
+use super::{GIT_AGAIN, POLL_EVERY, Service, ServiceError};
+use crate::engine::reconcile::LOCKFILE_EVERY;
 use crate::engine::reconcile::wanted::{ScannedProject, WantedChanges};
 use crate::engine::workspace::gather::{GatherError, Gathered};
 use crate::engine::workspace::lockfile::KeepError;

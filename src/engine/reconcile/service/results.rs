@@ -1,6 +1,7 @@
 //! The results of work: each is recorded, and says what is needed next.
 
-use super::{LOCKFILE_EVERY, Service, ServiceError};
+use super::{Service, ServiceError};
+use crate::engine::reconcile::LOCKFILE_EVERY;
 use crate::engine::reconcile::workers::{End, WorkerResult};
 use crate::engine::remote::overdue;
 use crate::engine::report::run_report::{Outcome, Stop};
