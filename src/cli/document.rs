@@ -49,7 +49,6 @@ fn action(step: &Step, known: Option<(&Desired, &Recorded)>) -> Map<String, Valu
     entry.insert("code".to_owned(), json!(step.reason.rule().name()));
     entry.insert("asset_id".to_owned(), json!(asset_id.map(AssetId::get)));
     entry.insert("revision".to_owned(), json!(revision));
-    entry.insert("rule".to_owned(), json!(step.reason.rule().name()));
     if step.action.restores() {
         entry.insert("restores".to_owned(), json!(true));
     }

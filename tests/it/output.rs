@@ -131,8 +131,8 @@ fn a_plan_of_changes() {
     "#);
     let (_, document) = project.json(&["plan"]);
     let actions = document["actions"].as_array().unwrap();
-    let rules: Vec<&Value> = actions.iter().map(|action| &action["rule"]).collect();
-    assert_eq!(rules, ["content_changed", "content_changed", "metadata_changed"]);
+    let codes: Vec<&Value> = actions.iter().map(|action| &action["code"]).collect();
+    assert_eq!(codes, ["content_changed", "content_changed", "metadata_changed"]);
     let what = |index: usize| -> Vec<&str> {
         actions[index]["changes"].as_array().unwrap().iter().map(|change| change["what"].as_str().unwrap()).collect()
     };
@@ -315,7 +315,7 @@ fn locked_prints_the_plan() {
     assert!(warnings.contains("--locked"), "{warnings}");
     let (code, document) = project.json(&["sync", "--once", "--locked"]);
     let action = &document["actions"][0];
-    assert_eq!((code, &action["outcome"], &action["rule"]), (1, &json!("waiting"), &json!("content_changed")));
+    assert_eq!((code, &action["outcome"], &action["code"]), (1, &json!("waiting"), &json!("content_changed")));
     assert_eq!(action["changes"][0]["what"], "content");
 }
 

@@ -81,7 +81,7 @@ fn a_pin_that_is_renamed_in_the_same_commit_moves_along() {
     project.remove(".macadam");
     let document = project.sync();
     assert_eq!(actions(&document), ["move m/blade.rbxmx", "move ui/b.png"], "{document:#}");
-    assert_eq!(document["actions"][0]["rule"], "moved_by_pin", "{document:#}");
+    assert_eq!(document["actions"][0]["code"], "moved_by_pin", "{document:#}");
     assert_eq!((json!(asset_id(&project, "ui/b.png")), asset_id(&project, "m/blade.rbxmx")), (first, sword));
     assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates);
     is_settled(&remote, &project);
