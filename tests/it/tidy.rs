@@ -503,7 +503,9 @@ fn promises_name_tests_that_exist() {
         let is_name = span.len() > 12
             && span.contains('_')
             && span.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit());
-        if span.ends_with(".rs") && !span.starts_with("src/") {
+        if span.starts_with("src/") {
+            assert!(root.join(span).exists(), "no file {span}");
+        } else if span.ends_with(".rs") {
             file =
                 std::fs::read_to_string(root.join("tests/it").join(span)).unwrap_or_else(|_| panic!("no file {span}"));
         } else if is_name && !["ambiguous_create", "possible_duplicate"].contains(&span) {
