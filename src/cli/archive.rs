@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{ArchiveArgs, Global, RestoreArgs};
-use super::command_context::{CommandResult, Hand, Shortfall, documents};
+use super::command_context::{CommandContext, CommandResult, Shortfall, documents};
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural, problems_json};
 use super::question::{ask, asks};
@@ -133,12 +133,12 @@ async fn run_one(
         service_client::tell(output, address, answer, word, target::is_local(global));
         return Ok(Exit::Success);
     }
-    let mut hand = Hand::open(output, global, target, command_of(direction)).await?;
-    let ended = match hand.session.wanted(hand.bars.listener()).await {
-        Ok(desired) => carry_out(output, &mut hand, &desired, address, direction, yes).await,
+    let mut command = CommandContext::open(output, global, target, command_of(direction)).await?;
+    let ended = match command.session.wanted(command.bars.listener()).await {
+        Ok(desired) => carry_out(output, &mut command, &desired, address, direction, yes).await,
         Err(error) => Err(error.into()),
     };
-    hand.close().await;
+    command.close().await;
     match ended? {
         Some(done) => Ok(tell(output, address, direction, &done, target::is_local(global))),
         None => Ok(Exit::Unreconciled),
@@ -168,7 +168,7 @@ async fn run_all(
     direction: Direction,
     yes: bool,
 ) -> Result<Exit, CommandFailure> {
-    let (mut hand, mut each, mut wanted) = (None, Vec::new(), None);
+    let (mut command, mut each, mut wanted) = (None, Vec::new(), None);
     let mut changed = BTreeSet::new();
     let together: BTreeSet<Address> = selection.addresses.iter().cloned().collect();
     if direction == Direction::Archive && asks(output, yes) {
@@ -181,7 +181,7 @@ async fn run_all(
         }
     }
     for address in &selection.addresses {
-        if hand.is_none() {
+        if command.is_none() {
             let request = request_of(address, direction, &together);
             match through_service(output, global, target, &request).await {
                 Ok(Some(RequestDone { asset_id, revision, lockfile_written, has_command, notes })) => {
@@ -191,9 +191,9 @@ async fn run_all(
                     continue;
                 }
                 Ok(None) => {
-                    let mut open = Hand::open(output, global, target, command_of(direction)).await?;
+                    let mut open = CommandContext::open(output, global, target, command_of(direction)).await?;
                     wanted = Some(open.session.wanted(open.bars.listener()).await);
-                    hand = Some(open);
+                    command = Some(open);
                 }
                 Err(failure) => {
                     let ends = matches!(failure.exit, Exit::Credential | Exit::Busy | Exit::Unusable | Exit::Signal(_));
@@ -208,7 +208,7 @@ async fn run_all(
                 }
             }
         }
-        let (Some(hand), Some(desired)) = (&mut hand, &wanted) else { break };
+        let (Some(command), Some(desired)) = (&mut command, &wanted) else { break };
         let desired = match desired {
             Ok(desired) => desired,
             Err(error) => {
@@ -220,17 +220,17 @@ async fn run_all(
                 break;
             }
         };
-        let ended = alone(output, hand, desired, address, direction, selection, &changed).await;
+        let ended = alone(output, command, desired, address, direction, selection, &changed).await;
         if let Each::Done { told: CommandResult { asset_id: Some(asset_id), .. }, .. } = &ended {
             changed.insert(*asset_id);
         }
         each.push((address.clone(), ended));
-        if hand.stop.is_triggered() {
+        if command.stop.is_triggered() {
             break;
         }
     }
-    if let Some(hand) = hand {
-        hand.close().await;
+    if let Some(command) = command {
+        command.close().await;
     }
     Ok(tell_all(output, direction, &each, selection, target::is_local(global)))
 }
@@ -238,7 +238,7 @@ async fn run_all(
 /// Does it for one address. `changed` holds the assets for which it is done already.
 async fn alone(
     output: Printer,
-    hand: &mut Hand,
+    command: &mut CommandContext,
     desired: &Desired,
     address: &Address,
     direction: Direction,
@@ -247,7 +247,7 @@ async fn alone(
 ) -> Each {
     let together = selection.addresses.iter().cloned().collect();
     let failed = |outcome, failure| Each::Failed(CommandResult { outcome, ..CommandResult::default() }, failure);
-    match carry_out_typed(output, hand, desired, address, direction, &together, true).await {
+    match carry_out_typed(output, command, desired, address, direction, &together, true).await {
         Ok(Some(ArchiveResult { prepared, ended: CommandEnd { outcome, stop }, lockfile_written })) => {
             let (asset_id, revision) = (Some(prepared.key.asset_id), Some(prepared.number));
             match Shortfall::of_step(&outcome, stop.as_ref()) {
@@ -370,13 +370,13 @@ impl From<CarryOutError> for CommandFailure {
 
 async fn carry_out(
     output: Printer,
-    hand: &mut Hand,
+    command: &mut CommandContext,
     desired: &Desired,
     address: &Address,
     direction: Direction,
     yes: bool,
 ) -> Result<Option<ArchiveResult>, CommandFailure> {
-    carry_out_typed(output, hand, desired, address, direction, &BTreeSet::new(), yes)
+    carry_out_typed(output, command, desired, address, direction, &BTreeSet::new(), yes)
         .await
         .map_err(CommandFailure::from)
 }
@@ -384,22 +384,23 @@ async fn carry_out(
 /// Checks, asks, and does it; `None` when a person says no.
 async fn carry_out_typed(
     output: Printer,
-    hand: &mut Hand,
+    command: &mut CommandContext,
     desired: &Desired,
     address: &Address,
     direction: Direction,
     together: &BTreeSet<Address>,
     yes: bool,
 ) -> Result<Option<ArchiveResult>, CarryOutError> {
-    let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
-    let context = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop.clone(), 1).await?;
+    let (listener, stop) = (command.bars.listener(), command.stop.clone());
+    let context =
+        ExecutionContext::new(&command.session, Arc::clone(&command.client), listener, stop.clone(), 1).await?;
     let prepared = by_hand::prepare(&context, desired, address, direction, together).await?;
     if direction == Direction::Archive && !prepared.at_roblox && asks(output, yes) {
         let question = format!(
             "This archives asset {} of {address}. Games can't use it until you restore it.",
             prepared.key.asset_id
         );
-        let bars = hand.bars.clone();
+        let bars = command.bars.clone();
         let answer = tokio::task::spawn_blocking(move || bars.pause(|| ask(output, &[question])));
         // On a thread of its own, so that a signal ends the run although nobody answers.
         if !stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false)) {
@@ -408,7 +409,7 @@ async fn carry_out_typed(
     }
     let ended = by_hand::carry_out(&context, desired, &prepared).await?;
     let wanted = desired.assets.contains_key(address);
-    let kept = hand.session.keep(wanted.then_some(address)).await;
+    let kept = command.session.keep(wanted.then_some(address)).await;
     let lockfile_written = kept.map_err(|error| CarryOutError::Other(Box::new(error.into())))?;
     Ok(Some(ArchiveResult { prepared, ended, lockfile_written }))
 }

@@ -49,7 +49,7 @@ pub(super) fn commit(outputs: impl IntoIterator<Item = String>) -> String {
 pub(super) const COMMIT_MANIFEST: &str = "Commit the manifest: the next sync carries it out.";
 
 /// The state and the remote, open for one command.
-pub(super) struct Hand {
+pub(super) struct CommandContext {
     /// The state.
     pub session: Session,
     /// The remote.
@@ -62,7 +62,7 @@ pub(super) struct Hand {
     output: Printer,
 }
 
-impl Hand {
+impl CommandContext {
     /// Finds the key, takes the lock in the name of `command` and connects: everything that can be
     /// refused before anything is changed.
     ///

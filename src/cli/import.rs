@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{Global, ImportArgs};
-use super::command_context::{CommandResult, Hand};
+use super::command_context::{CommandContext, CommandResult};
 use super::exit::{CommandFailure, Exit};
 use super::move_in;
 use super::output::{Printer, TextStyle, paint};
@@ -84,10 +84,10 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> 
         service_client::tell(output, &address, answer, "imported:", target::is_local(global));
         return Ok(Exit::Success);
     }
-    let mut hand = Hand::open(output, global, &target, "macadam import").await?;
+    let mut command = CommandContext::open(output, global, &target, "macadam import").await?;
     let wish = ImportRequest { address: &address, asset_id, content_matches };
-    let imported = carry_out(&mut hand, wish, &announce).await;
-    hand.close().await;
+    let imported = carry_out(&mut command, wish, &announce).await;
+    command.close().await;
     let (imported, lockfile_written) = imported?;
     let notes = if announces { imported.notes_beside_fit(&address) } else { imported.notes(&address) };
     tell(output, &address, &imported, notes, (lockfile_written, target::is_local(global)));
@@ -112,19 +112,19 @@ fn back_to(address: &Address, (asset_id, number, asset_type): &(AssetId, u64, As
 }
 
 async fn carry_out(
-    hand: &mut Hand,
+    command: &mut CommandContext,
     wish: ImportRequest<'_>,
     announce: &(dyn Fn(ImportFit) + Sync),
 ) -> Result<(Imported, bool), CommandFailure> {
-    let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
-    let desired = hand.session.wanted(listener.clone()).await?;
-    let context = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
+    let (listener, stop) = (command.bars.listener(), command.stop.clone());
+    let desired = command.session.wanted(listener.clone()).await?;
+    let context = ExecutionContext::new(&command.session, Arc::clone(&command.client), listener, stop, 1).await?;
     let imported = import::import(&context, &desired, wish, &|fit| {
-        hand.bars.clear();
+        command.bars.clear();
         announce(fit);
     })
     .await?;
-    Ok((imported, hand.session.keep(Some(wish.address)).await?))
+    Ok((imported, command.session.keep(Some(wish.address)).await?))
 }
 
 fn tell(

@@ -63,7 +63,7 @@ pub(super) fn no_rehearsal() -> CommandFailure {
 
 /// What the new manifest says beyond the template.
 #[derive(Debug, Default)]
-struct Wishes {
+struct InitChoices {
     creator: Option<Creator>,
     globs: Vec<String>,
     output: Option<String>,
@@ -100,13 +100,13 @@ pub(super) fn run(
     if !manifest.exists() && !args.yes && !starts_anew(output, folder, &root)? {
         return Ok(Exit::Unreconciled);
     }
-    let wishes = wishes(output, &root, !manifest.exists(), in_git, args);
+    let choices = choices(output, &root, !manifest.exists(), in_git, args);
     refuse_unusable(args, &name)?;
     let stem = manifest.file_stem().unwrap_or_default().to_string_lossy();
     let attributes = ATTRIBUTES.replace(LOCKFILE, &format!("{stem}.lock.toml"));
     let shown = |path: &Path| with_slashes(&path.strip_prefix(folder).unwrap_or(path).to_string_lossy());
     let mut files = vec![
-        (manifest.clone(), written_manifest(&wishes), How::New),
+        (manifest.clone(), written_manifest(&choices), How::New),
         (root.join(".gitattributes"), attributes.clone(), How::New),
     ];
     if !manifest.exists() {
@@ -136,7 +136,7 @@ pub(super) fn run(
     }
     let missing = missing_attributes(&root.join(".gitattributes"), &attributes);
     let was_set = || matches!(setting(&manifest, driver::SETTING), Ok(Some(_)));
-    let has_driver = if wishes.merge_driver { set_driver(output, &root) } else { in_git && was_set() };
+    let has_driver = if choices.merge_driver { set_driver(output, &root) } else { in_git && was_set() };
     if output.is_json() {
         output.document(&json!({
             "written": written, "kept": kept, "missing_attributes": missing, "merge_driver": has_driver,
@@ -173,7 +173,7 @@ pub(super) fn run(
         here if here.is_empty() => ".".to_owned(),
         folder => folder,
     };
-    tell_next(output, &shown(&manifest), &folder_of_project, is_new.then_some(&wishes));
+    tell_next(output, &shown(&manifest), &folder_of_project, is_new.then_some(&choices));
     if !has_driver {
         output.line("");
         output.line(match in_git {
@@ -189,8 +189,9 @@ pub(super) fn run(
 fn refuse_unusable(args: &InitArgs, name: &str) -> Result<(), CommandFailure> {
     // Without an owner a person writes one later.
     let creator = args.creator.or_else(|| UserId::new(1).ok().map(Creator::User));
-    let wishes = Wishes { creator, globs: args.globs.clone(), output: args.output.clone(), ..Wishes::default() };
-    let Err(found) = manifest::parse(written_manifest(&wishes).as_bytes(), name) else { return Ok(()) };
+    let choices =
+        InitChoices { creator, globs: args.globs.clone(), output: args.output.clone(), ..InitChoices::default() };
+    let Err(found) = manifest::parse(written_manifest(&choices).as_bytes(), name) else { return Ok(()) };
     let Some(Diagnostic { message, hint, .. }) = found.into_iter().next() else { return Ok(()) };
     let failure = CommandFailure::new(Exit::Usage, message);
     Err(match hint {
@@ -225,10 +226,10 @@ fn starts_anew(output: Printer, folder: &Path, root: &Path) -> Result<bool, Comm
 }
 
 /// The steps that follow, each with its commands: `name` is the manifest, `folder` the project's,
-/// and `wishes` are what a new manifest says.
-fn tell_next(output: Printer, name: &str, folder: &str, wishes: Option<&Wishes>) {
-    let has_owner = wishes.is_none_or(|wishes| wishes.creator.is_some());
-    let has_assets = wishes.is_none_or(|wishes| !wishes.globs.is_empty());
+/// and `choices` are what a new manifest says.
+fn tell_next(output: Printer, name: &str, folder: &str, choices: Option<&InitChoices>) {
+    let has_owner = choices.is_none_or(|choices| choices.creator.is_some());
+    let has_assets = choices.is_none_or(|choices| !choices.globs.is_empty());
     let first = match (has_owner, has_assets) {
         (true, true) => None,
         (true, false) => Some(format!("List your assets in {name}.")),
@@ -260,17 +261,17 @@ fn tell_next(output: Printer, name: &str, folder: &str, wishes: Option<&Wishes>)
 }
 
 /// What the options say, and at a terminal the person.
-fn wishes(output: Printer, root: &Path, is_new: bool, in_git: bool, args: &InitArgs) -> Wishes {
+fn choices(output: Printer, root: &Path, is_new: bool, in_git: bool, args: &InitArgs) -> InitChoices {
     let InitArgs { creator, globs, output: path, merge_driver, yes: _ } = args.clone();
-    let mut wishes = Wishes { creator, globs, output: path, merge_driver };
+    let mut choices = InitChoices { creator, globs, output: path, merge_driver };
     let asks = !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if !asks {
-        return wishes;
+        return choices;
     }
-    if is_new && wishes.creator.is_none() {
-        wishes.creator = ask_creator(output);
+    if is_new && choices.creator.is_none() {
+        choices.creator = ask_creator(output);
     }
-    if is_new && wishes.globs.is_empty() {
+    if is_new && choices.globs.is_empty() {
         let found = proposed(root);
         if !found.is_empty() {
             output.say("Files that Roblox accepts:");
@@ -281,17 +282,17 @@ fn wishes(output: Printer, root: &Path, is_new: bool, in_git: bool, args: &InitA
                 output.say(format!("  {glob:<width$}    {count:>numbers$} {noun}"));
             }
             if agrees("List them in the manifest? [Y/n] ") {
-                wishes.globs = found.into_keys().collect();
+                choices.globs = found.into_keys().collect();
             }
         }
     }
-    if is_new && wishes.output.is_none() {
-        wishes.output = ask_output(output);
+    if is_new && choices.output.is_none() {
+        choices.output = ask_output(output);
     }
-    if in_git && !wishes.merge_driver {
-        wishes.merge_driver = agrees("Let git merge the lockfile by Macadam in this clone? [Y/n] ");
+    if in_git && !choices.merge_driver {
+        choices.merge_driver = agrees("Let git merge the lockfile by Macadam in this clone? [Y/n] ");
     }
-    wishes
+    choices
 }
 
 /// Asks who owns the assets, until the answer is one or empty.
@@ -392,9 +393,9 @@ fn proposed(root: &Path) -> BTreeMap<String, u64> {
 }
 
 /// The manifest, with what is known filled in.
-fn written_manifest(wishes: &Wishes) -> String {
+fn written_manifest(choices: &InitChoices) -> String {
     let mut text = MANIFEST.to_owned();
-    if let Some(creator) = wishes.creator {
+    if let Some(creator) = choices.creator {
         let owner = match creator {
             Creator::User(id) => format!("user_id = {id}\n"),
             Creator::Group(id) => format!("group_id = {id}\n"),
@@ -402,12 +403,12 @@ fn written_manifest(wishes: &Wishes) -> String {
         text = text.replace(OWNERS, &owner);
     }
     let mut globs = String::new();
-    for (number, glob) in wishes.globs.iter().enumerate() {
-        let name = glob_name(glob, number, &wishes.globs);
+    for (number, glob) in choices.globs.iter().enumerate() {
+        let name = glob_name(glob, number, &choices.globs);
         globs.push_str(&format!("\n[globs.{name}]\npath = {}\n", TomlText(glob)));
     }
     text = text.replace(GLOB_EXAMPLE, &format!("{GLOB_EXAMPLE}{globs}"));
-    if let Some(path) = &wishes.output {
+    if let Some(path) = &choices.output {
         text.push_str(&format!("\n# Asset IDs for the game's code.\n[[outputs]]\npath = {}\n", TomlText(path)));
     }
     text
@@ -448,7 +449,7 @@ fn missing_attributes(path: &Path, wanted: &str) -> Vec<String> {
 fn set_driver(output: Printer, root: &Path) -> bool {
     // Where git looks for itself, files in the project may lead it to another repository.
     let Some(repository) = git::own_folder(root) else {
-        output.warning(format!("git can't be told of the merge driver: {} is in no git checkout", root.display()));
+        output.warning(format!("couldn't set git's merge driver: {} isn't in a git checkout", root.display()));
         return false;
     };
     let set = ["config", driver::SETTING, driver::COMMAND].map(AsRef::as_ref);
@@ -461,7 +462,7 @@ fn set_driver(output: Printer, root: &Path) -> bool {
             false
         }
         Err(error) => {
-            output.warning(format!("git can't be told of the merge driver: {error}"));
+            output.warning(format!("couldn't set git's merge driver: {error}"));
             false
         }
     }

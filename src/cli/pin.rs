@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::args::{Global, PinArgs, UnpinArgs};
-use super::command_context::{self, CommandResult, Hand, Shortfall};
+use super::command_context::{self, CommandContext, CommandResult, Shortfall};
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::outputs;
@@ -180,17 +180,17 @@ pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Res
     if let Some(exit) = by_service(output, global, &target, &request, &pins, &mut edited(&chosen)).await? {
         return Ok(exit);
     }
-    let hand = Hand::open(output, global, &target, "macadam pin").await?;
+    let command = CommandContext::open(output, global, &target, "macadam pin").await?;
     // Somebody else may have reconciled before the lock was free.
-    let again = prepare(&hand, &gathered, &selection.addresses, args.revision).await;
+    let again = prepare(&command, &gathered, &selection.addresses, args.revision).await;
     let written = again.and_then(|again| {
         let changed = tokio::task::block_in_place(|| write(&target, &again))?;
         Ok(Edited { changed, ..edited(&again) })
     });
     match written {
-        Ok(edited) => Ok(finish(output, &target, hand, edited, args.yes).await),
+        Ok(edited) => Ok(finish(output, &target, command, edited, args.yes).await),
         Err(failure) => {
-            hand.close().await;
+            command.close().await;
             Err(failure)
         }
     }
@@ -206,16 +206,16 @@ fn write(target: &ProjectTarget, chosen: &ChosenPins) -> Result<bool, CommandFai
 
 /// Chooses again under the lock, and asks Roblox for the versions that are to be gone back to.
 async fn prepare(
-    hand: &Hand,
+    command: &CommandContext,
     gathered: &Gathered,
     addresses: &[Address],
     revision: u64,
 ) -> Result<ChosenPins, CommandFailure> {
-    let (client, listener) = (Arc::clone(&hand.client), hand.bars.listener());
-    let context = ExecutionContext::new(&hand.session, client, listener, hand.stop.clone(), 1).await?;
+    let (client, listener) = (Arc::clone(&command.client), command.bars.listener());
+    let context = ExecutionContext::new(&command.session, client, listener, command.stop.clone(), 1).await?;
     let prepared = pins::prepare(&context, &gathered.desired, addresses, revision).await;
     prepared.map_err(|error| match error {
-        CheckError::Pin(error) => hand.session.state_cache.read(|recorded| refusal(error, gathered, recorded)),
+        CheckError::Pin(error) => command.session.state_cache.read(|recorded| refusal(error, gathered, recorded)),
         CheckError::StateCache(error) => error.into(),
     })
 }
@@ -286,11 +286,11 @@ pub(super) async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) ->
     if let Some(exit) = by_service(output, global, &target, &request, &pins, &mut edited).await? {
         return Ok(exit);
     }
-    let hand = Hand::open(output, global, &target, "macadam unpin").await?;
+    let command = CommandContext::open(output, global, &target, "macadam unpin").await?;
     match remove() {
-        Ok(changed) => Ok(finish(output, &target, hand, Edited { changed, ..edited }, args.yes).await),
+        Ok(changed) => Ok(finish(output, &target, command, Edited { changed, ..edited }, args.yes).await),
         Err(error) => {
-            hand.close().await;
+            command.close().await;
             Err(error.into())
         }
     }
@@ -312,9 +312,15 @@ fn tell_written(output: Printer, target: &ProjectTarget, edited: &Edited) -> Exi
 }
 
 /// Syncs the edited manifest, and prints the result.
-async fn finish(output: Printer, target: &ProjectTarget, mut hand: Hand, mut edited: Edited, yes: bool) -> Exit {
-    let ended = hand.reconcile(output, edited.addresses(), yes).await;
-    hand.close().await;
+async fn finish(
+    output: Printer,
+    target: &ProjectTarget,
+    mut command: CommandContext,
+    mut edited: Edited,
+    yes: bool,
+) -> Exit {
+    let ended = command.reconcile(output, edited.addresses(), yes).await;
+    command.close().await;
     let (report, shortfall) = match ended {
         Ok(report) => {
             let shortfall = Shortfall::of(&report);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::args::{Global, RecreateArgs};
-use super::command_context::{self, Hand, Shortfall};
+use super::command_context::{self, CommandContext, Shortfall};
 use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::question::asks;
@@ -80,9 +80,9 @@ pub(super) async fn run(output: Printer, global: &Global, args: &RecreateArgs) -
         served(output, global, &target, &view, only.as_ref(), args.yes).await?
     } else {
         drop(view);
-        let mut hand = Hand::open(output, global, &target, "macadam recreate").await?;
-        let ended = alone(output, &mut hand, only.as_ref(), args.yes).await;
-        hand.close().await;
+        let mut command = CommandContext::open(output, global, &target, "macadam recreate").await?;
+        let ended = alone(output, &mut command, only.as_ref(), args.yes).await;
+        command.close().await;
         ended?
     };
     let Some(ended) = ended else { return Ok(Exit::Unreconciled) };
@@ -117,30 +117,31 @@ fn not_made(asked: &BTreeSet<Address>, rows: &[RecreatedAsset]) -> Option<Shortf
 /// Asks before anything is changed; `None` when a person says no.
 async fn alone(
     output: Printer,
-    hand: &mut Hand,
+    command: &mut CommandContext,
     only: Option<&BTreeSet<Address>>,
     yes: bool,
 ) -> Result<Option<RecreateResult>, CommandFailure> {
-    let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
-    let desired = hand.session.wanted(listener.clone()).await?;
-    let plan = hand.session.state_cache.read(|recorded| recreate::preview(&desired, recorded, only, clock::now()));
-    let agree = confirm(output, yes, hand.bars.clone());
+    let (listener, stop) = (command.bars.listener(), command.stop.clone());
+    let desired = command.session.wanted(listener.clone()).await?;
+    let plan = command.session.state_cache.read(|recorded| recreate::preview(&desired, recorded, only, clock::now()));
+    let agree = confirm(output, yes, command.bars.clone());
     let answer = tokio::task::spawn_blocking(move || agree(&plan));
     // On a thread of its own, so that a signal ends the run although nobody answers.
     if !stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false)) {
         return Ok(None);
     }
-    let context = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
-    let choice = recreate::begin(&context, &desired, only, hand.session.lockfile.missing()).await?;
+    let context = ExecutionContext::new(&command.session, Arc::clone(&command.client), listener, stop, 1).await?;
+    let choice = recreate::begin(&context, &desired, only, command.session.lockfile.missing()).await?;
     drop(context);
-    hand.session.keep(None).await?;
-    let table =
-        |hand: &Hand, desired: &Desired| hand.session.state_cache.read(|recorded| recreate::table(desired, recorded));
-    let make = to_make(&choice, &table(hand, &desired), only);
+    command.session.keep(None).await?;
+    let table = |command: &CommandContext, desired: &Desired| {
+        command.session.state_cache.read(|recorded| recreate::table(desired, recorded))
+    };
+    let make = to_make(&choice, &table(command, &desired), only);
     let (asked, mut report, mut shortfall) = (make.clone(), None, None);
     if !make.is_empty() {
         // They were agreed to.
-        match hand.reconcile(output, make, true).await {
+        match command.reconcile(output, make, true).await {
             Ok(ended) => {
                 shortfall = Shortfall::of(&ended);
                 report = Some(ended);
@@ -152,7 +153,7 @@ async fn alone(
             Err(error) => shortfall = Some(Shortfall { outcome: "failed", failure: error.into() }),
         }
     }
-    let rows = table(hand, &desired);
+    let rows = table(command, &desired);
     let shortfall = shortfall.or_else(|| not_made(&asked, &rows));
     Ok(Some(RecreateResult { choice, rows, policy: desired.policy, report, shortfall, by_service: false }))
 }

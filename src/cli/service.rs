@@ -60,15 +60,15 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         }
     }
     let ending = Shutdown::default();
-    let orders = orders(ending.clone(), args.on_change.is_some())?;
+    let commands = signal_commands(ending.clone(), args.on_change.is_some())?;
     let mut session = Session::open(&target.project, &target.remote, lock::SERVICE).await?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clock::now().as_second().unsigned_abs()));
     let (health, seen) = watch::channel(Health { deadline: DEADLINE, ..Health::default() });
-    let (stop_face, stopped) = oneshot::channel::<()>();
-    let face = StatusPages { health: seen, metrics: Arc::clone(&metrics), clock: Arc::new(clock::elapsed) };
+    let (stop_pages, stopped) = oneshot::channel::<()>();
+    let pages = StatusPages { health: seen, metrics: Arc::clone(&metrics), clock: Arc::new(clock::elapsed) };
     let serving = match args.listen {
-        Some(address) => Some(listen(address, face, stopped).await?),
+        Some(address) => Some(listen(address, pages, stopped).await?),
         None => None,
     };
     let on_change = args.on_change.as_ref().map(|command| {
@@ -98,9 +98,9 @@ pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Re
         listener: listener(Arc::clone(&metrics)),
     };
     let outside = Observability::new(metrics, health, notifier());
-    let ended = serve(&mut session, Arc::new(client), setting, outside, on_change, orders, ending).await;
+    let ended = serve(&mut session, Arc::new(client), setting, outside, on_change, commands, ending).await;
     // Last, so that a check sees that it is stopping.
-    drop(stop_face);
+    drop(stop_pages);
     if let Some(serving) = serving {
         let _ = serving.await;
     }
@@ -119,14 +119,17 @@ fn said(failure: &CommandFailure) -> String {
 
 /// Turns signals into commands. A second one to end ends the process at once, and whatever
 /// `publishes` the lockfile.
-fn orders(switch: Shutdown, publishes: bool) -> Result<mpsc::UnboundedReceiver<ServiceCommand>, CommandFailure> {
+fn signal_commands(
+    switch: Shutdown,
+    publishes: bool,
+) -> Result<mpsc::UnboundedReceiver<ServiceCommand>, CommandFailure> {
     let mut signals =
         signals::catch_all().map_err(|error| CommandFailure::new(Exit::Unusable, format!("catch signals: {error}")))?;
-    let (send, orders) = mpsc::unbounded_channel();
+    let (send, commands) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let mut ending = false;
         while let Some(signal) = signals.recv().await {
-            let order = match signal {
+            let command = match signal {
                 Signal::Hangup => ServiceCommand::Reload,
                 Signal::End(end) if std::mem::replace(&mut ending, true) => {
                     if publishes {
@@ -143,10 +146,10 @@ fn orders(switch: Shutdown, publishes: bool) -> Result<mpsc::UnboundedReceiver<S
                     ServiceCommand::Stop
                 }
             };
-            let _ = send.send(order); // the service may have ended
+            let _ = send.send(command); // the service may have ended
         }
     });
-    Ok(orders)
+    Ok(commands)
 }
 
 /// What a person has to do about a lockfile that may not be published.
@@ -168,7 +171,7 @@ fn unheard(address: SocketAddr, error: &std::io::Error) -> CommandFailure {
 
 async fn listen(
     address: SocketAddr,
-    face: StatusPages,
+    pages: StatusPages,
     stopped: oneshot::Receiver<()>,
 ) -> Result<tokio::task::JoinHandle<()>, CommandFailure> {
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| unheard(address, &error))?;
@@ -178,7 +181,7 @@ async fn listen(
     let until = async move {
         let _ = stopped.await; // the sender goes when the service has ended
     };
-    Ok(tokio::spawn(server::serve(listener, face, until)))
+    Ok(tokio::spawn(server::serve(listener, pages, until)))
 }
 
 /// Counts requests for the metrics.

@@ -142,8 +142,8 @@ fn show_failures(output: Printer, report: &RunReport, all: bool) -> [Tally; 3] {
     let not_started = not_started(report);
     let mut not_done: BTreeSet<&Address> = untried(report).filter(|address| !not_started.contains(address)).collect();
     // What several met alike is told once, at the place of the first one.
-    type Told<'a> = (TextStyle, &'a str, &'a String, Option<&'a String>);
-    let mut alike: Vec<(Told<'_>, Vec<&Address>)> = Vec::new();
+    type ShownFailure<'a> = (TextStyle, &'a str, &'a String, Option<&'a String>);
+    let mut alike: Vec<(ShownFailure<'_>, Vec<&Address>)> = Vec::new();
     for entry in report.failures() {
         let (tone, word, message, hint) = match &entry.outcome {
             // The hold says more.

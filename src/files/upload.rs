@@ -94,7 +94,7 @@ enum UploadStage {
 
 impl std::fmt::Debug for VerifiedReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upload").field("path", &self.path).field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("VerifiedReader").field("path", &self.path).field("size", &self.size).finish_non_exhaustive()
     }
 }
 

@@ -35,7 +35,7 @@ impl Wakeup {
     /// When the system has no such sockets, the path is too long for one (about 100 bytes), or the
     /// folder can't be written.
     #[cfg(unix)]
-    pub(crate) fn hang(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         super::own_file::remove(path)?;
         let socket = tokio::net::UnixDatagram::bind(path)?;
         // The folder is closed to other users, so none can connect before the permissions are set.
@@ -49,7 +49,7 @@ impl Wakeup {
     /// # Errors
     /// When the pipe or the file can't be made.
     #[cfg(windows)]
-    pub(crate) fn hang(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let pipe = Pipe::new()?;
         super::own_file::replace_private(path, pipe.name().as_bytes())?;
         Ok(Self { pipe, path: path.to_owned(), id: FileId::at(path)? })
@@ -184,14 +184,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.bell");
         assert!(wake(&path).is_err());
-        let mut wakeup = Wakeup::hang(&path).unwrap();
+        let mut wakeup = Wakeup::open(&path).unwrap();
         wake(&path).unwrap();
         wake(&path).unwrap();
         wakeup.woken().await.unwrap();
         let (heard, woken) = tokio::join!(wakeup.woken(), async { wake(&path) });
         assert!(heard.is_ok() && woken.is_ok());
         // A process that was killed leaves its socket; the next one replaces it.
-        let mut next = Wakeup::hang(&path).unwrap();
+        let mut next = Wakeup::open(&path).unwrap();
         wake(&path).unwrap();
         next.woken().await.unwrap();
         // Dropping the first one leaves its successor alone.
@@ -201,6 +201,6 @@ mod tests {
         drop(next);
         assert!(!path.exists());
         #[cfg(unix)]
-        assert!(Wakeup::hang(&folder.path().join("x".repeat(200))).is_err());
+        assert!(Wakeup::open(&folder.path().join("x".repeat(200))).is_err());
     }
 }

@@ -47,7 +47,7 @@ struct Held {
 
 impl fmt::Debug for WriteLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hold").field("database", &self.database).finish_non_exhaustive()
+        f.debug_struct("WriteLock").field("database", &self.database).finish_non_exhaustive()
     }
 }
 

@@ -69,7 +69,7 @@ pub(crate) struct StatusPages {
 impl std::fmt::Debug for StatusPages {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { health, metrics: _, clock: _ } = self;
-        f.debug_struct("Face").field("health", &*health.borrow()).finish_non_exhaustive()
+        f.debug_struct("StatusPages").field("health", &*health.borrow()).finish_non_exhaustive()
     }
 }
 

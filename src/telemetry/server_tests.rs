@@ -36,13 +36,13 @@ impl Served {
         let metrics = Arc::new(Metrics::new("1.2.3", 0));
         let seconds = Arc::new(AtomicU64::new(110));
         let clock = Arc::clone(&seconds);
-        let face = StatusPages {
+        let pages = StatusPages {
             health: health.subscribe(),
             metrics: Arc::clone(&metrics),
             clock: Arc::new(move || Duration::from_secs(clock.load(Ordering::SeqCst))),
         };
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve_within(limits, listener, face, stop.clone().cancelled_owned()));
+        let task = tokio::spawn(serve_within(limits, listener, pages, stop.clone().cancelled_owned()));
         Served { address, health, metrics, seconds, stop, task }
     }
 

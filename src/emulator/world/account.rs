@@ -42,7 +42,7 @@ impl TryFrom<String> for Principal {
             ("group", id) => Some(Principal::Group(id)),
             _ => None,
         });
-        parsed.ok_or_else(|| format!("`{text}` is no owner: write `user:1` or `group:2`"))
+        parsed.ok_or_else(|| format!("`{text}` isn't an owner: write `user:1` or `group:2`"))
     }
 }
 
@@ -93,7 +93,7 @@ fn yes() -> bool {
 
 impl std::fmt::Debug for EmulatedKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key").field("name", &self.name).field("owner", &self.owner).finish_non_exhaustive()
+        f.debug_struct("EmulatedKey").field("name", &self.name).field("owner", &self.owner).finish_non_exhaustive()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::engine::workspace::project::Project;
 use crate::engine::workspace::session::Session;
 use crate::model::request::{Request, RequestDone, RequestId, RequestProblem};
 use crate::platform::clock;
+use crate::platform::own_file;
 use crate::platform::wakeup::{self, Wakeup};
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
@@ -28,10 +29,10 @@ const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LATER_LOOKS: Duration = Duration::from_millis(500);
 
 /// How often the service reads the queue without a wakeup: one can get lost.
-const UNRUNG: Duration = Duration::from_secs(30);
+const WITHOUT_WAKEUP: Duration = Duration::from_secs(30);
 
 /// The same without a wakeup socket.
-const WITHOUT_BELL: Duration = Duration::from_secs(2);
+const WITHOUT_SOCKET: Duration = Duration::from_secs(2);
 
 /// The result of a request.
 pub(crate) type RequestOutcome = Result<RequestDone, AskError>;
@@ -171,9 +172,11 @@ impl RequestQueue {
     /// Opens the queue of a session named [`lock::SERVICE`]; other sessions receive no requests.
     /// Needs a runtime.
     pub fn open(session: &Session) -> Self {
-        let wakeup = Wakeup::hang(&wakeup_path(&session.project.state));
+        let wakeup = Wakeup::open(&wakeup_path(&session.project.state));
         if let Err(error) = &wakeup {
-            tracing::debug!("no bell beside the state, requests are looked for every {WITHOUT_BELL:?}: {error}");
+            tracing::debug!(
+                "no socket for wakeups beside the state, so requests are looked for every {WITHOUT_SOCKET:?}: {error}"
+            );
         }
         Self { store: session.state_cache.store().clone(), wakeup: wakeup.ok(), look_at: Duration::ZERO }
     }
@@ -182,22 +185,22 @@ impl RequestQueue {
     /// point and called again.
     pub async fn woken(&mut self) {
         let wait = self.look_at.saturating_sub(clock::elapsed());
-        let heard = async {
+        let woken = async {
             match &mut self.wakeup {
                 Some(wakeup) => wakeup.woken().await,
                 None => std::future::pending().await,
             }
         };
-        let deaf = tokio::select! {
+        let is_broken = tokio::select! {
             biased;
             () = tokio::time::sleep(wait) => false,
-            heard = heard => heard.is_err(),
+            woken = woken => woken.is_err(),
         };
-        if deaf {
+        if is_broken {
             // A broken socket must not cause a busy loop; the timer remains.
             self.wakeup = None;
         }
-        let pause = if self.wakeup.is_some() { UNRUNG } else { WITHOUT_BELL };
+        let pause = if self.wakeup.is_some() { WITHOUT_WAKEUP } else { WITHOUT_SOCKET };
         self.look_at = clock::elapsed().saturating_add(pause);
     }
 
@@ -236,7 +239,5 @@ impl RequestQueue {
 }
 
 fn wakeup_path(state: &Path) -> PathBuf {
-    let mut path = state.as_os_str().to_owned();
-    path.push(".bell");
-    path.into()
+    own_file::with_ending(state, ".bell")
 }

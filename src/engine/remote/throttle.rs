@@ -65,7 +65,7 @@ impl Rules {
 
 /// The permit for one request. It is returned through [`Throttle::release`] or
 /// [`Throttle::release_unsent`]; a dropped permit counts as a request without a response.
-#[must_use = "tell the gate what came of the request"]
+#[must_use = "tell the throttle what came of the request"]
 pub(crate) struct ThrottlePermit {
     endpoint: Endpoint,
     right: Option<SendRight>,
