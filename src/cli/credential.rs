@@ -178,7 +178,7 @@ fn of_env_file(path: &Path) -> Result<Option<(Credential, bool)>, CommandFailure
             return Err(CommandFailure::new(Exit::Credential, message).hint(hint));
         }
         Ok(Some(Tracking::Tracked)) => {
-            let message = format!("{} is in git, so the API key in it is no secret", path.display());
+            let message = format!("{} is in git, so the API key in it isn't secret", path.display());
             let hint = format!(
                 "revoke the key and make a new one; `git rm --cached {ENV_FILE}`, then {}",
                 how_to_ignore(root)

@@ -356,7 +356,7 @@ fn cells(known: &KnownHistory, seen: &RemoteRevision, asked: bool, form: fn(Asse
 
 fn remote_column(remote: RemoteStatus) -> String {
     let (tone, text) = match remote {
-        RemoteStatus::Unknown => (TextStyle::Quiet, "not told".to_owned()),
+        RemoteStatus::Unknown => (TextStyle::Quiet, "unknown".to_owned()),
         RemoteStatus::Missing => (TextStyle::Bad, "missing".to_owned()),
         RemoteStatus::Present(RemoteFacts { moderation, published, archived }) => {
             let mut words = vec![moderation.map_or("there", |moderation| moderation.name())];

@@ -43,9 +43,7 @@ impl From<ImportError> for CommandFailure {
 fn entry_to_add(address: &Address) -> String {
     let text = address.as_str();
     let (key, file) = (TomlKey(text), TomlText(if text.contains('.') { text } else { "FILE" }));
-    format!(
-        "add it to the manifest first: a line `[assets.{key}]`, and below it `path = {file}`, with the path of its file"
-    )
+    format!("add it to the manifest first: `[assets.{key}]`, and below it `path = {file}`, with the path of its file")
 }
 
 /// Imports one asset.

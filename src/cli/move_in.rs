@@ -88,11 +88,11 @@ pub(super) async fn run(
         Ok::<_, CommandFailure>(ready)
     })?;
     let preview = preview(output, global, &target, &PlanOptions::default(), false).await?;
-    let told = Told { tool, target: &target, ready: &ready, preview: &preview, checked, missing_record };
+    let report = ImportReport { tool, target: &target, ready: &ready, preview: &preview, checked, missing_record };
     if output.is_json() {
-        output.document(&told.document())
+        output.document(&report.document())
     } else {
-        told.print(output, global.verbose > 0)
+        report.print(output, global.verbose > 0)
     }
     Ok(Exit::Success)
 }
@@ -144,7 +144,7 @@ fn ask_creator(source: &Source) -> Result<Creator, CommandFailure> {
 }
 
 /// The result of a move.
-struct Told<'a> {
+struct ImportReport<'a> {
     tool: Tool,
     target: &'a ProjectTarget,
     ready: &'a PreparedImport,
@@ -155,7 +155,7 @@ struct Told<'a> {
     missing_record: Option<&'static str>,
 }
 
-impl Told<'_> {
+impl ImportReport<'_> {
     /// How many assets the next sync uploads, by the plan for what was written.
     fn uploads(&self) -> usize {
         let uploads = |action: &Action| {
@@ -209,8 +209,8 @@ impl Told<'_> {
         let (manifest, lockfile) = (self.target.project.manifest_name(), self.target.project.lockfile_name());
         let count = plural(assets.len() as u64, "file");
         output.line(format!(
-            "{} {count} of {} with {} asset IDs, owned by {}",
-            paint(TextStyle::Good, "moved in:"),
+            "{} {count} from {}, with {} asset IDs, owned by {}",
+            paint(TextStyle::Good, "took over"),
             self.tool.name(),
             if assets.len() == 1 { "its" } else { "their" },
             creator.in_words()
@@ -238,9 +238,7 @@ impl Told<'_> {
             self.tool.name()
         ));
         output.line(match (self.checked, assets.len() - self.confirmed()) {
-            (true, 0) if assets.is_empty() => {
-                "there was no asset of which Roblox could confirm owner and type".to_owned()
-            }
+            (true, 0) if assets.is_empty() => "Roblox confirmed the owner and type of none of the assets".to_owned(),
             (true, 0) => "Roblox confirmed the owner and type of every asset".to_owned(),
             (true, left) => format!(
                 "Roblox did not confirm {}: the next sync asks again before it changes anything",

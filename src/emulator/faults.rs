@@ -237,7 +237,7 @@ pub enum ScriptError {
         given: String,
     },
     /// A header that can't be sent.
-    #[error("`{0}` is no header")]
+    #[error("`{0}` isn't a header")]
     Header(String),
 }
 
@@ -567,7 +567,10 @@ mod tests {
             "`probability` can't be 1.5",
         );
         check(json!({ "action": { "kind": "reply", "status": 101 } }), "`status` can't be 101");
-        check(json!({ "action": { "kind": "reply", "status": 500, "headers": { "a b": "c" } } }), "`a b` is no header");
+        check(
+            json!({ "action": { "kind": "reply", "status": 500, "headers": { "a b": "c" } } }),
+            "`a b` isn't a header",
+        );
     }
 
     #[test]

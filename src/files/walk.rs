@@ -143,7 +143,7 @@ impl Globs {
                         incomplete: true,
                         problem: problem(
                             FileProblemKind::BadGlob,
-                            format!("glob `{}`: `{text}` is no pattern: {wrong}", glob.name),
+                            format!("glob `{}`: `{text}` isn't a pattern: {wrong}", glob.name),
                             None,
                         ),
                     });
@@ -229,7 +229,7 @@ impl Globs {
                             hint,
                         ),
                         None if real.is_dir() => continue,
-                        None => (format!("`{base}` is no folder"), hint),
+                        None => (format!("`{base}` isn't a folder"), hint),
                     },
                     // The walk meets the link itself.
                     Ok(Err(Barred::Outside)) => continue,
@@ -552,7 +552,7 @@ mod tests {
         assert_eq!(missing("{models,ui}/**/*.png"), [gone("ui")]);
         assert_eq!(missing("models/*/x.png"), []);
         assert_eq!(missing("*/x.png"), []);
-        let a_file = check(&folder, &[glob("a.png/*", &[])], &[], &["`a.png` is no folder"]);
+        let a_file = check(&folder, &[glob("a.png/*", &[])], &[], &["`a.png` isn't a folder"]);
         assert_eq!((a_file.problems[0].incomplete, a_file.missing.len()), (true, 0));
         let gone = super::walk(
             &folder.path().join("gone"),

@@ -5,7 +5,7 @@
 //! which would change line endings and layout. What came of it is parsed again and has to say the
 //! same but for that pin. Must never write anything that it didn't verify.
 //!
-//! Read next: `pins` for where pins are written, `names` for how they are read.
+//! Read next: `pins` for where pins are written, `address_index` for how they are read.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -227,7 +227,7 @@ const EXPORTS: [(&[&str], &str); 4] = [
 
 fn extension_hint(extension: &str) -> String {
     if let "rbxl" | "rbxlx" = extension {
-        return "a place is no asset: save the model itself as .rbxm".to_owned();
+        return "a place isn't an asset: save the model itself as .rbxm".to_owned();
     }
     match EXPORTS.iter().find(|(extensions, _)| extensions.contains(&extension)) {
         Some((_, export)) => format!("{export}, and name that file here"),

@@ -1,7 +1,7 @@
 //! The byte ranges of the pins in a manifest: under a header, as dotted keys, in an
 //! inline table, or each under a header of its own.
 //!
-//! Looks at the layout alone; what a pin means is read in `names`. Read next: `edit`, the caller.
+//! Looks at the layout alone; what a pin means is read in `address_index`. Read next: `edit`, the caller.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

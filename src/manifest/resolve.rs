@@ -377,8 +377,8 @@ fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> Error
         });
     }
     if document.webhook_env.is_some() {
-        let fault = ManifestError::of_file("[notify] has no effect in this version: Macadam tells nobody of failures");
-        notes.add(fault.hint("remove it; exit code, log and metrics tell of failures"));
+        let fault = ManifestError::of_file("[notify] has no effect in this version: nobody is told about failures");
+        notes.add(fault.hint("remove it; the exit code, the log and the metrics show failures"));
     }
     let granted = desired.assets.values().filter(|want| !want.grants.is_empty()).count();
     if granted > 0 {

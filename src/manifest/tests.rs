@@ -695,7 +695,7 @@ fn existing_and_pins_are_checked() {
         &[
             "2:1 `music` must be an asset ID, not a table | a name with a dot must be in quotes: \"close.png\" = 123",
             "3:5 `b` must be an asset ID, not a string | write the number alone, without quotes",
-            "4:5 `0` is no asset ID | an ID is a positive number that Roblox gave",
+            "4:5 `0` isn't a valid asset ID | an ID is a positive number that Roblox gave",
         ],
     );
     check(
@@ -712,7 +712,7 @@ fn existing_and_pins_are_checked() {
         &[
             "4:1 `e` is under [existing] | only assets that Macadam manages can be pinned",
             "5:5 the pin of `f` has no `asset_id` | write { asset_id = 123 }; a name with a dot must be in quotes",
-            "6:5 `0` is no revision | an ID is a positive number that Roblox gave",
+            "6:5 `0` isn't a valid revision | an ID is a positive number that Roblox gave",
         ],
     );
 }
@@ -730,7 +730,7 @@ fn icons_lead_to_images_and_never_in_a_circle() {
     icon("\"i.png\"", &["9:8 there is no asset named `i.png` | that is the path of `i`: write that address"]);
     icon("12", &["9:8 `icon` must be a string in quotes, not a number | for an asset ID write \"assets/12\""]);
     icon("\"rbxassetid://12\"", &["9:8 `icon` can't be `rbxassetid://12` | write \"assets/12\""]);
-    icon("\"assets/0\"", &["9:8 `0` is no asset ID | an ID is a positive number that Roblox gave"]);
+    icon("\"assets/0\"", &["9:8 `0` isn't a valid asset ID | an ID is a positive number that Roblox gave"]);
     icon(
         "\"a\"",
         &[

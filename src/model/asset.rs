@@ -87,7 +87,7 @@ impl fmt::Display for AssetType {
 
 /// A name that is no asset type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no asset type")]
+#[error("`{0}` isn't an asset type")]
 pub struct UnknownAssetType(pub String);
 
 impl FromStr for AssetType {

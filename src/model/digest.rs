@@ -16,7 +16,7 @@ pub struct FieldDigest(Option<[u8; 8]>);
 
 /// A text that is no field digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no digest of 16 lower-case hex digits")]
+#[error("`{0}` isn't a digest of 16 lower-case hex digits")]
 pub struct DigestError(String);
 
 impl FieldDigest {

@@ -179,7 +179,7 @@ impl FileProblem {
     /// Somebody is still writing the file, and no earlier content of it is known: no mistake, only
     /// too early.
     pub fn being_written() -> Self {
-        let hint = "nothing has to be done: Macadam takes it when it holds still";
+        let hint = "nothing to do: Macadam uploads it once it stops changing";
         Self::new(FileProblemKind::BeingWritten, "it is still being written", Some(hint))
     }
 

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 /// A text or number that is no valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no {what}")]
+#[error("`{text}` isn't a valid {what}")]
 pub struct IdError {
     what: &'static str,
     text: String,

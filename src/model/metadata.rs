@@ -240,9 +240,9 @@ impl Field {
     }
 }
 
-/// A name that is no metadata field.
+/// A name that isn't a metadata field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no metadata field")]
+#[error("`{0}` isn't a metadata field")]
 pub struct UnknownField(pub String);
 
 impl FromStr for Field {

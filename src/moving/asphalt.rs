@@ -197,7 +197,7 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         };
         check("[creator]\ntype = \"user\"\n", None, "asphalt.toml can't be read");
-        check(&CONFIG_TEXT.replace("group", "guild"), None, "`guild` is no type");
+        check(&CONFIG_TEXT.replace("group", "guild"), None, "`guild` isn't a type");
         check(CONFIG_TEXT, Some("version = 3\n"), "asphalt.lock.toml has version 3");
         check(CONFIG_TEXT, Some("<<<<<<< HEAD\n"), "asphalt.lock.toml can't be read");
         check(CONFIG_TEXT, Some("version = 2\n[inputs.ui.ab]\nasset_id = 0\n"), "asset ID");

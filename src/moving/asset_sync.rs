@@ -21,7 +21,7 @@ const HEX_DIGITS: usize = 40;
 /// Reads the cache, and the arguments from `package.json`.
 pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     let cache: Value = serde_json::from_str(main).map_err(|error| ReadError::malformed(CACHE, error))?;
-    let cache = cache.as_object().ok_or_else(|| ReadError::malformed(CACHE, "it is no table of hashes"))?;
+    let cache = cache.as_object().ok_or_else(|| ReadError::malformed(CACHE, "it isn't a table of hashes"))?;
     let arguments = fetch(PACKAGE)?.map(|text| ScriptArguments::of_package(&text)).unwrap_or_default();
     let mut rows = Vec::new();
     for (key, value) in cache {
@@ -62,9 +62,9 @@ pub(super) fn read(main: &str, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
 fn row(key: &str, value: &Value) -> Result<Row, ReadError> {
     let wrong =
         |what: &str| ReadError::malformed(CACHE, format!("`{}` {what}", key.chars().take(60).collect::<String>()));
-    let (hash, suffix) = key.split_at_checked(HEX_DIGITS).ok_or_else(|| wrong("is no SHA-1"))?;
+    let (hash, suffix) = key.split_at_checked(HEX_DIGITS).ok_or_else(|| wrong("isn't a SHA-1"))?;
     if !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(wrong("is no SHA-1"));
+        return Err(wrong("isn't a SHA-1"));
     }
     let rest = suffix.replace(BLED, "").replace(CONVERTED, "");
     if !rest.is_empty() {

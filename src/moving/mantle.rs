@@ -22,7 +22,7 @@ pub(super) fn read(main: &str, options: &SourceOptions) -> Result<Source, ReadEr
     let environments = state.get("environments").and_then(Value::as_object);
     let environments = environments.ok_or_else(|| ReadError::malformed(STATE, "it has no `environments`"))?;
     let (name, resources) = choose(environments, options)?;
-    let no_list = || ReadError::malformed(STATE, format!("the environment `{name}` is no list"));
+    let no_list = || ReadError::malformed(STATE, format!("the environment `{name}` isn't a list"));
     let mut reading = Reading::default();
     for resource in resources.as_array().ok_or_else(no_list)? {
         reading.resource(resource)?;

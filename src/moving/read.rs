@@ -103,7 +103,7 @@ impl CreatorText {
         match self.kind.as_str() {
             "user" => UserId::new(self.id).map(|id| Some(Creator::User(id))).map_err(wrong),
             "group" => GroupId::new(self.id).map(|id| Some(Creator::Group(id))).map_err(wrong),
-            other => Err(ReadError::malformed(file, format!("`{other}` is no type of a creator"))),
+            other => Err(ReadError::malformed(file, format!("`{other}` isn't a type of creator"))),
         }
     }
 }

@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 /// The value is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no address to listen on: a port (9400), or an address with a port (127.0.0.1:9400, [::1]:9400)")]
+#[error(
+    "`{text}` isn't an address to listen on: a port (9400), or an address with a port (127.0.0.1:9400, [::1]:9400)"
+)]
 pub(crate) struct ListenError {
     text: String,
 }
@@ -69,6 +71,6 @@ mod tests {
             assert!(parse_listen(text).is_err(), "{text}");
         }
         let said = parse_listen("build-box:80").map_err(|error| error.to_string());
-        assert!(said.is_err_and(|said| said.starts_with("`build-box:80` is no address to listen on")));
+        assert!(said.is_err_and(|said| said.starts_with("`build-box:80` isn't an address to listen on")));
     }
 }

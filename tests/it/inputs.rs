@@ -161,7 +161,7 @@ fn a_folder_that_is_not_readable_is_told_as_that_and_not_as_a_glob_without_files
     for command in [&["check"][..], &["plan"], &["status"], &["sync", "--once"]] {
         let ran = project.run(command);
         let told = format!("{}{}", ran.stdout, ran.stderr);
-        assert!(told.contains("`music` is no folder"), "{told}");
+        assert!(told.contains("`music` isn't a folder"), "{told}");
         assert!(!told.contains("finds no file"), "{told}");
     }
     let counted = |ends: &str| {

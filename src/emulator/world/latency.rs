@@ -32,7 +32,7 @@ impl std::str::FromStr for LatencyModel {
 
 /// A text that is not a latency.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is no latency: write `observed`, milliseconds, or `polls:N`")]
+#[error("`{given}` isn't a latency: write `observed`, milliseconds, or `polls:N`")]
 pub struct LatencyError {
     given: String,
 }

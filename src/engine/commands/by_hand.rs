@@ -433,7 +433,7 @@ async fn journalled(
     if let Outcome::Refused { message, hint } = &mut outcome {
         *message = format!("{address}: {message}");
         if hint.is_none() && context.state_cache.read(is_rejected) {
-            *hint = Some("moderation rejected this asset, so no game can use it: nothing has to be done".to_owned());
+            *hint = Some("moderation rejected this asset, so no game can use it: there is nothing to do".to_owned());
         }
     }
     let (retirement, said, blocked) = before;

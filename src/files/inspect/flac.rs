@@ -75,7 +75,7 @@ impl FlacStream {
     fn read(source: &mut FileSource<'_>) -> Result<Self, Unfit> {
         skip_id3(source)?;
         if &source.bytes::<4>()? != b"fLaC" {
-            return Err(damaged("the content is no FLAC sound"));
+            return Err(damaged("the content isn't a FLAC sound"));
         }
         let [mut kind, _length @ ..]: [u8; 4] = source.bytes()?;
         if kind & 0x7f != 0 {

@@ -44,7 +44,7 @@ pub(super) fn glb(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     }
     let json = u32::from_le_bytes(source.bytes()?);
     if &source.bytes::<4>()? != b"JSON" {
-        return Err(damaged("the glTF's first chunk is no JSON"));
+        return Err(damaged("the glTF's first chunk isn't JSON"));
     }
     if u64::from(json) > source.left() {
         return Err(cut_off());

@@ -113,7 +113,7 @@ pub(super) fn tga(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
         _ => false,
     };
     if !sensible {
-        return Err(damaged("the content is no TGA picture"));
+        return Err(damaged("the content isn't a TGA picture"));
     }
     // Without compression, the pixels' length is known.
     let bytes = u64::from(width) * u64::from(height) * u64::from(depth.div_ceil(8));

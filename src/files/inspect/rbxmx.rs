@@ -112,7 +112,7 @@ fn read(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
                 seen = true;
             }
             Ok(Event::End(_)) => depth = depth.saturating_sub(1),
-            Ok(Event::Eof) if !seen => return Err(damaged("the content is no XML")),
+            Ok(Event::Eof) if !seen => return Err(damaged("the content isn't XML")),
             Ok(Event::Eof) if depth > 0 || !reader.get_ref().inner.get_ref().is_complete() => {
                 return Err(super::cut_off());
             }
@@ -131,7 +131,7 @@ fn read(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
 fn visit(element: &BytesStart<'_>, depth: usize, roots: &mut Roots) -> Result<(), Unfit> {
     match (depth, element.name().as_ref()) {
         (0, "roblox") => {}
-        (0, _) => return Err(unfit("the XML is no Roblox model", "export it from Studio as .rbxmx")),
+        (0, _) => return Err(unfit("the XML isn't a Roblox model", "export it from Studio as .rbxmx")),
         (1, "Item") => {
             let class = element.try_get_attribute("class").ok().flatten();
             roots.count += 1;

@@ -53,7 +53,7 @@ pub(crate) enum Degraded {
     #[error("the system's limit of watches is reached")]
     Limit,
     /// Other machines may write there without this machine's knowledge.
-    #[error("`{}` is on a network file system ({kind}), where other machines' changes are not told", folder.display())]
+    #[error("`{}` is on a network file system ({kind}), so changes by other machines aren't noticed", folder.display())]
     Network {
         /// The first such folder.
         folder: PathBuf,

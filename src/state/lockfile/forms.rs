@@ -49,7 +49,7 @@ fn parse<T: std::str::FromStr<Err: fmt::Display>>(text: &str) -> Result<T, Strin
 }
 
 fn word<T>(what: &str, text: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, String> {
-    read(text).ok_or_else(|| format!("`{}` is no {what}", text.chars().take(40).collect::<String>()))
+    read(text).ok_or_else(|| format!("`{}` isn't a {what}", text.chars().take(40).collect::<String>()))
 }
 
 spelled! {
@@ -369,7 +369,7 @@ impl OpenKeys {
             },
             "archive" => Intent::Archive { asset_id: asset()? },
             "restore" => Intent::Restore { asset_id: asset()? },
-            other => return Err(format!("`{}` is no action", other.chars().take(40).collect::<String>())),
+            other => return Err(format!("`{}` isn't an action", other.chars().take(40).collect::<String>())),
         };
         let before = if matches!(intent, Intent::Create { .. }) { doubts.take().unwrap_or(0) } else { 0 };
         // Without an operation, only work that may have made a revision is written down: reading

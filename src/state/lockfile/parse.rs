@@ -121,7 +121,7 @@ fn utf8<'a>(bytes: &'a [u8], file: &Path) -> Result<&'a str, LockfileError> {
     std::str::from_utf8(bytes).map_err(|error| {
         let (good, _) = bytes.split_at(error.valid_up_to());
         let good = String::from_utf8_lossy(good);
-        LockfileSource { text: &good, file }.damaged("this is no UTF-8".to_owned(), good.len())
+        LockfileSource { text: &good, file }.damaged("this isn't UTF-8".to_owned(), good.len())
     })
 }
 

@@ -483,16 +483,16 @@ fn errors_have_their_place() {
     let entry = "[assets.a]\ntype = \"Image\"\ncreator = \"user:1\"\n";
     check_error("colour = 1", "unknown field `colour`", 3, 1);
     check_error("[other]", "unknown field `other`", 3, 2);
-    check_error("[assets.a]\ntype = \"Hat\"\ncreator = \"user:1\"", "`Hat` is no asset type", 4, 8);
+    check_error("[assets.a]\ntype = \"Hat\"\ncreator = \"user:1\"", "`Hat` isn't an asset type", 4, 8);
     check_error("[assets.a]\ntype = \"Image\"", "missing field `creator`", 3, 1);
     check_error(&format!("{entry}path = \"../x\""), "leaves the manifest's folder", 6, 8);
-    check_error(&format!("{entry}revisions = [\n  {{ asset_id = 0 }},\n]"), "`0` is no asset ID", 7, 16);
+    check_error(&format!("{entry}revisions = [\n  {{ asset_id = 0 }},\n]"), "`0` isn't a valid asset ID", 7, 16);
     check_error(&format!("{entry}revisions = [\n  {{ asset_id = 1, made = 2 }},\n]"), "unknown field `made`", 7, 19);
     let retired = |keys: &str| format!("{entry}retirements = [\n  {{ asset_id = 1, why = \"removed\"{keys} }},\n]");
     check_error(&retired(""), "missing field `since`", 7, 3);
-    check_error(&retired(", since = \"2026-11-30\""), "`2026-11-30` is no time like 2026-11-30T04:05:00Z", 7, 44);
-    check_error(&retired(", since = \"2026-11-30T04:05:00.5Z\""), "is no time like", 7, 44);
-    check_error(&format!("{entry}asked = {{ hat = \"00\" }}"), "`hat` is no metadata field", 6, 11);
+    check_error(&retired(", since = \"2026-11-30\""), "`2026-11-30` isn't a time like 2026-11-30T04:05:00Z", 7, 44);
+    check_error(&retired(", since = \"2026-11-30T04:05:00.5Z\""), "isn't a time like", 7, 44);
+    check_error(&format!("{entry}asked = {{ hat = \"00\" }}"), "`hat` isn't a metadata field", 6, 11);
     check_error(&format!("{entry}open = [\n  {{ action = \"create\" }},\n]"), "`create` needs `content_hash`", 7, 3);
     check_error(
         &format!("{entry}open = [\n  {{ action = \"archive\", asset_id = 1 }},\n]"),

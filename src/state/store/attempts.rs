@@ -188,7 +188,7 @@ fn intent(row: &Row<'_>) -> Result<Intent> {
         }
         "archive" => Ok(Intent::Archive { asset_id: asset_id()? }),
         "restore" => Ok(Intent::Restore { asset_id: asset_id()? }),
-        other => Err(rows::wrong(3, format_args!("`{other}` is no action"))),
+        other => Err(rows::wrong(3, format_args!("`{other}` isn't an action"))),
     }
 }
 
@@ -219,7 +219,7 @@ fn event(row: &Row<'_>) -> Result<PhaseEvent> {
         "hold" => PhaseEvent::Hold,
         "abandon" => PhaseEvent::Abandon,
         "recover" => PhaseEvent::Recover,
-        other => return Err(rows::wrong(0, format_args!("`{other}` is no event of the journal"))),
+        other => return Err(rows::wrong(0, format_args!("`{other}` isn't an event of the journal"))),
     })
 }
 

@@ -250,6 +250,6 @@ fn content_facts(row: &Row<'_>) -> Result<ContentFacts> {
         "audio" => ContentFacts::Audio { duration: duration()?, sample_rate: row.get(12)? },
         "video" => ContentFacts::Video { duration: duration()?, width: row.get(13)?, height: row.get(14)? },
         "opaque" => ContentFacts::Opaque,
-        other => return Err(rows::wrong(10, format_args!("`{other}` is no kind of content"))),
+        other => return Err(rows::wrong(10, format_args!("`{other}` isn't a kind of content"))),
     })
 }

@@ -212,7 +212,7 @@ fn social_links(text: &str) -> Result<BTreeMap<SocialNetwork, SocialLink>> {
     let texts: LinkTexts = serde_json::from_str(text).map_err(|error| rows::wrong(11, error))?;
     let read = |(key, (title, uri)): (String, (Option<String>, String))| {
         let network = SocialNetwork::ALL.into_iter().find(|network| network.key() == key);
-        let network = network.ok_or_else(|| rows::wrong(11, format_args!("`{key}` is no social network")))?;
+        let network = network.ok_or_else(|| rows::wrong(11, format_args!("`{key}` isn't a social network")))?;
         Ok((network, SocialLink { title, uri }))
     };
     texts.into_iter().map(read).collect()

@@ -127,7 +127,7 @@ pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String>
         "unpin" => Request::Unpin { addresses: several()? },
         "archive" => Request::Archive { address: address()?, together: any()? },
         "restore" => Request::Restore { address: address()? },
-        _ => return Err(format!("`{command}` is no request")),
+        _ => return Err(format!("`{command}` isn't a request")),
     })
 }
 
@@ -246,7 +246,7 @@ mod tests {
             let error = request(command, arguments).unwrap_err();
             assert!(error.contains(part), "{error}");
         };
-        check("dance", "{}", "`dance` is no request");
+        check("dance", "{}", "`dance` isn't a request");
         check("forget", "{}", "no address");
         check("forget", r#"{"addresses":[""]}"#, "address of `forget`");
         check("forget", r#"{"addresses":["a"],"softly":true}"#, "softly");

@@ -50,7 +50,7 @@ where
 /// Parses a text column with `read`; `what` names the kind of value.
 pub(super) fn named<T>(row: &Row<'_>, column: usize, what: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T> {
     let text = text(row, column)?;
-    read(text).ok_or_else(|| wrong(column, format_args!("`{text}` is no {what}")))
+    read(text).ok_or_else(|| wrong(column, format_args!("`{text}` isn't a {what}")))
 }
 
 /// Reads a number column; NULL and 0 are `None`.
@@ -128,7 +128,7 @@ pub(super) fn fields(row: &Row<'_>, column: usize) -> Result<FieldDigests> {
         serde_json::from_str(text).map_err(|error| wrong(column, error))?;
     let read = |(name, value): (&String, &serde_json::Value)| {
         let field = name.parse().map_err(|error| wrong(column, error))?;
-        let digest = value.as_str().ok_or_else(|| wrong(column, "a digest is no text"))?;
+        let digest = value.as_str().ok_or_else(|| wrong(column, "a digest isn't a text"))?;
         Ok((field, digest.parse().map_err(|error| wrong(column, error))?))
     };
     object.iter().map(read).collect()

@@ -593,10 +593,10 @@ fn invalid_values_are_damage() {
         assert!(matches!(error, StateError::Damaged { .. }), "{statement}: {error:?}");
         assert!(error.to_string().contains(wanted), "{error}");
     };
-    check("UPDATE assets SET asset_type = 'Hat'", "`Hat` is no asset type");
-    check("UPDATE assets SET creator = 'x'", "`x` is no creator");
+    check("UPDATE assets SET asset_type = 'Hat'", "`Hat` isn't an asset type");
+    check("UPDATE assets SET creator = 'x'", "`x` isn't a valid creator");
     check("UPDATE assets SET path = '../x'", "leaves the manifest's folder");
-    check("UPDATE assets SET asked = '{\"x\": 1}'", "`x` is no metadata field");
+    check("UPDATE assets SET asked = '{\"x\": 1}'", "`x` isn't a metadata field");
     check("UPDATE revisions SET made_at = 'soon'", "");
     check(
         "INSERT INTO journal VALUES (0, 0, 'complete', NULL, '2026-01-01T00:00:00Z')",

@@ -195,7 +195,7 @@ fn the_report_says_what_came_along_and_what_to_do_next() {
     let project = project(&remote);
     let ran = project.run(&["import", "--from", "asphalt.toml"]).expect(0);
     for expected in [
-        "moved in: 4 files of Asphalt",
+        "took over 4 files from Asphalt, with their asset IDs",
         "owned by user 1",
         "wrote assets.toml, assets.lock.toml and assets.schema.json; nothing was uploaded",
         "Roblox confirmed the owner and type of every asset",
