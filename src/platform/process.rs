@@ -7,6 +7,8 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+#[cfg(unix)]
+use std::time::Duration;
 
 #[cfg(unix)]
 use tokio::process::Child;
@@ -33,6 +35,11 @@ pub(crate) struct Shell {
     #[cfg(windows)]
     child: Box<dyn process_wrap::tokio::ChildWrapper>,
 }
+
+/// The time between two looks at whether a group of processes has ended: the system reports the end of
+/// a child alone.
+#[cfg(unix)]
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// Starts `command` with the system's shell in `folder`, without any input.
 ///
@@ -128,6 +135,15 @@ impl Shell {
         ended
     }
 
+    /// Waits for the end of the command and, except on Windows, of all its children.
+    pub(crate) async fn wait_for_all(&mut self) {
+        let _ = self.wait().await; // as above
+        #[cfg(unix)]
+        while self.group().is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok()) {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
     /// Asks the command and all its children to end. Windows has no such request for programs without
     /// a window: there the command has its grace to come to an end by itself.
     pub(crate) fn terminate(&mut self) {
@@ -146,10 +162,14 @@ impl Shell {
 
     #[cfg(unix)]
     fn signal(&self, signal: rustix::process::Signal) {
-        let group = self.group.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-        if let Some(group) = group {
+        if let Some(group) = self.group() {
             let _ = rustix::process::kill_process_group(group, signal); // the group may be empty
         }
+    }
+
+    #[cfg(unix)]
+    fn group(&self) -> Option<rustix::process::Pid> {
+        self.group.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
     }
 }
 

@@ -459,7 +459,8 @@ async fn follow(
 /// Sends SIGTERM, waits for `grace`, and kills what is left.
 async fn end(shell: &mut Shell, grace: Duration) {
     shell.terminate();
-    let _ = tokio::time::timeout(grace, shell.wait()).await;
+    // A script that the shell waits for may outlive it, and take back what it had begun.
+    let _ = tokio::time::timeout(grace, shell.wait_for_all()).await;
     shell.kill();
     let _ = tokio::time::timeout(grace, shell.wait()).await;
 }

@@ -138,6 +138,18 @@ async fn shutdown_ends_a_running_command() {
     assert_eq!(bench.read("out"), "asked\n");
 }
 
+/// The shell that started it ends at once.
+#[tokio::test]
+async fn a_script_of_the_command_gets_the_time_to_take_back_what_it_began() {
+    let bench = CommandFixture::new();
+    let script = "trap 'sleep 0.3; echo taken back >> out; exit 1' TERM; echo up > up; while :; do sleep 0.02; done";
+    let on_change = bench.start(&format!("sh -c \"{script}\"; true"), LIMITS);
+    on_change.changed([bench.path("a")]);
+    bench.until("up", || bench.path("up").exists()).await;
+    assert!(!on_change.finish(Duration::from_millis(20_200)).await);
+    assert_eq!(bench.read("out"), "taken back\n");
+}
+
 #[tokio::test]
 async fn a_command_that_cant_be_started_is_a_failure() {
     let bench = CommandFixture::new();
