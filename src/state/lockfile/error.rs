@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use super::driver;
@@ -227,31 +228,47 @@ fn file_name(path: &Path) -> Cow<'_, str> {
     path.file_name().unwrap_or_default().to_string_lossy()
 }
 
-/// The one way on where a lockfile belongs to another server. Only this machine's servers have an
-/// address without encryption.
+/// The one way on where a lockfile belongs to another server. A stranger may have named that server: only
+/// one on this machine is proposed, since the key is sent to whatever `--api-url` names.
 fn own_server(found: &str, wanted: &str, lockfile: &Path, copy: GitCopy) -> String {
-    let lockfile = lockfile.display();
-    let file = quoted(&lockfile.to_string());
-    if found.starts_with("http://") && wanted.starts_with("https://") {
-        let restore = match copy {
-            GitCopy::None | GitCopy::Staged | GitCopy::Same => String::new(),
-            GitCopy::Head | GitCopy::Unknown => {
-                format!("; where git has the real one, `git checkout HEAD -- {file}` restores it")
-            }
-        };
-        return format!(
-            "to go on with that server, add `--api-url {}`: it runs on a machine of your own, and its asset IDs don't exist on Roblox. To go on with Roblox, move {lockfile} away{restore}",
-            quoted(found)
-        );
-    }
+    let name = lockfile.display();
+    let file = quoted(&name.to_string());
     if wanted.starts_with("http://") {
         return format!(
             "to try something out, use `--emulator` in place of `--api-url`. In a copy of the project, `rm {file}` and `macadam sync --once --accept-new-lockfile` start anew at that server"
         );
     }
+    let restore = match copy {
+        GitCopy::None | GitCopy::Staged | GitCopy::Same => String::new(),
+        GitCopy::Head | GitCopy::Unknown => {
+            format!("; where git has the real one, `git checkout HEAD -- {file}` restores it")
+        }
+    };
+    if is_on_this_machine(found) {
+        return format!(
+            "to go on with that server, add `--api-url {}`: it runs on a machine of your own, and its asset IDs don't exist on Roblox. To go on with Roblox, move {name} away{restore}",
+            quoted(found)
+        );
+    }
     format!(
-        "if {found} is right, run the same command with `--api-url {found}`, or without the option for Roblox itself"
+        "a command needs the `--api-url` of the server that its lockfile belongs to, and none for Roblox itself. Your API key is sent to that server: if you \
+         don't know the one in {name}, don't name it; {}",
+        copy.way_back(&lockfile.to_string_lossy())
     )
+}
+
+/// Whether an address without encryption is this machine's, as `--api-url` takes it.
+fn is_on_this_machine(address: &str) -> bool {
+    let Some(rest) = address.strip_prefix("http://") else { return false };
+    let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    // The colons of an address of version 6 stand in brackets.
+    let host = authority.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(authority, |(host, _)| host);
+    let version_6 = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
+    match version_6 {
+        Some(inner) => inner.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()),
+        None => host == "localhost" || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback()),
+    }
 }
 
 /// The most assets to name; the rest is only counted.
@@ -264,5 +281,38 @@ fn listed(assets: &[(Address, AssetId)]) -> String {
     match assets.len().saturating_sub(NAMED) {
         0 => named,
         more => format!("{named} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pull request may name any server in its lockfile, and the key is sent to the one of `--api-url`.
+    #[test]
+    fn no_server_but_one_on_this_machine_is_proposed() {
+        let hint = |found: &str| own_server(found, "https://apis.roblox.com", Path::new("a.lock.toml"), GitCopy::Head);
+        for local in ["http://127.0.0.1:8787", "http://localhost", "http://localhost:1/a", "http://[::1]:80"] {
+            let hint = hint(local);
+            assert!(hint.contains("--api-url ") && hint.contains("a machine of your own"), "{local}: {hint}");
+        }
+        for foreign in [
+            "https://apis.roblox.com.evil.example",
+            "http://127.0.0.1.evil.example:80",
+            "http://localhost@evil.example",
+            "http://localhost:80@evil.example",
+            "http://localhost.evil.example",
+            "http://localhost\\@evil.example",
+            "http://192.168.1.1",
+            "http://[::1].evil.example",
+            "evil.example",
+        ] {
+            let hint = hint(foreign);
+            assert!(
+                !hint.contains("evil") && !hint.contains("192") && !hint.contains("of your own"),
+                "{foreign}: {hint}"
+            );
+            assert!(hint.contains("Your API key is sent to that server"), "{hint}");
+        }
     }
 }
