@@ -14,7 +14,7 @@ use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::output::Printer;
 use super::target;
 use crate::engine::on_change::merged::{self, Merged};
-use crate::engine::on_change::{self, CommandSettings, run_once};
+use crate::engine::on_change::{self, CommandSettings, leave_to_a_person, run_once};
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::report::run_report::{StepReport, Warning};
 use crate::engine::workspace::committed;
@@ -179,7 +179,12 @@ async fn run(
     outputs: &[OutputFile],
     stop: &Shutdown,
 ) -> Ran {
-    let Some(command) = command.filter(|_| session.lockfile.is_unreported()) else { return Ran::NotDue };
+    let Some(command) = command else { return Ran::NotDue };
+    if !session.lockfile.is_unreported() {
+        // The state that knew of a failed one may be gone.
+        block_in_place(|| leave_to_a_person(&session.project));
+        return Ran::NotDue;
+    }
     let project = session.project.clone();
     // All that are Macadam's: what a push that failed left behind is told again.
     let ours = outputs.iter().filter(|file| file.state.is_current());

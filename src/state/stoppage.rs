@@ -91,10 +91,16 @@ pub(crate) fn write_with_restart(
         let _ = own_file::remove(&path); // it only serves messages
         return;
     };
-    let since = read(database, work).map_or(now, |known| known.since);
+    // A clock that was ahead for a while must not put it off.
+    let since = read(database, work).map_or(now, |known| known.since.min(now));
     let text =
         serde_json::to_vec(&StoppageText { since: since.to_string(), message, hint, restart }).unwrap_or_default();
     let _ = own_file::replace_private(&path, &text); // as above
+}
+
+/// Whether a file says that `work` stands still. Blocks.
+pub(crate) fn is_written(database: &Path, work: StoppedWork) -> bool {
+    own_file::read(&beside(database, work), MAX_BYTES).is_ok()
 }
 
 fn beside(database: &Path, work: StoppedWork) -> PathBuf {
@@ -124,5 +130,8 @@ mod tests {
         assert_eq!(found(), None);
         write(&database, work, stopped("refused"), at(6));
         assert_eq!(found(), Some((at(6), "refused".to_owned())));
+        // The clock was ahead.
+        write(&database, work, stopped("refused"), at(5));
+        assert_eq!(found(), Some((at(5), "refused".to_owned())));
     }
 }

@@ -45,6 +45,24 @@ fn a_service_that_waits_for_its_branch_says_so_wherever_a_person_asks() {
 }
 
 #[test]
+fn a_wait_for_a_branch_is_told_as_long_as_it_lasts_and_no_longer() {
+    let (_remote, project) = on_draft();
+    let service = Service::start(&project, &["--require-branch", "main"]);
+    let waits = || !project.json(&["status"]).1["waiting"].is_null();
+    service.until("status says it", waits);
+    let mut told = project.state().into_os_string();
+    told.push(".waiting");
+    // What is beside a state leaves with it.
+    std::fs::remove_file(&told).unwrap();
+    service.until("status says it again", waits);
+    // The branch is there, and something else is in the way.
+    project.write(".git/MERGE_HEAD", "");
+    project.write(".git/HEAD", "ref: refs/heads/main\n");
+    service.until("status says no more", || !waits());
+    service.end();
+}
+
+#[test]
 fn a_single_sync_of_another_branch_is_refused() {
     let (remote, project) = on_draft();
     let once = ["sync", "--once", "--require-branch", "main"];

@@ -7,8 +7,8 @@ use crate::platform::clock;
 use crate::state::lock;
 use crate::state::stoppage::{self, StoppedWork};
 
-/// Ends that where a run has no command, since a person publishes then; not beside a service, which has
-/// its own. Blocks.
+/// Ends that where a run has no command, since a person publishes then, or nothing to publish; not beside
+/// a service, which has its own. Blocks.
 pub(crate) fn leave_to_a_person(project: &Project) {
     if !lock::holder(&project.state).is_ok_and(|holder| holder.is_service()) {
         stoppage::write(&project.state, StoppedWork::Publishing, None, clock::now());

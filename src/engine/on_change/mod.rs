@@ -110,8 +110,14 @@ impl RunCounters {
 
     fn ended(&self, succeeded: bool) {
         let mut since = self.failing_since.lock().unwrap_or_else(PoisonError::into_inner);
-        *since = if succeeded { None } else { since.or_else(|| Some(clock::now())) };
+        *since = if succeeded { None } else { earlier(*since) };
     }
+}
+
+/// Returns `since`, or now where that is earlier or nothing was known: a clock may have been ahead.
+fn earlier(since: Option<Timestamp>) -> Option<Timestamp> {
+    let now = clock::now();
+    Some(since.map_or(now, |since| since.min(now)))
 }
 
 #[derive(Debug)]
@@ -168,7 +174,7 @@ impl OnChange {
 
     /// Says that it failed since then in an earlier process, and didn't succeed since.
     pub(crate) fn fails_since(&self, since: Timestamp) {
-        *self.counters.failing_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(since);
+        *self.counters.failing_since.lock().unwrap_or_else(PoisonError::into_inner) = earlier(Some(since));
     }
 
     /// Returns after the next end of a run, or at once if a run has ended since the last call.

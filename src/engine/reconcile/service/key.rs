@@ -30,8 +30,14 @@ impl Service<'_> {
         let is_idle =
             self.reconciler.is_idle() && self.reconciler.scanning.is_none() && !self.reconciler.has_waiting_plan();
         let may_be_over = stopped.is_none() && is_idle && self.needs.is_settled();
-        if self.uploads_stop != stopped && (stopped.is_some() || may_be_over) {
-            let state = &self.reconciler.session.project.state;
+        let state = &self.reconciler.session.project.state;
+        // What is beside a state leaves with it.
+        let is_kept = || tokio::task::block_in_place(|| stoppage::is_written(state, StoppedWork::Uploads));
+        let is_news = match stopped.is_some() {
+            true => self.uploads_stop != stopped || !is_kept(),
+            false => self.uploads_stop.is_some() && may_be_over,
+        };
+        if is_news {
             let KeyChange { how, needs_restart } = &self.setting.key_change;
             let restart = needs_restart.then(|| how.clone());
             tokio::task::block_in_place(|| {

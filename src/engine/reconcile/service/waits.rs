@@ -16,22 +16,25 @@ impl Service<'_> {
         let work = git::busy_or_just_was(root);
         let is_long = work.as_ref().is_some_and(GitWork::is_long);
         let is_at_work = work.is_some();
-        let off_branch = || required_branch::look(root, self.setting.branch.as_ref()?);
-        let off_branch = if is_at_work { None } else { off_branch() };
+        let look = || required_branch::look(root, self.setting.branch.as_ref()?);
+        // While git works, it may be switching, and only the required branch is there to stay.
+        let off_branch = match is_at_work {
+            true => self.off_branch.clone().filter(|_| look().is_some()),
+            false => look(),
+        };
         let why = work.map(|work| work.to_string()).or_else(|| off_branch.as_ref().map(|off| off.message.clone()));
         let waits = why.is_some();
         self.observability.waits_for(why.map(|why| LoopWait { why, is_long }));
-        // While git works, it may be switching.
-        if !is_at_work {
-            self.keep_off_branch(off_branch);
-        }
+        self.keep_off_branch(off_branch);
         waits
     }
 
     /// Writes down that the loop waits for its branch, for commands that are asked.
     pub(super) fn keep_off_branch(&mut self, off_branch: Option<OffBranch>) {
-        if self.off_branch != off_branch {
-            let state = &self.reconciler.session.project.state;
+        let state = &self.reconciler.session.project.state;
+        // What is beside a state leaves with it.
+        let is_kept = || off_branch.is_none() || block_in_place(|| stoppage::is_written(state, StoppedWork::Service));
+        if self.off_branch != off_branch || !is_kept() {
             let stopped = off_branch.clone().map(|OffBranch { message, hint }| (message, hint));
             block_in_place(|| stoppage::write(state, StoppedWork::Service, stopped, clock::now()));
             self.off_branch = off_branch;
