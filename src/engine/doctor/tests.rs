@@ -217,6 +217,7 @@ fn git_must_track_and_merge_the_lockfile() {
     check(&known(Tracking::Untracked, true, merge, driver), "git warning", "git add a.lock.toml");
     check(&known(Tracking::Tracked, false, None, driver), "git warning", "a.lock.toml merge=macadam");
     check(&known(Tracking::Tracked, false, merge, None), "git warning", "git config merge.macadam.driver");
+    check(&known(Tracking::Tracked, false, Some("union"), driver), "git error", "write `a.lock.toml merge=macadam");
     let of_merge = |exists, unfinished_merge| {
         let (merge, driver) = (merge.map(str::to_owned), driver.map(str::to_owned));
         let (tracking, is_modified) = (Tracking::Tracked, true);

@@ -90,7 +90,13 @@ pub(in crate::engine::doctor) fn git(found: &GitFacts, name: &str, publishing: P
             results.extend(tracking(known, name, publishing).or_else(unpushed));
         }
     }
-    if known.merge.as_deref() != Some("macadam") {
+    if known.merge.as_deref() == Some("union") {
+        results.push(CheckResult::error(
+            topic,
+            format!("git joins the lines of both branches where it merges {name} (`merge=union`), which damages it"),
+            Some(format!("write `{}` below that line of .gitattributes, and commit it", driver::attribute(name))),
+        ));
+    } else if known.merge.as_deref() != Some("macadam") {
         results.push(CheckResult::warning(
             topic,
             format!("git doesn't merge {name} with Macadam's merge driver, so branches conflict in it"),
