@@ -11,6 +11,7 @@ use super::checkout::Checkout;
 use super::file::{FileFacts, FileProblem, FileProblemKind};
 use super::ids::{AssetId, Creator, GroupId, Revision, UserId};
 use super::metadata::Metadata;
+use super::neighbours::Neighbours;
 use super::path::{ProjectPath, composed};
 use super::policy::Policy;
 use super::rare::Rare;
@@ -263,6 +264,8 @@ pub struct Desired {
     pub never_committed: BTreeMap<ProjectPath, NeverCommitted>,
     /// The part of the lockfile's history that this clone lacks.
     pub unseen_history: Option<UnseenHistory>,
+    /// The other manifests of the repository, which may use the same assets.
+    pub neighbours: Arc<Neighbours>,
     /// The checkout that wants all this.
     pub checkout: Checkout,
 }

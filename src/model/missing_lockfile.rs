@@ -5,14 +5,14 @@
 //! of it again. So [`MissingLockfile::lost`] says when nothing new may be created. It knows no file
 //! and no git: `engine` looks, and `plan` asks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::address::Address;
 use super::checkout::InLockfile;
 use super::desired::Desired;
-use super::ids::{AssetId, Creator};
-use super::path::ProjectPath;
+use super::ids::Creator;
+use super::neighbours::{Neighbour, WantedFile};
 use super::proposed::quoted;
 use super::recorded::{Record, Recorded};
 use super::unseen_history::{FETCH_ALL, fetch_versions};
@@ -24,8 +24,8 @@ pub struct MissingLockfile {
     pub name: String,
     /// Whether git has it.
     pub in_git: InGit,
-    /// The lockfiles of other manifests beside it.
-    pub others: Vec<OtherLockfile>,
+    /// The other manifests in its folder, above it and below it.
+    pub others: Vec<Neighbour>,
     /// This machine's state had read or written it.
     pub was_known: bool,
     /// This machine has written a new one in its place, and no person has agreed to that.
@@ -101,28 +101,6 @@ pub struct RemovedLockfile {
     pub creators: Option<BTreeSet<Creator>>,
 }
 
-/// The lockfile of another manifest in the same folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OtherLockfile {
-    /// Its file name.
-    pub name: String,
-    /// The file name of its manifest.
-    pub manifest: String,
-    /// Its manifest is there: it is another environment, unless the owners are the same.
-    pub has_manifest: bool,
-    /// The files of its entries, with their owners.
-    pub files: BTreeMap<ProjectPath, Creator>,
-    /// Its assets.
-    pub assets: BTreeSet<AssetId>,
-}
-
-impl OtherLockfile {
-    /// Whether it speaks of the same asset.
-    fn has(&self, path: &ProjectPath, creator: Creator) -> bool {
-        self.files.get(path).is_some_and(|owner| !self.has_manifest || *owner == creator)
-    }
-}
-
 /// Evidence that the lockfile was lost, so that nothing new is uploaded.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lost {
@@ -158,7 +136,7 @@ pub enum Lost {
         /// This is a partial clone.
         is_partial: bool,
     },
-    /// The lockfile of another manifest has the same files.
+    /// The lockfile of another manifest has most of the files.
     OfAnotherManifest {
         /// The name that it should have.
         name: String,
@@ -168,6 +146,10 @@ pub enum Lost {
         manifest: String,
         /// Its manifest is there.
         has_manifest: bool,
+        /// How many of the files it has.
+        shared: usize,
+        /// How many files there are.
+        all: usize,
     },
     /// The state knows assets that it had.
     KnownToState {
@@ -183,7 +165,12 @@ pub enum Lost {
 impl MissingLockfile {
     /// Why nothing new may be created; `None` where nothing shows that there ever was a lockfile.
     pub fn lost(&self, desired: &Desired, recorded: &Recorded) -> Option<Lost> {
-        let wanted = || desired.assets.values().map(|want| (&want.path, want.creator));
+        let wanted = || {
+            desired.assets.values().map(|want| {
+                let content = want.content.as_ref().ok().map(|facts| facts.hash);
+                WantedFile { path: &want.path, creator: want.creator, content }
+            })
+        };
         self.proven(wanted).or_else(|| {
             // Also what stands in a new one under a name that the manifest doesn't have.
             let counts = |(address, record): &(&Address, &Record)| {
@@ -202,25 +189,25 @@ impl MissingLockfile {
 
     /// Whether a lockfile with these files may not be written in its place: the next run would take
     /// it for the one that was lost.
-    pub fn forbids<'a>(&self, files: impl Iterator<Item = (&'a ProjectPath, Creator)> + Clone) -> bool {
+    pub fn forbids<'a>(&self, files: impl Iterator<Item = WantedFile<'a>> + Clone) -> bool {
         self.proven(|| files.clone()).is_some()
     }
 
     /// The evidence apart from the state's, or why it is unknown whether there is any.
-    fn proven<'b, I: Iterator<Item = (&'b ProjectPath, Creator)>>(&self, files: impl Fn() -> I) -> Option<Lost> {
+    fn proven<'b, I: Iterator<Item = WantedFile<'b>>>(&self, files: impl Fn() -> I) -> Option<Lost> {
         self.in_git(&files).or_else(|| self.of_another(&files)).or_else(|| self.unseen())
     }
 
     /// Of an owner whose assets it didn't have it says nothing: a copy of the project for another one
     /// begins anew.
-    fn in_git<'b, I: Iterator<Item = (&'b ProjectPath, Creator)>>(&self, files: impl Fn() -> I) -> Option<Lost> {
+    fn in_git<'b, I: Iterator<Item = WantedFile<'b>>>(&self, files: impl Fn() -> I) -> Option<Lost> {
         let name = self.name.clone();
         match &self.in_git {
             InGit::Head(way_back) => Some(Lost::InHead { name, way_back: way_back.clone() }),
             InGit::Removed(removed) => {
                 let has =
                     |one: &RemovedLockfile, creator| one.creators.as_ref().is_none_or(|all| all.contains(&creator));
-                let is_of = |one: &&RemovedLockfile| files().any(|(_, creator)| has(one, creator));
+                let is_of = |one: &&RemovedLockfile| files().any(|file| has(one, file.creator));
                 let RemovedLockfile { commit, before, is_merged, creators: _ } = removed.iter().find(is_of)?.clone();
                 Some(Lost::Removed { name, commit, before, is_merged })
             }
@@ -239,13 +226,20 @@ impl MissingLockfile {
         }
     }
 
-    fn of_another<'b, I: Iterator<Item = (&'b ProjectPath, Creator)>>(&self, files: impl Fn() -> I) -> Option<Lost> {
-        let shares = |other: &&OtherLockfile| files().any(|(path, creator)| other.has(path, creator));
-        self.others.iter().find(shares).map(|other| Lost::OfAnotherManifest {
-            name: self.name.clone(),
-            other: other.name.clone(),
-            manifest: other.manifest.clone(),
-            has_manifest: other.has_manifest,
+    /// One that has only a few of them is another environment that shares these; a plan holds them alone.
+    fn of_another<'b, I: Iterator<Item = WantedFile<'b>>>(&self, files: impl Fn() -> I) -> Option<Lost> {
+        let all = files().count();
+        self.others.iter().find_map(|other| {
+            let shared = files().filter(|file| other.asset_of(*file).is_some()).count();
+            let Neighbour { lockfile, manifest, has_manifest, .. } = other;
+            (shared * 2 > all).then(|| Lost::OfAnotherManifest {
+                name: self.name.clone(),
+                other: lockfile.clone(),
+                manifest: manifest.clone(),
+                has_manifest: *has_manifest,
+                shared,
+                all,
+            })
         })
     }
 }
@@ -274,9 +268,11 @@ impl fmt::Display for Lost {
             Self::GitUnread { name, why, .. } => {
                 write!(f, "{name} is missing here, and whether git has it is unknown: {why}")
             }
-            Self::OfAnotherManifest { name, other, manifest, has_manifest } => {
+            Self::OfAnotherManifest { name, other, manifest, has_manifest, shared, all } => {
                 let gone = if *has_manifest { "" } else { ", which is gone" };
-                write!(f, "there is no {name}, but {other} (of {manifest}{gone}) has the same files")
+                let files =
+                    if shared == all { "the same files".to_owned() } else { format!("{shared} of the {all} files") };
+                write!(f, "there is no {name}, but {other} (of {manifest}{gone}) has {files}")
             }
             Self::KnownToState { name, assets, is_written_anew } => {
                 let assets = if *assets == 1 { "1 asset".to_owned() } else { format!("{assets} assets") };
@@ -320,6 +316,11 @@ impl Lost {
                 let (from, to) = (quoted(other), quoted(name));
                 format!(
                     "if the manifest was renamed, rename the lockfile too: `git mv {from} {to}`; if these should be assets of their own, {ACCEPT}"
+                )
+            }
+            Self::OfAnotherManifest { other, manifest, has_manifest: true, .. } if other.contains('/') => {
+                format!(
+                    "if {manifest} should have them, leave them out here (`exclude`), or remove this manifest; if this environment should have assets of its own, {ACCEPT}"
                 )
             }
             Self::OfAnotherManifest { name, other, has_manifest: true, .. } => {

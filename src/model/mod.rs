@@ -29,6 +29,7 @@ pub(crate) mod metadata;
 pub(crate) mod metadata_digest;
 pub(crate) mod minute;
 pub(crate) mod missing_lockfile;
+pub(crate) mod neighbours;
 pub(crate) mod observation;
 pub(crate) mod output;
 pub(crate) mod path;

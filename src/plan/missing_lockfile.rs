@@ -64,7 +64,7 @@ fn explain_pins(plan: &mut Plan, reason: impl Fn(&Address) -> Option<HoldReason>
 }
 
 /// Holds the uploads of new assets for which there is a reason. Returns whether there are any.
-fn hold_new(plan: &mut Plan, reason: impl Fn(&Step) -> Option<HoldReason>) -> bool {
+pub(super) fn hold_new(plan: &mut Plan, reason: impl Fn(&Step) -> Option<HoldReason>) -> bool {
     let mut held = BTreeMap::new();
     plan.steps.retain(|step| {
         let reason = step.action.creates_asset().then(|| reason(step)).flatten();

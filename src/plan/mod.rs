@@ -9,7 +9,8 @@
 //!
 //! Read next: [`step`] for what a plan consists of, [`asset`] for the rules of one address in their
 //! order, one small function a case. Rules across addresses have files of their own: [`renamed`],
-//! [`aliases`], [`moves`], [`sharing`], [`metadata`] (icons order the work), [`retirement`] (archiving).
+//! [`aliases`], [`moves`], [`sharing`], [`metadata`] (icons order the work), [`retirement`] (archiving),
+//! [`neighbours`] (other manifests).
 //! [`part`] plans only what a change can touch.
 
 pub(crate) mod aliases;
@@ -28,6 +29,7 @@ pub(crate) mod metadata;
 mod missing_files;
 mod missing_lockfile;
 pub(crate) mod moves;
+mod neighbours;
 pub(crate) mod part;
 mod pin;
 pub(crate) mod pinnable;
@@ -129,6 +131,10 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
     {
         missing_lockfile::hold_open(&mut plan, unseen, desired);
     }
+    if !options.accept_new_lockfile {
+        neighbours::hold_known(&mut plan, desired, recorded);
+    }
+    neighbours::note_changes(&mut plan, desired);
     unproven::hold(&mut plan, desired, recorded, &in_progress);
     hold_sharers_of_held(&mut plan, &in_progress);
     open.iter().for_each(|inputs| asset::close_lost(&mut plan, inputs));
@@ -279,6 +285,11 @@ fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded, undecid
                     plan.marks.extend(doubt.is_none().then(|| mark(true)));
                     continue;
                 }
+                // It came with the lockfile of another manifest, which has the file.
+                let doubt = doubt.filter(|why| {
+                    let is_unknown = matches!(why, AbsenceReason::NeverCommitted { .. });
+                    !(is_unknown && neighbours::is_used(desired, &record.history.assets()))
+                });
                 match doubt {
                     // Nothing is done about it, so that a pipeline with few commits goes on.
                     Some(AbsenceReason::NeverCommitted { part: NeverCommitted::Shallow, .. })

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::neighbours;
 use super::renamed;
 use super::step::{Action, HeldPart, Plan, PlanOptions};
 use crate::model::address::Address;
@@ -214,6 +215,7 @@ impl Ties {
             never_committed,
             unseen_history,
             checkout,
+            neighbours,
         } = desired;
         let wanted = self.addresses.iter().filter_map(|address| assets.get_key_value(address));
         let desired = Desired {
@@ -226,6 +228,7 @@ impl Ties {
             absences: absences.clone(),
             never_committed: never_committed.clone(),
             unseen_history: unseen_history.clone(),
+            neighbours: neighbours::of_part(neighbours, recorded),
             checkout: checkout.clone(),
         };
         let Recorded {

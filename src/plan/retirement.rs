@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::current::{current, for_game, last};
 use super::drift;
+use super::neighbours;
 use super::reason::hold::HoldReason;
 use super::reason::note::NoteKind;
 use super::reason::step::StepReason;
@@ -69,6 +70,7 @@ pub(crate) fn is_removed(address: &Address, asset_id: AssetId, desired: &Desired
     leaving.contains(&(asset_id, RetireReason::Removed))
         && !needed(&Plan::default(), desired, recorded).contains(&asset_id)
         && !kept(desired, recorded).contains(&asset_id)
+        && desired.neighbours.keeper(asset_id).is_none()
 }
 
 /// The inputs that archiving depends on.
@@ -154,6 +156,7 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
         }
     }
     let due = due.into_values().filter(|due| !waiting.contains(&due.asset_id));
+    let due = due.filter(|due| !neighbours::stays(plan, desired, due.address, due.asset_id, due.why));
     let mut due: Vec<DueArchiving<'_>> = due.collect();
     due.sort_by_key(|due| (due.address, due.asset_id));
     carry_out(plan, desired, recorded, due, options, now);

@@ -80,6 +80,7 @@ mod same_words;
 mod schema;
 mod service;
 mod settled;
+mod several_manifests;
 mod snapshots;
 mod state_folder;
 mod status;

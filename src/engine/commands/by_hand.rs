@@ -8,9 +8,11 @@
 //! Read next: [`crate::engine::execute::context`], and `src/plan/drift.rs` for how a sync treats
 //! assets that were archived by hand.
 
+mod failure;
+
 use std::collections::BTreeSet;
 
-use crate::engine::commands::error::{self, CommandError};
+use crate::engine::commands::error;
 use crate::engine::commands::obstacle::Obstacle;
 use crate::engine::execute::chain::run_step;
 use crate::engine::execute::context::{AbandonedCreates, ExecutionContext};
@@ -19,7 +21,6 @@ use crate::engine::remote::fetch::AssetQuery;
 use crate::engine::remote::observe::{self, QueryResult};
 use crate::engine::report::run_report::{Outcome, Stop};
 use crate::engine::workspace::session::recover;
-use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
@@ -34,6 +35,8 @@ use crate::plan::reason::step::StepReason;
 use crate::plan::retirement::is_removed;
 use crate::plan::{Action, Step, input_digest};
 use crate::platform::clock;
+
+pub(crate) use failure::ByHandError;
 
 /// The number of times that a step in doubt is settled and sent again before the next sync has to
 /// do it.
@@ -68,143 +71,6 @@ pub(crate) struct CommandEnd {
     pub outcome: Outcome,
     /// Why it was stopped, if it was.
     pub stop: Option<Stop>,
-}
-
-/// Why an asset is not archived or restored. Nothing was changed at Roblox.
-#[derive(Debug, thiserror::Error)]
-pub enum ByHandError {
-    /// The address is unknown.
-    #[error("there is no asset named `{address}`")]
-    Unknown {
-        /// The address as given.
-        address: Address,
-        /// The known addresses, for suggestions.
-        known: Vec<Address>,
-    },
-    /// The address has no asset.
-    #[error("`{address}` has no asset yet{}", Obstacle::ending(.obstacle.as_ref()))]
-    NoAsset {
-        /// The address.
-        address: Address,
-        /// What keeps the next sync from uploading it.
-        obstacle: Option<Obstacle>,
-    },
-    /// A change of the address is open.
-    #[error("Macadam is still changing `{address}`{}", Obstacle::ending(.obstacle.as_ref()))]
-    UnderWay {
-        /// The address.
-        address: Address,
-        /// What keeps the next sync from ending that.
-        obstacle: Option<Obstacle>,
-    },
-    /// Another entry of the manifest needs the asset.
-    #[error("asset {asset_id} of `{address}` is also used by {by}")]
-    InUse {
-        /// The address.
-        address: Address,
-        /// Its asset.
-        asset_id: AssetId,
-        /// The user of the asset, for a person.
-        by: String,
-    },
-    /// It is archived already.
-    #[error("asset {asset_id} of `{address}` is already archived")]
-    Archived {
-        /// The address.
-        address: Address,
-        /// Its asset.
-        asset_id: AssetId,
-    },
-    /// It is not archived.
-    #[error("asset {asset_id} of `{address}` is not archived")]
-    NotArchived {
-        /// The address.
-        address: Address,
-        /// Its asset.
-        asset_id: AssetId,
-    },
-    /// It left the manifest, whose policy archives it again.
-    #[error(
-        "`{address}` left the manifest, so a sync would archive asset {asset_id} again (`policy.removed = \"archive\"`)"
-    )]
-    Removed {
-        /// The address.
-        address: Address,
-        /// Its asset.
-        asset_id: AssetId,
-    },
-    /// It is a different asset from the one recorded.
-    #[error("{mismatch}")]
-    Foreign {
-        /// The difference.
-        mismatch: Mismatch,
-    },
-    /// Roblox responded that it doesn't have the asset, which a single time proves nothing.
-    #[error("Roblox says that there is no asset {asset_id} (`{address}`)")]
-    NotFound {
-        /// The address.
-        address: Address,
-        /// Its asset.
-        asset_id: AssetId,
-    },
-    /// Roblox doesn't have it.
-    #[error("Roblox no longer has asset {asset_id} of `{address}`")]
-    Gone {
-        /// The address.
-        address: Address,
-        /// Its asset.
-        asset_id: AssetId,
-    },
-    /// What any command may fail of.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-}
-
-impl From<StateCacheError> for ByHandError {
-    fn from(error: StateCacheError) -> Self {
-        Self::Command(error.into())
-    }
-}
-
-impl ByHandError {
-    /// Returns how to fix it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NoAsset { obstacle, .. } | Self::UnderWay { obstacle, .. } => Obstacle::hint_or(
-                obstacle.as_ref(),
-                "run `macadam sync --once` first; `macadam status` shows what is left to do",
-            ),
-            Self::InUse { .. } => Some("remove that from the manifest first".to_owned()),
-            Self::Archived { address, .. } => Some(format!("undo with `macadam restore {address:#}`")),
-            Self::NotArchived { .. } => Some("`macadam status` shows what is archived".to_owned()),
-            Self::Removed { address, asset_id } => Some(format!(
-                "put its file and its place in the manifest back, as with `git revert`, and the next sync restores it; or write `\"{address}\" = {asset_id}` under [existing], which keeps the asset without a file, and `macadam restore {address:#}`"
-            )),
-            Self::Foreign { mismatch } => Some(mismatch.hint().to_owned()),
-            Self::NotFound { .. } => Some("try again in a few minutes: Roblox may have a short outage".to_owned()),
-            Self::Gone { address, .. } => Some(format!(
-                "`macadam retry {address:#}` asks Roblox again with the next sync; after `macadam forget {address:#}` the next sync uploads the file as a new asset"
-            )),
-            Self::Command(error) => error.hint(),
-            Self::Unknown { .. } => None,
-        }
-    }
-
-    /// Returns the part that all commands share.
-    pub(crate) const fn shared(&self) -> Option<&CommandError> {
-        match self {
-            Self::Command(error) => Some(error),
-            _ => None,
-        }
-    }
-
-    /// Returns the address that was asked for and names no asset, or none that was uploaded.
-    pub(crate) const fn unknown(&self) -> Option<&Address> {
-        match self {
-            Self::Unknown { address, .. } | Self::NoAsset { address, .. } => Some(address),
-            _ => None,
-        }
-    }
 }
 
 /// Checks whether the command is possible, locally and at Roblox. An earlier command that is in
@@ -301,6 +167,11 @@ fn find(
         && let Some(by) = user(recorded, desired, address, key.asset_id, together)
     {
         return Err(ByHandError::InUse { address: address.clone(), asset_id: key.asset_id, by });
+    }
+    if direction == Direction::Archive
+        && let Some(by) = desired.neighbours.user(key.asset_id)
+    {
+        return Err(ByHandError::InUseElsewhere { address: address.clone(), asset_id: key.asset_id, by });
     }
     Ok((key, record.history.number(key)))
 }

@@ -6,10 +6,12 @@
 //! everything ([`super::session::Session::load_everything`]).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::gather::in_progress_now;
 use super::git;
 use super::lockfile::Stamp;
+use super::neighbours;
 use super::plan_inputs::{PlanInputs, checksum};
 use super::project::Project;
 use super::settled::ChangedFiles;
@@ -19,6 +21,7 @@ use crate::model::address::Address;
 use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::file::{FileCache, FileFacts, FileProblem};
 use crate::model::path::ProjectPath;
+use crate::model::policy::LeavePolicy;
 use crate::model::recorded::{Record, Recorded};
 use crate::platform::clock;
 use crate::state::StateError;
@@ -124,7 +127,11 @@ pub(super) fn load(
     let recent = change.files.iter().filter(is_recent).cloned().collect();
     let manifest = checksum(change.text.as_bytes(), &checkout.branch);
     let inputs = PlanInputs { manifest, git: checkout.git, files: change.digest, parts: change.parts.clone(), recent };
-    let desired = change.manifest.desired_of(assets, git::checkout(&project.root));
+    let mut desired = change.manifest.desired_of(assets, git::checkout(&project.root));
+    // The asset that a changed file had may be in use elsewhere.
+    if desired.policy.replaced == LeavePolicy::Archive {
+        desired.neighbours = Arc::new(neighbours::look(project, project.remote.as_deref()));
+    }
     let touched = earlier.keys().cloned().collect();
     // Of a file that was recent then, another command may have seen something else since.
     let is_certain = change.proof.recent.iter().all(BTreeSet::is_empty);

@@ -1,6 +1,7 @@
 //! Gathers the desired state from the manifest's text and the files on disk.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::thread;
 
 use crate::files::{self, FilesInProgress, TreeDigest};
@@ -16,6 +17,7 @@ use crate::platform::clock;
 use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::engine::workspace::committed;
 use crate::engine::workspace::git;
+use crate::engine::workspace::neighbours;
 use crate::engine::workspace::not_checked_out::with_files_left_out;
 use crate::engine::workspace::plan_inputs::{CheckoutState, PlanInputs};
 use crate::engine::workspace::project::{Project, ProjectError};
@@ -179,6 +181,10 @@ impl Search<'_> {
             let project = project.clone();
             move || committed::index(&project)
         });
+        let neighbours = thread::spawn({
+            let project = project.clone();
+            move || neighbours::look(&project, project.remote.as_deref())
+        });
         let mut walk = files::walk(&project.root, &selection);
         in_progress.keep(&mut walk, &selection, cache);
         let known = known();
@@ -198,6 +204,8 @@ impl Search<'_> {
                 desired.absences = absences(project, &walk, &desired);
                 desired.never_committed = committed::never_committed(project, &manifest, &desired, known, &mut history);
                 desired.unseen_history = unseen_history::look(project, &desired);
+                let neighbours = neighbours.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                desired.neighbours = Arc::new(neighbours);
                 let index = index.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 notes.extend(committed::untracked_by(index, project, &desired));
                 notes.extend(other_case(project, &walk));

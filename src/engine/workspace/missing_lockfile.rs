@@ -1,7 +1,6 @@
 //! Evidence that a missing lockfile was lost: git's commits, and other lockfiles beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -9,13 +8,12 @@ use crate::engine::workspace::git::ask::{self, FileCommit, FileHistory, Versions
 use crate::engine::workspace::git::commit_times::commit_times;
 use crate::engine::workspace::git::{self, at_commit, way_back};
 use crate::engine::workspace::lost_entries::{by_name, content, parents};
+use crate::engine::workspace::neighbours;
 use crate::engine::workspace::project::Project;
 use crate::model::ids::{AssetId, Creator};
-use crate::model::missing_lockfile::{InGit, MissingLockfile, OtherLockfile, RemovedLockfile};
+use crate::model::missing_lockfile::{InGit, MissingLockfile, RemovedLockfile};
+use crate::model::neighbours::Neighbour;
 use crate::state::lockfile::{self, LockfileEntry};
-
-/// The end of a lockfile's name.
-const SUFFIX: &str = ".lock.toml";
 
 /// The letters of a commit's name that are shown.
 const SHOWN: usize = 10;
@@ -33,7 +31,7 @@ pub(crate) fn find(project: &Project, remote: &str, was_known: bool) -> Option<M
         return None;
     }
     let name = project.lockfile_name();
-    let others = others(&project.root, &name, remote);
+    let others = neighbours::look(project, Some(remote)).manifests;
     let in_git = in_git(project, remote, &others).unwrap_or_else(|why| {
         let is_partial = git::is_partial_clone(&project.root) == Ok(true);
         InGit::Unknown { why, is_partial }
@@ -41,7 +39,7 @@ pub(crate) fn find(project: &Project, remote: &str, was_known: bool) -> Option<M
     Some(MissingLockfile { name, in_git, others, was_known, is_written_anew: false })
 }
 
-fn in_git(project: &Project, remote: &str, others: &[OtherLockfile]) -> Result<InGit, String> {
+fn in_git(project: &Project, remote: &str, others: &[Neighbour]) -> Result<InGit, String> {
     let head = ask::at_head(&project.lockfile)?;
     let Some(commit) = head.commit else { return Ok(InGit::No) };
     // Git denies a content that a partial clone lacks.
@@ -130,12 +128,7 @@ fn removed(
 
 /// Returns the owners of a lockfile's assets, `None` within if it can't be used; `None` if it has no
 /// assets, or those of another remote, or was renamed: another one has its assets.
-fn creators(
-    project: &Project,
-    remote: &str,
-    bytes: &[u8],
-    others: &[OtherLockfile],
-) -> Option<Option<BTreeSet<Creator>>> {
+fn creators(project: &Project, remote: &str, bytes: &[u8], others: &[Neighbour]) -> Option<Option<BTreeSet<Creator>>> {
     let Ok(ledger) = lockfile::parse(bytes, &project.lockfile) else { return Some(None) };
     ledger.require_remote(remote, &project.lockfile).ok()?;
     let is_elsewhere = |asset_id: &AssetId| others.iter().any(|other| other.assets.contains(asset_id));
@@ -184,26 +177,4 @@ fn had_before(project: &Project, bytes: &[u8], lost_since: Timestamp) -> Result<
 pub(crate) fn written_anew(project: &Project) -> MissingLockfile {
     let name = project.lockfile_name();
     MissingLockfile { name, in_git: InGit::No, others: Vec::new(), was_known: true, is_written_anew: true }
-}
-
-/// Returns the other lockfiles of the same remote in a folder. An unreadable one says nothing about
-/// this manifest.
-fn others(folder: &Path, name: &str, remote: &str) -> Vec<OtherLockfile> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|other| other.ends_with(SUFFIX) && other != name).collect();
-    names.sort();
-    names.into_iter().filter_map(|name| other(folder, name, remote)).collect()
-}
-
-fn other(folder: &Path, name: String, remote: &str) -> Option<OtherLockfile> {
-    let path = folder.join(&name);
-    let ledger = lockfile::parse(&lockfile::read(&path).ok()??, &path).ok()?;
-    ledger.require_remote(remote, &path).ok()?;
-    let manifest = format!("{}.toml", name.strip_suffix(SUFFIX)?);
-    let has_manifest = folder.join(&manifest).exists();
-    let assets = ledger.entries.values().flat_map(|entry| entry.history.assets()).collect();
-    let files = ledger.entries.into_values().map(|entry| (entry.identity.path, entry.identity.creator));
-    let files: BTreeMap<_, _> = files.collect();
-    Some(OtherLockfile { name, manifest, has_manifest, files, assets })
 }

@@ -15,6 +15,7 @@ pub(crate) mod lockfile_commits;
 pub(crate) mod lost_entries;
 mod lost_outcomes;
 pub(crate) mod missing_lockfile;
+pub(crate) mod neighbours;
 pub(in crate::engine) mod not_checked_out;
 pub(crate) mod outputs;
 pub(crate) mod plan_inputs;

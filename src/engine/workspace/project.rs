@@ -56,6 +56,8 @@ pub struct Project {
     folder: Option<StateFolder>,
     /// Whether a CI machine checked the project out, so that no one edits its files.
     pub in_ci: bool,
+    /// The server that the assets belong to, once it is known.
+    pub remote: Option<String>,
 }
 
 /// Why no project was found.
@@ -222,14 +224,15 @@ impl Project {
         let folder = StateFolder::beside(&root);
         let (state, folder, outputs) = (folder.state(&manifest), Some(folder), root.clone());
         let lockfile_access = Access::Usual;
-        let (rehearsal_pins, in_ci) = (None, false);
-        Ok(Self { state, folder, root, manifest, lockfile, lockfile_access, outputs, rehearsal_pins, in_ci })
+        let (rehearsal_pins, in_ci, remote) = (None, false, None);
+        Ok(Self { state, folder, root, manifest, lockfile, lockfile_access, outputs, rehearsal_pins, in_ci, remote })
     }
 
     /// Returns the same project for a server. Each server has a state of its own: the first one has
     /// the default path, the others have a folder beside it. A path that the user named stays.
     #[must_use]
-    pub fn for_remote(self, remote: &str) -> Self {
+    pub fn for_remote(mut self, remote: &str) -> Self {
+        self.remote = Some(remote.to_owned());
         let Some(folder) = &self.folder else { return self };
         let own = folder.state_of_server(remote, &self.state);
         let has_own = match Store::open_read_only(&self.state, remote) {

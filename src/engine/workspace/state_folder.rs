@@ -107,6 +107,26 @@ impl StateFolder {
     }
 }
 
+/// Returns the manifests of a work tree of which its `git_folder` has a state, by their paths from the
+/// top folder. Those whose folders have names that are escaped, but for dots, are left out.
+pub(crate) fn manifests(git_folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![(git_folder.join(IN_GIT), String::new())];
+    while let Some((folder, inside)) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            // A folder with a dot belongs to another server.
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder && name != EMULATOR && !name.contains('.') {
+                folders.push((entry.path(), format!("{inside}{}/", name.replace("%2e", "."))));
+            } else if let Some(manifest) = name.strip_suffix(".db").filter(|_| !is_folder) {
+                found.push(format!("{inside}{manifest}"));
+            }
+        }
+    }
+    found
+}
+
 /// Returns an escaped name for a folder of the work tree. It never equals the name of a file of
 /// Macadam's or the emulator's folder, and no two folders share one. A name that is not UTF-8 is
 /// escaped byte by byte.

@@ -16,6 +16,7 @@ use crate::model::desired::{AbsenceReason, NeverCommitted, Pin, StrayPlace};
 use crate::model::file::FileProblem;
 use crate::model::ids::{AssetId, Creator, Revision};
 use crate::model::missing_lockfile::Lost;
+use crate::model::neighbours::KnownAsset;
 use crate::model::observation::{Mismatch, NotFound};
 use crate::model::path::ProjectPath;
 use crate::model::phase::IntentKind;
@@ -249,6 +250,15 @@ pub(crate) enum HoldReason {
         /// What is absent.
         part: NeverCommitted,
     },
+    /// Another manifest has an asset for its file.
+    KnownElsewhere {
+        /// The asset.
+        known: KnownAsset,
+        /// The path of that manifest.
+        manifest: String,
+        /// The path of its lockfile.
+        lockfile: String,
+    },
     /// The lockfile that tells what was uploaded is missing.
     LockfileLost(Lost),
     /// An earlier lockfile that this clone lacks may have its asset.
@@ -329,6 +339,7 @@ impl HoldReason {
             | Self::MayBeNamed { .. }
             | Self::SharedUpload { .. }
             | Self::NeverCommitted { .. }
+            | Self::KnownElsewhere { .. }
             | Self::LockfileLost(_)
             | Self::HistoryUnseen(_)
             | Self::NotFound { .. }
@@ -376,6 +387,7 @@ impl HoldReason {
             Self::MayBeNamed { .. } => "may_be_named",
             Self::SharedUpload { .. } => "shared_upload",
             Self::NeverCommitted { .. } => "never_committed",
+            Self::KnownElsewhere { .. } => "known_elsewhere",
             Self::LockfileLost(_) => "lockfile_lost",
             Self::HistoryUnseen(_) => "history_unseen",
             Self::NotFound { .. } => "not_found",

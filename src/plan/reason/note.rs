@@ -11,6 +11,7 @@ use crate::model::event::EventKind;
 use crate::model::ids::AssetId;
 use crate::model::minute::{Age, Minute};
 use crate::model::missing_lockfile::Lost;
+use crate::model::neighbours::OtherUse;
 use crate::model::observation::NotFound;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::RetireReason;
@@ -114,6 +115,22 @@ pub(crate) enum NoteKind {
         /// Not before this time.
         at: Timestamp,
     },
+    /// An asset would be archived, and another manifest keeps it.
+    KeptElsewhere {
+        /// The asset.
+        asset_id: AssetId,
+        /// Why it would be archived.
+        why: RetireReason,
+        /// Who keeps it.
+        by: OtherUse,
+    },
+    /// A Model changes in place that another manifest uses too.
+    ChangesElsewhere {
+        /// The asset.
+        asset_id: AssetId,
+        /// By whom.
+        by: OtherUse,
+    },
     /// Two addresses differ only by case.
     DifferOnlyByCase {
         /// The first in order.
@@ -144,6 +161,8 @@ impl NoteKind {
             Self::LockfileLost(_) => "lockfile_lost",
             Self::NotFound { .. } => "not_found",
             Self::ArchivedLater { .. } => "archived_later",
+            Self::KeptElsewhere { .. } => "kept_elsewhere",
+            Self::ChangesElsewhere { .. } => "changes_elsewhere",
             Self::DifferOnlyByCase { .. } => "differ_only_by_case",
         }
     }
@@ -214,6 +233,10 @@ impl fmt::Display for NoteKind {
             Self::ArchivedLater { asset_id, why, at } => {
                 write!(f, "asset {asset_id} {}; Macadam archives it after {}", why_text(*why), Minute(*at))
             }
+            Self::KeptElsewhere { asset_id, why, by } => {
+                write!(f, "asset {asset_id} {}; Macadam doesn't archive it: {by}", why_text(*why))
+            }
+            Self::ChangesElsewhere { asset_id, by } => write!(f, "asset {asset_id} changes elsewhere too: {by}"),
             Self::DifferOnlyByCase { first, second } => Twins { first, second }.fmt(f),
         }
     }

@@ -131,7 +131,7 @@ fn a_held_upload_gives_up_no_create_in_doubt() {
 
     let missing = crate::model::missing_lockfile::MissingLockfile {
         name: "assets.lock.toml".to_owned(),
-        in_git: crate::model::missing_lockfile::InGit::Head { sparse: false },
+        in_git: crate::model::missing_lockfile::InGit::Head(crate::model::missing_lockfile::WayBack::Index),
         others: Vec::new(),
         was_known: false,
         is_written_anew: false,

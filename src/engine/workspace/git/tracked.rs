@@ -95,6 +95,63 @@ pub(crate) fn lacking<'a>(
     index.lacks(files.map(|path| (inside(&prefix, path), path))).into_values().collect()
 }
 
+/// The lockfiles that git's index has, in the whole checkout.
+#[derive(Debug)]
+pub(crate) struct IndexedLockfiles {
+    place: CheckoutFile,
+    /// The object of each by its path.
+    objects: BTreeMap<String, String>,
+}
+
+/// Asks git which files with a name that ends in `suffix` the index has around `file`; `None` without
+/// a repository.
+///
+/// # Errors
+/// Returns why they are unknown: lower case, no full stop.
+pub(crate) fn lockfiles(file: &Path, suffix: &str) -> Result<Option<IndexedLockfiles>, String> {
+    let Some(place) = CheckoutFile::of(file)? else { return Ok(None) };
+    let pattern = format!("*{suffix}");
+    let answer = place.ask_for(&["ls-files", "--stage", "-z", "--", &pattern], b"", FILES)?;
+    if !answer.status.success() {
+        return Err(why(&answer));
+    }
+    let lines = records(&answer.raw).filter_map(|line| line.split_once('\t'));
+    let objects = lines.filter_map(|(facts, path)| Some((path.to_owned(), facts.split(' ').nth(1)?.to_owned())));
+    Ok(Some(IndexedLockfiles { objects: objects.collect(), place }))
+}
+
+impl IndexedLockfiles {
+    /// The checkout's top folder.
+    pub(crate) fn top(&self) -> &Path {
+        &self.place.top
+    }
+
+    /// The checkout's git folder.
+    pub(crate) fn git_folder(&self) -> &Path {
+        &self.place.private
+    }
+
+    /// The path of the file around which was asked, from the top folder.
+    pub(crate) fn inside(&self) -> &str {
+        &self.place.inside
+    }
+
+    /// The paths from the top folder.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.objects.keys().map(String::as_str)
+    }
+
+    /// Returns what the index has at a path; `None` if nothing.
+    ///
+    /// # Errors
+    /// Returns why it is unknown: lower case, no full stop.
+    pub(crate) fn content(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        let Some(object) = self.objects.get(name) else { return Ok(None) };
+        let answer = self.place.ask_for(&["cat-file", "blob", object], b"", FILES)?;
+        if answer.status.success() { Ok(Some(answer.raw)) } else { Err(why(&answer)) }
+    }
+}
+
 /// Returns those of the project's `files` that git doesn't track, and what it says of the `lockfile`
 /// beside the manifest; none where git doesn't track the manifest either: that project isn't in git
 /// yet.

@@ -11,6 +11,7 @@ use crate::files;
 use crate::model::address::Address;
 use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::missing_lockfile::MissingLockfile;
+use crate::model::neighbours::WantedFile;
 use crate::model::recorded::{Record, Recorded};
 use crate::model::shown::foreign;
 use crate::state::lockfile::{self, GitCopy, Ledger, LockfileEntry, LockfileError};
@@ -46,7 +47,10 @@ fn git_copy(file: &Path) -> GitCopy {
 
 /// Returns whether `ledger` may not be written while the lockfile is missing.
 pub(super) fn forbids(missing: &MissingLockfile, ledger: &Ledger) -> bool {
-    missing.forbids(ledger.entries.values().map(|entry| (&entry.identity.path, entry.identity.creator)))
+    missing.forbids(ledger.entries.values().map(|entry| {
+        let (path, creator) = (&entry.identity.path, entry.identity.creator);
+        WantedFile { path, creator, content: entry.history.contents().last() }
+    }))
 }
 
 /// What changes in the lockfile.

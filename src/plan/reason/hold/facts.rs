@@ -60,6 +60,7 @@ impl HoldReason {
             | Self::RolledBackElsewhere { .. }
             | Self::Archived { .. }
             | Self::NeverCommitted { .. }
+            | Self::KnownElsewhere { .. }
             | Self::LockfileLost(_)
             | Self::HistoryUnseen(_)
             | Self::NotFound { .. }
@@ -88,6 +89,7 @@ impl HoldReason {
                 [first, ..] => *first,
                 [] => None,
             },
+            Self::KnownElsewhere { known, .. } => Some(known.asset_id),
             Self::AnotherAsset(mismatch) | Self::NotAsClaimed(mismatch) => Some(mismatch.asset_id()),
             Self::Contradiction(contradiction) => Some(contradiction.asset_id()),
             Self::File(_)

@@ -7,6 +7,7 @@ use crate::model::address::Address;
 use crate::model::desired::{AbsenceReason, NeverCommitted, StrayPlace};
 use crate::model::ids::{AssetId, Creator};
 use crate::model::minute::Minute;
+use crate::model::neighbours::KnownAsset;
 use crate::model::observation::{ANSWERS_UNTIL_GONE, Mismatch, NotFound};
 use crate::model::phase::IntentKind;
 use crate::model::proposed::quoted;
@@ -104,6 +105,13 @@ impl HoldReason {
                 };
                 format!(
                     "{commit}; if nobody wants it any more, `macadam archive {address:#}` or `macadam forget {address:#}`"
+                )
+            }
+            Self::KnownElsewhere { known, .. } => {
+                let KnownAsset { asset_id, is_same_content } = *known;
+                let matches = if is_same_content { " --content-matches" } else { "" };
+                format!(
+                    "`macadam import {address:#} {asset_id}{matches}` shares it; `macadam sync --once --accept-new-lockfile` uploads one of its own"
                 )
             }
             Self::LockfileLost(lost) => lost.hint(),
@@ -254,6 +262,10 @@ impl fmt::Display for HoldReason {
                 let (path, part) = (path.clone(), *part);
                 let why = AbsenceReason::NeverCommitted { path, part };
                 write!(f, "it is missing here, but Macadam doesn't treat it as removed: {why}")
+            }
+            Self::KnownElsewhere { known, manifest, lockfile } => {
+                let file = if known.is_same_content { "these bytes" } else { "this file" };
+                write!(f, "{manifest} has asset {} for {file} already ({lockfile})", known.asset_id)
             }
             Self::LockfileLost(lost) => lost.fmt(f),
             Self::HistoryUnseen(gap) => gap.fmt(f),

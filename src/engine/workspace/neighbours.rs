@@ -1,0 +1,213 @@
+//! Finds the other manifests of the repository by their lockfiles, and reads what they have.
+//!
+//! It walks no tree. A lockfile is known if it is beside the manifest or in a folder above it within
+//! the repository, if git's index has it, or if this clone has a state for its manifest. Without git
+//! only those beside the manifest are known. It changes nothing. Read next:
+//! [`crate::model::neighbours`] for what follows from it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::git::tracked::{self, IndexedLockfiles};
+use super::project::Project;
+use super::state_folder;
+use crate::manifest;
+use crate::model::asset::ContentChange;
+use crate::model::ids::AssetId;
+use crate::model::neighbours::{Neighbour, NeighbourFile, Neighbours};
+use crate::model::path::ProjectPath;
+use crate::platform::own_file::{self, Access};
+use crate::state::lockfile::{self, Ledger, LockfileEntry};
+
+/// The end of a lockfile's name.
+const SUFFIX: &str = ".lock.toml";
+
+/// Begins the line of a lockfile that names its server. A file without it is another program's.
+const OURS: &[u8] = b"remote = ";
+
+/// Returns the other manifests whose lockfiles belong to the server `remote`; `None`: to any. Blocks:
+/// it reads the disk and runs git.
+pub(crate) fn look(project: &Project, remote: Option<&str>) -> Neighbours {
+    let mut found = Neighbours::default();
+    // A rehearsal's assets are nobody else's.
+    if project.lockfile_access == Access::Private {
+        return found;
+    }
+    let indexed = tracked::lockfiles(&project.lockfile, SUFFIX).unwrap_or_else(|why| {
+        tracing::warn!("can't tell which other manifests the repository has: {why}");
+        found.unread.push(".git".to_owned());
+        None
+    });
+    let places = Places::of(project, indexed);
+    for lockfile in places.lockfiles() {
+        match places.read(&lockfile, remote) {
+            Ok(neighbour) => found.manifests.extend(neighbour),
+            Err(file) => found.unread.push(file),
+        }
+    }
+    found
+}
+
+/// Where the lockfiles may be. All paths are those from the top folder, with `/`.
+struct Places<'a> {
+    /// The manifest's folder, which is the top one without git.
+    root: &'a Path,
+    /// The path of this project's folder.
+    folder: String,
+    /// This project's lockfile.
+    own: String,
+    indexed: Option<IndexedLockfiles>,
+}
+
+impl<'a> Places<'a> {
+    fn of(project: &'a Project, indexed: Option<IndexedLockfiles>) -> Places<'a> {
+        let own = indexed.as_ref().map_or_else(|| project.lockfile_name(), |indexed| indexed.inside().to_owned());
+        Places { root: &project.root, folder: folder_of(&own).to_owned(), own, indexed }
+    }
+
+    fn top(&self) -> &Path {
+        self.indexed.as_ref().map_or(self.root, IndexedLockfiles::top)
+    }
+
+    fn lockfiles(&self) -> BTreeSet<String> {
+        let mut found: BTreeSet<String> = BTreeSet::new();
+        let mut folder = self.folder.as_str();
+        loop {
+            let entries = std::fs::read_dir(self.top().join(folder)).into_iter().flatten().flatten();
+            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+            found.extend(names.filter(|name| name.ends_with(SUFFIX)).map(|name| joined(folder, &name)));
+            if folder.is_empty() {
+                break;
+            }
+            folder = folder_of(folder);
+        }
+        if let Some(indexed) = &self.indexed {
+            found.extend(indexed.names().map(str::to_owned));
+            let manifests = state_folder::manifests(indexed.git_folder());
+            found.extend(manifests.iter().filter_map(|name| Some(format!("{}{SUFFIX}", name.strip_suffix(".toml")?))));
+        }
+        found.remove(&self.own);
+        found
+    }
+
+    /// Reads a lockfile; `None` if there is none, or it is another program's or another server's.
+    ///
+    /// # Errors
+    /// Returns the path of the file that can't be read, as a message names it.
+    fn read(&self, name: &str, remote: Option<&str>) -> Result<Option<Neighbour>, String> {
+        let path = self.top().join(name);
+        let shown = || self.from_here(name);
+        let bytes = match lockfile::read(&path).map_err(|_| shown())? {
+            Some(bytes) => Some(bytes),
+            // A sparse checkout leaves it out, or somebody removed it, which isn't committed yet.
+            None => self
+                .indexed
+                .as_ref()
+                .and_then(|indexed| indexed.content(name).transpose())
+                .transpose()
+                .map_err(|_| shown())?,
+        };
+        let Some(bytes) = bytes else { return Ok(None) };
+        if !bytes.windows(OURS.len()).any(|part| part == OURS) {
+            return Ok(None);
+        }
+        let ledger = lockfile::parse(&bytes, &path).map_err(|_| shown())?;
+        if remote.is_some_and(|remote| ledger.require_remote(remote, &path).is_err()) {
+            return Ok(None);
+        }
+        let Some(stem) = name.strip_suffix(SUFFIX) else { return Ok(None) };
+        let manifest = format!("{stem}.toml");
+        let existing = self.existing(&manifest)?;
+        let has_manifest = existing.is_some();
+        let mut neighbour = Neighbour {
+            lockfile: shown(),
+            manifest: self.from_here(&manifest),
+            has_manifest,
+            is_near: is_in(folder_of(name), &self.folder) || is_in(&self.folder, folder_of(name)),
+            ..Neighbour::default()
+        };
+        self.add_entries(&mut neighbour, folder_of(name), ledger);
+        for asset_id in existing.into_iter().flatten() {
+            neighbour.kept.insert(asset_id);
+            neighbour.in_use.insert(asset_id);
+        }
+        Ok(Some(neighbour))
+    }
+
+    /// Returns the assets of a manifest's `[existing]`; `None` if there is no such manifest.
+    fn existing(&self, name: &str) -> Result<Option<Vec<AssetId>>, String> {
+        let unread = || self.from_here(name);
+        match own_file::read(&self.top().join(name), manifest::MAX_BYTES as u64) {
+            Ok(bytes) => match manifest::parse(&bytes, name) {
+                Ok(manifest) => Ok(Some(manifest.existing().into_values().collect())),
+                Err(_) => Err(unread()),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(_) => Err(unread()),
+        }
+    }
+
+    fn add_entries(&self, neighbour: &mut Neighbour, folder: &str, ledger: Ledger) {
+        for entry in ledger.entries.into_values() {
+            let assets = entry.history.assets();
+            let is_kept = |asset_id: &AssetId| !entry.retirements.contains_key(asset_id);
+            let kept: BTreeSet<AssetId> = assets.iter().copied().filter(is_kept).collect();
+            neighbour.in_use.extend(in_use(&entry).intersection(&kept));
+            neighbour.kept.extend(kept);
+            neighbour.assets.extend(assets.iter().copied());
+            if !neighbour.is_near {
+                continue;
+            }
+            let (creator, by_content) = (entry.identity.creator, entry.history.by_content(entry.identity.kind()));
+            let contents = by_content.into_iter().map(|(content, key)| ((content, creator), key.asset_id));
+            neighbour.contents.extend(contents);
+            if let Some(path) = self.in_project(&joined(folder, entry.identity.path.as_str())) {
+                neighbour.files.insert(path, NeighbourFile { creator, assets });
+            }
+        }
+    }
+
+    /// Returns the path of a file from this project's folder, if it is in there.
+    fn in_project(&self, path: &str) -> Option<ProjectPath> {
+        let inside = if self.folder.is_empty() { path } else { path.strip_prefix(&self.folder)?.strip_prefix('/')? };
+        ProjectPath::new(inside).ok()
+    }
+
+    /// Returns a path as it is from this project's folder, for messages.
+    fn from_here(&self, path: &str) -> String {
+        let mut folder = self.folder.as_str();
+        let mut up = String::new();
+        loop {
+            if is_in(path, folder) {
+                let below = if folder.is_empty() { path } else { path.get(folder.len() + 1..).unwrap_or(path) };
+                return format!("{up}{below}");
+            }
+            up.push_str("../");
+            folder = folder_of(folder);
+        }
+    }
+}
+
+/// The assets that the game is given for an entry.
+fn in_use(entry: &LockfileEntry) -> BTreeSet<AssetId> {
+    if entry.removed {
+        return BTreeSet::new();
+    }
+    match entry.identity.kind().asset_type.on_content_change() {
+        ContentChange::InPlace => entry.history.assets(),
+        ContentChange::NewAsset => entry.in_use().into_iter().collect(),
+    }
+}
+
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn joined(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// Whether a path is a folder or in it.
+fn is_in(path: &str, folder: &str) -> bool {
+    folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}

@@ -1,0 +1,238 @@
+//! Several manifests in one repository: they may use the same assets, and none takes anything from
+//! another or uploads its files again.
+
+use serde_json::Value;
+
+use super::support::{Project, Remote, animation, png, rbxmx};
+
+const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/**/*.png\"\n";
+const AT_ONCE: &str = "\n[policy]\nremoved = \"archive\"\nreplaced = \"archive\"\narchive_after = \"0d\"\n";
+const STAGE: [&str; 4] = ["sync", "--once", "--manifest", "stage.toml"];
+
+/// A synced project with two pictures, and a second manifest that shares them by a copied lockfile and
+/// archives what it no longer wants.
+fn shared() -> (Remote, Project) {
+    let remote = Remote::start();
+    let project = Project::new(MANIFEST).at(&remote.url());
+    for n in 1..=2 {
+        project.write(&format!("ui/{n}.png"), png(n));
+    }
+    project.sync();
+    std::fs::copy(project.file("assets.lock.toml"), project.file("stage.lock.toml")).unwrap();
+    project.write("stage.toml", format!("{MANIFEST}{AT_ONCE}"));
+    project.run(&STAGE).expect(0);
+    (remote, project)
+}
+
+fn leaves(project: &Project, name: &str) {
+    let without = MANIFEST.replace("*.png\"\n", &format!("*.png\"\nexclude = [\"{name}\"]\n"));
+    project.write("stage.toml", format!("{without}{AT_ONCE}"));
+}
+
+fn archived(remote: &Remote) -> Vec<u64> {
+    let archived = remote.assets().into_iter().filter(|one| one.asset.archived);
+    archived.map(|one| one.asset.id).collect()
+}
+
+fn id(project: &Project, manifest: &str, address: &str) -> u64 {
+    let rows = project.json(&["status", "--manifest", manifest]).1["assets"].as_array().unwrap().clone();
+    rows.iter().find(|row| row["address"] == address).unwrap()["asset_id"].as_u64().unwrap()
+}
+
+fn held(document: &Value) -> Vec<(&str, String)> {
+    let actions = document["actions"].as_array().unwrap().iter().filter(|action| action["action"] == "hold");
+    let told = |action: &Value| format!("{} / {}", action["reason"], action["hint"]);
+    actions.map(|action| (action["address"].as_str().unwrap(), told(action))).collect()
+}
+
+#[test]
+fn no_policy_archives_an_asset_that_another_manifest_has_in_use() {
+    let (remote, project) = shared();
+    leaves(&project, "ui/1.png");
+    for _ in 0..2 {
+        let ran = project.run(&STAGE).expect(0);
+        assert!(ran.stdout.contains("assets.toml uses it too (assets.lock.toml)"), "{}", ran.stdout);
+        assert!(archived(&remote).is_empty());
+    }
+    // A picture that stage alone changed.
+    project.write("ui/2.png", png(9));
+    project.run(&STAGE).expect(0);
+    assert_eq!((archived(&remote).len(), remote.assets().len()), (0, 3));
+    // Once nothing else uses it.
+    project.write("assets.toml", MANIFEST.replace("**/*", "2"));
+    project.run(&["forget", "--yes", "ui/1.png"]).expect(0);
+    project.run(&STAGE).expect(0);
+    assert_eq!(archived(&remote).len(), 1);
+}
+
+#[test]
+fn no_command_archives_an_asset_that_another_manifest_has_in_use() {
+    let (remote, project) = shared();
+    let archive = ["archive", "--yes", "ui/1.png", "--manifest", "stage.toml"];
+    let ran = project.run(&archive).expect(1);
+    assert!(ran.stderr.contains("assets.toml uses it too (assets.lock.toml)"), "{}", ran.stderr);
+    assert!(archived(&remote).is_empty());
+    // Its policy keeps the asset on Roblox, and a person may say otherwise.
+    project.write("assets.toml", MANIFEST.replace("**/*", "2"));
+    project.sync();
+    project.run(&archive).expect(0);
+    assert_eq!(archived(&remote).len(), 1);
+}
+
+/// Also one in another folder, whose lockfile is committed and not checked out, and an asset that
+/// another manifest only names.
+#[test]
+fn a_manifest_anywhere_in_the_repository_keeps_its_assets() {
+    let (remote, project) = shared();
+    let first = id(&project, "stage.toml", "ui/1.png");
+    project.git(&["init", "-q"]);
+    std::fs::create_dir_all(project.file("places/lobby")).unwrap();
+    std::fs::rename(project.file("assets.toml"), project.file("places/lobby/assets.toml")).unwrap();
+    std::fs::rename(project.file("assets.lock.toml"), project.file("places/lobby/assets.lock.toml")).unwrap();
+    project.git(&["add", "--all"]);
+    project.git(&["commit", "-q", "-m", "all"]);
+    project.remove("places/lobby/assets.lock.toml");
+    leaves(&project, "ui/1.png");
+    let ran = project.run(&STAGE).expect(0);
+    assert!(ran.stdout.contains("places/lobby/assets.toml uses it too"), "{}", ran.stdout);
+    // Now it has nothing but a name for it.
+    project.write("places/lobby/assets.toml", format!("[creator]\nuser_id = 1\n\n[existing]\nlogo = {first}\n"));
+    let text = project.git(&["show", "HEAD:places/lobby/assets.lock.toml"]);
+    let without = text.replace(&first.to_string(), "99");
+    project.write("places/lobby/assets.lock.toml", &without);
+    project.run(&STAGE).expect(0);
+    assert!(archived(&remote).is_empty());
+    // One that can't be read may have it.
+    project.write("places/lobby/assets.toml", MANIFEST);
+    project.write("places/lobby/assets.lock.toml", format!("{text}<<<<<<< ours\n"));
+    let ran = project.run(&STAGE).expect(0);
+    assert!(ran.stdout.contains("places/lobby/assets.lock.toml can't be read"), "{}", ran.stdout);
+    assert!(archived(&remote).is_empty());
+    project.write("places/lobby/assets.lock.toml", &without);
+    project.run(&STAGE).expect(0);
+    assert_eq!(archived(&remote), [first]);
+}
+
+#[test]
+fn a_changed_model_says_that_another_manifest_uses_it() {
+    let remote = Remote::start();
+    let manifest = "[creator]\nuser_id = 1\n\n[assets.gate]\npath = \"gate.rbxmx\"\n";
+    let project = Project::new(manifest).at(&remote.url());
+    project.write("gate.rbxmx", rbxmx("one"));
+    project.sync();
+    std::fs::copy(project.file("assets.lock.toml"), project.file("stage.lock.toml")).unwrap();
+    project.write("stage.toml", manifest);
+    project.write("gate.rbxmx", rbxmx("two"));
+    let ran = project.run(&["plan", "--manifest", "stage.toml"]).expect(0);
+    assert!(ran.stdout.contains("changes elsewhere too: assets.toml uses it too"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_manifest_in_a_folder_below_or_above_another_uploads_none_of_its_files_unasked() {
+    let remote = Remote::start();
+    let project = Project::new(&MANIFEST.replace("ui/", "")).at(&remote.url());
+    project.git(&["init", "-q"]);
+    for (n, name) in (1..).zip(["places/lobby/ui/a.png", "places/lobby/ui/b.png", "ui/c.png"]) {
+        project.write(name, png(n));
+    }
+    project.sync();
+    project.write("places/lobby/assets.toml", MANIFEST);
+    let lobby = ["sync", "--once", "--manifest", "places/lobby/assets.toml"];
+    let (code, document) = project.json(&lobby);
+    let told = held(&document);
+    assert_eq!((code, told.len()), (1, 2), "{document:#}");
+    for word in
+        ["../../assets.lock.toml (of ../../assets.toml) has the same files", "`exclude`", "--accept-new-lockfile"]
+    {
+        assert!(told[0].1.contains(word), "{word}: {told:?}");
+    }
+    assert_eq!(remote.assets().len(), 3);
+    project.run(&[&lobby[..], &["--accept-new-lockfile"]].concat()).expect(0);
+    // The other way round, and asked about once.
+    project.remove("assets.lock.toml");
+    project.remove(".git/macadam/assets.toml.db");
+    let (code, document) = project.json(&["sync", "--once"]);
+    assert_eq!((code, held(&document).len()), (1, 3), "{document:#}");
+    assert_eq!(remote.assets().len(), 5);
+}
+
+#[test]
+fn a_manifest_that_moved_without_its_lockfile_uploads_nothing_again() {
+    let remote = Remote::start();
+    let project = Project::new(MANIFEST).at(&remote.url());
+    project.git(&["init", "-q"]);
+    project.write("ui/a.png", png(1));
+    project.sync();
+    project.git(&["add", "--all"]);
+    project.git(&["commit", "-q", "-m", "all"]);
+    std::fs::create_dir(project.file("game")).unwrap();
+    project.git(&["mv", "assets.toml", "ui", "game/"]);
+    let game = ["sync", "--once", "--manifest", "game/assets.toml"];
+    let (code, document) = project.json(&game);
+    let told = held(&document);
+    assert_eq!((code, told.len()), (1, 1), "{document:#}");
+    assert!(told[0].1.contains("git mv ../assets.lock.toml assets.lock.toml"), "{told:?}");
+    project.git(&["mv", "assets.lock.toml", "game/"]);
+    project.run(&game).expect(0);
+    assert_eq!(remote.assets().len(), 1);
+}
+
+/// Two manifests of ten files that have one in common: only that one waits for an answer.
+#[test]
+fn a_file_that_two_manifests_share_holds_none_of_the_others() {
+    let remote = Remote::start();
+    let manifest = |name: &str| format!("{}\n[globs.logo]\npath = \"logo/*.rbxmx\"\n", MANIFEST.replace("ui", name));
+    let project = Project::new(&manifest("lobby")).at(&remote.url());
+    project.write("logo/logo.rbxmx", animation("one"));
+    for n in 1..=3 {
+        project.write(&format!("lobby/{n}.png"), png(n));
+        project.write(&format!("arena/{n}.png"), png(10 + n));
+        project.write(&format!("hall/{n}.png"), png(20 + n));
+    }
+    project.sync();
+    project.write("arena.toml", manifest("arena"));
+    let arena = ["sync", "--once", "--manifest", "arena.toml"];
+    // As long as nobody decides.
+    for _ in 0..2 {
+        let (code, document) = project.json(&arena);
+        let told = held(&document);
+        assert_eq!((code, told.len(), told[0].0), (1, 1, "logo/logo.rbxmx"), "{document:#}");
+        assert!(told[0].1.contains("assets.toml has asset"), "{told:?}");
+        assert_eq!(remote.assets().len(), 7);
+    }
+    let id = |manifest: &str| id(&project, manifest, "logo/logo.rbxmx");
+    // The command of the hint shares it.
+    let logo = id("assets.toml").to_string();
+    let import = ["import", "logo/logo.rbxmx", &logo, "--content-matches", "--manifest", "arena.toml"];
+    project.run(&import).expect(0);
+    project.run(&arena).expect(0);
+    assert_eq!((id("arena.toml"), remote.assets().len()), (id("assets.toml"), 7));
+    // The other one makes it two environments.
+    project.write("hall.toml", manifest("hall"));
+    let hall = ["sync", "--once", "--manifest", "hall.toml"];
+    project.run(&[&hall[..], &["--accept-new-lockfile"]].concat()).expect(0);
+    assert_ne!(id("hall.toml"), id("assets.toml"));
+    assert_eq!(remote.assets().len(), 11);
+    project.run(&hall).expect(0);
+}
+
+/// A copied lockfile brings the files of the other manifest along, which are not missing here.
+#[test]
+fn a_copied_lockfile_holds_nothing_of_what_only_the_other_manifest_wants() {
+    let remote = Remote::start();
+    let project = Project::new(MANIFEST).at(&remote.url());
+    project.git(&["init", "-q"]);
+    for n in 1..=3 {
+        project.write(&format!("ui/{n}.png"), png(n));
+    }
+    project.sync();
+    project.write("stage.toml", format!("{}{AT_ONCE}", MANIFEST.replace("**/*", "[12]")));
+    std::fs::copy(project.file("assets.lock.toml"), project.file("stage.lock.toml")).unwrap();
+    project.git(&["add", "--all"]);
+    project.git(&["commit", "-q", "-m", "all"]);
+    for _ in 0..2 {
+        let ran = project.run(&STAGE).expect(0);
+        assert!(!ran.stdout.contains("missing here"), "{}", ran.stdout);
+    }
+    assert_eq!((archived(&remote).len(), remote.assets().len()), (0, 3));
+}
