@@ -184,7 +184,8 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
         let (asked, stored) = known;
         if let MetadataSubject::Known { asked: Some(_), .. } = target
             && comparison.changed.is_empty()
-            && (comparison.fields != asked || looked)
+            // A name that stays was recorded above, and with it that somebody looked.
+            && (comparison.fields != asked || looked && !name_refused)
         {
             let fields = comparison.fields;
             plan.marks.push(Change::SetMetadata { address: (*address).clone(), fields, stored });
