@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use super::args::Global;
-use super::{credential, target};
+use super::credential;
 use crate::cloud::base::BaseUrl;
 use crate::engine::workspace::project::Project;
 use crate::model::proposed::RepeatedOptions;
@@ -61,7 +61,7 @@ fn project_folder(named: Option<&Path>) -> Option<PathBuf> {
         let folder = manifest.parent()?;
         return folder.components().any(|part| part != Component::CurDir).then(|| folder.to_owned());
     }
-    let here = target::here().ok()?;
+    let here = std::env::current_dir().ok()?;
     let root = Project::find_files(None, &here).ok()?.root;
     let below = here.strip_prefix(&root).ok()?.components().count();
     (below > 0).then(|| std::iter::repeat_n("..", below).collect())

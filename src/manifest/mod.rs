@@ -16,6 +16,7 @@ mod edit;
 mod entry;
 mod lines;
 mod links;
+mod named_files;
 mod notification;
 mod outputs;
 mod owner;
@@ -190,7 +191,7 @@ impl Manifest {
 
     /// The addresses that pins, icons and previews name and that only a file of a glob can have.
     pub(crate) fn named_files(&self) -> BTreeSet<&Address> {
-        references::named_files(&self.document)
+        named_files::of(&self.document)
     }
 
     /// The lines of its entries.

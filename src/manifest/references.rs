@@ -1,15 +1,12 @@
 //! Icons and previews that are addresses: each leads to an Image, and none in a circle.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::address_index::{Absent, AddressBook, AddressUse};
 use super::asset::AssetKeys;
 use super::diagnostic::{ErrorSink, ManifestError, shown};
-use super::document::ManifestDocument;
 use super::entry::article;
-use super::paths::normalized;
-use super::pattern;
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
 use crate::model::desired::{Stray, StrayPlace};
@@ -58,20 +55,9 @@ fn edges(keys: &AssetKeys) -> impl Iterator<Item = Edge<'_>> {
     icon.chain(previews)
 }
 
-/// See [`Manifest::named_files`](super::Manifest::named_files).
-pub(super) fn named_files(document: &ManifestDocument) -> BTreeSet<&Address> {
-    let ManifestDocument { assets, globs, existing, pins, .. } = document;
-    let named = assets.iter().flat_map(|entry| edges(&entry.keys)).map(|edge| edge.to).chain(pins.keys());
-    let named: BTreeSet<&Address> = named.filter(|address| !existing.contains_key(*address)).collect();
-    // A set that can't be built is told where the walk builds it.
-    let set = pattern::set(globs.iter().map(|glob| glob.pattern.get_ref().as_str()));
-    let Some(set) = set.ok().filter(|_| !named.is_empty()) else { return BTreeSet::new() };
-    let own: BTreeSet<&Address> = assets.iter().map(|entry| &entry.address).collect();
-    let paths: BTreeSet<String> = assets.iter().map(|entry| normalized(entry.path.get_ref())).collect();
-    let is_of_glob = |address: &Address| {
-        !own.contains(address) && !paths.contains(address.as_str()) && set.is_match(address.as_str())
-    };
-    named.into_iter().filter(|address| is_of_glob(address)).collect()
+/// The addresses of icons and previews.
+pub(super) fn named(keys: &AssetKeys) -> impl Iterator<Item = &Address> {
+    edges(keys).map(|edge| edge.to)
 }
 
 /// Whether there is an icon or a preview that is an address.

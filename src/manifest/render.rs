@@ -14,7 +14,7 @@ use super::read::CREDENTIAL_WORDS;
 use crate::model::steps::step;
 
 /// The diagnostics as text, sorted by place, with a line break at the end of each. `source` is the
-/// manifest that was parsed; where that is no UTF-8, its lossy form will do. A line of the manifest
+/// manifest that was parsed; where that isn't UTF-8, its lossy form will do. A line of the manifest
 /// that is wider than the terminal, of so many columns, is cut around the mistake.
 pub fn render(diagnostics: &[Diagnostic], source: &str, color: bool, columns: Option<usize>) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
