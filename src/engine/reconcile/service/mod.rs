@@ -459,19 +459,6 @@ impl Service<'_> {
         Ok(())
     }
 
-    fn hinted(&mut self, hints: Vec<crate::files::Hint>) {
-        let wake = self.file_monitor.take(hints);
-        self.needs.scan |= wake.scan;
-        self.needs.lockfile_hint |= wake.lockfile;
-        if wake.overflow {
-            self.observability.metrics.overflow();
-        }
-        if let Some(reason) = wake.rescan {
-            self.observability.metrics.rescan(reason);
-            self.needs.all = true;
-        }
-    }
-
     fn health(&self) -> observability::LoopStatus {
         let mut degraded = Vec::new();
         degraded.extend(self.refused.as_ref().map(|_| "the key was refused".to_owned()));

@@ -12,6 +12,20 @@ use crate::model::shown::with_causes;
 use crate::platform::clock;
 
 impl Service<'_> {
+    /// Takes in what the file system said.
+    pub(super) fn hinted(&mut self, hints: Vec<crate::files::Hint>) {
+        let wake = self.file_monitor.take(hints);
+        self.needs.scan |= wake.scan;
+        self.needs.lockfile_hint |= wake.lockfile;
+        if wake.overflow {
+            self.observability.metrics.overflow();
+        }
+        if let Some(reason) = wake.rescan {
+            self.observability.metrics.rescan(reason);
+            self.needs.all = true;
+        }
+    }
+
     /// Reads the lockfile, and begins to scan manifest and files.
     pub(super) async fn scan(&mut self) -> Result<(), ServiceError> {
         let in_progress = self.file_monitor.in_progress(self.needs.all);
