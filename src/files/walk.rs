@@ -569,7 +569,7 @@ mod tests {
             &folder,
             &[glob("{a", &[]), glob("*.png", &["[b.png"]), glob("b*", &[])],
             &[("b.png", &[2])],
-            &["no pattern", "no pattern"],
+            &["isn't a pattern", "isn't a pattern"],
         );
     }
 

@@ -122,7 +122,7 @@ pub enum FileProblemKind {
     Content,
     /// It doesn't suit the entry of the manifest.
     Unsuitable,
-    /// A glob is no pattern.
+    /// A glob isn't a pattern.
     BadGlob,
 }
 

@@ -171,7 +171,7 @@ fn a_manifest_that_moved_without_its_lockfile_uploads_nothing_again() {
     let (code, document) = project.json(&game);
     let told = held(&document);
     assert_eq!((code, told.len()), (1, 1), "{document:#}");
-    assert!(told[0].1.contains("git mv ../assets.lock.toml assets.lock.toml"), "{told:?}");
+    assert!(told[0].1.contains("`git -C game mv ../assets.lock.toml assets.lock.toml`"), "{told:?}");
     project.git(&["mv", "assets.lock.toml", "game/"]);
     project.run(&game).expect(0);
     assert_eq!(remote.assets().len(), 1);

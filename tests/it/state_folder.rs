@@ -82,9 +82,9 @@ fn git_clean_leaves_the_state_and_nothing_of_ours_is_in_the_work_tree() {
 fn each_work_tree_and_each_manifest_has_a_state_of_its_own() {
     let remote = Remote::start();
     let project = checkout(&remote);
-    for folder in ["game", "game/assets.toml.db", "emulator"] {
+    for (seed, folder) in (3..).zip(["game", "game/assets.toml.db", "emulator"]) {
         project.write(&format!("{folder}/assets.toml"), GLOBS);
-        project.write(&format!("{folder}/ui/c.png"), png(3));
+        project.write(&format!("{folder}/ui/c.png"), png(seed));
     }
     project.write("game/other.toml", GLOBS);
     git(project.path(), &["add", "--all"]);

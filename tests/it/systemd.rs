@@ -87,10 +87,11 @@ fn each_unit_of_the_folder_is_looked_at() {
 #[test]
 fn the_services_are_confined_alike() {
     let [service, once, pull] = SERVICES.map(text);
-    // From this line on, they are one text but for what is installed.
+    // From this line on, they are one text but for comments and what is installed.
     let confinement = |text: &str| {
         let from = text.find("# --- What it may touch").unwrap();
-        text[from..].split("\n[Install]").next().unwrap().trim_end().to_owned()
+        let text = text[from..].split("\n[Install]").next().unwrap();
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(confinement(&service), confinement(&once));
     assert_eq!(confinement(&service), confinement(&pull));

@@ -98,7 +98,7 @@ fn the_size_of_a_picture_is_read() {
     check_problem("a.bmp", &bmp(-1, 5), "no pixels");
     check_problem("a.jpg", &jpeg(0, 5), "no pixels");
     check_problem("a.jpg", b"\xff\xd8\xff\xd9", "no frame header");
-    check_problem("a.tga", &[7; 40], "no TGA");
+    check_problem("a.tga", &[7; 40], "a TGA");
     let png = blank_png(64, 64);
     check_problem("a.png", &png[..png.len() - 5], "ends too early");
     let tga = tga(64, 64);
@@ -132,7 +132,7 @@ fn broken_sounds_are_problems() {
     check_problem("a.ogg", &theora(), "Ogg video");
     check_problem("a.mp3", b"ID3\x04\0\0\0\0\0\x05\0\0\0\0\0nothing here", "no MP3 frames");
     check_problem("a.mp3", b"ID3\x04\0\0\x7f\x7f\x7f\x7f", "ends too early");
-    check_problem("a.flac", b"ID3\x04\0\0\0\0\0\0nope", "no FLAC");
+    check_problem("a.flac", b"ID3\x04\0\0\0\0\0\0nope", "a FLAC");
     check_problem("a.wav", b"RIFF\0\0\0\0WAVE", "no sound");
     let wav = wav(8000, &[0; 100]);
     check_problem("a.wav", &wav[..100], "ends too early");
@@ -226,11 +226,11 @@ fn broken_models_are_problems() {
     let mut garbled = model.clone();
     garbled[32 + 16..32 + 24].fill(0xff);
     check_problem("a.rbxm", &garbled, "decompressed");
-    check_problem("a.rbxmx", b"<svg></svg>", "no Roblox model");
-    check_problem("a.rbxmx", b"<other></other>", "no Roblox model");
+    check_problem("a.rbxmx", b"<svg></svg>", "a Roblox model");
+    check_problem("a.rbxmx", b"<other></other>", "a Roblox model");
     check_problem("a.rbxmx", b"<roblox><Item></roblox>", "damaged");
     check_problem("a.rbxmx", b"<roblox><Item>", "ends too early");
-    check_problem("a.rbxmx", b"<!-- nothing -->", "no XML");
+    check_problem("a.rbxmx", b"<!-- nothing -->", "isn't XML");
 }
 
 #[test]

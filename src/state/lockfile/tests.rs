@@ -525,7 +525,7 @@ fn an_invalid_lockfile_is_never_an_empty_one() {
     check(b"version = 1\n# end of lockfile\n", "missing field `remote`", 1);
     check(b"version = 0\nremote = \"r\"\n# end of lockfile\n", "there is no version 0", 1);
     check(b"\nversion = 2\nanything = []\n# end of lockfile\n", "written by a newer Macadam (version 2", 2);
-    check(b"version = 1\nremote = \"\xff\"\n# end of lockfile\n", "no UTF-8", 2);
+    check(b"version = 1\nremote = \"\xff\"\n# end of lockfile\n", "UTF-8", 2);
     let ledger = parse_text("\u{feff}version = 1\r\nremote = \"r\"\r\n\r\n# end of lockfile\r\n").unwrap();
     assert_eq!(ledger, Ledger::new("r".to_owned()));
     let error = ledger.require_remote(REMOTE, Path::new("a")).unwrap_err();

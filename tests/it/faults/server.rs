@@ -131,12 +131,12 @@ fn both_profiles_and_unknown_fields_and_values_are_understood() {
 fn version_pages_that_lead_in_a_circle_end_with_an_error() {
     let trial = Trial::new();
     trial.project.sync();
-    let number = sword(&trial).id;
-    let asset_id = AssetId::new(number).unwrap();
+    let sword = sword(&trial).id;
+    let asset_id = AssetId::new(sword).unwrap();
     // More versions than a page has.
     (0..60).for_each(|number| {
         let edit = ForeignEdit { content_hash: Some(format!("{number:064x}")), ..ForeignEdit::default() };
-        trial.remote.control().edit(number, &edit).unwrap();
+        trial.remote.control().edit(sword, &edit).unwrap();
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let base = trial.remote.url().parse().unwrap();
