@@ -21,7 +21,7 @@ impl Client {
             self.read(call, |body| read_operation(body, operation, about).ok_or(Unexpected::Unreadable)).await;
         reply.result = match reply.result {
             Ok(OperationState::Failed(failure)) => Ok(OperationState::Failed(self.fit_operation(failure))),
-            Err(failure) => absence(&failure).map_or(Err(failure), Ok),
+            Err(failure) => absence(&failure).ok_or(failure),
             result => result,
         };
         reply

@@ -96,7 +96,7 @@ impl<'a> Places<'a> {
     /// Returns the path of the file that can't be read, as a message names it.
     fn read(&self, name: &str, remote: Option<&str>) -> Result<Option<Neighbour>, String> {
         let path = self.top().join(name);
-        let shown = || self.from_here(name);
+        let shown = || self.shown_here(name);
         let bytes = match lockfile::read(&path).map_err(|_| shown())? {
             Some(bytes) => Some(bytes),
             // A sparse checkout leaves it out, or somebody removed it, which isn't committed yet.
@@ -121,7 +121,7 @@ impl<'a> Places<'a> {
         let has_manifest = existing.is_some();
         let mut neighbour = Neighbour {
             lockfile: shown(),
-            manifest: self.from_here(&manifest),
+            manifest: self.shown_here(&manifest),
             has_manifest,
             is_near: is_in(folder_of(name), &self.folder) || is_in(&self.folder, folder_of(name)),
             ..Neighbour::default()
@@ -136,7 +136,7 @@ impl<'a> Places<'a> {
 
     /// Returns the assets of a manifest's `[existing]`; `None` if there is no such manifest.
     fn existing(&self, name: &str) -> Result<Option<Vec<AssetId>>, String> {
-        let unread = || self.from_here(name);
+        let unread = || self.shown_here(name);
         match own_file::read(&self.top().join(name), manifest::MAX_BYTES as u64) {
             Ok(bytes) => match manifest::parse(&bytes, name) {
                 Ok(manifest) => Ok(Some(manifest.existing().into_values().collect())),
@@ -174,7 +174,7 @@ impl<'a> Places<'a> {
     }
 
     /// Returns a path as it is from this project's folder, for messages.
-    fn from_here(&self, path: &str) -> String {
+    fn shown_here(&self, path: &str) -> String {
         let mut folder = self.folder.as_str();
         let mut up = String::new();
         loop {
