@@ -262,7 +262,7 @@ fn a_clone_without_the_assets_files_says_what_is_missing() {
 }
 
 /// Its globs found nothing, since brackets and braces mean choices.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn init_lists_folders_with_brackets_and_braces() {
     let project = empty();
