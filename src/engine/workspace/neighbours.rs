@@ -8,6 +8,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use memchr::memmem;
+
 use super::git::tracked::{self, IndexedLockfiles};
 use super::project::Project;
 use super::state_folder;
@@ -108,7 +110,7 @@ impl<'a> Places<'a> {
                 .map_err(|_| shown())?,
         };
         let Some(bytes) = bytes else { return Ok(None) };
-        if !bytes.windows(OURS.len()).any(|part| part == OURS) {
+        if memmem::find(&bytes, OURS).is_none() {
             return Ok(None);
         }
         let ledger = lockfile::parse(&bytes, &path).map_err(|_| shown())?;
