@@ -16,7 +16,7 @@ use super::path::ProjectPath;
 pub struct Neighbours {
     /// Those with a lockfile of the same server, by their lockfiles' paths.
     pub manifests: Vec<Neighbour>,
-    /// The lockfiles and manifests that can't be read: nobody knows what they have.
+    /// The lockfiles and manifests that can't be read, and may have any asset.
     pub unread: Vec<String>,
 }
 
@@ -87,7 +87,7 @@ pub enum OtherUse {
         /// Its path.
         lockfile: String,
     },
-    /// This file can't be read, so nobody knows.
+    /// This file can't be read, so another manifest may have it.
     Unread {
         /// Its path.
         file: String,

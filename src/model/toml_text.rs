@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-/// A text as a basic string: in quotes, with control characters as `\uXXXX`.
+/// A text as a basic string: in quotes, with control characters as `\u0007`.
 pub(crate) struct TomlText<'a>(pub &'a str);
 
 impl fmt::Display for TomlText<'_> {

@@ -195,7 +195,7 @@ pub(crate) fn suspect(address: &Address, attempt: &Attempt) -> Option<Change> {
     Some(Change::AddPossibleDuplicate { address: address.clone(), upload, duplicate })
 }
 
-/// Closes an upload that may have arrived, and whose asset nobody knows.
+/// Closes an upload that may have arrived, and whose asset ID is unknown.
 fn abandon(plan: &mut Plan, inputs: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt, event: EventKind) {
     if attempt.phase == Phase::HandedOver {
         plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Doubt });

@@ -73,7 +73,7 @@ pub(super) fn note_changes(plan: &mut Plan, desired: &Desired) {
     plan.notes.extend(notes);
 }
 
-/// Whether an asset is in use by another manifest, and what this one does with it is nobody's loss.
+/// Whether other manifests keep all of these assets, so that none is lost with this one's entry.
 pub(super) fn is_used(desired: &Desired, assets: &BTreeSet<AssetId>) -> bool {
     !assets.is_empty() && assets.iter().all(|id| desired.neighbours.manifests.iter().any(|one| one.kept.contains(id)))
 }
