@@ -90,11 +90,10 @@ pub(crate) fn with_ending(path: &Path, ending: &str) -> PathBuf {
 /// Missing folders stay as they are written.
 pub(crate) fn named(path: &Path) -> PathBuf {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return path.to_owned() };
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     for existing in folder.ancestors() {
-        let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
-        if let Ok(real) = resolved(existing) {
-            let missing = folder.strip_prefix(existing).unwrap_or(Path::new(""));
+        // A relative path begins at the working folder.
+        let at = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+        if let (Ok(real), Ok(missing)) = (resolved(at), folder.strip_prefix(existing)) {
             return real.join(missing).join(name);
         }
     }
@@ -388,7 +387,9 @@ mod tests {
         assert_eq!(path, real.join("in/a"));
         assert_eq!(read(&path, 9).unwrap(), b"a");
         assert_eq!(named(&real.join("link/new/x")), real.join("in/new/x"));
-        assert_eq!(named(Path::new("x")), std::env::current_dir().unwrap().join("x"));
+        for relative in ["x", "new/x", "new/er/x"] {
+            assert_eq!(named(Path::new(relative)), std::env::current_dir().unwrap().join(relative));
+        }
     }
 
     #[test]

@@ -51,8 +51,10 @@ fn recreate_refuses_unknown_addresses_and_a_table_that_can_not_be_written_before
     let before = (remote.assets().len(), project.read("assets.lock.toml"));
     let (message, hint) = refused(&project, &["recreate", "--creator", "ui/other.png", "swrod"], 1);
     assert!(message.contains("`swrod`") && hint.contains("`sword`"), "{message} {hint}");
-    let (message, hint) = refused(&project, &["recreate", "--creator", "--yes", "--table", "assets.toml/ids.csv"], 3);
-    assert!(message.contains("ids.csv") && hint.contains("--table"), "{message} {hint}");
+    for table in ["nowhere/ids.csv", "assets.toml/ids.csv"] {
+        let (message, hint) = refused(&project, &["recreate", "--creator", "--yes", "--table", table], 3);
+        assert!(message.contains("ids.csv") && hint.contains("--table"), "{message} {hint}");
+    }
     assert_eq!((remote.assets().len(), project.read("assets.lock.toml")), before, "nothing was done");
     project.run(&["recreate", "--creator", "--yes", "--table", "ids.csv"]).expect(0);
     assert_eq!(project.read("ids.csv").lines().count(), 5);
