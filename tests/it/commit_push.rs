@@ -107,7 +107,9 @@ impl Clone {
     pub fn run(&self, changed: &[&str], succeeds: bool) -> String {
         let output = self.script(changed).output().unwrap();
         assert_eq!(output.status.success(), succeeds, "{}", said(&output));
-        assert!(!self.path.join(".git/rebase-merge").exists() && !self.path.join(".git/index.lock").exists());
+        for left in ["rebase-merge", "index.lock", "macadam-commit-push.lock"] {
+            assert!(!self.path.join(".git").join(left).exists(), "{left}");
+        }
         said(&output)
     }
 

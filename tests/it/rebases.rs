@@ -16,8 +16,10 @@ fn take_back(clone: &Clone) {
 
 #[test]
 fn commits_that_somebody_took_off_the_branch_are_not_published_again() {
-    // The box may have heard of it, and the branch may have something else by now.
-    for (has_heard, has_more) in [(false, false), (false, true), (true, false), (true, true)] {
+    // The box may have heard of it, the branch may have something else by now, and a variable may name the branch.
+    let cases = [(false, false, ""), (false, true, ""), (true, false, ""), (true, true, "")];
+    let named = [(false, false, "main"), (true, true, "main")];
+    for (has_heard, has_more, branch) in cases.into_iter().chain(named) {
         let hub = Hub::new();
         let (a, b) = (hub.clone("a"), hub.clone("b"));
         b.commit_and_push("secret.txt", "hunter2\n");
@@ -31,14 +33,49 @@ fn commits_that_somebody_took_off_the_branch_are_not_published_again() {
         }
         a.write("game/assets.lock.toml", "one = 1\ntwo = 2\n");
         a.write("note.txt", "local\n");
-        let told = a.run(LOCKFILE, true);
+        let told = said(&a.script(LOCKFILE).env("MACADAM_BRANCH", branch).output().unwrap());
         assert!(told.contains("somebody took commits off origin/main") && told.contains("secret.txt"), "{told}");
         let expected = if has_more { &["assets: sync", "good.txt", "first"][..] } else { &["assets: sync", "first"] };
-        assert_eq!(hub.log(), expected, "heard {has_heard}, more {has_more}");
+        assert_eq!(hub.log(), expected, "heard {has_heard}, more {has_more}, branch {branch}");
         assert_eq!(hub.show("game/assets.lock.toml"), "one = 1\ntwo = 2\n");
         assert!(!a.path.join("secret.txt").exists());
         assert_eq!(a.read("note.txt"), "local\n");
     }
+}
+
+/// Somebody pushes in the moment before the push, and another script in this checkout hears of it.
+#[cfg(unix)]
+#[test]
+fn a_push_that_only_another_script_heard_of_stays() {
+    let hub = Hub::new();
+    let (a, b) = (hub.clone("a"), hub.clone("b"));
+    b.write("other.txt", "from b\n");
+    b.git(&["add", "--all"]);
+    b.git(&["commit", "-q", "-m", "other"]);
+    let (path, folder) = (std::env::var("PATH").unwrap(), hub.folder.path());
+    // The last question before the push is whether it would lose a commit.
+    let git = format!(
+        "#!/bin/sh
+        PATH='{path}'
+        git \"$@\" || exit
+        [ \"$1\" = merge-base ] && [ \"$4\" = \"$(git rev-parse HEAD)\" ] && [ ! -e '{0}/pushed' ] || exit 0
+        touch '{0}/pushed'
+        git -C '{0}/b' push -q && git fetch -q || exit
+        for ref in $(git for-each-ref --format='%(refname)' refs/macadam refs/worktree); do
+            git update-ref $ref refs/remotes/origin/main
+        done
+        ",
+        folder.display()
+    );
+    let program = folder.join("bin/git");
+    std::fs::create_dir(folder.join("bin")).unwrap();
+    std::fs::write(&program, git).unwrap();
+    system::make_executable(&program);
+    a.write("game/assets.lock.toml", "one = 1\ntwo = 2\n");
+    let path = format!("{}:{path}", folder.join("bin").display());
+    let pushed = a.script(LOCKFILE).env("PATH", path).output().unwrap();
+    assert!(pushed.status.success() && folder.join("pushed").exists(), "{}", said(&pushed));
+    assert_eq!(hub.log(), ["assets: sync", "other", "first"]);
 }
 
 #[test]
@@ -175,6 +212,45 @@ fn a_signal_in_the_middle_of_a_rebase_leaves_the_checkout_as_it_was() {
     a.git(&["rebase", "--abort"]);
     a.run(LOCKFILE, true);
     assert_eq!((a.read("note.txt"), hub.log().len()), ("local\n".to_owned(), 3));
+}
+
+/// Two services share the checkout.
+#[cfg(unix)]
+#[test]
+fn a_script_waits_for_the_rebase_of_another_one() {
+    use std::process::Stdio;
+    use std::time::Duration;
+
+    let hub = Hub::new();
+    let (a, b) = (hub.clone("a"), hub.clone("b"));
+    b.commit_and_push("other.txt", "from b\n");
+    a.write("game/assets.lock.toml", "one = 1\ntwo = 2\n");
+    a.write("game/dev.lock.toml", "three = 3\n");
+    let hook = a.path.join(".git/hooks/post-checkout");
+    std::fs::write(&hook, "#!/bin/sh\ntouch .git/begun\nuntil [ -e .git/go ]; do sleep 0.1; done\n").unwrap();
+    system::make_executable(&hook);
+    let start =
+        |mut script: std::process::Command| script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let wait = || std::thread::sleep(Duration::from_millis(20));
+    let first = start(a.script(LOCKFILE));
+    while !a.path.join(".git/begun").exists() {
+        wait();
+    }
+    let mut second = a.script(&["dev.lock.toml"]);
+    let trace = hub.folder.path().join("trace");
+    second.env("MACADAM_LOCKFILE", a.path.join("game/dev.lock.toml")).env("GIT_TRACE", &trace);
+    let mut second = start(second);
+    // Once it has asked where the lock is.
+    while !std::fs::read_to_string(&trace).is_ok_and(|trace| trace.contains("--git-common-dir")) {
+        assert!(second.try_wait().unwrap().is_none(), "{}", said(&second.wait_with_output().unwrap()));
+        wait();
+    }
+    a.write(".git/go", "");
+    for script in [first, second] {
+        let output = script.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    assert_eq!(hub.log(), ["assets: sync", "assets: sync", "other.txt", "first"]);
 }
 
 /// Git has put the edit aside then, and not yet written down what it rebases.
