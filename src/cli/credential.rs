@@ -20,7 +20,7 @@ use crate::platform::plain_file;
 const CREDENTIAL_NAME: &str = "roblox-api-key";
 
 /// What is wrong with a `.env` that holds a key, and that git neither tracks nor ignores.
-const NOT_IGNORED: &str = "git doesn't ignore .env, which holds the API key, and the next `git add .` takes it";
+const NOT_IGNORED: &str = "git doesn't ignore .env, which holds the API key, and the next commit of all files takes it";
 
 /// The remedy. Windows has no such command that each of its shells takes: PowerShell's `>>` writes
 /// UTF-16, which git doesn't read.
@@ -42,10 +42,26 @@ pub(super) fn exposed_env_file(project: &Project) -> Option<(&'static str, &'sta
     (has_key && tracking(&path) == Ok(Some(Tracking::Untracked))).then(|| (NOT_IGNORED, how_to_ignore(&project.root)))
 }
 
+/// Whether no `git add .` takes a new `.env` in the folder `root`, now or once there is a
+/// repository.
+pub(super) fn stays_out_of_git(root: &Path) -> bool {
+    match tracking(&root.join(ENV_FILE)) {
+        Ok(Some(tracking)) => tracking != Tracking::Untracked,
+        Ok(None) | Err(_) => {
+            let ignored = ignore_file(root);
+            String::from_utf8_lossy(&ignored).lines().any(|line| matches!(line.trim_end(), ".env" | "/.env"))
+        }
+    }
+}
+
 /// Returns what keeps `.env` in the folder `root` out of git.
 pub(super) fn how_to_ignore(root: &Path) -> &'static str {
-    let bytes = plain_file::read(&root.join(".gitignore"), MAX_IGNORE_BYTES).unwrap_or_default();
-    if bytes.contains(&0) { SAVE_AS_UTF_8 } else { IGNORE_IT }
+    if ignore_file(root).contains(&0) { SAVE_AS_UTF_8 } else { IGNORE_IT }
+}
+
+/// The content of the .gitignore in the folder `root`; empty if there is none.
+fn ignore_file(root: &Path) -> Vec<u8> {
+    plain_file::read(&root.join(".gitignore"), MAX_IGNORE_BYTES).unwrap_or_default()
 }
 
 /// The file of the systemd credential, if there is one.

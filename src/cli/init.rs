@@ -161,7 +161,7 @@ pub(super) fn run(
         output.line(format!("{} {told}", paint(TextStyle::Good, "OK:")));
         return Ok(Exit::Success);
     }
-    if tracking(&env_file) == Ok(Some(Tracking::Untracked)) {
+    if !credential::stays_out_of_git(&root) {
         output.line("");
         output.line(format!(
             "Before you write your API key into .env, keep that file out of git: {}.",
@@ -178,7 +178,7 @@ pub(super) fn run(
         output.line("");
         output.line(match in_git {
             true => "Run this once in each clone, so that git can merge the lockfile:",
-            false => "After `git init`, and once in each clone, so that git can merge the lockfile:",
+            false => "Once it is a git repository, and once in each clone, so that git can merge the lockfile:",
         });
         output.to_copy(format!("  {}", driver::SET_UP));
     }

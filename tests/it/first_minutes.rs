@@ -82,6 +82,23 @@ fn init_prints_the_lines_that_gitattributes_lacks() {
     assert_eq!(project.read(".gitattributes"), before);
 }
 
+/// The steps that follow end with `git add .`.
+#[test]
+fn init_says_before_its_steps_that_a_gitignore_of_another_tool_lets_the_key_into_git() {
+    for (ignored, is_told) in [("/*.rbxlx\n", true), ("/*.rbxlx\n.env\n", false)] {
+        for has_git in [false, true] {
+            let project = empty();
+            project.write(".gitignore", ignored);
+            if has_git {
+                git(project.path(), &["init", "--quiet"]);
+            }
+            let told = project.run(&["init"]).expect(0).stdout;
+            let (before, _) = told.split_once("Next:").unwrap();
+            assert_eq!(before.contains("keep that file out of git"), is_told, "{ignored} {has_git}: {told}");
+        }
+    }
+}
+
 #[test]
 fn init_asks_for_the_merge_driver_only_where_it_is_not_set() {
     let project = empty();
