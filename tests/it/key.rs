@@ -246,6 +246,24 @@ fn a_service_with_a_key_from_its_environment_needs_a_restart() {
     service.end();
 }
 
+/// The same key may have the permission by now.
+#[test]
+fn a_service_with_a_key_from_its_environment_needs_no_restart_for_a_new_permission() {
+    let (remote, project) =
+        start(Some(EmulatedKey { creators: Creators::Only([Principal::Group(7)].into()), ..ours() }));
+    let service = Service::start(&project, &["--interval", "1h"]);
+    let stopped = || project.json(&["status"]).1["stopped"].clone();
+    service.until("the owner is refused", || !stopped().is_null());
+    let hint = stopped()["hint"].as_str().unwrap().to_owned();
+    assert!(hint.contains("give the key access to group 8") && hint.contains("`macadam retry --all`"), "{hint}");
+    assert!(!hint.contains("can't read another key"), "{hint}");
+    remote.control().put_key(ours());
+    let retried = project.run(&["retry", "--all"]).expect(0);
+    assert!(!retried.stderr.contains("can't read another key"), "{}", retried.stderr);
+    service.until_synced("ui/b.png");
+    service.end();
+}
+
 #[test]
 fn a_key_that_can_not_be_introspected_is_tried() {
     let reply = |status: u16, shape: &str| json!({"kind": "reply", "status": status, "shape": shape});

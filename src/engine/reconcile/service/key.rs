@@ -39,7 +39,9 @@ impl Service<'_> {
         };
         if is_news {
             let KeyChange { how, needs_restart } = &self.setting.key_change;
-            let restart = needs_restart.then(|| how.clone());
+            // Of a missing permission, the key that is there may have it by now.
+            let is_of_key = matches!(self.reconciler.context.stop.why(), Some(Stop::Credential { .. }));
+            let restart = (*needs_restart && is_of_key).then(|| how.clone());
             tokio::task::block_in_place(|| {
                 stoppage::write_with_restart(state, StoppedWork::Uploads, stopped.clone(), restart, clock::now());
             });
