@@ -3,7 +3,8 @@
 //! In a message, a command to paste stands in backticks and begins with `macadam` or `git`. That is
 //! markup: wherever a message is printed, the options of this run are added to it, so that a hint of a
 //! rehearsal never runs against the real Roblox, and the folder of the project's files for git. Messages
-//! are stored and passed on without them.
+//! are stored and passed on without them. What of git's is for another machine, or only named, is not
+//! marked so.
 
 use std::borrow::Cow;
 

@@ -52,7 +52,7 @@ pub(super) const HEAD_FOLLOWS: Duration = Duration::from_millis(200);
 /// A bisection counts too: it checks out old commits, which must not be uploaded.
 const UNDER_WAY: &[(&str, &str, &str)] = &[
     ("rebase-merge", "a rebase", "`git rebase --continue` or `--abort`"),
-    ("rebase-apply", "a rebase or `git am`", "`git rebase --abort` or `git am --abort`"),
+    ("rebase-apply", "a rebase or an `am`", "`git rebase --abort` or `git am --abort`"),
     ("MERGE_HEAD", "a merge", "`git commit` or `git merge --abort`"),
     ("CHERRY_PICK_HEAD", "a cherry-pick", "`git cherry-pick --continue` or `--abort`"),
     ("REVERT_HEAD", "a revert", "`git revert --continue` or `--abort`"),

@@ -136,7 +136,7 @@ impl ByHandError {
             Self::Archived { address, .. } => Some(format!("undo with `macadam restore {address:#}`")),
             Self::NotArchived { .. } => Some("`macadam status` shows what is archived".to_owned()),
             Self::Removed { address, asset_id } => Some(format!(
-                "put its file and its place in the manifest back, as with `git revert`, and the next sync restores it; or write `\"{address}\" = {asset_id}` under [existing], which keeps the asset without a file, and `macadam restore {address:#}`"
+                "put its file and its place in the manifest back, as with git revert, and the next sync restores it; or write `\"{address}\" = {asset_id}` under [existing], which keeps the asset without a file, and `macadam restore {address:#}`"
             )),
             Self::Foreign { mismatch } => Some(mismatch.hint().to_owned()),
             Self::NotFound { .. } => Some("try again in a few minutes: Roblox may have a short outage".to_owned()),

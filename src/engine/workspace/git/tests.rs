@@ -113,7 +113,7 @@ fn git_is_busy_while_its_marker_exists() {
     check("a", &[("a/", ""), (".git/index.lock", "")], Some("index.lock"));
     check("a", &[("a/", ""), (".git/MERGE_HEAD", "")], Some("a merge"));
     check("a", &[("a/", ""), (".git/rebase-merge/", "")], Some("a rebase"));
-    check("a", &[("a/", ""), (".git/rebase-apply/", "")], Some("git am"));
+    check("a", &[("a/", ""), (".git/rebase-apply/", "")], Some("an `am`"));
     check("a", &[("a/", ""), (".git/rebase-merge/", ""), (".git/CHERRY_PICK_HEAD", "")], Some("a rebase"));
     check("a", &[("a/", ""), (".git/sequencer/", "")], Some("cherry-pick"));
     check("a", &[("a/", ""), (".git/REVERT_HEAD", "")], Some("a revert"));
