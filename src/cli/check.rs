@@ -20,7 +20,7 @@ use crate::engine::workspace::gather::gather_beside;
 use crate::engine::workspace::outputs::mistakes;
 use crate::engine::workspace::project::Project;
 use crate::model::address::Address;
-use crate::model::desired::{Desired, Stray, StrayPlace, Unfound};
+use crate::model::desired::{Desired, Stray, StrayPlace, Unfound, Unlisted};
 use crate::model::path::ProjectPath;
 use crate::model::recorded::KnownAddresses;
 use crate::state::lockfile::{self, Ledger, LockfileError};
@@ -119,7 +119,7 @@ pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailu
         paths: problems.len() - unusable_files,
         outputs: outputs.len(),
     };
-    let exit = conclude(output, &counts, &before);
+    let exit = conclude(output, &counts, &desired.unlisted(before.addresses_in_use()));
     warnings::warn_of_untracked(output, &gathered.notes);
     Ok(exit)
 }
@@ -137,12 +137,12 @@ struct CheckedCounts {
 }
 
 /// Prints the last line of a check.
-fn conclude(output: Printer, counts: &CheckedCounts, before: &LockfileBefore) -> Exit {
+fn conclude(output: Printer, counts: &CheckedCounts, unlisted: &Unlisted) -> Exit {
     let CheckedCounts { assets, files, paths, outputs } = *counts;
     let (all, unusable, unread) =
         (plural(assets as u64, "asset"), plural(files as u64, "file"), plural(paths as u64, "path"));
     let (line, exit) = match (files, paths, outputs) {
-        (0, 0, 0) if assets == 0 => (plan_text::nothing_listed(false, before.addresses_in_use()), Exit::Success),
+        (0, 0, 0) if assets == 0 => (plan_text::nothing_listed(false, unlisted), Exit::Success),
         (0, 0, 0) => (format!("{} {all}, no problems found", paint(TextStyle::Good, "OK:")), Exit::Success),
         (0, 0, _) => (format!("{} can't be written", plural(outputs as u64, "output")), Exit::Unreconciled),
         (_, 0, _) => (format!("{unusable} can't be used, of {all}"), Exit::Unreconciled),

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::output::{TextStyle, paint, plural, stdout_columns};
 use super::tally::{HoldGroup, Tally, Tense, heading, tally};
 use crate::model::address::Address;
-use crate::model::desired::Desired;
+use crate::model::desired::{Desired, Unlisted};
 use crate::model::history::RevisionState;
 use crate::model::ids::{AssetId, Creator};
 use crate::model::minute::Minute;
@@ -129,8 +129,7 @@ impl Outline<'_> {
             count => format!(" {count} changed on Roblox."),
         };
         if self.desired.assets.is_empty() && steps.is_empty() && held.is_empty() && drifts.is_empty() {
-            let known = self.recorded.assets.iter().filter(|(_, record)| record.is_used()).map(|(address, _)| address);
-            return nothing_listed(self.rehearsal, known);
+            return nothing_listed(self.rehearsal, &self.desired.unlisted(self.recorded.used()));
         }
         let counts = Tally::list(&tallies, None);
         let counts = if counts.is_empty() && unverified == 0 {
@@ -185,19 +184,26 @@ pub(super) fn unverified_text(count: u64) -> Option<String> {
     Some(format!("{it} known only from another tool's files. The next `macadam sync --once` checks {them} on Roblox."))
 }
 
-/// The summary where the manifest has no asset. `known` are the addresses whose assets the lockfile
-/// has: who uploaded them may not have committed the files.
-pub(super) fn nothing_listed<'a>(rehearsal: bool, known: impl Iterator<Item = &'a Address>) -> String {
+/// The summary where the manifest has no asset. `unlisted` are those that the lockfile has: who
+/// uploaded them may not have committed the files.
+pub(super) fn nothing_listed(rehearsal: bool, unlisted: &Unlisted) -> String {
     let sent = if rehearsal { " Nothing was sent to Roblox." } else { "" };
-    let known: Vec<&Address> = known.collect();
-    if let Some(first) = known.first() {
-        let lacks = match known.len() {
+    let Unlisted { fileless, others } = unlisted;
+    if let Some(first) = fileless.first() {
+        let lacks = match fileless.len() {
             1 => format!("the lockfile has an asset whose file isn't here: {first}"),
             count => format!("the lockfile has {count} assets whose files aren't here, such as {first}"),
         };
         return format!(
-            "Nothing to do: {lacks}.{sent} If another machine has the files, `git add` and commit them there, then push."
+            "Nothing to do: {lacks}.{sent} If another machine has the files, add them to git there, commit and push."
         );
+    }
+    if let Some(first) = others.first() {
+        let has = match others.len() {
+            1 => format!("the lockfile still has one: {first}"),
+            count => format!("the lockfile still has {count}, such as {first}"),
+        };
+        return format!("Nothing to do: the manifest lists no asset, and {has}.{sent}");
     }
     format!(
         "Nothing to do: the manifest has no assets yet.{sent} Add some under [assets.NAME] or [globs.NAME]; \

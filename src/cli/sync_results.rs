@@ -222,7 +222,7 @@ fn show_summary(
     let in_sync = report.in_sync();
     let unwritten = report.outputs.iter().filter(|output| !output.state.is_current()).count() as u64;
     if in_sync && unwritten == 0 && report.assets == 0 && tallies.iter().all(|tally| tally.count == 0) {
-        output.summary(plan_text::nothing_listed(rehearsal, report.without_files.iter()));
+        output.summary(plan_text::nothing_listed(rehearsal, &report.unlisted));
         return;
     }
     // An asset on its way out is none of the manifest's.

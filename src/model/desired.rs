@@ -293,7 +293,23 @@ impl fmt::Display for Twins<'_> {
     }
 }
 
+/// Assets in use that the manifest doesn't have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Unlisted {
+    /// Those that a glob would find if their files were here.
+    pub fileless: Vec<Address>,
+    /// The other ones.
+    pub others: Vec<Address>,
+}
+
 impl Desired {
+    /// Returns which of the assets in use the manifest doesn't have.
+    pub(crate) fn unlisted<'a>(&self, used: impl Iterator<Item = &'a Address>) -> Unlisted {
+        let unlisted = used.filter(|address| !self.assets.contains_key(*address)).cloned();
+        let (fileless, others) = unlisted.partition(|address| self.fileless.contains_key(address));
+        Unlisted { fileless, others }
+    }
+
     /// The addresses that differ only by case from another one.
     pub fn twins(&self) -> Vec<Twins<'_>> {
         let all = self.assets.keys().chain(self.existing.keys()).enumerate();

@@ -119,6 +119,11 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// The addresses whose assets are in use.
+    pub(crate) fn used(&self) -> impl Iterator<Item = &Address> {
+        self.assets.iter().filter(|(_, record)| record.is_used()).map(|(address, _)| address)
+    }
+
     /// The addresses that are known.
     pub fn addresses(&self) -> KnownAddresses {
         let here = || self.assets.iter().filter(|(_, record)| record.in_lockfile.is_any() && !record.removed);

@@ -272,8 +272,13 @@ fn a_clone_without_the_assets_files_says_what_is_missing() {
     let lacks = "the lockfile has 2 assets whose files aren't here, such as ui/a.png";
     for args in [&["plan"][..], &["check"], &["sync", "--once"]] {
         let told = clone.run(args).expect(0).stdout;
-        assert!(told.contains(lacks) && told.contains("`git add` and commit them there"), "{args:?}: {told}");
+        assert!(told.contains(lacks) && told.contains("add them to git there"), "{args:?}: {told}");
     }
+    // A command with this machine's folder would be none of the other one's.
+    let manifest = clone.file("assets.toml").display().to_string();
+    let mut from_elsewhere = clone.command(&["plan", "--manifest", &manifest]);
+    let told = Ran::of(from_elsewhere.current_dir(project.path()).output().unwrap()).expect(0).stdout;
+    assert!(told.contains("add them to git there") && !told.contains("git -C"), "{told}");
     let (_, checkup) = clone.json(&["doctor"]);
     assert!(checkup.to_string().contains("finds no file, and the lockfile has 2 assets"), "{checkup:#}");
 }

@@ -57,7 +57,7 @@ fn count(number: usize, noun: &str) -> String {
 }
 
 /// The asset files: `unusable` ones, and those of them that are Git LFS `pointers`, of `all`.
-pub(super) fn files(all: usize, known: usize, unusable: &[String], pointers: &[String]) -> Vec<CheckResult> {
+pub(super) fn files(all: usize, fileless: usize, unusable: &[String], pointers: &[String]) -> Vec<CheckResult> {
     let topic = CheckTopic::Files;
     let mut results = Vec::new();
     if !pointers.is_empty() {
@@ -70,14 +70,14 @@ pub(super) fn files(all: usize, known: usize, unusable: &[String], pointers: &[S
         let message = format!("{} can't be used: {}", count(others.len(), "file"), list(&others));
         results.push(CheckResult::error(topic, message, Some("`macadam check` says why".to_owned())));
     }
-    if all == 0 && known > 0 {
-        let message = format!("the manifest finds no file, and the lockfile has {}", count(known, "asset"));
-        let hint = "if another machine has the files, `git add` and commit them there, then push";
+    if all == 0 && fileless > 0 {
+        let message = format!("the manifest finds no file, and the lockfile has {}", count(fileless, "asset"));
+        let hint = "if another machine has the files, add them to git there, commit and push";
         results.push(CheckResult::warning(topic, message, hint));
     }
     if results.is_empty() {
         let message = if all == 0 {
-            "the manifest has no assets yet".to_owned()
+            "the manifest lists no asset".to_owned()
         } else {
             format!("{} can be used", count(all, "file"))
         };

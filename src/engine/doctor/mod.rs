@@ -109,10 +109,9 @@ pub(crate) fn local(project: &Project, remote: &str, is_local: bool, listener: &
         let assets = &gathered.desired.assets;
         creators = assets.values().map(|want| want.creator).chain(creators).collect();
         let (unusable, pointers) = facts::unusable(project, gathered);
-        let used =
-            preview.iter().flat_map(|preview| preview.recorded.assets.values()).filter(|record| record.is_used());
-        let known = if assets.is_empty() { used.count() } else { 0 };
-        results.extend(checks::files(assets.len(), known, &unusable, &pointers));
+        let used = preview.iter().flat_map(|preview| preview.recorded.used());
+        let unlisted = gathered.desired.unlisted(used);
+        results.extend(checks::files(assets.len(), unlisted.fileless.len(), &unusable, &pointers));
     } else {
         results.push(unchecked(CheckTopic::Files));
     }

@@ -7,6 +7,7 @@ use crate::engine::workspace::lockfile::LockfileChanges;
 use crate::engine::workspace::outputs::OutputFile;
 use crate::manifest::Diagnostic;
 use crate::model::address::Address;
+use crate::model::desired::Unlisted;
 use crate::model::ids::AssetId;
 use crate::plan::{Action, Drift, HeldPart, Hold, Note, Step};
 
@@ -146,8 +147,8 @@ pub(crate) struct RunReport {
     pub left: Vec<Step>,
     /// The number of assets in the manifest.
     pub assets: u64,
-    /// Addresses whose assets the lockfile has, where the manifest has none at all.
-    pub without_files: Vec<Address>,
+    /// Assets that the lockfile has, where the manifest has none at all.
+    pub unlisted: Unlisted,
     /// Whether the lockfile was written.
     pub lockfile_written: bool,
     /// What changed in it, unless steps say so.

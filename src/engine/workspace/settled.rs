@@ -448,7 +448,7 @@ fn is_quiet(report: &RunReport) -> bool {
         unasked,
         left,
         assets,
-        without_files: _,
+        unlisted: _,
         lockfile_written,
         lockfile_changes: _,
         outputs,

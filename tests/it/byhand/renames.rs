@@ -150,6 +150,13 @@ fn a_rename_with_an_edit_is_held_where_the_id_is_protected() {
 fn an_emptied_manifest_archives_nothing_and_says_how_to_do_it_on_purpose() {
     let (remote, project) = model();
     project.write("assets.toml", "[creator]\nuser_id = 1\n[policy]\nremoved = \"archive\"\narchive_after = \"0d\"\n");
+    for args in [&["plan"][..], &["check"], &["sync", "--once"]] {
+        let told = project.run(args).expect(0).stdout;
+        assert!(told.contains("lists no asset, and the lockfile still has one: m/sword.rbxmx"), "{args:?}: {told}");
+        assert!(!told.contains("isn't here"), "its file is: {told}");
+    }
+    let (_, checkup) = project.json(&["doctor"]);
+    assert!(!checkup.to_string().contains("finds no file"), "{checkup:#}");
     let document = project.sync();
     assert!(
         document["notes"].to_string().contains("`macadam archive '**'` archives them all on purpose"),

@@ -63,10 +63,7 @@ impl SyncRun<'_> {
         let Session { state_cache, lockfile, .. } = &mut *self.reconciler.session;
         lockfile.read(state_cache).await?;
         if self.report.assets == 0 {
-            self.report.without_files = state_cache.read(|recorded| {
-                let used = recorded.assets.iter().filter(|(_, record)| record.is_used());
-                used.map(|(address, _)| address.clone()).collect()
-            });
+            self.report.unlisted = state_cache.read(|recorded| desired.unlisted(recorded.used()));
         }
         if self.missing_lockfile.is_none() {
             self.missing_lockfile = lockfile.missing().cloned();
