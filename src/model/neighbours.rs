@@ -18,6 +18,8 @@ pub struct Neighbours {
     pub manifests: Vec<Neighbour>,
     /// The lockfiles and manifests that can't be read, and may have any asset.
     pub unread: Vec<String>,
+    /// Why git can't tell which ones there are, if it can't: lower case, no full stop.
+    pub unasked: Option<String>,
 }
 
 /// Another manifest of the repository.
@@ -92,6 +94,11 @@ pub enum OtherUse {
         /// Its path.
         file: String,
     },
+    /// Git can't tell which other manifests there are.
+    Unasked {
+        /// Why.
+        why: String,
+    },
 }
 
 /// Names it, as the subject of a sentence about an asset.
@@ -101,6 +108,7 @@ impl fmt::Display for OtherUse {
             Self::Manifest { manifest, lockfile } => write!(f, "{manifest} uses it too ({lockfile})"),
             Self::Lockfile { lockfile } => write!(f, "{lockfile} has it too, and its manifest isn't here"),
             Self::Unread { file } => write!(f, "another manifest may use it: {file} can't be read"),
+            Self::Unasked { why } => write!(f, "another manifest may use it: {why}"),
         }
     }
 }
@@ -121,7 +129,9 @@ impl Neighbours {
             let (manifest, lockfile) = (one.manifest.clone(), one.lockfile.clone());
             if one.has_manifest { OtherUse::Manifest { manifest, lockfile } } else { OtherUse::Lockfile { lockfile } }
         });
-        found.or_else(|| self.unread.first().map(|file| OtherUse::Unread { file: file.clone() }))
+        let unread = || self.unread.first().map(|file| OtherUse::Unread { file: file.clone() });
+        let unasked = || self.unasked.as_ref().map(|why| OtherUse::Unasked { why: why.clone() });
+        found.or_else(unread).or_else(unasked)
     }
 }
 

@@ -66,11 +66,18 @@ pub(super) fn note_changes(plan: &mut Plan, desired: &Desired) {
         let (Action::UpdateContent { asset_id, .. } | Action::Rollback { asset_id, .. }) = step.action else {
             return None;
         };
-        let by = desired.neighbours.user(asset_id).filter(|by| !matches!(by, OtherUse::Unread { .. }))?;
+        let by = desired.neighbours.user(asset_id).filter(is_certain)?;
         Some(Note { address: Some(step.address.clone()), kind: NoteKind::ChangesElsewhere { asset_id, by } })
     });
     let notes: Vec<Note> = notes.collect();
     plan.notes.extend(notes);
+}
+
+const fn is_certain(by: &OtherUse) -> bool {
+    match by {
+        OtherUse::Manifest { .. } | OtherUse::Lockfile { .. } => true,
+        OtherUse::Unread { .. } | OtherUse::Unasked { .. } => false,
+    }
 }
 
 /// Whether other manifests keep all of these assets, so that none is lost with this one's entry.

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::support::{Project, Remote, animation, png, rbxmx};
+use super::support::{Project, Ran, Remote, animation, png, rbxmx};
 
 const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/**/*.png\"\n";
 const AT_ONCE: &str = "\n[policy]\nremoved = \"archive\"\nreplaced = \"archive\"\narchive_after = \"0d\"\n";
@@ -199,6 +199,10 @@ fn a_file_that_two_manifests_share_holds_none_of_the_others() {
         assert_eq!((code, told.len(), told[0].0), (1, 1, "logo/logo.rbxmx"), "{document:#}");
         assert!(told[0].1.contains("assets.toml has asset"), "{told:?}");
         assert_eq!(remote.assets().len(), 7);
+        let (_, status) = project.json(&["status", "--manifest", "arena.toml"]);
+        let rows = status["assets"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["address"] == "logo/logo.rbxmx").unwrap();
+        assert_eq!(row["state"], "held", "{status:#}");
     }
     let id = |manifest: &str| id(&project, manifest, "logo/logo.rbxmx");
     // The command of the hint shares it.
@@ -230,9 +234,63 @@ fn a_copied_lockfile_holds_nothing_of_what_only_the_other_manifest_wants() {
     std::fs::copy(project.file("assets.lock.toml"), project.file("stage.lock.toml")).unwrap();
     project.git(&["add", "--all"]);
     project.git(&["commit", "-q", "-m", "all"]);
+    let status = project.run(&["status", "--manifest", "stage.toml"]);
+    assert!(!status.stdout.contains("never committed"), "{}", status.stdout);
     for _ in 0..2 {
         let ran = project.run(&STAGE).expect(0);
         assert!(!ran.stdout.contains("missing here"), "{}", ran.stdout);
     }
     assert_eq!((archived(&remote).len(), remote.assets().len()), (0, 3));
+}
+
+#[test]
+fn a_manifest_that_a_sparse_checkout_leaves_out_keeps_what_it_names() {
+    let (remote, project) = shared();
+    let first = id(&project, "stage.toml", "ui/1.png");
+    project.git(&["init", "-q"]);
+    std::fs::create_dir_all(project.file("places/lobby")).unwrap();
+    project.write("places/lobby/assets.toml", format!("[creator]\nuser_id = 1\n\n[existing]\nlogo = {first}\n"));
+    let text = project.read("assets.lock.toml");
+    project.write("places/lobby/assets.lock.toml", text.replace(&first.to_string(), "99"));
+    project.remove("assets.toml");
+    project.remove("assets.lock.toml");
+    project.git(&["add", "--all"]);
+    project.git(&["commit", "-q", "-m", "all"]);
+    project.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/places"]);
+    assert!(!project.file("places").exists());
+    project.write("ui/1.png", png(9));
+    let ran = project.run(&STAGE).expect(0);
+    assert!(ran.stdout.contains("places/lobby/assets.toml uses it too"), "{}", ran.stdout);
+    assert!(archived(&remote).is_empty());
+    // As long as it names it.
+    project.git(&["sparse-checkout", "disable"]);
+    project.write("places/lobby/assets.toml", "[creator]\nuser_id = 1\n");
+    project.git(&["commit", "-q", "--all", "-m", "without"]);
+    project.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/places"]);
+    project.run(&STAGE).expect(0);
+    assert_eq!(archived(&remote), [first]);
+}
+
+#[test]
+fn without_git_nothing_of_a_repository_is_archived_and_the_way_on_is_named() {
+    let (remote, project) = shared();
+    project.git(&["init", "-q"]);
+    // None that can be found without git.
+    project.remove("assets.toml");
+    project.remove("assets.lock.toml");
+    let run = |args: &[&str]| {
+        let mut command = project.command(args);
+        Ran::of(command.env("PATH", "/nowhere").output().unwrap())
+    };
+    let ran = run(&["archive", "--yes", "ui/1.png", "--manifest", "stage.toml"]).expect(1);
+    assert!(ran.stderr.contains("install git"), "{}", ran.stderr);
+    project.write("ui/1.png", png(9));
+    let ran = run(&[&STAGE[..], &["-v"]].concat()).expect(0);
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert_eq!(said.matches("can't tell which other manifests the repository has").count(), 1, "{said}");
+    assert!(said.contains("install git"), "{said}");
+    assert!(archived(&remote).is_empty());
+    // With git nothing else has it.
+    project.run(&STAGE).expect(0);
+    assert_eq!(archived(&remote).len(), 1);
 }

@@ -2,12 +2,15 @@
 //! times are. Read next: [`super::asset_status`] for one address.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::thread;
 
 use crate::engine::report::asset_state::Unknown;
 use crate::engine::report::asset_status::{AssetStatus, Parts, StatusInputs, addresses};
 use crate::engine::workspace::committed;
 use crate::engine::workspace::gather::{GatherError, absences, keep_findable, other_case, read_manifest, unseen};
 use crate::engine::workspace::git;
+use crate::engine::workspace::neighbours;
 use crate::engine::workspace::not_checked_out::with_files_left_out;
 use crate::engine::workspace::project::Project;
 use crate::engine::workspace::saved_answer::SavedAnswer;
@@ -58,6 +61,10 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
     }
     let view = StateSnapshot::open(project, remote)?;
     let (manifest, text) = read_manifest(project)?;
+    let looking = thread::spawn({
+        let (project, remote) = (project.clone(), remote.to_owned());
+        move || neighbours::look(&project, Some(&remote))
+    });
     let selection = manifest.selection();
     let mut walk = files::walk(&project.root, &selection);
     let known = view.recorded.addresses();
@@ -72,6 +79,9 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
     desired.never_committed =
         committed::never_committed(project, &manifest, &desired, &known, &mut SavedAnswer::default());
     desired.unseen_history = unseen_history::look(project, &desired);
+    let neighbours = looking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    notes.extend(neighbours::unasked(&neighbours, project));
+    desired.neighbours = Arc::new(neighbours);
     notes.extend(committed::untracked(project, &desired));
     notes.extend(other_case(project, &walk));
     desired.unseen = walk.problems.iter().cloned().map(unseen).collect();

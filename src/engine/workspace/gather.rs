@@ -205,6 +205,7 @@ impl Search<'_> {
                 desired.never_committed = committed::never_committed(project, &manifest, &desired, known, &mut history);
                 desired.unseen_history = unseen_history::look(project, &desired);
                 let neighbours = neighbours.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                notes.extend(neighbours::unasked(&neighbours, project));
                 desired.neighbours = Arc::new(neighbours);
                 let index = index.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 notes.extend(committed::untracked_by(index, project, &desired));

@@ -10,10 +10,10 @@ use std::path::Path;
 
 use memchr::memmem;
 
-use super::git::tracked::{self, IndexedLockfiles};
+use super::git::tracked::{self, IndexedKind};
 use super::project::Project;
 use super::state_folder;
-use crate::manifest;
+use crate::manifest::{self, Diagnostic};
 use crate::model::asset::ContentChange;
 use crate::model::ids::AssetId;
 use crate::model::neighbours::{Neighbour, NeighbourFile, Neighbours};
@@ -23,6 +23,9 @@ use crate::state::lockfile::{self, Ledger, LockfileEntry};
 
 /// The end of a lockfile's name.
 const SUFFIX: &str = ".lock.toml";
+
+/// The end of a manifest's name, and so of its lockfile's.
+const MANIFEST: &str = ".toml";
 
 /// Begins the line of a lockfile that names its server. A file without it is another program's.
 const OURS: &[u8] = b"remote = ";
@@ -35,9 +38,8 @@ pub(crate) fn look(project: &Project, remote: Option<&str>) -> Neighbours {
     if project.lockfile_access == Access::Private {
         return found;
     }
-    let indexed = tracked::lockfiles(&project.lockfile, SUFFIX).unwrap_or_else(|why| {
-        tracing::warn!("can't tell which other manifests the repository has: {why}");
-        found.unread.push(".git".to_owned());
+    let indexed = tracked::of_kind(&project.lockfile, MANIFEST).unwrap_or_else(|why| {
+        found.unasked = Some(why);
         None
     });
     let places = Places::of(project, indexed);
@@ -50,6 +52,14 @@ pub(crate) fn look(project: &Project, remote: Option<&str>) -> Neighbours {
     found
 }
 
+/// Returns a note if git can't tell which other manifests there are.
+pub(crate) fn unasked(found: &Neighbours, project: &Project) -> Option<Diagnostic> {
+    let why = found.unasked.as_ref()?;
+    let message = format!("can't tell which other manifests the repository has, so nothing is archived: {why}");
+    let hint = "install git, or fix what it complains of".to_owned();
+    Some(Diagnostic::of_project(message, hint, project.manifest_name()))
+}
+
 /// Where the lockfiles may be. All paths are those from the top folder, with `/`.
 struct Places<'a> {
     /// The manifest's folder, which is the top one without git.
@@ -58,17 +68,18 @@ struct Places<'a> {
     folder: String,
     /// This project's lockfile.
     own: String,
-    indexed: Option<IndexedLockfiles>,
+    /// Git's index: the lockfiles, and the manifests, which have the same ending.
+    indexed: Option<IndexedKind>,
 }
 
 impl<'a> Places<'a> {
-    fn of(project: &'a Project, indexed: Option<IndexedLockfiles>) -> Places<'a> {
+    fn of(project: &'a Project, indexed: Option<IndexedKind>) -> Places<'a> {
         let own = indexed.as_ref().map_or_else(|| project.lockfile_name(), |indexed| indexed.inside().to_owned());
         Places { root: &project.root, folder: folder_of(&own).to_owned(), own, indexed }
     }
 
     fn top(&self) -> &Path {
-        self.indexed.as_ref().map_or(self.root, IndexedLockfiles::top)
+        self.indexed.as_ref().map_or(self.root, IndexedKind::top)
     }
 
     fn lockfiles(&self) -> BTreeSet<String> {
@@ -84,9 +95,9 @@ impl<'a> Places<'a> {
             folder = folder_of(folder);
         }
         if let Some(indexed) = &self.indexed {
-            found.extend(indexed.names().map(str::to_owned));
+            found.extend(indexed.names().filter(|name| name.ends_with(SUFFIX)).map(str::to_owned));
             let manifests = state_folder::manifests(indexed.git_folder());
-            found.extend(manifests.iter().filter_map(|name| Some(format!("{}{SUFFIX}", name.strip_suffix(".toml")?))));
+            found.extend(manifests.iter().filter_map(|name| Some(format!("{}{SUFFIX}", name.strip_suffix(MANIFEST)?))));
         }
         found.remove(&self.own);
         found
@@ -101,13 +112,7 @@ impl<'a> Places<'a> {
         let shown = || self.shown_here(name);
         let bytes = match lockfile::read(&path).map_err(|_| shown())? {
             Some(bytes) => Some(bytes),
-            // A sparse checkout leaves it out, or somebody removed it, which isn't committed yet.
-            None => self
-                .indexed
-                .as_ref()
-                .and_then(|indexed| indexed.content(name).transpose())
-                .transpose()
-                .map_err(|_| shown())?,
+            None => self.in_index(name)?,
         };
         let Some(bytes) = bytes else { return Ok(None) };
         if memmem::find(&bytes, OURS).is_none() {
@@ -118,9 +123,11 @@ impl<'a> Places<'a> {
             return Ok(None);
         }
         let Some(stem) = name.strip_suffix(SUFFIX) else { return Ok(None) };
-        let manifest = format!("{stem}.toml");
-        let existing = self.existing(&manifest)?;
-        let has_manifest = existing.is_some();
+        let manifest = format!("{stem}{MANIFEST}");
+        let text = self.manifest(&manifest)?;
+        let is_left_out = self.indexed.as_ref().is_some_and(|indexed| indexed.is_skipped(&manifest));
+        let has_manifest = text.as_ref().is_some_and(|text| text.is_on_disk || is_left_out);
+        let existing = text.map(|text| self.existing(&manifest, &text.bytes)).transpose()?;
         let mut neighbour = Neighbour {
             lockfile: shown(),
             manifest: self.shown_here(&manifest),
@@ -136,17 +143,28 @@ impl<'a> Places<'a> {
         Ok(Some(neighbour))
     }
 
-    /// Returns the assets of a manifest's `[existing]`; `None` if there is no such manifest.
-    fn existing(&self, name: &str) -> Result<Option<Vec<AssetId>>, String> {
-        let unread = || self.shown_here(name);
+    /// Returns what git's index has of a file that isn't on the disk: a sparse checkout leaves it out, or
+    /// somebody removed it, which isn't committed yet.
+    fn in_index(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        let found = self.indexed.as_ref().map_or(Ok(None), |indexed| indexed.content(name));
+        found.map_err(|_| self.shown_here(name))
+    }
+
+    /// Returns the text of a manifest; `None` if there is no such manifest.
+    fn manifest(&self, name: &str) -> Result<Option<ManifestText>, String> {
         match own_file::read(&self.top().join(name), manifest::MAX_BYTES as u64) {
-            Ok(bytes) => match manifest::parse(&bytes, name) {
-                Ok(manifest) => Ok(Some(manifest.existing().into_values().collect())),
-                Err(_) => Err(unread()),
-            },
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(_) => Err(unread()),
+            Ok(bytes) => Ok(Some(ManifestText { bytes, is_on_disk: true })),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(self.in_index(name)?.map(|bytes| ManifestText { bytes, is_on_disk: false }))
+            }
+            Err(_) => Err(self.shown_here(name)),
         }
+    }
+
+    /// Returns the assets of a manifest's `[existing]`.
+    fn existing(&self, name: &str, text: &[u8]) -> Result<Vec<AssetId>, String> {
+        let manifest = manifest::parse(text, name).map_err(|_| self.shown_here(name))?;
+        Ok(manifest.existing().into_values().collect())
     }
 
     fn add_entries(&self, neighbour: &mut Neighbour, folder: &str, ledger: Ledger) {
@@ -188,6 +206,12 @@ impl<'a> Places<'a> {
             folder = folder_of(folder);
         }
     }
+}
+
+/// A manifest as it was found.
+struct ManifestText {
+    bytes: Vec<u8>,
+    is_on_disk: bool,
 }
 
 /// The assets that the game is given for an entry.

@@ -133,6 +133,9 @@ impl ByHandError {
             Self::InUseElsewhere { by: OtherUse::Unread { file }, .. } => {
                 Some(format!("make {file} readable, and try again"))
             }
+            Self::InUseElsewhere { by: OtherUse::Unasked { .. }, .. } => {
+                Some("install git, or fix what it complains of, and try again".to_owned())
+            }
             Self::Archived { address, .. } => Some(format!("undo with `macadam restore {address:#}`")),
             Self::NotArchived { .. } => Some("`macadam status` shows what is archived".to_owned()),
             Self::Removed { address, asset_id } => Some(format!(

@@ -95,12 +95,19 @@ pub(crate) fn lacking<'a>(
     index.lacks(files.map(|path| (inside(&prefix, path), path))).into_values().collect()
 }
 
-/// The lockfiles that git's index has, in the whole checkout.
+/// The files of one kind that git's index has, in the whole checkout.
 #[derive(Debug)]
-pub(crate) struct IndexedLockfiles {
+pub(crate) struct IndexedKind {
     place: CheckoutFile,
-    /// The object of each by its path.
-    objects: BTreeMap<String, String>,
+    entries: BTreeMap<String, IndexEntry>,
+}
+
+#[derive(Debug)]
+struct IndexEntry {
+    /// The name of its content.
+    object: String,
+    /// Git was told to leave it out of the checkout.
+    is_skipped: bool,
 }
 
 /// Asks git which files with a name that ends in `suffix` the index has around `file`; `None` without
@@ -108,19 +115,24 @@ pub(crate) struct IndexedLockfiles {
 ///
 /// # Errors
 /// Returns why they are unknown: lower case, no full stop.
-pub(crate) fn lockfiles(file: &Path, suffix: &str) -> Result<Option<IndexedLockfiles>, String> {
+pub(crate) fn of_kind(file: &Path, suffix: &str) -> Result<Option<IndexedKind>, String> {
     let Some(place) = CheckoutFile::of(file)? else { return Ok(None) };
     let pattern = format!("*{suffix}");
-    let answer = place.ask_for(&["ls-files", "--stage", "-z", "--", &pattern], b"", FILES)?;
+    let answer = place.ask_for(&["ls-files", "--stage", "-t", "-z", "--", &pattern], b"", FILES)?;
     if !answer.status.success() {
         return Err(why(&answer));
     }
     let lines = records(&answer.raw).filter_map(|line| line.split_once('\t'));
-    let objects = lines.filter_map(|(facts, path)| Some((path.to_owned(), facts.split(' ').nth(1)?.to_owned())));
-    Ok(Some(IndexedLockfiles { objects: objects.collect(), place }))
+    let entries = lines.filter_map(|(facts, path)| {
+        // Its tag, its mode, its content and its stage.
+        let mut facts = facts.split(' ');
+        let is_skipped = facts.next()? == "S";
+        Some((path.to_owned(), IndexEntry { object: facts.nth(1)?.to_owned(), is_skipped }))
+    });
+    Ok(Some(IndexedKind { entries: entries.collect(), place }))
 }
 
-impl IndexedLockfiles {
+impl IndexedKind {
     /// The checkout's top folder.
     pub(crate) fn top(&self) -> &Path {
         &self.place.top
@@ -138,7 +150,12 @@ impl IndexedLockfiles {
 
     /// The paths from the top folder.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.objects.keys().map(String::as_str)
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// Returns whether git was told to leave a file out of the checkout.
+    pub(crate) fn is_skipped(&self, name: &str) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.is_skipped)
     }
 
     /// Returns what the index has at a path; `None` if nothing.
@@ -146,7 +163,7 @@ impl IndexedLockfiles {
     /// # Errors
     /// Returns why it is unknown: lower case, no full stop.
     pub(crate) fn content(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
-        let Some(object) = self.objects.get(name) else { return Ok(None) };
+        let Some(IndexEntry { object, .. }) = self.entries.get(name) else { return Ok(None) };
         let answer = self.place.ask_for(&["cat-file", "blob", object], b"", FILES)?;
         if answer.status.success() { Ok(Some(answer.raw)) } else { Err(why(&answer)) }
     }
