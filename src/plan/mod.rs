@@ -29,7 +29,7 @@ pub(crate) mod metadata;
 mod missing_files;
 mod missing_lockfile;
 pub(crate) mod moves;
-mod neighbours;
+pub(crate) mod neighbours;
 pub(crate) mod part;
 mod pin;
 pub(crate) mod pinnable;
@@ -134,7 +134,7 @@ pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions
     if !options.accept_new_lockfile {
         neighbours::hold_known(&mut plan, desired, recorded);
     }
-    neighbours::note_changes(&mut plan, desired);
+    plan.notes.extend(neighbours::changes_elsewhere(plan.steps.iter(), &desired.neighbours));
     unproven::hold(&mut plan, desired, recorded, &in_progress);
     hold_sharers_of_held(&mut plan, &in_progress);
     open.iter().for_each(|inputs| asset::close_lost(&mut plan, inputs));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::missing_lockfile::hold_new;
 use super::reason::hold::HoldReason;
 use super::reason::note::NoteKind;
-use super::step::{Action, Note, Plan};
+use super::step::{Action, Note, Plan, Step};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
@@ -61,16 +61,15 @@ fn is_apart(one: &Neighbour, recorded: &Recorded) -> bool {
 
 /// Says of each Model that changes in place that another manifest uses it too: its game is given the
 /// same revision.
-pub(super) fn note_changes(plan: &mut Plan, desired: &Desired) {
-    let notes = plan.steps.iter().filter_map(|step| {
+pub(crate) fn changes_elsewhere<'a>(steps: impl Iterator<Item = &'a Step>, known: &Neighbours) -> Vec<Note> {
+    let notes = steps.filter_map(|step| {
         let (Action::UpdateContent { asset_id, .. } | Action::Rollback { asset_id, .. }) = step.action else {
             return None;
         };
-        let by = desired.neighbours.user(asset_id).filter(is_certain)?;
+        let by = known.user(asset_id).filter(is_certain)?;
         Some(Note { address: Some(step.address.clone()), kind: NoteKind::ChangesElsewhere { asset_id, by } })
     });
-    let notes: Vec<Note> = notes.collect();
-    plan.notes.extend(notes);
+    notes.collect()
 }
 
 const fn is_certain(by: &OtherUse) -> bool {
@@ -78,6 +77,16 @@ const fn is_certain(by: &OtherUse) -> bool {
         OtherUse::Manifest { .. } | OtherUse::Lockfile { .. } => true,
         OtherUse::Unread { .. } | OtherUse::Unasked { .. } => false,
     }
+}
+
+/// Whether the steps of a plan depend on what other manifests have: those that archive on any, and
+/// uploads of new files on those that are `known`.
+pub(crate) fn matter_to(plan: &Plan, known: &Neighbours) -> bool {
+    plan.steps.iter().any(|step| match &step.action {
+        Action::Archive { .. } => true,
+        Action::Create(_) => !known.manifests.is_empty(),
+        _ => false,
+    })
 }
 
 /// Whether other manifests keep all of these assets, so that none is lost with this one's entry.

@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use super::changed::{ONLY_WHAT_CHANGED, looks};
+use super::service::Service;
 use super::support::{Project, Ran, Remote, animation, png, rbxmx};
 
 const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/**/*.png\"\n";
@@ -125,6 +127,15 @@ fn a_changed_model_says_that_another_manifest_uses_it() {
     project.write("gate.rbxmx", rbxmx("two"));
     let ran = project.run(&["plan", "--manifest", "stage.toml"]).expect(0);
     assert!(ran.stdout.contains("changes elsewhere too: assets.toml uses it too"), "{}", ran.stdout);
+    // So does the sync, also one that loads only what changed.
+    let sync = [&STAGE[..], &["-vv"]].concat();
+    project.run(&sync).expect(0);
+    project.pass(1);
+    project.run(&sync).expect(0);
+    project.write("gate.rbxmx", rbxmx("three"));
+    let ran = project.run(&sync).expect(0);
+    assert_eq!(looks(&ran), ONLY_WHAT_CHANGED);
+    assert!(ran.stdout.contains("changes elsewhere too: assets.toml uses it too"), "{}", ran.stdout);
 }
 
 #[test]
@@ -241,6 +252,38 @@ fn a_copied_lockfile_holds_nothing_of_what_only_the_other_manifest_wants() {
         assert!(!ran.stdout.contains("missing here"), "{}", ran.stdout);
     }
     assert_eq!((archived(&remote).len(), remote.assets().len()), (0, 3));
+}
+
+#[test]
+fn a_service_archives_nothing_that_another_manifest_has_begun_to_use() {
+    let (remote, project) = shared();
+    let ids = ["ui/1.png", "ui/2.png"].map(|name| id(&project, "stage.toml", name));
+    // Nothing else uses them now.
+    project.write("assets.toml", MANIFEST.replace("ui/", "other/"));
+    project.write("other/3.png", png(3));
+    project.sync();
+    project.run(&["forget", "--yes", "ui/1.png", "ui/2.png"]).expect(0);
+    let service = Service::start(&project, &["--manifest", "stage.toml"]);
+    service.until("the first plan", || project.json(&["status", "--manifest", "stage.toml"]).0 == 0);
+    let names = |asset: u64| {
+        let text = format!("{}\n[existing]\nlogo = {asset}\n", MANIFEST.replace("ui/", "other/"));
+        project.write("assets.toml", text);
+    };
+    names(ids[1]);
+    // Not by its policy: of two edited pictures only the other one's earlier asset goes.
+    for (n, name) in [(8, "ui/2.png"), (9, "ui/1.png")] {
+        let before = remote.assets().len();
+        project.write(name, png(n));
+        service.until("the upload", || remote.assets().len() == before + 1);
+    }
+    service.until("the archiving", || !archived(&remote).is_empty());
+    assert_eq!(archived(&remote), [ids[0]]);
+    // Nor by a command.
+    names(id(&project, "stage.toml", "ui/2.png"));
+    let ran = project.run(&["archive", "--yes", "ui/2.png", "--manifest", "stage.toml"]).expect(1);
+    assert!(ran.stderr.contains("assets.toml uses it too (assets.lock.toml)"), "{}", ran.stderr);
+    service.end();
+    assert_eq!(archived(&remote), [ids[0]]);
 }
 
 #[test]

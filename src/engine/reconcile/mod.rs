@@ -4,6 +4,7 @@
 //! `reconciler` for the one loop, [`once`] and [`service`] for its two drivers.
 
 mod looks;
+mod neighbours;
 pub(crate) mod once;
 mod reconciler;
 mod records;

@@ -6,9 +6,9 @@
 //! *when*; the plan alone says *what*. The reconciler decides nothing about the disk's events, git,
 //! requests or signals: those are the driver's.
 //!
-//! Read next: [`super::workers`], [`super::scan`] for manifest and files, [`super::looks`] for what
-//! is asked of Roblox, [`super::records`] for what is written down, then the drivers
-//! [`super::once`] and [`super::service`].
+//! Read next: [`super::workers`], [`super::scan`] for manifest and files, [`super::neighbours`] for
+//! other manifests, [`super::looks`] for what is asked of Roblox, [`super::records`] for what is
+//! written down, then the drivers [`super::once`] and [`super::service`].
 //!
 //! [`next`]: Reconciler::next
 //! [`plan_and_dispatch`]: Reconciler::plan_and_dispatch
@@ -195,8 +195,15 @@ impl<'a> Reconciler<'a> {
     ) -> Result<Dispatch, StateCacheError> {
         self.prepared = None;
         let options = PlanOptions { in_progress: self.workers.in_progress(), ..options };
+        let make = |reconciler: &Self| {
+            let desired = &reconciler.wanted.desired;
+            reconciler.session.state_cache.read(|recorded| plan(desired, recorded, &options, clock::now()))
+        };
+        let mut plan = make(self);
+        if self.learns_of_neighbours(&plan) {
+            plan = make(self);
+        }
         let desired = Arc::clone(&self.wanted.desired);
-        let plan = self.session.state_cache.read(|recorded| plan(&desired, recorded, &options, clock::now()));
         tracing::debug!(assets = desired.assets.len(), "everything was planned");
         self.carry_on(plan, desired, judge, span).await
     }

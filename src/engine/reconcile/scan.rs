@@ -106,7 +106,8 @@ impl Reconciler<'_> {
         let is_tied = !self.finds_parts || (changed.is_empty() && self.wanted.manifest.is_some());
         let ties = if is_tied { std::mem::take(&mut self.wanted.ties) } else { ties_of(&desired) };
         let (manifest, desired) = (Some((manifest, text)), Arc::new(desired));
-        self.wanted = WantedAssets { manifest, desired, ties, in_manifest, inputs, change: None };
+        let knows_neighbours = true;
+        self.wanted = WantedAssets { manifest, desired, ties, in_manifest, inputs, change: None, knows_neighbours };
         Ok(WantedChanges { changed, waiting })
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::reconciler::{Dispatch, Reconciler, Verdict};
 use super::shutdown::ended_message;
+use super::wanted::WantedAssets;
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::files::{FilesInProgress, RescannedFile, rescan};
 use crate::model::address::Address;
@@ -138,11 +139,17 @@ impl Reconciler<'_> {
             self.wanted.ties = ties_of(&self.wanted.desired);
         }
         let options = PlanOptions { in_progress: self.workers.in_progress(), ..options };
+        let make = |reconciler: &Self| {
+            let WantedAssets { desired, ties, .. } = &reconciler.wanted;
+            let plan_part = |recorded: &Recorded| plan_part(desired, ties, recorded, touched, &options, clock::now());
+            reconciler.session.state_cache.read(plan_part)
+        };
+        let Some(mut part) = make(self) else { return Ok(None) };
+        if self.learns_of_neighbours(&part.plan) {
+            let Some(again) = make(self) else { return Ok(None) };
+            part = again;
+        }
         let desired = Arc::clone(&self.wanted.desired);
-        let index = &self.wanted.ties;
-        let plan_part = |recorded: &Recorded| plan_part(&desired, index, recorded, touched, &options, clock::now());
-        let part = self.session.state_cache.read(plan_part);
-        let Some(part) = part else { return Ok(None) };
         tracing::debug!(assets = part.desired.assets.len(), "a part was planned");
         let judge = |_: &mut Plan, reconciler: &Self| judge(&part, reconciler);
         self.carry_on(part.plan.clone(), desired, judge, span).await.map(Some)

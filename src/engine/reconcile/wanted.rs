@@ -27,6 +27,8 @@ pub(super) struct WantedAssets {
     pub(super) inputs: Option<PlanInputs>,
     /// What changed since there was nothing to do, if all of this is about that alone.
     pub(super) change: Option<Box<ChangedFiles>>,
+    /// Other manifests were looked at for the next plan.
+    pub(super) knows_neighbours: bool,
 }
 
 /// The result of a scan, which is in force once it is taken over.

@@ -6,7 +6,7 @@
 //! everything ([`super::session::Session::load_everything`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 use super::gather::in_progress_now;
 use super::git;
@@ -18,8 +18,10 @@ use super::settled::ChangedFiles;
 use crate::files::{RescannedFile, is_unchanged_since, rescan};
 use crate::manifest::Manifest;
 use crate::model::address::Address;
+use crate::model::asset::{AssetType, ContentChange};
 use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::file::{FileCache, FileFacts, FileProblem};
+use crate::model::neighbours::Neighbours;
 use crate::model::path::ProjectPath;
 use crate::model::policy::LeavePolicy;
 use crate::model::recorded::{Record, Recorded};
@@ -42,8 +44,10 @@ pub(super) struct LoadedPart {
 pub(crate) struct WantedPart {
     /// What changed since there was nothing to do.
     pub change: Box<ChangedFiles>,
-    /// What is wanted of these addresses.
+    /// What is wanted of these addresses, but for the other manifests.
     pub desired: Desired,
+    /// The look at those, if a change here may concern them.
+    pub neighbours: Option<JoinHandle<Neighbours>>,
     /// What all of this was gathered from.
     pub inputs: PlanInputs,
     /// The addresses of the files that changed.
@@ -111,6 +115,15 @@ pub(super) fn load(
         delta: FileDelta::default(),
     };
     let Some(earlier) = loading.add_files(&change.files)? else { return Ok(None) };
+    // The asset that a changed file had may be in use elsewhere, and a Model keeps it. Git is asked
+    // while the rest is loaded.
+    let is_in_place = |kind: AssetType| matches!(kind.on_content_change(), ContentChange::InPlace);
+    let concerns_others = change.manifest.policy().replaced == LeavePolicy::Archive
+        || loading.assets.values().any(|want| want.asset_type.is_some_and(is_in_place));
+    let neighbours = concerns_others.then(|| {
+        let project = project.clone();
+        thread::spawn(move || neighbours::look(&project, project.remote.as_deref()))
+    });
     let Some(tied_by) = loading.follow()? else { return Ok(None) };
     let Loading { assets, cache, delta, records, .. } = loading;
     let is_same =
@@ -127,15 +140,12 @@ pub(super) fn load(
     let recent = change.files.iter().filter(is_recent).cloned().collect();
     let manifest = checksum(change.text.as_bytes(), &checkout.branch);
     let inputs = PlanInputs { manifest, git: checkout.git, files: change.digest, parts: change.parts.clone(), recent };
-    let mut desired = change.manifest.desired_of(assets, git::checkout(&project.root));
-    // The asset that a changed file had may be in use elsewhere.
-    if desired.policy.replaced == LeavePolicy::Archive {
-        desired.neighbours = Arc::new(neighbours::look(project, project.remote.as_deref()));
-    }
+    let desired = change.manifest.desired_of(assets, git::checkout(&project.root));
     let touched = earlier.keys().cloned().collect();
     // Of a file that was recent then, another command may have seen something else since.
     let is_certain = change.proof.recent.iter().all(BTreeSet::is_empty);
-    let wanted = WantedPart { change, desired, inputs, touched, earlier: is_certain.then_some(earlier), delta };
+    let earlier = is_certain.then_some(earlier);
+    let wanted = WantedPart { change, desired, neighbours, inputs, touched, earlier, delta };
     Ok(Some(LoadedPart { recorded, wanted }))
 }
 

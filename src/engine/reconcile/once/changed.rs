@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
+use super::report::note;
 use super::{Stage, SyncRun};
 use crate::engine::reconcile::reconciler::Reconciler;
 use crate::engine::reconcile::wanted::WantedAssets;
@@ -17,10 +19,13 @@ use crate::engine::workspace::settled::{self, ChangedRun};
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
+use crate::model::neighbours::Neighbours;
 use crate::model::output::Output;
+use crate::model::policy::LeavePolicy;
 use crate::model::recorded::Recorded;
 use crate::outputs::AssetIds;
 use crate::plan::Plan;
+use crate::plan::neighbours::changes_elsewhere;
 use crate::plan::part::{Touched, plan_part, ties_of};
 use crate::platform::clock;
 use crate::state::store::SettledRows;
@@ -30,7 +35,14 @@ impl SyncRun<'_> {
     pub(super) fn begin_with(&mut self, part: WantedPart) {
         self.report.assets = part.assets();
         let manifest = Some((part.manifest().clone(), part.text().to_owned()));
-        let WantedPart { change, desired, inputs, touched, earlier, delta } = part;
+        let WantedPart { change, mut desired, neighbours, inputs, touched, earlier, delta } = part;
+        // No request waits for it where only a note depends on it.
+        let knows_neighbours = neighbours.is_some() && desired.policy.replaced == LeavePolicy::Archive;
+        match neighbours {
+            Some(looking) if knows_neighbours => desired.neighbours = Arc::new(end_of(looking)),
+            looking => self.looking = looking,
+        }
+        let desired = Arc::new(desired);
         let reconciler = &mut self.reconciler;
         reconciler.find_parts();
         let Session { state_cache, lockfile, .. } = &mut *reconciler.session;
@@ -38,17 +50,25 @@ impl SyncRun<'_> {
         lockfile.wanted_by(&desired.checkout);
         lockfile.says_all(&in_manifest, &desired.checkout);
         self.ids_before = earlier.map(|earlier| {
-            let mut before = desired.clone();
+            let mut before = Desired::clone(&desired);
             for (address, content) in earlier {
                 before.assets.entry(address).and_modify(|want| want.content = content);
             }
             state_cache.read(|recorded| outputs::asset_ids(&before, recorded))
         });
-        let (ties, desired, inputs) = (ties_of(&desired), Arc::new(desired), Some(inputs));
-        reconciler.wanted = WantedAssets { manifest, desired, ties, in_manifest, inputs, change: Some(change) };
+        let (ties, inputs, change) = (ties_of(&desired), Some(inputs), Some(change));
+        reconciler.wanted = WantedAssets { manifest, desired, ties, in_manifest, inputs, change, knows_neighbours };
         self.touched = Some(Touched { addresses: touched, earlier: BTreeSet::new() });
         self.learned = delta;
         self.stage = Stage::Planning;
+    }
+
+    /// Notes which of the assets that changed in place other manifests use too.
+    pub(super) fn note_changes_elsewhere(&mut self) {
+        let Some(looking) = self.looking.take() else { return };
+        let steps = self.report.steps.iter().map(|report| &report.step);
+        let notes = changes_elsewhere(steps, &end_of(looking));
+        note(&mut self.report, notes);
     }
 
     /// Saves what was learned of the files with which the run began. That waits for the disk, so no
@@ -139,4 +159,10 @@ async fn statuses(state_cache: &StateCache, desired: &Desired) -> Result<Option<
         }
     }
     Ok(Some(all))
+}
+
+/// Waits for a look at other manifests.
+fn end_of(looking: JoinHandle<Neighbours>) -> Neighbours {
+    let found = tokio::task::block_in_place(|| looking.join());
+    found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

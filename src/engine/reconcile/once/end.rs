@@ -92,6 +92,7 @@ impl SyncRun<'_> {
     /// Writes the lockfile, the learned limits and the latencies, however the run ended.
     pub(super) async fn end(mut self, ended: Result<(), SyncError>) -> Result<RunReport, SyncError> {
         let is_part = self.is_part();
+        self.note_changes_elsewhere();
         self.explain_lockfile();
         let Reconciler { session, wanted, context, .. } = &mut self.reconciler;
         let written = session.write_last(&wanted.in_manifest).await;

@@ -11,6 +11,7 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub(crate) use self::options::{Confirm, OnceOptions, SyncError};
@@ -30,6 +31,7 @@ use crate::engine::workspace::state_cache::StateCacheError;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
+use crate::model::neighbours::Neighbours;
 use crate::outputs::AssetIds;
 use crate::plan::part::{PartialPlan, Touched};
 use crate::plan::{Action, Plan, PlanOptions};
@@ -66,6 +68,7 @@ pub(crate) async fn sync_once(
         lockfile_at: None,
         touched: None,
         ids_before: None,
+        looking: None,
         learned: FileDelta::default(),
         round: Round::default(),
         report: RunReport::default(),
@@ -105,6 +108,8 @@ struct SyncRun<'a> {
     touched: Option<Touched>,
     /// The asset IDs that the game has of the part with which the run began, if they are known.
     ids_before: Option<AssetIds>,
+    /// A look at other manifests for a note about that part.
+    looking: Option<JoinHandle<Neighbours>>,
     /// What was learned of the files of that part, until it is saved.
     learned: FileDelta,
     round: Round,

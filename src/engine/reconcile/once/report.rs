@@ -143,7 +143,7 @@ pub(super) fn warn_of_filtered(report: &mut RunReport, desired: &Desired, record
 }
 
 /// Adds notes that the report doesn't have yet.
-fn note(report: &mut RunReport, notes: Vec<Note>) {
+pub(super) fn note(report: &mut RunReport, notes: Vec<Note>) {
     let new: Vec<Note> = notes.into_iter().filter(|note| !report.notes.contains(note)).collect();
     report.notes.extend(new);
 }

@@ -200,6 +200,12 @@ impl Service<'_> {
         if was_stopped {
             self.try_key_again().await?;
         }
+        let is_archiving =
+            |asked: &ActiveRequest| matches!(asked.request, Request::Archive { .. } | Request::Restore { .. });
+        // Another manifest may have begun to use the asset since the last scan.
+        if self.request.as_ref().is_some_and(is_archiving) {
+            self.reconciler.look_at_neighbours();
+        }
         let Some(asked) = &mut self.request else { return Ok(()) };
         let session = &mut *self.reconciler.session;
         let state_cache = &session.state_cache;
