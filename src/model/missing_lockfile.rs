@@ -165,13 +165,8 @@ pub enum Lost {
 impl MissingLockfile {
     /// Why nothing new may be created; `None` where nothing shows that there ever was a lockfile.
     pub fn lost(&self, desired: &Desired, recorded: &Recorded) -> Option<Lost> {
-        let wanted = || {
-            desired.assets.values().map(|want| {
-                let content = want.content.as_ref().ok().map(|facts| facts.hash);
-                WantedFile { path: &want.path, creator: want.creator, content }
-            })
-        };
-        self.proven(wanted).or_else(|| {
+        let wanted = || desired.assets.values().map(WantedFile::of);
+        self.proven(wanted, recorded).or_else(|| {
             // Also what stands in a new one under a name that the manifest doesn't have.
             let counts = |(address, record): &(&Address, &Record)| {
                 !record.history.is_empty()
@@ -187,15 +182,20 @@ impl MissingLockfile {
         })
     }
 
-    /// Whether a lockfile with these files may not be written in its place: the next run would take
-    /// it for the one that was lost.
-    pub fn forbids<'a>(&self, files: impl Iterator<Item = WantedFile<'a>> + Clone) -> bool {
-        self.proven(|| files.clone()).is_some()
+    /// Whether no lockfile may be written in its place by a manifest that wants these files: the next
+    /// run would take it for the one that was lost. It is what [`MissingLockfile::lost`] says of the
+    /// same files, so that whatever may be uploaded is also written down.
+    pub fn forbids<'a>(&self, files: impl Iterator<Item = WantedFile<'a>> + Clone, recorded: &Recorded) -> bool {
+        self.proven(|| files.clone(), recorded).is_some()
     }
 
     /// The evidence apart from the state's, or why it is unknown whether there is any.
-    fn proven<'b, I: Iterator<Item = WantedFile<'b>>>(&self, files: impl Fn() -> I) -> Option<Lost> {
-        self.in_git(&files).or_else(|| self.of_another(&files)).or_else(|| self.unseen())
+    fn proven<'b, I: Iterator<Item = WantedFile<'b>>>(
+        &self,
+        files: impl Fn() -> I,
+        recorded: &Recorded,
+    ) -> Option<Lost> {
+        self.in_git(&files).or_else(|| self.of_another(&files, recorded)).or_else(|| self.unseen())
     }
 
     /// Of an owner whose assets it didn't have it says nothing: a copy of the project for another one
@@ -227,9 +227,14 @@ impl MissingLockfile {
     }
 
     /// One that has only a few of them is another environment that shares these; a plan holds them alone.
-    fn of_another<'b, I: Iterator<Item = WantedFile<'b>>>(&self, files: impl Fn() -> I) -> Option<Lost> {
+    /// So is one for which somebody agreed to that before.
+    fn of_another<'b, I: Iterator<Item = WantedFile<'b>>>(
+        &self,
+        files: impl Fn() -> I,
+        recorded: &Recorded,
+    ) -> Option<Lost> {
         let all = files().count();
-        self.others.iter().find_map(|other| {
+        self.others.iter().filter(|other| !other.is_apart(recorded)).find_map(|other| {
             let shared = files().filter(|file| other.asset_of(*file).is_some()).count();
             let Neighbour { lockfile, manifest, has_manifest, .. } = other;
             (shared * 2 > all).then(|| Lost::OfAnotherManifest {

@@ -8,8 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::asset::AssetType;
+use super::desired::DesiredAsset;
+use super::history::Kind;
 use super::ids::{AssetId, ContentHash, Creator};
 use super::path::ProjectPath;
+use super::recorded::{Identity, Recorded};
 
 /// What the other manifests of the repository have.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,8 +39,8 @@ pub struct Neighbour {
     pub is_near: bool,
     /// The files of its entries that are in this project's folder, as this project names them.
     pub files: BTreeMap<ProjectPath, NeighbourFile>,
-    /// Its assets by what was uploaded, and by their owners.
-    pub contents: BTreeMap<(ContentHash, Creator), AssetId>,
+    /// Its assets by what was uploaded, and as what.
+    pub contents: BTreeMap<(ContentHash, Kind), AssetId>,
     /// All its assets.
     pub assets: BTreeSet<AssetId>,
     /// Those of them that are not on their way out.
@@ -48,8 +52,8 @@ pub struct Neighbour {
 /// A file of another manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NeighbourFile {
-    /// The owner of its assets.
-    pub creator: Creator,
+    /// The type and the owner of its assets.
+    pub kind: Kind,
     /// Its assets.
     pub assets: BTreeSet<AssetId>,
 }
@@ -61,8 +65,28 @@ pub struct WantedFile<'a> {
     pub path: &'a ProjectPath,
     /// The owner of the asset.
     pub creator: Creator,
+    /// Its type, if that is known.
+    pub asset_type: Option<AssetType>,
     /// What it holds, if that is known.
     pub content: Option<ContentHash>,
+}
+
+impl<'a> WantedFile<'a> {
+    /// Returns the file of an asset that the manifest wants.
+    pub fn of(want: &'a DesiredAsset) -> Self {
+        let content = want.content.as_ref().ok().map(|facts| facts.hash);
+        Self { path: &want.path, creator: want.creator, asset_type: want.asset_type, content }
+    }
+
+    /// Returns the file of an asset that is known.
+    pub fn known(identity: &'a Identity, content: Option<ContentHash>) -> Self {
+        let Kind { asset_type, creator } = identity.kind();
+        Self { path: &identity.path, creator, asset_type: Some(asset_type), content }
+    }
+
+    fn is_of_type(&self, other: AssetType) -> bool {
+        self.asset_type.is_none_or(|asset_type| asset_type == other)
+    }
 }
 
 /// An asset that another manifest has for a file.
@@ -136,28 +160,47 @@ impl Neighbours {
 }
 
 impl Neighbour {
-    /// Returns the asset that it has for a file.
+    /// Returns the asset of the same type that it has for a file.
     pub fn asset_of(&self, file: WantedFile<'_>) -> Option<KnownAsset> {
-        let WantedFile { path, creator, content } = file;
         if !self.is_near {
             return None;
         }
-        let of_content = content.and_then(|content| self.contents.get(&(content, creator)));
-        let found = of_content.map(|asset_id| KnownAsset { asset_id: *asset_id, is_same_content: true });
+        let found = self.of_content(file).map(|asset_id| KnownAsset { asset_id, is_same_content: true });
         found.or_else(|| {
-            let known = self.files.get(path)?;
-            let is_owner = !self.has_manifest || known.creator == creator;
+            let known = self.files.get(file.path).filter(|known| file.is_of_type(known.kind.asset_type))?;
+            let is_owner = !self.has_manifest || known.kind.creator == file.creator;
             let asset_id = *known.assets.last().filter(|_| is_owner)?;
             Some(KnownAsset { asset_id, is_same_content: false })
         })
     }
 
-    /// Whether both have an asset of their own for a file with these assets: somebody agreed to that.
-    pub fn is_apart(&self, file: WantedFile<'_>, assets: &BTreeSet<AssetId>) -> bool {
-        let WantedFile { path, creator, content } = file;
-        let of_content = content.and_then(|content| self.contents.get(&(content, creator)));
+    fn of_content(&self, file: WantedFile<'_>) -> Option<AssetId> {
+        let kind = Kind { asset_type: file.asset_type?, creator: file.creator };
+        self.contents.get(&(file.content?, kind)).copied()
+    }
+
+    /// Whether both have an asset of their own for one file: somebody agreed to that, and they are two
+    /// environments.
+    pub fn is_apart(&self, recorded: &Recorded) -> bool {
+        let mut records = recorded.assets.values().filter(|record| record.in_lockfile.is_any());
+        self.is_near
+            && records.any(|record| {
+                let assets = record.history.assets();
+                let file = |content| WantedFile::known(&record.identity, content);
+                let mut contents = record.history.contents();
+                !assets.is_empty()
+                    && (self.has_another_for(file(None), &assets)
+                        || contents.any(|content| self.has_another_for(file(Some(content)), &assets)))
+            })
+    }
+
+    /// Whether it has an asset for a file that is none of these.
+    fn has_another_for(&self, file: WantedFile<'_>, assets: &BTreeSet<AssetId>) -> bool {
         let is_other = |other: &AssetId| !assets.contains(other);
-        let of_path = self.files.get(path).filter(|known| known.creator == creator && !known.assets.is_empty());
-        of_content.is_some_and(is_other) || of_path.is_some_and(|known| known.assets.iter().all(is_other))
+        let of_path = self.files.get(file.path).filter(|known| {
+            known.kind.creator == file.creator && file.is_of_type(known.kind.asset_type) && !known.assets.is_empty()
+        });
+        self.of_content(file).as_ref().is_some_and(is_other)
+            || of_path.is_some_and(|known| known.assets.iter().all(is_other))
     }
 }

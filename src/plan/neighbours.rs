@@ -15,18 +15,18 @@ use crate::model::neighbours::{Neighbour, Neighbours, OtherUse, WantedFile};
 use crate::model::recorded::{Recorded, RetireReason};
 
 /// Holds uploads of files for which a manifest in the same folder, above or below has an asset of the
-/// same owner. Where both have assets of their own for a file, they are two environments, and nothing
-/// is held.
+/// same type and owner. Where both have assets of their own for a file, they are two environments, and
+/// nothing is held.
 pub(super) fn hold_known(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
     let near: Vec<&Neighbour> = desired.neighbours.manifests.iter().filter(|one| one.is_near).collect();
     if near.is_empty() || !plan.steps.iter().any(|step| matches!(step.action, Action::Create(_))) {
         return;
     }
-    let near: Vec<&Neighbour> = near.into_iter().filter(|one| !is_apart(one, recorded)).collect();
+    let near: Vec<&Neighbour> = near.into_iter().filter(|one| !one.is_apart(recorded)).collect();
     hold_new(plan, |step| {
         let Action::Create(new) = &step.action else { return None };
         let want = desired.assets.get(&step.address)?;
-        let file = WantedFile { path: &want.path, creator: want.creator, content: Some(new.content) };
+        let file = WantedFile { content: Some(new.content), ..WantedFile::of(want) };
         near.iter().find_map(|one| {
             let known = one.asset_of(file)?;
             let (manifest, lockfile) = (one.manifest.clone(), one.lockfile.clone());
@@ -37,26 +37,14 @@ pub(super) fn hold_known(plan: &mut Plan, desired: &Desired, recorded: &Recorded
 
 /// Returns the other manifests as they count for a part of what is `recorded`.
 pub(super) fn of_part(all: &Arc<Neighbours>, recorded: &Recorded) -> Arc<Neighbours> {
-    let is_apart = |one: &Neighbour| one.is_near && is_apart(one, recorded);
-    if !all.manifests.iter().any(is_apart) {
+    if !all.manifests.iter().any(|one| one.is_apart(recorded)) {
         return Arc::clone(all);
     }
     let mut counted = Neighbours::clone(all);
     for one in &mut counted.manifests {
-        one.is_near &= !self::is_apart(one, recorded);
+        one.is_near &= !one.is_apart(recorded);
     }
     Arc::new(counted)
-}
-
-fn is_apart(one: &Neighbour, recorded: &Recorded) -> bool {
-    recorded.assets.values().filter(|record| record.in_lockfile.is_any()).any(|record| {
-        let assets = record.history.assets();
-        let (path, creator) = (&record.identity.path, record.identity.creator);
-        let file = |content| WantedFile { path, creator, content };
-        let mut contents = record.history.contents();
-        !assets.is_empty()
-            && (one.is_apart(file(None), &assets) || contents.any(|content| one.is_apart(file(Some(content)), &assets)))
-    })
 }
 
 /// Says of each Model that changes in place that another manifest uses it too: its game is given the

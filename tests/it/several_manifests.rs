@@ -1,6 +1,7 @@
 //! Several manifests in one repository: they may use the same assets, and none takes anything from
 //! another or uploads its files again.
 
+use macadam::emulator::ApiEndpoint;
 use serde_json::Value;
 
 use super::changed::{ONLY_WHAT_CHANGED, looks};
@@ -254,6 +255,35 @@ fn a_copied_lockfile_holds_nothing_of_what_only_the_other_manifest_wants() {
     assert_eq!((archived(&remote).len(), remote.assets().len()), (0, 3));
 }
 
+/// Assets that are shared file by file don't make the others' upload one without a lockfile.
+#[test]
+fn what_was_imported_and_uploaded_is_written_down_whatever_the_other_manifest_has() {
+    let remote = Remote::start();
+    let manifest = |name: &str| format!("{}\n[globs.logo]\npath = \"logo/*.png\"\n", MANIFEST.replace("ui", name));
+    let project = Project::new(&manifest("lobby")).at(&remote.url());
+    for n in 1..=2 {
+        project.write(&format!("logo/{n}.png"), png(n));
+        project.write(&format!("arena/{n}.png"), png(10 + n));
+    }
+    project.sync();
+    project.write("arena.toml", manifest("arena"));
+    for name in ["logo/1.png", "logo/2.png"] {
+        let asset = id(&project, "assets.toml", name).to_string();
+        let ran = project.run(&["import", name, &asset, "--content-matches", "--manifest", "arena.toml"]).expect(0);
+        assert!(ran.stdout.contains("Commit the lockfile."), "{}", ran.stdout);
+        assert!(project.read("arena.lock.toml").contains(name));
+    }
+    // One of its own can't be uploaded.
+    project.write("arena/2.png", "no picture");
+    let arena = ["sync", "--once", "--manifest", "arena.toml"];
+    project.run(&arena).expect(1);
+    // Another machine knows all of it.
+    project.remove(".macadam/arena.db");
+    project.write("arena/2.png", png(12));
+    project.run(&arena).expect(0);
+    assert_eq!(remote.assets().len(), 4);
+}
+
 #[test]
 fn a_service_archives_nothing_that_another_manifest_has_begun_to_use() {
     let (remote, project) = shared();
@@ -312,6 +342,33 @@ fn a_manifest_that_a_sparse_checkout_leaves_out_keeps_what_it_names() {
     project.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/places"]);
     project.run(&STAGE).expect(0);
     assert_eq!(archived(&remote), [first]);
+}
+
+#[test]
+fn an_asset_of_another_type_is_none_that_a_manifest_could_share() {
+    let remote = Remote::start();
+    let project = Project::new(MANIFEST).at(&remote.url());
+    for n in 1..=2 {
+        project.write(&format!("ui/{n}.png"), png(n));
+    }
+    project.sync();
+    let decals = format!("{MANIFEST}type = \"Decal\"\n");
+    project.write("decals.toml", &decals);
+    let sync = ["sync", "--once", "--manifest", "decals.toml"];
+    project.run(&sync).expect(0);
+    // Roblox makes a Decal's picture beside it.
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 4);
+    // Nor does it make the two separate environments.
+    let more = "\n[globs.more]\npath = \"more/*.png\"\n";
+    project.write("more/1.png", png(11));
+    project.write("assets.toml", format!("{MANIFEST}{more}"));
+    project.sync();
+    project.write("decals.toml", format!("{decals}{more}"));
+    let (code, document) = project.json(&sync);
+    let told = held(&document);
+    assert_eq!((code, told.len()), (1, 1), "{document:#}");
+    assert!(told[0].1.contains("assets.toml has asset"), "{told:?}");
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 5);
 }
 
 #[test]

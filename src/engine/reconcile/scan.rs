@@ -95,7 +95,6 @@ impl Reconciler<'_> {
         }
         let changed = changed(&self.wanted.desired, &desired);
         self.workers.supersede(&changed);
-        self.session.lockfile.wanted_by(&desired.checkout);
         // The same ones stay the same for the lockfile, which then is made anew only where it changed.
         let is_same = self.wanted.in_manifest.iter().eq(desired.assets.keys());
         let in_manifest = if is_same {
@@ -106,6 +105,7 @@ impl Reconciler<'_> {
         let is_tied = !self.finds_parts || (changed.is_empty() && self.wanted.manifest.is_some());
         let ties = if is_tied { std::mem::take(&mut self.wanted.ties) } else { ties_of(&desired) };
         let (manifest, desired) = (Some((manifest, text)), Arc::new(desired));
+        self.session.lockfile.wanted_by(&desired);
         let knows_neighbours = true;
         self.wanted = WantedAssets { manifest, desired, ties, in_manifest, inputs, change: None, knows_neighbours };
         Ok(WantedChanges { changed, waiting })

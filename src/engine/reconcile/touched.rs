@@ -78,6 +78,7 @@ impl Reconciler<'_> {
             touched.addresses.insert(address);
             touched.earlier.extend(earlier);
         }
+        self.session.lockfile.wanted_by(&self.wanted.desired);
         self.workers.supersede(&touched.addresses);
         Ok(Some(touched))
     }

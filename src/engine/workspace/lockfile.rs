@@ -63,6 +63,8 @@ pub struct Lockfile {
     unreported: bool,
     /// The evidence found by the last read, if the file was missing.
     missing: Option<MissingLockfile>,
+    /// What the manifest wanted at the last scan, if the file was missing then.
+    wanted: Option<Arc<Desired>>,
     /// When this state, which knew the file, found it missing; `None` if it didn't, or if another file
     /// or a person's consent has replaced it since.
     lost_since: Option<Timestamp>,
@@ -130,6 +132,7 @@ impl Lockfile {
             digests: None,
             unreported,
             missing: None,
+            wanted: None,
             lost_since,
             accepted: false,
             had,
@@ -343,6 +346,7 @@ impl Lockfile {
             stamp: None,
             made_from: None,
             missing: self.missing.clone().filter(|_| !self.accepted),
+            wanted: self.wanted.clone(),
             is_lost: self.lost_since.is_some(),
             is_unreported: self.unreported,
             is_cautious: false,
@@ -384,6 +388,7 @@ impl Lockfile {
             WriteEnd::Written(written) => {
                 self.took_back = false;
                 self.missing = self.written_anew();
+                self.wanted = self.wanted.take().filter(|_| self.missing.is_some());
                 self.known = Some(written.fingerprint);
                 self.digests = written.digests.map(Arc::new);
                 self.length = written.length;
@@ -405,10 +410,12 @@ impl Lockfile {
         Ok(written)
     }
 
-    /// Records the checkout in which manifest and files were scanned. Their addresses go into no
-    /// other branch's lockfile.
-    pub fn wanted_by(&mut self, checkout: &Checkout) {
-        self.checkout.clone_from(checkout);
+    /// Records the checkout in which manifest and files were scanned: their addresses go into no
+    /// other branch's lockfile. While the file is missing, what they want decides whether a new one may
+    /// be written.
+    pub(in crate::engine) fn wanted_by(&mut self, desired: &Arc<Desired>) {
+        self.checkout.clone_from(&desired.checkout);
+        self.wanted = self.missing.is_some().then(|| Arc::clone(desired));
     }
 
     /// Returns whether another branch is checked out than at the last scan.

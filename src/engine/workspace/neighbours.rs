@@ -178,11 +178,12 @@ impl<'a> Places<'a> {
             if !neighbour.is_near {
                 continue;
             }
-            let (creator, by_content) = (entry.identity.creator, entry.history.by_content(entry.identity.kind()));
-            let contents = by_content.into_iter().map(|(content, key)| ((content, creator), key.asset_id));
+            let kind = entry.identity.kind();
+            let by_content = entry.history.by_content(kind).into_iter();
+            let contents = by_content.map(|(content, key)| ((content, kind), key.asset_id));
             neighbour.contents.extend(contents);
             if let Some(path) = self.in_project(&joined(folder, entry.identity.path.as_str())) {
-                neighbour.files.insert(path, NeighbourFile { creator, assets });
+                neighbour.files.insert(path, NeighbourFile { kind, assets });
             }
         }
     }

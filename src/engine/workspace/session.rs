@@ -247,8 +247,9 @@ impl Session {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         self.notes = gathered.notes;
-        self.lockfile.wanted_by(&gathered.desired.checkout);
-        Ok(gathered.desired)
+        let desired = Arc::new(gathered.desired);
+        self.lockfile.wanted_by(&desired);
+        Ok(Arc::unwrap_or_clone(desired))
     }
 
     /// Closes the state and releases it. Commits are durable already.

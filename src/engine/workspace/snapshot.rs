@@ -359,8 +359,7 @@ impl PreviewInputs {
         plan.steps.sort_by(|a, b| a.address.cmp(&b.address));
         view.apply(&plan.marks)?;
         let missing = options.missing_lockfile.as_ref().filter(|_| !options.accept_new_lockfile);
-        let in_manifest = gathered.desired.assets.keys().cloned().collect();
-        let lockfile_changes = lockfile::would_change(project, remote, &view.recorded, &in_manifest, missing)?;
+        let lockfile_changes = lockfile::would_change(project, remote, &view.recorded, &gathered.desired, missing)?;
         let asset_ids = outputs::asset_ids(&gathered.desired, &view.recorded);
         let lost = missing.and_then(|missing| missing.lost(&gathered.desired, &view.recorded));
         let outputs = outputs::draft(project, &gathered.manifest, &asset_ids, lost.as_ref());

@@ -47,7 +47,7 @@ impl SyncRun<'_> {
         reconciler.find_parts();
         let Session { state_cache, lockfile, .. } = &mut *reconciler.session;
         let in_manifest: Arc<BTreeSet<Address>> = Arc::new(desired.assets.keys().cloned().collect());
-        lockfile.wanted_by(&desired.checkout);
+        lockfile.wanted_by(&desired);
         lockfile.says_all(&in_manifest, &desired.checkout);
         self.ids_before = earlier.map(|earlier| {
             let mut before = Desired::clone(&desired);

@@ -10,6 +10,7 @@ use crate::engine::workspace::project::Project;
 use crate::files;
 use crate::model::address::Address;
 use crate::model::checkout::{Checkout, InLockfile};
+use crate::model::desired::Desired;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::neighbours::WantedFile;
 use crate::model::recorded::{Record, Recorded};
@@ -45,12 +46,22 @@ fn git_copy(file: &Path) -> GitCopy {
     }
 }
 
-/// Returns whether `ledger` may not be written while the lockfile is missing.
-pub(super) fn forbids(missing: &MissingLockfile, ledger: &Ledger) -> bool {
-    missing.forbids(ledger.entries.values().map(|entry| {
-        let (path, creator) = (&entry.identity.path, entry.identity.creator);
-        WantedFile { path, creator, content: entry.history.contents().last() }
-    }))
+/// Returns whether `ledger` may not be written while the lockfile is missing, for a manifest that
+/// wants this. Where nobody asked the manifest, its own files count.
+pub(super) fn forbids(
+    missing: &MissingLockfile,
+    desired: Option<&Desired>,
+    ledger: &Ledger,
+    recorded: &Recorded,
+) -> bool {
+    match desired {
+        Some(desired) => missing.forbids(desired.assets.values().map(WantedFile::of), recorded),
+        None => {
+            let files = ledger.entries.values();
+            let files = files.map(|entry| WantedFile::known(&entry.identity, entry.history.contents().last()));
+            missing.forbids(files, recorded)
+        }
+    }
 }
 
 /// What changes in the lockfile.
@@ -141,11 +152,11 @@ pub(crate) fn would_change(
     project: &Project,
     remote: &str,
     recorded: &Recorded,
-    in_manifest: &BTreeSet<Address>,
+    desired: &Desired,
     missing: Option<&MissingLockfile>,
 ) -> Result<LockfileChanges, LockfileError> {
     let mut all = begun_in(recorded, &git::checkout(&project.root));
-    all.extend(in_manifest.iter().cloned());
+    all.extend(desired.assets.keys().cloned());
     let ledger = lockfile::export(remote, recorded, &all);
     Ok(match lockfile::read(&project.lockfile)? {
         Some(current) if lockfile::fingerprint(&current) != lockfile::fingerprint(&text(&ledger)) => {
@@ -153,7 +164,8 @@ pub(crate) fn would_change(
         }
         Some(_) => LockfileChanges::default(),
         None => {
-            let any = !ledger.entries.is_empty() && !missing.is_some_and(|missing| forbids(missing, &ledger));
+            let is_forbidden = |missing| forbids(missing, Some(desired), &ledger, recorded);
+            let any = !ledger.entries.is_empty() && !missing.is_some_and(is_forbidden);
             LockfileChanges { any, ..LockfileChanges::default() }
         }
     })

@@ -15,6 +15,7 @@ use crate::engine::workspace::project::Project;
 use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
 use crate::model::address::Address;
 use crate::model::checkout::Checkout;
+use crate::model::desired::Desired;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::{Record, Recorded};
 use crate::platform::atomic_file::Room;
@@ -52,6 +53,8 @@ pub(super) struct WriteInputs {
     pub(super) made_from: Option<MadeFrom>,
     /// The evidence that forbids a new file.
     pub(super) missing: Option<MissingLockfile>,
+    /// What the manifest wanted at the last scan without a file.
+    pub(super) wanted: Option<Arc<Desired>>,
     /// The lockfile was lost, and nobody agreed to a new one.
     pub(super) is_lost: bool,
     pub(super) is_unreported: bool,
@@ -240,7 +243,10 @@ impl WriteInputs {
         }
         let ledger =
             self.state_cache.read_for_lockfile(|recorded, _| lockfile::export(&self.remote, recorded, &addresses));
-        if self.missing.as_ref().is_some_and(|missing| forbids(missing, &ledger)) {
+        let is_forbidden = |missing: &MissingLockfile| {
+            self.state_cache.read(|recorded| forbids(missing, self.wanted.as_deref(), &ledger, recorded))
+        };
+        if self.missing.as_ref().is_some_and(is_forbidden) {
             return Ok(Made::Nothing(WriteEnd::Same(None)));
         }
         let text = text(&ledger);
