@@ -43,7 +43,7 @@ const URGENT_SPAN: Duration = Duration::from_secs(60);
 /// The delay before an asset is fetched again after a fetch without a result.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
-/// As many assets as are compared one by one faster than they are searched.
+/// As many assets as are searched one by one faster than all are compared with them.
 const FEW: usize = 8;
 
 /// In small projects, overdue assets, as after a start, are fetched at this interval.
@@ -127,15 +127,15 @@ impl ScanSchedule {
         let Self { urgent, lately: _, reviews, drifts, archiving } = Self::new(desired, recorded, now);
         let theirs: BTreeSet<AssetId> = recorded.assets.values().flat_map(|record| record.history.assets()).collect();
         let theirs: Vec<AssetId> = theirs.into_iter().collect();
-        // All assets are compared with usually one or two, at each save.
-        let is_other = |query: &AssetQuery| match theirs.as_slice() {
-            few if few.len() <= FEW => !few.contains(&query.asset_id),
-            many => many.binary_search(&query.asset_id).is_err(),
-        };
+        let is_other = |query: &AssetQuery| theirs.binary_search(&query.asset_id).is_err();
         self.urgent.retain(is_other);
         self.urgent.extend(urgent);
         for (scans, new) in [(&mut self.reviews, reviews), (&mut self.drifts, drifts)] {
-            scans.retain(|scan| is_other(&scan.query));
+            // A save touches one or two of all assets.
+            match theirs.len() <= FEW {
+                true => theirs.iter().for_each(|asset_id| drop(remove(scans, *asset_id))),
+                false => scans.retain(|scan| is_other(&scan.query)),
+            }
             new.into_iter().for_each(|scan| insert(scans, scan));
         }
         self.archiving = self.archiving.into_iter().chain(archiving).min();
@@ -201,8 +201,7 @@ impl ScanSchedule {
     /// Postpones an asset whose fetch had no result.
     pub(super) fn postpone(&mut self, asset_id: AssetId, now: Timestamp) {
         for scans in [&mut self.reviews, &mut self.drifts] {
-            if let Some(at) = scans.iter().position(|scan| scan.query.asset_id == asset_id) {
-                let Some(scan) = scans.remove(at) else { continue };
+            if let Some(scan) = remove(scans, asset_id) {
                 let at = now.saturating_add(RETRY_AFTER).unwrap_or(Timestamp::MAX);
                 insert(scans, ScheduledScan { at, ..scan });
             }
@@ -247,6 +246,12 @@ fn take(scans: &mut VecDeque<ScheduledScan>, now: Timestamp) -> Option<AssetQuer
     let query = scan.query;
     insert(scans, scan.again(now));
     Some(query)
+}
+
+/// Removes the fetch of an asset, of which there is one at most.
+fn remove(scans: &mut VecDeque<ScheduledScan>, asset_id: AssetId) -> Option<ScheduledScan> {
+    let at = scans.iter().position(|scan| scan.query.asset_id == asset_id)?;
+    scans.remove(at)
 }
 
 fn insert(scans: &mut VecDeque<ScheduledScan>, scan: ScheduledScan) {
