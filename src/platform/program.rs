@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -43,7 +44,8 @@ pub(crate) fn ask<'a>(
     input: &[u8],
     (patience, most): (Duration, u64),
 ) -> io::Result<ProgramOutput> {
-    let mut command = Command::new(program);
+    let found = std::env::var_os("PATH").and_then(|folders| found(program, &folders));
+    let mut command = Command::new(found.as_deref().unwrap_or_else(|| Path::new(program)));
     command.args(arguments).env_clear();
     command.envs(inherited.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
     command.envs(environment.iter().copied());
@@ -69,6 +71,24 @@ pub(crate) fn ask<'a>(
     }
 }
 
+/// Finds a program as the system would, in `folders` as `PATH` has them. One of which the place is known
+/// is begun without a copy of this process's memory, which may be large, and changes meanwhile.
+#[cfg(unix)]
+fn found(program: &str, folders: &OsStr) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let is_program = |place: &PathBuf| {
+        place.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    std::env::split_paths(folders).map(|folder| folder.join(program)).find(is_program)
+}
+
+/// Windows begins every process so.
+#[cfg(windows)]
+const fn found(_program: &str, _folders: &OsStr) -> Option<PathBuf> {
+    None
+}
+
 /// Reads to the end in a thread of its own, which ends with the program.
 fn reader(stream: Option<impl io::Read + Send + 'static>, most: u64) -> mpsc::Receiver<Vec<u8>> {
     let (send, receive) = mpsc::channel();
@@ -91,6 +111,24 @@ fn end(mut child: Child) {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test makes programs by hand")]
+    fn a_program_is_found_where_the_system_would_find_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let places = ["folder", "text", "first", "second"].map(|name| folder.path().join(name));
+        places.iter().for_each(|place| std::fs::create_dir(place).unwrap());
+        std::fs::create_dir(places[0].join("tool")).unwrap();
+        for (place, mode) in places.iter().skip(1).zip([0o644, 0o755, 0o755]) {
+            std::fs::write(place.join("tool"), "").unwrap();
+            std::fs::set_permissions(place.join("tool"), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let folders = std::env::join_paths(&places).unwrap();
+        assert_eq!(found("tool", &folders), Some(places[2].join("tool")));
+        assert_eq!(found("other", &folders), None);
+    }
 
     #[test]
     fn a_program_that_never_reads_its_input_is_not_waited_for_longer_than_that() {
