@@ -76,6 +76,24 @@ pub enum PathError {
     },
 }
 
+/// Whether a name is that of a device of Windows, with any extension; `None` for one that is too short.
+fn is_device(name: &str) -> Option<bool> {
+    let is_one_of = |text: &str, devices: &[&str]| devices.iter().any(|device| text.eq_ignore_ascii_case(device));
+    // Hardly any name begins like one.
+    if !is_one_of(name.get(..3)?, &["CON", "PRN", "AUX", "NUL", "COM", "LPT"]) {
+        return Some(false);
+    }
+    let stem = name.split('.').next().unwrap_or(name).trim_end_matches(' ');
+    let numbered = || {
+        let (device, digit) = stem.split_at_checked(3)?;
+        let mut digit = digit.chars();
+        // The three raised digits of Latin-1 count too.
+        let is_digit = |c: char| c.is_ascii_digit() || "¹²³".contains(c);
+        Some(is_one_of(device, &["COM", "LPT"]) && digit.next().is_some_and(is_digit) && digit.next().is_none())
+    };
+    Some(is_one_of(stem, &["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"]) || numbered() == Some(true))
+}
+
 impl ProjectPath {
     /// Takes a path as it is written in a manifest or found by a walk. A leading `./` is dropped.
     ///
@@ -119,20 +137,8 @@ impl ProjectPath {
     /// (Microsoft, "Naming Files, Paths, and Namespaces"). A clone there lacks the file.
     pub fn not_on_windows(&self) -> Option<&str> {
         self.0.split('/').find(|part| {
-            let stem = part.split('.').next().unwrap_or(part).trim_end_matches(' ');
-            let numbered = || {
-                let (device, digit) = stem.split_at_checked(3)?;
-                let mut digit = digit.chars();
-                let is_device = device.eq_ignore_ascii_case("COM") || device.eq_ignore_ascii_case("LPT");
-                // The three raised digits of Latin-1 count too.
-                let is_digit = |c: char| c.is_ascii_digit() || "¹²³".contains(c);
-                Some(is_device && digit.next().is_some_and(is_digit) && digit.next().is_none())
-            };
-            let devices = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
-            devices.iter().any(|device| stem.eq_ignore_ascii_case(device))
-                || numbered() == Some(true)
-                || part.ends_with(['.', ' '])
-                || part.contains(|c: char| matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*') || c < ' ')
+            let has_meaning = |byte: u8| matches!(byte, b'<' | b'>' | b':' | b'"' | b'|' | b'?' | b'*' | 0..b' ');
+            is_device(part).unwrap_or(false) || part.ends_with(['.', ' ']) || part.bytes().any(has_meaning)
         })
     }
 
