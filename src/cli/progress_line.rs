@@ -88,7 +88,9 @@ impl ProgressLine {
     pub(super) fn tell(&mut self, event: ProgressEvent, now: Duration) -> bool {
         match event {
             ProgressEvent::Files { done, total, bytes } if total > WORTH_SHOWING || bytes > 0 => {
-                let files = LinePart::new(format!("checking files: {done} of {total}"));
+                // While they are still being found, those are all.
+                let of = if done < total { format!(" of {total}") } else { String::new() };
+                let files = LinePart::new(format!("checking files: {done}{of}"));
                 self.before = vec![files, LinePart::new(format!("{} MB read", bytes / 1_000_000))];
             }
             ProgressEvent::Listed { asset_id, versions } => {

@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::found::Walk;
+use super::globs::matching;
 use super::open::{Barred, Root};
-use super::walk::{self, Walk};
 use crate::model::address::Address;
 use crate::model::desired::FileSelection;
 use crate::model::file::{FileProblem, FileProblemKind};
@@ -39,7 +40,7 @@ pub(crate) fn keep_behind_links<'a>(
         return;
     }
     let paths: Vec<&ProjectPath> = behind.iter().map(|(path, _)| path).collect();
-    let wanted = walk::matching(selection, &paths);
+    let wanted = matching(selection, &paths);
     for ((path, globs), (_, problem)) in wanted.into_iter().zip(&behind).filter(|((_, globs), _)| !globs.is_empty()) {
         walk.unreachable.insert(path.clone(), problem.clone());
         walk.files.insert(path, globs);
@@ -54,7 +55,7 @@ pub(crate) fn wanted_by_globs<'a>(
 ) -> BTreeSet<Address> {
     let paths = known.into_iter().filter_map(|address| Some((address, ProjectPath::new(address.as_str()).ok()?)));
     let (addresses, paths): (Vec<&Address>, Vec<ProjectPath>) = paths.unzip();
-    let wanted = walk::matching(selection, &paths.iter().collect::<Vec<_>>());
+    let wanted = matching(selection, &paths.iter().collect::<Vec<_>>());
     let fitting = addresses.into_iter().zip(wanted).filter(|(_, (_, globs))| !globs.is_empty());
     fitting.map(|(address, _)| address.clone()).collect()
 }

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::debounce::{QUIET_UNCONFIRMED, QUIET_UNFINISHED, has_quota};
-use super::walk::{self, Walk};
+use super::found::Walk;
+use super::globs::matching;
 use crate::model::desired::FileSelection;
 use crate::model::file::{FileCache, Fingerprint};
 use crate::model::ids::ContentHash;
@@ -58,7 +59,7 @@ impl FilesInProgress {
     /// Returns whether the file at `path`, with this fingerprint, changed so recently that it
     /// counts only when it is complete.
     pub(super) fn wants_whole(&self, path: &ProjectPath, state: Option<&Fingerprint>) -> bool {
-        has_quota(path) && self.unfinished_since_ns.is_some_and(|since| changed_since(since, state))
+        self.unfinished_since_ns.is_some_and(|since| changed_since(since, state)) && has_quota(path)
     }
 
     /// Returns the same for a project whose sounds and videos have these contents. Only a single run
@@ -77,7 +78,7 @@ impl FilesInProgress {
         if absent.is_empty() {
             return;
         }
-        let found = walk::matching(selection, &absent);
+        let found = matching(selection, &absent);
         walk.files.extend(found.into_iter().filter(|(_, globs)| !globs.is_empty()));
     }
 }

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
+use super::globs::Globs;
 use super::open::Root;
 use super::pattern::PatternPart;
-use super::walk::Globs;
 use crate::model::desired::FileSelection;
 use crate::model::path::{ProjectPath, is_guarded};
 

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::fingerprints::fingerprint_of;
+use super::found::Walk;
+use super::globs::matching;
 use super::in_progress::FilesInProgress;
 use super::scan::{Scanned, scan};
-use super::walk::{Walk, matching};
 use crate::model::desired::{FileSelection, FoundFile};
 use crate::model::file::{CachedFile, FileCache};
 use crate::model::path::ProjectPath;

@@ -8,29 +8,23 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Cursor, Read, Seek as _};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
-
-use sha2::{Digest as _, Sha256};
 
 use super::completeness;
 use super::fingerprints::fingerprints;
+use super::first_reads::FirstReads;
+use super::found::Walk;
 use super::in_progress::FilesInProgress;
-use super::inspect::{self, Unfit};
-use super::open::{OpenError, Opened, Root, open, open_seen, unreadable_folder};
+use super::open::{Root, unreadable_folder};
+use super::read::{ScanProgress, ScanResult, read_as_seen, read_stable};
 use super::share::{both, threads};
-use super::walk::Walk;
 use crate::model::along::along;
 use crate::model::desired::{FoundFile, FoundFiles};
-use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, FileProblemKind, Fingerprint};
-use crate::model::ids::ContentHash;
+use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, Fingerprint};
 use crate::model::path::ProjectPath;
-use crate::platform::below::FilesBelow;
-use crate::platform::fingerprint;
 
 /// The size of each core's buffer, in bytes. A file that fits is read once, for both its hash and
 /// its inspection.
@@ -38,9 +32,6 @@ const BUFFER: usize = 1 << 20;
 /// How many files a thread reads before it passes their results on. Waking the other thread costs
 /// more than hashing a small file.
 const BATCH: usize = 64;
-/// How often a file that changes during the scan is read, and the pause for its writer in between.
-const ATTEMPTS: u32 = 4;
-const PAUSE: Duration = Duration::from_millis(50);
 /// How coarse the clock of a file system can be that keeps whole seconds (FAT counts two). A file
 /// that changed less than this before its scan may have changed again without a trace (git's "racy"
 /// rule).
@@ -48,19 +39,6 @@ const COARSE_CLOCK_NS: i64 = 2_000_000_000;
 /// The same of one that keeps fractions of a second, with room to spare. It stamps files with a
 /// clock of the system that ticks every 10 milliseconds or faster (16 on Windows).
 const FINE_CLOCK_NS: i64 = 100_000_000;
-
-/// The progress of [`scan`] through the files that it has to read. Cached files don't count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ScanProgress {
-    /// The number of files that are done.
-    pub files_done: usize,
-    /// The number of files to read.
-    pub files: usize,
-    /// Bytes that were hashed, and all bytes of the files that are done.
-    pub bytes_done: u64,
-    /// The total length of the files to read, as it was at the start.
-    pub bytes: u64,
-}
 
 /// The result of scanning all files.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -88,17 +66,40 @@ pub fn scan(
     now_ns: i64,
     progress: &dyn Fn(ScanProgress),
 ) -> Scanned {
+    scan_rest(root, walk, FirstReads::default(), cache, in_progress, now_ns, progress)
+}
+
+/// Does what [`scan`] does, where the walk has read some files already.
+pub(crate) fn scan_rest(
+    root: &Path,
+    walk: &Walk,
+    mut reads: FirstReads,
+    cache: &FileCache,
+    in_progress: &FilesInProgress,
+    now_ns: i64,
+    progress: &dyn Fn(ScanProgress),
+) -> Scanned {
     let root = match Root::new(root) {
         Ok(root) => root,
         Err(error) => return Scanned { findings: unreachable_root(walk, &error), ..Scanned::default() },
     };
     let paths: Vec<&ProjectPath> = walk.files.keys().collect();
-    let states = fingerprints(&root, &paths);
+    let places = reads.places(&paths);
+    let unread = paths.iter().zip(&places).filter(|(_, place)| place.is_none()).map(|(path, _)| *path);
+    let unread: Vec<&ProjectPath> = unread.collect();
+    let mut states = fingerprints(&root, &unread).into_iter();
     // By the file's place in the walk.
     let mut seen: Vec<Option<SeenFile>> = Vec::new();
     seen.resize_with(paths.len(), || None);
     let (mut todo, mut waiting) = (Vec::new(), BTreeSet::new());
-    for ((((path, _, cached), state), at), seen) in along(&walk.files, cache).zip(states).zip(0..).zip(&mut seen) {
+    let settle = Settle { root: &root, walk, in_progress, now_ns };
+    for ((((path, _, cached), place), at), seen) in along(&walk.files, cache).zip(places).zip(0..).zip(&mut seen) {
+        let read = place.and_then(|place| reads.take(place));
+        let state = match (&read, place) {
+            (Some(read), _) => read.state,
+            (None, Some(_)) => None,
+            (None, None) => states.next().flatten(),
+        };
         if let Some(problem) = walk.unreachable.get(path) {
             *seen = Some(SeenFile { content: Err(problem.clone()), cached: None });
             continue;
@@ -110,11 +111,11 @@ pub fn scan(
             *seen = Some(SeenFile { content: cached.content.clone(), cached: Some(cached.clone()) });
             continue;
         }
+        let wants_whole = in_progress.wants_whole(path, state.as_ref());
         let waits = in_progress.holds(path, state.as_ref()) || {
-            let is_whole = || !in_progress.wants_whole(path, state.as_ref()) || completeness::is_whole_in(&root, path);
             // Read all the same in a single run: what is wrong with it in any case reads as `check`
             // says it.
-            is_unfinished = !is_whole();
+            is_unfinished = wants_whole && !completeness::is_whole_in(&root, path);
             is_unfinished && !in_progress.is_single
         };
         if waits {
@@ -125,32 +126,18 @@ pub fn scan(
             *seen = Some(SeenFile { content, cached: cached.cloned() });
             continue;
         }
-        todo.push(UnreadFile { path, state, at, is_unfinished });
+        let file = UnreadFile { path, state, at, is_unfinished };
+        match read {
+            // It may have been read before it was whole.
+            Some(read) if !wants_whole => *seen = Some(settle.file(&file, read, &mut waiting)),
+            _ => todo.push(file),
+        }
     }
     // The longest files come first, so that all cores finish together.
     todo.sort_by_key(|file| Reverse(size_of(&file.state)));
-    read_all(&root, &todo, progress, |UnreadFile { path, at, is_unfinished, .. }, result| {
-        let ScanResult { mut content, state } = result;
-        // The file left after a glob had found it, or is being replaced. The next scan decides.
-        let left = state.is_none() && root.join(path.as_str()).symlink_metadata().is_err();
-        if left && walk.files.get(path).is_some_and(|globs| !globs.is_empty()) {
-            content = Err(FileProblem::being_written());
-        }
-        // Nothing would be uploaded.
-        let is_uploaded = content.as_ref().is_ok_and(|facts| in_progress.uploaded.contains(&facts.hash));
-        let found = if *is_unfinished && content.is_ok() && !is_uploaded {
-            waiting.insert((*path).clone());
-            SeenFile { content: Err(FileProblem::unfinished()), cached: None }
-        } else {
-            let cached =
-                state.map(|fingerprint| CachedFile { fingerprint, looked_at_ns: now_ns, content: content.clone() });
-            SeenFile {
-                content: if *is_unfinished { content.map_err(FileProblem::of_unfinished) } else { content },
-                cached,
-            }
-        };
-        if let Some(seen) = seen.get_mut(*at) {
-            *seen = Some(found);
+    read_all(&root, &todo, progress, |file, result| {
+        if let Some(seen) = seen.get_mut(file.at) {
+            *seen = Some(settle.file(file, result, &mut waiting));
         }
     });
     // Made at once: one entry after the other would be looked up, and leave the maps half empty.
@@ -180,6 +167,36 @@ struct UnreadFile<'a> {
     at: usize,
     /// A program seems to be writing it.
     is_unfinished: bool,
+}
+
+/// What tells whether the content of a file that was read counts.
+struct Settle<'a> {
+    root: &'a Root,
+    walk: &'a Walk,
+    in_progress: &'a FilesInProgress,
+    now_ns: i64,
+}
+
+impl Settle<'_> {
+    /// Returns what is known of a file that was read; one that only seems to be complete waits.
+    fn file(&self, file: &UnreadFile<'_>, read: ScanResult, waiting: &mut BTreeSet<ProjectPath>) -> SeenFile {
+        let Self { root, walk, in_progress, now_ns } = self;
+        let (path, is_unfinished, ScanResult { mut content, state }) = (file.path, file.is_unfinished, read);
+        // The file left after a glob had found it, or is being replaced. The next scan decides.
+        let left = state.is_none() && root.join(path.as_str()).symlink_metadata().is_err();
+        if left && walk.files.get(path).is_some_and(|globs| !globs.is_empty()) {
+            content = Err(FileProblem::being_written());
+        }
+        // Nothing would be uploaded.
+        let is_uploaded = content.as_ref().is_ok_and(|facts| in_progress.uploaded.contains(&facts.hash));
+        if is_unfinished && content.is_ok() && !is_uploaded {
+            waiting.insert(path.clone());
+            return SeenFile { content: Err(FileProblem::unfinished()), cached: None };
+        }
+        let cached =
+            state.map(|fingerprint| CachedFile { fingerprint, looked_at_ns: *now_ns, content: content.clone() });
+        SeenFile { content: if is_unfinished { content.map_err(FileProblem::of_unfinished) } else { content }, cached }
+    }
 }
 
 fn unreachable_root(walk: &Walk, error: &io::Error) -> FoundFiles {
@@ -212,14 +229,6 @@ enum ScanMessage {
     Hashed(usize, u64),
     /// The files at these indexes are done.
     Done(Vec<(usize, ScanResult)>),
-}
-
-/// The result of scanning one file.
-struct ScanResult {
-    content: Result<FileFacts, FileProblem>,
-    /// The state that the content belongs to; `None` when the file could not be read to its end in
-    /// one state.
-    state: Option<Fingerprint>,
 }
 
 /// Reads all files, the first ones first, and passes each result to `done` on this thread.
@@ -292,110 +301,6 @@ fn read_all(
     });
 }
 
-/// Reads a file that is still what it was when it was looked at, so that it needs no look before;
-/// `None` if it isn't, or can't be read like this.
-fn read_as_seen(
-    (below, state): (&FilesBelow, &Fingerprint),
-    path: &ProjectPath,
-    buffer: &mut [u8],
-    hashed: &dyn Fn(u64),
-) -> Option<ScanResult> {
-    let mut opened = Opened { file: open_seen(below, path)?, fingerprint: *state };
-    let content = read_once(path, &mut opened, buffer, hashed).ok()??;
-    Some(ScanResult { content, state: Some(*state) })
-}
-
-/// Reads a file until it stays the same for one whole read.
-fn read_stable(root: &Root, path: &ProjectPath, buffer: &mut [u8], hashed: &dyn Fn(u64)) -> ScanResult {
-    for attempt in 0..ATTEMPTS {
-        if attempt > 0 {
-            std::thread::sleep(PAUSE);
-        }
-        let mut opened = match open(root, path) {
-            Ok(opened) => opened,
-            Err(error) => return ScanResult { content: Err(error.into_problem()), state: None },
-        };
-        match read_once(path, &mut opened, buffer, hashed) {
-            Ok(Some(content)) => return ScanResult { content, state: Some(opened.fingerprint) },
-            Ok(None) => {}
-            Err(source) => {
-                let error = OpenError::Read { path: path.clone(), source };
-                return ScanResult { content: Err(error.into_problem()), state: None };
-            }
-        }
-    }
-    let problem = FileProblem::new(
-        FileProblemKind::Changing,
-        "the file keeps changing while it is read",
-        Some("let the program that writes it finish, then run again"),
-    );
-    ScanResult { content: Err(problem), state: None }
-}
-
-/// Reads an open file; returns `None` if it changed meanwhile.
-fn read_once(
-    path: &ProjectPath,
-    opened: &mut Opened,
-    buffer: &mut [u8],
-    hashed: &dyn Fn(u64),
-) -> io::Result<Option<Result<FileFacts, FileProblem>>> {
-    let size = opened.fingerprint.size;
-    let format = match inspect::admit(path, size) {
-        Ok(format) => format,
-        Err(problem) => return Ok(Some(Err(problem))),
-    };
-    let small = usize::try_from(size).ok().filter(|size| *size <= buffer.len());
-    // A file that fits into the buffer is read once. Of a longer one the headers are read first, so
-    // that an unusable file is not hashed for nothing.
-    let (inspected, hash) = match small.and_then(|size| buffer.get_mut(..size)) {
-        Some(bytes) => {
-            match opened.file.read_exact(bytes) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-                Err(error) => return Err(error),
-            }
-            let inspected = inspect::inspect(path, format, &mut Cursor::new(&*bytes), size);
-            hashed(size);
-            (inspected, Some(ContentHash::from_bytes(Sha256::digest(&*bytes).into())))
-        }
-        None => match inspect::inspect(path, format, &mut opened.file, size) {
-            Ok(content) => (Ok(content), hash(&mut opened.file, size, buffer, hashed)?),
-            Err(unfit) => (Err(unfit), None),
-        },
-    };
-    if fingerprint::of(&opened.file)? != opened.fingerprint {
-        return Ok(None);
-    }
-    match (inspected, hash) {
-        (Ok(content), Some(hash)) => Ok(Some(Ok(FileFacts { size, hash, format, content }))),
-        // The length differs from the metadata: the file is being written.
-        (Ok(_), None) => Ok(None),
-        (Err(Unfit::Problem(problem)), _) => Ok(Some(Err(problem))),
-        (Err(Unfit::Read(error)), _) => Err(error),
-    }
-}
-
-/// Returns the hash of a file of `size` bytes; `None` if it has another length.
-fn hash(file: &mut File, size: u64, buffer: &mut [u8], hashed: &dyn Fn(u64)) -> io::Result<Option<ContentHash>> {
-    file.rewind()?;
-    let mut hasher = Sha256::new();
-    let mut left = size;
-    loop {
-        let read = match file.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        match left.checked_sub(read as u64) {
-            None => return Ok(None),
-            Some(_) if read == 0 => break,
-            Some(rest) => left = rest,
-        }
-        hasher.update(buffer.get(..read).unwrap_or_default());
-        hashed(read as u64);
-    }
-    Ok((left == 0).then(|| ContentHash::from_bytes(hasher.finalize().into())))
-}
-
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
@@ -410,22 +315,6 @@ mod tests {
     /// A time later than any change of a test's files, by more than the granularity.
     const LATER: i64 = i64::MAX / 2;
     const QUIET: &dyn Fn(ScanProgress) = &|_| {};
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_file_that_stays_what_it_was_is_read_without_another_look_before() {
-        let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
-        std::os::unix::fs::symlink("a.mesh", folder.path().join("link.mesh")).unwrap();
-        let root = Root::new(folder.path()).unwrap();
-        let below = root.below().unwrap();
-        let state = below.fingerprint("a.mesh").unwrap();
-        assert_eq!(fingerprints(&root, &[&path("link.mesh")]), [Some(state)]);
-        let read = |name| read_as_seen((&below, &state), &path(name), &mut vec![0; BUFFER], &|_| {});
-        assert_eq!(read("a.mesh").unwrap().state, Some(state));
-        assert!(read("link.mesh").is_none(), "a link is resolved first");
-        folder.write("a.mesh", mesh("another").as_bytes());
-        assert!(read("a.mesh").is_none(), "it is another file by now");
-    }
 
     /// Scans with no file in progress.
     fn scan(
@@ -621,45 +510,5 @@ mod tests {
         let reads = RefCell::new(0);
         let (second, _) = scan(folder.path(), &of(&["a.png"]), &cache, LATER, &|_| *reads.borrow_mut() += 1);
         assert_eq!((first, *reads.borrow()), (second, 0));
-    }
-
-    /// Lets `edit` change a file while it is hashed, in each of the first `times` attempts.
-    fn scan_while(times: u32, length: usize) -> ScanResult {
-        let mut bytes = mesh("a").into_bytes();
-        bytes.resize(length, 0);
-        let folder = Folder::with(&[("a.mesh", &bytes)]);
-        let file = std::fs::OpenOptions::new().write(true).open(folder.path().join("a.mesh")).unwrap();
-        let seen = RefCell::new((0, 0));
-        let grow = |hashed: u64| {
-            let (attempts, before) = &mut *seen.borrow_mut();
-            // The first piece of an attempt.
-            *before = if *before + hashed > file.metadata().unwrap().len() { hashed } else { *before + hashed };
-            if *before == hashed && *attempts < times {
-                *attempts += 1;
-                file.set_len(length as u64 + u64::from(*attempts)).unwrap();
-            }
-        };
-        read_stable(&Root::new(folder.path()).unwrap(), &path("a.mesh"), &mut vec![0; BUFFER], &grow)
-    }
-
-    #[test]
-    fn a_file_that_changes_while_it_is_read_is_read_again() {
-        for length in [100, 3 * BUFFER] {
-            let ScanResult { content, state } = scan_while(2, length);
-            let mut bytes = mesh("a").into_bytes();
-            bytes.resize(length + 2, 0);
-            let facts = content.unwrap();
-            assert_eq!((facts.size, state.unwrap().size), (bytes.len() as u64, bytes.len() as u64));
-            assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(&bytes)[..]);
-        }
-    }
-
-    #[test]
-    fn a_file_that_keeps_changing_is_a_problem_and_never_a_wrong_hash() {
-        for length in [100, 3 * BUFFER] {
-            let ScanResult { content, state } = scan_while(u32::MAX, length);
-            assert!(content.unwrap_err().message.contains("keeps changing"));
-            assert_eq!(state, None);
-        }
     }
 }

@@ -15,12 +15,14 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::fingerprints::{fingerprints, folder_and_name};
+use super::found::Walk;
+use super::globs::Globs;
 use super::open::Root;
 use super::pattern::PatternPart;
 use super::scan::is_unchanged_since;
 use super::share::do_all;
 use super::tree_parts::{InFolder, PART, Part, PartName, PartPlace, TreeParts, named_part, parts_of};
-use super::walk::{Globs, Walk, walk};
+use super::walk::walk;
 use crate::model::desired::FileSelection;
 use crate::model::file::{CachedFile, FileCache, Fingerprint};
 use crate::model::path::{ProjectPath, is_guarded};

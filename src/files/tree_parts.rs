@@ -12,8 +12,8 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::fingerprints::{fingerprints, folder_and_name};
+use super::globs::matching;
 use super::open::Root;
-use super::walk::matching;
 use crate::model::desired::FileSelection;
 use crate::model::file::{CachedFile, FileCache, Fingerprint};
 use crate::model::path::ProjectPath;

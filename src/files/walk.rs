@@ -1,73 +1,25 @@
 //! Finds the files that the manifest names.
 //!
 //! The walk only enters folders that can contain a match. A place that can't be read becomes a
-//! [`WalkProblem`] that names the affected globs. An incomplete list must never look like a
-//! complete one, or files would seem to be removed. `.gitignore` doesn't count.
+//! [`WalkProblem`] that names the affected globs. `.gitignore` doesn't count.
 //!
-//! Read next: `pattern` for what a glob means, `scan` for the next step of the list.
+//! Read next: `globs` for which files are wanted, `scan` for the next step of the list.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::DirEntry;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::first_reads::{self, FirstReader, FirstReads};
+use super::found::{Walk, WalkProblem, problem};
+use super::globs::Globs;
 use super::open::{Barred, Root, remedy};
-use super::pattern::{Pattern, PatternPart, PatternRole, PatternStates};
+use super::pattern::PatternPart;
+use super::read::{ScanProgress, ScanResult};
 use super::share::do_all;
-use crate::model::desired::{FileSelection, GlobPattern};
-use crate::model::file::{FileProblem, FileProblemKind};
+use crate::model::desired::FileSelection;
+use crate::model::file::FileProblemKind;
 use crate::model::path::{ProjectPath, is_guarded};
-
-/// The files that the manifest names, and everything that kept the list from being complete.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Walk {
-    /// Files that globs match, and the paths of explicit entries whether or not the file exists.
-    /// Each has the indexes into [`FileSelection::globs`] of all globs that match.
-    pub files: BTreeMap<ProjectPath, Vec<usize>>,
-    /// Wanted files that can't be reached ([`keep_behind_links`](super::keep_behind_links)), so it
-    /// is unknown whether they exist.
-    pub unreachable: BTreeMap<ProjectPath, FileProblem>,
-    /// Places that could not be read, in the order of their paths.
-    pub problems: Vec<WalkProblem>,
-    /// Folders that globs name and that don't exist, in the order of the globs. This is not a
-    /// mistake: git keeps no empty folders, so deleting the last file removes its folder. But an
-    /// unmounted folder looks the same, so none of its files may count as removed.
-    pub missing: Vec<MissingFolder>,
-    /// Files that globs would find if their extensions were written as in the pattern, such as
-    /// `B.PNG`, in the order of their paths.
-    pub other_case: Vec<String>,
-}
-
-impl Walk {
-    /// The globs of which a place could not be read.
-    pub fn unread_globs(&self) -> BTreeSet<usize> {
-        self.problems.iter().flat_map(|problem| &problem.globs).copied().collect()
-    }
-}
-
-/// A folder that a glob names and that doesn't exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingFolder {
-    /// The glob's key.
-    pub glob: String,
-    /// The folder, relative to the manifest's folder.
-    pub folder: String,
-}
-
-/// A place that the walk could not read, and that is not a file of [`Walk::files`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WalkProblem {
-    /// The path relative to the manifest's folder. Bytes that are not UTF-8 are replaced.
-    pub path: String,
-    /// The indexes into [`FileSelection::globs`] of the affected globs.
-    pub globs: Vec<usize>,
-    /// Whether files of these globs may be missing from [`Walk::files`], so that none of them may
-    /// count as removed. False when the problem affects only the one file at `path`.
-    pub incomplete: bool,
-    /// The problem.
-    pub problem: FileProblem,
-}
 
 /// Finds the files that `selection` names below `root`, the manifest's folder.
 ///
@@ -76,13 +28,31 @@ pub struct WalkProblem {
 /// hidden names. `.git` and `.macadam` are never entered. The same files give the same result, in
 /// the same order. Uses all cores.
 pub fn walk(root: &Path, selection: &FileSelection) -> Walk {
-    let mut walk = Walk::default();
+    walk_with(root, selection, |_| None).0
+}
+
+/// Does what [`walk()`] does, and reads the small files that it finds, where the system has the calls
+/// for it. `progress` is called on any thread.
+pub(crate) fn walk_reading(
+    root: &Path,
+    selection: &FileSelection,
+    progress: &(dyn Fn(ScanProgress) + Sync),
+) -> (Walk, FirstReads) {
+    walk_with(root, selection, |root| FirstReader::new(root, progress))
+}
+
+fn walk_with<'a>(
+    root: &Path,
+    selection: &FileSelection,
+    reader: impl FnOnce(&Root) -> Option<FirstReader<'a>>,
+) -> (Walk, FirstReads) {
+    let (mut walk, mut reads) = (Walk::default(), FirstReads::default());
     let globs = Globs::new(&selection.globs, &mut walk.problems);
     match Root::new(root) {
         Ok(root) => {
             globs.check_bases(&root, &mut walk);
             if globs.find_something() {
-                find(&root, &globs, &mut walk);
+                reads = find(&root, &globs, reader(&root).as_ref(), &mut walk);
             }
         }
         Err(error) => walk.problems.extend((!selection.globs.is_empty()).then(|| WalkProblem {
@@ -100,163 +70,8 @@ pub fn walk(root: &Path, selection: &FileSelection) -> Walk {
         walk.files.entry(path.clone()).or_default();
     }
     walk.problems.sort_by(|a, b| (&a.path, &a.globs).cmp(&(&b.path, &b.globs)));
-    walk
+    (walk, reads)
 }
-
-/// Returns the globs that would match files at these paths if they existed.
-pub(super) fn matching(selection: &FileSelection, paths: &[&ProjectPath]) -> Vec<(ProjectPath, Vec<usize>)> {
-    let globs = Globs::new(&selection.globs, &mut Vec::new());
-    // It is unknown by now whether a folder is a link, so a link matches like a folder of that
-    // name.
-    let parts = |path: &ProjectPath| path.as_str().split('/').map(PatternPart::new).collect::<Vec<_>>();
-    paths.iter().map(|path| ((*path).clone(), globs.matching(&parts(path)))).collect()
-}
-
-fn problem(kind: FileProblemKind, message: String, hint: Option<&str>) -> FileProblem {
-    FileProblem::new(kind, message, hint)
-}
-
-struct Glob {
-    /// The glob's key.
-    name: String,
-    /// `None` when the pattern is invalid: the glob matches nothing then.
-    pattern: Option<Pattern>,
-    exclude: Vec<Pattern>,
-}
-
-/// The globs of a selection, ready to match.
-pub(super) struct Globs {
-    all: Vec<Glob>,
-    /// The extensions that the patterns end with, by their lower case.
-    extensions: BTreeMap<String, String>,
-}
-
-impl Globs {
-    /// Parses the globs. An invalid pattern goes to `problems`, and matches nothing.
-    pub(super) fn new(written: &[GlobPattern], problems: &mut Vec<WalkProblem>) -> Self {
-        let mut parse = |index, glob: &GlobPattern, text: &str, role| {
-            Pattern::parse(text, role)
-                .map_err(|wrong| {
-                    problems.push(WalkProblem {
-                        path: text.to_owned(),
-                        globs: vec![index],
-                        incomplete: true,
-                        problem: problem(
-                            FileProblemKind::BadGlob,
-                            format!("glob `{}`: `{text}` isn't a pattern: {wrong}", glob.name),
-                            None,
-                        ),
-                    });
-                })
-                .ok()
-        };
-        let globs = written.iter().enumerate().map(|(index, glob)| {
-            let exclude: Vec<Option<Pattern>> =
-                glob.exclude.iter().map(|text| parse(index, glob, text, PatternRole::Exclude)).collect();
-            let pattern = parse(index, glob, &glob.path, PatternRole::Find);
-            // A glob whose exclusions are unknown must not find the files that they exclude.
-            let pattern = pattern.filter(|_| exclude.iter().all(Option::is_some));
-            Glob { name: glob.name.clone(), pattern, exclude: exclude.into_iter().flatten().collect() }
-        });
-        let extension = |glob: &GlobPattern| {
-            let extension = extension(&glob.path).filter(|text| text.chars().all(char::is_alphanumeric))?;
-            Some((extension.to_lowercase(), extension.to_owned()))
-        };
-        Self { all: globs.collect(), extensions: written.iter().filter_map(extension).collect() }
-    }
-
-    /// Returns whether a glob matches the file `name` in these folders once its extension is written
-    /// as in the patterns.
-    pub(super) fn match_in_other_case(&self, folders: &[PatternPart], name: &str) -> bool {
-        let Some(found) = extension(name) else { return false };
-        let Some(meant) = self.extensions.get(&found.to_lowercase()).filter(|meant| *meant != found) else {
-            return false;
-        };
-        let stem = name.get(..name.len() - found.len()).unwrap_or_default();
-        let parts: Vec<PatternPart> =
-            folders.iter().cloned().chain([PatternPart::new(&format!("{stem}{meant}"))]).collect();
-        !self.matching(&parts).is_empty()
-    }
-
-    /// Returns the globs that match the file at `parts`.
-    pub(super) fn matching(&self, parts: &[PatternPart]) -> Vec<usize> {
-        self.indexes(|glob, pattern| pattern.matches(parts) && !glob.exclude.iter().any(|out| out.matches(parts)))
-    }
-
-    /// Returns the globs that can match something below the folder at `parts`.
-    pub(super) fn reaching(&self, parts: &[PatternPart]) -> Vec<usize> {
-        self.indexes(|glob, pattern| pattern.reaches_below(parts) && !glob.exclude.iter().any(|out| out.covers(parts)))
-    }
-
-    /// Returns how far the globs come with the folder at `parts`, for [`Globs::matching_in`].
-    pub(super) fn within(&self, parts: &[PatternPart]) -> GlobStates {
-        let states = |glob: &Glob| {
-            let pattern = glob.pattern.as_ref()?;
-            Some((pattern.within(parts), glob.exclude.iter().map(|out| out.within(parts)).collect()))
-        };
-        GlobStates(self.all.iter().map(states).collect())
-    }
-
-    /// Returns the globs that match the file `name` in the folder of `states`.
-    pub(super) fn matching_in(&self, states: &GlobStates, name: &PatternPart) -> Vec<usize> {
-        let accepted = |(glob, states): &(&Glob, &Option<(PatternStates, Vec<PatternStates>)>)| {
-            let (Some(pattern), Some((found, excluded))) = (&glob.pattern, states) else { return false };
-            pattern.matches_in(found, name)
-                && !glob.exclude.iter().zip(excluded).any(|(out, states)| out.matches_in(states, name))
-        };
-        self.all.iter().zip(&states.0).enumerate().filter(|(_, both)| accepted(both)).map(|(index, _)| index).collect()
-    }
-
-    fn indexes(&self, accepts: impl Fn(&Glob, &Pattern) -> bool) -> Vec<usize> {
-        let accepted = |glob: &Glob| glob.pattern.as_ref().is_some_and(|pattern| accepts(glob, pattern));
-        self.all.iter().enumerate().filter(|(_, glob)| accepted(glob)).map(|(index, _)| index).collect()
-    }
-
-    /// Returns whether any of them can match something.
-    pub(super) fn find_something(&self) -> bool {
-        self.all.iter().any(|glob| glob.pattern.is_some())
-    }
-
-    /// Checks the folders that the globs name. A vanished folder is not the same as an empty one.
-    pub(super) fn check_bases(&self, root: &Root, walk: &mut Walk) {
-        for (index, glob) in self.all.iter().enumerate() {
-            for base in glob.pattern.iter().flat_map(Pattern::base_folders) {
-                let hint = "create the folder, or mend the glob's `path`";
-                let (wrong, hint) = match root.resolve(&root.join(&base)) {
-                    Ok(Ok(real)) => match root.other_case(&base, &real) {
-                        Some(actual) => (
-                            format!("the folder `{base}` is named `{actual}` on disk; upper and lower case differ"),
-                            hint,
-                        ),
-                        None if real.is_dir() => continue,
-                        None => (format!("`{base}` isn't a folder"), hint),
-                    },
-                    // The walk meets the link itself.
-                    Ok(Err(Barred::Outside)) => continue,
-                    Ok(Err(Barred::Guarded)) => (
-                        format!("`{base}` lies in a folder of git's or Macadam's own"),
-                        "no assets are taken from there",
-                    ),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        walk.missing.push(MissingFolder { glob: glob.name.clone(), folder: base });
-                        continue;
-                    }
-                    Err(error) => (format!("cannot read the folder `{base}`: {error}"), remedy(&error).unwrap_or(hint)),
-                };
-                let message = format!("glob `{}`: {wrong}", glob.name);
-                walk.problems.push(WalkProblem {
-                    path: base,
-                    globs: vec![index],
-                    incomplete: true,
-                    problem: problem(FileProblemKind::NotAFile, message, Some(hint)),
-                });
-            }
-        }
-    }
-}
-
-/// How far each glob, and each of its exclusions, comes with the folders on the way to a file.
-pub(super) struct GlobStates(Vec<Option<(PatternStates, Vec<PatternStates>)>>);
 
 /// A folder to walk: the project's, or the target of a link that a glob names.
 struct WalkStart {
@@ -267,9 +82,37 @@ struct WalkStart {
     trail: Vec<PathBuf>,
 }
 
+/// A file that globs match.
+struct FoundFile {
+    path: ProjectPath,
+    globs: Vec<usize>,
+    /// The place of what was read of it, in its folder.
+    read: Option<usize>,
+}
+
+/// What was met in one folder, in the order of the paths.
+struct FoundHere {
+    met: Vec<Met>,
+    /// What was read of its files.
+    reads: Vec<ScanResult>,
+}
+
+impl FoundHere {
+    fn first_path(&self) -> &str {
+        self.met.first().map_or("", Met::path)
+    }
+}
+
+/// The folders of one thread, and the buffer that their files are read into.
+#[derive(Default)]
+struct Found {
+    folders: Vec<FoundHere>,
+    buffer: Vec<u8>,
+}
+
 /// One result of the walk.
 enum Met {
-    File(ProjectPath, Vec<usize>),
+    File(FoundFile),
     FolderLink { place: PathBuf, path: String, parts: Vec<PatternPart>, globs: Vec<usize> },
     Problem(WalkProblem),
     OtherCase(String),
@@ -278,50 +121,54 @@ enum Met {
 impl Met {
     fn path(&self) -> &str {
         match self {
-            Self::File(path, _) => path.as_str(),
+            Self::File(file) => file.path.as_str(),
             Self::FolderLink { path, .. } | Self::OtherCase(path) => path,
             Self::Problem(problem) => &problem.path,
         }
     }
 }
 
-/// The extension of a name or pattern, without the dot.
-fn extension(name: &str) -> Option<&str> {
-    name.rsplit_once('.').map(|(_, extension)| extension).filter(|extension| !extension.is_empty())
-}
-
-fn find(root: &Root, globs: &Globs, walk: &mut Walk) {
+fn find(root: &Root, globs: &Globs, reader: Option<&FirstReader<'_>>, walk: &mut Walk) -> FirstReads {
     let mut starts =
         vec![WalkStart { place: root.join(""), parts: Vec::new(), path: String::new(), trail: Vec::new() }];
-    let mut files = Vec::new();
+    let (mut files, mut reads) = (Vec::new(), Vec::new());
     while let Some(start) = starts.pop() {
-        for found in walk_from(&start, globs) {
-            match found {
-                Met::File(path, globs) => files.push((path, globs)),
-                Met::Problem(problem) => walk.problems.push(problem),
-                Met::OtherCase(path) => walk.other_case.push(path),
-                Met::FolderLink { place, path, parts, globs } => {
-                    let wrong = match follow(root, &start.trail, &place) {
-                        Ok(trail) => {
-                            starts.push(WalkStart { place, parts, path, trail });
-                            continue;
-                        }
-                        Err(wrong) => wrong,
-                    };
-                    walk.problems.push(WalkProblem {
-                        problem: problem(FileProblemKind::BadLink, format!("the folder link `{path}` {wrong}"), None),
-                        path,
-                        globs,
-                        incomplete: true,
-                    });
+        let mut folders: Vec<FoundHere> =
+            walk_from(&start, globs, reader).into_iter().flat_map(|found| found.folders).collect();
+        folders.sort_by(|one, other| one.first_path().cmp(other.first_path()));
+        for FoundHere { met, reads: here } in folders {
+            let before = reads.len();
+            reads.extend(here);
+            for found in met {
+                match found {
+                    Met::File(file) => {
+                        files.push(FoundFile { read: file.read.map(|place| before + place), ..file });
+                    }
+                    Met::Problem(problem) => walk.problems.push(problem),
+                    Met::OtherCase(path) => walk.other_case.push(path),
+                    Met::FolderLink { place, path, parts, globs } => match follow(root, &start.trail, &place) {
+                        Ok(trail) => starts.push(WalkStart { place, parts, path, trail }),
+                        Err(wrong) => walk.problems.push(WalkProblem {
+                            problem: problem(
+                                FileProblemKind::BadLink,
+                                format!("the folder link `{path}` {wrong}"),
+                                None,
+                            ),
+                            path,
+                            globs,
+                            incomplete: true,
+                        }),
+                    },
                 }
             }
         }
     }
     walk.other_case.sort_unstable();
-    // Each folder's come in order.
-    files.sort();
-    walk.files = files.into_iter().collect();
+    // Nearly all are: each folder's, one folder after the other.
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    let places = files.iter().filter_map(|file| Some((file.path.clone(), file.read?))).collect();
+    walk.files = files.into_iter().map(|file| (file.path, file.globs)).collect();
+    FirstReads::new(places, reads)
 }
 
 /// Extends the trail through a folder link, or says why the link is not followed.
@@ -342,18 +189,21 @@ pub(super) fn follow(root: &Root, trail: &[PathBuf], link: &Path) -> Result<Vec<
 }
 
 /// Returns everything that the globs match below one folder, in no particular order.
-fn walk_from(start: &WalkStart, globs: &Globs) -> Vec<Met> {
+fn walk_from(start: &WalkStart, globs: &Globs, reader: Option<&FirstReader<'_>>) -> Vec<Found> {
     let first = WalkFolder { place: start.place.clone(), path: start.path.clone(), parts: start.parts.clone() };
-    let found = do_all(first, |folder, found: &mut Vec<Met>, more| {
-        let from = found.len();
-        if let Err(error) = list(&folder, globs, found, more) {
-            found.push(failed(folder, globs, &error));
+    let found = do_all(first, |folder, found: &mut Found, more| {
+        let mut here = FoundHere { met: Vec::new(), reads: Vec::new() };
+        if let Err(error) = list(&folder, globs, reader, (&mut here, &mut found.buffer), more) {
+            here.met.push(failed(folder, globs, &error));
         }
-        // Here all cores sort, and the sort of everything then finds it nearly done.
-        found.get_mut(from..).unwrap_or_default().sort_by(|one, other| one.path().cmp(other.path()));
+        here.met.sort_by(|one, other| one.path().cmp(other.path()));
+        if let Some(reader) = reader {
+            reader.tell(&here.reads);
+        }
+        found.folders.push(here);
         true
     });
-    found.into_iter().flatten().flatten().collect()
+    found.unwrap_or_default()
 }
 
 /// A folder on the walk.
@@ -377,8 +227,16 @@ impl WalkFolder {
 }
 
 /// Lists one folder, and adds those in it that can have a match to `more`.
-fn list(folder: &WalkFolder, globs: &Globs, found: &mut Vec<Met>, more: &mut Vec<WalkFolder>) -> io::Result<()> {
+fn list(
+    folder: &WalkFolder,
+    globs: &Globs,
+    reader: Option<&FirstReader<'_>>,
+    (here, buffer): (&mut FoundHere, &mut Vec<u8>),
+    more: &mut Vec<WalkFolder>,
+) -> io::Result<()> {
+    let FoundHere { met: found, reads } = here;
     let states = globs.within(&folder.parts);
+    let mut below = None;
     for entry in std::fs::read_dir(&folder.place)? {
         let entry = entry?;
         let kind = entry.file_type()?;
@@ -415,7 +273,14 @@ fn list(folder: &WalkFolder, globs: &Globs, found: &mut Vec<Met>, more: &mut Vec
         let path = folder.path_of(&name);
         found.push(match (not_a_path(&path, &raw), ProjectPath::new(&path)) {
             (Some(wrong), _) => Met::Problem(wrong.of(path, matching, false)),
-            (None, Ok(path)) => Met::File(path, matching),
+            (None, Ok(path)) => {
+                let read = reader.filter(|_| kind.is_file()).and_then(|reader| {
+                    let below = below.get_or_insert_with(|| reader.folder(&folder.path)).as_ref()?;
+                    reads.push(first_reads::read(below, &path, &name, buffer)?);
+                    Some(reads.len() - 1)
+                });
+                Met::File(FoundFile { path, globs: matching, read })
+            }
             (None, Err(error)) => Met::Problem(BadName(error.to_string()).of(path, matching, false)),
         });
     }

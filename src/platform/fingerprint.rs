@@ -16,12 +16,24 @@ use crate::model::file::Fingerprint;
 /// # Errors
 /// When its metadata can't be read.
 pub(crate) fn of(file: &File) -> io::Result<Fingerprint> {
-    let metadata = file.metadata()?;
+    Ok(of_opened(file, &file.metadata()?))
+}
+
+/// Returns the fingerprint of an open plain file; `None` if it is none, or can't be looked at.
+pub(crate) fn of_plain(file: &File) -> Option<Fingerprint> {
+    let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+    Some(of_opened(file, &metadata))
+}
+
+fn of_opened(file: &File, metadata: &Metadata) -> Fingerprint {
     #[cfg(unix)]
-    let fingerprint = of_metadata(&metadata);
+    let fingerprint = {
+        let _ = file;
+        of_metadata(metadata)
+    };
     #[cfg(windows)]
-    let fingerprint = of_metadata(&metadata, super::file_id::FileId::of(file).ok());
-    Ok(fingerprint)
+    let fingerprint = of_metadata(metadata, super::file_id::FileId::of(file).ok());
+    fingerprint
 }
 
 /// Returns the fingerprint of the file or folder at `path`, whose metadata were read just now.

@@ -1,7 +1,7 @@
 //! Finds the folders to watch: those that the walk would enter, the folders of explicit entries,
 //! and the targets of links. Also says which asset a name in one of them is.
 //!
-//! The walk's own rules decide (`walk::Globs`, `walk::follow`), so exactly the files that it finds
+//! The walk's own rules decide (`globs::Globs`, `walk::follow`), so exactly the files that it finds
 //! are watched. Each folder is armed before it is read, so the watch reports what appears in
 //! between.
 
@@ -10,9 +10,10 @@ use std::fs::{DirEntry, Metadata};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
+use crate::files::globs::Globs;
 use crate::files::open::Root;
 use crate::files::pattern::PatternPart;
-use crate::files::walk::{self, Globs};
+use crate::files::walk;
 use crate::model::desired::FileSelection;
 use crate::model::path::{ProjectPath, composed, is_guarded};
 
