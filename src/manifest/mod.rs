@@ -148,6 +148,12 @@ impl Manifest {
         resolve::resolve(self, findings, known, unread)
     }
 
+    /// Returns likely mistakes that are not errors: a glob without files, an output pattern without
+    /// addresses, names that differ in case alone.
+    pub fn notes(&self, resolved: &Resolved) -> Vec<Diagnostic> {
+        resolve::notes(self, resolved)
+    }
+
     /// Returns the address of the file at `path`, which the patterns `globs` match, and what is wanted
     /// of it with this content; `None` if another content may change more than that.
     pub(crate) fn resolve_file(

@@ -31,9 +31,8 @@ use crate::model::path::ProjectPath;
 pub struct Resolved {
     /// The desired state.
     pub desired: Desired,
-    /// Likely mistakes that are not errors: a glob without files, an output pattern without
-    /// addresses.
-    pub notes: Vec<Diagnostic>,
+    /// Whether each glob found a file, or may have.
+    used: Vec<bool>,
 }
 
 /// The origin of an address, for messages about clashes.
@@ -75,8 +74,13 @@ pub(super) fn resolve(
     let existing = existing(manifest);
     let fileless = fileless(document, known, &assets);
     let desired = Desired { assets, existing, policy: document.policy, stray, fileless, ..Desired::default() };
-    let notes = notes(document, &desired, &used).into_notes(&manifest.source);
-    Ok(Resolved { desired, notes })
+    Ok(Resolved { desired, used })
+}
+
+/// See [`Manifest::notes`].
+pub(super) fn notes(manifest: &Manifest, resolved: &Resolved) -> Vec<Diagnostic> {
+    let Resolved { desired, used } = resolved;
+    likely_mistakes(&manifest.document, desired, used).into_notes(&manifest.source)
 }
 
 /// Returns what `[existing]` says.
@@ -352,7 +356,7 @@ fn fileless(
     left.into_iter().filter_map(|address| Some((address.clone(), unfound(address)?))).collect()
 }
 
-fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> ErrorSink {
+fn likely_mistakes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> ErrorSink {
     let mut notes = ErrorSink::default();
     for (glob, _) in document.globs.iter().zip(used).filter(|(_, used)| !**used) {
         let text = glob.pattern.get_ref();

@@ -247,10 +247,12 @@ fn the_example_becomes_the_desired_state() {
         ("ui/close.png", png(&[0])),
         ("music/a.ogg", found(&[1], FileFormat::Ogg, ContentFacts::Audio { duration: None, sample_rate: None })),
     ]);
-    let resolved = good(EXAMPLE).resolve(&files, &BTreeSet::new(), &BTreeSet::new()).unwrap();
+    let manifest = good(EXAMPLE);
+    let resolved = manifest.resolve(&files, &BTreeSet::new(), &BTreeSet::new()).unwrap();
+    let notes = manifest.notes(&resolved);
     // It shows every key, also those that have no effect yet.
-    assert!(resolved.notes.iter().all(|note| note.message.contains("has no effect in this version")));
-    assert_eq!(resolved.notes.len(), 2);
+    assert!(notes.iter().all(|note| note.message.contains("has no effect in this version")));
+    assert_eq!(notes.len(), 2);
     let desired = resolved.desired;
     let addresses: Vec<&str> = desired.assets.keys().map(Address::as_str).collect();
     assert_eq!(addresses, ["music/a.ogg", "sword", "sword-icon", "ui/close.png"]);
@@ -974,12 +976,16 @@ fn unset_cleared_and_default_are_three_things() {
     assert_eq!((&b.metadata.icon, &b.metadata.previews), (&Some(None), &Some(Vec::new())));
 }
 
+/// Returns the notes of a manifest with these files, where no address is known.
+fn noted(manifest: &Manifest, files: FoundFiles, unread: &BTreeSet<usize>) -> Vec<Diagnostic> {
+    manifest.notes(&manifest.resolve(&files, &BTreeSet::new(), unread).unwrap())
+}
+
 #[test]
 fn a_glob_or_pattern_without_matches_is_a_note() {
     let text = format!("{CREATOR}{GLOBS}[[outputs]]\npath = \"x.json\"\ninclude = [\"a/**\", \"sowrd\"]\n");
     let manifest = good(&text);
-    let notes =
-        manifest.resolve(&findings([("a/x.ogg", png(&[0]))]), &BTreeSet::new(), &BTreeSet::new()).unwrap().notes;
+    let notes = noted(&manifest, findings([("a/x.ogg", png(&[0]))]), &BTreeSet::new());
     assert_eq!(
         told(&notes, &text, 2),
         [
@@ -989,11 +995,11 @@ fn a_glob_or_pattern_without_matches_is_a_note() {
     );
     assert!(render(&notes, &text, false, None).starts_with("note: the glob `b` finds no file\n"));
     let brackets = format!("{CREATOR}[globs.b]\npath = \"UI [new]/x/*.png\"\n");
-    let notes = good(&brackets).resolve(&findings([]), &BTreeSet::new(), &BTreeSet::new()).unwrap().notes;
+    let notes = noted(&good(&brackets), findings([]), &BTreeSet::new());
     assert!(told(&notes, &brackets, 2)[0].ends_with("write \"UI [[]new[]]/x/*.png\""));
     // Its folder could not be read, which is told where that is.
     let unread = [1].into();
-    let notes = manifest.resolve(&findings([("a/x.ogg", png(&[0]))]), &BTreeSet::new(), &unread).unwrap().notes;
+    let notes = noted(&manifest, findings([("a/x.ogg", png(&[0]))]), &unread);
     assert_eq!(
         told(&notes, &text, 2),
         [
@@ -1006,7 +1012,7 @@ fn a_glob_or_pattern_without_matches_is_a_note() {
 fn a_pattern_of_several_outputs_without_matches_is_told_once() {
     let outputs = ["a.json", "b.luau"].map(|path| format!("[[outputs]]\npath = \"{path}\"\ninclude = [\"sowrd\"]\n"));
     let text = format!("{CREATOR}{}", outputs.concat());
-    let notes = good(&text).resolve(&FoundFiles::new(), &BTreeSet::new(), &BTreeSet::new()).unwrap().notes;
+    let notes = noted(&good(&text), FoundFiles::new(), &BTreeSet::new());
     let told = told(&notes, &text, 1);
     assert!(
         told[0].contains("the pattern `sowrd` in the `include` of `a.json` and `b.luau` fits no address"),

@@ -73,7 +73,7 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
     let resolved = manifest
         .resolve(&findings, &with_files_left_out(project, &manifest, &known.all), &walk.unread_globs())
         .map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
-    let (mut notes, mut desired) = (resolved.notes, resolved.desired);
+    let (mut notes, mut desired) = (manifest.notes(&resolved), resolved.desired);
     keep_findable(&mut desired, &selection);
     desired.absences = absences(project, &walk, &desired);
     desired.never_committed =

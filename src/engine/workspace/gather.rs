@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 
-use crate::files::{self, FilesInProgress, TreeDigest};
+use crate::files::{self, FilesInProgress, FirstReads, TreeDigest};
 use crate::manifest::{self, Diagnostic, Manifest};
 use crate::model::address::Address;
 use crate::model::desired::{Absences, Desired, FileSelection, FoundFile, FoundFiles, Unseen};
@@ -185,43 +185,65 @@ impl Search<'_> {
             let project = project.clone();
             move || neighbours::look(&project, project.remote.as_deref())
         });
-        let mut walk = files::walk(&project.root, &selection);
-        in_progress.keep(&mut walk, &selection, cache);
-        let known = known();
-        files::keep_behind_links(&mut walk, &project.root, &selection, &known.here);
-        let now_ns = clock::nanoseconds();
-        let in_progress = &in_progress.knowing(&known.with_quota);
         let tell = |seen: files::ScanProgress| {
             let (done, total) = (seen.files_done as u64, seen.files as u64);
             listener(ProgressEvent::Files { done, total, bytes: seen.bytes_done });
         };
+        // Before the first read: a file may change in the tick of the clock in which it was read.
+        let now_ns = clock::nanoseconds();
+        // Where nothing is known of any file, it is read as soon as it is found.
+        let (mut walk, reads) = match cache.is_empty() {
+            true => files::walk_reading(&project.root, &selection, &tell),
+            false => (files::walk(&project.root, &selection), FirstReads::default()),
+        };
+        in_progress.keep(&mut walk, &selection, cache);
+        let known = known();
+        files::keep_behind_links(&mut walk, &project.root, &selection, &known.here);
+        let in_progress = &in_progress.knowing(&known.with_quota);
+        let (read, bytes) = reads.total();
+        let and_these = |seen: files::ScanProgress| {
+            let (files_done, files) = (read + seen.files_done, read + seen.files);
+            tell(files::ScanProgress {
+                files_done,
+                files,
+                bytes_done: bytes + seen.bytes_done,
+                bytes: bytes + seen.bytes,
+            });
+        };
         let files::Scanned { findings, cache, waiting } =
-            files::scan(&project.root, &walk, cache, in_progress, now_ns, &tell);
-        match manifest.resolve(&findings, &with_files_left_out(project, &manifest, &known.all), &walk.unread_globs()) {
-            Ok(resolved) => {
-                let (mut notes, mut desired) = (resolved.notes, resolved.desired);
-                keep_findable(&mut desired, &selection);
-                desired.absences = absences(project, &walk, &desired);
-                desired.never_committed = committed::never_committed(project, &manifest, &desired, known, &mut history);
-                desired.unseen_history = unseen_history::look(project, &desired);
-                let neighbours = neighbours.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                notes.extend(neighbours::unasked(&neighbours, project));
-                desired.neighbours = Arc::new(neighbours);
-                let index = index.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                notes.extend(committed::untracked_by(index, project, &desired));
-                notes.extend(other_case(project, &walk));
-                desired.unseen = walk.problems.iter().cloned().map(unseen).collect();
-                // If git switched meanwhile, the files belong to no single checkout.
-                desired.checkout =
-                    Some(checkout).filter(|seen| *seen == git::checkout(&project.root)).unwrap_or_default();
-                let inputs = state.filter(|_| waiting.is_empty()).and_then(|state| {
-                    let tree = TreeDigest::of_scan(&selection, &walk, &cache)?;
-                    Some(PlanInputs::new(text.as_bytes(), tree, state))
-                });
-                Ok(Gathered { manifest, desired, notes, cache, waiting, inputs, history })
-            }
-            Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
-        }
+            files::scan_rest(&project.root, &walk, reads, cache, in_progress, now_ns, &and_these);
+        let left_out = with_files_left_out(project, &manifest, &known.all);
+        let resolved = match manifest.resolve(&findings, &left_out, &walk.unread_globs()) {
+            Ok(resolved) => resolved,
+            Err(diagnostics) => return Err(GatherError::Manifest { diagnostics, text }),
+        };
+        let neighbours = neighbours.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let mut notes = thread::scope(|scope| {
+            let mistakes = scope.spawn(|| manifest.notes(&resolved));
+            let index = index.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let untracked = committed::untracked_by(index, project, &resolved.desired);
+            let mut notes = mistakes.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            notes.extend(neighbours::unasked(&neighbours, project));
+            notes.extend(untracked);
+            notes
+        });
+        notes.extend(other_case(project, &walk));
+        let mut desired = resolved.desired;
+        keep_findable(&mut desired, &selection);
+        desired.absences = absences(project, &walk, &desired);
+        desired.never_committed = committed::never_committed(project, &manifest, &desired, known, &mut history);
+        desired.unseen_history = unseen_history::look(project, &desired);
+        desired.neighbours = Arc::new(neighbours);
+        desired.unseen = walk.problems.iter().cloned().map(unseen).collect();
+        // If git switched meanwhile, the files belong to no single checkout.
+        desired.checkout = Some(checkout).filter(|seen| *seen == git::checkout(&project.root)).unwrap_or_default();
+        let inputs = state.filter(|_| waiting.is_empty()).and_then(|state| {
+            let tree = TreeDigest::of_scan(&selection, &walk, &cache)?;
+            Some(PlanInputs::new(text.as_bytes(), tree, state))
+        });
+        // Nobody waits until they are freed.
+        thread::spawn(|| drop((walk, findings)));
+        Ok(Gathered { manifest, desired, notes, cache, waiting, inputs, history })
     }
 }
 
