@@ -306,11 +306,15 @@ fn read_all(
 mod tests {
     use std::cell::RefCell;
     use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use sha2::{Digest as _, Sha256};
 
     use super::*;
     use crate::files::tests_support::{Folder, mesh, path};
     use crate::model::asset::{AssetType, FileFormat};
     use crate::model::file::ContentFacts;
+    use crate::model::ids::ContentHash;
 
     /// A time later than any change of a test's files, by more than the granularity.
     const LATER: i64 = i64::MAX / 2;

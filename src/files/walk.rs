@@ -334,8 +334,12 @@ fn failed(folder: WalkFolder, globs: &Globs, error: &io::Error) -> Met {
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::files::found::MissingFolder;
     use crate::files::tests_support::{Folder, path};
+    use crate::model::desired::GlobPattern;
     use crate::model::steps::steps_of;
 
     fn glob(path: &str, exclude: &[&str]) -> GlobPattern {
@@ -391,9 +395,10 @@ mod tests {
         let path = "a/b/c/d/e";
         let parts = path.split('/').map(PatternPart::new).collect();
         let inner = WalkFolder { place: folder.path().join(path), path: path.to_owned(), parts };
-        let mut found = Vec::new();
-        let steps = steps_of(|| list(&inner, &globs, &mut found, &mut Vec::new()).unwrap());
-        assert_eq!(found.len(), 100);
+        let mut here = FoundHere { met: Vec::new(), reads: Vec::new() };
+        let list = |here: &mut FoundHere| list(&inner, &globs, None, (here, &mut Vec::new()), &mut Vec::new());
+        let steps = steps_of(|| list(&mut here).unwrap());
+        assert_eq!(here.met.len(), 100);
         assert!(steps <= 120, "{steps} parts were matched for 100 files");
     }
 
