@@ -5,6 +5,7 @@
 //! in a clone without this state.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -28,34 +29,53 @@ pub(super) fn give_up<'a>(
     options: &PlanOptions,
     now: Timestamp,
 ) -> (Cow<'a, Recorded>, Vec<Change>) {
-    let (mut known, mut changes) = (Cow::Borrowed(recorded), Vec::new());
+    let (mut known, mut changes, mut kept) = (Cow::Borrowed(recorded), Vec::new(), BTreeMap::new());
     loop {
         // Without its old assets an address may take over those of one that left.
         let mut more = given_up(desired, &known, options);
         // They fit: both have a record.
-        more.retain(|change| known.to_mut().apply(change, now).is_ok());
-        if more.is_empty() {
+        let mut fits = |change: &Change| known.to_mut().apply(change, now).is_ok();
+        more.moves.retain(&mut fits);
+        more.kept.values_mut().for_each(|kept| kept.retain(&mut fits));
+        if more.moves.is_empty() {
+            changes.extend(kept.into_values().flatten());
             return (known, changes);
         }
-        changes.extend(more);
+        changes.extend(more.moves);
+        kept.extend(more.kept);
     }
 }
 
-/// Returns the changes by which old names give up what a new name has.
-pub(super) fn given_up(desired: &Desired, recorded: &Recorded, options: &PlanOptions) -> Vec<Change> {
+/// What old names give up.
+#[derive(Default)]
+pub(super) struct GivenUp {
+    /// The assets that go to new names.
+    moves: Vec<Change>,
+    /// What each new name was before, and stays: what the old one was says nothing of it.
+    kept: BTreeMap<Address, Vec<Change>>,
+}
+
+impl GivenUp {
+    pub(super) fn is_empty(&self) -> bool {
+        self.moves.is_empty()
+    }
+}
+
+/// Returns what old names give up, since a new name has it.
+pub(super) fn given_up(desired: &Desired, recorded: &Recorded, options: &PlanOptions) -> GivenUp {
     let old_names = side_by_side::wanted(desired, recorded).filter_map(|(address, want, record)| {
         record.filter(|record| is_old_name(record) && !has_file(want, record)).map(|record| (address, record))
     });
     let old_names: Vec<(&Address, &Record)> = old_names.collect();
     if old_names.is_empty() {
-        return Vec::new();
+        return GivenUp::default();
     }
     let moves = Moves::of(desired, recorded, &options.in_progress);
     let stays = |address: &Address| desired.assets.contains_key(address) || moves.is_taken(address);
     let is_busy = |address: &Address| {
         options.in_progress.contains(address) || recorded.attempts.values().any(|open| open.address == *address)
     };
-    let mut changes = Vec::new();
+    let mut given = GivenUp::default();
     for (address, record) in old_names.into_iter().filter(|(address, _)| !is_busy(address)) {
         let kind = record.identity.kind();
         for asset_id in record.history.assets() {
@@ -68,28 +88,32 @@ pub(super) fn given_up(desired: &Desired, recorded: &Recorded, options: &PlanOpt
                     && has_it(record)
                     && record.identity.kind() == kind
             });
-            let owner = owners.next().filter(|(to, _)| is_own && !is_busy(to));
-            changes.extend(owner.into_iter().flat_map(|(to, owner)| given(address, (to, owner), asset_id)));
+            if let Some((to, owner)) = owners.next().filter(|(to, _)| is_own && !is_busy(to)) {
+                given.moves.extend(moved(address, (to, owner), asset_id));
+                given.kept.insert(to.clone(), kept(to, owner));
+            }
         }
     }
-    changes
+    given
 }
 
-/// The changes by which the new name takes the asset. What the old name was says nothing of what the
-/// new one is.
-fn given(from: &Address, (to, owner): (&Address, &Record), asset_id: AssetId) -> [Change; 4] {
+/// The changes by which the new name takes the asset.
+fn moved(from: &Address, (to, owner): (&Address, &Record), asset_id: AssetId) -> [Change; 2] {
+    let retirement = owner.retirements.get(&asset_id).copied();
+    [
+        Change::MoveAsset { from: from.clone(), to: to.clone(), asset_id },
+        Change::SetRetirement { address: to.clone(), asset_id, retirement },
+    ]
+}
+
+/// The changes by which the new name stays what it is.
+fn kept(to: &Address, owner: &Record) -> Vec<Change> {
     let address = || to.clone();
     let current = match owner.points_to {
         Some(asset_id) => Change::SetCurrentAsset { address: address(), asset_id },
         None => Change::Unpoint { address: address() },
     };
-    let retirement = owner.retirements.get(&asset_id).copied();
-    [
-        Change::MoveAsset { from: from.clone(), to: address(), asset_id },
-        current,
-        Change::SetPinnedAt { address: address(), pinned: *owner.pinned },
-        Change::SetRetirement { address: address(), asset_id, retirement },
-    ]
+    vec![current, Change::SetPinnedAt { address: address(), pinned: *owner.pinned }]
 }
 
 fn is_old_name(record: &Record) -> bool {
