@@ -80,9 +80,9 @@ async fn waited(
         answered = &mut asking => answered,
         () = tokio::time::sleep(SILENCE) => {
             if !output.is_quiet() {
-                let off_branch = stoppage::read(&target.project.state, StoppedWork::Service);
-                let off_branch = off_branch.map(|Stoppage { message, hint, .. }| format!("{message}; {hint}"));
-                let itself = git::busy(&target.project.root).map(|work| work.to_string()).or(off_branch);
+                let waits = stoppage::read(&target.project.state, StoppedWork::Service);
+                let waits = waits.map(|Stoppage { message, hint, .. }| format!("{message}; {hint}"));
+                let itself = git::busy(&target.project.root).map(|work| work.to_string()).or(waits);
                 let itself = itself.map(|why| format!(". It waits too: {why}"));
                 output.warning(format!(
                     "`macadam sync` is running in this project; waiting for it to do this{}",

@@ -11,7 +11,7 @@ const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/*.png\
 
 /// A clone, and the repository that it pushes to.
 struct Published {
-    _remote: Remote,
+    remote: Remote,
     origin: tempfile::TempDir,
     project: Project,
 }
@@ -30,7 +30,7 @@ impl Published {
         project.git(&["add", "."]);
         project.git(&["commit", "--quiet", "--message", "first"]);
         project.git(&["push", "--quiet", "--set-upstream", "origin", "main"]);
-        Self { _remote: remote, origin, project }
+        Self { remote, origin, project }
     }
 
     fn refuse(&self, refuse: bool) {
@@ -97,6 +97,31 @@ fn a_refused_push_of_the_service_is_told_by_all_that_watch_it() {
             && !get(&address, "/metrics").1.contains("macadam_on_change_failing_since_timestamp_seconds 1")
     });
     assert!(!published.has_finding("not on origin/main") && !published.has_finding("--on-change"));
+    service.end();
+}
+
+/// No other machine would get what such a service uploads.
+#[test]
+fn a_service_that_could_not_publish_uploads_nothing_and_says_so() {
+    let published = Published::new();
+    let project = &published.project;
+    project.git(&["switch", "--quiet", "--create", "feature", "--track", "main"]);
+    let service = Service::start(project, &["--listen", "127.0.0.1:0", "--on-change", "macadam-commit-push"]);
+    let address = service.address();
+    let waiting = || project.json(&["status"]).1["waiting"].clone();
+    service.until("status says it", || !waiting().is_null());
+    let told = waiting();
+    let words = "--on-change can't publish from here: the upstream of the branch feature is the local branch main";
+    assert!(told["message"].as_str().unwrap().starts_with(words), "{told:#}");
+    assert!(told["message"].as_str().unwrap().contains("`git push -u origin feature`"), "{told:#}");
+    assert!(told["hint"].as_str().unwrap().contains("nothing is uploaded"), "{told:#}");
+    assert!(published.has_finding(words), "{:#?}", published.findings());
+    service.until("the page says it", || get(&address, "/readyz").1.contains("can't publish from here"));
+    assert_eq!(published.remote.writes(), 0);
+    project.git(&["push", "--quiet", "--set-upstream", "origin", "feature"]);
+    service.until_synced("ui/a.png");
+    service.says("pushed to origin/feature");
+    assert_eq!(waiting(), Value::Null);
     service.end();
 }
 

@@ -5,12 +5,14 @@
 //! a time, and a change during a run causes one more. A failure never stops the service: it is
 //! logged, counted and tried again, with a longer wait each time. The command sees no credential.
 //! Read next: [`schedule`] for when it runs, [`shipped`] for the command that ships with Macadam,
+//! [`permission`] for whether it could publish,
 //! [`merged`] for what it may change, [`failure`] for what is written down while it fails.
 
 mod environment;
 mod failure;
 pub(crate) mod merged;
 mod output;
+mod permission;
 mod schedule;
 mod shipped;
 
@@ -27,6 +29,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use self::environment::{environment, has_line_break};
 pub(crate) use self::failure::leave_to_a_person;
 use self::output::{Allowance, Lines};
+pub(crate) use self::permission::{MayPublish, may_publish};
 use self::schedule::Schedule;
 use self::shipped::Shipped;
 use crate::engine::workspace::project::Project;
@@ -85,6 +88,7 @@ pub(crate) type LineSink<'a> = &'a mut (dyn FnMut(String) + Send);
 pub(crate) struct OnChange {
     inbox: mpsc::UnboundedSender<RunnerMessage>,
     counters: Arc<RunCounters>,
+    may_publish: watch::Receiver<MayPublish>,
 }
 
 #[derive(Debug, Default)]
@@ -98,7 +102,7 @@ struct RunCounters {
     covered: AtomicU64,
     /// When the first of the failures in a row ended.
     failing_since: Mutex<Option<Timestamp>>,
-    /// Notified at the end of each run.
+    /// Notified at the end of each run, and of each check whether it could publish.
     ended: Notify,
 }
 
@@ -138,7 +142,8 @@ struct TimeLimits {
 }
 
 impl OnChange {
-    /// Starts the task. Nothing runs until something changes. Needs a runtime.
+    /// Starts the task. Nothing runs until something changes, but for the check whether it could
+    /// publish that. Needs a runtime.
     pub(crate) fn start(setting: CommandSettings) -> Self {
         Self::with(setting, TimeLimits { run: RUN, grace: GRACE, last: SHUTDOWN_GRACE })
     }
@@ -146,8 +151,9 @@ impl OnChange {
     fn with(setting: CommandSettings, limits: TimeLimits) -> Self {
         let (inbox, messages) = mpsc::unbounded_channel();
         let counters = Arc::new(RunCounters::default());
+        let may_publish = permission::ask(&setting, limits, Arc::clone(&counters));
         tokio::spawn(run_task(setting, limits, messages, Arc::clone(&counters)));
-        Self { inbox, counters }
+        Self { inbox, counters, may_publish }
     }
 
     /// Reports files that were written, created or removed. The caller also reports files of an
@@ -177,7 +183,12 @@ impl OnChange {
         *self.counters.failing_since.lock().unwrap_or_else(PoisonError::into_inner) = earlier(Some(since));
     }
 
-    /// Returns after the next end of a run, or at once if a run has ended since the last call.
+    /// Returns whether the command could publish a change, as far as it was asked.
+    pub(crate) fn may_publish(&self) -> MayPublish {
+        self.may_publish.borrow().clone()
+    }
+
+    /// Returns after the next end of a run or a check, or at once if one has ended since the last call.
     pub(crate) async fn run_ended(&self) {
         self.counters.ended.notified().await;
     }
@@ -347,21 +358,6 @@ async fn run_limited(
             }
         }
     }
-}
-
-/// Checks, before anything is uploaded, that the command could publish the changes. Only the
-/// command that ships with Macadam can be checked.
-///
-/// # Errors
-/// Returns why it could not: lower case, no full stop. The details are passed to `print`.
-pub(crate) async fn may_publish(
-    setting: &CommandSettings,
-    paths: &[PathBuf],
-    signalled: watch::Receiver<Option<Duration>>,
-    print: LineSink<'_>,
-) -> Result<(), String> {
-    let Some(command) = shipped::check_of(&setting.command) else { return Ok(()) };
-    run_limited(&CommandSettings { command, ..setting.clone() }, paths, signalled, print).await
 }
 
 /// Runs the service's command once and logs its output. Returns whether it succeeded.

@@ -96,7 +96,7 @@ impl Service<'_> {
                 .map_err(ServiceError::from);
         }
         // Nothing looks at the branch any more.
-        self.keep_off_branch(None);
+        self.keep_waits(None, None);
         ended.and(answered).and(written_before).and(written).and(noted)
     }
 }

@@ -45,7 +45,7 @@ use crate::cloud::client::Client;
 use crate::cloud::secret::Credential;
 use crate::engine::commands::request_queue::RequestQueue;
 use crate::engine::execute::context::ExecutionContext;
-use crate::engine::on_change::OnChange;
+use crate::engine::on_change::{MayPublish, OnChange};
 use crate::engine::reconcile::reconciler::Reconciler;
 use crate::engine::reconcile::shutdown::Shutdown;
 use crate::engine::reconcile::workers::End;
@@ -182,6 +182,8 @@ struct Service<'a> {
     outputs: OutputReporter,
     /// Another branch is checked out than the required one, as it stands beside the state.
     off_branch: Option<OffBranch>,
+    /// Why the command of `--on-change` can't publish from here, as it stands beside the state.
+    unpublishable: Option<String>,
     /// What was uploaded and not yet published.
     uploaded: UploadedFiles,
     /// Why nothing is written: the key was refused.
@@ -256,6 +258,7 @@ pub(crate) async fn serve(
         told_lost: None,
         outputs: OutputReporter::default(),
         off_branch: None,
+        unpublishable: None,
         uploaded: UploadedFiles::default(),
         refused: None,
         uploads_stop,
@@ -388,7 +391,9 @@ impl Service<'_> {
                 | !std::mem::take(&mut self.needs.files).is_empty()
                 | !std::mem::take(&mut self.needs.touched).is_empty();
             // Waiting for git may take days, and is not a failed start.
-            self.observability.ready();
+            if self.may_publish() != MayPublish::Asking {
+                self.observability.ready();
+            }
             return Ok(());
         }
         self.times.git = None;
@@ -470,6 +475,7 @@ impl Service<'_> {
         );
         degraded.extend(self.observability.waits_long().then(|| "git's work here doesn't end".to_owned()));
         degraded.extend(self.off_branch.as_ref().map(|_| "another branch is checked out".to_owned()));
+        degraded.extend(self.unpublishable.as_ref().map(|_| "--on-change can't publish from here".to_owned()));
         degraded.extend(self.failing.map(|reason| reason.cause().to_owned()));
         degraded.extend(self.invalid.as_ref().map(|_| "the manifest is not valid".to_owned()));
         degraded.extend(self.outputs.is_failing().then(|| "an output can't be written".to_owned()));
