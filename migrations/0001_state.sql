@@ -301,6 +301,11 @@ CREATE TABLE outdated (
     asset_id INTEGER PRIMARY KEY CHECK (asset_id > 0)
 ) STRICT;
 
+-- Assets that another lockfile has as archived and the checked-out one doesn't, until Roblox describes them: no lockfile gets that archiving.
+CREATE TABLE contradicted (
+    asset_id INTEGER PRIMARY KEY CHECK (asset_id > 0)
+) STRICT;
+
 -- What a person may want to read later. Outlives the address it speaks of; the oldest rows are pruned.
 CREATE TABLE events (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -221,6 +221,14 @@ pub enum Change {
         /// Which.
         asset_id: AssetId,
     },
+    /// Whether the checked-out lockfile contradicts another one that has an asset as archived. An
+    /// observation ends it.
+    SetContradicted {
+        /// Which asset.
+        asset_id: AssetId,
+        /// Whether it does.
+        contradicted: bool,
+    },
     /// A person may want to read an event later. Changes nothing else.
     LogEvent {
         /// Of which address, if of one.
@@ -272,6 +280,7 @@ impl Change {
             | Self::RecordNotFound { .. }
             | Self::RecordWrite { .. }
             | Self::MarkOutdated { .. }
+            | Self::SetContradicted { .. }
             | Self::LogEvent { .. } => (None, None),
         };
         one.into_iter().chain(other)
@@ -282,7 +291,9 @@ impl Change {
     pub(crate) const fn observed(&self) -> Option<AssetId> {
         match self {
             Self::RecordObservation { asset } => Some(asset.asset_id),
-            Self::RecordNotFound { asset_id } | Self::MarkOutdated { asset_id } => Some(*asset_id),
+            Self::RecordNotFound { asset_id }
+            | Self::MarkOutdated { asset_id }
+            | Self::SetContradicted { asset_id, .. } => Some(*asset_id),
             _ => None,
         }
     }

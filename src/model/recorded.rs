@@ -110,6 +110,10 @@ pub struct Recorded {
     pub restored: BTreeMap<AssetId, Timestamp>,
     /// Assets of which what was seen is out of date.
     pub outdated: BTreeSet<AssetId>,
+    /// Assets that another lockfile has as archived and the checked-out one doesn't, until Roblox
+    /// describes them: that archiving counts, and no lockfile gets it. Each of them is also outdated, or
+    /// was not found.
+    pub contradicted: BTreeSet<AssetId>,
     /// The upload quotas that are used up.
     pub quotas: BTreeMap<(Creator, AssetType), SpentQuota>,
     /// The number that the next attempt gets.
@@ -165,12 +169,6 @@ impl Recorded {
     /// Roblox's last description of an asset, unless it is out of date.
     pub fn observed(&self, asset_id: AssetId) -> Option<&Observation> {
         self.seen.get(&asset_id).filter(|_| !self.outdated.contains(&asset_id))
-    }
-
-    /// Whether this state knows an asset only from lockfiles that contradict each other, until Roblox is
-    /// asked about it.
-    pub fn is_unread(&self, asset_id: AssetId) -> bool {
-        self.outdated.contains(&asset_id) && !self.seen.contains_key(&asset_id)
     }
 
     /// Whether a read at `now` may show an asset as it was before Macadam's own last write.

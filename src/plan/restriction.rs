@@ -108,6 +108,7 @@ impl Plan {
             | Change::RecordNotFound { .. }
             | Change::RecordWrite { .. }
             | Change::MarkOutdated { .. }
+            | Change::SetContradicted { .. }
             | Change::LogEvent { address: None, .. } => true,
         };
         self.marks.retain(is_of);

@@ -164,22 +164,24 @@ pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
     take_off_restored(plan, scene, &under_way);
 }
 
-/// Takes note that an asset was restored elsewhere: the one that the game is given, and each that a
-/// person had archived. The rules of the address do the same where its file is here and can be used.
+/// Takes note that an asset of this checkout was restored elsewhere, unless the policy lets it go: that
+/// doesn't archive it twice. One that the game is given, or that a person had archived under an address
+/// that is here, counts whatever the policy says. The rules of the address do the same where its file
+/// is here and can be used.
 fn take_off_restored(plan: &mut Plan, scene: &RetireInputs<'_>, under_way: &BTreeSet<AssetId>) {
     let RetireInputs { desired, recorded, in_progress, undecided, options: _, now } = *scene;
     for (address, record, want) in side_by_side::known(desired, recorded) {
         // Nearly no address has any.
-        if record.retirements.is_empty()
-            || in_progress.contains(address)
-            || undecided.contains(address)
-            || !is_here(desired, record, want)
-        {
+        let is_ours = want.is_some() || record.in_lockfile.is_of(&desired.checkout);
+        if record.retirements.is_empty() || in_progress.contains(address) || undecided.contains(address) || !is_ours {
             continue;
         }
-        let given = for_game(desired, address, record).map(|(key, _)| key.asset_id);
+        let is_here = is_here(desired, record, want);
+        let given = for_game(desired, address, record).filter(|_| is_here).map(|(key, _)| key.asset_id);
+        let leaving: BTreeSet<AssetId> =
+            leaving(record, want.is_some(), desired).into_iter().map(|(asset_id, _)| asset_id).collect();
         for (asset_id, retirement) in record.retirements.iter() {
-            let counts = retirement.is_by_hand() || given == Some(*asset_id);
+            let counts = is_here && retirement.is_by_hand() || given == Some(*asset_id) || !leaving.contains(asset_id);
             if counts && !under_way.contains(asset_id) && drift::is_back(recorded, *asset_id, *retirement, now) {
                 let change = Change::SetRetirement { address: address.clone(), asset_id: *asset_id, retirement: None };
                 if !plan.marks.contains(&change) {

@@ -149,3 +149,42 @@ fn a_restore_that_was_refused_here_and_done_elsewhere_is_no_failure_any_more() {
     }
     assert_eq!(shared.remote.writes(), writes);
 }
+
+/// Nothing in the manifest wants it: only its lockfile tells of it.
+#[test]
+fn a_removed_asset_that_was_archived_and_restored_is_written_back_as_archived_by_no_machine() {
+    let (shared, author) = Shared::new();
+    git(author.path(), &["rm", "--quiet", FILE]);
+    author.sync();
+    push(&author, "removed");
+    author.run(&["archive", FILE]).expect(0);
+    push(&author, "archived");
+    let other = shared.clone();
+    author.let_reads_catch_up();
+    author.run(&["restore", FILE]).expect(0);
+    push(&author, "restored");
+    pull(&other);
+    for (how, machine) in [("a state", other), ("a fresh clone", shared.clone_alone())] {
+        machine.let_reads_catch_up();
+        machine.sync();
+        has_nothing_to_say(&machine, how);
+    }
+}
+
+/// A command that writes the lockfile asks nothing about other assets.
+#[test]
+fn a_command_writes_no_archiving_that_the_lockfile_lost_before_a_sync_asked_about_it() {
+    let (shared, author) = Shared::new();
+    let other = shared.clone();
+    other.run(&["sync", "--once", "--refresh"]).expect(0);
+    author.run(&["archive", FILE]).expect(0);
+    push(&author, "archived");
+    pull(&other);
+    other.sync();
+    author.let_reads_catch_up();
+    author.run(&["restore", FILE]).expect(0);
+    push(&author, "restored");
+    pull(&other);
+    other.run(&["forget", "--yes", "ui/x.png"]).expect(0);
+    assert!(!other.read("assets.lock.toml").contains("by_hand"), "{}", other.read("assets.lock.toml"));
+}

@@ -43,7 +43,7 @@ pub(crate) enum QueryResult {
 
 /// Returns a query for every asset that is in use, or was when its address left this checkout's
 /// manifest. Assets that Roblox last called gone or rejected are included: that may have changed. So
-/// are archived ones of which a lockfile made outdated what was seen.
+/// are archived ones of which a lockfile made outdated what was seen, or contradicts that.
 pub(crate) fn queries(desired: &Desired, recorded: &Recorded) -> Vec<AssetQuery> {
     let mut all: BTreeMap<AssetId, bool> = BTreeMap::new();
     for (address, record) in &recorded.assets {
@@ -54,7 +54,8 @@ pub(crate) fn queries(desired: &Desired, recorded: &Recorded) -> Vec<AssetQuery>
             None => continue,
         };
         let archived = record.retirements.iter().filter(|(_, retirement)| retirement.archived_at.is_some());
-        for (asset_id, _) in archived.filter(|(asset_id, _)| recorded.outdated.contains(asset_id)) {
+        let is_asked = |asset_id| recorded.outdated.contains(asset_id) || recorded.contradicted.contains(asset_id);
+        for (asset_id, _) in archived.filter(|(asset_id, _)| is_asked(*asset_id)) {
             all.entry(*asset_id).or_default();
         }
         let lost = |fact: &RevisionFact| matches!(fact.state, RevisionState::Rejected | RevisionState::Gone);
@@ -149,7 +150,7 @@ pub(crate) fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp)
         None => changes.push(observation),
         // Of a lagging observation only the moderation state counts, and only where it is a later
         // one.
-        Some(seen) if !recorded.outdated.contains(&asset_id) => {
+        Some(seen) if !recorded.outdated.contains(&asset_id) && !recorded.contradicted.contains(&asset_id) => {
             let is_later =
                 RevisionState::of_moderation(asset.moderation) >= RevisionState::of_moderation(seen.asset.moderation);
             let moderation = asset.moderation.filter(|_| is_later).or(seen.asset.moderation);

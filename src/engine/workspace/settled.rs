@@ -478,6 +478,7 @@ fn is_certain(recorded: &Recorded) -> bool {
     let is_open = |state: RevisionState| matches!(state, RevisionState::Reviewing | RevisionState::Unverified);
     recorded.attempts.is_empty()
         && recorded.outdated.is_empty()
+        && recorded.contradicted.is_empty()
         && recorded.not_found.is_empty()
         && !facts.any(|(_, fact)| is_open(fact.state))
 }

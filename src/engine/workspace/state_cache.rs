@@ -241,8 +241,7 @@ impl StateCache {
             }
             for change in &changes {
                 unwritten.extend(change.addresses(recorded).cloned());
-                let observed = change.observed().into_iter();
-                unwritten.extend(observed.flat_map(|asset_id| unread_retirements(recorded, asset_id)).cloned());
+                unwritten.extend(contradicted_retirements(recorded, change).cloned());
                 if let Err(error) = recorded.apply(change, now) {
                     *closed = true;
                     return Err(error.into());
@@ -367,10 +366,16 @@ impl StateCache {
     }
 }
 
-/// The addresses whose entry in the lockfile depends on whether an asset that was never read is
-/// archived.
-fn unread_retirements(recorded: &Recorded, asset_id: AssetId) -> impl Iterator<Item = &Address> {
-    let owners = (!recorded.seen.contains_key(&asset_id)).then(|| recorded.owners(asset_id));
-    let retired = owners.into_iter().flatten().filter(move |(_, record)| record.retirements.contains_key(&asset_id));
+/// The addresses whose entry in the lockfile changes as `change` begins or ends a contradiction about
+/// an archiving.
+fn contradicted_retirements<'a>(recorded: &'a Recorded, change: &Change) -> impl Iterator<Item = &'a Address> {
+    let asset_id: Option<AssetId> = match change {
+        Change::SetContradicted { asset_id, .. } => Some(*asset_id),
+        Change::RecordObservation { asset } => Some(asset.asset_id).filter(|id| recorded.contradicted.contains(id)),
+        _ => None,
+    };
+    let retired = asset_id.into_iter().flat_map(|asset_id| {
+        recorded.owners(asset_id).filter(move |(_, record)| record.retirements.contains_key(&asset_id))
+    });
     retired.map(|(address, _)| address)
 }

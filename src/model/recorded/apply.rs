@@ -167,6 +167,7 @@ impl Recorded {
                 self.seen.insert(asset.asset_id, Observation { asset: asset.clone(), at: now });
                 self.not_found.remove(&asset.asset_id);
                 self.outdated.remove(&asset.asset_id);
+                self.contradicted.remove(&asset.asset_id);
             }
             Change::RecordNotFound { asset_id } => {
                 let known = self.not_found.get(asset_id).copied();
@@ -181,6 +182,12 @@ impl Recorded {
             }
             Change::MarkOutdated { asset_id } => {
                 self.outdated.insert(*asset_id);
+            }
+            Change::SetContradicted { asset_id, contradicted } => {
+                match contradicted {
+                    true => self.contradicted.insert(*asset_id),
+                    false => self.contradicted.remove(asset_id),
+                };
             }
             Change::LogEvent { .. } => {}
         }

@@ -92,6 +92,7 @@ impl Recorded {
             | Change::RecordNotFound { .. }
             | Change::RecordWrite { .. }
             | Change::MarkOutdated { .. }
+            | Change::SetContradicted { .. }
             | Change::LogEvent { .. } => {}
         }
     }

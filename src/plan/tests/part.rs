@@ -63,6 +63,7 @@ fn of(plan: &Plan, recorded: &Recorded, fits: &dyn Fn(&Address) -> bool) -> Vec<
         | Change::RecordNotFound { .. }
         | Change::RecordWrite { .. }
         | Change::MarkOutdated { .. }
+        | Change::SetContradicted { .. }
         | Change::LogEvent { address: None, .. } => false,
     };
     let mut said: Vec<String> = Vec::new();

@@ -394,9 +394,13 @@ fn what_was_restored_elsewhere_counts_as_restored_without_its_file() {
             assert_eq!(marks.iter().filter(|mark| **mark == taken_off).count(), 1, "{why:?}: {marks:?}");
         }
     }
-    // It left, and somebody restored it at Roblox.
-    let marks = plan(&at_once(desired(vec![])), &restored(RetireReason::Removed).left("a.png").0, NOW).marks;
-    assert!(!marks.contains(&taken_off), "{marks:?}");
+    // It left: what the policy keeps is no longer archived, and what it archives, it archives once.
+    for why in [RetireReason::ByHand, RetireReason::Removed] {
+        for (wanted, expected) in [(desired(vec![]), true), (at_once(desired(vec![])), false)] {
+            let marks = plan(&wanted, &restored(why).left("a.png").0, NOW).marks;
+            assert_eq!(marks.contains(&taken_off), expected, "{why:?}: {marks:?}");
+        }
+    }
 }
 
 #[test]

@@ -76,6 +76,7 @@ pub(crate) fn ask_about(recorded: &Recorded, earlier: &[EarlierArchiving]) -> Ve
         let joined = Some(ours.map_or(*retirement, |ours| ours.union(*retirement)));
         changes.push(Change::SetRetirement { address: address.clone(), asset_id: *asset_id, retirement: joined });
         changes.push(Change::MarkOutdated { asset_id: *asset_id });
+        changes.push(Change::SetContradicted { asset_id: *asset_id, contradicted: true });
     }
     changes
 }

@@ -68,11 +68,14 @@ fn exported_entry(recorded: &Recorded, record: &Record, open: Vec<OpenWork>, is_
     (is_ours && is_known).then(|| LockfileEntry { retirements: retirements(recorded, record), ..entry(record, open) })
 }
 
-/// The assets on their way out, without archivings that only another lockfile has and that Roblox was
-/// not asked about yet.
+/// The assets on their way out, without archivings that another lockfile has and the checked-out one
+/// contradicts.
 fn retirements(recorded: &Recorded, record: &Record) -> BTreeMap<AssetId, Retirement> {
     let all = record.retirements.iter().map(|(asset_id, retirement)| (*asset_id, retirement.in_seconds()));
-    all.filter(|(asset_id, retirement)| retirement.archived_at.is_none() || !recorded.is_unread(*asset_id)).collect()
+    let counts = |asset_id: &AssetId, retirement: &Retirement| {
+        retirement.archived_at.is_none() || !recorded.contradicted.contains(asset_id)
+    };
+    all.filter(|(asset_id, retirement)| counts(asset_id, retirement)).collect()
 }
 
 fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {

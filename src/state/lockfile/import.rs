@@ -52,8 +52,8 @@ use crate::model::recorded::{Attempt, AttemptId, Identity, PossibleDuplicate, Re
 ///   have been set since, and its fields are asserted again.
 /// - Possible duplicates: the union, without those that were forgotten with their address. An
 ///   upload in doubt here that another machine abandoned or resolved is closed here too.
-/// - An archiving that only this state knows of an asset that the lockfile has is looked at again:
-///   another machine restored it, or the lockfile is older.
+/// - An archiving that only this state knows of an asset that the lockfile has is contradicted, and
+///   looked at again: another machine restored it, or the lockfile is older.
 /// - Number of creates of the same input that were abandoned in a row: the higher one.
 pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Change> {
     let mut attempts: BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> = BTreeMap::new();
@@ -78,6 +78,10 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
         changes.push(change);
     }
     let recorded = known.as_ref();
+    let archived: BTreeSet<AssetId> = archived(ledger).collect();
+    let is_agreed = |asset_id: &&AssetId| archived.contains(*asset_id);
+    let agreed = recorded.contradicted.iter().filter(is_agreed);
+    changes.extend(agreed.map(|asset_id| Change::SetContradicted { asset_id: *asset_id, contradicted: false }));
     let mut heads: BTreeMap<AssetId, Vec<(&Address, &Record)>> = BTreeMap::new();
     for (address, record) in &recorded.assets {
         if let Some((head, _)) = record.head() {
@@ -89,8 +93,8 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
         let Some(entry) = remembered(entry, forgotten) else { continue };
         let entry = entry.as_ref();
         let was_forgotten = forgotten_elsewhere.contains(address);
-        let address_import =
-            AddressImport { address, entry, known: recorded.assets.get(address), heads: &heads, was_forgotten };
+        let known = recorded.assets.get(address);
+        let address_import = AddressImport { address, entry, known, heads: &heads, archived: &archived, was_forgotten };
         let under_way = attempts.get(address).map(Vec::as_slice).unwrap_or_default();
         let before = changes.len();
         address_import.import_facts(under_way, &mut changes);
@@ -135,6 +139,12 @@ fn forget(recorded: &Recorded, ledger: &Ledger, events: &mut Vec<Change>) -> Vec
     changes
 }
 
+/// The assets that a lockfile has as archived.
+fn archived(ledger: &Ledger) -> impl Iterator<Item = AssetId> {
+    let all = ledger.entries.values().flat_map(|entry| &entry.retirements);
+    all.filter(|(_, retirement)| retirement.archived_at.is_some()).map(|(asset_id, _)| *asset_id)
+}
+
 /// One address, as the lockfile and the state know it.
 struct AddressImport<'a> {
     address: &'a Address,
@@ -142,6 +152,8 @@ struct AddressImport<'a> {
     known: Option<&'a Record>,
     /// Every known record by its head asset.
     heads: &'a BTreeMap<AssetId, Vec<(&'a Address, &'a Record)>>,
+    /// The assets that the lockfile has as archived, under any address.
+    archived: &'a BTreeSet<AssetId>,
     /// Whether another machine forgot the address since the last time that this one read the
     /// lockfile.
     was_forgotten: bool,
@@ -166,7 +178,7 @@ impl AddressImport<'_> {
     }
 
     fn import_facts(&self, under_way: &[(AttemptId, &Attempt)], changes: &mut Vec<Change>) {
-        let Self { address, entry, known, heads: _, was_forgotten: _ } = self;
+        let Self { address, entry, known, heads: _, archived: _, was_forgotten: _ } = self;
         let LockfileEntry { identity: _, history, asked, stored, current: _, pinned, retirements, removed, .. } = entry;
         let LockfileEntry { possible_duplicates, open, .. } = entry;
         let address = || (*address).clone();
@@ -297,6 +309,10 @@ impl AddressImport<'_> {
         let is_seen = |asset_id: &AssetId| recorded.seen.contains_key(asset_id) || back.contains(asset_id);
         let seen = all.into_iter().filter(is_seen).filter(|asset_id| !recorded.outdated.contains(asset_id));
         changes.extend(seen.map(|asset_id| Change::MarkOutdated { asset_id }));
+        let is_new =
+            |asset_id: &AssetId| !self.archived.contains(asset_id) && !recorded.contradicted.contains(asset_id);
+        let new = back.into_iter().filter(is_new);
+        changes.extend(new.map(|asset_id| Change::SetContradicted { asset_id, contradicted: true }));
     }
 
     /// Returns the assets that are archived by what this state knows, and aren't by the lockfile:

@@ -1320,17 +1320,30 @@ fn an_archiving_that_the_lockfile_lacks_is_looked_at_again() {
     assert_eq!(import(&recorded, &leaving(None), Timestamp::UNIX_EPOCH), []);
 }
 
-/// Only lockfiles say that it was archived: Roblox is asked, and until then none of them is wrong.
+/// Only Roblox knows which lockfile is right: until it says so, this one is.
 #[test]
-fn an_archiving_of_an_asset_that_was_never_read_is_not_written_against_the_lockfile() {
+fn an_archiving_that_the_lockfile_lacks_is_not_written_before_roblox_describes_the_asset() {
     let archived = leaving(retired(RetireReason::ByHand, 1, Some(1)));
-    let mut recorded = imported(&archived);
-    assert_eq!(export(REMOTE, &recorded, &BTreeSet::new()), archived);
-    import_into(&mut recorded, &leaving(None));
-    assert_eq!(recorded.outdated, BTreeSet::from([id(1)]));
-    assert_eq!(export(REMOTE, &recorded, &BTreeSet::new()), leaving(None));
-    apply(&mut recorded, &[Change::RecordObservation { asset: RemoteAsset::unknown(id(1)) }]);
-    assert_eq!(export(REMOTE, &recorded, &BTreeSet::new()), archived, "the lockfile is an older one");
+    let observed = || Change::RecordObservation { asset: RemoteAsset::unknown(id(1)) };
+    let written = |recorded: &Recorded| export(REMOTE, recorded, &BTreeSet::new());
+    for was_read in [false, true] {
+        let mut recorded = imported(&archived);
+        if was_read {
+            apply(&mut recorded, &[observed()]);
+        }
+        assert_eq!(written(&recorded), archived);
+        import_into(&mut recorded, &leaving(None));
+        assert_eq!(recorded.outdated, BTreeSet::from([id(1)]));
+        assert_eq!(written(&recorded), leaving(None), "{was_read}");
+        assert_eq!(import(&recorded, &leaving(None), Timestamp::UNIX_EPOCH), [], "{was_read}");
+        apply(&mut recorded, &[Change::RecordNotFound { asset_id: id(1) }]);
+        assert_eq!(written(&recorded), leaving(None), "{was_read}: one such answer decides nothing");
+        let mut back = recorded.clone();
+        import_into(&mut back, &archived);
+        assert_eq!(written(&back), archived, "{was_read}: the lockfile says so again");
+        apply(&mut recorded, &[observed()]);
+        assert_eq!(written(&recorded), archived, "{was_read}: the lockfile is an older one");
+    }
 }
 
 #[test]
@@ -1341,10 +1354,14 @@ fn an_archiving_that_a_revert_took_out_is_asked_about() {
         let found = earlier_archivings(&leaving(ours), &[&leaving(retired(why, 1, Some(2)))], lost);
         assert_eq!(!found.is_empty(), asked, "{why:?} {ours:?} {lost:?}");
         let mut recorded = imported(&leaving(ours));
+        apply(&mut recorded, &[Change::RecordObservation { asset: RemoteAsset::unknown(id(1)) }]);
         let changes = ask_about(&recorded, &found);
         apply(&mut recorded, &changes);
         assert_eq!(recorded.outdated.contains(&id(1)), asked);
         assert_eq!(ask_about(&recorded, &found), [], "it is known by now");
+        let written = export(REMOTE, &recorded, &BTreeSet::new());
+        let retirements = written.entries.values().flat_map(|entry| entry.retirements.values());
+        assert!(!asked || retirements.into_iter().all(|retirement| retirement.archived_at.is_none()), "{written:?}");
     };
     // A restore leaves the revision that had replaced it.
     check(Replaced, None, &lost(&[]), false);

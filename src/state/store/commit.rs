@@ -172,6 +172,9 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
         Change::RecordNotFound { asset_id } => Ok(observations::not_found(connection, *asset_id, at)?),
         Change::RecordWrite { asset_id, restores } => Ok(observations::wrote(connection, *asset_id, *restores, now)?),
         Change::MarkOutdated { asset_id } => Ok(observations::outdate(connection, *asset_id)?),
+        Change::SetContradicted { asset_id, contradicted } => {
+            Ok(observations::set_contradicted(connection, *asset_id, *contradicted)?)
+        }
         Change::LogEvent { address, event } => Ok(events::write(connection, address.as_ref(), event, now)?),
     }
 }

@@ -40,6 +40,7 @@ impl Store {
                 written: observations::load_written(&snapshot)?,
                 restored: observations::load_restored(&snapshot)?,
                 outdated: observations::load_outdated(&snapshot)?,
+                contradicted: observations::load_contradicted(&snapshot)?,
                 quotas: load_quotas(&snapshot)?,
                 next_attempt: load_next_attempt(&snapshot)?,
                 ties: RecordedTies::default(),

@@ -72,6 +72,7 @@ pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> 
         })?;
     let asset_id = rows::number(asset_id.get());
     connection.prepare_cached("DELETE FROM not_found WHERE asset_id = ?1")?.execute([asset_id])?;
+    connection.prepare_cached("DELETE FROM contradicted WHERE asset_id = ?1")?.execute([asset_id])?;
     clear_outdated(connection, asset_id)
 }
 
@@ -111,6 +112,15 @@ pub(super) fn outdate(connection: &Connection, asset_id: AssetId) -> Result<()> 
     Ok(())
 }
 
+pub(super) fn set_contradicted(connection: &Connection, asset_id: AssetId, contradicted: bool) -> Result<()> {
+    let sql = match contradicted {
+        true => "INSERT OR IGNORE INTO contradicted (asset_id) VALUES (?1)",
+        false => "DELETE FROM contradicted WHERE asset_id = ?1",
+    };
+    connection.prepare_cached(sql)?.execute([rows::number(asset_id.get())])?;
+    Ok(())
+}
+
 pub(super) fn load_not_found(connection: &Connection) -> Result<BTreeMap<AssetId, NotFound>> {
     let mut all = connection.prepare_cached("SELECT asset_id, answers, at FROM not_found ORDER BY asset_id")?;
     let found =
@@ -132,6 +142,11 @@ pub(super) fn load_restored(connection: &Connection) -> Result<BTreeMap<AssetId,
 
 pub(super) fn load_outdated(connection: &Connection) -> Result<BTreeSet<AssetId>> {
     let mut all = connection.prepare_cached("SELECT asset_id FROM outdated ORDER BY asset_id")?;
+    all.query_map([], |row| rows::asset_id(row, 0))?.collect()
+}
+
+pub(super) fn load_contradicted(connection: &Connection) -> Result<BTreeSet<AssetId>> {
+    let mut all = connection.prepare_cached("SELECT asset_id FROM contradicted ORDER BY asset_id")?;
     all.query_map([], |row| rows::asset_id(row, 0))?.collect()
 }
 

@@ -84,7 +84,9 @@ impl Store {
             let connection = &self.connection;
             let (not_found, outdated) =
                 (observations::load_not_found(connection)?, observations::load_outdated(connection)?);
-            if !attempts::load(connection)?.is_empty() || !not_found.is_empty() || !outdated.is_empty() {
+            let contradicted = observations::load_contradicted(connection)?;
+            let is_in_question = !not_found.is_empty() || !outdated.is_empty() || !contradicted.is_empty();
+            if is_in_question || !attempts::load(connection)?.is_empty() {
                 return Ok(None);
             }
             let mut records = BTreeMap::new();
@@ -102,6 +104,7 @@ impl Store {
                 written: about.written,
                 restored: about.restored,
                 outdated,
+                contradicted,
                 quotas: load_quotas(connection)?,
                 next_attempt: load_next_attempt(connection)?,
                 ties: RecordedTies::default(),

@@ -254,6 +254,9 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
         22 => Change::RecordRepair { address, repair: DriftRepair::Archived },
         23 => Change::RecordWrite { asset_id: id(number % 16), restores: number.is_multiple_of(2) },
         24 if number.is_multiple_of(3) => Change::MarkOutdated { asset_id: id(number % 16) },
+        24 if number.is_multiple_of(2) => {
+            Change::SetContradicted { asset_id: id(number % 16), contradicted: !number.is_multiple_of(5) }
+        }
         24 => Change::RecordNotFound { asset_id: id(number % 3) },
         _ => Change::RecordObservation { asset: remote_asset(number % 16) },
     }
@@ -273,7 +276,9 @@ fn check_parts(store: &Store, recorded: &Recorded) {
             |other: &TiedBy| !other.assets.is_disjoint(&by.assets) || !other.contents.is_disjoint(&by.contents);
         let tied = recorded.assets.iter().filter(|(_, other)| is_tied(&ties(other)));
         assert_eq!(store.tied(&by).unwrap().addresses, tied.map(|(address, _)| address.clone()).collect());
-        let is_certain = recorded.attempts.is_empty() && recorded.not_found.is_empty() && recorded.outdated.is_empty();
+        let Recorded { attempts, not_found, outdated, contradicted, .. } = recorded;
+        let is_certain = attempts.is_empty() && [outdated, contradicted].iter().all(|assets| assets.is_empty());
+        let is_certain = is_certain && not_found.is_empty();
         let part = store.load_part(&[address.clone()].into(), &by.assets).unwrap();
         let of_assets = |id: &AssetId| by.assets.contains(id);
         let expected = Recorded {
