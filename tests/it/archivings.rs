@@ -1,7 +1,7 @@
 //! Archivings and restores that came by git: a machine that only read of them in a lockfile asks
 //! Roblox where lockfiles contradict each other, and all machines agree afterwards.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::clones::{MANIFEST, Shared, asset_id, pull, push};
 use super::support::git::git;
@@ -51,6 +51,14 @@ fn a_reverted_archiving_is_undone_where_the_asset_is_used_again() {
         git(machine.path(), &["push", "--quiet", "origin", "HEAD"]);
         assert!(!machine.read("assets.lock.toml").contains("archived_at"), "{how}");
         let after = shared.clone_alone();
+        // Without a look nobody knows, and with one the plan is what the sync does.
+        let (_, plan) = after.json(&["plan"]);
+        let is_told = |note: &Value| note["code"] == "may_be_archived" && note["address"] == FILE;
+        assert!(plan["notes"].as_array().unwrap().iter().any(is_told), "{how}: {plan:#}");
+        let (_, plan) = after.json(&["plan", "--refresh"]);
+        let restores = |action: &Value| action["action"] == "restore" && action["address"] == FILE;
+        assert!(plan["actions"].as_array().unwrap().iter().any(restores), "{how}: {plan:#}");
+        assert!(!plan["notes"].as_array().unwrap().iter().any(is_told), "{how}: {plan:#}");
         after.sync();
         assert_eq!((asset_id(&after, FILE), is_archived(&shared, first)), (first, false), "{how}");
         git(after.path(), &["commit", "--quiet", "--allow-empty", "--all", "--message", "after the revert"]);

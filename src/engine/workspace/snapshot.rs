@@ -24,18 +24,20 @@ use crate::files::FilesInProgress;
 use crate::manifest::Diagnostic;
 use crate::model::address::Address;
 use crate::model::change::Change;
+use crate::model::desired::Desired;
 use crate::model::file::FileCache;
 use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::phase::Phase;
 use crate::model::recorded::{ApplyError, AttemptId, Recorded};
 use crate::outputs::AssetIds;
+use crate::plan::reason::note::NoteKind;
 use crate::plan::reason::step::StepReason;
-use crate::plan::{Action, Plan, PlanOptions, Step, plan};
+use crate::plan::{Action, Hold, Note, Plan, PlanOptions, Step, plan};
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::lock::{self, Occupancy};
-use crate::state::lockfile::{LockfileError, finished};
+use crate::state::lockfile::{EarlierArchiving, LockfileError, ask_about, finished};
 use crate::state::store::{EventRow, Store};
 
 /// The number of addresses that a note names.
@@ -57,6 +59,8 @@ pub(crate) struct StateSnapshot {
     pub missing_lockfile: Option<MissingLockfile>,
     /// The addresses whose entries or revisions the lockfile had lost, and git's history has.
     pub taken_back: Vec<Address>,
+    /// The archivings that the lockfile may have lost. Nothing here counts them: only Roblox knows.
+    pub archivings: Vec<EarlierArchiving>,
     /// The changes that another process is sending now, by address. Its outcome isn't known before it
     /// is over.
     pub being_sent: BTreeMap<Address, AttemptId>,
@@ -118,7 +122,7 @@ impl StateSnapshot {
             let mut ledger = lockfile::parse(project, remote, bytes.as_deref())?;
             let found = bytes.map(|bytes| lost_entries::take_back(project, remote, &bytes, &mut ledger));
             let found = found.unwrap_or_default();
-            view.taken_back = found.lost;
+            (view.taken_back, view.archivings) = (found.lost, found.archivings);
             // A state that is ahead of a file that it knows learns nothing from it.
             if !is_same || found.is_changed {
                 let changes = crate::state::lockfile::import(&view.recorded, &ledger, clock::now());
@@ -302,6 +306,8 @@ pub(crate) async fn preview_refreshed(
     let mut draft = tokio::task::block_in_place(|| PreviewInputs::open(project, remote, listener))?;
     let limits = std::mem::take(&mut draft.view.limits);
     let throttle = Throttle::new(&limits, throttle::OWNER, listener.clone());
+    let archivings = std::mem::take(&mut draft.view.archivings);
+    draft.view.apply(&ask_about(&draft.view.recorded, &archivings))?;
     // Moves come first, so that an asset is fetched under its current name.
     let first = plan(&draft.gathered.desired, &draft.view.recorded, options, clock::now());
     draft.view.apply(&first.marks)?;
@@ -355,6 +361,8 @@ impl PreviewInputs {
         options.in_progress.extend(view.being_sent.keys().cloned());
         let mut plan = plan(&gathered.desired, &view.recorded, &options, clock::now());
         let is_part = |address: &Address| options.only.as_ref().is_none_or(|only| only.addresses.contains(address));
+        let unsure = may_be_archived(&gathered.desired, &view, &options, &plan)?;
+        plan.notes.extend(unsure.into_iter().filter(|note| note.address.as_ref().is_none_or(is_part)));
         plan.steps.extend(view.being_sent.iter().filter(|(address, _)| is_part(address)).map(being_sent));
         plan.steps.sort_by(|a, b| a.address.cmp(&b.address));
         view.apply(&plan.marks)?;
@@ -373,6 +381,38 @@ impl PreviewInputs {
             asset_ids,
         })
     }
+}
+
+/// Returns a note for each asset that an earlier lockfile has as archived, where the plan depends on
+/// whether it still is: the sync asks Roblox about it.
+fn may_be_archived(
+    desired: &Desired,
+    view: &StateSnapshot,
+    options: &PlanOptions,
+    sure: &Plan,
+) -> Result<Vec<Note>, ApplyError> {
+    let asked = ask_about(&view.recorded, &view.archivings);
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (mut recorded, now) = (view.recorded.clone(), clock::now());
+    asked.iter().try_for_each(|change| recorded.apply(change, now))?;
+    let archived = plan(desired, &recorded, options, now);
+    let differs = |address: &Address| {
+        let of = |plan: &Plan| {
+            let steps = plan.steps.iter().filter(|step| step.address == *address).cloned();
+            let held = plan.held.iter().filter(|hold| hold.address == *address).cloned();
+            (steps.collect::<Vec<Step>>(), held.collect::<Vec<Hold>>())
+        };
+        of(&archived) != of(sure)
+    };
+    let notes = asked.iter().filter_map(|change| match change {
+        Change::SetRetirement { address, asset_id, .. } if differs(address) => {
+            Some(Note { address: Some(address.clone()), kind: NoteKind::MayBeArchived { asset_id: *asset_id } })
+        }
+        _ => None,
+    });
+    Ok(notes.collect())
 }
 
 /// The step of an address whose change another process is sending.

@@ -115,6 +115,12 @@ pub(crate) enum NoteKind {
         /// Not before this time.
         at: Timestamp,
     },
+    /// An earlier lockfile has an asset as archived, and what the sync does depends on whether it still
+    /// is.
+    MayBeArchived {
+        /// The asset.
+        asset_id: AssetId,
+    },
     /// An asset would be archived, and another manifest keeps it.
     KeptElsewhere {
         /// The asset.
@@ -161,6 +167,7 @@ impl NoteKind {
             Self::LockfileLost(_) => "lockfile_lost",
             Self::NotFound { .. } => "not_found",
             Self::ArchivedLater { .. } => "archived_later",
+            Self::MayBeArchived { .. } => "may_be_archived",
             Self::KeptElsewhere { .. } => "kept_elsewhere",
             Self::ChangesElsewhere { .. } => "changes_elsewhere",
             Self::DifferOnlyByCase { .. } => "differ_only_by_case",
@@ -233,6 +240,10 @@ impl fmt::Display for NoteKind {
             Self::ArchivedLater { asset_id, why, at } => {
                 write!(f, "asset {asset_id} {}; Macadam archives it after {}", why_text(*why), Minute(*at))
             }
+            Self::MayBeArchived { asset_id } => write!(
+                f,
+                "asset {asset_id} may be archived on Roblox, as an earlier lockfile says; the sync looks first, and `macadam plan --refresh` shows what it does then"
+            ),
             Self::KeptElsewhere { asset_id, why, by } => {
                 write!(f, "asset {asset_id} {}; Macadam doesn't archive it: {by}", why_text(*why))
             }
