@@ -72,6 +72,28 @@ pub enum Refusal {
     Invalid,
 }
 
+impl Refusal {
+    /// Returns whether it is about what was sent, and not about the key, the asset or the way there: the
+    /// same would be refused each time.
+    pub(crate) const fn is_of_content(self) -> bool {
+        match self {
+            Self::NameModerated
+            | Self::DescriptionModerated
+            | Self::ContentModerated
+            | Self::TooLarge
+            | Self::PriceTooHigh { .. }
+            | Self::Invalid => true,
+            Self::KeyRefused
+            | Self::MissingScope
+            | Self::AccountModerated
+            | Self::PermissionDenied
+            | Self::NotFound
+            | Self::NoRoute
+            | Self::Intercepted => false,
+        }
+    }
+}
+
 /// The reason why Roblox did not carry out a request now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Later {

@@ -26,7 +26,8 @@ use crate::engine::execute::chain::Runner;
 use crate::engine::execute::effects;
 use crate::engine::execute::heads::FetchedHeads;
 use crate::engine::execute::step_result::{
-    HandOver, Lookup, StepError, StepResult, Write, forbidden_outcome, run_ends, stop_for, superseded, written_anew,
+    HandOver, Lookup, StepError, StepResult, WENT_ON, Write, forbidden_outcome, run_ends, stop_for, superseded,
+    written_anew,
 };
 use crate::engine::execute::upload_slots::{UploadSlot, UploadSlots};
 use crate::engine::reconcile::shutdown::Shutdown;
@@ -321,7 +322,8 @@ impl Executor {
             Ok(Some(attempt)) => attempt,
             Ok(None) => {
                 self.throttle.release_unsent(permit);
-                return Ok(written_anew());
+                let is_new = self.state_cache.generation() != self.generation;
+                return Ok(if is_new { written_anew() } else { superseded(WENT_ON) });
             }
             Err(error) => {
                 self.throttle.release_unsent(permit);

@@ -6,14 +6,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cloud::class::Class;
+use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::UpdateRequest;
 use crate::cloud::endpoint::Endpoint;
+use crate::cloud::failure::Failure;
 use crate::cloud::timeouts::Timeouts;
 use crate::engine::execute::effects;
 use crate::engine::execute::executor::Executor;
-use crate::engine::execute::step_result::{Lookup, StepError, StepResult, superseded, written_anew};
+use crate::engine::execute::step_result::{Lookup, StepError, StepResult, WENT_ON, superseded, written_anew};
 use crate::engine::execute::upload_slots::UploadSlot;
+use crate::engine::report::run_report::Outcome;
 use crate::model::asset::ContentChange;
 use crate::model::change::Change;
 use crate::model::digest::FieldDigest;
@@ -33,7 +35,10 @@ const UNSEEN_COUNTS_AFTER: SignedDuration = SignedDuration::from_secs(15);
 impl Executor {
     /// Fetches the asset to find out whether an attempt in doubt was carried out.
     pub(in crate::engine) async fn settle_in_doubt(&self, id: AttemptId) -> Result<StepResult, StepError> {
-        let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer in doubt")) };
+        let in_doubt = |attempt: &Attempt| matches!(attempt.phase, Phase::HandedOver | Phase::InDoubt | Phase::Held);
+        let Some(attempt) = self.attempt(id).filter(in_doubt) else {
+            return Ok(superseded("it is no longer in doubt"));
+        };
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
         // Fetched after the wait for the upload slot: an earlier observation could be old by then.
         let slot = if self.has_bytes_of(&attempt) { Some(self.slot().await?) } else { None };
@@ -46,8 +51,8 @@ impl Executor {
                     .state_cache
                     .read(|recorded| recorded.not_found.get(&asset_id).is_some_and(|known| known.is_gone()))
                 {
-                    self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
-                    return Ok(superseded(&format!("Roblox no longer has asset {asset_id}")));
+                    let close = |_: &Recorded| vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
+                    return self.settle(id, &attempt, &format!("Roblox no longer has asset {asset_id}"), close).await;
                 }
                 return Ok(tried);
             }
@@ -70,8 +75,7 @@ impl Executor {
                     changes.extend(believed);
                     changes
                 };
-                self.state_cache.commit_with(decide).await?;
-                Ok(superseded("it was not carried out, and is done again"))
+                self.settle(id, &attempt, "it was not carried out, and is done again", decide).await
             }
             InDoubtVerdict::Known => {
                 self.close(id, &attempt, PhaseEvent::Complete, "its revision is known by now").await
@@ -109,6 +113,24 @@ impl Executor {
         })
     }
 
+    /// Records what became of an attempt that was read as `attempt`, and ends its step with `why`.
+    /// Nothing is recorded if it went on since, as by a lockfile that names its operation.
+    async fn settle(
+        &self,
+        id: AttemptId,
+        attempt: &Attempt,
+        why: &str,
+        decide: impl FnOnce(&Recorded) -> Vec<Change>,
+    ) -> Result<StepResult, StepError> {
+        let mut is_same = false;
+        let decide = |recorded: &Recorded| {
+            is_same = recorded.attempts.get(&id) == Some(attempt);
+            if is_same { decide(recorded) } else { Vec::new() }
+        };
+        self.state_cache.commit_with(decide).await?;
+        Ok(superseded(if is_same { why } else { WENT_ON }))
+    }
+
     /// Closes an attempt that needs no further information.
     async fn close(
         &self,
@@ -124,8 +146,7 @@ impl Executor {
             }
             changes
         };
-        self.state_cache.commit_with(decide).await?;
-        Ok(superseded(why))
+        self.settle(id, attempt, why, decide).await
     }
 
     /// Closes an attempt that is sent again in any case, since no read can show its outcome yet.
@@ -135,8 +156,7 @@ impl Executor {
             changes.extend(recorded.assets.get(&attempt.address).and_then(|record| unknown(attempt, record)));
             changes
         };
-        self.state_cache.commit_with(decide).await?;
-        Ok(superseded("its answer was lost, and it is sent again"))
+        self.settle(id, attempt, "its answer was lost, and it is sent again", decide).await
     }
 
     /// Handles a missing revision: the update was not carried out, or Roblox still processes it.
@@ -147,7 +167,7 @@ impl Executor {
         slot: Option<UploadSlot>,
     ) -> Result<StepResult, StepError> {
         if let Some(slot) = slot {
-            return self.send_again(id, attempt, slot).await;
+            return self.send_again(id, attempt, slot, None).await;
         }
         // A time in the future is one of a clock that was set back.
         if clock::now().duration_since(attempt.since).abs() < UNSEEN_COUNTS_AFTER {
@@ -155,8 +175,8 @@ impl Executor {
             self.back_off(&attempt.address, &message).await?;
             return Ok(StepResult::Again { message });
         }
-        self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
-        Ok(superseded("it was not carried out"))
+        let close = |_: &Recorded| vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
+        self.settle(id, attempt, "it was not carried out", close).await
     }
 
     /// Returns whether the attempt's file still has the content of the attempt.
@@ -174,31 +194,34 @@ impl Executor {
     ) -> Result<StepResult, StepError> {
         let newest = self.record(&attempt.address).and_then(|record| record.newest()?.0.version);
         if !may_have_made(attempt, newest, &asset, clock::now()) {
-            self.state_cache
-                .commit_with(|recorded| {
-                    let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
-                    let record = recorded.assets.get(&attempt.address);
-                    changes.extend(
-                        record
-                            .into_iter()
-                            .flat_map(|r| effects::made_elsewhere(&attempt.address, r, &asset, clock::now())),
-                    );
-                    changes
-                })
-                .await?;
-            return Ok(superseded("somebody else changed it at Roblox"));
+            let decide = |recorded: &Recorded| {
+                let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
+                let record = recorded.assets.get(&attempt.address);
+                changes.extend(
+                    record.into_iter().flat_map(|r| effects::made_elsewhere(&attempt.address, r, &asset, clock::now())),
+                );
+                changes
+            };
+            return self.settle(id, attempt, "somebody else changed it at Roblox", decide).await;
         }
         match slot {
             // Equal bytes make no second version (observed with public clients), so sending them
             // again shows whose the revision is.
-            Some(slot) => self.send_again(id, attempt, slot).await,
+            Some(slot) => self.send_again(id, attempt, slot, Some(asset)).await,
             // The file has changed, and nothing rules the revision out: it is the attempt's.
             None => self.finish(id, asset).await,
         }
     }
 
-    /// Sends the bytes of an update in doubt again; the response settles the same attempt.
-    async fn send_again(&self, id: AttemptId, attempt: &Attempt, slot: UploadSlot) -> Result<StepResult, StepError> {
+    /// Sends the bytes of an update in doubt again; the response settles the same attempt. `newer` is the
+    /// asset, if it shows a revision that the attempt may have made.
+    async fn send_again(
+        &self,
+        id: AttemptId,
+        attempt: &Attempt,
+        slot: UploadSlot,
+        newer: Option<RemoteAsset>,
+    ) -> Result<StepResult, StepError> {
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
         let upload = self.open(&attempt.address)?;
         let permit = self.permit(Endpoint::UpdateAsset, attempt.kind.creator).await?;
@@ -211,22 +234,52 @@ impl Executor {
         let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
         let reply = self.send(id, permit, async |hand_over| self.client.update_asset(request, hand_over).await).await;
         drop(slot);
-        match &reply.result {
-            Err(failure) if matches!(failure.class, Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_)) => {
-                let message = with_causes(failure);
-                // Whatever this says of the second request, it says nothing of the first.
-                let doubt = |recorded: &Recorded| match recorded.attempts.get(&id) {
-                    Some(Attempt { phase: Phase::HandedOver, .. }) => {
-                        vec![Change::Advance { attempt: id, event: PhaseEvent::Doubt }]
-                    }
-                    Some(_) | None => Vec::new(),
-                };
-                self.state_cache.commit_with(doubt).await?;
-                self.back_off(&attempt.address, &message).await?;
-                Ok(StepResult::Again { message })
-            }
-            Ok(_) | Err(_) => self.handle_response(id, reply).await,
+        let is_ours = |open: &Attempt| open.phase == Phase::HandedOver || open == attempt;
+        if !self.attempt(id).is_some_and(|open| is_ours(&open)) {
+            return Ok(superseded(WENT_ON));
         }
+        let Err(failure) = &reply.result else { return self.handle_response(id, reply).await };
+        match (failure.class, newer) {
+            // These bytes are refused each time, and nothing rules the revision out that is there.
+            (Class::Refused(refusal), Some(asset)) if refusal.is_of_content() => self.finish(id, asset).await,
+            (Class::Refused(refusal), None) if refusal.is_of_content() => self.handle_response(id, reply).await,
+            _ => self.stay_in_doubt(id, attempt, failure).await,
+        }
+    }
+
+    /// Leaves an attempt in doubt whose second request failed: whatever that says of the second one, it
+    /// says nothing of the first.
+    async fn stay_in_doubt(
+        &self,
+        id: AttemptId,
+        attempt: &Attempt,
+        failure: &Failure,
+    ) -> Result<StepResult, StepError> {
+        let message = with_causes(failure);
+        let ended = match failure.class {
+            Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated) => {
+                self.stop_for_credential(failure);
+                None
+            }
+            Class::Refused(Refusal::PermissionDenied) => Some(self.forbid(attempt.kind.creator, failure)),
+            Class::Refused(Refusal::NoRoute | Refusal::Intercepted) => {
+                let hint = failure.hint().map(str::to_owned);
+                Some(Outcome::Refused { message: message.clone(), hint })
+            }
+            _ => None,
+        };
+        let doubt = |recorded: &Recorded| match recorded.attempts.get(&id) {
+            Some(Attempt { phase: Phase::HandedOver, .. }) => {
+                vec![Change::Advance { attempt: id, event: PhaseEvent::Doubt }]
+            }
+            Some(_) | None => Vec::new(),
+        };
+        self.state_cache.commit_with(doubt).await?;
+        if let (Class::Refused(Refusal::NotFound), Some(asset_id)) = (failure.class, attempt.intent.asset_id()) {
+            return self.not_found(&attempt.address, asset_id).await;
+        }
+        self.back_off(&attempt.address, &message).await?;
+        Ok(ended.map_or(StepResult::Again { message }, StepResult::Ended))
     }
 }
 

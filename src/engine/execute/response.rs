@@ -21,7 +21,7 @@ use crate::model::change::Change;
 use crate::model::digest::FieldDigest;
 use crate::model::event::EventKind;
 use crate::model::history::Kind;
-use crate::model::ids::{AssetId, Revision};
+use crate::model::ids::{AssetId, Creator, Revision};
 use crate::model::metadata::FieldDigests;
 use crate::model::metadata_digest;
 use crate::model::phase::{Intent, PhaseEvent};
@@ -143,16 +143,9 @@ impl Executor {
                 Ok(StepResult::Again { message })
             }
             Refusal::PermissionDenied => {
-                let creator = attempt.kind.creator;
-                // What Roblox said of one asset holds for all of this creator.
-                let message = failure.answer().unwrap_or(message);
-                {
-                    // Before any await, so that the next step knows it.
-                    let mut forbidden = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
-                    forbidden.insert(creator, message.clone());
-                }
+                let outcome = self.forbid(attempt.kind.creator, failure);
                 self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
-                Ok(StepResult::Ended(forbidden_outcome(creator, message)))
+                Ok(StepResult::Ended(outcome))
             }
             // The API's address is wrong, or a proxy refused the request: that says nothing about
             // the asset.
@@ -186,6 +179,16 @@ impl Executor {
                 self.refuse(id, &attempt, refusal_kind(refusal), &said, failure.hint().map(str::to_owned)).await
             }
         }
+    }
+
+    /// Remembers that the key has no permission for a creator. Call it before any await, so that the next
+    /// step knows.
+    pub(super) fn forbid(&self, creator: Creator, failure: &Failure) -> Outcome {
+        // What Roblox said of one asset holds for all of this creator.
+        let message = failure.answer().unwrap_or_else(|| failure.to_string());
+        let mut forbidden = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
+        forbidden.insert(creator, message.clone());
+        forbidden_outcome(creator, message)
     }
 
     /// Records that Roblox refused the step: it waits for a change or for `retry`.

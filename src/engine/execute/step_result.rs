@@ -105,6 +105,9 @@ pub(in crate::engine) fn written_anew() -> StepResult {
     superseded("the state was written anew, and everything is planned again")
 }
 
+/// Why a step of an attempt is over that went on meanwhile: another machine's lockfile tells more of it.
+pub(in crate::engine) const WENT_ON: &str = "a lockfile tells more of it by now";
+
 pub(in crate::engine) fn superseded(reason: &str) -> StepResult {
     StepResult::Ended(Outcome::Superseded { reason: reason.to_owned() })
 }

@@ -17,7 +17,7 @@ use crate::model::change::Change;
 use crate::model::checkout::{Checkout, InLockfile};
 use crate::model::ids::AssetId;
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{ApplyError, AttemptId, Identity, Recorded};
+use crate::model::recorded::{ApplyError, Attempt, AttemptId, Identity, Recorded};
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
@@ -75,9 +75,10 @@ pub enum HandOverError {
     /// It was recorded in a file that is no longer at its path.
     #[error(transparent)]
     Displaced(#[from] Displaced),
-    /// The attempt was closed during the wait, as by a lockfile that was pulled.
-    #[error("its outcome is known by now")]
-    Closed,
+    /// The attempt went on during the wait, as by a lockfile that was pulled: it is closed, or has an
+    /// operation.
+    #[error("more is known of it by now")]
+    WentOn,
     /// Another process may have done the same since the attempt began.
     #[error("the state was rewritten meanwhile: Macadam plans again")]
     WrittenAnew,
@@ -279,8 +280,9 @@ impl StateCache {
 
     /// Records that a request is about to be sent, with the identity of its address. `replaces` are
     /// the changes that end earlier attempts, unless recorded already. Returns `None`, and begins
-    /// nothing, if the state was written anew since `generation`, the time of the plan. `checkout`
-    /// is the one of the plan.
+    /// nothing, if the state was written anew since `generation`, the time of the plan, or if one of
+    /// those attempts went on, as by a lockfile that names its operation. `checkout` is the one of the
+    /// plan.
     ///
     /// # Errors
     /// As for [`StateCache::may_begin`] and [`StateCache::commit`].
@@ -296,14 +298,21 @@ impl StateCache {
         if !self.may_begin(generation).await? {
             return Ok(None);
         }
-        let mut attempt = AttemptId(0);
+        let mut begun = None;
         self.commit_with(|recorded| {
-            attempt = AttemptId(recorded.next_attempt);
             let open = |change: &Change| match change {
-                Change::Advance { attempt, .. } => recorded.attempts.contains_key(attempt),
-                _ => true,
+                Change::Advance { attempt, event } => {
+                    recorded.attempts.get(attempt).map(|open| open.phase.next(event).is_ok())
+                }
+                _ => Some(true),
             };
-            let mut changes = if replaces.iter().all(open) { replaces.to_vec() } else { Vec::new() };
+            let open: Vec<Option<bool>> = replaces.iter().map(open).collect();
+            if open.contains(&Some(false)) {
+                return Vec::new();
+            }
+            let attempt = AttemptId(recorded.next_attempt);
+            begun = Some(attempt);
+            let mut changes = if open.contains(&None) { Vec::new() } else { replaces.to_vec() };
             changes.push(Change::SetIdentity { address: address.clone(), identity });
             // The result belongs to this checkout, even if its address leaves before the lockfile
             // is written. Assets of another branch can be archived by hand.
@@ -316,7 +325,7 @@ impl StateCache {
             changes
         })
         .await?;
-        Ok(Some(attempt))
+        Ok(begun)
     }
 
     /// Records that an attempt advanced. One that was closed meanwhile stays closed: a lockfile that
@@ -336,14 +345,16 @@ impl StateCache {
     /// be sent. It may be sent only when this returns.
     ///
     /// # Errors
-    /// As for [`StateCache::commit`] and [`StateCache::may_send`], and when the attempt is closed.
+    /// As for [`StateCache::commit`] and [`StateCache::may_send`], and when the attempt went on.
     pub async fn hand_over(&self, attempt: AttemptId, generation: u64) -> Result<(), HandOverError> {
-        let decide = |recorded: &Recorded| match recorded.attempts.contains_key(&attempt) {
-            true => vec![Change::Advance { attempt, event: PhaseEvent::HandOver }],
+        let event = PhaseEvent::HandOver;
+        let may_be_sent = |open: &Attempt| open.phase.next(&event).is_ok();
+        let decide = |recorded: &Recorded| match recorded.attempts.get(&attempt).is_some_and(may_be_sent) {
+            true => vec![Change::Advance { attempt, event: event.clone() }],
             false => Vec::new(),
         };
         if self.commit_with(decide).await?.is_empty() {
-            return Err(HandOverError::Closed);
+            return Err(HandOverError::WentOn);
         }
         // After the write, which takes time.
         self.may_send(generation)
@@ -378,4 +389,83 @@ fn contradicted_retirements<'a>(recorded: &'a Recorded, change: &Change) -> impl
         recorded.owners(asset_id).filter(move |(_, record)| record.retirements.contains_key(&asset_id))
     });
     retired.map(|(address, _)| address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::asset::{AssetType, Privacy};
+    use crate::model::ids::{ContentHash, Creator, OperationId, Revision, UserId};
+    use crate::model::path::ProjectPath;
+    use crate::state::lock::StateLock;
+    use crate::state::store::Store;
+
+    const REMOTE: &str = "https://apis.roblox.com";
+
+    /// A new state with an update in doubt, which a pulled lockfile may advance at any time.
+    async fn with_update_in_doubt(folder: &std::path::Path) -> (Arc<StateCache>, Address, Identity, AttemptId) {
+        let path = folder.join("assets.db");
+        let lock = StateLock::acquire(&path, "macadam sync", clock::now()).unwrap();
+        let store = Store::open(&path, REMOTE, clock::now()).unwrap();
+        let place = path.clone();
+        let hold = WriteLock::new(lock, &store, "macadam sync", Box::new(move || Ok(place.clone()))).unwrap();
+        let store = StoreHandle::spawn(store).unwrap();
+        let cache = Arc::new(StateCache::new(Recorded::default(), false, store, hold, REMOTE.to_owned()));
+        let address = Address::new("a").unwrap();
+        let identity = Identity {
+            asset_type: AssetType::Model,
+            creator: Creator::User(UserId::new(1).unwrap()),
+            privacy: Privacy::Default,
+            path: ProjectPath::new("a.fbx").unwrap(),
+        };
+        let begun = cache.begin(&address, identity.clone(), intent(), &[], 0, &Checkout::Unknown).await.unwrap();
+        let id = begun.unwrap();
+        cache.hand_over(id, 0).await.unwrap();
+        cache.advance(id, PhaseEvent::Doubt).await.unwrap();
+        (cache, address, identity, id)
+    }
+
+    fn intent() -> Intent {
+        let (asset_id, content) = (AssetId::new(5).unwrap(), ContentHash::from_bytes([1; 32]));
+        Intent::UpdateContent { asset_id, content, head: Revision::new(1).ok() }
+    }
+
+    /// Another machine sent it again, and its lockfile names the operation.
+    async fn is_accepted_elsewhere(cache: &StateCache, id: AttemptId) {
+        let operation = OperationId::new("op-1").unwrap();
+        cache.commit(vec![Change::Advance { attempt: id, event: PhaseEvent::Accept(operation) }]).await.unwrap();
+    }
+
+    /// The journal refused that step, which closed the state and ended the run.
+    #[tokio::test]
+    async fn an_attempt_that_went_on_is_not_handed_over_and_the_state_stays_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, _, _, id) = with_update_in_doubt(folder.path()).await;
+        cache.hand_over(id, 0).await.unwrap();
+        cache.advance(id, PhaseEvent::Doubt).await.unwrap();
+        is_accepted_elsewhere(&cache, id).await;
+        assert!(matches!(cache.hand_over(id, 0).await, Err(HandOverError::WentOn)));
+        cache.advance(id, PhaseEvent::Complete).await.unwrap();
+        assert!(matches!(cache.hand_over(id, 0).await, Err(HandOverError::WentOn)));
+        cache.close().await;
+    }
+
+    #[tokio::test]
+    async fn nothing_takes_the_place_of_an_attempt_that_went_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, address, identity, id) = with_update_in_doubt(folder.path()).await;
+        let given_up = [Change::Advance { attempt: id, event: PhaseEvent::Abandon }];
+        let begin = async || {
+            let (identity, checkout) = (identity.clone(), Checkout::Unknown);
+            cache.begin(&address, identity, intent(), &given_up, 0, &checkout).await.unwrap()
+        };
+        is_accepted_elsewhere(&cache, id).await;
+        assert_eq!(begin().await, None);
+        assert_eq!(cache.read(|recorded| recorded.attempts.len()), 1);
+        cache.advance(id, PhaseEvent::Doubt).await.unwrap();
+        assert!(begin().await.is_some());
+        assert!(begin().await.is_some(), "it was given up before");
+        assert!(!cache.read(|recorded| recorded.attempts.contains_key(&id)));
+        cache.close().await;
+    }
 }

@@ -197,6 +197,37 @@ fn an_update_that_is_sent_again_is_handed_over_again() {
     assert_eq!(sword(&trial).versions.len(), 2);
 }
 
+/// A proxy may cut the answer of the first request and refuse the second one; the role in the group may
+/// be gone by then.
+#[test]
+fn what_is_said_of_the_second_request_of_an_update_in_doubt_is_not_said_of_the_first() {
+    let refusals = [
+        ("no permission", 403, r#"{"code":"PERMISSION_DENIED","message":"no"}"#),
+        ("a proxy", 403, "<html></html>"),
+        ("no route", 404, "<html></html>"),
+        ("the asset isn't found", 404, r#"{"code":"NOT_FOUND","message":"AssetId 1 is not found"}"#),
+        ("the key", 401, r#"{"code":"UNAUTHENTICATED","message":"no"}"#),
+        ("the content", 400, r#"{"code":"INVALID_ARGUMENT","message":"no"}"#),
+    ];
+    let cases = refusals.map(|(name, status, body)| (name, (status, body)));
+    side_by_side(&cases, |(status, body)| {
+        let trial = Trial::new();
+        trial.project.sync();
+        trial.project.write("models/sword.rbxmx", rbxmx("two"));
+        let lost = json!({"kind": "reply", "status": 504, "shape": "empty", "commit": true});
+        let refused = json!({"kind": "reply", "status": status, "body": body});
+        let rule = |action: &Value| json!({"match": {"endpoint": "update_asset"}, "times": 1, "action": action});
+        let trial = trial.fault(json!([rule(&lost), rule(&refused)]));
+        let ended = trial.run(60);
+        assert!([0, 1, 2, 4].contains(&ended.code), "{}", ended.stderr);
+        trial.converge();
+        let contents = sword(&trial).versions.into_iter().map(|version| version.content.hash);
+        let expected = ["one", "two"].map(|text| hex(rbxmx(text).as_bytes()));
+        assert_eq!(contents.collect::<Vec<_>>(), expected);
+        assert_eq!(trial.events("made_elsewhere"), 0, "its own revision");
+    });
+}
+
 #[test]
 fn an_update_in_doubt_claims_no_revision_that_was_made_hours_later() {
     for content in ["two", "three"] {
