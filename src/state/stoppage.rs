@@ -23,7 +23,7 @@ pub(crate) enum StoppedWork {
     Uploads,
     /// What `--on-change` does with a changed lockfile: its command failed when it last ran.
     Publishing,
-    /// All that the service does: it waits for its branch.
+    /// All that the service does: it waits for its branch, or until what it uploads could be published.
     Service,
 }
 

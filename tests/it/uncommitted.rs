@@ -86,7 +86,7 @@ fn a_clone_without_a_file_that_was_never_committed_archives_nothing() {
     assert_eq!((shared.archived(), clone.git(&["status", "--porcelain"]).as_str()), (0, ""));
     assert!(clone.read("ids.json").contains("ui/new.png"), "the game still gets its asset ID");
     let status = clone.run(&["status", "ui/new.png"]).expect(0).stdout;
-    assert!(status.contains("on hold") && status.contains("`git add ui/new.png`"), "{status}");
+    assert!(status.contains("on hold") && status.contains("add ui/new.png to git"), "{status}");
     // The file arrives.
     uploader.git(&["add", "ui/new.png"]);
     shared.push(&uploader, &["ui/new.png"]);

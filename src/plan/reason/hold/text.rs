@@ -94,10 +94,7 @@ impl HoldReason {
             Self::NeverCommitted { path, part } => {
                 let commit = match part {
                     NeverCommitted::File => {
-                        format!(
-                            "`git add {}` and commit it on the machine that has it",
-                            quoted(&foreign(path.as_str()))
-                        )
+                        format!("add {} to git and commit it on the machine that has it", quoted(&foreign(path.as_str())))
                     }
                     NeverCommitted::Entry => "commit the manifest on the machine that uploaded it".to_owned(),
                     NeverCommitted::Unknown => "clone the repository anew, with its whole history".to_owned(),
