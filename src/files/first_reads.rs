@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::open::{Opened, Root};
 use super::read::{ScanProgress, ScanResult, read_once};
-use crate::model::path::ProjectPath;
+use crate::model::path::{ProjectPath, is_guarded};
 use crate::platform::below::FilesBelow;
 use crate::platform::fingerprint;
 
@@ -54,6 +54,9 @@ impl<'a> FirstReader<'a> {
 /// Reads the small plain file `path`, which is called `name` in `folder`; `None` if it is none, or
 /// can't be read in one state.
 pub(super) fn read(folder: &FilesBelow, path: &ProjectPath, name: &str, buffer: &mut Vec<u8>) -> Option<ScanResult> {
+    if is_guarded(name) {
+        return None;
+    }
     let file = folder.file(name)?;
     let fingerprint = fingerprint::of_plain(&file)?;
     if fingerprint.size > LONGEST as u64 {
