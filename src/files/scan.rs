@@ -302,11 +302,10 @@ fn read_all(
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
+#[cfg_attr(unix, expect(clippy::disallowed_methods, reason = "tests write files by hand"))]
 mod tests {
     use std::cell::RefCell;
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     use sha2::{Digest as _, Sha256};
 
@@ -465,7 +464,7 @@ mod tests {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
         let walk = of(&["a.mesh"]);
         let (_, cache) = scan(folder.path(), &walk, &FileCache::new(), LATER, QUIET);
-        std::thread::sleep(Duration::from_millis(30));
+        std::thread::sleep(std::time::Duration::from_millis(30));
         let place = folder.path().join("a.mesh");
         let modified = place.metadata().unwrap().modified().unwrap();
         folder.write("a.mesh", mesh("b").as_bytes());
