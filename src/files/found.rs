@@ -11,7 +11,8 @@ use crate::model::path::ProjectPath;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Walk {
     /// Files that globs match, and the paths of explicit entries whether or not the file exists.
-    /// Each has the indexes into [`FileSelection::globs`] of all globs that match.
+    /// Each has the indexes into [`FileSelection::globs`](crate::model::desired::FileSelection::globs)
+    /// of all globs that match.
     pub files: BTreeMap<ProjectPath, Vec<usize>>,
     /// Wanted files that can't be reached ([`keep_behind_links`](super::keep_behind_links)), so it
     /// is unknown whether they exist.
@@ -48,7 +49,7 @@ pub struct MissingFolder {
 pub struct WalkProblem {
     /// The path relative to the manifest's folder. Bytes that are not UTF-8 are replaced.
     pub path: String,
-    /// The indexes into [`FileSelection::globs`] of the affected globs.
+    /// The indexes into [`FileSelection::globs`](crate::model::desired::FileSelection::globs) of the affected globs.
     pub globs: Vec<usize>,
     /// Whether files of these globs may be missing from [`Walk::files`], so that none of them may
     /// count as removed. False when the problem affects only the one file at `path`.
