@@ -402,7 +402,7 @@ impl AddressImport<'_> {
     /// Reports assets that this machine could use until now, and can't any more.
     fn report_unused_assets(&self, joined: &History, changes: &mut Vec<Change>) {
         let Some(known) = self.known else { return };
-        let (before, now) = (known.identity.kind(), self.entry.identity.kind());
+        let (before, now) = (known.identity.kind(), self.confirmed_identity().kind());
         if known.history.assets().len() < 2 && joined.assets().len() < 2 {
             return; // the usual case
         }
