@@ -11,7 +11,7 @@ use super::checkout::Checkout;
 use super::file::{FileFacts, FileProblem, FileProblemKind};
 use super::ids::{AssetId, Creator, GroupId, Revision, UserId};
 use super::metadata::Metadata;
-use super::neighbours::Neighbours;
+use super::neighbours::{Neighbours, WantedFile};
 use super::path::{ProjectPath, composed};
 use super::policy::Policy;
 use super::rare::Rare;
@@ -99,6 +99,12 @@ impl DesiredAsset {
     /// Returns whether there is no file where the manifest says that there is one.
     pub(crate) fn is_missing(&self) -> bool {
         self.content.as_ref().is_err_and(|problem| problem.kind == FileProblemKind::Missing)
+    }
+
+    /// Returns its file, as other manifests are asked for it.
+    pub fn wanted_file(&self) -> WantedFile<'_> {
+        let content = self.content.as_ref().ok().map(|facts| facts.hash);
+        WantedFile { path: &self.path, creator: self.creator, asset_type: self.asset_type, content }
     }
 }
 

@@ -10,7 +10,7 @@ use std::fmt;
 
 use super::address::Address;
 use super::checkout::InLockfile;
-use super::desired::Desired;
+use super::desired::{Desired, DesiredAsset};
 use super::ids::Creator;
 use super::neighbours::{Neighbour, WantedFile};
 use super::proposed::quoted;
@@ -165,7 +165,7 @@ pub enum Lost {
 impl MissingLockfile {
     /// Why nothing new may be created; `None` where nothing shows that there ever was a lockfile.
     pub fn lost(&self, desired: &Desired, recorded: &Recorded) -> Option<Lost> {
-        let wanted = || desired.assets.values().map(WantedFile::of);
+        let wanted = || desired.assets.values().map(DesiredAsset::wanted_file);
         self.proven(wanted, recorded).or_else(|| {
             // Also what stands in a new one under a name that the manifest doesn't have.
             let counts = |(address, record): &(&Address, &Record)| {

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::asset::AssetType;
-use super::desired::DesiredAsset;
 use super::history::Kind;
 use super::ids::{AssetId, ContentHash, Creator};
 use super::path::ProjectPath;
@@ -72,12 +71,6 @@ pub struct WantedFile<'a> {
 }
 
 impl<'a> WantedFile<'a> {
-    /// Returns the file of an asset that the manifest wants.
-    pub fn of(want: &'a DesiredAsset) -> Self {
-        let content = want.content.as_ref().ok().map(|facts| facts.hash);
-        Self { path: &want.path, creator: want.creator, asset_type: want.asset_type, content }
-    }
-
     /// Returns the file of an asset that is known.
     pub fn known(identity: &'a Identity, content: Option<ContentHash>) -> Self {
         let Kind { asset_type, creator } = identity.kind();

@@ -26,7 +26,7 @@ pub(super) fn hold_known(plan: &mut Plan, desired: &Desired, recorded: &Recorded
     hold_new(plan, |step| {
         let Action::Create(new) = &step.action else { return None };
         let want = desired.assets.get(&step.address)?;
-        let file = WantedFile { content: Some(new.content), ..WantedFile::of(want) };
+        let file = WantedFile { content: Some(new.content), ..want.wanted_file() };
         near.iter().find_map(|one| {
             let known = one.asset_of(file)?;
             let (manifest, lockfile) = (one.manifest.clone(), one.lockfile.clone());

@@ -10,7 +10,7 @@ use crate::engine::workspace::project::Project;
 use crate::files;
 use crate::model::address::Address;
 use crate::model::checkout::{Checkout, InLockfile};
-use crate::model::desired::Desired;
+use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::neighbours::WantedFile;
 use crate::model::recorded::{Record, Recorded};
@@ -55,7 +55,7 @@ pub(super) fn forbids(
     recorded: &Recorded,
 ) -> bool {
     match desired {
-        Some(desired) => missing.forbids(desired.assets.values().map(WantedFile::of), recorded),
+        Some(desired) => missing.forbids(desired.assets.values().map(DesiredAsset::wanted_file), recorded),
         None => {
             let files = ledger.entries.values();
             let files = files.map(|entry| WantedFile::known(&entry.identity, entry.history.contents().last()));
