@@ -83,7 +83,7 @@ struct WalkStart {
 }
 
 /// A file that globs match.
-struct FoundFile {
+struct MetFile {
     path: ProjectPath,
     globs: Vec<usize>,
     /// The place of what was read of it, in its folder.
@@ -112,7 +112,7 @@ struct Found {
 
 /// One result of the walk.
 enum Met {
-    File(FoundFile),
+    File(MetFile),
     FolderLink { place: PathBuf, path: String, parts: Vec<PatternPart>, globs: Vec<usize> },
     Problem(WalkProblem),
     OtherCase(String),
@@ -142,7 +142,7 @@ fn find(root: &Root, globs: &Globs, reader: Option<&FirstReader<'_>>, walk: &mut
             for found in met {
                 match found {
                     Met::File(file) => {
-                        files.push(FoundFile { read: file.read.map(|place| before + place), ..file });
+                        files.push(MetFile { read: file.read.map(|place| before + place), ..file });
                     }
                     Met::Problem(problem) => walk.problems.push(problem),
                     Met::OtherCase(path) => walk.other_case.push(path),
@@ -279,7 +279,7 @@ fn list(
                     reads.push(first_reads::read(below, &path, &name, buffer)?);
                     Some(reads.len() - 1)
                 });
-                Met::File(FoundFile { path, globs: matching, read })
+                Met::File(MetFile { path, globs: matching, read })
             }
             (None, Err(error)) => Met::Problem(BadName(error.to_string()).of(path, matching, false)),
         });
