@@ -82,30 +82,8 @@ impl FromStr for FieldDigest {
     }
 }
 
-/// A checksum of a long text as it passes by: tells whether a file is still the one that was read or
-/// written before. BLAKE3, which takes a third of the time of SHA-256 for a lockfile of 20 MB.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct TextChecksum {
-    hasher: blake3::Hasher,
-    length: u64,
-}
-
-impl TextChecksum {
-    /// Takes the next bytes.
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.hasher.update(bytes);
-        self.length += bytes.len() as u64;
-    }
-
-    /// The length and half of a BLAKE3 of all bytes: no two files that a person meets have one
-    /// checksum.
-    pub(crate) fn finish(self) -> String {
-        spelled(self.length, self.hasher.finalize().as_bytes())
-    }
-}
-
-/// A checksum of many short values as they pass by, likewise. SHA-256, which processors have
-/// instructions for.
+/// A checksum of a file's bytes as they pass by: tells whether a file is still the one that was
+/// read or written before.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Checksum {
     hasher: Sha256,
@@ -119,15 +97,13 @@ impl Checksum {
         self.length += bytes.len() as u64;
     }
 
-    /// The length and half of a SHA-256 of all bytes.
+    /// The length and half of a SHA-256 of all bytes: no two files that a person meets have one
+    /// checksum.
     pub(crate) fn finish(self) -> String {
-        spelled(self.length, &self.hasher.finalize().into())
+        let full: [u8; 32] = self.hasher.finalize().into();
+        let half: String = full.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        format!("{}-{half}", self.length)
     }
-}
-
-fn spelled(length: u64, full: &[u8; 32]) -> String {
-    let half: String = full.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("{length}-{half}")
 }
 
 #[cfg(test)]
@@ -152,13 +128,6 @@ mod tests {
         };
         assert_eq!(of(&[b"ab", b"", b"c"]), of(&[b"abc"]));
         assert_eq!(of(&[b"abc"]), "3-ba7816bf8f01cfea414140de5dae2223", "half of the SHA-256 of `abc`");
-        let of = |parts: &[&[u8]]| {
-            let mut checksum = TextChecksum::default();
-            parts.iter().for_each(|part| checksum.update(part));
-            checksum.finish()
-        };
-        assert_eq!(of(&[b"ab", b"", b"c"]), of(&[b"abc"]));
-        assert_eq!(of(&[b"abc"]), "3-6437b3ac38465133ffb63b75273a8db5", "half of the BLAKE3 of `abc`");
         assert_eq!("0000000000000000".parse(), Ok(FieldDigest::UNKNOWN));
     }
 }

@@ -46,7 +46,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("rusqlite", &["src/state/"]),
     ("rusqlite_migration", &["src/state/"]),
     ("sha2", &["src/files/", "src/model/digest.rs", "src/emulator/"]),
-    ("blake3", &["src/files/", "src/model/digest.rs"]),
+    ("blake3", &["src/files/"]),
     ("sha1", &["src/files/"]),
     ("serde_saphyr", &["src/moving/"]),
     ("notify", &["src/files/"]),

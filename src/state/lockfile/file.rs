@@ -12,7 +12,7 @@ use super::next::NextText;
 use super::write::write;
 use super::{Ledger, LockfileEntry};
 use crate::model::address::Address;
-use crate::model::digest::TextChecksum;
+use crate::model::digest::Checksum;
 use crate::model::forgotten::Forgotten;
 use crate::platform::atomic_file::{Room, keep_room, replace, write_atomic_for};
 use crate::platform::own_file::{self, Access, How, PathRefusal};
@@ -76,7 +76,7 @@ pub(crate) fn fingerprint_at(path: &Path) -> Result<Option<String>, LockfileErro
 /// Sums up a file without the `\r` of its line ends.
 #[derive(Debug, Default)]
 struct FileSum {
-    checksum: TextChecksum,
+    checksum: Checksum,
     /// A `\r` ended the last part.
     is_open: bool,
 }
@@ -121,7 +121,7 @@ where
     A: Borrow<Address>,
     E: Borrow<LockfileEntry>,
 {
-    let mut checksum = TextChecksum::default();
+    let mut checksum = Checksum::default();
     // Writing nowhere can't fail.
     let _ = write(remote, entries, forgotten, &mut Summed { out: &mut io::sink(), checksum: &mut checksum });
     checksum.finish()
@@ -144,7 +144,7 @@ where
     A: Borrow<Address>,
     E: Borrow<LockfileEntry>,
 {
-    let mut checksum = TextChecksum::default();
+    let mut checksum = Checksum::default();
     write_atomic_for(access, path, |out| {
         write(remote, entries, forgotten, &mut Summed { out, checksum: &mut checksum })
     })?;
@@ -188,7 +188,7 @@ pub(crate) fn room(path: &Path, bytes: u64) -> Result<Room, LockfileError> {
 /// A writer that sums up its output.
 struct Summed<'a> {
     out: &'a mut dyn Write,
-    checksum: &'a mut TextChecksum,
+    checksum: &'a mut Checksum,
 }
 
 impl Write for Summed<'_> {

@@ -16,7 +16,7 @@ use super::LockfileEntry;
 use super::parse::parse_entry;
 use super::write::{foot, head, push_entry};
 use crate::model::address::Address;
-use crate::model::digest::TextChecksum;
+use crate::model::digest::Checksum;
 use crate::model::forgotten::Forgotten;
 use crate::model::steps::step;
 
@@ -83,7 +83,7 @@ impl NextText {
 
     /// Returns what [`fingerprint`](super::fingerprint) returns for it.
     pub(crate) fn fingerprint(&self) -> String {
-        let mut checksum = TextChecksum::default();
+        let mut checksum = Checksum::default();
         self.parts().for_each(|part| checksum.update(part));
         checksum.finish()
     }
