@@ -51,7 +51,7 @@ fn a_reverted_archiving_is_undone_where_the_asset_is_used_again() {
         git(machine.path(), &["push", "--quiet", "origin", "HEAD"]);
         assert!(!machine.read("assets.lock.toml").contains("archived_at"), "{how}");
         let after = shared.clone_alone();
-        // Without a look nobody knows, and with one the plan is what the sync does.
+        // Without a look it is unknown, and with one the plan is what the sync does.
         let (_, plan) = after.json(&["plan"]);
         let is_told = |note: &Value| note["code"] == "may_be_archived" && note["address"] == FILE;
         assert!(plan["notes"].as_array().unwrap().iter().any(is_told), "{how}: {plan:#}");
